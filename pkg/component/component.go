@@ -1,0 +1,88 @@
+// Package component is what every component is given by the program, and the
+// small types of which component configurations are made.
+//
+// A component package declares, for each component, a Config (the user's
+// fields), and a constructor New(Config, component.Options) (*T, error) that
+// checks everything it can and starts nothing: no file is made, no port is
+// bound, no goroutine runs. *T has Run(ctx) error, which blocks until ctx ends
+// and then releases what it holds. It may also have
+//
+//	Exports() map[string]any  what other components refer to
+//	Bind() error              takes its listeners from Options.Listeners; called
+//	                          before the first Run and, at a reload, before
+//	                          anything running is stopped
+//	Close()                   gives back what Bind took, if Run is never called
+//	Status() any              a snapshot for the debug UI; encoded as JSON
+//
+// Config fields carry Alloy's struct tags:
+//
+//	`alloy:"name,attr"`            a required attribute
+//	`alloy:"name,attr,optional"`   an optional one
+//	`alloy:"name,block"`           a required block (struct)
+//	`alloy:"name,block,optional"`  an optional block (struct, *struct, []struct)
+//	`alloy:",squash"`              an embedded group of fields
+//
+// and the Config, like each struct of a block, may have SetToDefault() and
+// Validate() error, with pointer receivers. An optional block that is absent
+// keeps what its parent's SetToDefault put there.
+package component
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/docker"
+	"collector/pkg/listen"
+)
+
+// Options is what the program gives to a component.
+type Options struct {
+	// ID is the component's name in the configuration, such as
+	// "loki.write.default".
+	ID string
+	// Logger carries the component id already.
+	Logger *slog.Logger
+	// Metrics is the component's own registry: what is registered there leaves
+	// with the component. Everything gets the labels component_id and
+	// component_path from it.
+	Metrics prometheus.Registerer
+	// Dir is the component's own directory below --storage.path. It may not
+	// exist yet.
+	Dir string
+	// Docker shares connections to Docker Engines between components.
+	Docker *docker.Pool
+	// Listeners keeps listening sockets open across reloads.
+	Listeners *listen.Pool
+	// Warn reports a setting that is accepted but has no effect or another
+	// effect than in Alloy; name is the argument, such as
+	// "endpoint > queue_config > max_shards".
+	Warn func(name, why string)
+	// UserAgent is sent with every outgoing request.
+	UserAgent string
+}
+
+// WithDefaults fills in what a caller (a test, above all) left out, so that
+// constructors need not check for nil.
+func (o Options) WithDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	if o.Docker == nil {
+		o.Docker = docker.NewPool(o.Logger)
+	}
+	if o.Listeners == nil {
+		o.Listeners = listen.NewPool()
+	}
+	if o.Warn == nil {
+		o.Warn = func(string, string) {}
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "collector"
+	}
+	return o
+}

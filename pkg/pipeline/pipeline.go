@@ -1,0 +1,64 @@
+// Package pipeline is what flows between components: log entries, samples,
+// OTLP requests and profiles, and the four sinks that take them.
+//
+// Every sink keeps one contract:
+//
+//   - nil means durable: what was given has been written to a queue on disk,
+//     or was dropped on purpose and counted with a reason.
+//   - A sink that is full blocks until there is room or ctx ends, or fails at
+//     once; its owner's policy says which. Either error is retryable: the
+//     caller still owns the data.
+//   - An error made by Permanent says that the data itself is unacceptable and
+//     that giving it again is of no use.
+//   - A sink keeps nothing that it was given: the caller may reuse every slice
+//     as soon as the call returns. The exceptions are immutable values: strings,
+//     labels.Labels and *Series.
+//   - Sinks are safe for concurrent use.
+package pipeline
+
+import (
+	"context"
+	"errors"
+)
+
+// LogsSink takes log entries.
+type LogsSink interface {
+	WriteLogs(ctx context.Context, logs Logs) error
+}
+
+// MetricsSink takes samples as they come from scrapes.
+type MetricsSink interface {
+	WriteMetrics(ctx context.Context, metrics Metrics) error
+}
+
+// OTLPSink takes OTLP export requests.
+type OTLPSink interface {
+	WriteOTLP(ctx context.Context, request OTLP) error
+}
+
+// ProfilesSink takes profiles as clients pushed them.
+type ProfilesSink interface {
+	WriteProfile(ctx context.Context, profile Profile) error
+}
+
+// ErrFull is returned, possibly wrapped, by a sink that refuses data because
+// its queue holds as much as it may. It is retryable.
+var ErrFull = errors.New("the queue is full")
+
+// ErrClosed is returned, possibly wrapped, by a sink that has been stopped. It
+// is retryable: a reload puts another sink in its place.
+var ErrClosed = errors.New("the component has stopped")
+
+type permanentError struct{ err error }
+
+func (e permanentError) Error() string { return e.err.Error() }
+func (e permanentError) Unwrap() error { return e.err }
+
+// Permanent marks err as one that no retry of the same data can mend.
+func Permanent(err error) error { return permanentError{err} }
+
+// IsPermanent tells whether err was marked by Permanent.
+func IsPermanent(err error) bool {
+	var p permanentError
+	return errors.As(err, &p)
+}
