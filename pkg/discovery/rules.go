@@ -1,0 +1,105 @@
+package discovery
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
+)
+
+// Rule is a relabelling rule as the user writes it, in the blocks rule and
+// write_relabel_config. Its meaning is Prometheus's relabel_config.
+type Rule struct {
+	SourceLabels []string `alloy:"source_labels,attr,optional"`
+	Separator    string   `alloy:"separator,attr,optional"`
+	Regex        string   `alloy:"regex,attr,optional"`
+	Modulus      uint64   `alloy:"modulus,attr,optional"`
+	TargetLabel  string   `alloy:"target_label,attr,optional"`
+	Replacement  string   `alloy:"replacement,attr,optional"`
+	Action       string   `alloy:"action,attr,optional"`
+}
+
+// SetToDefault sets what Prometheus starts from.
+func (r *Rule) SetToDefault() {
+	*r = Rule{Separator: ";", Regex: "(.*)", Replacement: "$1", Action: string(relabel.Replace)}
+}
+
+// Validate reports a rule that cannot work.
+func (r *Rule) Validate() error {
+	_, err := r.compile()
+	return err
+}
+
+func actions() []relabel.Action {
+	return []relabel.Action{
+		relabel.Replace, relabel.Keep, relabel.Drop, relabel.HashMod, relabel.LabelMap, relabel.LabelDrop,
+		relabel.LabelKeep, relabel.Lowercase, relabel.Uppercase, relabel.KeepEqual, relabel.DropEqual,
+	}
+}
+
+func (r *Rule) compile() (*relabel.Config, error) {
+	if !slices.Contains(actions(), relabel.Action(r.Action)) {
+		return nil, fmt.Errorf("action %q is unknown: use one of %v", r.Action, actions())
+	}
+	// NewRegexp anchors the expression.
+	regex, err := relabel.NewRegexp(r.Regex)
+	if err != nil {
+		return nil, fmt.Errorf("regex: %w", err)
+	}
+	c := &relabel.Config{
+		Separator: r.Separator, Regex: regex, Modulus: r.Modulus, TargetLabel: r.TargetLabel,
+		Replacement: r.Replacement, Action: relabel.Action(r.Action), NameValidationScheme: model.LegacyValidation,
+	}
+	for _, l := range r.SourceLabels {
+		c.SourceLabels = append(c.SourceLabels, model.LabelName(l))
+	}
+	if err := c.Validate(model.LegacyValidation); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Rules are compiled relabelling rules. They are immutable.
+type Rules struct {
+	configs []*relabel.Config
+	source  []Rule
+}
+
+// Compile compiles rules, which Validate has accepted each.
+func Compile(rules []Rule) (*Rules, error) {
+	out := &Rules{source: slices.Clone(rules)}
+	for i := range rules {
+		c, err := rules[i].compile()
+		if err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
+		out.configs = append(out.configs, c)
+	}
+	return out, nil
+}
+
+// Len is the number of rules; a nil *Rules has none.
+func (r *Rules) Len() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.configs)
+}
+
+// Source returns the rules as the user wrote them.
+func (r *Rules) Source() []Rule {
+	if r == nil {
+		return nil
+	}
+	return r.source
+}
+
+// Apply relabels what b holds. It returns false when a rule drops it.
+func (r *Rules) Apply(b *labels.Builder) bool {
+	if r == nil {
+		return true
+	}
+	return relabel.ProcessBuilder(b, r.configs...)
+}
