@@ -1,0 +1,171 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Severity tells an error from a warning.
+type Severity int
+
+// The severities.
+const (
+	Error   Severity = iota // the configuration is refused
+	Warning                 // it is accepted, but something in it has no effect
+)
+
+// Range is a place in a source: where something starts, and how far it
+// reaches. Line and Column count from 1, columns in bytes. The zero Range is
+// nowhere.
+type Range struct {
+	File               string
+	Line, Column       int
+	EndLine, EndColumn int // the last byte, inclusive
+
+	text string // the line that it starts in, without its end
+}
+
+// String is "file:line:column".
+func (r Range) String() string {
+	if r.Line == 0 {
+		return r.File
+	}
+	return fmt.Sprintf("%s:%d:%d", r.File, r.Line, r.Column)
+}
+
+// Source is the line in which r starts, as it may be shown: what looks like a
+// credential is masked.
+func (r Range) Source() string { return maskLine(r.text) }
+
+// Diagnostic is one thing that is wrong with a configuration.
+type Diagnostic struct {
+	Severity Severity
+	At       Range
+	Message  string
+	Accepted string // what would be accepted; may be empty
+}
+
+// Error is the diagnostic in one line.
+func (d Diagnostic) Error() string {
+	message := d.Message
+	if d.Severity == Warning {
+		message = "warning: " + message
+	}
+	if at := d.At.String(); at != "" {
+		return at + ": " + message
+	}
+	return message
+}
+
+// String is the diagnostic with its source line and a caret below it.
+func (d Diagnostic) String() string {
+	var b strings.Builder
+	b.WriteString(d.Error())
+	b.WriteByte('\n')
+	if d.At.Line > 0 {
+		number := fmt.Sprintf("%5d", d.At.Line)
+		fmt.Fprintf(&b, "%s | %s\n", number, strings.TrimRight(d.At.Source(), " \t"))
+		fmt.Fprintf(&b, "%*s | %s\n", len(number), "", d.At.carets())
+	}
+	if d.Accepted != "" {
+		fmt.Fprintf(&b, "      accepted: %s\n", d.Accepted)
+	}
+	return b.String()
+}
+
+// carets is the line below the source line: it keeps tabs, so that the carets
+// stand below what they mark however wide a tab is shown.
+func (r Range) carets() string {
+	start := min(max(r.Column-1, 0), len(r.text))
+	end := len(r.text)
+	if r.EndLine == r.Line && r.EndColumn < end {
+		end = r.EndColumn
+	}
+	var b strings.Builder
+	for _, c := range r.text[:start] {
+		if c == '\t' {
+			b.WriteByte('\t')
+		} else {
+			b.WriteByte(' ')
+		}
+	}
+	n := 1
+	if end > start {
+		n = max(n, utf8.RuneCountInString(strings.TrimRight(r.text[start:end], " \t")))
+	}
+	b.WriteString(strings.Repeat("^", n))
+	return b.String()
+}
+
+// credential finds the values of attributes that are named like a secret, and
+// passwords inside URLs.
+var credential = regexp.MustCompile(
+	`(?i)(?:(?:[a-z_]*(?:password|secret|token|credentials|passphrase|authorization)[a-z_]*|key_pem|secret_key|[a-z_-]*api[-_]?key)"?\s*=\s*"((?:[^"\\]|\\.)*)|://[^/\s"@:]*:([^/\s"@]+)@)`)
+
+// maskLine replaces credentials in a source line by asterisks, one for each
+// byte, so that columns stay.
+func maskLine(line string) string {
+	masked := []byte(line)
+	for _, m := range credential.FindAllStringSubmatchIndex(line, -1) {
+		for g := 2; g < len(m); g += 2 {
+			for i := m[g]; i >= 0 && i < m[g+1]; i++ {
+				masked[i] = '*'
+			}
+		}
+	}
+	return string(masked)
+}
+
+// Diagnostics is everything that is wrong with a configuration. As an error it
+// prints all of it.
+type Diagnostics []Diagnostic
+
+// Error prints every diagnostic with its source line.
+func (ds Diagnostics) Error() string { return strings.TrimSuffix(ds.String(), "\n") }
+
+// String prints every diagnostic with its source line.
+func (ds Diagnostics) String() string {
+	var b strings.Builder
+	for _, d := range ds {
+		b.WriteString(d.String())
+	}
+	return b.String()
+}
+
+// Errors are the diagnostics that are errors, in the order of the source.
+func (ds Diagnostics) Errors() Diagnostics { return ds.only(Error) }
+
+// Warnings are the diagnostics that are warnings, in the order of the source.
+func (ds Diagnostics) Warnings() Diagnostics { return ds.only(Warning) }
+
+func (ds Diagnostics) only(s Severity) Diagnostics {
+	var out Diagnostics
+	for _, d := range ds {
+		if d.Severity == s {
+			out = append(out, d)
+		}
+	}
+	slices.SortStableFunc(out, compare)
+	return slices.CompactFunc(out, func(a, b Diagnostic) bool { return compare(a, b) == 0 })
+}
+
+func compare(a, b Diagnostic) int {
+	return cmp.Or(
+		strings.Compare(a.At.File, b.At.File),
+		cmp.Compare(a.At.Line, b.At.Line),
+		cmp.Compare(a.At.Column, b.At.Column),
+		strings.Compare(a.Message, b.Message),
+	)
+}
+
+// Err is the errors among ds, or nil when there is none.
+func (ds Diagnostics) Err() error {
+	if errs := ds.Errors(); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}

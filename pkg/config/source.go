@@ -1,0 +1,231 @@
+// Package config is the configuration language: it reads, evaluates and
+// decodes Alloy's syntax, and says what is wrong with a configuration and
+// where. It is the only importer of the language's own packages.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/grafana/alloy/syntax/ast"
+	"github.com/grafana/alloy/syntax/diag"
+	"github.com/grafana/alloy/syntax/parser"
+	"github.com/grafana/alloy/syntax/printer"
+	"github.com/grafana/alloy/syntax/scanner"
+	"github.com/grafana/alloy/syntax/token"
+)
+
+// Source is one file of a configuration.
+type Source struct {
+	Name string // for messages; a path, usually
+	Text []byte
+}
+
+// Read reads the file at path or, if path is a directory, each *.alloy file
+// directly in it, sorted by name.
+func Read(path string) ([]Source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	names := []string{path}
+	if info.IsDir() {
+		if names, err = filesIn(path); err != nil {
+			return nil, err
+		}
+	}
+	var sources []Source
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		sources = append(sources, Source{Name: name, Text: text})
+	}
+	return sources, nil
+}
+
+func filesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".alloy" && !e.IsDir() {
+			names = append(names, filepath.Join(dir, e.Name()))
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("read configuration: directory %q has no file whose name ends in .alloy", dir)
+	}
+	return names, nil
+}
+
+// file is a parsed source.
+type file struct {
+	name  string
+	lines []string
+	tree  *ast.File
+}
+
+// Document is a parsed configuration: the top-level blocks of all its files.
+type Document struct {
+	Blocks []*Block
+	// Complete is false when a file could not be parsed, so that there may be
+	// more blocks than these.
+	Complete bool
+}
+
+// Parse parses sources. It reports every syntax error of every one, and
+// returns the blocks of those that have none.
+func Parse(sources []Source) (*Document, Diagnostics) {
+	doc := &Document{Complete: true}
+	var all Diagnostics
+	for _, s := range sources {
+		f, ds := parseFile(s)
+		all = append(all, ds...)
+		if f.tree == nil {
+			doc.Complete = false
+			continue
+		}
+		for _, stmt := range f.tree.Body {
+			switch stmt := stmt.(type) {
+			case *ast.BlockStmt:
+				doc.Blocks = append(doc.Blocks, newBlock(f, stmt))
+			case *ast.AttributeStmt:
+				all = append(all, Diagnostic{At: f.node(stmt.Name), Message: fmt.Sprintf(
+					"argument %q stands outside of any block; only blocks may stand at the top level", stmt.Name.Name)})
+			}
+		}
+	}
+	return doc, all
+}
+
+func parseFile(s Source) (*file, Diagnostics) {
+	text := normalize(s.Text)
+	f := &file{name: s.Name, lines: strings.Split(string(text), "\n")}
+	if at, message := tooDeep(text); message != "" {
+		return f, Diagnostics{{At: f.at(at, at), Message: message}}
+	}
+	tree, err := parser.ParseFile(s.Name, text)
+	if err != nil {
+		return f, f.syntaxErrors(err)
+	}
+	f.tree = tree
+	return f, nil
+}
+
+// normalize takes away what Windows editors add: a byte order mark and
+// carriage returns before line feeds. Positions within lines stay.
+func normalize(text []byte) []byte {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+}
+
+// The parser, the printer and the evaluator are recursive, and a stack that
+// overflows cannot be recovered from.
+const (
+	maxNesting   = 200
+	maxOperators = 5000
+)
+
+// tooDeep finds the place where text nests deeper than any configuration that
+// a person or a program would write.
+func tooDeep(text []byte) (token.Position, string) {
+	tokens := token.NewFile("")
+	s := scanner.New(tokens, text, nil, 0)
+	depth, operators := 0, 0
+	for {
+		pos, tok, _ := s.Scan()
+		switch tok {
+		case token.EOF:
+			return token.Position{}, ""
+		case token.LCURLY, token.LBRACK, token.LPAREN:
+			depth++
+		case token.RCURLY, token.RBRACK, token.RPAREN:
+			depth--
+		case token.TERMINATOR:
+			operators = 0
+		default:
+			if tok == token.NOT || tok == token.DOT || tok.BinaryPrecedence() > 0 {
+				operators++
+			}
+		}
+		if depth > maxNesting {
+			return tokens.PositionFor(pos), fmt.Sprintf("brackets are nested more than %d levels deep", maxNesting)
+		}
+		if operators > maxOperators {
+			return tokens.PositionFor(pos), fmt.Sprintf("a statement has more than %d operators", maxOperators)
+		}
+	}
+}
+
+func (f *file) syntaxErrors(err error) Diagnostics {
+	var found diag.Diagnostics
+	if !errors.As(err, &found) {
+		return Diagnostics{{At: Range{File: f.name}, Message: err.Error()}}
+	}
+	var ds Diagnostics
+	for _, d := range found {
+		ds = append(ds, Diagnostic{At: f.at(d.StartPos, d.EndPos), Message: d.Message})
+	}
+	return ds
+}
+
+// node is where n stands.
+func (f *file) node(n ast.Node) Range {
+	return f.at(ast.StartPos(n).Position(), ast.EndPos(n).Position())
+}
+
+func (f *file) at(start, end token.Position) Range {
+	r := Range{File: f.name, Line: start.Line, Column: start.Column, EndLine: end.Line, EndColumn: end.Column}
+	if end.Line == 0 {
+		r.EndLine, r.EndColumn = r.Line, r.Column
+	}
+	if r.Line >= 1 && r.Line <= len(f.lines) {
+		r.text = f.lines[r.Line-1]
+	}
+	return r
+}
+
+// Format returns a source in the canonical layout.
+func Format(s Source) ([]byte, error) {
+	f, ds := parseFile(s)
+	if f.tree == nil {
+		return nil, ds
+	}
+	text, err := print(f.tree)
+	if err != nil {
+		return nil, fmt.Errorf("format %s: %w", s.Name, err)
+	}
+	return append(bytes.TrimRight(text, "\n"), '\n'), nil
+}
+
+func print(n ast.Node) (text []byte, err error) {
+	var b bytes.Buffer
+	err = guard(func() error { return printer.Fprint(&b, n) })
+	return b.Bytes(), err
+}
+
+// guard turns a panic of the language's own packages into an error: what a
+// user writes must never end the program.
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	return f()
+}
+
+// IsFormatted tells whether s is in the canonical layout already.
+func IsFormatted(s Source) (bool, error) {
+	text, err := Format(s)
+	return slices.Equal(text, s.Text), err
+}

@@ -1,0 +1,144 @@
+package logging
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"collector/pkg/component"
+	"collector/pkg/pipeline"
+)
+
+// run puts config into force for the time of the test; call it in a bubble.
+func run(t *testing.T, log *Log, config Config) {
+	t.Helper()
+	c, err := NewComponent(log, config, component.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Wait()
+}
+
+func TestLogfmtIsTheDefault(t *testing.T) {
+	var out bytes.Buffer
+	New(&out).Logger().With("component_id", "loki.write.x").Info("it runs", "port", 3)
+	want := regexp.MustCompile(`^ts=\d{4}-\d\d-\d\dT[0-9:.]+Z level=info msg="it runs" component_id=loki\.write\.x port=3\n$`)
+	if !want.Match(out.Bytes()) {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestLevelAndFormatFollowTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := New(&out)
+		logger := log.Logger().With("a", 1)
+		logger.Debug("unseen")
+		run(t, log, Config{Level: "debug", Format: "json"})
+		logger.Debug("seen")
+		var got map[string]any
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+			t.Fatalf("%v in %q", err, out.String())
+		}
+		if got["msg"] != "seen" || got["level"] != "debug" || got["a"] != 1.0 || got["ts"] == nil {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+type sink struct{ got []pipeline.Stream }
+
+func (s *sink) WriteLogs(_ context.Context, logs pipeline.Logs) error {
+	s.got = append(s.got, logs.Streams...)
+	return nil
+}
+
+func TestWriteToSendsEachLineToTheSinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := &sink{}
+		log := New(&out)
+		run(t, log, Config{Level: "warn", Format: "logfmt", WriteTo: []pipeline.LogsSink{s}})
+		log.Logger().Info("below the level")
+		log.Logger().Warn("first")
+		log.Logger().Error("second")
+		synctest.Wait()
+		var lines []string
+		for _, st := range s.got {
+			if st.Labels.String() != `{component="alloy"}` {
+				t.Errorf("labels %s", st.Labels)
+			}
+			for _, e := range st.Entries {
+				lines = append(lines, e.Line)
+			}
+		}
+		if got := strings.Join(lines, "\n") + "\n"; got != out.String() || len(lines) != 2 {
+			t.Errorf("the sink got %q, standard error %q", got, out.String())
+		}
+	})
+}
+
+// stuck is a sink that takes nothing until ctx ends.
+type stuck struct{}
+
+func (stuck) WriteLogs(ctx context.Context, _ pipeline.Logs) error { <-ctx.Done(); return ctx.Err() }
+
+func TestAStuckSinkDoesNotBlockLogging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := New(&out)
+		run(t, log, Config{Level: "info", Format: "logfmt", WriteTo: []pipeline.LogsSink{stuck{}}})
+		for range 3 * backlog {
+			log.Logger().Info("line")
+		}
+		if n := strings.Count(out.String(), "\n"); n != 3*backlog {
+			t.Errorf("%d lines on standard error", n)
+		}
+		if log.takeLost() == 0 {
+			t.Error("lines that the sink did not take are not counted")
+		}
+	})
+}
+
+func TestValidate(t *testing.T) {
+	for _, test := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{Level: "info", Format: "json"}, ""},
+		{Config{Level: "loud", Format: "json"}, `level "loud" is unknown`},
+		{Config{Level: "info", Format: "xml"}, `format "xml" is unknown`},
+	} {
+		err := test.config.Validate()
+		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%+v: %v", test.config, err)
+		}
+	}
+}
+
+func TestASecretIsHiddenInBothFormats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := New(&out)
+		log.Logger().Info("m", "password", component.Secret("hunter2"))
+		run(t, log, Config{Level: "info", Format: "json"})
+		log.Logger().Info("m", slog.Group("g", "password", component.Secret("hunter2")))
+		if s := out.String(); strings.Contains(s, "hunter2") || strings.Count(s, "(secret)") != 2 {
+			t.Errorf("got %q", s)
+		}
+	})
+}

@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools pins the real backends that tests run against. It is a module
+// of its own, so that what they need stays out of the collector's go.mod.
+package tools
+
+import (
+	_ "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"
+)

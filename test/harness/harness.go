@@ -1,0 +1,186 @@
+// Package harness runs real parts for tests: a Docker Engine, containers,
+// VictoriaMetrics, VictoriaLogs, OTLP servers, and the collector itself as a
+// child process.
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Eventually calls check until it returns nil, and fails the test with its last
+// error when that has not happened within limit.
+func Eventually(t testing.TB, limit time.Duration, check func() error) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("not within %s: %v", limit, err)
+		}
+	}
+}
+
+// Wait lets d pass: for scenarios in which time is what is tested, such as an
+// outage of so many seconds.
+func Wait(d time.Duration) { <-time.After(d) }
+
+// Root is the project's root directory.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// FreePort returns a port of the loopback interface that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Process is a running child process.
+type Process struct {
+	Name string
+	cmd  *exec.Cmd
+	out  *output
+	done chan struct{} // closed when it has ended
+}
+
+// output keeps the last part of what a process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+const outputLimit = 4 << 20
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.buf.Len() > outputLimit {
+		o.buf.Next(outputLimit / 2)
+	}
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// Start starts a process that dies with the test at the latest. When the test
+// has failed, the end of its output is logged.
+func Start(t testing.TB, name string, env []string, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{Name: name, cmd: exec.Command(path, args...), out: &output{}, done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.Env = append(os.Environ(), env...)
+	// A test binary that is killed takes its children along.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		// Pdeathsig is bound to the thread that forks.
+		runtime.LockOSThread()
+		started <- p.cmd.Start()
+		p.cmd.Wait()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			text := p.out.String()
+			if len(text) > 6000 {
+				text = "…" + text[len(text)-6000:]
+			}
+			t.Logf("output of %s:\n%s", name, text)
+		}
+	})
+	return p
+}
+
+// Kill ends the process with SIGKILL and waits for its end.
+func (p *Process) Kill() {
+	p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Terminate sends SIGTERM, waits for the end, and returns the exit code and
+// how long it took. It fails the test when the process does not end in limit.
+func (p *Process) Terminate(t testing.TB, limit time.Duration) (int, time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	p.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(limit):
+		t.Fatalf("%s has not ended %s after SIGTERM", p.Name, limit)
+	}
+	return p.cmd.ProcessState.ExitCode(), time.Since(begin)
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// ExitCode is the exit code of a process that has ended.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
+// Pid is the process's id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Output is what the process has written so far.
+func (p *Process) Output() string { return p.out.String() }
+
+// Build builds a Go command of the project into dir and returns its path.
+func Build(t testing.TB, dir, pkg string, flags ...string) string {
+	t.Helper()
+	path := filepath.Join(dir, filepath.Base(pkg))
+	args := append([]string{"build", "-trimpath", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, pkg)...)
+	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+	return path
+}
+
+// Tool returns the path of a backend that `make tools` has built.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(Root(), "bin", "tools", name)
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%s is not built: run `make tools` first (%v)", name, err)
+	}
+	return path
+}
+
+// Address is host:port on the loopback interface.
+func Address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
