@@ -68,9 +68,9 @@ func StartOTLPServer(t testing.TB) *OTLPServer {
 	}
 	s := &OTLPServer{Address: l.Addr().String()}
 	server := grpc.NewServer()
-	ptraceotlp.RegisterGRPCServer(server, traceService{OTLPServer: s})
-	pmetricotlp.RegisterGRPCServer(server, metricService{OTLPServer: s})
-	plogotlp.RegisterGRPCServer(server, logService{OTLPServer: s})
+	ptraceotlp.RegisterGRPCServer(server, &traceService{OTLPServer: s})
+	pmetricotlp.RegisterGRPCServer(server, &metricService{OTLPServer: s})
+	plogotlp.RegisterGRPCServer(server, &logService{OTLPServer: s})
 	go server.Serve(l)
 	t.Cleanup(server.Stop)
 	return s

@@ -1,0 +1,53 @@
+# What the project is built, tested and shipped with. `make test` is all of it,
+# as CI runs it.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+BRANCH   ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.branch=$(BRANCH)
+FUZZTIME ?= 10s
+
+.PHONY: build test lint unit integration setup tools fuzz bench image up reference
+
+build: ## the static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
+
+test: lint unit integration ## everything that CI checks
+
+lint:
+	@test -z "$$(gofmt -l cmd pkg test)" || { echo 'gofmt these:'; gofmt -l cmd pkg test; exit 1; }
+	go vet ./...
+	go vet -tags integration ./...
+
+unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
+	go test -race -shuffle=on ./...
+
+integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, VictoriaLogs
+	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./pkg/docker/...
+
+setup: ## installs the Docker Engine where it is missing (Debian, as root)
+	@command -v dockerd >/dev/null && command -v iptables >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables; }
+
+tools: bin/tools/victoria-metrics bin/tools/victoria-logs
+
+bin/tools/victoria-metrics: test/backends/victoriametrics/go.mod
+	cd test/backends/victoriametrics && go build -o ../../../bin/tools/ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+
+bin/tools/victoria-logs: test/backends/victorialogs/go.mod
+	cd test/backends/victorialogs && go build -o ../../../bin/tools/ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-logs
+
+fuzz: ## every fuzz test for FUZZTIME each
+	@for pkg in $$(go list ./pkg/...); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+image: build ## needs a Docker Engine
+	deploy/image/build.sh
+
+reference: ## rewrites docs/reference.md from the components' Config types
+	go test ./cmd/collector -run TestReference -update
