@@ -1,0 +1,79 @@
+// Package builtin is the configuration that the collector runs when it is
+// given none: what a Docker host has, to the destinations that environment
+// variables name.
+package builtin
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed metrics.alloy
+var metrics string
+
+//go:embed logs.alloy
+var logs string
+
+//go:embed traces.alloy
+var traces string
+
+//go:embed profiles.alloy
+var profiles string
+
+//go:embed docker.alloy
+var docker string
+
+// Part is one signal of the built-in configuration. It runs when its
+// destination is set.
+type Part struct {
+	Signal      string // "metrics", "logs", "traces", "profiles"
+	Does        string // what the part does, for people
+	Variable    string // the environment variable that names the destination
+	Example     string
+	Destination string // the variable's value
+	docker      bool   // the part needs the containers that Docker runs
+	text        string
+}
+
+// On tells whether the part runs.
+func (p Part) On() bool { return p.Destination != "" }
+
+// Parts lists the parts, with the destinations that getenv tells.
+func Parts(getenv func(string) string) []Part {
+	parts := []Part{
+		{Signal: "metrics", Does: "scrapes the containers that opt in by label", Variable: "COLLECTOR_METRICS_URL", Example: "http://victoriametrics:8428/api/v1/write", docker: true, text: metrics},
+		{Signal: "logs", Does: "reads the output of all containers", Variable: "COLLECTOR_LOGS_URL", Example: "http://loki:3100/loki/api/v1/push", docker: true, text: logs},
+		{Signal: "traces", Does: "receives OTLP on ports 4317 and 4318", Variable: "COLLECTOR_TRACES_ENDPOINT", Example: "tempo:4317", text: traces},
+		{Signal: "profiles", Does: "receives Pyroscope pushes on port 4040", Variable: "COLLECTOR_PROFILES_URL", Example: "http://pyroscope:4040", text: profiles},
+	}
+	for i := range parts {
+		parts[i].Destination = getenv(parts[i].Variable)
+	}
+	return parts
+}
+
+// Config writes the configuration of parts: those that are on, or all of them.
+func Config(parts []Part, all bool) string {
+	var b strings.Builder
+	b.WriteString("// The configuration that the collector runs when it is given none.\n")
+	needsDocker := false
+	for _, p := range parts {
+		state := "on"
+		if !p.On() {
+			state = fmt.Sprintf("off: set it to switch this part on, e.g. to %s", p.Example)
+		}
+		fmt.Fprintf(&b, "//   %-9s %-44s %s (%s)\n", p.Signal, p.Does, p.Variable, state)
+		needsDocker = needsDocker || p.docker && (all || p.On())
+	}
+	b.WriteString("\nlogging {\n\tlevel  = \"info\"\n\tformat = \"logfmt\"\n}\n")
+	if needsDocker {
+		b.WriteString("\n" + docker)
+	}
+	for _, p := range parts {
+		if all || p.On() {
+			b.WriteString("\n" + p.text)
+		}
+	}
+	return b.String()
+}

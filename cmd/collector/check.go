@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"collector/pkg/config"
+	"collector/pkg/docker"
+	"collector/pkg/graph"
+	"collector/pkg/listen"
+	"collector/pkg/logging"
+)
+
+// validate checks a configuration as `run` would load it, but binds no port
+// and starts nothing.
+func validate(args []string, out, errOut io.Writer) error {
+	set := pflag.NewFlagSet("validate", pflag.ContinueOnError)
+	set.SetOutput(errOut)
+	var kind string
+	configFlags(set, &kind)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if err := checkFormat(kind); err != nil {
+		return err
+	}
+	if set.NArg() != 1 {
+		return fmt.Errorf("validate takes one path, a file or a directory of *.alloy files; it got %d", set.NArg())
+	}
+	sources, err := config.Read(set.Arg(0))
+	if err != nil {
+		return err
+	}
+	diagnostics := graph.Check(checkOptions(), sources)
+	fmt.Fprint(errOut, diagnostics.String())
+	if diagnostics.Err() != nil {
+		return exit{1}
+	}
+	fmt.Fprintf(out, "%s is valid\n", set.Arg(0))
+	return nil
+}
+
+// checkOptions are options by which nothing can be reached or kept.
+func checkOptions() graph.Options {
+	log := logging.New(io.Discard)
+	return graph.Options{
+		Definitions: components(log), StoragePath: os.TempDir(), Version: version, UserAgent: userAgent(),
+		Logger: log.Logger(), Docker: docker.NewPool(log.Logger()), Listeners: listen.NewPool(),
+	}
+}
+
+// format prints a file in the one format that configurations have, writes it
+// back (-w), or tells whether it is in it (-t).
+func format(args []string, in io.Reader, out io.Writer) error {
+	set := pflag.NewFlagSet("fmt", pflag.ContinueOnError)
+	set.SetOutput(out)
+	write := set.BoolP("write", "w", false, "write the result back to the file")
+	test := set.BoolP("test", "t", false, "print nothing; fail if the file is not formatted")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() > 1 || *write && (set.NArg() == 0 || set.Arg(0) == "-") {
+		return fmt.Errorf("fmt takes one file, and with -w needs one")
+	}
+	source := config.Source{Name: "<stdin>"}
+	var err error
+	if set.NArg() == 0 || set.Arg(0) == "-" {
+		source.Text, err = io.ReadAll(in)
+	} else {
+		source.Name = set.Arg(0)
+		source.Text, err = os.ReadFile(source.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	text, err := config.Format(source)
+	switch {
+	case err != nil:
+		return err
+	case *test:
+		if string(text) != string(source.Text) {
+			return fmt.Errorf("%s is not formatted; `collector fmt -w %s` mends it", source.Name, source.Name)
+		}
+		return nil
+	case *write:
+		return rewrite(source.Name, text)
+	}
+	_, err = out.Write(text)
+	return err
+}
+
+// rewrite replaces a file's content and keeps its mode.
+func rewrite(path string, text []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, info.Mode().Perm())
+}

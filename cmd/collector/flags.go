@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// listenVariable changes the default of --server.http.listen-addr. The image
+// sets it, because a container's loopback interface is of no use to a browser.
+const listenVariable = "COLLECTOR_HTTP_LISTEN_ADDR"
+
+const listenFlag = "server.http.listen-addr"
+
+// runFlags are the flags of `run` that have a meaning here. The names are
+// Alloy's, so that a Compose file's command line stays as it is.
+type runFlags struct {
+	listen     string
+	uiPrefix   string
+	pprof      bool
+	storage    string
+	configKind string
+	cluster    bool
+}
+
+func defaultListen() string {
+	if address := os.Getenv(listenVariable); address != "" {
+		return address
+	}
+	return "127.0.0.1:12345"
+}
+
+func newRunFlags() (*pflag.FlagSet, *runFlags) {
+	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	f := &runFlags{}
+	set.StringVar(&f.listen, listenFlag, defaultListen(), "address of the HTTP server: UI, metrics, health")
+	set.StringVar(&f.uiPrefix, "server.http.ui-path-prefix", "/", "prefix under which a proxy serves the UI")
+	set.BoolVar(&f.pprof, "server.http.enable-pprof", true, "serve /debug/pprof")
+	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")
+	configFlags(set, &f.configKind)
+	set.BoolVar(&f.cluster, "cluster.enabled", false, "clustering is not supported; only false is accepted")
+	acceptIdle(set)
+	return set, f
+}
+
+// configFlags are the flags that `run` and `validate` share.
+func configFlags(set *pflag.FlagSet, kind *string) {
+	set.StringVar(kind, "config.format", "alloy", "format of the configuration; only alloy is accepted")
+	idle(set, "", "config.extra-args", "stability.level")
+	idleSwitch(set, "config.bypass-conversion-errors", "feature.community-components.enabled")
+}
+
+// acceptIdle declares Alloy's flags that have nothing to act on here: there is
+// no usage report, no cluster and no stability level to choose.
+func acceptIdle(set *pflag.FlagSet) {
+	idle(set, "", "server.http.memory-addr", "cluster.node-name", "cluster.advertise-address", "cluster.join-addresses",
+		"cluster.discover-peers", "cluster.advertise-interfaces", "cluster.rejoin-interval", "cluster.max-join-peers",
+		"cluster.name", "cluster.tls-ca-path", "cluster.tls-cert-path", "cluster.tls-key-path", "cluster.tls-server-name",
+		"cluster.wait-for-size", "cluster.wait-timeout", "windows.priority", "feature.prometheus.metric-validation-scheme")
+	idleSwitch(set, "disable-reporting", "server.http.disable-support-bundle", "cluster.enable-tls", "cluster.use-discovery-v1")
+	set.Duration("feature.component-shutdown-deadline", 10*time.Minute, "accepted for compatibility: stopping always ends within 5 s")
+}
+
+const idleUsage = "accepted for compatibility; has no effect"
+
+func idle(set *pflag.FlagSet, value string, names ...string) {
+	for _, name := range names {
+		set.String(name, value, idleUsage)
+	}
+}
+
+func idleSwitch(set *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		set.Bool(name, false, idleUsage)
+	}
+}
+
+// check refuses what would ask for behaviour that is not there.
+func (f *runFlags) check() error {
+	if f.cluster {
+		return fmt.Errorf("--cluster.enabled=true: collector runs alone, without a cluster; leave the flag out")
+	}
+	return checkFormat(f.configKind)
+}
+
+func checkFormat(kind string) error {
+	if kind != "alloy" {
+		return fmt.Errorf("--config.format=%s: only \"alloy\" is supported; convert the file first with `alloy convert --source-format=%s`", kind, kind)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFlagsOfAlloyAreAccepted(t *testing.T) {
+	t.Setenv(listenVariable, "")
+	set, f := newRunFlags()
+	args := strings.Fields(`/etc/alloy/config.alloy --server.http.listen-addr=0.0.0.0:12345 --storage.path=/data --disable-reporting
+		--stability.level=experimental --cluster.enabled=false --server.http.memory-addr=alloy.internal:12345 --server.http.ui-path-prefix=/x
+		--server.http.enable-pprof=false --config.format=alloy --feature.community-components.enabled=true --cluster.wait-for-size=0
+		--feature.component-shutdown-deadline=1m --server.http.disable-support-bundle --config.bypass-conversion-errors=true`)
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.check(); err != nil {
+		t.Fatal(err)
+	}
+	want := runFlags{listen: "0.0.0.0:12345", uiPrefix: "/x", storage: "/data", configKind: "alloy"}
+	if *f != want || set.Arg(0) != "/etc/alloy/config.alloy" || set.NArg() != 1 {
+		t.Errorf("got %+v %v, want %+v", *f, set.Args(), want)
+	}
+}
+
+func TestFlagsThatAskForMoreAreRefused(t *testing.T) {
+	for _, arg := range []string{"--cluster.enabled=true", "--cluster.enabled", "--config.format=static"} {
+		set, f := newRunFlags()
+		if err := set.Parse([]string{arg}); err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(arg, "=")
+		if err := f.check(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
+func TestTheImageListensOnAllInterfaces(t *testing.T) {
+	t.Setenv(listenVariable, "0.0.0.0:12345")
+	if _, f := newRunFlags(); f.listen != "0.0.0.0:12345" {
+		t.Errorf("got %s", f.listen)
+	}
+}
+
+func TestHealthcheckFindsTheAddress(t *testing.T) {
+	t.Setenv(listenVariable, "")
+	path := filepath.Join(t.TempDir(), "cmdline")
+	for _, test := range []struct{ cmdline, want string }{
+		{"/bin/collector\x00run\x00/etc/x\x00--server.http.listen-addr=0.0.0.0:99\x00", "127.0.0.1:99"},
+		{"/bin/alloy\x00run\x00--server.http.listen-addr\x00[::]:98\x00", "127.0.0.1:98"},
+		{"/bin/collector\x00run\x00", "127.0.0.1:12345"},
+		{"/sbin/init\x00", "127.0.0.1:12345"},
+		{"", "127.0.0.1:12345"},
+	} {
+		if err := os.WriteFile(path, []byte(test.cmdline), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := reachable(addressOfProcess1(path)); got != test.want {
+			t.Errorf("%q: %s, want %s", test.cmdline, got, test.want)
+		}
+	}
+}

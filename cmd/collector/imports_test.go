@@ -1,0 +1,93 @@
+package main
+
+import (
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowedImports is the architecture: for each package, which others of the
+// project it may import. Tests are not held to it.
+var allowedImports = map[string]string{
+	"cmd/collector/builtin": "",
+	"cmd/collector":         "cmd/collector/builtin pkg/*",
+
+	"pkg/pipeline":   "",
+	"pkg/listen":     "",
+	"pkg/docker":     "",
+	"pkg/component":  "pkg/docker pkg/listen",
+	"pkg/httpclient": "pkg/component",
+	"pkg/logging":    "pkg/component pkg/pipeline",
+	"pkg/queue":      "pkg/pipeline",
+	"pkg/deliver":    "pkg/pipeline pkg/queue",
+	"pkg/discovery":  "pkg/component pkg/docker pkg/httpclient",
+	"pkg/config":     "pkg/component",
+	"pkg/graph":      "pkg/component pkg/config pkg/discovery pkg/docker pkg/listen pkg/pipeline",
+	"pkg/admin":      "pkg/graph pkg/listen",
+
+	"pkg/logs":        signal,
+	"pkg/scrape":      signal,
+	"pkg/remotewrite": signal,
+	"pkg/otlp":        signal,
+	"pkg/profiles":    signal,
+}
+
+const signal = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue"
+
+// onlyImporter lists libraries of which one package is the only importer.
+var onlyImporter = map[string]string{
+	"github.com/grafana/alloy/syntax":            "pkg/config",
+	"github.com/docker/docker":                   "pkg/docker",
+	"github.com/prometheus/prometheus/discovery": "",
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	root := filepath.Join("..", "..")
+	for _, dir := range []string{"cmd", "pkg"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() || d.Name() == "testdata" {
+				return err
+			}
+			checkImports(t, root, path)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func checkImports(t *testing.T, root, path string) {
+	pkg, err := build.ImportDir(path, 0)
+	if err != nil || strings.HasSuffix(path, "test") {
+		return // no Go files, or servers for tests
+	}
+	name, err := filepath.Rel(root, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed, known := allowedImports[name]
+	if !known {
+		t.Errorf("%s is not in the table of allowed imports: add it", name)
+	}
+	for _, imported := range pkg.Imports {
+		if ours, ok := strings.CutPrefix(imported, "collector/"); ok && !allows(strings.Fields(allowed), ours) {
+			t.Errorf("%s imports %s, which the table does not allow", name, ours)
+		}
+		for library, importer := range onlyImporter {
+			if strings.HasPrefix(imported, library) && name != importer {
+				t.Errorf("%s imports %s; only %q may", name, imported, importer)
+			}
+		}
+	}
+}
+
+func allows(allowed []string, name string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		prefix, wild := strings.CutSuffix(a, "*")
+		return a == name || wild && strings.HasPrefix(name, prefix)
+	})
+}

@@ -1,0 +1,97 @@
+// Command collector collects metrics, logs, traces and profiles on a Docker
+// host and delivers them, as its configuration says.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"collector/cmd/collector/builtin"
+)
+
+// Set by the linker.
+var (
+	version  = "unknown"
+	revision = ""
+	branch   = ""
+)
+
+const usage = `collector receives and collects metrics, logs, traces and profiles, and delivers them.
+
+Usage:
+  collector run [PATH] [flags]     run a configuration: a file, or a directory of *.alloy files;
+                                   without PATH, the built-in one
+  collector validate PATH          check a configuration without running it
+  collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
+  collector default-config         print the built-in configuration
+  collector healthcheck            ask a running collector whether it is ready
+  collector --version
+
+` + "`collector COMMAND --help` lists a command's flags.\n"
+
+// exit is an error that has been reported already.
+type exit struct{ code int }
+
+func (e exit) Error() string { return fmt.Sprintf("exit with code %d", e.code) }
+
+func main() {
+	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	var e exit
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
+	case errors.As(err, &e):
+		os.Exit(e.code)
+	default:
+		fmt.Fprintln(os.Stderr, strings.TrimRight("Error: "+err.Error(), "\n"))
+		os.Exit(1)
+	}
+}
+
+func command(args []string, in io.Reader, out, errOut io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(errOut, usage)
+		return exit{1}
+	}
+	name, args := args[0], args[1:]
+	switch name {
+	case "run":
+		return run(args, errOut)
+	case "validate":
+		return validate(args, out, errOut)
+	case "fmt":
+		return format(args, in, out)
+	case "healthcheck":
+		return healthcheck(args, out)
+	case "default-config":
+		return defaultConfig(args, out)
+	case "--version", "version":
+		_, err := fmt.Fprint(out, versionText())
+		return err
+	case "--help", "-h", "help":
+		_, err := fmt.Fprint(out, usage)
+		return err
+	}
+	return fmt.Errorf("there is no command %q; `collector --help` lists the commands", name)
+}
+
+func versionText() string {
+	return fmt.Sprintf("collector, version %s (branch: %s, revision: %s)\n  go version: %s\n  platform:   %s/%s\n",
+		version, branch, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+func defaultConfig(args []string, out io.Writer) error {
+	set := pflag.NewFlagSet("default-config", pflag.ContinueOnError)
+	set.SetOutput(out)
+	all := set.Bool("all", false, "print all parts, those without a destination too")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, builtin.Config(builtin.Parts(os.Getenv), *all))
+	return err
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+
+	"collector/cmd/collector/builtin"
+	"collector/pkg/admin"
+	"collector/pkg/config"
+	"collector/pkg/docker"
+	"collector/pkg/graph"
+	"collector/pkg/listen"
+	"collector/pkg/logging"
+)
+
+// stopTime bounds how long the components may take to stop. With the HTTP
+// server's own second it stays below 5 s, and so below Docker's 10 s.
+const stopTime = 3500 * time.Millisecond
+
+// defaultConfigVariable names a path at which a missing file means the built-in
+// configuration. The image sets it to the path in its own command line.
+const defaultConfigVariable = "COLLECTOR_DEFAULT_CONFIG"
+
+func userAgent() string { return "collector/" + version }
+
+// run loads a configuration and runs it until a signal comes.
+func run(args []string, errOut io.Writer) error {
+	set, flags := newRunFlags()
+	set.SetOutput(errOut)
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w; `collector run --help` lists the flags", err)
+	}
+	if err := flags.check(); err != nil {
+		return err
+	}
+	if set.NArg() > 1 {
+		return fmt.Errorf("run takes one path, a file or a directory of *.alloy files; it got %s", strings.Join(set.Args(), ", "))
+	}
+	limitMemory()
+	p := newProgram(flags, set.Arg(0), errOut)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	p.handleSignals(ctx, stop)
+	return p.run(ctx, errOut)
+}
+
+// program is a running collector.
+type program struct {
+	path   string // of the configuration; "" for the built-in one
+	logger *slog.Logger
+	graph  *graph.Controller
+	server *admin.Server
+
+	reloading sync.Mutex // one reload at a time
+}
+
+func newProgram(flags *runFlags, path string, errOut io.Writer) *program {
+	log := logging.New(errOut)
+	p := &program{path: path, logger: log.Logger()}
+	registry := prometheus.NewRegistry()
+	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
+	listeners := listen.NewPool()
+	p.graph = graph.New(graph.Options{
+		Definitions: components(log), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
+		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
+	})
+	p.server = admin.New(admin.Options{
+		Address: flags.listen, Flag: "--" + listenFlag, Pprof: flags.pprof,
+		Program: p, Gatherer: p.graph, Listeners: listeners, Logger: p.logger,
+	})
+	return p
+}
+
+// run serves HTTP from the first moment, loads the configuration, and runs
+// until ctx ends.
+func (p *program) run(ctx context.Context, errOut io.Writer) error {
+	if err := p.server.Bind(); err != nil {
+		return err
+	}
+	serving, stopServing := context.WithCancel(context.Background())
+	defer stopServing()
+	served := make(chan error, 1)
+	go func() { served <- p.server.Run(serving) }()
+
+	if err := p.load(ctx); err != nil {
+		p.stop()
+		fmt.Fprintln(errOut, strings.TrimRight(fmt.Sprintf("Error: %s", err), "\n"))
+		return exit{1}
+	}
+	p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String())
+	select {
+	case <-ctx.Done():
+	case err := <-served:
+		p.stop()
+		return err
+	}
+	p.logger.Info("stopping")
+	p.stop()
+	stopServing()
+	return <-served
+}
+
+func (p *program) stop() {
+	if late := p.graph.Stop(stopTime); len(late) > 0 {
+		p.logger.Warn("components did not stop in time; what they hold is on disk", "components", strings.Join(late, ", "))
+	}
+}
+
+// load reads the configuration and puts it into force, all or nothing.
+func (p *program) load(ctx context.Context) error {
+	sources, err := p.sources()
+	if err != nil {
+		p.graph.LoadFailed(err)
+		return err
+	}
+	return p.graph.Load(ctx, sources)
+}
+
+func (p *program) sources() ([]config.Source, error) {
+	if p.path == "" {
+		return p.builtin(), nil
+	}
+	sources, err := config.Read(p.path)
+	if errors.Is(err, fs.ErrNotExist) && p.path == os.Getenv(defaultConfigVariable) {
+		p.logger.Info("there is no configuration file, so the built-in one runs", "path", p.path)
+		return p.builtin(), nil
+	}
+	return sources, err
+}
+
+// builtin gives the built-in configuration, and says what it does and lacks.
+func (p *program) builtin() []config.Source {
+	parts := builtin.Parts(os.Getenv)
+	on := 0
+	for _, part := range parts {
+		if part.On() {
+			on++
+			p.logger.Info(part.Signal+": on; it "+part.Does, "destination", withoutCredentials(part.Destination))
+			continue
+		}
+		p.logger.Info(part.Signal+": off, as no destination is set", "would_do", part.Does, "set", part.Variable, "example", part.Example)
+	}
+	if on == 0 {
+		p.logger.Warn("nothing is collected: no destination is set; set one of the variables above, or write a configuration (start from `collector default-config --all`)")
+	}
+	if err := reachEngine(os.Getenv("DOCKER_HOST")); err != nil {
+		p.logger.Warn("there is no Docker Engine: no container is discovered until there is one", "err", err)
+	}
+	return []config.Source{{Name: "<built-in>", Text: []byte(builtin.Config(parts, false))}}
+}
+
+// reachEngine tells whether something listens where the Docker Engine should.
+func reachEngine(host string) error {
+	network, address, ok := strings.Cut(cmp.Or(host, "unix:///var/run/docker.sock"), "://")
+	if !ok {
+		return fmt.Errorf("DOCKER_HOST is %q: write it as unix:///path, tcp://host:port or https://host:port", host)
+	}
+	if network != "unix" {
+		network = "tcp"
+	}
+	conn, err := net.DialTimeout(network, address, time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// Ready, Unhealthy and Reload are what the HTTP server asks for.
+func (p *program) Ready() bool         { return p.graph.Ready() }
+func (p *program) Unhealthy() []string { return p.graph.Unhealthy() }
+
+func (p *program) Reload(ctx context.Context) error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	if err := p.load(ctx); err != nil {
+		p.logger.Error("the configuration was not reloaded; the one before runs on", "err", err)
+		return err
+	}
+	p.logger.Info("the configuration was reloaded")
+	return nil
+}
+
+// handleSignals reloads at SIGHUP and stops at SIGTERM and SIGINT; the second
+// of these ends the process at once.
+func (p *program) handleSignals(ctx context.Context, stop func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		for s := range signals {
+			switch {
+			case s == syscall.SIGHUP:
+				go p.Reload(ctx) // its error is logged
+			case ctx.Err() == nil:
+				stop()
+			default:
+				p.logger.Warn("a second signal ends the process at once; what is queued is on disk")
+				os.Exit(1)
+			}
+		}
+	}()
+}
