@@ -1,0 +1,33 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"collector/pkg/graph"
+	"collector/pkg/logging"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/reference.md")
+
+func TestReferenceIsUpToDate(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "reference.md")
+	want := graph.Reference(components(logging.New(io.Discard)))
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("docs/reference.md is stale: run `make reference` (-want +got):\n%s", diff)
+	}
+}
