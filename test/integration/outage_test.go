@@ -5,8 +5,8 @@ package integration
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
-	"mime/multipart"
 	"net/http"
 	"sync"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"collector/pkg/profiles/profilestest"
 	"collector/test/harness"
 )
 
@@ -187,7 +188,7 @@ func (l *load) sendSpans(ctx context.Context, t *testing.T, address string) {
 func (l *load) sendProfiles(ctx context.Context, t *testing.T, url string) {
 	repeat(ctx, t, func(seq int) error {
 		query := fmt.Sprintf("name=backend.cpu%%7Bseq%%3D%d%%7D&from=%d&until=%d&format=pprof&sampleRate=100&spyName=gospy", seq, 1700000000+seq, 1700000001+seq)
-		body, contentType := ingestBody(t)
+		body, contentType := profilestest.Multipart(profilestest.Part{Name: "profile", File: "profile.pprof", Content: profilestest.Pprof(seq)})
 		resp, err := http.Post(url+"/ingest?"+query, contentType, bytes.NewReader(body))
 		if err != nil {
 			return err
@@ -201,15 +202,24 @@ func (l *load) sendProfiles(ctx context.Context, t *testing.T, url string) {
 	})
 }
 
-// ingestBody is a multipart body with a small profile.
-func ingestBody(t *testing.T) ([]byte, string) {
-	var b bytes.Buffer
-	w := multipart.NewWriter(&b)
-	part, err := w.CreateFormFile("profile", "profile.pprof")
-	if err != nil {
-		t.Error(err)
+// compareProfiles is nil once each profile that was sent has arrived, as it was
+// sent, once, and nothing else has.
+func compareProfiles(sent []request, server *profilestest.Server) error {
+	arrived := make(map[string]int)
+	for _, r := range server.Requests() {
+		arrived[profileKey(request{r.Path, r.Query, r.ContentType, r.Body})]++
 	}
-	part.Write(smallProfile(t))
-	w.Close()
-	return b.Bytes(), w.FormDataContentType()
+	for i, r := range sent {
+		if n := arrived[profileKey(r)]; n != 1 {
+			return fmt.Errorf("profile %d of %d (%s?%s) arrived %d times", i+1, len(sent), r.Path, r.Query, n)
+		}
+	}
+	if len(arrived) != len(sent) {
+		return fmt.Errorf("%d profiles arrived, %d were acknowledged", len(arrived), len(sent))
+	}
+	return nil
+}
+
+func profileKey(r request) string {
+	return fmt.Sprintf("%s?%s %s %x", r.Path, r.Query, r.ContentType, sha256.Sum256(r.Body))
 }

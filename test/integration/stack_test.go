@@ -45,7 +45,7 @@ func startStack(t *testing.T) *stack {
 		Metrics:   harness.StartVictoriaMetrics(t),
 		Logs:      harness.StartVictoriaLogs(t),
 		Tempo:     harness.StartOTLPServer(t),
-		Pyroscope: profilestest.New(t),
+		Pyroscope: profilestest.NewServer(t),
 		GRPCPort:  harness.FreePort(t), HTTPPort: harness.FreePort(t), PyroscopePort: harness.FreePort(t),
 	}
 	s.Proxies = map[string]*harness.Proxy{
