@@ -96,3 +96,5 @@ require (
 	golang.org/x/text v0.42.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
 )
+
+replace github.com/mwitkow/go-conntrack => ./third_party/go-conntrack

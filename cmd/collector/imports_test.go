@@ -28,14 +28,14 @@ var allowedImports = map[string]string{
 	"pkg/graph":      "pkg/component pkg/config pkg/discovery pkg/docker pkg/listen pkg/pipeline",
 	"pkg/admin":      "pkg/graph pkg/listen",
 
-	"pkg/logs":        signal,
-	"pkg/scrape":      signal,
-	"pkg/remotewrite": signal,
-	"pkg/otlp":        signal,
-	"pkg/profiles":    signal,
+	"pkg/logs":        signalPackages,
+	"pkg/scrape":      signalPackages,
+	"pkg/remotewrite": signalPackages,
+	"pkg/otlp":        signalPackages,
+	"pkg/profiles":    signalPackages,
 }
 
-const signal = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue"
+const signalPackages = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

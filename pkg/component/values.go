@@ -2,6 +2,7 @@ package component
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -14,9 +15,12 @@ type Secret string
 const redacted = "(secret)"
 
 func (s Secret) String() string               { return redacted }
-func (s Secret) GoString() string             { return redacted }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 func (s Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+
+// Format is what package fmt uses for every verb, even one that a string has
+// no use for.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // Bytes is a size in bytes, written with a unit: "512KiB", "1MiB", "1.5GB".
 // As in Alloy, KB means KiB and a bare number is an error.
@@ -42,7 +46,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a size: write a number with a unit, such as \"4MiB\" (B, KiB, MiB, GiB, TiB)", s)
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || v < 0 || v*scale > 1<<62 {
+	if err != nil || strings.Trim(number, "0123456789.") != "" || v*scale > 1<<62 {
 		return fmt.Errorf("%q is not a size: write a number with a unit, such as \"4MiB\"", s)
 	}
 	*b = Bytes(v * scale)

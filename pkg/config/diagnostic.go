@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -26,7 +25,8 @@ type Range struct {
 	Line, Column       int
 	EndLine, EndColumn int // the last byte, inclusive
 
-	text string // the line that it starts in, without its end
+	text   string // the line that it starts in, without its end
+	secret bool   // every string in that line is to be hidden
 }
 
 // String is "file:line:column".
@@ -39,7 +39,12 @@ func (r Range) String() string {
 
 // Source is the line in which r starts, as it may be shown: what looks like a
 // credential is masked.
-func (r Range) Source() string { return maskLine(r.text) }
+func (r Range) Source() string {
+	if r.secret {
+		return maskStrings(r.text)
+	}
+	return maskLine(r.text)
+}
 
 // Diagnostic is one thing that is wrong with a configuration.
 type Diagnostic struct {
@@ -99,25 +104,6 @@ func (r Range) carets() string {
 	}
 	b.WriteString(strings.Repeat("^", n))
 	return b.String()
-}
-
-// credential finds the values of attributes that are named like a secret, and
-// passwords inside URLs.
-var credential = regexp.MustCompile(
-	`(?i)(?:(?:[a-z_]*(?:password|secret|token|credentials|passphrase|authorization)[a-z_]*|key_pem|secret_key|[a-z_-]*api[-_]?key)"?\s*=\s*"((?:[^"\\]|\\.)*)|://[^/\s"@:]*:([^/\s"@]+)@)`)
-
-// maskLine replaces credentials in a source line by asterisks, one for each
-// byte, so that columns stay.
-func maskLine(line string) string {
-	masked := []byte(line)
-	for _, m := range credential.FindAllStringSubmatchIndex(line, -1) {
-		for g := 2; g < len(m); g += 2 {
-			for i := m[g]; i >= 0 && i < m[g+1]; i++ {
-				masked[i] = '*'
-			}
-		}
-	}
-	return string(masked)
 }
 
 // Diagnostics is everything that is wrong with a configuration. As an error it

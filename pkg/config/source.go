@@ -148,9 +148,10 @@ func tooDeep(text []byte) (token.Position, string) {
 			return token.Position{}, ""
 		case token.LCURLY, token.LBRACK, token.LPAREN:
 			depth++
+			operators++
 		case token.RCURLY, token.RBRACK, token.RPAREN:
 			depth--
-		case token.TERMINATOR:
+		case token.TERMINATOR, token.COMMA:
 			operators = 0
 		default:
 			if tok == token.NOT || tok == token.DOT || tok.BinaryPrecedence() > 0 {
@@ -173,6 +174,9 @@ func (f *file) syntaxErrors(err error) Diagnostics {
 	}
 	var ds Diagnostics
 	for _, d := range found {
+		if strings.HasSuffix(d.Message, "got ILLEGAL") {
+			continue // the scanner has said what is illegal
+		}
 		ds = append(ds, Diagnostic{At: f.at(d.StartPos, d.EndPos), Message: d.Message})
 	}
 	return ds
@@ -200,14 +204,17 @@ func Format(s Source) ([]byte, error) {
 	if f.tree == nil {
 		return nil, ds
 	}
-	text, err := print(f.tree)
+	text, err := render(f.tree)
 	if err != nil {
 		return nil, fmt.Errorf("format %s: %w", s.Name, err)
 	}
-	return append(bytes.TrimRight(text, "\n"), '\n'), nil
+	if text = bytes.TrimRight(text, "\n"); len(text) == 0 {
+		return nil, nil
+	}
+	return append(text, '\n'), nil
 }
 
-func print(n ast.Node) (text []byte, err error) {
+func render(n ast.Node) (text []byte, err error) {
 	var b bytes.Buffer
 	err = guard(func() error { return printer.Fprint(&b, n) })
 	return b.Bytes(), err

@@ -10,6 +10,9 @@ func Nearest(name string, candidates []string) string {
 	limit := max(1, min(len(name)/3, 4))
 	best, distance := "", limit+1
 	for _, c := range candidates {
+		if d := len(name) - len(c); d > limit || -d > limit {
+			continue
+		}
 		if d := editDistance(strings.ToLower(name), strings.ToLower(c)); d < distance {
 			best, distance = c, d
 		}

@@ -18,7 +18,7 @@ import (
 type Sender interface {
 	// Send sends blocks, which are in order and share a tag, as one request,
 	// once, within a time-out of its own. Its error is *Error, or is taken as
-	// one that a retry may mend.
+	// one that a retry may mend. When ctx ends, Send ends.
 	Send(ctx context.Context, blocks []queue.Block) (Result, error)
 	// Split cuts a block into smaller ones that hold its items between them,
 	// in order. It returns nil when b cannot be cut.
@@ -38,18 +38,28 @@ type Error struct {
 	Rejected   bool          // the destination will never take these bytes: bisect, then drop
 	TooLarge   bool          // with Rejected: because of their size
 	Reason     string        // with Rejected: value of the reason label; "rejected" when empty
-	RetryAfter time.Duration // without Rejected: do not try again before
+	RetryAfter time.Duration // without Rejected: do not try again before; 10 min count as the most
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
+// Reasons for which a Writer drops items, besides those of the queue and those
+// that a Sender gives.
+const (
+	ReasonRejected       = "rejected"        // the destination refuses the item
+	ReasonTooLarge       = "too_large"       // the destination refuses the item because of its size
+	ReasonPartialSuccess = "partial_success" // the destination took the others
+	ReasonRetryDisabled  = "retry_disabled"  // failed once, with Destination.NoRetry
+	ReasonNoDestination  = "no_destination"  // there is nowhere to send to
+)
+
 // Backoff is the wait between attempts: from Min, times Factor, up to Max,
 // each time with jitter.
 type Backoff struct {
-	Min, Max time.Duration
-	Factor   float64 // 2 when 0
-	Jitter   float64 // ± this share of the wait; 0.2 when 0
+	Min, Max time.Duration // 500 ms and 30 s when 0
+	Factor   float64       // 2 when 0
+	Jitter   float64       // ± this share of the wait; 0.2 when 0
 }
 
 // Destination is one endpoint of a writer.
@@ -59,10 +69,36 @@ type Destination struct {
 	Sender      Sender
 	Batch       queue.Want
 	Backoff     Backoff
-	Concurrency int           // requests at once; 1 when 0
+	Concurrency int           // requests at once; 1 when 0. Above 1, requests may arrive out of order
 	NoRetry     bool          // drop what fails once, reason "retry_disabled"
 	MaxAge      time.Duration // drop blocks whose MaxTime is older when they are about to be sent, reason "too_old"; 0: none
+
+	// Observe is told of every attempt, if it is set. OnDrop is told of every
+	// loss that is decided on here; those of the queue ("queue_full",
+	// "damaged" and its "too_old") show in Status alone. bytes is an estimate
+	// where the destination took a part. Both must be quick.
+	Observe func(Attempt)
+	OnDrop  func(items, bytes int, reason string)
 }
+
+// Attempt is one request that has ended.
+type Attempt struct {
+	Blocks, Items, Bytes int
+	Duration             time.Duration
+	Err                  error
+	Outcome              Outcome
+	Retries              int // failures in a row before it
+}
+
+// Outcome is how an attempt ended.
+type Outcome string
+
+// The outcomes.
+const (
+	OK       Outcome = "ok"
+	Retry    Outcome = "retry"    // failed in a way that may pass
+	Rejected Outcome = "rejected" // the destination will never take these bytes
+)
 
 // Options make a Writer.
 type Options struct {
@@ -76,26 +112,6 @@ type Options struct {
 	Metrics      prometheus.Registerer
 }
 
-// Writer is a queue and a delivery loop for each of its destinations.
-type Writer struct{}
-
-// New checks o and starts nothing.
-func New(o Options) (*Writer, error) { panic("BUG: to be written") }
-
-// Run opens the queue and delivers until ctx ends. It then stops waiting for batches to fill,
-// gives what is queued up to a flush time of 2 s to be delivered, and closes the queue.
-func (w *Writer) Run(ctx context.Context) error { panic("BUG: to be written") }
-
-// Append queues b for every destination. It blocks until Run has opened the
-// queue. nil means durable. With no destination it drops and counts b.
-func (w *Writer) Append(ctx context.Context, b queue.Block) error { panic("BUG: to be written") }
-
-// Drop counts items that never became a block, as received and dropped for reason at every destination.
-func (w *Writer) Drop(items int, reason string) { panic("BUG: to be written") }
-
-// SetBatch changes how the named destination's blocks are merged from now on.
-func (w *Writer) SetBatch(id string, want queue.Want) { panic("BUG: to be written") }
-
 // Status is a snapshot of a destination for people.
 type Status struct {
 	ID, URL                  string
@@ -104,11 +120,11 @@ type Status struct {
 	Queued                   uint64 // items
 	QueuedBytes              int64
 	Dropped                  map[string]uint64 // items by reason
+	DamagedBlocks            uint64            // lost to damage on disk; their items are in Dropped as far as they could be counted
 	LastSuccess, LastFailure time.Time
 	LastError                string
 	OldestQueued             time.Time // when the oldest waiting block was appended; zero when none waits
-	Healthy                  bool
+	// Healthy is false when the destination has been failing for ten seconds
+	// without a success.
+	Healthy bool
 }
-
-// Status returns a snapshot for each destination. It never waits for a send.
-func (w *Writer) Status() []Status { panic("BUG: to be written") }

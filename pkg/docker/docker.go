@@ -4,17 +4,33 @@ package docker
 
 import (
 	"context"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
+	"weak"
 )
 
 // Pool shares Engines between components, by host and client settings.
-type Pool struct{}
+type Pool struct {
+	logger *slog.Logger
 
-// NewPool makes an empty pool.
-func NewPool(logger *slog.Logger) *Pool { return &Pool{} }
+	mu sync.Mutex
+	// engines holds no Engine in memory: one that no component refers to any
+	// more goes. Guarded by mu.
+	engines map[engineKey]weak.Pointer[Engine]
+}
+
+type engineKey struct{ host, client string }
+
+// NewPool makes an empty pool. A nil logger discards.
+func NewPool(logger *slog.Logger) *Pool {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{logger: logger, engines: make(map[engineKey]weak.Pointer[Engine])}
+}
 
 // Config says how to reach an Engine.
 type Config struct {
@@ -26,63 +42,63 @@ type Config struct {
 }
 
 // Engine returns the Engine for c; it connects to nothing yet.
-func (p *Pool) Engine(c Config) (*Engine, error) { panic("BUG: to be written") }
+func (p *Pool) Engine(c Config) (*Engine, error) {
+	target, err := newEndpoint(c)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := engineKey{c.Host, c.Key}
+	for k, v := range p.engines {
+		e := v.Value()
+		if e == nil {
+			delete(p.engines, k)
+		} else if k == key {
+			return e, nil
+		}
+	}
+	e := newEngine(target, p.logger)
+	p.engines[key] = weak.Make(e)
+	return e, nil
+}
 
-// Engine is one Docker Engine, shared by everyone who uses the same host.
-type Engine struct{}
-
-// Container is one container as last seen.
-type Container struct {
-	ID      string
-	Name    string // with the leading slash
-	Running bool
-	TTY     bool
-	Labels  map[string]string
-	// StartedAt and FinishedAt are the zero time when unknown.
-	StartedAt, FinishedAt time.Time
-	LogDriver             string
+// Status tells how an Engine does.
+type Status struct {
+	Host       string
+	Connected  bool
+	Err        error     // why it is not connected; nil before the first attempt
+	Since      time.Time // of the last change of Connected or Err
+	APIVersion string    // as negotiated; empty before the first connection
 }
 
 // Inspect asks the Engine about one container. IsNotFound tells a container that is gone.
 func (e *Engine) Inspect(ctx context.Context, id string) (Container, error) {
-	panic("BUG: to be written")
+	c, err := e.inspect(ctx, id)
+	if err != nil {
+		return Container{}, fmt.Errorf("inspect container %s: %w", short(id), err)
+	}
+	return c, nil
 }
 
-// IsNotFound tells whether err says that the container does not exist (any more).
-func IsNotFound(err error) bool { panic("BUG: to be written") }
-
-// IsUnreadable tells whether err says that the container's logging driver cannot be read.
-func IsUnreadable(err error) bool { panic("BUG: to be written") }
-
-// LogOptions say what to read of a container's output.
-type LogOptions struct {
-	Since  time.Time // inclusive, in nanoseconds; zero: from the start
-	Follow bool
-	TTY    bool // as Inspect says
+// Match asks the Engine which containers, running or not, the filters of its
+// list operation let through. The keys of the result are container IDs.
+func (e *Engine) Match(ctx context.Context, filters map[string][]string) (map[string]bool, error) {
+	summaries, err := e.list(ctx, filters)
+	if err != nil {
+		return nil, fmt.Errorf("list containers by filter: %w", err)
+	}
+	out := make(map[string]bool, len(summaries))
+	for i := range summaries {
+		out[summaries[i].ID] = true
+	}
+	return out, nil
 }
 
-// Logs opens the output of a container. Closing the reader or ending ctx ends it.
-func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader, error) {
-	panic("BUG: to be written")
+// short is how the docker command abbreviates a container's ID.
+func short(id string) string {
+	if len(id) > 12 {
+		return id[:12]
+	}
+	return id
 }
-
-// Frame is one piece of output, as Docker wrote it: at most 16 KiB of a line.
-type Frame struct {
-	Time    time.Time
-	Stream  string // "stdout" or "stderr"; always "stdout" with a TTY
-	Text    []byte // without Docker's timestamp; valid until the next call of Next
-	Partial bool   // the line goes on in the next frame of this stream
-}
-
-// LogReader decodes the Engine's log stream into frames.
-type LogReader struct{}
-
-// NewLogReader reads frames (https://docs.docker.com/reference/api/engine/, "Attach to a container", stream format) or, with tty, raw
-// lines from r. Every line carries Docker's RFC 3339 timestamp.
-func NewLogReader(r io.ReadCloser, tty bool) *LogReader { panic("BUG: to be written") }
-
-// Next returns the next frame; io.EOF at the end of the output.
-func (r *LogReader) Next() (Frame, error) { panic("BUG: to be written") }
-
-// Close ends reading.
-func (r *LogReader) Close() error { panic("BUG: to be written") }

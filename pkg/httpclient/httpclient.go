@@ -5,13 +5,18 @@ package httpclient
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	promconfig "github.com/prometheus/common/config"
 
 	"collector/pkg/component"
 )
+
+// dialTimeout bounds how long a connection may take to be made.
+const dialTimeout = 30 * time.Second
 
 // Config is squashed into every block that configures an HTTP client.
 type Config struct {
@@ -75,18 +80,12 @@ type TLS struct {
 // Default is what Alloy starts from: redirects followed, HTTP/2 on.
 func Default() Config { return Config{FollowRedirects: true, EnableHTTP2: true} }
 
-// Validate reports combinations that cannot work.
-func (c *Config) Validate() error {
-	p, err := c.prometheus()
-	if err != nil {
-		return err
-	}
-	return p.Validate()
-}
-
 // New makes a client. name stands in the client's own errors, userAgent in its
 // requests. It has no time-out of its own; a context ends a request.
 func (c *Config) New(name, userAgent string) (*http.Client, error) {
+	if err := c.validateAll(); err != nil {
+		return nil, err
+	}
 	p, err := c.prometheus()
 	if err != nil {
 		return nil, err
@@ -94,7 +93,11 @@ func (c *Config) New(name, userAgent string) (*http.Client, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	client, err := promconfig.NewClientFromConfig(p, name, promconfig.WithUserAgent(userAgent))
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	client, err := promconfig.NewClientFromConfig(p, name,
+		promconfig.WithUserAgent(userAgent),
+		// The library's own dialer keeps a trace of every connection.
+		promconfig.WithDialContextFunc(dialer.DialContext))
 	if err != nil {
 		return nil, fmt.Errorf("make the HTTP client: %w", err)
 	}
@@ -139,7 +142,8 @@ func proxyConfig(rawURL, noProxy string, fromEnvironment bool, header map[string
 	if rawURL != "" {
 		u, err := url.Parse(rawURL)
 		if err != nil {
-			*errs = append(*errs, fmt.Errorf("proxy_url: %w", err))
+			// The text of err holds the URL, and with it perhaps a password.
+			*errs = append(*errs, errors.New("proxy_url cannot be read: write it as http://host:port"))
 		} else {
 			p.ProxyURL = promconfig.URL{URL: u}
 		}
@@ -173,7 +177,7 @@ func (t *TLS) prometheus(errs *[]error) promconfig.TLSConfig {
 	if t.MinVersion != "" {
 		v, ok := promconfig.TLSVersions[t.MinVersion]
 		if !ok {
-			*errs = append(*errs, fmt.Errorf("tls_config: min_version %q is unknown: use TLS10, TLS11, TLS12 or TLS13", t.MinVersion))
+			*errs = append(*errs, unknownTLSVersion(t.MinVersion))
 		}
 		p.MinVersion = v
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -28,12 +29,13 @@ func NewPool() *Pool { return &Pool{sockets: make(map[string]*socket)} }
 // socket is one bound address. Its accept loop runs for as long as the socket
 // is held, and offers each connection to whichever listener accepts next.
 type socket struct {
-	key    string
-	net    net.Listener
-	conns  chan net.Conn
-	closed chan struct{}
-	err    error // why accepting ended; set before closed is closed
-	refs   int   // guarded by Pool.mu
+	key      string
+	net      net.Listener
+	conns    chan net.Conn
+	refs     int           // guarded by Pool.mu
+	released chan struct{} // closed with the last listener
+	ended    chan struct{} // closed when accepting has ended
+	err      error         // why accepting ended; set before ended is closed
 }
 
 // Listen binds network ("tcp", "tcp4", "tcp6", "unix") and address, or shares
@@ -48,14 +50,14 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 	defer p.mu.Unlock()
 	key := network + "\x00" + address
 	s := p.sockets[key]
-	if s == nil {
-		l, err := net.Listen(network, address)
+	if s == nil || s.broken() {
+		l, err := bind(network, address)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("listen on %s (set by %s): the port is in use by another process or component; stop it, or set another address", address, option)
+			return nil, fmt.Errorf("listen on %s (set by %s): the %s is in use by another process or component; stop it, or set another address", address, option, noun(network))
 		} else if err != nil {
 			return nil, fmt.Errorf("listen on %s (set by %s): %w", address, option, err)
 		}
-		s = &socket{key: key, net: l, conns: make(chan net.Conn), closed: make(chan struct{})}
+		s = &socket{key: key, net: l, conns: make(chan net.Conn), released: make(chan struct{}), ended: make(chan struct{})}
 		// Port 0 names a new port each time, so such a socket is never shared.
 		if _, port, err := net.SplitHostPort(address); err != nil || port != "0" {
 			p.sockets[key] = s
@@ -66,8 +68,43 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 	return &listener{pool: p, socket: s, done: make(chan struct{})}, nil
 }
 
+func noun(network string) string {
+	if network == "unix" {
+		return "path"
+	}
+	return "port"
+}
+
+// bind listens. The file that a killed process left behind of a unix socket,
+// on which nobody answers, is in nobody's use.
+func bind(network, address string) (net.Listener, error) {
+	l, err := net.Listen(network, address)
+	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	c, dialErr := net.Dial(network, address)
+	if dialErr == nil {
+		c.Close()
+		return nil, err
+	}
+	if !errors.Is(dialErr, syscall.ECONNREFUSED) || os.Remove(address) != nil {
+		return nil, err
+	}
+	return net.Listen(network, address)
+}
+
+// broken tells whether accepting has ended by itself.
+func (s *socket) broken() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (s *socket) accept() {
-	defer close(s.closed)
+	defer close(s.ended)
 	for {
 		c, err := s.net.Accept()
 		var temporary interface{ Temporary() bool }
@@ -79,7 +116,16 @@ func (s *socket) accept() {
 			s.err = err
 			return
 		}
-		s.conns <- c
+		s.offer(c)
+	}
+}
+
+// offer waits until a listener takes c, or there is none left.
+func (s *socket) offer(c net.Conn) {
+	select {
+	case s.conns <- c:
+	case <-s.released:
+		c.Close()
 	}
 }
 
@@ -93,19 +139,8 @@ func (p *Pool) release(s *socket) error {
 	if p.sockets[s.key] == s {
 		delete(p.sockets, s.key)
 	}
-	err := s.net.Close()
-	// A connection that was accepted but taken by nobody is closed.
-	go func() {
-		for {
-			select {
-			case c := <-s.conns:
-				c.Close()
-			case <-s.closed:
-				return
-			}
-		}
-	}()
-	return err
+	close(s.released)
+	return s.net.Close()
 }
 
 type listener struct {
@@ -116,18 +151,26 @@ type listener struct {
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	select { // a closed listener takes no further connection
-	case <-l.done:
-		return nil, net.ErrClosed
-	default:
-	}
 	select {
 	case c := <-l.socket.conns:
+		if l.closed() { // both were ready: the connection is another listener's
+			go l.socket.offer(c)
+			return nil, net.ErrClosed
+		}
 		return c, nil
 	case <-l.done:
 		return nil, net.ErrClosed
-	case <-l.socket.closed:
+	case <-l.socket.ended:
 		return nil, l.socket.err
+	}
+}
+
+func (l *listener) closed() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
 	}
 }
 

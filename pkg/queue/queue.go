@@ -1,11 +1,59 @@
 // Package queue is a durable log of opaque blocks on disk, shared by several
 // readers that each have a cursor of their own.
+//
+// A queue is a directory:
+//
+//	lock                        held with flock by the process that uses the queue
+//	0000000000000007-8d1f2a90.seg   segments: index and salt, both in hexadecimal
+//	0000000000000008-11c0fe4d.seg   the last one is written to
+//	5b0c…e1.cursor              how far a reader has come; named by a hash of its id
+//
+// All numbers are little-endian. "seq" numbers the blocks from 1 on; "before"
+// counts the items of all earlier blocks, which makes the number of items
+// between any two places known, whatever happened to the bytes between. A
+// segment is a header and a run of records:
+//
+//	segment header      0      4      8       16      24       32      40             48   64
+//	                    ┌──────┬──────┬───────┬───────┬────────┬───────┬──────────────┬────┐
+//	                    │ CQS1 │ sum  │ index │ first │ before │ floor │ floor before │ 0  │
+//	                    └──────┴──────┴───────┴───────┴────────┴───────┴──────────────┴────┘
+//	record       0      4     8          12         16        20      24    32       40       48    56    64
+//	             ┌──────┬─────┬──────────┬──────────┬─────────┬───────┬─────┬────────┬────────┬─────┬─────┬─────┬──────┐
+//	             │ CQR1 │ sum │ data sum │ data len │ tag len │ items │ seq │ before │ append │ min │ max │ tag │ data │
+//	             └──────┴─────┴──────────┴──────────┴─────────┴───────┴─────┴────────┴────────┴─────┴─────┴─────┴──────┘
+//
+// The sums are CRC-32C. That of a header covers what follows it up to the data,
+// and is seeded with the salt of the segment. All readers were done with
+// everything below floor when the segment was begun.
+//
+// A cursor file has two slots, which are written in turn, so that one is always
+// whole, and the list of all readers:
+//
+//	slot         0      4     8            16    24       32        40         64
+//	(at 0, 4096) ┌──────┬─────┬────────────┬─────┬────────┬─────────┬──────────┬──────────────────────┐
+//	             │ CQC1 │ sum │ generation │ seq │ before │ unsaved │ done len │ done: a bit a block  │
+//	             └──────┴─────┴────────────┴─────┴────────┴─────────┴──────────┴──────────────────────┘
+//	readers      ┌──────┬─────┬─────┬──────────────────┐
+//	(at 8192)    │ CQN1 │ sum │ len │ ids, JSON array  │
+//	             └──────┴─────┴─────┴──────────────────┘
+//
+// Appends and acknowledgements go to the page cache with one system call each,
+// so that the death of the process loses nothing. Once a second what is waiting
+// since the second before is synced, so that a power cut costs two seconds at
+// most. What is delivered sooner than that is never synced: the segment is
+// emptied and used again, as a rule before the kernel has written it.
 package queue
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"sync"
 	"time"
+
+	"collector/pkg/pipeline"
 )
 
 // Block is what is stored: bytes that only the writer and the sender
@@ -24,7 +72,9 @@ type Block struct {
 // With every policy, a queue in which at least one reader has kept up takes the
 // room from the readers that lag: they lose their oldest blocks (counted,
 // reason "queue_full"), so that a dead endpoint never delays a live one. The
-// policy decides when all readers lag.
+// policy decides when all readers lag. A reader has kept up when what waits for
+// it is less than half the cap. Room is made by the segment, which is a
+// sixteenth of the cap or 8 MiB.
 type Policy int
 
 // The policies.
@@ -37,11 +87,29 @@ const (
 // DefaultMaxBytes caps a queue for which no cap is set.
 const DefaultMaxBytes = 1 << 30
 
+// Reasons for which the queue itself drops blocks.
+const (
+	ReasonFull    = "queue_full" // the cap needed the room
+	ReasonTooOld  = "too_old"    // older than Options.MaxAge
+	ReasonDamaged = "damaged"    // the bytes on disk are not what was written
+)
+
+// ErrInUse is returned, wrapped, by Open while the queue is open elsewhere, in
+// this process or another.
+var ErrInUse = errors.New("the queue is in use")
+
+// reuseSize is how large the active segment grows before it is emptied at once
+// when nothing waits. A smaller one is emptied within two seconds.
+const reuseSize = 64 << 10
+
 // Options say where a queue lives and how large it may grow.
 type Options struct {
-	Dir      string
-	Readers  []string      // ids of the readers; at least one
-	MaxBytes int64         // on disk; 0: DefaultMaxBytes
+	Dir     string
+	Readers []string // ids of the readers; at least one
+	// MaxBytes is the cap on what the queue takes on disk, everything counted;
+	// 0: DefaultMaxBytes. A queue takes at least 64 KiB and 12 KiB a reader,
+	// however low the cap.
+	MaxBytes int64
 	MaxAge   time.Duration // older blocks are dropped, reason "too_old"; 0: no limit
 	WhenFull Policy
 	Logger   *slog.Logger
@@ -54,41 +122,260 @@ type Want struct {
 	MaxItems int // hand out no more items than this, but at least one block; 0: no limit
 	MaxBytes int // hand out no more bytes than this, but at least one block; 0: no limit
 	// MaxWait is how long the oldest waiting block may be held back to gather
-	// MinItems or MinBytes; 0 hands out what is there.
+	// MinItems or MinBytes, counted from its Append; 0 hands out what is there.
 	MaxWait time.Duration
 }
 
-// Queue is an open queue. It is safe for concurrent use.
-type Queue struct{}
-
-// Open opens or creates the queue in o.Dir, which this process must be alone to use.
-func Open(o Options) (*Queue, error) { panic("BUG: to be written") }
-
-// Append stores b. It keeps nothing of b. When it returns nil, b survives the
-// death of the process.
-func (q *Queue) Append(ctx context.Context, b Block) error { panic("BUG: to be written") }
-
-// Reader returns the reader of that id, one of Options.Readers.
-func (q *Queue) Reader(id string) *Reader { panic("BUG: to be written") }
-
-// Close syncs and closes the queue. Readers' and writers' calls under way end with pipeline.ErrClosed.
-func (q *Queue) Close() error { panic("BUG: to be written") }
-
-// Reader hands out the blocks of one queue in their order.
-type Reader struct{}
-
-// Lease is a run of blocks with one tag that a reader has handed out and that
-// wait for Ack or Release.
-type Lease struct {
-	Blocks []Block
+// system is what tests replace, to make it fail.
+type system struct {
+	write      func(f *os.File, b []byte, off int64) (int, error)
+	sync       func(f *os.File) error
+	minSegment int64
 }
 
-// Next waits until Want is met, and hands out the blocks that follow the last
-// ones handed out. Several leases may be out at once.
-func (r *Reader) Next(ctx context.Context, w Want) (*Lease, error) { panic("BUG: to be written") }
+// Queue is an open queue. It is safe for concurrent use.
+type Queue struct {
+	dir         string
+	log         *slog.Logger
+	cap         int64
+	segmentSize int64
+	maxAge      time.Duration
+	policy      Policy
+	lock        *os.File
+	system      system
+	buffers     sync.Pool // of *[]byte, for encoding records
+	syncer      sync.WaitGroup
+	wakeSync    chan struct{}
+	done        chan struct{} // closed by Close
 
-// Ack ends a lease whose blocks are done with: delivered or dropped.
-func (r *Reader) Ack(l *Lease) error { panic("BUG: to be written") }
+	// writing is held by whoever changes the active segment or makes room. It
+	// is taken before mu.
+	writing sync.Mutex
 
-// Release ends a lease whose blocks are to be handed out again.
-func (r *Reader) Release(l *Lease) { panic("BUG: to be written") }
+	// mu guards what follows, and the fields of segments and readers. It is not
+	// held over reading or writing blocks.
+	mu       sync.Mutex
+	closed   bool
+	readers  []*Reader
+	segments []*segment // in order
+	active   *segment   // the last of segments, when it can be written to
+	index    uint64     // of the last segment that was begun
+	seq      uint64     // of the next block
+	items    uint64     // in all blocks ever
+	end      int64      // bytes in all blocks since Open
+	disk     int64      // bytes of all files
+	doomed   int        // detached segments whose files are not yet gone
+	room     chan struct{}
+	unsynced []*segment // no longer written to
+	newFiles bool       // since the last sync
+	syncing  bool       // the syncer has something to wait for
+}
+
+// Append stores b. It keeps nothing of b. When it returns nil, b survives the
+// death of the process. An error that pipeline.IsPermanent tells of says that b
+// can never be stored; after any other, b may be given again.
+func (q *Queue) Append(ctx context.Context, b Block) error {
+	if err := q.check(b); err != nil {
+		return pipeline.Permanent(err)
+	}
+	buf, _ := q.buffers.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	defer q.buffers.Put(buf)
+	*buf = encodeRecord((*buf)[:0], b)
+	record := *buf
+
+	for {
+		q.writing.Lock()
+		room, err := q.makeRoom(int64(len(record)))
+		if err == nil && room == nil {
+			err = q.appendRecord(record, b)
+			q.writing.Unlock()
+			return err
+		}
+		q.writing.Unlock()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-q.done:
+			return pipeline.ErrClosed
+		}
+	}
+}
+
+// check tells why b can never be stored.
+func (q *Queue) check(b Block) error {
+	size := recordSize(len(b.Tag), len(b.Data))
+	switch {
+	case b.Items < 0 || b.Items > maxItems:
+		return fmt.Errorf("append a block of %d items: the count is out of range", b.Items)
+	case len(b.Tag) > maxTag:
+		return fmt.Errorf("append a block: its tag of %d bytes is longer than %d", len(b.Tag), maxTag)
+	case len(b.Data) > maxData || size+2*segmentLen > q.cap-q.overhead():
+		return fmt.Errorf("append a block of %d bytes: the queue may take %d", len(b.Data), q.cap)
+	}
+	return nil
+}
+
+// overhead is what the queue takes when it is empty.
+func (q *Queue) overhead() int64 {
+	n := int64(0)
+	for _, r := range q.readers {
+		n += r.fileSize
+	}
+	return n
+}
+
+// makeRoom sees to it that a record of size bytes keeps the cap. It returns a
+// channel to wait on when there is no room yet. The caller holds q.writing.
+func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
+	for {
+		q.mu.Lock()
+		if q.closed {
+			q.mu.Unlock()
+			return nil, pipeline.ErrClosed
+		}
+		if q.disk+size+segmentLen <= q.cap {
+			q.mu.Unlock()
+			return nil, nil
+		}
+		if q.doomed > 0 {
+			// A reader is about to remove what it is past.
+			room := q.room
+			q.mu.Unlock()
+			return room, nil
+		}
+		if len(q.segments) > 0 && (q.policy == DropOldest || q.laggardsHoldOldest()) {
+			s := q.dropOldest()
+			q.mu.Unlock()
+			q.saveCursors()
+			q.unlink([]*segment{s})
+			continue
+		}
+		room := q.room
+		q.mu.Unlock()
+		if q.policy == Wait {
+			return room, nil
+		}
+		return nil, fmt.Errorf("append to queue %q: %w", q.dir, pipeline.ErrFull)
+	}
+}
+
+// laggardsHoldOldest tells whether some reader has kept up, and only readers
+// that lag need the oldest segment. The caller holds q.mu.
+func (q *Queue) laggardsHoldOldest() bool {
+	end := q.seq
+	if len(q.segments) > 1 {
+		end = q.segments[1].first
+	}
+	keptUp := false
+	for _, r := range q.readers {
+		if r.queuedBytes() < q.cap/2 {
+			if seq, _ := r.cursor(); seq < end {
+				return false
+			}
+			keptUp = true
+		}
+	}
+	return keptUp
+}
+
+// dropOldest takes the oldest segment from all readers. The caller holds q.mu.
+func (q *Queue) dropOldest() *segment {
+	next := place{seq: q.seq, before: q.items}
+	if len(q.segments) > 1 {
+		n := q.segments[1]
+		next = place{seg: n, off: segmentLen, seq: n.first, before: n.before}
+	}
+	for _, r := range q.readers {
+		r.lose(q.segments[0], next)
+	}
+	return q.detach()
+}
+
+// appendRecord writes record to the active segment and tells the readers. The
+// caller holds q.writing and has made room.
+func (q *Queue) appendRecord(record []byte, b Block) error {
+	a := q.active
+	if a == nil || (a.size > segmentLen && a.size+int64(len(record)) > q.segmentSize) {
+		if err := q.startSegment(); err != nil {
+			return fmt.Errorf("append to queue %q: %w", q.dir, err)
+		}
+		a = q.active
+	}
+	now := time.Now().UnixNano()
+	seal(record, a.salt, q.seq, q.items, now)
+	if _, err := q.system.write(a.file, record, a.size); err != nil {
+		if terr := a.file.Truncate(a.size); terr != nil {
+			// What stays behind the end is no record; go on in another file.
+			q.mu.Lock()
+			q.retire(a)
+			q.mu.Unlock()
+		}
+		return fmt.Errorf("append to queue %q: %w", q.dir, err)
+	}
+
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m := meta{
+		seg: a, off: a.size, size: int64(len(record)), seq: q.seq, before: q.items,
+		items: b.Items, dataLen: len(b.Data), appended: now, tag: b.Tag,
+	}
+	a.size += m.size
+	q.disk += m.size
+	q.end += m.size
+	q.seq++
+	q.items += uint64(b.Items)
+	for _, r := range q.readers {
+		r.appended(m)
+	}
+	q.needSync()
+	return nil
+}
+
+// Reader returns the reader of that id, one of Options.Readers.
+func (q *Queue) Reader(id string) *Reader {
+	for _, r := range q.readers {
+		if r.id == id {
+			return r
+		}
+	}
+	panic(fmt.Sprintf("BUG: queue %q has no reader %q", q.dir, id))
+}
+
+// Close syncs and closes the queue. Readers' and writers' calls under way end
+// with pipeline.ErrClosed. Leases that are out are handed out again after the
+// next Open.
+func (q *Queue) Close() error {
+	q.writing.Lock()
+	defer q.writing.Unlock()
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return nil
+	}
+	q.closed = true
+	close(q.done)
+	q.mu.Unlock()
+	q.syncer.Wait()
+
+	q.reuse()
+	err := q.sync()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.segments {
+		s.close()
+	}
+	for _, r := range q.readers {
+		r.close()
+	}
+	if err = errors.Join(err, q.lock.Close()); err != nil {
+		return fmt.Errorf("close queue %q: %w", q.dir, err)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -164,8 +165,8 @@ func (a *AzureAD) SetToDefault() { *a = AzureAD{Cloud: "AzurePublic"} }
 func (c *Config) Validate() error {
 	var errs []error
 	for name, value := range c.ExternalLabels {
-		if !model.LegacyValidation.IsValidLabelName(name) {
-			errs = append(errs, fmt.Errorf("external_labels: %q is not a label name: use letters, digits and underscores, not starting with a digit", name))
+		if !model.UTF8Validation.IsValidLabelName(name) {
+			errs = append(errs, fmt.Errorf("external_labels: %q is not a label name: it must be valid UTF-8 and not empty", name))
 		}
 		if !model.LabelValue(value).IsValid() {
 			errs = append(errs, fmt.Errorf("external_labels: the value of %q is not valid UTF-8", name))
@@ -202,7 +203,7 @@ func (e *Endpoint) Validate() error {
 		errs = append(errs, err)
 	}
 	for name := range e.Headers {
-		if http.CanonicalHeaderKey(name) != name && !validHeaderName(name) {
+		if !validHeaderName(name) {
 			errs = append(errs, fmt.Errorf("headers: %q is not a header name", name))
 		}
 	}
@@ -228,7 +229,20 @@ func validHeaderName(name string) bool {
 	})
 }
 
+// unset tells a URL that names no host because the variable that was to hold it
+// is empty. Such an endpoint is accepted, as in Alloy, and switched off.
+func unset(raw string) bool {
+	if raw == "" || strings.HasPrefix(raw, "/") {
+		return true
+	}
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host == ""
+}
+
 func validateURL(raw string) error {
+	if unset(raw) {
+		return nil
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The text of err holds the URL, and with it perhaps a password.
@@ -249,8 +263,8 @@ func (q *QueueConfig) Validate() error {
 	if q.BatchSendDeadline < 0 || q.SampleAgeLimit < 0 {
 		errs = append(errs, errors.New("batch_send_deadline and sample_age_limit must not be negative"))
 	}
-	if q.MinBackoff <= 0 || q.MaxBackoff < q.MinBackoff {
-		errs = append(errs, errors.New("min_backoff must be above 0 and not above max_backoff"))
+	if q.MinBackoff < 0 || q.MaxBackoff < 0 {
+		errs = append(errs, errors.New("min_backoff and max_backoff must not be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -317,6 +331,9 @@ func (c *Config) warn(report func(name, why string)) {
 }
 
 func (e *Endpoint) warn(report func(name, why string)) {
+	if unset(e.URL) {
+		report("endpoint > url", "it names no host, so that the endpoint is switched off")
+	}
 	var q QueueConfig
 	q.SetToDefault()
 	if e.Queue.Capacity != q.Capacity {

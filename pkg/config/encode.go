@@ -1,0 +1,123 @@
+package config
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"collector/pkg/component"
+)
+
+// Encode is a configuration struct as JSON that may be shown: secrets are
+// hidden. opaque gives what stands for a value that the language itself does
+// not know.
+func Encode(c any, opaque func(any) (any, bool)) json.RawMessage {
+	v := reflect.ValueOf(c)
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	e := encoder{opaque: opaque}
+	e.structure(v)
+	return json.RawMessage(e.out)
+}
+
+type encoder struct {
+	out    []byte
+	opaque func(any) (any, bool)
+}
+
+func (e *encoder) raw(v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		text = strconv.AppendQuote(nil, fmt.Sprintf("(%T)", v))
+	}
+	e.out = append(e.out, text...)
+}
+
+func (e *encoder) structure(v reflect.Value) {
+	e.out = append(e.out, '{')
+	first := true
+	for _, f := range fieldsOf(v.Type()) {
+		value := v.FieldByIndex(f.index)
+		if k := value.Kind(); f.block && (k == reflect.Pointer || k == reflect.Slice) && value.IsNil() {
+			continue
+		}
+		if !first {
+			e.out = append(e.out, ',')
+		}
+		first = false
+		e.raw(f.name)
+		e.out = append(e.out, ':')
+		e.value(value, f.name)
+	}
+	e.out = append(e.out, '}')
+}
+
+func (e *encoder) value(v reflect.Value, name string) {
+	if v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			e.raw(nil)
+			return
+		}
+	}
+	if shown, ok := e.opaque(v.Interface()); ok {
+		e.raw(shown)
+		return
+	}
+	switch value := v.Interface().(type) {
+	case component.Secret:
+		if value == "" {
+			e.raw("")
+			return
+		}
+		e.raw(value)
+		return
+	case time.Duration:
+		e.raw(shortDuration(value))
+		return
+	case encoding.TextMarshaler:
+		e.raw(value)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		e.value(v.Elem(), name)
+	case reflect.Struct:
+		e.structure(v)
+	case reflect.Slice:
+		e.out = append(e.out, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				e.out = append(e.out, ',')
+			}
+			e.value(v.Index(i), name)
+		}
+		e.out = append(e.out, ']')
+	case reflect.Map:
+		e.object(v)
+	case reflect.String:
+		e.raw(maskString(name, v.String()))
+	default:
+		e.raw(v.Interface())
+	}
+}
+
+func (e *encoder) object(v reflect.Value) {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	e.out = append(e.out, '{')
+	for i, key := range keys {
+		if i > 0 {
+			e.out = append(e.out, ',')
+		}
+		e.raw(key.String())
+		e.out = append(e.out, ':')
+		e.value(v.MapIndex(key), key.String())
+	}
+	e.out = append(e.out, '}')
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// field is one argument or block of a configuration struct.
+type field struct {
+	name     string
+	block    bool
+	optional bool
+	index    []int // for reflect.Value.FieldByIndex
+	typ      reflect.Type
+}
+
+// fieldsOf reads the tags of t, a struct. A squashed struct's fields are taken
+// for t's own.
+func fieldsOf(t reflect.Type) []field {
+	var fields []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, ok := f.Tag.Lookup("alloy")
+		if !ok {
+			continue
+		}
+		parts := strings.Split(tag, ",")
+		options := parts[1:]
+		if slices.Contains(options, "squash") {
+			for _, inner := range fieldsOf(f.Type) {
+				inner.index = append([]int{i}, inner.index...)
+				fields = append(fields, inner)
+			}
+			continue
+		}
+		block, attr := slices.Contains(options, "block"), slices.Contains(options, "attr")
+		if block == attr || parts[0] == "" {
+			panic(fmt.Sprintf("BUG: field %s of %s has the tag %q, which is neither an attr nor a block", f.Name, t, tag))
+		}
+		fields = append(fields, field{
+			name: parts[0], block: block, optional: slices.Contains(options, "optional"), index: f.Index, typ: f.Type,
+		})
+	}
+	return fields
+}
+
+// structOf is the struct that a block of this field decodes into.
+func (f field) structOf() reflect.Type {
+	t := f.typ
+	if t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		panic(fmt.Sprintf("BUG: block %s has type %s, which is no struct", f.name, f.typ))
+	}
+	return t
+}
+
+func (f field) repeatable() bool { return f.typ.Kind() == reflect.Slice }
+
+func lookup(fields []field, name string) (field, bool) {
+	for _, f := range fields {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+// acceptedNames lists fields for a message.
+func acceptedNames(fields []field) string {
+	if len(fields) == 0 {
+		return "nothing: it takes no arguments and no blocks"
+	}
+	var names []string
+	for _, f := range fields {
+		if f.block {
+			names = append(names, f.name+" (block)")
+		} else {
+			names = append(names, f.name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// whereNested finds name in the blocks below fields, and returns the path of
+// the block that takes it.
+func whereNested(fields []field, name string) string {
+	for _, f := range fields {
+		if !f.block {
+			continue
+		}
+		inner := fieldsOf(f.structOf())
+		if _, ok := lookup(inner, name); ok {
+			return f.name
+		}
+		if path := whereNested(inner, name); path != "" {
+			return f.name + " > " + path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/grafana/alloy/syntax/alloytypes"
+	"github.com/grafana/alloy/syntax/ast"
+	"github.com/grafana/alloy/syntax/diag"
+	"github.com/grafana/alloy/syntax/vm"
+
+	"collector/pkg/component"
+)
+
+// Language is the functions and constants that every expression may use:
+// Alloy's, in both spellings.
+type Language struct {
+	variables map[string]any
+}
+
+// NewLanguage makes the language as constants.version tells it.
+func NewLanguage(version string) *Language {
+	v := map[string]any{}
+	var library *vm.Scope
+	if constants, ok := library.Lookup("constants"); ok {
+		if c, ok := constants.(map[string]string); ok {
+			c = maps.Clone(c)
+			c["version"] = version
+			v["constants"] = c
+		}
+	}
+	// The library's decoders give bytes, which an expression would take for a
+	// list of numbers.
+	if encoding, ok := library.Lookup("encoding"); ok {
+		if e, ok := encoding.(map[string]any); ok {
+			e = maps.Clone(e)
+			for name, f := range e {
+				e[name] = textual(f)
+			}
+			v["encoding"] = e
+		}
+	}
+	if decode, ok := library.Lookup("base64_decode"); ok {
+		v["base64_decode"] = textual(decode)
+	}
+	return &Language{variables: v}
+}
+
+func textual(f any) any {
+	decode, ok := f.(func(string) ([]byte, error))
+	if !ok {
+		return f
+	}
+	return func(in string) (string, error) {
+		text, err := decode(in)
+		return string(text), err
+	}
+}
+
+// Opaque is a value that expressions can pass on but not look into: a
+// receiver, relabelling rules, a live set of targets.
+type Opaque struct {
+	Value any
+	Path  string // the reference that gave it, such as loki.write.default.receiver
+}
+
+// AlloyCapsule marks the type for the evaluator.
+func (*Opaque) AlloyCapsule() {}
+
+// evaluate gives the value of e, in which the names in scope, nested maps,
+// are known. The value is made of nil, bool, int, int64, uint64, float64,
+// string, []any, map[string]any, component.Secret, *Opaque and functions.
+func (l *Language) evaluate(e ast.Expr, scope map[string]any) (value any, err error) {
+	variables := l.variables
+	if len(scope) > 0 {
+		variables = maps.Clone(variables)
+		maps.Copy(variables, scope)
+	}
+	err = guard(func() error { return vm.New(e).Evaluate(vm.NewScope(variables), &value) })
+	if err != nil {
+		return nil, err
+	}
+	return fromLibrary(value), nil
+}
+
+// fromLibrary replaces the language's own secrets by ours.
+func fromLibrary(v any) any {
+	switch v := v.(type) {
+	case alloytypes.Secret:
+		return component.Secret(v)
+	case *alloytypes.Secret:
+		return component.Secret(*v)
+	case alloytypes.OptionalSecret:
+		return fromOptional(v)
+	case *alloytypes.OptionalSecret:
+		return fromOptional(*v)
+	case []any:
+		for i := range v {
+			v[i] = fromLibrary(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = fromLibrary(v[k])
+		}
+	}
+	return v
+}
+
+func fromOptional(s alloytypes.OptionalSecret) any {
+	if s.IsSecret {
+		return component.Secret(s.Value)
+	}
+	return s.Value
+}
+
+// toLibrary replaces our secrets by the language's own.
+func toLibrary(v any) any {
+	if s, ok := v.(component.Secret); ok {
+		return alloytypes.Secret(s)
+	}
+	return v
+}
+
+// evaluationError says what is wrong with e, at the part of it that is at
+// fault where the evaluator tells.
+func evaluationError(f *file, e ast.Expr, err error) Diagnostic {
+	var d diag.Diagnostic
+	if errors.As(err, &d) && d.StartPos.Line > 0 {
+		return Diagnostic{At: f.at(d.StartPos, d.EndPos), Message: d.Message}
+	}
+	if errors.As(err, &d) {
+		return Diagnostic{At: f.node(e), Message: d.Message}
+	}
+	return Diagnostic{At: f.node(e), Message: fmt.Sprintf("this expression cannot be evaluated: %v", err)}
+}

@@ -1,0 +1,384 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"collector/pkg/queue"
+)
+
+const (
+	// freeRejections is how many refusals in a row cost no pause. Cutting a
+	// batch down to one bad item takes less.
+	freeRejections = 32
+	// rejectionPause bounds the rate at which a destination that refuses
+	// everything is asked about each item.
+	rejectionPause = 50 * time.Millisecond
+	// limitLife is how long a size limit that was learnt holds before twice as
+	// much is tried.
+	limitLife = 10 * time.Minute
+	// unhealthyAfter is how long a destination fails before it counts as down.
+	unhealthyAfter = 10 * time.Second
+	// logEvery throttles what is logged of a destination.
+	logEvery = time.Minute
+)
+
+// destination is the delivery loop of one endpoint.
+type destination struct {
+	Destination
+	log  *slog.Logger
+	gate *gate
+	past account // of queues that are closed, and of what was never queued; guarded by Writer.mu
+
+	// What follows is guarded by mu.
+	mu           sync.Mutex
+	batch        queue.Want
+	interrupt    context.CancelFunc // ends a wait for blocks, to look at batch again
+	limit        int                // bytes; 0: none
+	limitUntil   time.Time
+	rejections   int // in a row
+	counts       map[Outcome]uint64
+	lastSuccess  time.Time
+	lastFailure  time.Time
+	lastError    string
+	failingSince time.Time // zero after a success
+	failureLog   throttle
+	dropLog      throttle
+}
+
+func newDestination(d Destination, o Options) *destination {
+	d.Concurrency = max(d.Concurrency, 1)
+	return &destination{
+		Destination: d,
+		log:         o.Logger.With("destination", d.ID),
+		gate:        newGate(d.Backoff),
+		batch:       d.Batch,
+		counts:      map[Outcome]uint64{OK: 0, Retry: 0, Rejected: 0},
+	}
+}
+
+// loop is one run of a destination.
+type loop struct {
+	*destination
+	running context.Context // ends when delivery is to finish
+	sending context.Context // ends when requests are to be given up
+	reader  *queue.Reader
+}
+
+// run delivers until running ends, and then what is left until sending ends.
+func (d *destination) run(running, sending context.Context, r *queue.Reader) {
+	l := &loop{destination: d, running: running, sending: sending, reader: r}
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	slots := make(chan struct{}, d.Concurrency)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-sending.Done():
+			return
+		}
+		lease := l.next()
+		if lease == nil {
+			return
+		}
+		if d.Concurrency == 1 {
+			l.deliver(lease)
+			<-slots
+			continue
+		}
+		workers.Go(func() {
+			l.deliver(lease)
+			<-slots
+		})
+	}
+}
+
+// next waits for the next blocks. It returns nil when the loop is over.
+func (l *loop) next() *queue.Lease {
+	for {
+		if !l.gate.wait(l.running) {
+			break
+		}
+		ctx, want := l.waitFor()
+		lease, err := l.reader.Next(ctx, want)
+		if lease != nil {
+			return lease
+		}
+		if l.running.Err() != nil {
+			break
+		}
+		if ctx.Err() != nil {
+			continue // the batch has changed
+		}
+		l.mu.Lock()
+		l.failureLog.warn(l.log, "cannot read the queue; trying again", "err", err)
+		l.mu.Unlock()
+		sleep(l.running, time.Second)
+	}
+	if l.sending.Err() != nil || l.gate.failing() {
+		return nil
+	}
+	_, want := l.waitFor()
+	want.MaxWait = 0
+	lease, _ := l.reader.TryNext(want)
+	return lease
+}
+
+// waitFor is what to wait for, and a context that ends when that has changed.
+func (l *loop) waitFor() (context.Context, queue.Want) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.interrupt != nil {
+		l.interrupt()
+	}
+	ctx, cancel := context.WithCancel(l.running)
+	l.interrupt = cancel
+	want := l.batch
+	if l.limit > 0 && time.Now().After(l.limitUntil) {
+		l.limit *= 2
+		l.limitUntil = time.Now().Add(limitLife)
+	}
+	if l.limit > 0 && (want.MaxBytes == 0 || l.limit < want.MaxBytes) {
+		want.MaxBytes = l.limit
+	}
+	return ctx, want
+}
+
+func (d *destination) setBatch(want queue.Want) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.batch == want {
+		return
+	}
+	d.batch = want
+	if d.interrupt != nil {
+		d.interrupt()
+	}
+}
+
+// deliver sends the blocks of a lease. What the destination refuses is cut down
+// until a request is taken or a single item is refused; the next request is
+// larger after one that was taken. What can't be sent now is released.
+func (l *loop) deliver(lease *queue.Lease) {
+	n := len(lease.Blocks) // of the next request
+	cutting := false
+	for lease != nil {
+		if lease = l.dropOld(lease); lease == nil {
+			return
+		}
+		n = min(n, l.fresh(lease.Blocks))
+		res, err, ok := l.send(lease.Blocks[:n], cutting)
+		var rejected *Error
+		switch {
+		case !ok:
+			l.reader.Release(lease)
+			return
+		case err == nil:
+			tally := l.tally(lease.Blocks[:n], res)
+			lease = l.settle(lease, n, tally)
+			n *= 4
+		case !errors.As(err, &rejected) || !rejected.Rejected:
+			tally := l.drop(nil, lease.Blocks[:n], ReasonRetryDisabled, err)
+			lease = l.settle(lease, n, tally)
+		case n > 1:
+			n /= 2
+			cutting = true
+		default:
+			cutting = true
+			tally, done := l.cut(lease.Blocks[0], rejected)
+			if !done {
+				l.reader.Release(lease)
+				return
+			}
+			lease = l.settle(lease, 1, tally)
+		}
+		if lease != nil {
+			n = min(n, len(lease.Blocks))
+		}
+	}
+}
+
+// settle ends the first n blocks of a lease, and returns what is left of it.
+func (l *loop) settle(lease *queue.Lease, n int, dropped map[string]int) *queue.Lease {
+	rest := l.reader.Split(lease, n)
+	if err := l.reader.Settle(lease, dropped); err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.failureLog.warn(l.log, "cannot save what has been delivered; trying again", "err", err)
+	}
+	return rest
+}
+
+// cut delivers a block that was refused, item by item if need be. It tells how
+// many items were dropped for each reason. done is false when it had to stop;
+// the block is then to be sent again, with what was taken of it.
+func (l *loop) cut(b queue.Block, why *Error) (tally map[string]int, done bool) {
+	parts := l.Sender.Split(b)
+	if len(parts) < 2 {
+		return l.drop(nil, []queue.Block{b}, rejectReason(why), why), true
+	}
+	for n := len(parts) / 2; len(parts) > 0; n = min(n, len(parts)) {
+		res, err, ok := l.send(parts[:n], true)
+		var rejected *Error
+		switch {
+		case !ok:
+			return nil, false
+		case err == nil:
+			tally = merge(tally, l.tally(parts[:n], res))
+			parts = parts[n:]
+			n *= 4
+		case !errors.As(err, &rejected) || !rejected.Rejected:
+			tally = l.drop(tally, parts[:n], ReasonRetryDisabled, err)
+			parts = parts[n:]
+		case n > 1:
+			n /= 2
+		default:
+			if finer := l.Sender.Split(parts[0]); len(finer) > 1 {
+				parts = append(finer, parts[1:]...)
+				continue
+			}
+			tally = l.drop(tally, parts[:1], rejectReason(rejected), rejected)
+			parts = parts[1:]
+		}
+	}
+	return tally, true
+}
+
+// send makes requests until the destination has answered: until err is nil or
+// says that the blocks are rejected; with NoRetry, it may be any error. ok is
+// false when the blocks can't be sent now. Unless hold is set, that is so as
+// soon as a request has failed: the queue keeps the blocks better than this
+// does.
+func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok bool) {
+	for {
+		t, pass := l.gate.pass()
+		if !pass {
+			if !hold || !l.gate.wait(l.running) {
+				return res, nil, false
+			}
+			continue
+		}
+		if !l.rest() {
+			l.gate.abandoned(t)
+			return res, nil, false
+		}
+		start := time.Now()
+		res, err = l.Sender.Send(l.sending, blocks)
+		var e *Error
+		rejected := errors.As(err, &e) && e.Rejected
+		switch {
+		case err == nil:
+			l.gate.answered()
+			l.record(OK, blocks, start, nil, t)
+			return res, nil, true
+		case rejected:
+			l.gate.answered()
+			l.record(Rejected, blocks, start, err, t)
+			if e.TooLarge {
+				l.shrink(blocks)
+			}
+			return res, err, true
+		case l.sending.Err() != nil:
+			l.gate.abandoned(t)
+			return res, nil, false
+		}
+		after := time.Duration(0)
+		if e != nil {
+			after = e.RetryAfter
+		}
+		l.gate.failed(t, after)
+		l.record(Retry, blocks, start, err, t)
+		if l.NoRetry {
+			return res, err, true
+		}
+		if !hold {
+			return res, nil, false
+		}
+	}
+}
+
+// rest pauses while the destination refuses everything. It returns false when
+// there is no time for that.
+func (l *loop) rest() bool {
+	l.mu.Lock()
+	n := l.rejections
+	l.mu.Unlock()
+	return n < freeRejections || sleep(l.sending, rejectionPause)
+}
+
+// shrink takes note that a request was too large.
+func (l *loop) shrink(blocks []queue.Block) {
+	size := bytesOf(blocks)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if half := max(size/2, 1); l.limit == 0 || half < l.limit {
+		l.limit = half
+	}
+	l.limitUntil = time.Now().Add(limitLife)
+}
+
+// fresh is how many of the first blocks are not too old.
+func (l *loop) fresh(blocks []queue.Block) int {
+	for i := range blocks {
+		if l.old(&blocks[i]) {
+			return i
+		}
+	}
+	return len(blocks)
+}
+
+func (l *loop) old(b *queue.Block) bool {
+	return l.MaxAge > 0 && b.MaxTime != 0 && b.MaxTime < time.Now().Add(-l.MaxAge).UnixNano()
+}
+
+// dropOld drops the first blocks of a lease that are too old, and returns what
+// is left.
+func (l *loop) dropOld(lease *queue.Lease) *queue.Lease {
+	n := 0
+	for n < len(lease.Blocks) && l.old(&lease.Blocks[n]) {
+		n++
+	}
+	if n == 0 {
+		return lease
+	}
+	return l.settle(lease, n, l.drop(nil, lease.Blocks[:n], queue.ReasonTooOld, nil))
+}
+
+func rejectReason(e *Error) string {
+	switch {
+	case e.Reason != "":
+		return e.Reason
+	case e.TooLarge:
+		return ReasonTooLarge
+	}
+	return ReasonRejected
+}
+
+func merge(a, b map[string]int) map[string]int {
+	if a == nil {
+		return b
+	}
+	for reason, n := range b {
+		a[reason] += n
+	}
+	return a
+}
+
+func itemsOf(blocks []queue.Block) int {
+	n := 0
+	for i := range blocks {
+		n += blocks[i].Items
+	}
+	return n
+}
+
+func bytesOf(blocks []queue.Block) int {
+	n := 0
+	for i := range blocks {
+		n += len(blocks[i].Data)
+	}
+	return n
+}

@@ -1,0 +1,155 @@
+package deliver
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// maxRetryAfter is the longest wait that a destination can ask for: one that
+// asks for more is more likely mistaken than down for so long.
+const maxRetryAfter = 10 * time.Minute
+
+// gate lets requests to a destination pass. While the destination fails, one
+// request passes at a time, each after a longer wait.
+type gate struct {
+	backoff Backoff
+
+	mu       sync.Mutex
+	failures int           // waits in a row
+	epoch    int           // counts all failures that began a wait
+	until    time.Time     // no request passes before
+	probing  bool          // a request is under way that was let through although failures > 0
+	changed  chan struct{} // closed when any of this changes
+}
+
+// ticket is the right to make one request.
+type ticket struct {
+	epoch   int
+	probe   bool
+	retries int
+}
+
+func newGate(b Backoff) *gate {
+	if b.Min <= 0 {
+		b.Min = 500 * time.Millisecond
+	}
+	if b.Max <= 0 {
+		b.Max = 30 * time.Second
+	}
+	if b.Factor <= 0 {
+		b.Factor = 2
+	}
+	if b.Jitter <= 0 {
+		b.Jitter = 0.2
+	}
+	return &gate{backoff: b, changed: make(chan struct{})}
+}
+
+// pass lets a request through if it may be made now.
+func (g *gate) pass() (ticket, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := ticket{epoch: g.epoch, retries: g.failures}
+	if g.failures > 0 {
+		if g.probing || time.Now().Before(g.until) {
+			return ticket{}, false
+		}
+		g.probing, t.probe = true, true
+	}
+	return t, true
+}
+
+// wait blocks until pass may succeed. It returns false when ctx ends first.
+func (g *gate) wait(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		g.mu.Lock()
+		changed := g.changed
+		pause := time.Until(g.until)
+		if g.failures == 0 || (!g.probing && pause <= 0) {
+			g.mu.Unlock()
+			return true
+		}
+		probing := g.probing
+		g.mu.Unlock()
+		if probing {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return false
+}
+
+// failing tells whether the last request failed.
+func (g *gate) failing() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failures > 0
+}
+
+// answered ends a request that the destination has answered, whether it took
+// the data or not.
+func (g *gate) answered() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failures == 0 {
+		return
+	}
+	g.failures, g.probing, g.until = 0, false, time.Time{}
+	g.broadcast()
+}
+
+// failed ends a request that failed. Requests that were under way together
+// fail together, and count once.
+func (g *gate) failed(t ticket, retryAfter time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.epoch == g.epoch {
+		g.epoch++
+		g.failures++
+		g.until = time.Now().Add(g.pause())
+	}
+	if after := time.Now().Add(min(retryAfter, maxRetryAfter)); after.After(g.until) {
+		g.until = after
+	}
+	if t.probe {
+		g.probing = false
+	}
+	g.broadcast()
+}
+
+// abandoned ends a request that has told nothing about the destination.
+func (g *gate) abandoned(t ticket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.probe && t.epoch == g.epoch {
+		g.probing = false
+		g.broadcast()
+	}
+}
+
+// pause is the next wait. The caller holds g.mu.
+func (g *gate) pause() time.Duration {
+	b := g.backoff
+	wait := float64(b.Min) * math.Pow(b.Factor, float64(g.failures-1))
+	wait = min(wait, float64(b.Max))
+	wait *= 1 + b.Jitter*(2*rand.Float64()-1)
+	return time.Duration(wait)
+}
+
+func (g *gate) broadcast() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}

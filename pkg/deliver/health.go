@@ -1,0 +1,124 @@
+package deliver
+
+import (
+	"log/slog"
+	"maps"
+	"time"
+
+	"collector/pkg/queue"
+)
+
+// throttle lets one line a minute through to the log.
+type throttle struct {
+	last    time.Time
+	skipped int
+}
+
+func (t *throttle) warn(log *slog.Logger, msg string, args ...any) {
+	if now := time.Now(); t.last.IsZero() || now.Sub(t.last) >= logEvery {
+		if t.skipped > 0 {
+			args = append(args, "suppressed", t.skipped)
+		}
+		t.last, t.skipped = now, 0
+		log.Warn(msg, args...)
+		return
+	}
+	t.skipped++
+}
+
+// record takes note of an attempt.
+func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
+	now := time.Now()
+	d.mu.Lock()
+	d.counts[outcome]++
+	switch outcome {
+	case OK:
+		if d.rejections = 0; t.retries > 0 {
+			d.log.Info("the destination takes data again", "down_for", now.Sub(d.failingSince).Round(time.Millisecond))
+			d.failureLog = throttle{}
+		}
+		d.lastSuccess, d.failingSince = now, time.Time{}
+	case Rejected:
+		d.rejections++
+		d.fail(now, err)
+	case Retry:
+		d.fail(now, err)
+		d.failureLog.warn(d.log, "sending failed; trying again", "err", err, "retries", t.retries)
+	}
+	d.mu.Unlock()
+	if d.Observe != nil {
+		d.Observe(Attempt{
+			Blocks: len(blocks), Items: itemsOf(blocks), Bytes: bytesOf(blocks),
+			Duration: now.Sub(start), Err: err, Outcome: outcome, Retries: t.retries,
+		})
+	}
+}
+
+// fail takes note of a failure. The caller holds d.mu.
+func (d *destination) fail(now time.Time, err error) {
+	d.lastFailure, d.lastError = now, err.Error()
+	if d.failingSince.IsZero() {
+		d.failingSince = now
+	}
+}
+
+// health is the part of a Status that the loop knows.
+func (d *destination) health() Status {
+	failing := d.gate.failing()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Status{LastSuccess: d.lastSuccess, LastFailure: d.lastFailure, LastError: d.lastError, Healthy: true}
+	if !d.failingSince.IsZero() {
+		// A destination that only refuses is not known to go on doing so.
+		until := d.lastFailure
+		if failing {
+			until = time.Now()
+		}
+		s.Healthy = until.Sub(d.failingSince) < unhealthyAfter
+	}
+	return s
+}
+
+func (d *destination) attempts() map[Outcome]uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.counts)
+}
+
+// drop counts the items of blocks as dropped for reason in tally. err is what
+// the destination said, if it said anything.
+func (d *destination) drop(tally map[string]int, blocks []queue.Block, reason string, err error) map[string]int {
+	words := ""
+	if err != nil {
+		words = err.Error()
+	}
+	return d.lost(tally, itemsOf(blocks), bytesOf(blocks), reason, words)
+}
+
+// tally counts what a destination dropped of blocks that it took otherwise.
+func (d *destination) tally(blocks []queue.Block, res Result) map[string]int {
+	items := itemsOf(blocks)
+	dropped := min(res.Dropped, items)
+	if dropped <= 0 {
+		return nil
+	}
+	reason := res.Reason
+	if reason == "" {
+		reason = ReasonPartialSuccess
+	}
+	return d.lost(nil, dropped, bytesOf(blocks)*dropped/items, reason, res.Message)
+}
+
+func (d *destination) lost(tally map[string]int, items, bytes int, reason, words string) map[string]int {
+	d.mu.Lock()
+	d.dropLog.warn(d.log, "items dropped", "items", items, "reason", reason, "err", words)
+	d.mu.Unlock()
+	if d.OnDrop != nil {
+		d.OnDrop(items, bytes, reason)
+	}
+	if tally == nil {
+		tally = make(map[string]int)
+	}
+	tally[reason] += items
+	return tally
+}

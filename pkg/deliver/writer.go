@@ -1,0 +1,384 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+const (
+	// flushTime is how long delivery goes on after the end of Run's context.
+	flushTime = 2 * time.Second
+	// A queue that is in use may be that of a writer that is just ending.
+	inUsePatience = 15 * time.Second
+	inUseRetry    = 50 * time.Millisecond
+)
+
+// Writer is a queue and a delivery loop for each of its destinations.
+type Writer struct {
+	o            Options
+	destinations []*destination
+
+	mu      sync.Mutex
+	queue   *queue.Queue // while it is open
+	ended   bool         // Run has ended, and has not been called again
+	changed chan struct{}
+	none    account // of what came while there was no destination
+}
+
+// account balances: received = delivered + queued + all of dropped.
+type account struct {
+	received, delivered, queued uint64
+	dropped                     map[string]uint64
+	queuedBytes                 int64
+	damaged                     uint64
+	oldest                      time.Time
+}
+
+func (a *account) drop(reason string, items uint64) {
+	if a.dropped == nil {
+		a.dropped = make(map[string]uint64)
+	}
+	a.received += items
+	a.dropped[reason] += items
+}
+
+// add adds the account of a reader.
+func (a *account) add(s queue.Stats) {
+	a.received += s.Received
+	a.delivered += s.Delivered
+	a.queued += s.Queued
+	a.queuedBytes += s.QueuedBytes
+	a.damaged += s.DamagedBlocks
+	a.oldest = s.Oldest
+	for reason, n := range s.Dropped {
+		if a.dropped == nil {
+			a.dropped = make(map[string]uint64)
+		}
+		a.dropped[reason] += n
+	}
+}
+
+// New checks o and starts nothing.
+func New(o Options) (*Writer, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Dir == "" && len(o.Destinations) > 0 {
+		return nil, errors.New("make a writer: it has no directory for its queue")
+	}
+	w := &Writer{o: o, changed: make(chan struct{})}
+	for _, d := range o.Destinations {
+		switch {
+		case d.ID == "":
+			return nil, errors.New("make a writer: a destination has no id")
+		case d.Sender == nil:
+			return nil, fmt.Errorf("make a writer: destination %q has no sender", d.ID)
+		case w.destination(d.ID) != nil:
+			return nil, fmt.Errorf("make a writer: two destinations are called %q", d.ID)
+		}
+		w.destinations = append(w.destinations, newDestination(d, o))
+	}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(newCollector(w)); err != nil {
+			return nil, fmt.Errorf("register the metrics of a writer: %w", err)
+		}
+	}
+	return w, nil
+}
+
+func (w *Writer) destination(id string) *destination {
+	for _, d := range w.destinations {
+		if d.ID == id {
+			return d
+		}
+	}
+	return nil
+}
+
+// Run opens the queue and delivers until ctx ends. It then stops waiting for batches to fill,
+// gives what is queued up to a flush time of 2 s to be delivered, and closes the queue. What
+// is not delivered by then stays queued. Run may be called again when it has ended.
+func (w *Writer) Run(ctx context.Context) error {
+	if len(w.destinations) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	w.set(nil, false)
+	q, err := w.open(ctx)
+	if err != nil {
+		w.set(nil, true)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	w.set(q, false)
+
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(flushTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-sending.Done():
+		}
+	})
+	defer stop()
+	var loops sync.WaitGroup
+	for _, d := range w.destinations {
+		loops.Go(func() { d.run(ctx, sending, q.Reader(d.ID)) })
+	}
+	loops.Wait()
+	err = q.Close()
+	w.close(q)
+	return err
+}
+
+// open opens the queue. When another component is about to let go of it, it waits.
+func (w *Writer) open(ctx context.Context) (*queue.Queue, error) {
+	o := queue.Options{
+		Dir: w.o.Dir, MaxBytes: w.o.MaxBytes, MaxAge: w.o.MaxAge, WhenFull: w.o.WhenFull, Logger: w.o.Logger,
+	}
+	for _, d := range w.destinations {
+		o.Readers = append(o.Readers, d.ID)
+	}
+	deadline := time.Now().Add(inUsePatience)
+	for {
+		q, err := queue.Open(o)
+		if !errors.Is(err, queue.ErrInUse) || time.Now().After(deadline) {
+			return q, err
+		}
+		if !sleep(ctx, inUseRetry) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// set tells those who wait in Append of a change.
+func (w *Writer) set(q *queue.Queue, ended bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue, w.ended = q, ended
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// close takes over the accounts of a closed queue. What is queued there will be
+// received again when it is opened again.
+func (w *Writer) close(q *queue.Queue) {
+	w.mu.Lock()
+	for i, s := range q.Stats() {
+		s.Received -= s.Queued
+		s.Queued, s.QueuedBytes, s.Oldest = 0, 0, time.Time{}
+		w.destinations[i].past.add(s)
+	}
+	w.mu.Unlock()
+	w.set(nil, true)
+}
+
+// Append queues b for every destination. It blocks until Run has opened the
+// queue, and fails with pipeline.ErrClosed once Run has ended. nil means
+// durable. With no destination it drops and counts b. A block that the queue
+// could never hold is refused with an error that pipeline.IsPermanent tells
+// of, and is not counted: it stays the caller's.
+func (w *Writer) Append(ctx context.Context, b queue.Block) error {
+	if len(w.destinations) == 0 {
+		w.Drop(b.Items, ReasonNoDestination)
+		return nil
+	}
+	for {
+		w.mu.Lock()
+		q, ended, changed := w.queue, w.ended, w.changed
+		w.mu.Unlock()
+		if q != nil {
+			return q.Append(ctx, b)
+		}
+		if ended {
+			return pipeline.ErrClosed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Drop counts items that never became a block, as received and dropped for reason at every destination.
+func (w *Writer) Drop(items int, reason string) {
+	if items <= 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.destinations) == 0 {
+		w.none.drop(reason, uint64(items))
+	}
+	for _, d := range w.destinations {
+		d.past.drop(reason, uint64(items))
+	}
+}
+
+// SetBatch changes how the named destination's blocks are merged from now on.
+func (w *Writer) SetBatch(id string, want queue.Want) {
+	if d := w.destination(id); d != nil {
+		d.setBatch(want)
+	}
+}
+
+// accounts returns the accounts of all destinations as of one moment.
+func (w *Writer) accounts() []account {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var stats []queue.Stats
+	if w.queue != nil {
+		stats = w.queue.Stats()
+	}
+	var all []account
+	for i, d := range w.destinations {
+		a := account{}
+		a.add(queue.Stats{
+			Received: d.past.received, Delivered: d.past.delivered,
+			Dropped: d.past.dropped, DamagedBlocks: d.past.damaged,
+		})
+		if stats != nil {
+			a.add(stats[i])
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// Status returns a snapshot for each destination. It never waits for a send.
+func (w *Writer) Status() []Status {
+	var all []Status
+	for i, a := range w.accounts() {
+		d := w.destinations[i]
+		s := d.health()
+		s.ID, s.URL, s.Signal = d.ID, d.URL, w.o.Signal
+		s.Received, s.Delivered, s.Queued = a.received, a.delivered, a.queued
+		s.QueuedBytes, s.Dropped, s.DamagedBlocks, s.OldestQueued = a.queuedBytes, a.dropped, a.damaged, a.oldest
+		all = append(all, s)
+	}
+	return slices.Clip(all)
+}
+
+// sleep waits for d. It returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// collector exports the accounts of a writer, all as of one moment.
+type collector struct {
+	w            *Writer
+	descriptions []*descriptions // one for each destination
+}
+
+// descriptions of a destination's metrics.
+type descriptions struct {
+	received, delivered, queued, bytes, dropped, damaged, attempts, oldest, up *prometheus.Desc
+}
+
+func newCollector(w *Writer) *collector {
+	c := &collector{w: w}
+	ids := []string{""}
+	if len(w.destinations) > 0 {
+		ids = nil
+	}
+	for _, d := range w.destinations {
+		ids = append(ids, d.ID)
+	}
+	for _, id := range ids {
+		c.descriptions = append(c.descriptions, describe(w.o.Signal, id))
+	}
+	return c
+}
+
+func describe(signal, destination string) *descriptions {
+	labels := prometheus.Labels{"signal": signal, "destination": destination}
+	desc := func(name, help string, variable ...string) *prometheus.Desc {
+		return prometheus.NewDesc("collector_"+name, help, variable, labels)
+	}
+	return &descriptions{
+		received:  desc("received_items_total", "Items that came to the queue, with those that it held at the start. Equals delivered + queued + dropped."),
+		delivered: desc("delivered_items_total", "Items that the destination has taken."),
+		queued:    desc("queued_items", "Items that wait for the destination."),
+		bytes:     desc("queued_bytes", "Bytes on disk that wait for the destination."),
+		dropped:   desc("dropped_items_total", "Items that were given up, by reason.", "reason"),
+		damaged:   desc("damaged_blocks_total", "Blocks of the queue that were found damaged on disk."),
+		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
+		oldest:    desc("oldest_queued_seconds", "Age of the oldest block that waits for the destination; 0 when none waits."),
+		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descriptions {
+		for _, desc := range []*prometheus.Desc{d.received, d.delivered, d.queued, d.bytes, d.dropped, d.damaged, d.attempts, d.oldest, d.up} {
+			ch <- desc
+		}
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	if len(c.w.destinations) == 0 {
+		c.w.mu.Lock()
+		a := account{received: c.w.none.received}
+		a.add(queue.Stats{Dropped: c.w.none.dropped})
+		c.w.mu.Unlock()
+		c.descriptions[0].account(ch, a)
+		return
+	}
+	for i, a := range c.w.accounts() {
+		desc, d := c.descriptions[i], c.w.destinations[i]
+		desc.account(ch, a)
+		counter := func(d *prometheus.Desc, n uint64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+		}
+		for outcome, n := range d.attempts() {
+			counter(desc.attempts, n, string(outcome))
+		}
+		up, age := 0.0, 0.0
+		if d.health().Healthy {
+			up = 1
+		}
+		if !a.oldest.IsZero() {
+			age = max(0, time.Since(a.oldest).Seconds())
+		}
+		ch <- prometheus.MustNewConstMetric(desc.up, prometheus.GaugeValue, up)
+		ch <- prometheus.MustNewConstMetric(desc.oldest, prometheus.GaugeValue, age)
+	}
+}
+
+// account sends the metrics that balance.
+func (d *descriptions) account(ch chan<- prometheus.Metric, a account) {
+	ch <- prometheus.MustNewConstMetric(d.received, prometheus.CounterValue, float64(a.received))
+	ch <- prometheus.MustNewConstMetric(d.delivered, prometheus.CounterValue, float64(a.delivered))
+	ch <- prometheus.MustNewConstMetric(d.damaged, prometheus.CounterValue, float64(a.damaged))
+	ch <- prometheus.MustNewConstMetric(d.queued, prometheus.GaugeValue, float64(a.queued))
+	ch <- prometheus.MustNewConstMetric(d.bytes, prometheus.GaugeValue, float64(a.queuedBytes))
+	for reason, n := range a.dropped {
+		ch <- prometheus.MustNewConstMetric(d.dropped, prometheus.CounterValue, float64(n), reason)
+	}
+}

@@ -1,0 +1,365 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/docker"
+	"collector/pkg/httpclient"
+)
+
+// DockerConfig configures discovery.docker.
+type DockerConfig struct {
+	Host               string         `alloy:"host,attr"`
+	HostNetworkingHost string         `alloy:"host_networking_host,attr,optional"`
+	MatchFirstNetwork  bool           `alloy:"match_first_network,attr,optional"`
+	Port               int            `alloy:"port,attr,optional"`
+	RefreshInterval    time.Duration  `alloy:"refresh_interval,attr,optional"`
+	Filters            []DockerFilter `alloy:"filter,block,optional"`
+
+	HTTPClient httpclient.Config `alloy:",squash"`
+}
+
+// DockerFilter is a filter of the Engine's list operation.
+type DockerFilter struct {
+	Name   string   `alloy:"name,attr"`
+	Values []string `alloy:"values,attr"`
+}
+
+// SetToDefault sets what Alloy starts from.
+func (c *DockerConfig) SetToDefault() {
+	*c = DockerConfig{
+		HostNetworkingHost: "localhost", MatchFirstNetwork: true, Port: 80, RefreshInterval: time.Minute,
+		HTTPClient: httpclient.Default(),
+	}
+}
+
+// Validate reports what cannot work.
+func (c *DockerConfig) Validate() error {
+	if c.Host == "" {
+		return fmt.Errorf("host is empty: write the Engine's address, such as \"unix:///var/run/docker.sock\"")
+	}
+	if _, err := docker.NewPool(nil).Engine(docker.Config{Host: c.Host}); err != nil {
+		return err
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		return fmt.Errorf("port %d is not a port: use 0 to 65535", c.Port)
+	}
+	if c.RefreshInterval <= 0 {
+		return fmt.Errorf("refresh_interval %v is not positive: use a time such as \"60s\"", c.RefreshInterval)
+	}
+	if _, err := newFilters(c.Filters); err != nil {
+		return err
+	}
+	return c.HTTPClient.Validate()
+}
+
+// DockerEngine returns the Engine at a host, shared with everyone who reaches
+// the same host by the same client settings.
+func DockerEngine(host string, client *httpclient.Config, o component.Options) (*docker.Engine, error) {
+	c := docker.Config{Host: host}
+	scheme, _, _ := strings.Cut(host, "://")
+	// The client settings are for HTTP hosts, as in Alloy, and make tcp:// a
+	// TLS connection if they have a tls_config block.
+	if scheme == "http" || scheme == "https" || scheme == "tcp" && client.TLS != nil {
+		made, err := client.New(o.ID, o.UserAgent)
+		if err != nil {
+			return nil, err
+		}
+		c.Client, c.Key = made, clientKey(client)
+	}
+	return o.Docker.Engine(c)
+}
+
+// Docker is the component discovery.docker: a target for each port of each
+// container, as soon as the Engine says that it has started.
+//
+// The targets and their labels are those of Prometheus's docker_sd, with these
+// differences: a container without an address (network_mode none, or one in
+// the network of a container that is not known) gives one target without
+// __address__, so that its logs can be read; a port that is published for IPv4
+// and IPv6 gives one target; and the target of a container that has ended stays
+// for a few seconds, with EndedLabel.
+type Docker struct {
+	config  DockerConfig
+	options component.Options
+	engine  *docker.Engine
+	filters *filters
+	set     *Set
+
+	cache    map[*docker.Container]built // made of the last snapshot
+	networks map[string]*docker.Network  // of the last snapshot
+}
+
+// built is what one container came to.
+type built struct {
+	ended   bool
+	targets []Target
+}
+
+// NewDocker makes the component. If the Engine is in use already, as at a
+// reload, the targets are there at once.
+func NewDocker(c DockerConfig, o component.Options) (*Docker, error) {
+	o = o.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	engine, err := DockerEngine(c.Host, &c.HTTPClient, o)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFilters(c.Filters)
+	if err != nil {
+		return nil, err
+	}
+	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet()}
+	if snap, _ := engine.Snapshot(); snap.Listed && f.local() {
+		d.set.Replace(d.targets(snap))
+	}
+	return d, nil
+}
+
+// Exports returns the targets.
+func (d *Docker) Exports() map[string]any { return map[string]any{"targets": d.set} }
+
+// DockerStatus is what the debug UI shows.
+type DockerStatus struct {
+	Host       string    `json:"host"`
+	Connected  bool      `json:"connected"`
+	Error      string    `json:"error,omitempty"`
+	Since      time.Time `json:"since"`
+	APIVersion string    `json:"api_version,omitempty"`
+	Targets    int       `json:"targets"`
+}
+
+// Status returns a snapshot for the debug UI.
+func (d *Docker) Status() any {
+	s := d.engine.Status()
+	targets, _ := d.set.Targets()
+	out := DockerStatus{Host: s.Host, Connected: s.Connected, Since: s.Since, APIVersion: s.APIVersion, Targets: len(targets)}
+	if s.Err != nil {
+		out.Error = s.Err.Error()
+	}
+	if err := d.filters.lastError(); err != nil {
+		out.Error = err.Error()
+	}
+	return out
+}
+
+// Run follows the Engine until ctx ends.
+func (d *Docker) Run(ctx context.Context) error {
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { done <- d.engine.Run(ctx, d.config.RefreshInterval) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	for {
+		snap, changed := d.engine.Snapshot()
+		var retry <-chan time.Time
+		if snap.Listed {
+			if err := d.filters.update(ctx, d.engine, snap); err != nil {
+				d.warn(ctx, err)
+				retry = time.After(filterRetry)
+			} else {
+				d.set.Replace(d.targets(snap))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-retry:
+		}
+	}
+}
+
+// warn reports that the Engine did not answer for the filters, once for each
+// error.
+func (d *Docker) warn(ctx context.Context, err error) {
+	if ctx.Err() == nil && d.filters.note(err) {
+		d.options.Logger.Warn("the Docker Engine does not take the filters: the targets stay as they were", "err", err)
+	}
+}
+
+// targets makes the targets of a snapshot, reusing what was made of the
+// containers that are still the same.
+func (d *Docker) targets(snap docker.Snapshot) []Target {
+	cache := make(map[*docker.Container]built, len(snap.Containers))
+	sameNetworks := sameMap(d.networks, snap.Networks)
+	var out []Target
+	for _, c := range snap.Containers {
+		include, ended := d.filters.match(c)
+		if !include || c.Name == "" {
+			continue
+		}
+		b, ok := d.cache[c]
+		// The address of a container in another's network depends on that one.
+		shared := strings.HasPrefix(c.NetworkMode, containerMode)
+		if !ok || b.ended != ended || !sameNetworks || shared {
+			b = built{ended, d.build(c, ended, snap)}
+		}
+		cache[c] = b
+		out = append(out, b.targets...)
+	}
+	d.cache, d.networks = cache, snap.Networks
+	return out
+}
+
+func sameMap(a, b map[string]*docker.Network) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for id, n := range a {
+		if other, ok := b[id]; !ok || other != n {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	metaDocker    = model.MetaLabelPrefix + "docker_"
+	metaContainer = metaDocker + "container_"
+	metaNetwork   = metaDocker + "network_"
+	metaPort      = metaDocker + "port_"
+
+	containerMode = "container:"
+)
+
+// build makes the targets of one container.
+func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) []Target {
+	base := labels.NewBuilder(labels.EmptyLabels())
+	base.Set(metaContainer+"id", c.ID)
+	base.Set(metaContainer+"name", c.Name)
+	base.Set(metaContainer+"network_mode", c.NetworkMode)
+	setLabels(base, metaContainer+"label_", c.Labels)
+	if ended {
+		base.Set(EndedLabel, "true")
+	}
+	common := base.Labels()
+
+	networks := networksOf(c, snap)
+	if len(networks) == 0 {
+		return []Target{common}
+	}
+	if d.config.MatchFirstNetwork {
+		networks = networks[:1]
+	}
+	var out []Target
+	for _, n := range networks {
+		b := labels.NewBuilder(common)
+		b.Set(metaNetwork+"ip", n.IP)
+		setNetwork(b, snap.Networks[n.NetworkID])
+		out = append(out, d.portTargets(b.Labels(), c, n)...)
+	}
+	return out
+}
+
+// portTargets makes a target for each TCP port that c exposes; one with the
+// configured port if there is none.
+func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker.Endpoint) []Target {
+	var out []Target
+	var last docker.Port
+	for _, p := range c.Ports {
+		// The ports are sorted, so those that differ in the address on which
+		// they are published follow one another.
+		if p.Type != "tcp" || len(out) > 0 && last.Private == p.Private && last.Public == p.Public {
+			continue
+		}
+		last = p
+		private := strconv.Itoa(int(p.Private))
+		b := labels.NewBuilder(common)
+		b.Set(metaPort+"private", private)
+		if p.Public > 0 {
+			b.Set(metaPort+"public", strconv.Itoa(int(p.Public)))
+			b.Set(metaPort+"public_ip", p.PublicIP)
+		}
+		if n.IP != "" {
+			b.Set(model.AddressLabel, net.JoinHostPort(n.IP, private))
+		}
+		out = append(out, b.Labels())
+	}
+	if len(out) > 0 {
+		return out
+	}
+	b := labels.NewBuilder(common)
+	switch {
+	case c.NetworkMode == "host":
+		b.Set(model.AddressLabel, d.config.HostNetworkingHost)
+	case n.IP != "":
+		b.Set(model.AddressLabel, net.JoinHostPort(n.IP, strconv.Itoa(d.config.Port)))
+	}
+	return []Target{b.Labels()}
+}
+
+// networksOf returns the networks through which c is reached, sorted by name:
+// its own, or those of the container whose network it shares.
+func networksOf(c *docker.Container, snap docker.Snapshot) []docker.Endpoint {
+	for range len(snap.Containers) {
+		if len(c.Networks) > 0 || !strings.HasPrefix(c.NetworkMode, containerMode) {
+			return c.Networks
+		}
+		peer := find(strings.TrimPrefix(c.NetworkMode, containerMode), snap)
+		if peer == nil || !peer.Running && !peer.Ended {
+			return nil
+		}
+		c = peer
+	}
+	return nil
+}
+
+// find looks a container up by ID, or by name.
+func find(ref string, snap docker.Snapshot) *docker.Container {
+	byID := func(c *docker.Container, id string) int { return strings.Compare(c.ID, id) }
+	if i, ok := slices.BinarySearchFunc(snap.Containers, ref, byID); ok {
+		return snap.Containers[i]
+	}
+	for _, c := range snap.Containers {
+		if c.Name == "/"+ref {
+			return c
+		}
+	}
+	return nil
+}
+
+func setNetwork(b *labels.Builder, n *docker.Network) {
+	if n == nil {
+		return
+	}
+	b.Set(metaNetwork+"id", n.ID)
+	b.Set(metaNetwork+"name", n.Name)
+	b.Set(metaNetwork+"scope", n.Scope)
+	b.Set(metaNetwork+"internal", strconv.FormatBool(n.Internal))
+	b.Set(metaNetwork+"ingress", strconv.FormatBool(n.Ingress))
+	setLabels(b, metaNetwork+"label_", n.Labels)
+}
+
+// setLabels sets labels in the order of their names, so that of two that are
+// the same when sanitised always the same one stays.
+func setLabels(b *labels.Builder, prefix string, from map[string]string) {
+	for _, k := range slices.Sorted(maps.Keys(from)) {
+		b.Set(prefix+sanitize(k), from[k])
+	}
+}
+
+// sanitize makes the end of a label name of any text.
+func sanitize(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, s)
+}

@@ -1,0 +1,110 @@
+package discovery
+
+import (
+	"context"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+)
+
+// RelabelConfig configures discovery.relabel.
+type RelabelConfig struct {
+	Targets *Set   `alloy:"targets,attr"`
+	Rules   []Rule `alloy:"rule,block,optional"`
+}
+
+// Relabel is the component discovery.relabel: it rewrites the labels of
+// targets, and leaves out those that a rule drops. EndedLabel passes through
+// unseen by the rules.
+type Relabel struct {
+	in, out *Set
+	rules   *Rules
+	builder *labels.Builder
+	key     []byte
+	// cache holds what each target of the last list became, by its labels; it
+	// belongs to Run once New has returned.
+	cache map[string]relabelled
+}
+
+type relabelled struct {
+	target Target
+	keep   bool
+}
+
+// NewRelabel makes the component. Its output holds the relabelled targets of
+// now when it returns.
+func NewRelabel(c RelabelConfig, _ component.Options) (*Relabel, error) {
+	rules, err := Compile(c.Rules)
+	if err != nil {
+		return nil, err
+	}
+	if c.Targets == nil {
+		c.Targets = NewSet()
+	}
+	r := &Relabel{in: c.Targets, out: NewSet(), rules: rules, builder: labels.NewBuilder(labels.EmptyLabels())}
+	targets, _ := r.in.Targets()
+	r.out.Replace(r.apply(targets))
+	return r, nil
+}
+
+// Exports returns the relabelled targets and the rules.
+func (r *Relabel) Exports() map[string]any {
+	return map[string]any{"output": r.out, "rules": r.rules}
+}
+
+// RelabelStatus is what the debug UI shows.
+type RelabelStatus struct {
+	Targets int `json:"targets"`
+	Kept    int `json:"kept"`
+}
+
+// Status returns a snapshot for the debug UI.
+func (r *Relabel) Status() any {
+	in, _ := r.in.Targets()
+	out, _ := r.out.Targets()
+	return RelabelStatus{Targets: len(in), Kept: len(out)}
+}
+
+// Run follows the targets until ctx ends.
+func (r *Relabel) Run(ctx context.Context) error {
+	for {
+		targets, changed := r.in.Targets()
+		r.out.Replace(r.apply(targets))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// apply relabels targets, those that were there before from the cache.
+func (r *Relabel) apply(targets []Target) []Target {
+	cache := make(map[string]relabelled, len(targets))
+	var out []Target
+	for _, t := range targets {
+		r.key = t.Bytes(r.key[:0])
+		known, ok := r.cache[string(r.key)]
+		if !ok {
+			known.target, known.keep = r.relabel(t)
+		}
+		cache[string(r.key)] = known
+		if known.keep {
+			out = append(out, known.target)
+		}
+	}
+	r.cache = cache
+	return out
+}
+
+func (r *Relabel) relabel(t Target) (Target, bool) {
+	ended := t.Get(EndedLabel)
+	r.builder.Reset(t)
+	r.builder.Del(EndedLabel)
+	if !r.rules.Apply(r.builder) {
+		return Target{}, false
+	}
+	r.builder.Set(EndedLabel, ended)
+	return r.builder.Labels(), true
+}

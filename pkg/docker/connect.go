@@ -1,0 +1,217 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/api"
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/docker/client"
+)
+
+const (
+	// oldestVersion is spoken to an Engine that does not say what it speaks:
+	// the last version before Engines did.
+	oldestVersion = "1.24"
+	// connectTimeout bounds the first exchange with the Engine.
+	connectTimeout = 10 * time.Second
+	// requestTimeout bounds every request but those that follow.
+	requestTimeout = 30 * time.Second
+)
+
+// endpoint is where an Engine listens and how to talk to it.
+type endpoint struct {
+	host   string // as configured
+	scheme string // http or https
+	base   url.URL
+	socket string // path; empty unless the host is unix://
+	http   *http.Client
+}
+
+func newEndpoint(c Config) (*endpoint, error) {
+	scheme, address, ok := strings.Cut(c.Host, "://")
+	if !ok || address == "" {
+		return nil, fmt.Errorf("host %q is not an address: write unix:///var/run/docker.sock, tcp://host:port, http://host:port or https://host:port", c.Host)
+	}
+	e := &endpoint{host: c.Host, scheme: "http"}
+	switch scheme {
+	case "unix":
+		e.socket = address
+		// The Engine wants some host name in requests, and looks at none.
+		e.base = url.URL{Scheme: "http", Host: client.DummyHost}
+		e.http = &http.Client{Transport: getOnly{plainTransport(address)}, CheckRedirect: client.CheckRedirect}
+		return e, nil
+	case "tcp", "http", "https":
+	default:
+		return nil, fmt.Errorf("host %q has the scheme %q: use unix, tcp, http or https", c.Host, scheme)
+	}
+	if scheme == "https" || scheme == "tcp" && c.Client != nil {
+		e.scheme = "https"
+	}
+	u, err := url.Parse(e.scheme + "://" + address)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("host %q is not an address: write %s://host:port", c.Host, scheme)
+	}
+	e.base = url.URL{Scheme: e.scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}
+	if c.Client == nil {
+		e.http = &http.Client{Transport: getOnly{plainTransport("")}, CheckRedirect: client.CheckRedirect}
+		return e, nil
+	}
+	// The client's own time-out would end streams that follow.
+	own := *c.Client
+	own.Timeout = 0
+	if own.Transport == nil {
+		own.Transport = http.DefaultTransport
+	}
+	own.Transport = getOnly{own.Transport}
+	e.http = &own
+	return e, nil
+}
+
+// plainTransport dials the socket, or TCP when it is empty.
+func plainTransport(socket string) *http.Transport {
+	t := &http.Transport{DisableCompression: true, MaxIdleConns: 4, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 1 << 10}
+	if socket != "" {
+		dialer := &net.Dialer{}
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		}
+	}
+	return t
+}
+
+// getOnly refuses every request that could change something.
+type getOnly struct{ next http.RoundTripper }
+
+func (t getOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		return nil, fmt.Errorf("BUG: %s request to the Docker Engine", r.Method)
+	}
+	return t.next.RoundTrip(r)
+}
+
+func (t getOnly) CloseIdleConnections() {
+	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// connection is a client that speaks the version negotiated with the Engine.
+type connection struct {
+	*client.Client
+	version string
+	podman  bool
+}
+
+// connect negotiates the version. The client library would ask with a HEAD
+// request first, which read-only proxies refuse.
+func (e *endpoint) connect(ctx context.Context) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	version, podman, err := e.negotiate(ctx)
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	address := e.host
+	if e.socket == "" {
+		address = "tcp://" + e.base.Host + e.base.Path
+	}
+	// The library puts its own transport around the one in the http.Client.
+	own := *e.http
+	c, err := client.NewClientWithOpts(client.WithHost(address), client.WithHTTPClient(&own), client.WithScheme(e.scheme), client.WithVersion(version))
+	if err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", e.host, err)
+	}
+	return &connection{Client: c, version: version, podman: podman}, nil
+}
+
+func (e *endpoint) negotiate(ctx context.Context) (version string, podman bool, err error) {
+	header, _, err := e.get(ctx, "/_ping")
+	if err != nil && header == nil {
+		return "", false, err
+	}
+	highest := header.Get("Api-Version")
+	podman = header.Get("Libpod-Api-Version") != ""
+	if err == nil && highest != "" && !versions.GreaterThan(highest, api.DefaultVersion) {
+		return highest, podman, nil
+	}
+	// What the Engine cannot tell by itself, or speaks beyond what the library
+	// knows, needs a closer look.
+	_, body, versionErr := e.get(ctx, "/version")
+	if versionErr != nil {
+		switch {
+		case err != nil:
+			return "", false, err
+		case highest == "":
+			return oldestVersion, podman, nil
+		}
+		return api.DefaultVersion, podman, nil
+	}
+	var v struct{ ApiVersion, MinAPIVersion string }
+	if err := json.Unmarshal(body, &v); err != nil || v.ApiVersion == "" {
+		return "", false, fmt.Errorf("what answers is not a Docker Engine: GET /version gave %.80q", body)
+	}
+	switch {
+	case !versions.GreaterThan(v.ApiVersion, api.DefaultVersion):
+		return v.ApiVersion, podman, nil
+	case v.MinAPIVersion != "" && versions.GreaterThan(v.MinAPIVersion, api.DefaultVersion):
+		// The few operations used here have not changed in ten years, so it
+		// is better to speak a version that the library does not know than
+		// not to speak at all.
+		return v.ApiVersion, podman, nil
+	}
+	return api.DefaultVersion, podman, nil
+}
+
+// get reads a small answer. The header is nil if there was no answer at all.
+func (e *endpoint) get(ctx context.Context, path string) (http.Header, []byte, error) {
+	u := e.base
+	u.Path += path
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := e.http.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return nil, nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return resp.Header, body, fmt.Errorf("GET %s: %s: %.200s", path, resp.Status, strings.TrimSpace(string(body)))
+	}
+	return resp.Header, body, nil
+}
+
+// explain says in terms of the host what keeps us from connecting, and what
+// mends it.
+func (e *endpoint) explain(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // without the made-up URL
+	}
+	switch {
+	case e.socket != "" && errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("connect to the Docker Engine at %s: permission denied: %s: %w", e.host, permissionAdvice(e.socket), err)
+	case e.socket != "" && errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("connect to the Docker Engine at %s: there is no such socket: is it mounted into this container?: %w", e.host, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("connect to the Docker Engine at %s: nothing listens there: is it running?: %w", e.host, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("connect to the Docker Engine at %s: no answer within %v: %w", e.host, connectTimeout, err)
+	}
+	return fmt.Errorf("connect to the Docker Engine at %s: %w", e.host, err)
+}

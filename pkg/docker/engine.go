@@ -1,0 +1,349 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+)
+
+const (
+	// An attempt to connect is cheap, and what happens meanwhile is missed, so
+	// even a long outage is tried at this interval.
+	minBackoff = 500 * time.Millisecond
+	maxBackoff = 4 * time.Second
+	// steady is how long a connection has to last to start afresh with
+	// minBackoff.
+	steady = 30 * time.Second
+	// minRefresh bounds what a refresh interval may ask of the Engine.
+	minRefresh = time.Second
+	// quietError is how long an error goes unlogged that differs from the one
+	// before, so that a text that changes each time does not fill the log.
+	quietError = time.Minute
+)
+
+// Engine is one Docker Engine, shared by everyone who uses the same host.
+type Engine struct {
+	endpoint *endpoint
+	logger   *slog.Logger
+
+	connecting sync.Mutex // held while a connection is made by a request
+
+	mu      sync.Mutex
+	conn    *connection   // guarded by mu; nil until the version is negotiated
+	status  Status        // guarded by mu
+	snap    Snapshot      // guarded by mu
+	changed chan struct{} // guarded by mu; closed when snap is replaced
+	users   map[int]time.Duration
+	nextID  int
+	cancel  context.CancelFunc // guarded by mu; ends the loop
+	done    chan struct{}      // guarded by mu; closed when the loop has ended
+	kick    chan struct{}      // holds a value when refresh may have changed
+
+	// state belongs to the loop, of which there is one at a time.
+	state *state
+
+	logged   string    // the last error; belongs to the loop
+	loggedAt time.Time // belongs to the loop
+}
+
+func newEngine(e *endpoint, logger *slog.Logger) *Engine {
+	return &Engine{
+		endpoint: e, logger: logger.With("host", e.host), status: Status{Host: e.host}, changed: make(chan struct{}),
+		users: make(map[int]time.Duration), kick: make(chan struct{}, 1), state: newState(),
+	}
+}
+
+// Run keeps the snapshot up to date until ctx ends. Whoever calls it first
+// starts that, and the last to return ends it. The containers are listed again
+// at the shortest interval that any caller asks for, whatever events say; 0
+// asks for none.
+func (e *Engine) Run(ctx context.Context, refresh time.Duration) error {
+	e.mu.Lock()
+	id := e.nextID
+	e.nextID++
+	e.users[id] = refresh
+	if len(e.users) == 1 {
+		e.start()
+	}
+	e.poke()
+	e.mu.Unlock()
+
+	<-ctx.Done()
+
+	e.mu.Lock()
+	delete(e.users, id)
+	e.poke()
+	var done chan struct{}
+	if len(e.users) == 0 {
+		e.cancel()
+		done = e.done
+	}
+	e.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+	return nil
+}
+
+// start starts the loop once the one before has ended. The caller holds mu.
+func (e *Engine) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	before, done := e.done, make(chan struct{})
+	e.cancel, e.done = cancel, done
+	go func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		e.loop(ctx)
+	}()
+}
+
+// poke has the loop look at the refresh intervals.
+func (e *Engine) poke() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}
+
+// refresh returns the shortest interval that is asked for; 0 if there is none.
+func (e *Engine) refresh() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	shortest := time.Duration(0)
+	for _, r := range e.users {
+		if r > 0 && (shortest == 0 || r < shortest) {
+			shortest = r
+		}
+	}
+	if shortest > 0 {
+		shortest = max(shortest, minRefresh)
+	}
+	return shortest
+}
+
+// Snapshot returns what is known, and a channel that is closed when that
+// changes.
+func (e *Engine) Snapshot() (Snapshot, <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.snap, e.changed
+}
+
+// Status tells how the Engine does.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status
+}
+
+func (e *Engine) publish() {
+	snap := e.state.snapshot()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.snap = snap
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// loop connects, again and again.
+func (e *Engine) loop(ctx context.Context) {
+	delay := minBackoff
+	for ctx.Err() == nil {
+		begun := time.Now()
+		connected, err := e.attempt(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if connected && time.Since(begun) >= steady {
+			delay = minBackoff
+		}
+		e.failed(err, connected)
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay/2 + rand.N(delay/2+1)):
+		}
+		delay = min(2*delay, maxBackoff)
+	}
+	e.endpoint.http.CloseIdleConnections()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conn = nil
+	e.status.Connected, e.status.Since = false, time.Now()
+}
+
+// failed notes why an attempt has ended. The loss of a connection that worked
+// is worth a message only if no other can be made.
+func (e *Engine) failed(err error, connected bool) {
+	now := time.Now()
+	e.mu.Lock()
+	e.conn = nil
+	if e.status.Connected || e.status.Err == nil || e.status.Err.Error() != err.Error() {
+		e.status.Connected, e.status.Err, e.status.Since = false, err, now
+	}
+	e.mu.Unlock()
+	switch {
+	case connected:
+		e.logger.Debug("the connection to the Docker Engine has ended", "err", err)
+	case e.logged == "" || e.logged != err.Error() && now.Sub(e.loggedAt) >= quietError:
+		e.logger.Error("the Docker Engine cannot be reached: trying again until it can", "err", err)
+		e.logged, e.loggedAt = err.Error(), now
+	}
+}
+
+// connected notes that the containers are known.
+func (e *Engine) connected(c *connection) {
+	e.mu.Lock()
+	e.status = Status{Host: e.endpoint.host, Connected: true, Since: time.Now(), APIVersion: c.version}
+	containers := len(e.snap.Containers)
+	e.mu.Unlock()
+	level := slog.LevelDebug
+	if e.logged != "" || e.loggedAt.IsZero() {
+		level = slog.LevelInfo
+	}
+	e.logged, e.loggedAt = "", time.Now()
+	e.logger.Log(context.Background(), level, "connected to the Docker Engine", "api_version", c.version, "containers", containers)
+}
+
+// connection returns the current connection, or makes one.
+func (e *Engine) connection(ctx context.Context) (*connection, error) {
+	e.mu.Lock()
+	c := e.conn
+	e.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	e.connecting.Lock()
+	defer e.connecting.Unlock()
+	e.mu.Lock()
+	c = e.conn
+	e.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	c, err := e.endpoint.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conn = c
+	return c, nil
+}
+
+// request makes a request, and repeats it with another version of the API when
+// the Engine has been exchanged for one that does not speak the one before.
+func request[T any](ctx context.Context, e *Engine, do func(*connection) (T, error)) (T, error) {
+	for again := false; ; again = true {
+		c, err := e.connection(ctx)
+		if err != nil {
+			return *new(T), err
+		}
+		v, err := do(c)
+		if !isVersionError(err) || again {
+			return v, err
+		}
+		e.mu.Lock()
+		if e.conn == c {
+			e.conn = nil
+		}
+		e.mu.Unlock()
+	}
+}
+
+func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := request(ctx, e, func(c *connection) (container.InspectResponse, error) { return c.ContainerInspect(ctx, id) })
+	if err != nil {
+		return Container{}, err
+	}
+	return fromInspect(&r), nil
+}
+
+// list lists all containers that filters let through.
+func (e *Engine) list(ctx context.Context, by map[string][]string) ([]container.Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	args := filters.NewArgs()
+	for name, values := range by {
+		for _, v := range values {
+			args.Add(name, v)
+		}
+	}
+	return request(ctx, e, func(c *connection) ([]container.Summary, error) {
+		return c.ContainerList(ctx, container.ListOptions{All: true, Filters: args})
+	})
+}
+
+func (e *Engine) network(ctx context.Context, id string) (*Network, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	n, err := request(ctx, e, func(c *connection) (network.Inspect, error) {
+		return c.NetworkInspect(ctx, id, network.InspectOptions{})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fromNetwork(&n), nil
+}
+
+func (e *Engine) listNetworks(ctx context.Context) ([]*Network, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	list, err := request(ctx, e, func(c *connection) ([]network.Summary, error) {
+		return c.NetworkList(ctx, network.ListOptions{})
+	})
+	out := make([]*Network, len(list))
+	for i := range list {
+		out[i] = fromNetwork(&list[i])
+	}
+	return out, err
+}
+
+func fromNetwork(n *network.Summary) *Network {
+	return &Network{ID: n.ID, Name: n.Name, Scope: n.Scope, Internal: n.Internal, Ingress: n.Ingress, Labels: n.Labels}
+}
+
+// watched are the events that tell of containers' lives; without this filter
+// each health check would send three others.
+func watched(podman bool) filters.Args {
+	args := filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network"))
+	if podman {
+		return args // its names differ, and it refuses some of these
+	}
+	for _, action := range []string{
+		"create", "start", "die", "destroy", "pause", "unpause", "rename", "health_status", "connect", "disconnect", "update", "remove",
+	} {
+		args.Add("event", action)
+	}
+	return args
+}
+
+// subscribe opens the event stream. It is open when this returns; its errors,
+// and a failure to open it, come by the second channel.
+func subscribe(ctx context.Context, c *connection) (<-chan events.Message, <-chan error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(requestTimeout, func() { cancel(errors.New("no answer to GET /events")) })
+	defer timer.Stop()
+	return c.Events(ctx, events.ListOptions{Filters: watched(c.podman)})
+}
+
+// streamError says that the event stream has ended.
+func streamError(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		err = errors.New("the Engine closed it")
+	}
+	return fmt.Errorf("follow the events of the Docker Engine: %w", err)
+}

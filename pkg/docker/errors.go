@@ -1,0 +1,41 @@
+package docker
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/docker/docker/client"
+)
+
+// IsNotFound tells whether err says that the container does not exist (any
+// more). One that is being removed counts as such.
+func IsNotFound(err error) bool {
+	return err != nil && (client.IsErrNotFound(err) ||
+		strings.Contains(err.Error(), "dead or marked for removal"))
+}
+
+// IsUnreadable tells whether err says that the container's logging driver cannot be read.
+func IsUnreadable(err error) bool {
+	// Engines before 17.06 answer this with status 500, so the text tells.
+	return err != nil && strings.Contains(err.Error(), "does not support reading")
+}
+
+// IsCorrupt tells whether err, from LogReader.Next, is a message of the Engine
+// that it cannot read its own log file. It ends the output; what comes after
+// the damage can be had with a later LogOptions.Since.
+func IsCorrupt(err error) bool {
+	var d *daemonError
+	return errors.As(err, &d)
+}
+
+// daemonError is what the Engine writes into a log stream to say that it
+// cannot go on.
+type daemonError struct{ message string }
+
+func (e *daemonError) Error() string { return "the Engine cannot read the log: " + e.message }
+
+// isVersionError tells whether the Engine refuses the negotiated version: it
+// has been exchanged for another one meanwhile.
+func isVersionError(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "client version ") && strings.Contains(err.Error(), " is too ")
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package docker
+
+// permissionAdvice says how to get access to a socket.
+func permissionAdvice(string) string { return "run as a user who may open it" }

@@ -1,0 +1,401 @@
+package docker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+)
+
+const (
+	// linger is how long a container that has ended stays in the snapshot as
+	// Ended.
+	linger = 10 * time.Second
+	// adoptable is how long ago a container may have ended that is seen for
+	// the first time and yet is shown as Ended: its output was never read, or
+	// not to its end, if it ended while nobody watched.
+	adoptable = time.Hour
+)
+
+// state is what is known of an Engine's containers. It is fed with events and
+// with answers, which are compared by asOf: an answer does not overwrite what
+// an event said after the request had been sent.
+type state struct {
+	records  map[string]*record
+	networks map[string]*Network // replaced, never modified, once published
+
+	asOf    uint64 // counts events
+	listed  bool
+	changed bool // since the last snapshot
+	wanted  []string
+	// unknown are the networks to ask for.
+	unknown []string
+}
+
+type record struct {
+	c         *Container // immutable; replaced when it changes
+	touched   uint64     // state.asOf at the last event
+	endUntil  time.Time  // while c.Ended: when that ends
+	removed   bool       // goes for good at endUntil
+	adopt     bool       // becomes Ended if the inspection shows a recent end
+	wanted    bool       // is in state.wanted
+	asking    bool       // an inspection is under way
+	awaiting  bool       // has started; the address is not known yet
+	asksAgain bool       // something happened during the inspection
+}
+
+func newState() *state {
+	return &state{records: make(map[string]*record), networks: make(map[string]*Network)}
+}
+
+// reset forgets what was under way on a connection that is gone.
+func (s *state) reset() {
+	s.wanted, s.unknown = nil, nil
+	for _, r := range s.records {
+		r.wanted, r.asking, r.awaiting, r.asksAgain = false, false, false, false
+	}
+}
+
+// set replaces a record's container if it differs.
+func (s *state) set(r *record, c Container) {
+	if r.c == nil || !equal(r.c, &c) {
+		r.c = &c
+		s.changed = true
+	}
+}
+
+func (s *state) want(r *record) {
+	switch {
+	case r.asking:
+		r.asksAgain = true
+	case !r.wanted:
+		r.wanted = true
+		s.wanted = append(s.wanted, r.c.ID)
+	}
+}
+
+// end marks a container that ran as ended.
+func (s *state) end(r *record, now time.Time, c Container) {
+	c.Running, c.Ended = false, true
+	r.awaiting = false
+	r.endUntil = now.Add(linger)
+	s.set(r, c)
+}
+
+func (s *state) remove(r *record) {
+	delete(s.records, r.c.ID)
+	s.changed = true
+}
+
+// gone notes that a container does not exist any more.
+func (s *state) gone(r *record, now time.Time) {
+	r.removed, r.awaiting = true, false
+	if r.c.Running {
+		c := *r.c
+		c.State = "exited"
+		s.end(r, now, c)
+	}
+	if !r.c.Ended {
+		s.remove(r)
+	}
+}
+
+// list takes over a complete list of the containers, requested at asOf.
+func (s *state) list(now time.Time, asOf uint64, summaries []container.Summary) {
+	present := make(map[string]bool, len(summaries))
+	for i := range summaries {
+		present[summaries[i].ID] = true
+		s.listOne(now, asOf, &summaries[i])
+	}
+	for id, r := range s.records {
+		if !present[id] && r.touched <= asOf && !r.removed {
+			s.gone(r, now)
+		}
+	}
+	if !s.listed {
+		s.listed, s.changed = true, true
+	}
+	s.findNetworks()
+}
+
+func (s *state) listOne(now time.Time, asOf uint64, summary *container.Summary) {
+	c := fromSummary(summary)
+	r := s.records[c.ID]
+	switch {
+	case r == nil:
+		r = &record{c: &c}
+		s.records[c.ID] = r
+		s.changed = true
+		if c.State == "exited" && mayBeRecent(summary.Status) {
+			r.adopt = true
+			s.want(r)
+		}
+		return
+	case r.touched > asOf:
+		return
+	}
+	old := r.c
+	c.TTY, c.LogDriver, c.Health, c.StartedAt, c.FinishedAt = old.TTY, old.LogDriver, old.Health, old.StartedAt, old.FinishedAt
+	r.removed = false
+	switch {
+	case c.Running:
+		s.set(r, c)
+	case old.Running:
+		c.Networks, c.Ports = old.Networks, old.Ports
+		s.end(r, now, c)
+	case old.Ended:
+		c.Networks, c.Ports, c.Ended = old.Networks, old.Ports, true
+		s.set(r, c)
+	default:
+		s.set(r, c)
+	}
+}
+
+// mayBeRecent tells whether a status text, such as "Exited (0) 5 minutes ago",
+// may be that of a container that ended less than an hour ago.
+func mayBeRecent(status string) bool {
+	return strings.Contains(status, "second") || strings.Contains(status, "minute")
+}
+
+// event takes over what an event says.
+func (s *state) event(now time.Time, m *events.Message) {
+	switch m.Type {
+	case events.ContainerEventType:
+		s.asOf++
+		s.containerEvent(now, m)
+	case events.NetworkEventType:
+		s.networkEvent(m)
+	}
+}
+
+func (s *state) containerEvent(now time.Time, m *events.Message) {
+	id := m.Actor.ID
+	action, health, _ := strings.Cut(string(m.Action), ": ")
+	r := s.records[id]
+	if r == nil {
+		switch action {
+		case "create", "start", "die", "died":
+			// What the event tells has to do until the container is inspected.
+			r = &record{c: fromEvent(m)}
+			s.records[id] = r
+			s.changed = true
+		default:
+			return
+		}
+	}
+	r.touched = s.asOf
+	c := *r.c
+	switch action {
+	case "create":
+		s.want(r)
+	case "start":
+		c.Running, c.State, c.Ended, c.StartedAt = true, "running", false, eventTime(m, now)
+		r.removed, r.adopt, r.awaiting = false, false, true
+		s.set(r, c)
+		s.want(r)
+	case "die", "died":
+		c.State, c.FinishedAt = "exited", eventTime(m, now)
+		s.end(r, now, c)
+	case "destroy", "remove":
+		s.gone(r, now)
+	case "pause":
+		c.State = "paused"
+		s.set(r, c)
+	case "unpause":
+		c.State = "running"
+		s.set(r, c)
+	case "rename":
+		if name := m.Actor.Attributes["name"]; name != "" {
+			c.Name = "/" + strings.TrimPrefix(name, "/")
+			s.set(r, c)
+		}
+	case "health_status":
+		c.Health = health
+		s.set(r, c)
+	}
+}
+
+func (s *state) networkEvent(m *events.Message) {
+	switch m.Action {
+	case "connect", "disconnect":
+		// A container that starts is inspected when it has.
+		if r := s.records[m.Actor.Attributes["container"]]; r != nil && r.c.Running {
+			s.want(r)
+		}
+	default:
+		if _, ok := s.networks[m.Actor.ID]; ok {
+			s.networks = maps.Clone(s.networks)
+			delete(s.networks, m.Actor.ID)
+			s.changed = true
+			s.findNetworks()
+		}
+	}
+}
+
+// fromEvent makes a container of the attributes of an event: its labels, and
+// a few keys that the Engine adds.
+func fromEvent(m *events.Message) *Container {
+	labels := maps.Clone(m.Actor.Attributes)
+	for _, key := range []string{"name", "image", "exitCode", "execDuration", "signal", "oldName"} {
+		delete(labels, key)
+	}
+	return &Container{ID: m.Actor.ID, Name: "/" + m.Actor.Attributes["name"], Labels: labels, State: "created"}
+}
+
+func eventTime(m *events.Message, now time.Time) time.Time {
+	if m.TimeNano == 0 {
+		return now
+	}
+	return time.Unix(0, m.TimeNano)
+}
+
+// take gives out the next container to inspect, and asOf for its answer.
+func (s *state) take() (id string, asOf uint64, ok bool) {
+	for len(s.wanted) > 0 {
+		id, s.wanted = s.wanted[0], s.wanted[1:]
+		if r := s.records[id]; r != nil && r.wanted {
+			r.wanted, r.asking = false, true
+			return id, s.asOf, true
+		}
+	}
+	return "", 0, false
+}
+
+// takeNetwork gives out the next network to ask for.
+func (s *state) takeNetwork() (id string, ok bool) {
+	if len(s.unknown) == 0 {
+		return "", false
+	}
+	id, s.unknown = s.unknown[0], s.unknown[1:]
+	s.setNetwork(id, nil)
+	return id, true
+}
+
+// inspected takes over the answer to an inspection requested at asOf.
+func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, err error) {
+	r := s.records[id]
+	if r == nil {
+		return
+	}
+	again := r.asksAgain
+	r.asking, r.asksAgain = false, false
+	if again {
+		s.want(r)
+	} else {
+		r.awaiting = false
+	}
+	if err != nil {
+		if IsNotFound(err) && r.touched <= asOf && !r.removed {
+			s.gone(r, now)
+		}
+		return
+	}
+	s.merge(r, now, r.touched <= asOf, c)
+	s.findNetworks()
+}
+
+// merge takes over an inspected container. Unless it is current, an event has
+// told something newer about its state meanwhile.
+func (s *state) merge(r *record, now time.Time, current bool, c Container) {
+	old := r.c
+	addressed := c.Running
+	c.Health = old.Health
+	if !current {
+		c.Name, c.State, c.Running, c.StartedAt, c.FinishedAt = old.Name, old.State, old.Running, old.StartedAt, old.FinishedAt
+	}
+	if !addressed && len(old.Networks) > 0 {
+		c.Networks, c.Ports = old.Networks, old.Ports
+	}
+	adopt := r.adopt && !c.Running && !c.FinishedAt.IsZero() && now.Sub(c.FinishedAt) < adoptable
+	r.adopt = false
+	switch {
+	case c.Running:
+		s.set(r, c)
+	case old.Running || adopt:
+		s.end(r, now, c)
+	default:
+		c.Ended = old.Ended
+		s.set(r, c)
+	}
+}
+
+// setNetwork notes what a network is; nil means that it is not known.
+func (s *state) setNetwork(id string, n *Network) {
+	s.networks = maps.Clone(s.networks)
+	s.networks[id] = n
+	s.changed = true
+}
+
+// setNetworks takes over a complete list.
+func (s *state) setNetworks(list []*Network) {
+	s.networks = make(map[string]*Network, len(list))
+	for _, n := range list {
+		s.networks[n.ID] = n
+	}
+	s.changed = true
+	s.findNetworks()
+}
+
+// findNetworks finds the networks that running containers are in and that have
+// not been asked for.
+func (s *state) findNetworks() {
+	for _, r := range s.records {
+		if !r.c.Running {
+			continue
+		}
+		for _, n := range r.c.Networks {
+			if _, ok := s.networks[n.NetworkID]; !ok && n.NetworkID != "" && !slices.Contains(s.unknown, n.NetworkID) {
+				s.unknown = append(s.unknown, n.NetworkID)
+			}
+		}
+	}
+}
+
+// awaiting tells whether an answer is awaited that completes a container which
+// has just started.
+func (s *state) awaiting() bool {
+	for _, r := range s.records {
+		if r.awaiting {
+			return true
+		}
+	}
+	return false
+}
+
+// expire ends the lingering of containers, and returns when to come back; the
+// zero time if there is no need.
+func (s *state) expire(now time.Time) (next time.Time) {
+	for _, r := range s.records {
+		switch {
+		case !r.c.Ended:
+		case r.endUntil.After(now):
+			if next.IsZero() || r.endUntil.Before(next) {
+				next = r.endUntil
+			}
+		case r.removed:
+			s.remove(r)
+		default:
+			c := *r.c
+			c.Ended, c.Ports, c.Networks = false, nil, slices.Clone(c.Networks)
+			for i := range c.Networks {
+				c.Networks[i].IP = ""
+			}
+			s.set(r, c)
+		}
+	}
+	return next
+}
+
+// snapshot returns what is known.
+func (s *state) snapshot() Snapshot {
+	out := Snapshot{Listed: s.listed, Containers: make([]*Container, 0, len(s.records)), Networks: s.networks}
+	for _, r := range s.records {
+		out.Containers = append(out.Containers, r.c)
+	}
+	slices.SortFunc(out.Containers, func(a, b *Container) int { return strings.Compare(a.ID, b.ID) })
+	s.changed = false
+	return out
+}

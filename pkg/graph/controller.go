@@ -1,0 +1,268 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/config"
+	"collector/pkg/docker"
+	"collector/pkg/listen"
+)
+
+const (
+	// defaultStopTimeout is below the 10 s that Docker gives a container.
+	defaultStopTimeout = 4 * time.Second
+	// reloadTimeout is how long a reload waits for components to end. Those
+	// that take longer are waited for by those in their place only.
+	reloadTimeout = 10 * time.Second
+)
+
+// Options is what the program gives to a Controller.
+type Options struct {
+	Definitions []Definition
+	StoragePath string // below which each component has a directory of its own
+	Version     string // constants.version
+	UserAgent   string
+	Logger      *slog.Logger
+	// Registry is the program's own. The controller registers its metrics
+	// there, and Gather includes it.
+	Registry  *prometheus.Registry
+	Docker    *docker.Pool
+	Listeners *listen.Pool
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Docker == nil {
+		o.Docker = docker.NewPool(o.Logger)
+	}
+	if o.Listeners == nil {
+		o.Listeners = listen.NewPool()
+	}
+	if o.Version == "" {
+		o.Version = "v0.0.0"
+	}
+	return o
+}
+
+// Check builds the graph of a configuration and throws it away. It reports
+// everything that Load would, but for ports in use: the errors and then the
+// warnings, each in the order of the source.
+func Check(o Options, sources []config.Source) config.Diagnostics {
+	_, ds := build(o.withDefaults(), newMetrics(), sources, nil)
+	return append(ds.Errors(), ds.Warnings()...)
+}
+
+// Controller runs the components of a configuration.
+type Controller struct {
+	options   Options
+	metrics   *metrics
+	conflicts onceLog
+
+	ctx    context.Context // of every component
+	cancel context.CancelFunc
+	// stopping ends when Stop is called, for a Load under way to hurry.
+	stopping context.Context
+	halt     context.CancelFunc
+
+	loading sync.Mutex // held by Load and Stop
+	leaving []*node    // guarded by loading: stopped, but may not have ended yet
+	current atomic.Pointer[graph]
+	ready   atomic.Bool
+	failure atomic.Pointer[string] // why the last load failed
+}
+
+// New makes a controller that runs nothing yet.
+func New(o Options) *Controller {
+	o = o.withDefaults()
+	c := &Controller{options: o, metrics: newMetrics()}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.stopping, c.halt = context.WithCancel(context.Background())
+	c.current.Store(newGraph())
+	err := c.metrics.register(o.Registry)
+	if err = errors.Join(err, o.Registry.Register(newRunningComponents(c))); err != nil {
+		o.Logger.Error("register the controller's metrics", "err", err)
+	}
+	return c
+}
+
+func (c *Controller) graph() *graph { return c.current.Load() }
+
+// Ready tells whether a configuration has been loaded with success; from then
+// on it stays true.
+func (c *Controller) Ready() bool { return c.ready.Load() }
+
+// Unhealthy gives the ids of the components that are unhealthy.
+func (c *Controller) Unhealthy() []string {
+	var ids []string
+	for _, n := range c.graph().nodes {
+		if n.health().State == Unhealthy {
+			ids = append(ids, n.id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// LoadFailed notes that a configuration could not even be read.
+func (c *Controller) LoadFailed(err error) {
+	text := err.Error()
+	c.failure.Store(&text)
+	c.metrics.loadFailed()
+}
+
+// Load puts the configuration in sources in the place of the one in force.
+// Everything is read, evaluated and checked, and everything that listens has
+// its port, before anything that runs is touched: after an error, which is
+// config.Diagnostics where it is about the configuration, all runs on as
+// before. Components that are not affected by a change run on in any case.
+func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	c.metrics.evaluating.Set(1)
+	defer c.metrics.evaluating.Set(0)
+	old := c.graph()
+	next, ds := build(c.options, c.metrics, sources, old)
+	err := ds.Err()
+	if err == nil {
+		err = errors.Join(ctx.Err(), c.stopping.Err())
+	}
+	if err == nil {
+		err = bindAll(next, old)
+	}
+	if err != nil {
+		c.LoadFailed(err)
+		return err
+	}
+	for _, d := range ds.Warnings() {
+		c.options.Logger.Warn("a setting has no effect", "position", d.At.String(), "warning", d.Message)
+	}
+	c.swap(old, next)
+	c.failure.Store(nil)
+	c.metrics.loadedConfig(next.hash, next.loaded)
+	c.ready.Store(true)
+	return nil
+}
+
+// bindAll has the components of next that old does not have take their
+// listeners. After an error, none holds any.
+func bindAll(next, old *graph) error {
+	var bound []*node
+	var ds config.Diagnostics
+	for _, n := range next.nodes {
+		if old.has(n) {
+			continue
+		}
+		if err := n.bind(); err != nil {
+			ds = append(ds, next.blocks[n.id].Place(err)...)
+			continue
+		}
+		bound = append(bound, n)
+	}
+	if ds == nil {
+		return nil
+	}
+	for _, n := range bound {
+		n.close()
+	}
+	return ds
+}
+
+// swap stops what is in old alone and starts what is in next alone.
+func (c *Controller) swap(old, next *graph) {
+	next.loaded = time.Now()
+	for _, n := range next.nodes {
+		n.mu.Lock()
+		n.loaded = true
+		n.mu.Unlock()
+	}
+	c.current.Store(next)
+	var gone []*node
+	for _, n := range old.nodes {
+		if !next.has(n) {
+			gone = append(gone, n)
+		}
+	}
+	for _, n := range stopAll(c.stopping, gone, reloadTimeout) {
+		c.options.Logger.Warn("component does not end; its successor waits for it", "component_id", n.id)
+	}
+	c.leaving = slices.DeleteFunc(append(c.leaving, gone...), (*node).ended)
+	for _, n := range next.nodes {
+		if old.has(n) {
+			continue
+		}
+		var before <-chan struct{}
+		for _, l := range c.leaving {
+			if l.id == n.id {
+				before = l.done // the last one has waited for those before it
+			}
+		}
+		n.start(c.ctx, before)
+	}
+}
+
+func (n *node) ended() bool {
+	select {
+	case <-n.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stop ends all components, those that read before those that they send to,
+// and returns the ids of those that have not ended within timeout; 0 is 4 s.
+// There is no Load after it.
+func (c *Controller) Stop(timeout time.Duration) []string {
+	if timeout == 0 {
+		timeout = defaultStopTimeout
+	}
+	deadline := time.Now().Add(timeout)
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	hung := map[string]bool{}
+	all := append(slices.Clone(c.leaving), c.graph().nodes...)
+	for _, n := range stopAll(context.Background(), all, time.Until(deadline)) {
+		hung[n.id] = true
+	}
+	c.cancel()
+	return slices.Sorted(maps.Keys(hung))
+}
+
+// onceLog logs each message once.
+type onceLog struct {
+	mu   sync.Mutex
+	seen map[string]bool // guarded by mu
+}
+
+// maxOnce bounds what onceLog remembers.
+const maxOnce = 1000
+
+func (o *onceLog) warn(logger *slog.Logger, message, id, detail string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := fmt.Sprintf("%s\x00%s\x00%s", message, id, detail)
+	if o.seen[key] || len(o.seen) >= maxOnce {
+		return
+	}
+	if o.seen == nil {
+		o.seen = map[string]bool{}
+	}
+	o.seen[key] = true
+	logger.Warn(message, "component_id", id, "err", detail)
+}

@@ -1,0 +1,118 @@
+package graph
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+)
+
+// page is what the controller's metrics look like when they are scraped.
+func page(t *testing.T, c *Controller) string {
+	t.Helper()
+	families, err := c.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+func TestGatherJoinsTheFamiliesOfAllComponents(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.load(`
+toy.samples "a" { }
+toy.samples "b" { }`)
+		got := page(t, b.Controller)
+		want := `# HELP toy_samples_total Samples.
+# TYPE toy_samples_total counter
+toy_samples_total{component_id="toy.samples.a",component_path="/"} 1
+toy_samples_total{component_id="toy.samples.b",component_path="/"} 1
+`
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("got\n%s\nwant it to end in\n%s", got, want)
+		}
+		b.load(`toy.samples "a" { }`)
+		if got := page(t, b.Controller); strings.Contains(got, "toy.samples.b") {
+			t.Errorf("metrics of a component that is gone:\n%s", got)
+		}
+	})
+}
+
+func TestGatherLeavesOutWhatDoesNotFit(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.options.Registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "toy_samples_total"}))
+		b.load(`toy.samples "a" { }`)
+		got := page(t, b.Controller)
+		if !strings.Contains(got, "toy_samples_total 0") || strings.Contains(got, "component_id=\"toy.samples.a\"") {
+			t.Errorf("got\n%s", got)
+		}
+	})
+}
+
+func TestControllerMetricsHaveAlloysNames(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.load(`toy.samples "a" { }`)
+		b.Load(t.Context(), source("{"))
+		got := page(t, b.Controller)
+		for _, want := range []string{
+			`alloy_component_controller_evaluating{controller_id="",controller_path="/"} 0`,
+			`alloy_component_controller_running_components{controller_id="",controller_path="/",health_type="healthy"} 1`,
+			`alloy_component_controller_running_components{controller_id="",controller_path="/",health_type="unhealthy"} 0`,
+			`alloy_component_dependencies_wait_seconds_count{controller_id="",controller_path="/"} 0`,
+			`alloy_component_evaluation_queue_size{controller_id="",controller_path="/"} 0`,
+			`alloy_component_evaluation_seconds_count{controller_id="",controller_path="/"} 1`,
+			`alloy_config_hash{cluster_name="",sha256="`,
+			"alloy_config_last_load_success_timestamp_seconds 9.466848e+08",
+			"alloy_config_last_load_successful 0",
+			"alloy_config_load_failures_total 1",
+		} {
+			if !strings.Contains(got, "\n"+want) {
+				t.Errorf("lacks %s", want)
+			}
+		}
+		if t.Failed() {
+			t.Log(got)
+		}
+	})
+}
+
+func TestComponentShowsItsStatus(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.load(pipeline1)
+		info, ok := b.Component("toy.source.s")
+		if !ok || string(info.Status) != `{"lines":3}` {
+			t.Errorf("status = %s", info.Status)
+		}
+		if _, ok := b.Component("toy.source.none"); ok {
+			t.Error("there is a component that nobody declared")
+		}
+		logs, _ := b.Component("toy.logs.w")
+		b.want(logs.ReferencedBy, "toy.source.s")
+	})
+}
+
+func TestReference(t *testing.T) {
+	const name = "testdata/reference.md"
+	got := Reference(newToys().definitions())
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Error(diff)
+	}
+}

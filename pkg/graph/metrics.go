@@ -1,0 +1,122 @@
+package graph
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// slowEvaluation is the time from which an evaluation counts as slow.
+const slowEvaluation = time.Minute
+
+// metrics are the controller's own, under the names that Alloy's dashboards
+// and alerts use.
+type metrics struct {
+	evaluationSeconds prometheus.Histogram
+	waitSeconds       prometheus.Histogram
+	slowSeconds       *prometheus.CounterVec
+	evaluating        prometheus.Gauge
+	queueSize         prometheus.Gauge
+	configHash        *prometheus.GaugeVec
+	lastLoadOK        prometheus.Gauge
+	lastLoadTime      prometheus.Gauge
+	loadFailures      prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	labels := prometheus.Labels{"controller_path": "/", "controller_id": ""}
+	buckets := []float64{.005, .025, .1, .5, 1, 5, 10, 30, 60, 120, 300, 600}
+	return &metrics{
+		evaluationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "alloy_component_evaluation_seconds", Help: "Time that evaluating a component took.",
+			ConstLabels: labels, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
+			NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}),
+		waitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "alloy_component_dependencies_wait_seconds", Help: "Time that a component waited for its evaluation after something that it refers to changed.",
+			ConstLabels: labels, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
+			NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}),
+		slowSeconds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "alloy_component_evaluation_slow_seconds", Help: "Time spent in evaluations that took longer than a minute.",
+			ConstLabels: labels,
+		}, []string{"component_id"}),
+		evaluating: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "alloy_component_controller_evaluating", Help: "Whether a configuration is being loaded.", ConstLabels: labels,
+		}),
+		queueSize: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "alloy_component_evaluation_queue_size", Help: "Components that wait to be evaluated.", ConstLabels: labels,
+		}),
+		configHash: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "alloy_config_hash", Help: "Hash of the configuration in force.", ConstLabels: prometheus.Labels{"cluster_name": ""},
+		}, []string{"sha256"}),
+		lastLoadOK: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "alloy_config_last_load_successful", Help: "Whether the last load of the configuration succeeded.",
+		}),
+		lastLoadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "alloy_config_last_load_success_timestamp_seconds", Help: "When the configuration was last loaded with success.",
+		}),
+		loadFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "alloy_config_load_failures_total", Help: "Loads of the configuration that failed.",
+		}),
+	}
+}
+
+func (m *metrics) register(r prometheus.Registerer) error {
+	for _, c := range []prometheus.Collector{
+		m.evaluationSeconds, m.waitSeconds, m.slowSeconds, m.evaluating, m.queueSize,
+		m.configHash, m.lastLoadOK, m.lastLoadTime, m.loadFailures,
+	} {
+		if err := r.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evaluated counts one evaluation of a component.
+func (m *metrics) evaluated(id string, took time.Duration) {
+	m.evaluationSeconds.Observe(took.Seconds())
+	if took >= slowEvaluation {
+		m.slowSeconds.WithLabelValues(id).Add(took.Seconds())
+	}
+}
+
+// loadedConfig notes that the configuration with this hash is in force.
+func (m *metrics) loadedConfig(hash string, at time.Time) {
+	m.configHash.Reset()
+	m.configHash.WithLabelValues(hash).Set(1)
+	m.lastLoadOK.Set(1)
+	m.lastLoadTime.Set(float64(at.UnixMilli()) / 1000)
+}
+
+func (m *metrics) loadFailed() {
+	m.lastLoadOK.Set(0)
+	m.loadFailures.Inc()
+}
+
+// runningComponents reports how many components are in which health.
+type runningComponents struct {
+	controller *Controller
+	desc       *prometheus.Desc
+}
+
+func newRunningComponents(c *Controller) runningComponents {
+	return runningComponents{c, prometheus.NewDesc("alloy_component_controller_running_components",
+		"Components by their health.", []string{"health_type"},
+		prometheus.Labels{"controller_path": "/", "controller_id": ""})}
+}
+
+// Describe implements prometheus.Collector.
+func (r runningComponents) Describe(out chan<- *prometheus.Desc) { out <- r.desc }
+
+// Collect implements prometheus.Collector.
+func (r runningComponents) Collect(out chan<- prometheus.Metric) {
+	count := map[HealthState]int{}
+	for _, n := range r.controller.graph().nodes {
+		count[n.health().State]++
+	}
+	for _, s := range []HealthState{Healthy, Unhealthy, Unknown, Exited} {
+		out <- prometheus.MustNewConstMetric(r.desc, prometheus.GaugeValue, float64(count[s]), string(s))
+	}
+}

@@ -1,0 +1,147 @@
+package httpclient
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+
+	"collector/pkg/component"
+)
+
+// Validate reports settings that cannot work together. A block that squashes a
+// Config calls it; the blocks inside have a Validate of their own.
+func (c *Config) Validate() error {
+	var errs []error
+	set := 0
+	for _, is := range []bool{c.BasicAuth != nil, c.Authorization != nil, c.OAuth2 != nil, c.BearerToken != "", c.BearerTokenFile != ""} {
+		if is {
+			set++
+		}
+	}
+	if set > 1 {
+		errs = append(errs, errors.New("at most one of basic_auth, authorization, oauth2, bearer_token and bearer_token_file may be set"))
+	}
+	for name := range c.HTTPHeaders {
+		if _, reserved := promconfig.ReservedHeaders[http.CanonicalHeaderKey(name)]; reserved {
+			errs = append(errs, fmt.Errorf("http_headers: %q cannot be set here: it belongs to the request itself or to its authentication", name))
+		}
+	}
+	errs = append(errs, validateProxy(c.ProxyURL, c.NoProxy, c.ProxyFromEnvironment, c.ProxyConnectHeader))
+	return errors.Join(errs...)
+}
+
+// validateAll is Validate and that of every block inside.
+func (c *Config) validateAll() error {
+	errs := []error{c.Validate()}
+	if c.BasicAuth != nil {
+		errs = append(errs, within("basic_auth", c.BasicAuth.Validate()))
+	}
+	if c.Authorization != nil {
+		errs = append(errs, within("authorization", c.Authorization.Validate()))
+	}
+	if c.OAuth2 != nil {
+		errs = append(errs, within("oauth2", c.OAuth2.Validate()))
+		if c.OAuth2.TLS != nil {
+			errs = append(errs, within("oauth2 > tls_config", c.OAuth2.TLS.Validate()))
+		}
+	}
+	if c.TLS != nil {
+		errs = append(errs, within("tls_config", c.TLS.Validate()))
+	}
+	return errors.Join(errs...)
+}
+
+func within(block string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", block, err)
+}
+
+// Validate reports what cannot work.
+func (a *BasicAuth) Validate() error {
+	if a.Password != "" && a.PasswordFile != "" {
+		return errors.New("at most one of password and password_file may be set")
+	}
+	return nil
+}
+
+// Validate reports what cannot work.
+func (a *Authorization) Validate() error {
+	if a.Credentials != "" && a.CredentialsFile != "" {
+		return errors.New("at most one of credentials and credentials_file may be set")
+	}
+	if strings.EqualFold(strings.TrimSpace(a.Type), "basic") {
+		return errors.New(`type cannot be "basic": use the block basic_auth`)
+	}
+	return nil
+}
+
+// Validate reports what cannot work.
+func (o *OAuth2) Validate() error {
+	var errs []error
+	if o.ClientID == "" {
+		errs = append(errs, errors.New("client_id must be set"))
+	}
+	if o.TokenURL == "" {
+		errs = append(errs, errors.New("token_url must be set"))
+	}
+	if (o.ClientSecret == "") == (o.ClientSecretFile == "") {
+		errs = append(errs, errors.New("exactly one of client_secret and client_secret_file must be set"))
+	}
+	errs = append(errs, validateProxy(o.ProxyURL, o.NoProxy, o.ProxyFromEnvironment, o.ProxyConnectHeader))
+	return errors.Join(errs...)
+}
+
+// Validate reports what cannot work.
+func (t *TLS) Validate() error {
+	var errs []error
+	for _, pair := range []struct {
+		pem, file         bool
+		pemName, fileName string
+	}{
+		{t.CA != "", t.CAFile != "", "ca_pem", "ca_file"},
+		{t.Cert != "", t.CertFile != "", "cert_pem", "cert_file"},
+		{t.Key != "", t.KeyFile != "", "key_pem", "key_file"},
+	} {
+		if pair.pem && pair.file {
+			errs = append(errs, fmt.Errorf("at most one of %s and %s may be set", pair.pemName, pair.fileName))
+		}
+	}
+	cert, key := t.Cert != "" || t.CertFile != "", t.Key != "" || t.KeyFile != ""
+	if cert && !key {
+		errs = append(errs, errors.New("a certificate needs its key: set key_pem or key_file"))
+	}
+	if key && !cert {
+		errs = append(errs, errors.New("a key needs its certificate: set cert_pem or cert_file"))
+	}
+	if _, known := promconfig.TLSVersions[t.MinVersion]; t.MinVersion != "" && !known {
+		errs = append(errs, unknownTLSVersion(t.MinVersion))
+	}
+	return errors.Join(errs...)
+}
+
+func unknownTLSVersion(version string) error {
+	return fmt.Errorf("min_version %q is unknown: use TLS10, TLS11, TLS12 or TLS13", version)
+}
+
+func validateProxy(proxyURL, noProxy string, fromEnvironment bool, header map[string][]component.Secret) error {
+	switch {
+	case fromEnvironment && proxyURL != "":
+		return errors.New("at most one of proxy_url and proxy_from_environment may be set")
+	case fromEnvironment && noProxy != "":
+		return errors.New("no_proxy has no meaning with proxy_from_environment: set NO_PROXY in the environment")
+	case noProxy != "" && proxyURL == "":
+		return errors.New("no_proxy needs proxy_url")
+	case len(header) > 0 && proxyURL == "" && !fromEnvironment:
+		return errors.New("proxy_connect_header needs proxy_url or proxy_from_environment")
+	}
+	if u, err := url.Parse(proxyURL); proxyURL != "" && (err != nil || u.Host == "") {
+		return errors.New("proxy_url cannot be read: write it as http://host:port")
+	}
+	return nil
+}

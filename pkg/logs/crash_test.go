@@ -1,0 +1,131 @@
+package logs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/discovery"
+	"collector/pkg/docker/dockertest"
+	"collector/pkg/logs/lokitest"
+	"collector/pkg/pipeline"
+)
+
+// childEnv makes the test binary a collector of logs: its value is the
+// directory, the Engine, the push URL and the containers, separated by blanks.
+const childEnv = "LOGS_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if job := os.Getenv(childEnv); job != "" {
+		if err := collect(strings.Fields(job)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// collect runs loki.source.docker and loki.write until the process is killed.
+func collect(job []string) error {
+	dir, host, url, ids := job[0], job[1], job[2], job[3:]
+	write, err := NewWrite(writeConfig(url), component.Options{Dir: filepath.Join(dir, "write"), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		return err
+	}
+	var targets []discovery.Target
+	for _, id := range ids {
+		targets = append(targets, labels.FromStrings(containerIDLabel, id, "container", id[:8]))
+	}
+	var cfg SourceDockerConfig
+	cfg.SetToDefault()
+	cfg.Host, cfg.Targets, cfg.ForwardTo = host, discovery.NewSet(targets...), []pipeline.LogsSink{write}
+	source, err := NewSourceDocker(cfg, component.Options{Dir: filepath.Join(dir, "source"), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		return err
+	}
+	go write.Run(context.Background())
+	return source.Run(context.Background())
+}
+
+// Killed again and again under load, and while Loki is down, the collector
+// delivers each line; what it repeats is identical, so that Loki stores it once.
+func TestKilledCollectorLosesNothing(t *testing.T) {
+	engine, loki, dir := dockertest.New(t), lokitest.New(t), t.TempDir()
+	ids := []string{engine.Run(dockertest.Container{}), engine.Run(dockertest.Container{})}
+	job := strings.Join(append([]string{dir, engine.Host(), loki.URL()}, ids...), " ")
+
+	written := 0
+	print := func() {
+		for _, id := range ids {
+			for _, stream := range []string{"stdout", "stderr"} {
+				engine.Print(id, stream, text(numbered(written, written+100)))
+				written += 100
+			}
+		}
+	}
+	for round := range 10 {
+		down := round%3 == 2
+		loki.Respond(func(lokitest.Request) *lokitest.Answer {
+			if down {
+				return &lokitest.Answer{Status: 503, Body: "down"}
+			}
+			return nil
+		})
+		seen := len(loki.Requests())
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), childEnv+"="+job)
+		child.Stderr = os.Stderr
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for range 50 {
+				print()
+				select {
+				case <-stop:
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+			}
+		}()
+		last := round == 9
+		loki.Await(t.Context(), func(entries []lokitest.Entry, requests []lokitest.Request) bool {
+			if last {
+				select {
+				case <-stopped:
+					return len(entries) >= written
+				default:
+					return false
+				}
+			}
+			return len(requests) > seen+round
+		})
+		child.Process.Kill()
+		child.Wait()
+		close(stop)
+		<-stopped
+		if last && written != len(loki.Entries()) {
+			t.Errorf("%d lines were written, %d are stored", written, len(loki.Entries()))
+		}
+	}
+	var want, got []string
+	want = numbered(0, written)
+	for _, e := range loki.Entries() {
+		got = append(got, e.Line)
+	}
+	wantEach(t, want, got)
+	t.Logf("%d lines, %d repeated identically", written, loki.Repeated())
+}

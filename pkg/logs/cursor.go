@@ -1,0 +1,105 @@
+package logs
+
+import "time"
+
+const (
+	// interleave is how far behind each other Docker may write two streams of
+	// one container: two goroutines of the daemon take the time of a line
+	// first and write it afterwards.
+	interleave = 5 * time.Second
+	// bumpWindow is how far a line may be moved forward in time to stay behind
+	// the line before it. What lies further back is a clock that was set.
+	bumpWindow = time.Second
+)
+
+// position is how far one output stream has been read.
+type position struct {
+	Time  int64 // the newest timestamp read, in nanoseconds; 0 for nothing
+	Lines int64 // lines read from the first one at Time on
+	Out   int64 // the newest timestamp given to an entry
+}
+
+// cursor is how far a container's output has been read.
+type cursor [streamCount]position
+
+// cursorAt is the cursor for a container of which everything before the time
+// has been read, and perhaps more.
+func cursorAt(ns int64) cursor {
+	return cursor{{Time: ns}, {Time: ns}}
+}
+
+// newest is the newest timestamp read on any stream.
+func (c *cursor) newest() int64 { return max(c[stdout].Time, c[stderr].Time) }
+
+// since is the time from which the Engine has to be asked to lose nothing. It
+// is zero for a container that is read from its beginning.
+func (c *cursor) since() time.Time {
+	newest := c.newest()
+	if newest == 0 {
+		return time.Time{}
+	}
+	oldest := min(c[stdout].Time, c[stderr].Time)
+	return time.Unix(0, max(oldest, newest-int64(interleave)))
+}
+
+// complete records that both streams have been read to the end, so that the
+// next read starts behind the newest line of either.
+func (c *cursor) complete() {
+	newest := c.newest()
+	for i := range c {
+		if c[i].Time < newest {
+			c[i].Time, c[i].Lines = newest, 0
+		}
+	}
+}
+
+// advance records that a line has been read. A clock that was set back does
+// not move the position back: its lines count as lines after Time.
+func (p *position) advance(ns int64) {
+	if ns > p.Time {
+		p.Time, p.Lines = ns, 1
+		return
+	}
+	p.Lines++
+}
+
+// output is the timestamp of the entry for a line that Docker stamped ns:
+// ns itself unless an entry of the stream has it already. Entries of one
+// stream never have equal timestamps, so that stores which sort by time keep
+// their order. The result depends on p alone: a line that is read again after
+// a crash gets the same timestamp again.
+func (p *position) output(ns int64) int64 {
+	if ns <= p.Out && p.Out-ns < int64(bumpWindow) {
+		ns = p.Out + 1
+	}
+	p.Out = ns
+	return ns
+}
+
+// resume skips the lines at the start of a connection that were read already.
+type resume struct {
+	from    position
+	left    int64 // lines still to be skipped once the first at from.Time has come
+	started bool
+	over    bool
+}
+
+func resumeFrom(p position) resume { return resume{from: p, left: p.Lines, over: p.Time == 0} }
+
+// skip tells whether the next line of the stream, stamped ns, was read
+// already. It trusts the order of the Engine, not the timestamps: after the
+// resume point no line is skipped, however old it claims to be.
+func (r *resume) skip(ns int64) bool {
+	switch {
+	case r.over:
+		return false
+	case !r.started && ns < r.from.Time:
+		return true
+	case ns > r.from.Time || r.left == 0:
+		r.over = true
+		return false
+	}
+	r.started = true
+	r.left--
+	return true
+}

@@ -1,0 +1,609 @@
+package logs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang/snappy"
+	"github.com/google/go-cmp/cmp"
+	"github.com/grafana/loki/pkg/push"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
+	"collector/pkg/logs/lokitest"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+// writeConfig is a loki.write with one endpoint that doesn't wait.
+func writeConfig(url string) WriteConfig {
+	var cfg WriteConfig
+	cfg.SetToDefault()
+	cfg.Endpoints = []Endpoint{endpoint(url)}
+	return cfg
+}
+
+func endpoint(url string) Endpoint {
+	var e Endpoint
+	e.SetToDefault()
+	e.URL, e.BatchWait, e.MinBackoff, e.MaxBackoff = url, time.Millisecond, time.Millisecond, 10*time.Millisecond
+	return e
+}
+
+// startWrite runs a loki.write until the test ends.
+func startWrite(t *testing.T, cfg WriteConfig) *Write {
+	t.Helper()
+	w, err := NewWrite(cfg, component.Options{Dir: t.TempDir(), Metrics: prometheus.NewRegistry(), UserAgent: "test/1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return w
+}
+
+func stream(lset labels.Labels, entries ...pipeline.Entry) pipeline.Stream {
+	return pipeline.Stream{Labels: lset, Entries: entries}
+}
+
+func at(n int) time.Time { return time.Unix(1_700_000_000, int64(n)).UTC() }
+
+func entriesOf(from, to int) []pipeline.Entry {
+	var out []pipeline.Entry
+	for i := from; i < to; i++ {
+		out = append(out, pipeline.Entry{Time: at(i), Line: fmt.Sprintf("line %d", i)})
+	}
+	return out
+}
+
+func mustWrite(t *testing.T, w *Write, streams ...pipeline.Stream) {
+	t.Helper()
+	if err := w.WriteLogs(t.Context(), pipeline.Logs{Streams: streams}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEntriesArriveAtLoki(t *testing.T) {
+	loki := lokitest.New(t)
+	cfg := writeConfig(loki.URL())
+	cfg.ExternalLabels = map[string]string{"host": "h", "job": "external", "__internal": "x"}
+	w := startWrite(t, cfg)
+	mustWrite(t, w,
+		stream(labels.FromStrings("job", "own", "__meta", "dropped", "quoted", "a \"b\"\n\\ä\xff"), pipeline.Entry{Time: at(1), Line: "one"},
+			pipeline.Entry{Time: at(2), Line: "two\x00\xff", Metadata: labels.FromStrings("trace", "abc", "a", "\xfe")}),
+		stream(labels.FromStrings("other", "s"), pipeline.Entry{Time: at(0), Line: ""}))
+	got := loki.AwaitEntries(t.Context(), 3)
+	name := `{host="h", job="own", quoted="a \"b\"\n\\ä` + "\uFFFD" + `"}`
+	want := []lokitest.Entry{
+		{Labels: name, Time: at(1), Line: "one"},
+		{Labels: name, Time: at(2), Line: "two\x00\uFFFD", Metadata: `a="` + "\uFFFD" + `",trace="abc"`},
+		{Labels: `{host="h", job="external", other="s"}`, Time: at(0)},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRequestsCarryHeaders(t *testing.T) {
+	loki := lokitest.New(t)
+	cfg := writeConfig(loki.URL())
+	e := &cfg.Endpoints[0]
+	e.TenantID = "team"
+	e.Headers = map[string]string{"X-Extra": "1", "x-scope-orgid": "no", "content-type": "no"}
+	e.HTTP.BasicAuth = &httpclient.BasicAuth{Username: "u", Password: "p"}
+	w := startWrite(t, cfg)
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(0, 1)...))
+	loki.AwaitEntries(t.Context(), 1)
+	h := loki.Requests()[0].Header
+	got := []string{h.Get("X-Scope-OrgID"), h.Get("X-Extra"), h.Get("User-Agent"), h.Get("Authorization")}
+	if d := cmp.Diff([]string{"team", "1", "test/1", "Basic dTpw"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEntriesChooseTheirTenant(t *testing.T) {
+	loki := lokitest.New(t)
+	cfg := writeConfig(loki.URL())
+	cfg.Endpoints[0].TenantID = "default"
+	w := startWrite(t, cfg)
+	for i := range 6 {
+		lset := labels.FromStrings("a", "b")
+		if i%2 == 1 {
+			lset = labels.FromStrings("a", "b", tenantLabel, "other")
+		}
+		mustWrite(t, w, stream(lset, entriesOf(i, i+1)...))
+	}
+	for _, e := range loki.AwaitEntries(t.Context(), 6) {
+		want := []string{"default", "other"}[e.Time.Nanosecond()%2]
+		if e.Tenant != want || e.Labels != `{a="b"}` {
+			t.Errorf("%+v, want the tenant %s", e, want)
+		}
+	}
+}
+
+func TestOneBadEntryCostsItself(t *testing.T) {
+	loki := lokitest.New(t)
+	loki.Refuse(func(e lokitest.Entry) string {
+		if e.Line == "line 617" {
+			return "entry for stream '{a=\"b\"}' has timestamp too old"
+		}
+		return ""
+	})
+	w := startWrite(t, writeConfig(loki.URL()))
+	entries := entriesOf(0, 1000)
+	entries[400].Line = strings.Repeat("x", lokitest.MaxLineSize+1)
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entries...))
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(1000, 1010)...))
+	loki.AwaitEntries(t.Context(), 1008)
+	wantBalance(t, w, 1010, 1008)
+	s := w.senders[0]
+	for reason, want := range map[string]float64{reasonLineTooLong: 1, reasonGeneric: 1} {
+		if got := valueOf(w.metrics.droppedEntries.WithLabelValues(s.host, "", reason)); got != want {
+			t.Errorf("%v entries are counted as %s, want %v", got, reason, want)
+		}
+	}
+}
+
+// wantBalance waits until nothing is queued and checks the accounting.
+func wantBalance(t *testing.T, w *Write, received, delivered uint64) {
+	t.Helper()
+	for {
+		s := w.Status().([]deliver.Status)[0]
+		if s.Queued > 0 {
+			<-time.After(time.Millisecond)
+			continue
+		}
+		dropped := uint64(0)
+		for _, n := range s.Dropped {
+			dropped += n
+		}
+		if s.Received != received || s.Delivered != delivered || s.Received != s.Delivered+dropped {
+			t.Errorf("received %d, delivered %d, dropped %v; want %d and %d", s.Received, s.Delivered, s.Dropped, received, delivered)
+		}
+		return
+	}
+}
+
+func TestFailuresAreRetriedUntilTheyPass(t *testing.T) {
+	for _, status := range []int{401, 403, 404, 408, 429, 500, 502, 503, 504} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			loki := lokitest.New(t)
+			n := 0
+			loki.Respond(func(lokitest.Request) *lokitest.Answer {
+				if n++; n <= 5 {
+					return &lokitest.Answer{Status: status, Body: "not now"}
+				}
+				return nil
+			})
+			w := startWrite(t, writeConfig(loki.URL()))
+			mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(0, 10)...))
+			loki.AwaitEntries(t.Context(), 10)
+			if loki.Repeated() != 0 {
+				t.Errorf("%d entries are repeated", loki.Repeated())
+			}
+			if got := valueOf(w.metrics.batchRetries.WithLabelValues(w.senders[0].host, "")); got != 5 {
+				t.Errorf("%v retries are counted, want 5", got)
+			}
+		})
+	}
+}
+
+func TestRateLimitDropsIfSoConfigured(t *testing.T) {
+	loki := lokitest.New(t)
+	n := 0
+	loki.Respond(func(lokitest.Request) *lokitest.Answer {
+		if n++; n == 1 {
+			return &lokitest.Answer{Status: 429, Body: "Ingestion rate limit exceeded"}
+		}
+		return nil
+	})
+	cfg := writeConfig(loki.URL())
+	cfg.Endpoints[0].RetryOnHTTP429 = false
+	w := startWrite(t, cfg)
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(0, 10)...))
+	loki.Await(t.Context(), func(_ []lokitest.Entry, r []lokitest.Request) bool { return len(r) == 1 })
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(10, 15)...))
+	loki.AwaitEntries(t.Context(), 5)
+	if got := valueOf(w.metrics.droppedEntries.WithLabelValues(w.senders[0].host, "", reasonRateLimited)); got != 10 {
+		t.Errorf("%v entries are counted, want 10", got)
+	}
+	wantBalance(t, w, 15, 5)
+}
+
+func TestSlowAnswerIsGivenUp(t *testing.T) {
+	loki := lokitest.New(t)
+	n := 0
+	loki.Respond(func(lokitest.Request) *lokitest.Answer {
+		if n++; n == 1 {
+			return &lokitest.Answer{Hang: true}
+		}
+		return nil
+	})
+	cfg := writeConfig(loki.URL())
+	cfg.Endpoints[0].RemoteTimeout = 50 * time.Millisecond
+	w := startWrite(t, cfg)
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(0, 1)...))
+	loki.AwaitEntries(t.Context(), 1)
+}
+
+func TestBatchSizeLimitsRequests(t *testing.T) {
+	loki := lokitest.New(t)
+	block := true
+	loki.Respond(func(lokitest.Request) *lokitest.Answer {
+		if block {
+			return &lokitest.Answer{Status: 503, Body: "starting"}
+		}
+		return nil
+	})
+	cfg := writeConfig(loki.URL())
+	cfg.Endpoints[0].BatchSize = 100 * component.KiB
+	w := startWrite(t, cfg)
+	for i := range 300 { // 3 MB that compress well
+		entries := entriesOf(10*i, 10*i+10)
+		for j := range entries {
+			entries[j].Line += strings.Repeat(" well compressible", 60)
+		}
+		mustWrite(t, w, stream(labels.FromStrings("a", "b"), entries...))
+	}
+	loki.Respond(nil)
+	loki.AwaitEntries(t.Context(), 3000)
+	merged := 0
+	for _, r := range loki.Requests() {
+		if r.Raw > 200<<10 {
+			t.Errorf("a request holds %d bytes", r.Raw)
+		}
+		merged = max(merged, len(r.Entries))
+	}
+	if merged < 20 {
+		t.Errorf("the largest request has %d entries: blocks are not merged", merged)
+	}
+	if loki.Repeated() != 0 {
+		t.Errorf("%d entries are repeated", loki.Repeated())
+	}
+}
+
+func TestLargeBatchIsCutIntoBlocks(t *testing.T) {
+	loki := lokitest.New(t)
+	w := startWrite(t, writeConfig(loki.URL()))
+	entries := entriesOf(0, 60)
+	for i := range entries {
+		entries[i].Line += strings.Repeat(fmt.Sprint(i), 100_000)
+	}
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entries...))
+	got := loki.AwaitEntries(t.Context(), 60)
+	for i, e := range got {
+		if e.Line != entries[i].Line {
+			t.Fatalf("entry %d differs", i)
+		}
+	}
+	for _, r := range loki.Requests() {
+		if r.Raw > rawLimit {
+			t.Errorf("a request holds %d bytes", r.Raw)
+		}
+	}
+}
+
+func TestStreamsOverTheLimitAreDroppedAndCounted(t *testing.T) {
+	loki := lokitest.New(t)
+	cfg := writeConfig(loki.URL())
+	cfg.MaxStreams, cfg.Endpoints[0].BatchWait = 2, time.Hour
+	cfg.Endpoints[0].BatchSize = 1 // so that nothing waits
+	w := startWrite(t, cfg)
+	for i := range 12 {
+		mustWrite(t, w, stream(labels.FromStrings("a", fmt.Sprint(i%3)), entriesOf(i, i+1)...))
+	}
+	loki.AwaitEntries(t.Context(), 8)
+	if got := valueOf(w.metrics.droppedEntries.WithLabelValues(w.senders[0].host, "", reasonStreamLimited)); got != 4 {
+		t.Errorf("%v entries are counted, want 4", got)
+	}
+	wantBalance(t, w, 12, 8)
+}
+
+func TestStreamLimitForgetsOldStreams(t *testing.T) {
+	l := streamLimiter{limit: 1, window: time.Second}
+	now := time.Unix(1, 0)
+	got := []bool{l.allow("", 1, now), l.allow("", 2, now), l.allow("other", 2, now), l.allow("", 1, now), l.allow("", 2, now.Add(time.Second))}
+	if d := cmp.Diff([]bool{true, false, true, true, true}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestStreamWithoutLabelsIsDroppedAndCounted(t *testing.T) {
+	loki := lokitest.New(t)
+	w := startWrite(t, writeConfig(loki.URL()))
+	mustWrite(t, w, stream(labels.FromStrings("__only", "internal"), entriesOf(0, 3)...), stream(labels.FromStrings("a", "b"), entriesOf(3, 4)...))
+	loki.AwaitEntries(t.Context(), 1)
+	wantBalance(t, w, 4, 1)
+}
+
+func TestEndpointsAreIndependent(t *testing.T) {
+	good, bad := lokitest.New(t), lokitest.New(t)
+	bad.Respond(func(lokitest.Request) *lokitest.Answer { return &lokitest.Answer{Hang: true} })
+	cfg := writeConfig(good.URL())
+	cfg.Endpoints = append(cfg.Endpoints, endpoint(bad.URL()))
+	w := startWrite(t, cfg)
+	for i := range 20 {
+		mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(i, i+1)...))
+	}
+	good.AwaitEntries(t.Context(), 20)
+	bad.Respond(nil)
+}
+
+func TestMetricsHaveAlloysNames(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	cfg := writeConfig("http://loki:3100/loki/api/v1/push")
+	cfg.Endpoints[0].TenantID = "team"
+	if _, err := NewWrite(cfg, component.Options{Metrics: registry, Dir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]bool)
+	for _, f := range families {
+		for _, m := range f.Metric {
+			key := f.GetName()
+			for _, l := range m.Label {
+				key += " " + l.GetName() + "=" + l.GetValue()
+			}
+			got[key] = true
+		}
+	}
+	for _, name := range []string{"encoded_bytes", "sent_bytes", "sent_entries", "batch_retries"} {
+		if key := "loki_write_" + name + "_total host=loki:3100 tenant=team"; !got[key] {
+			t.Errorf("no series %s", key)
+		}
+	}
+	for _, name := range []string{"dropped_bytes", "dropped_entries", "mutated_bytes", "mutated_entries"} {
+		if key := "loki_write_" + name + "_total host=loki:3100 reason=ingester_error tenant=team"; !got[key] {
+			t.Errorf("no series %s", key)
+		}
+	}
+}
+
+func TestAnswersAreJudged(t *testing.T) {
+	type verdict struct {
+		Rejected, TooLarge bool
+		Reason             string
+		RetryAfter         time.Duration
+		Dropped            int
+	}
+	for _, c := range []struct {
+		answer answer
+		want   verdict
+	}{
+		{answer{status: 204}, verdict{}},
+		{answer{status: 400, text: "Max entry size '262144' bytes exceeded for stream"}, verdict{Rejected: true, Reason: reasonLineTooLong}},
+		{answer{status: 400, text: "has timestamp too old"}, verdict{Rejected: true, Reason: reasonGeneric}},
+		{answer{status: 422}, verdict{Rejected: true, Reason: reasonGeneric}},
+		{answer{status: 413}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
+		{answer{status: 500, text: "rpc error: grpc: received message larger than max (5 vs. 4)"}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
+		{answer{status: 429, text: "Maximum active stream limit exceeded", retryAfter: time.Second}, verdict{RetryAfter: time.Second}},
+		{answer{status: 503, retryAfter: time.Minute}, verdict{RetryAfter: time.Minute}},
+		{answer{status: 401}, verdict{}},
+		{answer{status: 302}, verdict{}},
+	} {
+		m, err := newWriteMetrics(prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &sender{endpoint: endpoint("http://loki"), metrics: m}
+		result, err := s.judge(c.answer, "", 2, 10, 100)
+		got := verdict{Dropped: result.Dropped}
+		if e := (*deliver.Error)(nil); errors.As(err, &e) {
+			got.Rejected, got.TooLarge, got.Reason, got.RetryAfter = e.Rejected, e.TooLarge, e.Reason, e.RetryAfter
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%+v (-want +got):\n%s", c.answer, d)
+		}
+	}
+}
+
+func TestRetryAfterIsSecondsOrADate(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-1": 0, "x": 0, "1e300": 0,
+		now.Add(time.Minute).Format(http.TimeFormat): time.Minute,
+		now.Add(-time.Hour).Format(http.TimeFormat):  0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q is %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestErrorsDontShowPasswords(t *testing.T) {
+	cfg := writeConfig("http://user:hunter2@127.0.0.1:1/push?token=hunter2")
+	w, err := NewWrite(cfg, component.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.senders[0].Send(t.Context(), []queue.Block{{Data: snappy.Encode(nil, nil), Items: 1}})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error is %v", err)
+	}
+	if got := fmt.Sprint(w.Status()); strings.Contains(got, "hunter2") {
+		t.Errorf("the status is %s", got)
+	}
+}
+
+func TestWriteConfigIsChecked(t *testing.T) {
+	for want, change := range map[string]func(*Endpoint){
+		"":                   func(*Endpoint) {},
+		"whole URL":          func(e *Endpoint) { e.URL = "loki:3100" },
+		"write the whole":    func(e *Endpoint) { e.URL = "ftp://loki/push" },
+		"batch_size":         func(e *Endpoint) { e.BatchSize = 0 },
+		"batch_wait":         func(e *Endpoint) { e.BatchWait = -1 },
+		"remote_timeout":     func(e *Endpoint) { e.RemoteTimeout = 0 },
+		"max_backoff_period": func(e *Endpoint) { e.MaxBackoff = 1 },
+		"max_backoff_ret":    func(e *Endpoint) { e.MaxBackoffRetries = -1 },
+		"at most one":        func(e *Endpoint) { e.HTTP.BearerToken, e.HTTP.BearerTokenFile = "a", "b" },
+	} {
+		e := endpoint("https://loki/loki/api/v1/push")
+		change(&e)
+		err := e.Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	var cfg WriteConfig
+	cfg.SetToDefault()
+	cfg.WAL.MinReadFrequency = time.Minute
+	if err := cfg.WAL.Validate(); err == nil {
+		t.Error("a minimum above the maximum is accepted")
+	}
+}
+
+func TestSettingsWithoutEffectAreReported(t *testing.T) {
+	cfg := writeConfig("http://loki/push")
+	var got []string
+	warn := func(name, why string) { got = append(got, name) }
+	cfg.warn(warn)
+	if len(got) > 0 {
+		t.Errorf("defaults are reported: %v", got)
+	}
+	cfg.Endpoints[0].MaxBackoffRetries = 3
+	cfg.Endpoints[0].QueueConfig.Capacity = 1
+	cfg.WAL.MaxSegmentAge = 1
+	cfg.warn(warn)
+	want := []string{"wal > max_segment_age", "endpoint > max_backoff_retries", "endpoint > queue_config > capacity"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// decode reads a block with the library.
+func decode(t testing.TB, b queue.Block) push.PushRequest {
+	t.Helper()
+	raw, err := snappy.Decode(nil, b.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out push.PushRequest
+	if err := out.Unmarshal(raw); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What is encoded by hand is what the library encodes, to the byte.
+func FuzzEncode(f *testing.F) {
+	f.Add(int64(1_700_000_000), int64(123), "a line", "name", "value", uint8(3))
+	f.Add(int64(0), int64(0), "", "", "", uint8(0))
+	f.Add(int64(-5), int64(999_999_999), strings.Repeat("x", 300), "n", strings.Repeat("y", 200), uint8(200))
+	f.Fuzz(func(t *testing.T, seconds, nanos int64, line, name, value string, n uint8) {
+		if seconds < -62135596800+1e10 || seconds > 253402300799-1e10 {
+			t.Skip() // the library refuses years outside of 1 to 9999
+		}
+		metadata := labels.EmptyLabels()
+		if name != "" && value != "" {
+			metadata = labels.FromStrings(name, value)
+		}
+		var entries []pipeline.Entry
+		want := push.Stream{Labels: streamLabelString(metadata)}
+		for i := range int(n)%5 + 1 {
+			e := pipeline.Entry{Time: time.Unix(seconds, nanos%1e9+int64(i)).UTC(), Line: line, Metadata: metadata}
+			entries = append(entries, e)
+			var pairs push.LabelsAdapter
+			metadata.Range(func(l labels.Label) { pairs = append(pairs, push.LabelAdapter{Name: l.Name, Value: l.Value}) })
+			want.Entries = append(want.Entries, push.Entry{Timestamp: e.Time, Line: line, StructuredMetadata: pairs})
+		}
+		request := push.PushRequest{Streams: []push.Stream{want, want}}
+		bytesWant, err := request.Marshal()
+		if err != nil {
+			t.Skip()
+		}
+		got := appendStream(appendStream(nil, want.Labels, entries), want.Labels, entries)
+		if !bytes.Equal(got, bytesWant) {
+			t.Fatalf("got  %x\nwant %x", got, bytesWant)
+		}
+	})
+}
+
+// Merged blocks hold what the blocks hold, one after the other; split ones too.
+func FuzzMergeAndSplit(f *testing.F) {
+	f.Add("abc", uint8(3), uint8(7))
+	f.Add(strings.Repeat("long and compressible ", 5000), uint8(9), uint8(1))
+	f.Fuzz(func(t *testing.T, line string, n, m uint8) {
+		var blocks []queue.Block
+		total, wanted := 0, []byte(nil)
+		for i := range int(n)%6 + 1 {
+			items := int(m)%9 + i + 1
+			entries := entriesOf(total, total+items)
+			for j := range entries {
+				entries[j].Line += line[min(len(line), j):]
+			}
+			total += items
+			raw := appendStream(nil, fmt.Sprintf(`{a="%d"}`, i), entries)
+			wanted = append(wanted, raw...)
+			blocks = append(blocks, queue.Block{Data: snappy.Encode(nil, raw), Items: items, Tag: "t"})
+		}
+		merged, err := mergeSnappy(nil, blocks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := snappy.Decode(nil, merged); err != nil || !bytes.Equal(got, wanted) {
+			t.Fatalf("merged %d bytes, want %d: %v", len(got), len(wanted), err)
+		}
+		whole := queue.Block{Data: merged, Items: total, Tag: "t"}
+		parts := []queue.Block{whole}
+		for cut := true; cut; {
+			cut = false
+			var finer []queue.Block
+			for _, p := range parts {
+				if halves := splitBlock(p); halves != nil {
+					cut = true
+					finer = append(finer, halves...)
+				} else {
+					finer = append(finer, p)
+				}
+			}
+			parts = finer
+		}
+		if len(parts) != total {
+			t.Fatalf("%d parts of %d entries", len(parts), total)
+		}
+		for i, p := range parts {
+			r := decode(t, p)
+			if p.Items != 1 || p.Tag != "t" || len(r.Streams) != 1 || !r.Streams[0].Entries[0].Timestamp.Equal(at(i)) {
+				t.Fatalf("part %d holds %v", i, r)
+			}
+		}
+	})
+}
+
+func FuzzWalkRequest(f *testing.F) {
+	f.Add(appendStream(nil, `{a="b"}`, entriesOf(0, 3)))
+	f.Add([]byte{tagStreams})
+	f.Add([]byte{tagStreams, 2, tagEntries, 0x80})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		streams, n, err := walkRequest(raw)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for _, s := range streams {
+			again = appendWalked(again, s.labels, s.entries)
+		}
+		if _, m, err := walkRequest(again); err != nil || m != n {
+			t.Fatalf("%d entries became %d: %v", n, m, err)
+		}
+	})
+}

@@ -1,0 +1,377 @@
+package otlp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+// ExporterGRPCConfig is the configuration of otelcol.exporter.otlp.
+type ExporterGRPCConfig struct {
+	Timeout      time.Duration `alloy:"timeout,attr,optional"`
+	Client       GRPCClient    `alloy:"client,block"`
+	Queue        SendingQueue  `alloy:"sending_queue,block,optional"`
+	Retry        Retry         `alloy:"retry_on_failure,block,optional"`
+	DebugMetrics DebugMetrics  `alloy:"debug_metrics,block,optional"`
+}
+
+// SetToDefault sets the defaults.
+func (c *ExporterGRPCConfig) SetToDefault() {
+	*c = ExporterGRPCConfig{Timeout: 5 * time.Second}
+	c.Client.SetToDefault()
+	c.Queue.SetToDefault()
+	c.Retry.SetToDefault()
+	c.DebugMetrics.SetToDefault()
+}
+
+// Validate refuses what cannot work.
+func (c *ExporterGRPCConfig) Validate() error {
+	if c.Timeout <= 0 {
+		return errors.New("timeout: it must be positive")
+	}
+	return nil
+}
+
+// GRPCClient is the client block of otelcol.exporter.otlp.
+type GRPCClient struct {
+	Endpoint        string            `alloy:"endpoint,attr"`
+	Compression     string            `alloy:"compression,attr,optional"`
+	ReadBufferSize  component.Bytes   `alloy:"read_buffer_size,attr,optional"`
+	WriteBufferSize component.Bytes   `alloy:"write_buffer_size,attr,optional"`
+	WaitForReady    bool              `alloy:"wait_for_ready,attr,optional"`
+	Headers         map[string]string `alloy:"headers,attr,optional"`
+	BalancerName    string            `alloy:"balancer_name,attr,optional"`
+	Authority       string            `alloy:"authority,attr,optional"`
+	Auth            string            `alloy:"auth,attr,optional"`
+	TLS             TLSClient         `alloy:"tls,block,optional"`
+	Keepalive       *ClientKeepalive  `alloy:"keepalive,block,optional"`
+}
+
+// SetToDefault sets the defaults. The write buffer is 32 KiB, not Alloy's
+// 512 KiB, which makes no request faster.
+func (c *GRPCClient) SetToDefault() {
+	*c = GRPCClient{
+		Compression:     "gzip",
+		WriteBufferSize: 32 * component.KiB,
+		BalancerName:    "round_robin",
+		Headers:         map[string]string{},
+	}
+}
+
+// Validate refuses what cannot work.
+func (c *GRPCClient) Validate() error {
+	errs := []error{checkAuth(c.Auth)}
+	switch c.Compression {
+	case "", "none", "gzip", "zlib", "deflate", "snappy", "zstd":
+	default:
+		errs = append(errs, fmt.Errorf("compression: %q is not known: use gzip, zlib, deflate, snappy, zstd or none", c.Compression))
+	}
+	if c.BalancerName != "" && balancer.Get(c.BalancerName) == nil {
+		errs = append(errs, fmt.Errorf("balancer_name: %q is not known: use round_robin or pick_first", c.BalancerName))
+	}
+	if _, err := c.target(); err != nil {
+		errs = append(errs, err)
+	}
+	for name := range c.Headers {
+		if !headerName.MatchString(strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), "grpc-") {
+			errs = append(errs, fmt.Errorf("headers: %q is no name that gRPC can send", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// headerName is what gRPC takes as the name of metadata.
+var headerName = regexp.MustCompile(`^[a-z0-9._-]+$`)
+
+// scheme of a target as the gRPC library has it, with the slashes that lead
+// to an authority.
+var grpcScheme = regexp.MustCompile(`^(dns|passthrough):(//[^/]*/)?`)
+
+// target is the endpoint as the gRPC library has it. http:// and https:// are
+// taken off; that https:// means TLS, dialOptions knows.
+func (c *GRPCClient) target() (string, error) {
+	target := strings.TrimPrefix(strings.TrimPrefix(c.Endpoint, "http://"), "https://")
+	if strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:") {
+		return target, nil
+	}
+	_, port, err := net.SplitHostPort(grpcScheme.ReplaceAllString(target, ""))
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return "", fmt.Errorf("endpoint: %q is no address of a gRPC server: write HOST:PORT without a path, such as \"tempo:4317\"", c.Endpoint)
+	}
+	return target, nil
+}
+
+// ClientKeepalive is the client > keepalive block.
+type ClientKeepalive struct {
+	PingWait            time.Duration `alloy:"ping_wait,attr,optional"`
+	PingResponseTimeout time.Duration `alloy:"ping_response_timeout,attr,optional"`
+	PingWithoutStream   bool          `alloy:"ping_without_stream,attr,optional"`
+}
+
+// NewExporterGRPC checks c and starts nothing.
+func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, error) {
+	o = o.WithDefaults()
+	setupGRPC()
+	target, err := c.Client.target()
+	if err != nil {
+		return nil, fmt.Errorf("client > %w", err)
+	}
+	tlsConfig, err := c.Client.TLS.config()
+	if err != nil {
+		return nil, fmt.Errorf("client > tls > %w", err)
+	}
+	if tlsConfig == nil && strings.HasPrefix(c.Client.Endpoint, "https://") {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics)
+	g := &grpcTransport{target: target, timeout: c.Timeout, plain: tlsConfig == nil}
+	g.dial = func() (*grpc.ClientConn, error) {
+		return grpc.NewClient(target, c.Client.dialOptions(tlsConfig, o.UserAgent)...)
+	}
+	for name, value := range c.Client.Headers {
+		g.headers = append(g.headers, name, value)
+	}
+	if name := c.Client.Compression; name != "" && name != "none" {
+		g.compressed = true
+		g.options = append(g.options, grpc.UseCompressor(name))
+	}
+	g.options = append(g.options, grpc.ForceCodecV2(rawCodec{}), grpc.WaitForReady(c.Client.WaitForReady))
+	e.transport = g
+	e.metrics = newExporterMetrics(e, "otlp", prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "rpc_client_duration_milliseconds", Help: "Duration of the gRPC requests sent.", Buckets: durationBuckets(),
+	}, []string{"rpc_service", "rpc_grpc_status_code"}))
+	return e, nil
+}
+
+// maxReconnectWait is the longest wait between attempts to connect: a backend
+// that is back is to be found soon.
+const maxReconnectWait = 5 * time.Second
+
+func (c *GRPCClient) dialOptions(t *tls.Config, userAgent string) []grpc.DialOption {
+	reconnect := backoff.DefaultConfig
+	reconnect.MaxDelay = maxReconnectWait
+	name := c.BalancerName
+	if name == "" {
+		name = "round_robin"
+	}
+	options := []grpc.DialOption{
+		grpc.WithUserAgent(userAgent),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: maxReconnectWait}),
+		grpc.WithDefaultServiceConfig(fmt.Sprintf(`{"loadBalancingConfig":[{%q:{}}]}`, name)),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithSharedWriteBuffer(true),
+	}
+	if t == nil {
+		options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	} else {
+		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(t)))
+	}
+	if c.ReadBufferSize > 0 {
+		options = append(options, grpc.WithReadBufferSize(int(c.ReadBufferSize)))
+	}
+	if c.WriteBufferSize > 0 {
+		options = append(options, grpc.WithWriteBufferSize(int(c.WriteBufferSize)))
+	}
+	if c.Authority != "" {
+		options = append(options, grpc.WithAuthority(c.Authority))
+	}
+	if k := c.Keepalive; k != nil {
+		options = append(options, grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: k.PingWait, Timeout: k.PingResponseTimeout, PermitWithoutStream: k.PingWithoutStream,
+		}))
+	}
+	return options
+}
+
+// grpcTransport sends by gRPC. All signals share one connection, which is made
+// when the first request is sent.
+type grpcTransport struct {
+	target     string
+	timeout    time.Duration
+	plain      bool
+	compressed bool
+	headers    []string // names and values in turn
+	options    []grpc.CallOption
+	dial       func() (*grpc.ClientConn, error)
+
+	mu       sync.Mutex
+	conn     *grpc.ClientConn // guarded by mu
+	timeouts int              // in a row; guarded by mu
+}
+
+func (g *grpcTransport) sender(l *lane) deliver.Sender { return &grpcSender{g: g, lane: l} }
+
+func (g *grpcTransport) url(pipeline.Signal) string {
+	if g.plain {
+		return "http://" + g.target
+	}
+	return "https://" + g.target
+}
+
+func (g *grpcTransport) connection() (*grpc.ClientConn, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conn == nil {
+		var err error
+		if g.conn, err = g.dial(); err != nil {
+			return nil, err
+		}
+	}
+	return g.conn, nil
+}
+
+func (g *grpcTransport) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conn != nil {
+		g.conn.Close()
+		g.conn = nil
+	}
+}
+
+// maxTimeouts is after how many requests in a row that were not answered in
+// time a connection is given up: a peer that has vanished without a word is
+// otherwise missed for as long as TCP sends again, a quarter of an hour.
+const maxTimeouts = 3
+
+// answered takes note of whether a request over conn was answered in time.
+func (g *grpcTransport) answered(conn *grpc.ClientConn, inTime bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if inTime {
+		g.timeouts = 0
+		return
+	}
+	if g.timeouts++; g.timeouts >= maxTimeouts && g.conn == conn {
+		g.conn, g.timeouts = nil, 0
+		conn.Close()
+	}
+}
+
+// grpcSender sends one signal.
+type grpcSender struct {
+	g    *grpcTransport
+	lane *lane
+}
+
+// Split implements deliver.Sender.
+func (s *grpcSender) Split(b queue.Block) []queue.Block { return splitBlock(s.lane.signal, b) }
+
+// Send implements deliver.Sender. The blocks are sent as they are, one after
+// the other: requests that follow each other are one request.
+func (s *grpcSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	start := time.Now()
+	answer, err := s.call(ctx, blocks)
+	s.lane.e.metrics.duration.WithLabelValues(serviceOf(s.lane.signal), statusNumber(err)).
+		Observe(float64(time.Since(start).Microseconds()) / 1000)
+	if err != nil {
+		return deliver.Result{}, grpcError(err, s.g.plain)
+	}
+	s.lane.delivered(blocks)
+	_, items := sizeOf(blocks)
+	return bounded(answer, items), nil
+}
+
+func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res deliver.Result, err error) {
+	conn, err := s.g.connection()
+	if err != nil {
+		return res, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.g.timeout)
+	defer cancel()
+	if len(s.g.headers) > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, s.g.headers...)
+	}
+	message := make(mem.BufferSlice, 0, len(blocks))
+	for i := range blocks {
+		if s.g.compressed { // read before the call returns
+			message = append(message, mem.SliceBuffer(blocks[i].Data))
+		} else { // the library may write for longer than the call lasts
+			message = append(message, mem.Copy(blocks[i].Data, mem.DefaultBufferPool()))
+		}
+	}
+	var answer received
+	err = conn.Invoke(ctx, "/"+serviceOf(s.lane.signal)+"/Export", message, &answer, s.g.options...)
+	defer answer.free()
+	s.g.answered(conn, status.Code(err) != codes.DeadlineExceeded)
+	if err != nil {
+		return res, err
+	}
+	return partialSuccess(answer.data()), nil
+}
+
+// grpcError says what a failed call means, as OTLP has it. Besides, what a
+// change of either side's configuration mends is held back rather than lost:
+// wrong credentials, and a server that lacks the service.
+func grpcError(err error, plain bool) *deliver.Error {
+	st := status.Convert(err)
+	text := st.Message()
+	e := &deliver.Error{Err: fmt.Errorf("%s: %s%s", st.Code(), text, grpcHint(text, plain))}
+	switch st.Code() {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:
+		e.Rejected = true
+	case codes.Internal:
+		// A server that cannot decode a request answers so, and will again.
+		e.Rejected = strings.Contains(text, "unmarshal")
+	case codes.ResourceExhausted:
+		if tooLargeText(text) {
+			e.Rejected, e.TooLarge = true, true
+		}
+	}
+	if !e.Rejected {
+		for _, d := range st.Details() {
+			if info, ok := d.(*errdetails.RetryInfo); ok {
+				e.RetryAfter = info.GetRetryDelay().AsDuration()
+			}
+		}
+	}
+	return e
+}
+
+// tooLargeText tells whether a server speaks of the size of a message. Such an
+// answer has the code of an exhausted quota.
+func tooLargeText(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "larger than max") || strings.Contains(text, "message size") || strings.Contains(text, "exceeds maximum size")
+}
+
+// grpcHint explains the library's words for what is usually a wrong setting.
+func grpcHint(text string, plain bool) string {
+	switch {
+	case strings.Contains(text, "first record does not look like a TLS handshake"):
+		return "; the server speaks plain text: set client > tls > insecure = true"
+	case strings.Contains(text, "looked like an HTTP/1.1 header"), strings.Contains(text, "unexpected HTTP status code received from server"):
+		return "; this looks like OTLP/HTTP: use the gRPC port, usually 4317, or otelcol.exporter.otlphttp"
+	case plain && strings.Contains(text, "error reading server preface: EOF"):
+		return "; the server may want TLS: remove client > tls > insecure"
+	}
+	return ""
+}

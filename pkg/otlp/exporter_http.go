@@ -1,0 +1,414 @@
+package otlp
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+// ExporterHTTPConfig is the configuration of otelcol.exporter.otlphttp.
+type ExporterHTTPConfig struct {
+	Client          HTTPClient   `alloy:"client,block"`
+	Queue           SendingQueue `alloy:"sending_queue,block,optional"`
+	Retry           Retry        `alloy:"retry_on_failure,block,optional"`
+	DebugMetrics    DebugMetrics `alloy:"debug_metrics,block,optional"`
+	TracesEndpoint  string       `alloy:"traces_endpoint,attr,optional"`
+	MetricsEndpoint string       `alloy:"metrics_endpoint,attr,optional"`
+	LogsEndpoint    string       `alloy:"logs_endpoint,attr,optional"`
+	Encoding        string       `alloy:"encoding,attr,optional"`
+}
+
+// The encodings of otelcol.exporter.otlphttp.
+const (
+	encodingProto = "proto"
+	encodingJSON  = "json"
+)
+
+// SetToDefault sets the defaults.
+func (c *ExporterHTTPConfig) SetToDefault() {
+	*c = ExporterHTTPConfig{Encoding: encodingProto}
+	c.Client.SetToDefault()
+	c.Queue.SetToDefault()
+	c.Retry.SetToDefault()
+	c.DebugMetrics.SetToDefault()
+}
+
+// Validate refuses what cannot work.
+func (c *ExporterHTTPConfig) Validate() error {
+	var errs []error
+	if c.Encoding != encodingProto && c.Encoding != encodingJSON {
+		errs = append(errs, fmt.Errorf("encoding: %q is not known: use %q or %q", c.Encoding, encodingProto, encodingJSON))
+	}
+	for _, e := range []struct{ name, url string }{
+		{"client > endpoint", c.Client.Endpoint}, {"traces_endpoint", c.TracesEndpoint},
+		{"metrics_endpoint", c.MetricsEndpoint}, {"logs_endpoint", c.LogsEndpoint},
+	} {
+		if e.url == "" {
+			continue
+		}
+		if u, err := url.Parse(e.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			errs = append(errs, fmt.Errorf("%s: %q is no URL: write it such as \"http://tempo:4318\"", e.name, e.url))
+		}
+	}
+	if c.Client.Endpoint == "" && c.TracesEndpoint == "" && c.MetricsEndpoint == "" && c.LogsEndpoint == "" {
+		errs = append(errs, errors.New("client > endpoint: it is empty, and so are traces_endpoint, metrics_endpoint and logs_endpoint: set at least one"))
+	}
+	return errors.Join(errs...)
+}
+
+// endpoint is where requests of the signal go; "" when there is no such place.
+func (c *ExporterHTTPConfig) endpoint(s pipeline.Signal) string {
+	own := map[pipeline.Signal]string{
+		pipeline.SignalTraces: c.TracesEndpoint, pipeline.SignalMetrics: c.MetricsEndpoint, pipeline.SignalLogs: c.LogsEndpoint,
+	}[s]
+	if own != "" || c.Client.Endpoint == "" {
+		return own
+	}
+	return strings.TrimSuffix(c.Client.Endpoint, "/") + "/v1/" + string(s)
+}
+
+// HTTPClient is the client block of otelcol.exporter.otlphttp.
+type HTTPClient struct {
+	Endpoint             string             `alloy:"endpoint,attr"`
+	ProxyURL             string             `alloy:"proxy_url,attr,optional"`
+	Compression          string             `alloy:"compression,attr,optional"`
+	ReadBufferSize       component.Bytes    `alloy:"read_buffer_size,attr,optional"`
+	WriteBufferSize      component.Bytes    `alloy:"write_buffer_size,attr,optional"`
+	Timeout              time.Duration      `alloy:"timeout,attr,optional"`
+	Headers              map[string]string  `alloy:"headers,attr,optional"`
+	MaxIdleConns         int                `alloy:"max_idle_conns,attr,optional"`
+	MaxIdleConnsPerHost  int                `alloy:"max_idle_conns_per_host,attr,optional"`
+	MaxConnsPerHost      int                `alloy:"max_conns_per_host,attr,optional"`
+	IdleConnTimeout      time.Duration      `alloy:"idle_conn_timeout,attr,optional"`
+	DisableKeepAlives    bool               `alloy:"disable_keep_alives,attr,optional"`
+	HTTP2ReadIdleTimeout time.Duration      `alloy:"http2_read_idle_timeout,attr,optional"`
+	HTTP2PingTimeout     time.Duration      `alloy:"http2_ping_timeout,attr,optional"`
+	ForceAttemptHTTP2    bool               `alloy:"force_attempt_http2,attr,optional"`
+	Auth                 string             `alloy:"auth,attr,optional"`
+	TLS                  TLSClient          `alloy:"tls,block,optional"`
+	CompressionParams    *CompressionParams `alloy:"compression_params,block,optional"`
+	Cookies              *Cookies           `alloy:"cookies,block,optional"`
+}
+
+// CompressionParams is the client > compression_params block.
+type CompressionParams struct {
+	Level int `alloy:"level,attr"`
+}
+
+// Cookies is the client > cookies block.
+type Cookies struct {
+	Enabled bool `alloy:"enabled,attr,optional"`
+}
+
+// SetToDefault sets the defaults. The write buffer is 32 KiB, not Alloy's
+// 512 KiB, which each connection would allocate.
+func (c *HTTPClient) SetToDefault() {
+	*c = HTTPClient{
+		Compression:       "gzip",
+		WriteBufferSize:   32 * component.KiB,
+		Timeout:           30 * time.Second,
+		Headers:           map[string]string{},
+		MaxIdleConns:      100,
+		IdleConnTimeout:   90 * time.Second,
+		HTTP2PingTimeout:  15 * time.Second,
+		ForceAttemptHTTP2: true,
+	}
+}
+
+// Validate refuses what cannot work.
+func (c *HTTPClient) Validate() error {
+	errs := []error{checkAuth(c.Auth)}
+	compressed := c.Compression != "" && c.Compression != "none"
+	if compressed && !knownCoding(c.Compression) {
+		errs = append(errs, fmt.Errorf("compression: %q is not known: use %s or none", c.Compression, codingNames))
+	} else if p := c.CompressionParams; p != nil && compressed {
+		if err := checkLevel(c.Compression, p.Level); err != nil {
+			errs = append(errs, fmt.Errorf("compression_params > level: %w", err))
+		}
+	}
+	if c.ProxyURL != "" {
+		if u, err := url.Parse(c.ProxyURL); err != nil || u.Host == "" {
+			errs = append(errs, fmt.Errorf("proxy_url: %q is no URL", c.ProxyURL))
+		}
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, errors.New("timeout: it cannot be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// NewExporterHTTP checks c and starts nothing.
+func NewExporterHTTP(c ExporterHTTPConfig, o component.Options) (*Exporter, error) {
+	o = o.WithDefaults()
+	tlsConfig, err := c.Client.TLS.config()
+	if err != nil {
+		return nil, fmt.Errorf("client > tls > %w", err)
+	}
+	h := &httpTransport{config: c, userAgent: o.UserAgent}
+	h.client, err = c.Client.client(tlsConfig)
+	if err != nil {
+		return nil, err
+	}
+	if name := c.Client.Compression; name != "" && name != "none" {
+		level := defaultLevel
+		if p := c.Client.CompressionParams; p != nil {
+			level = p.Level
+		}
+		h.coding = newCoding(name, level, maxRequestBytes)
+	}
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics)
+	e.transport = h
+	e.metrics = newExporterMetrics(e, "otlphttp", prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "http_client_duration_milliseconds", Help: "Duration of the HTTP requests sent.", Buckets: durationBuckets(),
+	}, []string{"signal", "http_status_code"}))
+	return e, nil
+}
+
+func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       t,
+		TLSHandshakeTimeout:   10 * time.Second,
+		DisableCompression:    true,
+		ReadBufferSize:        int(c.ReadBufferSize),
+		WriteBufferSize:       int(c.WriteBufferSize),
+		MaxIdleConns:          c.MaxIdleConns,
+		MaxIdleConnsPerHost:   c.MaxIdleConnsPerHost,
+		MaxConnsPerHost:       c.MaxConnsPerHost,
+		IdleConnTimeout:       c.IdleConnTimeout,
+		DisableKeepAlives:     c.DisableKeepAlives,
+		ForceAttemptHTTP2:     c.ForceAttemptHTTP2,
+		ExpectContinueTimeout: time.Second,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: c.HTTP2ReadIdleTimeout, PingTimeout: c.HTTP2PingTimeout},
+	}
+	if c.ProxyURL != "" {
+		u, err := url.Parse(c.ProxyURL)
+		if err != nil {
+			return nil, fmt.Errorf("client > proxy_url: %w", err)
+		}
+		transport.Proxy = http.ProxyURL(u)
+	}
+	client := &http.Client{Transport: transport, Timeout: c.Timeout}
+	if c.Cookies != nil && c.Cookies.Enabled {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			return nil, fmt.Errorf("client > cookies: %w", err)
+		}
+		client.Jar = jar
+	}
+	return client, nil
+}
+
+// httpTransport sends by HTTP.
+type httpTransport struct {
+	config    ExporterHTTPConfig
+	userAgent string
+	client    *http.Client
+	coding    *coding // nil: not compressed
+}
+
+func (h *httpTransport) sender(l *lane) deliver.Sender { return &httpSender{h: h, lane: l} }
+func (h *httpTransport) close()                        { h.client.CloseIdleConnections() }
+
+func (h *httpTransport) url(s pipeline.Signal) string {
+	u, err := url.Parse(h.config.endpoint(s))
+	if err != nil { // refused by Validate
+		return ""
+	}
+	return u.Redacted()
+}
+
+// httpSender sends one signal.
+type httpSender struct {
+	h    *httpTransport
+	lane *lane
+}
+
+// Split implements deliver.Sender.
+func (s *httpSender) Split(b queue.Block) []queue.Block { return splitBlock(s.lane.signal, b) }
+
+// Send implements deliver.Sender. The blocks are sent as they are, one after
+// the other: requests that follow each other are one request.
+func (s *httpSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	start := time.Now()
+	res, code, err := s.post(ctx, blocks)
+	s.lane.e.metrics.duration.WithLabelValues(string(s.lane.signal), strconv.Itoa(code)).
+		Observe(float64(time.Since(start).Microseconds()) / 1000)
+	if err != nil {
+		return deliver.Result{}, err
+	}
+	s.lane.delivered(blocks)
+	_, items := sizeOf(blocks)
+	return bounded(res, items), nil
+}
+
+// maxAnswer is how much of an answer is read.
+const maxAnswer = 64 << 10
+
+// post makes one request. code is 0 when there was no answer.
+func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res deliver.Result, code int, err error) {
+	h := s.h
+	endpoint := h.config.endpoint(s.lane.signal)
+	// The transport may read the body for longer than the request lasts, so that
+	// its memory is not used again.
+	var body bytes.Buffer
+	if err := s.encode(&body, blocks); err != nil {
+		return res, 0, &deliver.Error{Err: err, Rejected: true, Reason: "encode"}
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body.Bytes()))
+	if err != nil {
+		return res, 0, err
+	}
+	s.header(r)
+	answer, err := h.client.Do(r)
+	if err != nil {
+		return res, 0, &deliver.Error{Err: fmt.Errorf("%w%s", err, httpHint(err))}
+	}
+	defer answer.Body.Close()
+	// What cannot be read of the answer is lost; the status has come.
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if answer.StatusCode/100 != 2 {
+		return res, answer.StatusCode, httpError(answer, text, time.Now())
+	}
+	if contentType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); contentType == typeJSON {
+		return partialSuccessJSON(text), answer.StatusCode, nil
+	}
+	return partialSuccess(text), answer.StatusCode, nil
+}
+
+// encode writes the body of a request that holds blocks.
+func (s *httpSender) encode(to *bytes.Buffer, blocks []queue.Block) error {
+	pieces := make([][]byte, len(blocks))
+	for i := range blocks {
+		pieces[i] = blocks[i].Data
+	}
+	if s.h.config.Encoding == encodingJSON {
+		asJSON, err := toJSON(s.lane.signal, bytes.Join(pieces, nil))
+		if err != nil {
+			return err
+		}
+		pieces = [][]byte{asJSON}
+	}
+	if s.h.coding == nil {
+		for _, p := range pieces {
+			to.Write(p)
+		}
+		return nil
+	}
+	w, err := s.h.coding.Compress(to)
+	if err != nil {
+		return err
+	}
+	for _, p := range pieces {
+		if _, err := w.Write(p); err != nil {
+			return fmt.Errorf("compress: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	return nil
+}
+
+func (s *httpSender) header(r *http.Request) {
+	r.Header.Set("Content-Type", typeProtobuf)
+	if s.h.config.Encoding == encodingJSON {
+		r.Header.Set("Content-Type", typeJSON)
+	}
+	r.Header.Set("User-Agent", s.h.userAgent)
+	if s.h.coding != nil {
+		r.Header.Set("Content-Encoding", s.h.coding.name)
+	}
+	for name, value := range s.h.config.Client.Headers {
+		r.Header.Set(name, value)
+		if strings.EqualFold(name, "Host") {
+			r.Host = value
+		}
+	}
+}
+
+// httpError says what an answer means, as OTLP has it. Besides, what a change
+// of either side's configuration mends is held back rather than lost: wrong
+// credentials, and a wrong path.
+func httpError(answer *http.Response, body []byte, now time.Time) *deliver.Error {
+	e := &deliver.Error{Err: fmt.Errorf("the server answers %s%s", answer.Status, messageOf(answer, body))}
+	switch code := answer.StatusCode; code {
+	case http.StatusRequestEntityTooLarge:
+		e.Rejected, e.TooLarge = true, true
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
+		http.StatusUnsupportedMediaType:
+		e.RetryAfter = retryAfterOf(answer.Header.Get("Retry-After"), now)
+	default:
+		if code/100 == 4 {
+			e.Rejected = true
+		} else {
+			e.RetryAfter = retryAfterOf(answer.Header.Get("Retry-After"), now)
+		}
+	}
+	return e
+}
+
+// retryAfterOf reads a number of seconds, or a date.
+func retryAfterOf(s string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(strings.TrimSpace(s)); err == nil && seconds >= 0 && seconds < 1<<31 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(s); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}
+
+// messageOf is the server's reason: the message of a google.rpc.Status, or the
+// beginning of a text.
+func messageOf(answer *http.Response, body []byte) string {
+	contentType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	var st spb.Status
+	switch {
+	case contentType == typeProtobuf && proto.Unmarshal(body, &st) == nil:
+		return ": " + st.GetMessage()
+	case contentType == typeJSON && protojson.Unmarshal(body, &st) == nil && st.GetMessage() != "":
+		return ": " + st.GetMessage()
+	}
+	const most = 300
+	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), most)]), ""))
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// httpHint explains the library's words for what is usually a wrong setting.
+func httpHint(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "malformed HTTP"):
+		return "; this looks like OTLP/gRPC: use the HTTP port, usually 4318, or otelcol.exporter.otlp"
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "; the server speaks plain text: write the endpoint with http://"
+	}
+	return ""
+}

@@ -1,0 +1,168 @@
+package otlp
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"collector/pkg/pipeline"
+)
+
+// stopGrace is how long requests under way may take when the receiver stops.
+const stopGrace = 2 * time.Second
+
+// Bounds on what one connection can make the server hold in memory.
+const (
+	streamWindow         = 256 << 10
+	connWindow           = 1 << 20
+	defaultMaxStreams    = 100
+	handshakeTimeout     = 20 * time.Second
+	maxGRPCHeaderListLen = 64 << 10
+)
+
+// grpcServer serves OTLP/gRPC.
+type grpcServer struct {
+	config GRPCServer
+	tls    *tls.Config // nil: plain text
+	intake *intake
+	logger *slog.Logger
+
+	unwired notice
+}
+
+// serve answers requests until ctx ends; it closes l.
+func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
+	if g.tls != nil {
+		l = tls.NewListener(l, g.tls)
+	}
+	s := grpc.NewServer(g.options()...)
+	for signal := range g.intake.sinks {
+		s.RegisterService(&grpc.ServiceDesc{
+			ServiceName: serviceOf(signal),
+			HandlerType: (*any)(nil),
+			// A unary call is a stream of one message each way; as a stream, it
+			// reaches the handler even when its message cannot be read.
+			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.export(signal)}},
+		}, g)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		grace := time.AfterFunc(stopGrace, s.Stop)
+		defer grace.Stop()
+		s.GracefulStop()
+	}()
+	err := s.Serve(&sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, logger: g.logger})
+	if ctx.Err() != nil {
+		err = nil
+	}
+	cancel()
+	<-stopped
+	return err
+}
+
+func (g *grpcServer) options() []grpc.ServerOption {
+	c := g.config
+	if c.MaxRecvMsgSize <= 0 {
+		c.MaxRecvMsgSize = defaultMaxRecvMsgSize
+	}
+	if c.MaxConcurrentStreams == 0 {
+		c.MaxConcurrentStreams = defaultMaxStreams
+	}
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
+		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
+		grpc.MaxHeaderListSize(maxGRPCHeaderListLen),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.SharedWriteBuffer(true),
+		grpc.UnknownServiceHandler(g.unknown),
+	}
+	if c.ReadBufferSize > 0 {
+		options = append(options, grpc.ReadBufferSize(int(c.ReadBufferSize)))
+	}
+	if c.WriteBufferSize > 0 {
+		options = append(options, grpc.WriteBufferSize(int(c.WriteBufferSize)))
+	}
+	if k := c.Keepalive; k != nil {
+		if p := k.ServerParameters; p != nil {
+			options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters(*p)))
+		}
+		if p := k.EnforcementPolicy; p != nil {
+			options = append(options, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy(*p)))
+		}
+	}
+	return options
+}
+
+// export is the method Export of the signal's service.
+func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
+	return func(_ any, stream grpc.ServerStream) error {
+		start := time.Now()
+		err := g.receive(s, stream)
+		g.intake.metrics.rpcDuration.WithLabelValues("grpc", serviceOf(s), "Export", statusNumber(err)).
+			Observe(float64(time.Since(start).Microseconds()) / 1000)
+		return err
+	}
+}
+
+func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
+	var message received
+	if err := stream.RecvMsg(&message); err != nil {
+		return g.unreadable(err)
+	}
+	defer message.free()
+	ctx := stream.Context()
+	if g.config.IncludeMetadata {
+		md, _ := metadata.FromIncomingContext(ctx)
+		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
+	}
+	if err := g.intake.take(ctx, s, message.data(), transportGRPC); err != nil {
+		return statusOf(err).Err()
+	}
+	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
+}
+
+// unreadable counts a request whose message could not be received. Its client
+// has been answered already.
+func (g *grpcServer) unreadable(err error) error {
+	reason := refusedMalformed
+	switch status.Code(err) {
+	case codes.ResourceExhausted:
+		reason = refusedTooLarge
+		err = fmt.Errorf("%w; send smaller batches, or raise grpc > max_recv_msg_size above %s", err, g.config.MaxRecvMsgSize)
+	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:
+		return err // the client has gone
+	case codes.Unimplemented:
+		reason = refusedEncoding
+	}
+	return g.intake.refuse(transportGRPC, reason, err)
+}
+
+// unknown answers calls of services that are not served.
+func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(stream)
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	for _, s := range signals() {
+		if service == serviceOf(s) {
+			g.unwired.log(g.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+		}
+	}
+	return status.Errorf(codes.Unimplemented, "unknown service %s", service)
+}

@@ -1,0 +1,49 @@
+package otlp
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"collector/pkg/pipeline"
+)
+
+// jsonRequest is what the library's three request types have in common.
+type jsonRequest interface {
+	MarshalProto() ([]byte, error)
+	MarshalJSON() ([]byte, error)
+	UnmarshalProto([]byte) error
+	UnmarshalJSON([]byte) error
+}
+
+// newRequest makes an empty request to decode into.
+func newRequest(s pipeline.Signal) jsonRequest {
+	switch s {
+	case pipeline.SignalTraces:
+		return ptraceotlp.NewExportRequest()
+	case pipeline.SignalMetrics:
+		return pmetricotlp.NewExportRequest()
+	default:
+		return plogotlp.NewExportRequest()
+	}
+}
+
+// fromJSON turns a request in JSON into one in protobuf.
+func fromJSON(s pipeline.Signal, data []byte) ([]byte, error) {
+	r := newRequest(s)
+	if err := r.UnmarshalJSON(data); err != nil {
+		return nil, fmt.Errorf("decode JSON: %w", err)
+	}
+	return r.MarshalProto()
+}
+
+// toJSON turns a request in protobuf into one in JSON.
+func toJSON(s pipeline.Signal, data []byte) ([]byte, error) {
+	r := newRequest(s)
+	if err := r.UnmarshalProto(data); err != nil {
+		return nil, fmt.Errorf("decode protobuf: %w", err)
+	}
+	return r.MarshalJSON()
+}

@@ -1,0 +1,66 @@
+// Package otlp receives, batches and exports OTLP: otelcol.receiver.otlp,
+// otelcol.processor.batch, otelcol.exporter.otlp and otelcol.exporter.otlphttp.
+//
+// A request passes through as the bytes in which it came. It is checked and
+// counted by a walk over the protobuf (see walk), queued on disk as received,
+// merged with its neighbours by concatenation (the top-level field of every
+// OTLP request is repeated, so concatenated requests are one request), cut by
+// bytes where it is larger than a receiver takes by default, and compressed
+// when it is sent. Only JSON is decoded.
+//
+//	client ─▶ Receiver ─▶ Batch (notes how to merge) ─▶ Exporter ─▶ destination
+//	           walk                                      queue, merge, split, send
+package otlp
+
+import (
+	"collector/pkg/pipeline"
+)
+
+// signals lists the signals of OTLP.
+func signals() [3]pipeline.Signal {
+	return [3]pipeline.Signal{pipeline.SignalTraces, pipeline.SignalMetrics, pipeline.SignalLogs}
+}
+
+// serviceOf is the gRPC service that takes the signal's requests; its one
+// method is Export.
+func serviceOf(s pipeline.Signal) string {
+	switch s {
+	case pipeline.SignalTraces:
+		return "opentelemetry.proto.collector.trace.v1.TraceService"
+	case pipeline.SignalMetrics:
+		return "opentelemetry.proto.collector.metrics.v1.MetricsService"
+	default:
+		return "opentelemetry.proto.collector.logs.v1.LogsService"
+	}
+}
+
+// itemsOf names what is counted of a signal, as metric names have it.
+func itemsOf(s pipeline.Signal) string {
+	switch s {
+	case pipeline.SignalTraces:
+		return "spans"
+	case pipeline.SignalMetrics:
+		return "metric_points"
+	default:
+		return "log_records"
+	}
+}
+
+// Output is where a component sends each signal. A signal without a sink is
+// not wired.
+type Output struct {
+	Metrics []pipeline.OTLPSink `alloy:"metrics,attr,optional"`
+	Logs    []pipeline.OTLPSink `alloy:"logs,attr,optional"`
+	Traces  []pipeline.OTLPSink `alloy:"traces,attr,optional"`
+}
+
+func (o *Output) sinks(s pipeline.Signal) []pipeline.OTLPSink {
+	switch s {
+	case pipeline.SignalTraces:
+		return o.Traces
+	case pipeline.SignalMetrics:
+		return o.Metrics
+	default:
+		return o.Logs
+	}
+}

@@ -1,0 +1,212 @@
+package otlp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"collector/pkg/component"
+)
+
+// ReceiverConfig is the configuration of otelcol.receiver.otlp.
+type ReceiverConfig struct {
+	GRPC         *GRPCServer  `alloy:"grpc,block,optional"`
+	HTTP         *HTTPServer  `alloy:"http,block,optional"`
+	DebugMetrics DebugMetrics `alloy:"debug_metrics,block,optional"`
+	Output       Output       `alloy:"output,block"`
+}
+
+// SetToDefault sets the defaults: no protocol is served whose block is absent.
+func (c *ReceiverConfig) SetToDefault() {
+	*c = ReceiverConfig{}
+	c.DebugMetrics.SetToDefault()
+}
+
+// DebugMetrics says how detailed a component's own metrics are.
+type DebugMetrics struct {
+	DisableHighCardinalityMetrics bool   `alloy:"disable_high_cardinality_metrics,attr,optional"`
+	Level                         string `alloy:"level,attr,optional"`
+}
+
+// SetToDefault sets the defaults.
+func (c *DebugMetrics) SetToDefault() {
+	*c = DebugMetrics{DisableHighCardinalityMetrics: true, Level: "detailed"}
+}
+
+// Validate refuses unknown levels.
+func (c *DebugMetrics) Validate() error {
+	switch c.Level {
+	case "none", "basic", "normal", "detailed":
+		return nil
+	}
+	return fmt.Errorf("level: %q is not known: use none, basic, normal or detailed", c.Level)
+}
+
+// warn reports what has no effect here.
+func (c *DebugMetrics) warn(o component.Options) {
+	if !c.DisableHighCardinalityMetrics {
+		o.Warn("debug_metrics > disable_high_cardinality_metrics", "metrics with a series for each peer are never kept")
+	}
+	if c.Level != "detailed" {
+		o.Warn("debug_metrics > level", "the component's metrics are always kept; they cost nothing")
+	}
+}
+
+// GRPCServer is the grpc block.
+type GRPCServer struct {
+	Endpoint             string           `alloy:"endpoint,attr,optional"`
+	Transport            string           `alloy:"transport,attr,optional"`
+	MaxRecvMsgSize       component.Bytes  `alloy:"max_recv_msg_size,attr,optional"`
+	MaxConcurrentStreams uint32           `alloy:"max_concurrent_streams,attr,optional"`
+	ReadBufferSize       component.Bytes  `alloy:"read_buffer_size,attr,optional"`
+	WriteBufferSize      component.Bytes  `alloy:"write_buffer_size,attr,optional"`
+	IncludeMetadata      bool             `alloy:"include_metadata,attr,optional"`
+	Auth                 string           `alloy:"auth,attr,optional"`
+	TLS                  *TLSServer       `alloy:"tls,block,optional"`
+	Keepalive            *ServerKeepalive `alloy:"keepalive,block,optional"`
+}
+
+// defaultMaxRecvMsgSize is larger than Alloy's 4 MiB, which senders that batch
+// by items exceed; what goes out is cut again.
+const defaultMaxRecvMsgSize = 16 * component.MiB
+
+// SetToDefault sets the defaults. The read buffer is 32 KiB, not Alloy's
+// 512 KiB: it is allocated for each connection.
+func (c *GRPCServer) SetToDefault() {
+	*c = GRPCServer{
+		Endpoint:       "0.0.0.0:4317",
+		Transport:      "tcp",
+		MaxRecvMsgSize: defaultMaxRecvMsgSize,
+		ReadBufferSize: 32 * component.KiB,
+	}
+}
+
+// Validate refuses what cannot work.
+func (c *GRPCServer) Validate() error {
+	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, c.Transport) {
+		return fmt.Errorf("transport: %q is not supported: use tcp, tcp4, tcp6 or unix", c.Transport)
+	}
+	return errors.Join(checkAuth(c.Auth), checkListenAddress(c.Transport, c.Endpoint))
+}
+
+// checkAuth refuses authentication handlers.
+func checkAuth(auth string) error {
+	if auth != "" {
+		return errors.New("auth: authentication handlers (otelcol.auth.*) are not supported; a sender can be given headers, or both sides TLS with client certificates")
+	}
+	return nil
+}
+
+func checkListenAddress(network, address string) error {
+	if network == "unix" {
+		if address == "" {
+			return errors.New("endpoint: the path of the socket is missing")
+		}
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("endpoint: %q is no address to listen on: write HOST:PORT, such as \"0.0.0.0:4317\"", address)
+	}
+	return nil
+}
+
+// ServerKeepalive is the grpc > keepalive block.
+type ServerKeepalive struct {
+	ServerParameters  *ServerParameters  `alloy:"server_parameters,block,optional"`
+	EnforcementPolicy *EnforcementPolicy `alloy:"enforcement_policy,block,optional"`
+}
+
+// ServerParameters say when connections end; 0 means never.
+type ServerParameters struct {
+	MaxConnectionIdle     time.Duration `alloy:"max_connection_idle,attr,optional"`
+	MaxConnectionAge      time.Duration `alloy:"max_connection_age,attr,optional"`
+	MaxConnectionAgeGrace time.Duration `alloy:"max_connection_age_grace,attr,optional"`
+	Time                  time.Duration `alloy:"time,attr,optional"`
+	Timeout               time.Duration `alloy:"timeout,attr,optional"`
+}
+
+// SetToDefault sets the defaults.
+func (c *ServerParameters) SetToDefault() {
+	*c = ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}
+}
+
+// EnforcementPolicy says how often clients may ping.
+type EnforcementPolicy struct {
+	MinTime             time.Duration `alloy:"min_time,attr,optional"`
+	PermitWithoutStream bool          `alloy:"permit_without_stream,attr,optional"`
+}
+
+// SetToDefault sets the defaults.
+func (c *EnforcementPolicy) SetToDefault() { *c = EnforcementPolicy{MinTime: 5 * time.Minute} }
+
+// HTTPServer is the http block.
+type HTTPServer struct {
+	Endpoint              string          `alloy:"endpoint,attr,optional"`
+	MaxRequestBodySize    component.Bytes `alloy:"max_request_body_size,attr,optional"`
+	IncludeMetadata       bool            `alloy:"include_metadata,attr,optional"`
+	CompressionAlgorithms []string        `alloy:"compression_algorithms,attr,optional"`
+	KeepAlivesEnabled     bool            `alloy:"keep_alives_enabled,attr,optional"`
+	TracesURLPath         string          `alloy:"traces_url_path,attr,optional"`
+	MetricsURLPath        string          `alloy:"metrics_url_path,attr,optional"`
+	LogsURLPath           string          `alloy:"logs_url_path,attr,optional"`
+	Auth                  string          `alloy:"auth,attr,optional"`
+	TLS                   *TLSServer      `alloy:"tls,block,optional"`
+	CORS                  *CORS           `alloy:"cors,block,optional"`
+}
+
+const defaultMaxRequestBodySize = 20 * component.MiB
+
+// SetToDefault sets the defaults.
+func (c *HTTPServer) SetToDefault() {
+	*c = HTTPServer{
+		Endpoint:              "0.0.0.0:4318",
+		MaxRequestBodySize:    defaultMaxRequestBodySize,
+		CompressionAlgorithms: []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4"},
+		KeepAlivesEnabled:     true,
+		TracesURLPath:         "/v1/traces",
+		MetricsURLPath:        "/v1/metrics",
+		LogsURLPath:           "/v1/logs",
+	}
+}
+
+// Validate refuses what cannot work.
+func (c *HTTPServer) Validate() error {
+	errs := []error{checkAuth(c.Auth), checkListenAddress("tcp", c.Endpoint)}
+	for _, name := range c.CompressionAlgorithms {
+		if name != "" && name != "x-snappy-framed" && !knownCoding(name) {
+			errs = append(errs, fmt.Errorf("compression_algorithms: %q is not known: use %s, or \"\" for none", name, codingNames))
+		}
+	}
+	for _, p := range []struct{ name, path string }{
+		{"traces_url_path", c.TracesURLPath}, {"metrics_url_path", c.MetricsURLPath}, {"logs_url_path", c.LogsURLPath},
+	} {
+		if p.path == "" || strings.ContainsAny(p.path, "?# ") {
+			errs = append(errs, fmt.Errorf("%s: %q is no path: write it such as \"/v1/traces\"", p.name, p.path))
+		}
+	}
+	if c.TracesURLPath == c.MetricsURLPath || c.TracesURLPath == c.LogsURLPath || c.MetricsURLPath == c.LogsURLPath {
+		errs = append(errs, errors.New("traces_url_path, metrics_url_path and logs_url_path must differ, as the path tells the signals apart"))
+	}
+	return errors.Join(errs...)
+}
+
+// CORS is the http > cors block: which web pages may send.
+type CORS struct {
+	AllowedOrigins []string `alloy:"allowed_origins,attr,optional"`
+	AllowedHeaders []string `alloy:"allowed_headers,attr,optional"`
+	MaxAge         int      `alloy:"max_age,attr,optional"` // in seconds
+}
+
+// SetToDefault sets the defaults.
+func (c *CORS) SetToDefault() { *c = CORS{AllowedHeaders: []string{"X-Requested-With"}} }
+
+// Validate refuses what cannot work.
+func (c *CORS) Validate() error {
+	if c.MaxAge < 0 {
+		return errors.New("max_age: it cannot be negative")
+	}
+	return nil
+}

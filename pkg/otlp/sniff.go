@@ -1,0 +1,145 @@
+package otlp
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// sniffer is a listener that looks at how each connection begins, to tell the
+// user when a client speaks another protocol than the one served: that is
+// almost always a wrong port or a missing TLS setting, and neither side's
+// library says so.
+type sniffer struct {
+	net.Listener
+	protocol string // transportGRPC or transportHTTP
+	isTLS    bool
+	logger   *slog.Logger
+	hints    notice
+}
+
+func (s *sniffer) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &sniffedConn{Conn: c, sniffer: s}, nil
+}
+
+// sniffedConn holds back what the server writes until the client has begun: an
+// HTTP/2 server speaks first, and a client of HTTP/1 would take that for the
+// answer.
+type sniffedConn struct {
+	net.Conn
+	sniffer *sniffer
+	begun   atomic.Bool
+
+	mu      sync.Mutex
+	pending []byte // guarded by mu
+}
+
+// maxPending is more than an HTTP/2 server says before it has heard anything.
+const maxPending = 4 << 10
+
+func (c *sniffedConn) Write(b []byte) (int, error) {
+	if c.begun.Load() {
+		return c.Conn.Write(b)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begun.Load() {
+		return c.Conn.Write(b)
+	}
+	if len(c.pending)+len(b) > maxPending {
+		return 0, errOtherProtocol
+	}
+	c.pending = append(c.pending, b...)
+	return len(b), nil
+}
+
+// begin writes what was held back.
+func (c *sniffedConn) begin() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending) > 0 {
+		if _, err := c.Conn.Write(c.pending); err != nil {
+			return err
+		}
+		c.pending = nil
+	}
+	c.begun.Store(true)
+	return nil
+}
+
+// errOtherProtocol ends a connection whose client has been answered.
+var errOtherProtocol = errors.New("the client speaks another protocol")
+
+func (c *sniffedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.begun.Load() {
+		return n, err
+	}
+	var notTLS tls.RecordHeaderError
+	if errors.As(err, &notTLS) {
+		c.sniffer.hint(c.RemoteAddr(), "a client sent plain text to a port that serves TLS; switch TLS on in the client, or remove the tls block of the receiver")
+	}
+	if n == 0 {
+		return n, err
+	}
+	if c.sniffer.look(c.Conn, b[:n]) {
+		return 0, errOtherProtocol
+	}
+	if werr := c.begin(); werr != nil {
+		return 0, werr
+	}
+	return n, err
+}
+
+// look tells whether a connection that begins with start is to be ended.
+func (s *sniffer) look(c net.Conn, start []byte) bool {
+	switch {
+	case !s.isTLS && len(start) > 1 && start[0] == 0x16 && start[1] == 0x03:
+		s.hint(c.RemoteAddr(), "a client sent TLS to a port that serves plain text; set insecure in the client, or add a tls block to the receiver")
+		return true
+	case s.protocol == transportGRPC && isHTTP1(start):
+		const text = "this port serves OTLP/gRPC, and this looks like OTLP/HTTP: use the HTTP port, usually 4318, or set the client's protocol to grpc"
+		s.hint(c.RemoteAddr(), text)
+		fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s\n",
+			http.StatusBadRequest, http.StatusText(http.StatusBadRequest), len(text)+1, text)
+		return true
+	}
+	return false
+}
+
+func (s *sniffer) hint(from net.Addr, text string) {
+	s.hints.log(s.logger, slog.LevelWarn, "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
+}
+
+// isHTTP1 tells whether a connection begins as HTTP/1 does: with a method. The
+// preface of HTTP/2 begins with PRI, which is none.
+func isHTTP1(start []byte) bool {
+	for _, method := range []string{"POST ", "GET ", "OPTIONS ", "PUT ", "HEAD "} {
+		if bytes.HasPrefix(start, []byte(method)) {
+			return true
+		}
+	}
+	return false
+}
+
+// serverLog takes what net/http would print about single connections.
+type serverLog struct {
+	logger *slog.Logger
+	errs   notice
+}
+
+func (l *serverLog) Write(line []byte) (int, error) {
+	l.errs.log(l.logger, slog.LevelWarn, "connection failed", "err", strings.TrimSpace(string(line)))
+	return len(line), nil
+}

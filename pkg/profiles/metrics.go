@@ -1,0 +1,119 @@
+package profiles
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type receiveMetrics struct {
+	dropped  *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newReceiveMetrics(reg prometheus.Registerer, connLimit int, conns func() float64) *receiveMetrics {
+	m := &receiveMetrics{
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyroscope_receive_http_dropped_profiles_total",
+			Help: "Profiles that were not queued, by reason; the client was told, except for no_destination.",
+		}, []string{"reason"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "pyroscope_receive_http_request_duration_seconds",
+			Help:    "Time from the header of a request to its answer.",
+			Buckets: []float64{.005, .025, .1, .5, 1, 5, 30},
+		}, []string{"method", "route", "status_code", "ws"}),
+	}
+	protocol := prometheus.Labels{"protocol": "http"}
+	limit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "pyroscope_receive_http_tcp_connections_limit",
+		Help:        "Most TCP connections that are accepted at a time; 0 is no limit.",
+		ConstLabels: protocol,
+	})
+	limit.Set(float64(connLimit))
+	reg.MustRegister(m.dropped, m.duration, limit, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "pyroscope_receive_http_tcp_connections",
+		Help:        "TCP connections at present.",
+		ConstLabels: protocol,
+	}, conns))
+	return m
+}
+
+// instrument measures the requests of a route.
+func (m *receiveMetrics) instrument(route string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		observed := &statusObserver{ResponseWriter: w, status: http.StatusOK}
+		defer func() {
+			m.duration.WithLabelValues(r.Method, route, strconv.Itoa(observed.status), "false").Observe(time.Since(start).Seconds())
+		}()
+		next.ServeHTTP(observed, r)
+	})
+}
+
+// statusObserver remembers the status of an answer.
+type statusObserver struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusObserver) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusObserver) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush implements http.Flusher, which gRPC's answers need.
+func (w *statusObserver) Flush() { http.NewResponseController(w.ResponseWriter).Flush() }
+
+type writeMetrics struct {
+	sentBytes, sentProfiles *prometheus.CounterVec
+	droppedBytes            *prometheus.CounterVec
+	retries                 *prometheus.CounterVec
+	latency                 *prometheus.HistogramVec
+}
+
+func newWriteMetrics(reg prometheus.Registerer) *writeMetrics {
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"endpoint"})
+	}
+	m := &writeMetrics{
+		sentBytes:    counter("pyroscope_write_sent_bytes_total", "Bytes of profiles that the endpoint took."),
+		sentProfiles: counter("pyroscope_write_sent_profiles_total", "Profiles that the endpoint took."),
+		droppedBytes: counter("pyroscope_write_dropped_bytes_total", "Bytes of profiles that the endpoint refused for good."),
+		retries:      counter("pyroscope_write_retries_total", "Requests that failed and are to be repeated."),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pyroscope_write_latency",
+			Help: "Seconds to queue a profile (…_total), to send it once (…_downstream) and from its receipt to its delivery (…_endpoint).",
+		}, []string{"endpoint", "type"}),
+	}
+	reg.MustRegister(m.sentBytes, m.sentProfiles, m.droppedBytes, m.retries, m.latency)
+	return m
+}
+
+// droppedProfiles reads the profiles that were dropped for whatever reason out
+// of a writer's accounting.
+type droppedProfiles struct {
+	desc  *prometheus.Desc
+	count func() map[string]uint64 // by endpoint
+}
+
+func newDroppedProfiles(count func() map[string]uint64) *droppedProfiles {
+	return &droppedProfiles{
+		desc: prometheus.NewDesc("pyroscope_write_dropped_profiles_total",
+			"Profiles that were dropped instead of delivered to the endpoint.", []string{"endpoint"}, nil),
+		count: count,
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (d *droppedProfiles) Describe(descs chan<- *prometheus.Desc) { descs <- d.desc }
+
+// Collect implements prometheus.Collector.
+func (d *droppedProfiles) Collect(metrics chan<- prometheus.Metric) {
+	for endpoint, n := range d.count() {
+		metrics <- prometheus.MustNewConstMetric(d.desc, prometheus.CounterValue, float64(n), endpoint)
+	}
+}

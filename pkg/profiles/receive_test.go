@@ -1,0 +1,629 @@
+package profiles
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
+	"github.com/grafana/pyroscope/api/gen/proto/go/push/v1/pushv1connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"collector/pkg/component"
+	"collector/pkg/pipeline"
+	"collector/pkg/profiles/profilestest"
+)
+
+// sink remembers what it is given, and answers what it is told to.
+type sink struct {
+	mu     sync.Mutex
+	got    []pipeline.Profile
+	answer func(context.Context) error
+}
+
+func (s *sink) WriteProfile(ctx context.Context, p pipeline.Profile) error {
+	if s.answer != nil {
+		if err := s.answer(ctx); err != nil {
+			return err
+		}
+	}
+	p.Body = bytes.Clone(p.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, p)
+	return nil
+}
+
+func (s *sink) profiles() []pipeline.Profile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got)
+}
+
+// started is a running Receive.
+type started struct {
+	*Receive
+	url  string
+	stop func() error // ends Run and returns its error
+	reg  *prometheus.Registry
+}
+
+func receiveConfig(sinks ...pipeline.ProfilesSink) ReceiveConfig {
+	var c ReceiveConfig
+	c.SetToDefault()
+	c.HTTP.ListenAddress, c.HTTP.ListenPort = "127.0.0.1", 0
+	c.ForwardTo = sinks
+	return c
+}
+
+// start runs a Receive; change, if any, is done to it before.
+func start(t *testing.T, c ReceiveConfig, change ...func(*Receive)) *started {
+	t.Helper()
+	s := &started{reg: prometheus.NewRegistry()}
+	var err error
+	if s.Receive, err = NewReceive(c, component.Options{ID: "pyroscope.receive_http.test", Metrics: s.reg}); err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range change {
+		do(s.Receive)
+	}
+	if err := s.Bind(); err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + s.Status().(ReceiveStatus).Address
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	s.stop = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return s
+}
+
+// post sends a request and returns status and text of the answer.
+func post(t *testing.T, url, contentType string, body io.Reader) (*http.Response, string) {
+	t.Helper()
+	resp, err := http.Post(url, contentType, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+// ingestForm is a way in which clients use /ingest.
+type ingestForm struct {
+	name, query, contentType string
+	body                     []byte
+}
+
+func ingestForms() []ingestForm {
+	multi, multiType := profilestest.Multipart(
+		profilestest.Part{Name: "profile", File: "profile.pprof", Content: profilestest.Pprof(1)},
+		profilestest.Part{Name: "prev_profile", File: "profile.pprof", Content: profilestest.Pprof(2)},
+		profilestest.Part{Name: "sample_type_config", File: "sample_type_config.json", Content: []byte(`{"cpu":{"units":"samples"}}`)})
+	jfr, jfrType := profilestest.Multipart(
+		profilestest.Part{Name: "jfr", File: "jfr", Content: profilestest.JFR(1)},
+		profilestest.Part{Name: "labels", File: "labels", Content: []byte("\x0a\x00")})
+	return []ingestForm{
+		{"multipart pprof, ns", "aggregationType=sum&from=1700000000000000000&name=a%2Fb.c-d%7Bpath%3D%2Fx%2Fy.z%2Cv%3D1%7D&sampleRate=100&spyName=gospy&units=samples&until=1700000010000000000", multiType, multi},
+		{"raw pprof, s", "name=app&format=pprof&from=1700000000&until=1700000010", "application/octet-stream", profilestest.Pprof(3)},
+		{"raw pprof, ms, no type", "format=pprof&name=app{a=b}&from=1700000000000&until=1700000010000", "", profilestest.Pprof(4)},
+		{"JFR with labels", "name=java%7B%7D&format=jfr&spyName=javaspy", jfrType, jfr},
+		{"raw JFR", "name=java.app&format=jfr", "application/octet-stream", profilestest.JFR(2)},
+		{"lines", "name=py%7Benv%3Dprod%7D&format=lines&units=samples&sampleRate=100", "text/plain", []byte("main;work 12\nmain;idle 3\n")},
+		{"groups", "name=rb", "text/plain", []byte("main;work 12\n")},
+		{"tree", "name=rs&format=tree", "binary/octet-stream+tree", []byte("\x00\x00\x01\x04main\x0c\x00")},
+		{"trie", "name=node&format=trie", "binary/octet-stream+trie", []byte("\x04main\x0c\x00")},
+	}
+}
+
+func TestIngestForwardsEachFormAsItCame(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	var want []pipeline.Profile
+	for _, form := range ingestForms() {
+		req, err := http.NewRequest(http.MethodPost, r.url+"/ingest?"+form.query, bytes.NewReader(form.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if form.contentType != "" {
+			req.Header.Set("Content-Type", form.contentType)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", form.name, resp.Status)
+		}
+		want = append(want, pipeline.Profile{Route: pipeline.ProfileIngest, Query: form.query, ContentType: form.contentType, Body: form.body, Items: 1})
+	}
+	if diff := cmp.Diff(want, s.profiles()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestIngestTakesBodiesOfUnknownLength(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	for _, n := range []int{0, 1, 16<<10 - 1, 16 << 10, 1 << 20, 3<<20 + 7} {
+		body := bytes.Repeat([]byte{0xa5}, n)
+		resp, text := post(t, r.url+"/ingest?name=app", "", struct{ io.Reader }{bytes.NewReader(body)})
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%d bytes: %s %s", n, resp.Status, text)
+		}
+		got := s.profiles()
+		if !bytes.Equal(got[len(got)-1].Body, body) {
+			t.Errorf("a chunked body of %d bytes arrived as %d bytes", n, len(got[len(got)-1].Body))
+		}
+		post(t, r.url+"/ingest?name=app", "", bytes.NewReader(body))
+		got = s.profiles()
+		if !bytes.Equal(got[len(got)-1].Body, body) {
+			t.Errorf("a body of %d bytes arrived as %d bytes", n, len(got[len(got)-1].Body))
+		}
+	}
+	if used := r.bodies.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget were not given back", used)
+	}
+}
+
+func TestIngestRefusesBadRequestsWithTheReason(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	f := func(method, path string, status int, words string) {
+		t.Helper()
+		req, err := http.NewRequest(method, r.url+path, strings.NewReader("x 1\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != status || !strings.Contains(string(text), words) {
+			t.Errorf("%s %s: %s %q, want %d %q", method, path, resp.Status, text, status, words)
+		}
+	}
+	f("POST", "/ingest", 400, "name=app")
+	f("POST", "/ingest?name=", 400, "name=app")
+	f("POST", "/ingest?name=my%20app", 400, `character ' '`)
+	f("POST", "/ingest?name=app%7Ba-b%3D1%7D", 400, `"a-b"`)
+	f("GET", "/ingest?name=app", 405, "")
+	f("PUT", "/ingest?name=app", 405, "")
+	f("GET", "/push.v1.PusherService/Push", 405, "")
+	f("POST", "/", 404, "")
+	f("POST", "/ingest/x", 404, "")
+	f("POST", "/push.v1.PusherService/Pull", 404, "")
+	if got := s.profiles(); len(got) != 0 {
+		t.Errorf("forwarded: %v", got)
+	}
+}
+
+func TestClientsAreToldToRetryWhatCouldNotBeQueued(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	client := pushv1connect.NewPusherServiceClient(http.DefaultClient, r.url)
+	request := pushOf(series([]string{"p"}, "service_name", "a"))
+	f := func(err error, status int, code connect.Code, retry string) {
+		t.Helper()
+		s.answer = func(context.Context) error { return fmt.Errorf("queue: %w", err) }
+		resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader("x 1\n"))
+		if resp.StatusCode != status || resp.Header.Get("Retry-After") != retry || text == "" {
+			t.Errorf("%v: %s %q Retry-After %q", err, resp.Status, text, resp.Header.Get("Retry-After"))
+		}
+		_, pushErr := client.Push(t.Context(), connect.NewRequest(request))
+		var connectErr *connect.Error
+		if !errors.As(pushErr, &connectErr) || connectErr.Code() != code || connectErr.Meta().Get("Retry-After") != retry {
+			t.Errorf("%v: push answers %v", err, pushErr)
+		}
+	}
+	f(pipeline.ErrFull, 503, connect.CodeUnavailable, "5")
+	f(pipeline.ErrClosed, 503, connect.CodeUnavailable, "5")
+	f(context.DeadlineExceeded, 503, connect.CodeUnavailable, "5")
+	f(errors.New("disk broken"), 503, connect.CodeUnavailable, "5")
+	f(pipeline.Permanent(errors.New("bad")), 400, connect.CodeInvalidArgument, "")
+}
+
+func TestClientsWaitBoundedlyForTheQueue(t *testing.T) {
+	s := &sink{answer: func(ctx context.Context) error {
+		if _, ok := ctx.Deadline(); !ok {
+			return pipeline.Permanent(errors.New("no deadline"))
+		}
+		return pipeline.ErrFull
+	}}
+	r := start(t, receiveConfig(s))
+	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader("")); resp.StatusCode != 503 {
+		t.Errorf("%s %s", resp.Status, text)
+	}
+}
+
+func TestEverySinkGetsTheProfile(t *testing.T) {
+	a, b := &sink{}, &sink{}
+	r := start(t, receiveConfig(a, b))
+	post(t, r.url+"/ingest?name=app", "", strings.NewReader("x 1\n"))
+	if len(a.profiles()) != 1 || len(b.profiles()) != 1 {
+		t.Errorf("got %v and %v", a.profiles(), b.profiles())
+	}
+}
+
+// h2c is a client that speaks HTTP/2 without TLS, as gRPC does.
+func h2c() *http.Client {
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: transport}
+}
+
+func TestPushByEveryProtocol(t *testing.T) {
+	request := pushOf(
+		series([]string{"p", "q"}, "__name__", "cpu", "service_name", "a", "z", "1"),
+		series([]string{"r"}, "service_name", "b"))
+	for name, options := range map[string][]connect.ClientOption{
+		"connect":      nil,
+		"connect gzip": {connect.WithSendGzip()},
+		"JSON":         {connect.WithProtoJSON()},
+		"gRPC":         {connect.WithGRPC()},
+		"gRPC gzip":    {connect.WithGRPC(), connect.WithSendGzip()},
+		"gRPC JSON":    {connect.WithGRPC(), connect.WithProtoJSON()},
+		"gRPC-Web":     {connect.WithGRPCWeb()},
+	} {
+		for transport, client := range map[string]*http.Client{"HTTP/1.1": http.DefaultClient, "HTTP/2": h2c()} {
+			if transport == "HTTP/1.1" && strings.HasPrefix(name, "gRPC") && name != "gRPC-Web" {
+				continue
+			}
+			t.Run(name+" "+transport, func(t *testing.T) {
+				s := &sink{}
+				r := start(t, receiveConfig(s))
+				pusher := pushv1connect.NewPusherServiceClient(client, r.url, options...)
+				defer client.CloseIdleConnections()
+				if _, err := pusher.Push(t.Context(), connect.NewRequest(request)); err != nil {
+					t.Fatal(err)
+				}
+				got := s.profiles()
+				if len(got) != 1 || got[0].Route != pipeline.ProfilePush || got[0].Items != 3 {
+					t.Fatalf("got %+v", got)
+				}
+				arrived := &pushv1.PushRequest{}
+				if err := proto.Unmarshal(got[0].Body, arrived); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(request, arrived, protocmp.Transform()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+func TestPushKeepsProtobufAsItCame(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	// Fields in an order that no library would write, and an unknown one.
+	body := []byte("\x98\x06\x07\x0a\x19\x12\x03\x0a\x01p\x0a\x12\x12\x04name\x0a\x0aservice_na\x98\x06\x07")
+	body = append(body[:3], marshal(t, pushOf(series([]string{"p"}, "z", "1", "service_name", "a", "b", "2")))...)
+	resp, text := post(t, r.url+pushProcedure, "application/proto", bytes.NewReader(body))
+	if resp.StatusCode != 200 {
+		t.Fatalf("%s %s", resp.Status, text)
+	}
+	if got := s.profiles(); len(got) != 1 || !bytes.Equal(got[0].Body, body) {
+		t.Errorf("got %+v, want body %x", got, body)
+	}
+}
+
+func TestPushRefusesBadRequests(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	for contentType, bodies := range map[string][]string{
+		"application/proto": {"\x0a\xff", string(marshal(t, pushOf(series([]string{"p"})))), string(marshal(t, pushOf(series([]string{"p"}, "service_name", "a", "x y", "1"))))},
+		"application/json":  {"", "{", `{"series":[{"labels":[],"samples":[{"rawProfile":""}]}]}`},
+	} {
+		for _, body := range bodies {
+			if resp, text := post(t, r.url+pushProcedure, contentType, strings.NewReader(body)); resp.StatusCode != 400 || !strings.Contains(text, "invalid_argument") {
+				t.Errorf("%s %q: %s %s", contentType, body, resp.Status, text)
+			}
+		}
+	}
+	if resp, _ := post(t, r.url+pushProcedure, "text/plain", strings.NewReader("")); resp.StatusCode != http.StatusUnsupportedMediaType {
+		t.Errorf("text/plain: %s", resp.Status)
+	}
+	if got := s.profiles(); len(got) != 0 {
+		t.Errorf("forwarded: %v", got)
+	}
+	if got := value(t, r.reg, "pyroscope_receive_http_dropped_profiles_total", "bad_request"); got != 6 {
+		t.Errorf("%v requests counted as bad", got)
+	}
+	// A request without profiles has nothing to queue.
+	if resp, text := post(t, r.url+pushProcedure, "application/json", strings.NewReader("{}")); resp.StatusCode != 200 {
+		t.Errorf("{}: %s %s", resp.Status, text)
+	}
+}
+
+func TestTooLargeIsRefusedBeforeTheBodyIsSent(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s))
+	for path, contentType := range map[string]string{"/ingest?name=app": "text/plain", pushProcedure: "application/proto"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// Of the body, not one byte is sent.
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, contentType, 100<<20)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 413 || !strings.Contains(string(text), "64MiB") {
+			t.Errorf("%s: %s %s", path, resp.Status, text)
+		}
+	}
+}
+
+// small makes a receiver's limit testable.
+func small(r *Receive) { r.maxBody = 1 << 20 }
+
+func TestTooLargeIsRefusedWhenTheLengthIsUnknown(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s), small)
+	body := func() io.Reader { return io.LimitReader(zeros{}, r.maxBody+4096) }
+	if resp, text := post(t, r.url+"/ingest?name=app", "", body()); resp.StatusCode != 413 {
+		t.Errorf("ingest: %s %s", resp.Status, text)
+	}
+	if resp, text := post(t, r.url+pushProcedure, "application/proto", body()); resp.StatusCode != 413 {
+		t.Errorf("push: %s %s", resp.Status, text)
+	}
+	if used := r.bodies.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget were not given back", used)
+	}
+	if got := value(t, r.reg, "pyroscope_receive_http_dropped_profiles_total", "too_large"); got != 2 {
+		t.Errorf("%v requests counted as too large", got)
+	}
+	if len(s.profiles()) != 0 {
+		t.Error("forwarded")
+	}
+}
+
+// zeros is an endless reader.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestGzipBombIsRefused(t *testing.T) {
+	s := &sink{}
+	r := start(t, receiveConfig(s), small)
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	io.Copy(w, io.LimitReader(zeros{}, 4<<20))
+	w.Close()
+	req, _ := http.NewRequest(http.MethodPost, r.url+pushProcedure, &bomb)
+	req.Header.Set("Content-Type", "application/proto")
+	req.Header.Set("Content-Encoding", "gzip")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 413 {
+		t.Errorf("connect: %s", resp.Status)
+	}
+	client := pushv1connect.NewPusherServiceClient(h2c(), r.url, connect.WithGRPC(), connect.WithSendGzip())
+	_, err = client.Push(t.Context(), connect.NewRequest(pushOf(series([]string{strings.Repeat("\x00", 4<<20)}, "service_name", "a"))))
+	if connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("gRPC: %v", err)
+	}
+	if got := value(t, r.reg, "pyroscope_receive_http_dropped_profiles_total", "too_large"); got != 2 {
+		t.Errorf("%v requests counted as too large", got)
+	}
+	if len(s.profiles()) != 0 {
+		t.Error("forwarded")
+	}
+}
+
+func TestBodiesUnderWayAreBounded(t *testing.T) {
+	s := &sink{}
+	c := receiveConfig(s)
+	r := start(t, c)
+	r.bodies.max = 1000
+	// One body may be larger than the budget when it is alone.
+	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 5000))); resp.StatusCode != 200 {
+		t.Fatalf("%s %s", resp.Status, text)
+	}
+	// The first holds its place while the second arrives.
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	s.answer = func(context.Context) error {
+		if once.CompareAndSwap(false, true) {
+			close(entered)
+			<-leave
+		}
+		return nil
+	}
+	answered := make(chan int)
+	go func() {
+		resp, err := http.Post(r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 800)))
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	<-entered
+	for _, path := range []string{"/ingest?name=app", pushProcedure} {
+		resp, text := post(t, r.url+path, "application/proto", strings.NewReader(strings.Repeat("x", 800)))
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %s %s", path, resp.Status, text)
+		}
+	}
+	close(leave)
+	if status := <-answered; status != 200 {
+		t.Errorf("the first was answered %d", status)
+	}
+	if used := r.bodies.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget were not given back", used)
+	}
+}
+
+func TestConnLimitHoldsFurtherClientsBack(t *testing.T) {
+	c := receiveConfig(&sink{})
+	c.HTTP.ConnLimit = 1
+	r := start(t, c)
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	ask := func(conn net.Conn) error {
+		fmt.Fprintf(conn, "POST /ingest?name=app HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err == nil && resp.StatusCode != 200 {
+			err = errors.New(resp.Status)
+		}
+		return err
+	}
+	first, second := dial(), (net.Conn)(nil)
+	if err := ask(first); err != nil {
+		t.Fatal(err)
+	}
+	second = dial()
+	var closed atomic.Bool
+	answered := make(chan error)
+	go func() {
+		err := ask(second)
+		if err == nil && !closed.Load() {
+			err = errors.New("answered while the first connection was open")
+		}
+		answered <- err
+	}()
+	for range 20 {
+		if err := ask(first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed.Store(true)
+	first.Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"pyroscope_receive_http_tcp_connections", "pyroscope_receive_http_tcp_connections_limit"} {
+		if got := value(t, r.reg, name, "http"); got != 1 {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+}
+
+func TestShutdownLetsRequestsEnd(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := &sink{answer: func(context.Context) error {
+		close(entered)
+		<-leave
+		return nil
+	}}
+	r := start(t, receiveConfig(s))
+	answered := make(chan int)
+	go func() {
+		resp, err := http.Post(r.url+"/ingest?name=app", "", strings.NewReader("x 1\n"))
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	<-entered
+	stopped := make(chan error)
+	go func() { stopped <- r.stop() }()
+	close(leave)
+	if status := <-answered; status != 200 {
+		t.Errorf("answered %d", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get(r.url); err == nil {
+		t.Error("the port is still open")
+	}
+}
+
+func TestShutdownIsBounded(t *testing.T) {
+	c := receiveConfig(&sink{})
+	c.GracefulShutdownTimeout = time.Millisecond
+	r := start(t, c)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A client that never sends what it announced.
+	fmt.Fprintf(conn, "POST /ingest?name=app HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSlowHeadersAreCutOff(t *testing.T) {
+	c := receiveConfig()
+	for _, timeout := range []time.Duration{0, time.Minute, time.Second} {
+		c.HTTP.ReadTimeout = timeout
+		r, err := NewReceive(c, component.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.server().ReadHeaderTimeout; got <= 0 || got > headerTimeout || timeout > 0 && got > timeout {
+			t.Errorf("server_read_timeout %s: clients get %s for the header", timeout, got)
+		}
+	}
+}
+
+func TestPortInUseNamesComponentAndOption(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c := receiveConfig()
+	c.HTTP.ListenPort = taken.Addr().(*net.TCPAddr).Port
+	r, err := NewReceive(c, component.Options{ID: "pyroscope.receive_http.x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Bind(); err == nil || !strings.Contains(err.Error(), "pyroscope.receive_http.x: http > listen_address and listen_port") {
+		t.Errorf("got %v", err)
+	}
+	r.Close()
+}

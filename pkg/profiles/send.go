@@ -1,0 +1,305 @@
+package profiles
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+const (
+	// maxAnswer is how much of an error's text is read.
+	maxAnswer = 2048
+	// maxStrikes bounds the memory of strikes.
+	maxStrikes = 256
+)
+
+// sender sends profiles to one endpoint.
+type sender struct {
+	endpoint string // for people: without credentials
+	host     string
+	ingest   *url.URL
+	push     *url.URL
+	headers  map[string]string
+	timeout  time.Duration
+	client   *http.Client
+	metrics  *writeMetrics
+	strikes  strikes
+}
+
+func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender, error) {
+	u, err := parseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	client, err := c.HTTP.New(o.ID, o.UserAgent)
+	if err != nil {
+		return nil, err
+	}
+	public := *u
+	public.User = nil
+	return &sender{
+		endpoint: public.String(),
+		host:     u.Hostname(),
+		ingest:   u.JoinPath("ingest"),
+		push:     u.JoinPath(pushProcedure),
+		headers:  c.Headers,
+		timeout:  c.RemoteTimeout,
+		client:   client,
+		metrics:  m,
+		strikes:  strikes{limit: c.MaxBackoffRetries, seed: maphash.MakeSeed()},
+	}, nil
+}
+
+// Send implements deliver.Sender. The queue hands blocks out one by one; only
+// the parts of one that was cut come together.
+func (s *sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	f, err := joinFrames(blocks)
+	if err != nil {
+		return deliver.Result{}, &deliver.Error{Err: err, Rejected: true, Reason: "damaged"}
+	}
+	start := time.Now()
+	err = s.request(ctx, &f)
+	s.observe(f.route, "downstream", start)
+	if err != nil {
+		return deliver.Result{}, s.judge(ctx, err, f.body)
+	}
+	s.observe(f.route, "endpoint", f.received)
+	s.metrics.sentBytes.WithLabelValues(s.endpoint).Add(float64(len(f.body)))
+	for i := range blocks {
+		s.metrics.sentProfiles.WithLabelValues(s.endpoint).Add(float64(blocks[i].Items))
+	}
+	s.strikes.clear(f.body)
+	return deliver.Result{}, nil
+}
+
+// joinFrames decodes blocks into one request. Joined PushRequests are one
+// PushRequest; ingest requests cannot be joined.
+func joinFrames(blocks []queue.Block) (frame, error) {
+	joined, err := parseFrame(blocks[0].Data)
+	if err != nil {
+		return frame{}, err
+	}
+	for i := range blocks[1:] {
+		f, err := parseFrame(blocks[i+1].Data)
+		if err != nil {
+			return frame{}, err
+		}
+		if f.route != pipeline.ProfilePush || joined.route != pipeline.ProfilePush {
+			return frame{}, fmt.Errorf("%w that could be joined with others", errFrame)
+		}
+		joined.body = append(joined.body[:len(joined.body):len(joined.body)], f.body...)
+	}
+	return joined, nil
+}
+
+func (s *sender) observe(route pipeline.ProfileRoute, kind string, since time.Time) {
+	s.metrics.latency.WithLabelValues(s.endpoint, string(route)+"_"+kind).Observe(time.Since(since).Seconds())
+}
+
+// judge decides what becomes of a request that was not taken.
+func (s *sender) judge(ctx context.Context, err error, body []byte) error {
+	verdict := &deliver.Error{Err: err}
+	var answer *answerError
+	if errors.As(err, &answer) {
+		verdict.RetryAfter = answer.retryAfter
+		verdict.Rejected, verdict.TooLarge = answer.rejects()
+		if answer.status == http.StatusInternalServerError && s.hopeless(ctx, body) {
+			verdict.Rejected = true
+			verdict.Reason = "server_error"
+			verdict.RetryAfter = 0
+		}
+	}
+	if !verdict.Rejected {
+		s.metrics.retries.WithLabelValues(s.endpoint).Inc()
+	}
+	return verdict
+}
+
+// hopeless tells whether to give up a request that the server failed on, which
+// is so when it has failed on it often enough while it was well.
+func (s *sender) hopeless(ctx context.Context, body []byte) bool {
+	return s.strikes.limit > 0 && s.well(ctx) && s.strikes.add(body)
+}
+
+// well tells whether the server answers a push request without any profiles as
+// Pyroscope does: that there are none.
+func (s *sender) well(ctx context.Context) bool {
+	err := s.request(ctx, &frame{route: pipeline.ProfilePush})
+	var answer *answerError
+	return err == nil || errors.As(err, &answer) && answer.status == http.StatusBadRequest
+}
+
+// request sends one profile once.
+func (s *sender) request(ctx context.Context, f *frame) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	target := *s.ingest
+	target.RawQuery = f.query
+	if f.route == pipeline.ProfilePush {
+		target = *s.push
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(f.body))
+	if err != nil {
+		return err
+	}
+	for name, value := range s.headers {
+		req.Header.Set(name, value)
+		if http.CanonicalHeaderKey(name) == "Host" {
+			req.Host = value
+		}
+	}
+	if f.route == pipeline.ProfilePush {
+		req.Header.Set("Content-Type", "application/proto")
+		req.Header.Set("Connect-Protocol-Version", "1")
+		req.Header.Set("Connect-Timeout-Ms", strconv.FormatInt(s.timeout.Milliseconds(), 10))
+	} else if f.contentType != "" {
+		req.Header.Set("Content-Type", f.contentType)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		var failed *url.Error // its text repeats the whole query
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return fmt.Errorf("send a profile to %s: %w", s.endpoint, err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	return newAnswerError(s.endpoint, resp, text)
+}
+
+// Split implements deliver.Sender. Only a push request can hold several
+// profiles.
+func (s *sender) Split(block queue.Block) []queue.Block {
+	f, err := parseFrame(block.Data)
+	if err != nil || f.route != pipeline.ProfilePush {
+		return nil
+	}
+	first, second, n := splitPush(f.body)
+	if n == 0 {
+		return nil
+	}
+	parts := []queue.Block{block, block}
+	for i, body := range [][]byte{first, second} {
+		part := f
+		part.body = body
+		parts[i].Data = part.append(make([]byte, 0, part.size()))
+	}
+	parts[0].Items = n
+	parts[1].Items = block.Items - n
+	return parts
+}
+
+// answerError is an answer that is not 2xx.
+type answerError struct {
+	endpoint   string
+	status     int
+	code       string // of the Connect protocol; may be empty
+	message    string // the server's words
+	retryAfter time.Duration
+}
+
+func newAnswerError(endpoint string, resp *http.Response, text []byte) *answerError {
+	e := &answerError{endpoint: endpoint, status: resp.StatusCode, retryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	var body struct{ Code, Message string }
+	if json.Unmarshal(text, &body) == nil && body.Message != "" {
+		e.code, e.message = body.Code, body.Message
+	} else {
+		e.message = string(text)
+	}
+	e.message = strings.Join(strings.Fields(strings.ToValidUTF8(e.message, "\uFFFD")), " ")
+	return e
+}
+
+func (e *answerError) Error() string {
+	text := fmt.Sprintf("%s answered %d %s", e.endpoint, e.status, http.StatusText(e.status))
+	if e.message != "" {
+		text += ": " + e.message
+	}
+	return text
+}
+
+// rejects tells whether the server will never take the same bytes, and whether
+// that is because of their size. What a change of the server or of the
+// configuration can mend (credentials, a wrong path) is not the profile's fault.
+func (e *answerError) rejects() (rejected, tooLarge bool) {
+	switch e.status {
+	case http.StatusRequestEntityTooLarge:
+		return true, true
+	case http.StatusTooManyRequests:
+		// Connect has one code for a rate limit and for a message limit.
+		tooLarge = e.code == "resource_exhausted" && strings.Contains(e.message, "larger than configured max")
+		return tooLarge, tooLarge
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
+		http.StatusRequestTimeout, http.StatusTooEarly, 499:
+		return false, false
+	}
+	return e.status/100 == 4, false
+}
+
+// parseRetryAfter reads a number of seconds or a date. It is 0 when there is
+// none.
+func parseRetryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
+		return time.Duration(max(0, min(seconds, 24*60*60))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, min(at.Sub(now), 24*time.Hour))
+	}
+	return 0
+}
+
+// strikes counts how often a server failed on a request with status 500 while
+// it answered another request properly. Pyroscope answers so to some profiles
+// that it cannot read; those would be tried for ever and hold up the rest.
+type strikes struct {
+	limit int // 0: none
+	seed  maphash.Seed
+
+	mu     sync.Mutex
+	counts map[uint64]int // by hash of the body; guarded by mu
+}
+
+// add notes a failure, and tells whether to give the request up.
+func (s *strikes) add(body []byte) bool {
+	key := maphash.Bytes(s.seed, body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts == nil || len(s.counts) >= maxStrikes {
+		s.counts = make(map[uint64]int)
+	}
+	s.counts[key]++
+	if s.counts[key] <= s.limit {
+		return false
+	}
+	delete(s.counts, key)
+	return true
+}
+
+// clear notes that a request was taken.
+func (s *strikes) clear(body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.counts) > 0 {
+		delete(s.counts, maphash.Bytes(s.seed, body))
+	}
+}

@@ -1,0 +1,166 @@
+package queue
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	cursorMagic  = "CQC1"
+	rosterMagic  = "CQN1"
+	cursorSuffix = ".cursor"
+	cursorLen    = 64   // of a slot without its bitmap
+	slotLen      = 4096 // each slot has a page of its own
+	rosterAt     = 2 * slotLen
+	// maxAhead is how far beyond the cursor a block's acknowledgement is
+	// remembered on disk, in blocks.
+	maxAhead = 8192
+)
+
+// cursor is how far a reader has come.
+type cursor struct {
+	generation uint64 // of two slots, the higher one counts
+	seq        uint64 // the first block that is not done with
+	before     uint64 // items in all blocks before it
+	// unsaved counts the items of blocks before seq that were handed out and
+	// not yet done with when the cap took them from the disk.
+	unsaved uint64
+	// done has a bit for each block from seq on that is done with already.
+	done []byte
+}
+
+func (c *cursor) isDone(seq uint64) bool {
+	i := seq - c.seq
+	return seq >= c.seq && i/8 < uint64(len(c.done)) && c.done[i/8]&(1<<(i%8)) != 0
+}
+
+// end is the first block after those that the bitmap tells of.
+func (c *cursor) end() uint64 {
+	n := len(c.done)
+	if n == 0 {
+		return c.seq
+	}
+	return c.seq + 8*uint64(n-1) + uint64(bits.Len8(c.done[n-1]))
+}
+
+func (c *cursor) encode() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, 0, cursorLen+len(c.done))
+	b = append(b, cursorMagic...)
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint64(b, c.generation)
+	b = le.AppendUint64(b, c.seq)
+	b = le.AppendUint64(b, c.before)
+	b = le.AppendUint64(b, c.unsaved)
+	b = le.AppendUint64(b, uint64(len(c.done)))
+	b = append(b[:cursorLen], c.done...)
+	le.PutUint32(b[4:], checksum(0, b[8:]))
+	return b
+}
+
+func parseCursor(b []byte) (cursor, bool) {
+	le := binary.LittleEndian
+	if len(b) < cursorLen || string(b[:4]) != cursorMagic {
+		return cursor{}, false
+	}
+	n := le.Uint64(b[40:])
+	if n > maxAhead/8 || uint64(len(b)) < cursorLen+n {
+		return cursor{}, false
+	}
+	b = b[:cursorLen+n]
+	if le.Uint32(b[4:]) != checksum(0, b[8:]) {
+		return cursor{}, false
+	}
+	return cursor{
+		generation: le.Uint64(b[8:]),
+		seq:        le.Uint64(b[16:]),
+		before:     le.Uint64(b[24:]),
+		unsaved:    le.Uint64(b[32:]),
+		done:       b[cursorLen:],
+	}, true
+}
+
+// encodeRoster makes the list of all readers that every cursor file carries,
+// so that a reader whose file is lost is not taken for a new one.
+func encodeRoster(readers []string) []byte {
+	names, err := json.Marshal(readers)
+	if err != nil {
+		panic("BUG: strings do not encode: " + err.Error())
+	}
+	le := binary.LittleEndian
+	b := append(make([]byte, 0, 12+len(names)), rosterMagic...)
+	b = le.AppendUint32(b, checksum(0, names))
+	b = le.AppendUint32(b, uint32(len(names)))
+	return append(b, names...)
+}
+
+func parseRoster(b []byte) []string {
+	le := binary.LittleEndian
+	if len(b) < 12 || string(b[:4]) != rosterMagic || uint64(len(b)-12) < uint64(le.Uint32(b[8:])) {
+		return nil
+	}
+	names := b[12 : 12+le.Uint32(b[8:])]
+	var readers []string
+	if le.Uint32(b[4:]) != checksum(0, names) || json.Unmarshal(names, &readers) != nil {
+		return nil
+	}
+	return readers
+}
+
+// cursorName is the name of the file of the reader's cursor.
+func cursorName(reader string) string {
+	sum := sha256.Sum256([]byte(reader))
+	return hex.EncodeToString(sum[:10]) + cursorSuffix
+}
+
+// cursorFile is what a cursor file was found to hold.
+type cursorFile struct {
+	name   string
+	cursor cursor
+	ok     bool     // at least one slot was intact
+	roster []string // nil when it was not intact
+}
+
+func parseCursorFile(name string, b []byte) cursorFile {
+	cf := cursorFile{name: name}
+	for i := range 2 {
+		if len(b) < i*slotLen {
+			break
+		}
+		slot := b[i*slotLen:]
+		c, ok := parseCursor(slot[:min(len(slot), slotLen)])
+		if ok && (!cf.ok || c.generation > cf.cursor.generation) {
+			cf.cursor, cf.ok = c, true
+		}
+	}
+	if len(b) > rosterAt {
+		cf.roster = parseRoster(b[rosterAt:])
+	}
+	return cf
+}
+
+// readCursors reads all cursor files of dir, by name.
+func readCursors(dir string, names []string) (map[string]cursorFile, error) {
+	files := make(map[string]cursorFile)
+	for _, name := range names {
+		if !strings.HasSuffix(name, cursorSuffix) {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("read cursor: %w", err)
+		}
+		// What can't be read counts as damaged.
+		files[name] = parseCursorFile(name, b)
+	}
+	return files, nil
+}

@@ -1,0 +1,153 @@
+package remotewrite
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"collector/pkg/component"
+	"collector/pkg/discovery"
+	"collector/pkg/httpclient"
+)
+
+func TestDefaultsAreAlloys(t *testing.T) {
+	want := Config{
+		Endpoints: []Endpoint{{
+			URL: "http://vm", RemoteTimeout: 30 * time.Second, SendExemplars: true, ProtobufMessage: "prometheus.WriteRequest",
+			Client: httpclient.Config{FollowRedirects: true},
+			Queue: QueueConfig{Capacity: 10000, MaxShards: 50, MinShards: 1, MaxSamplesPerSend: 2000, BatchSendDeadline: 5 * time.Second,
+				MinBackoff: 30 * time.Millisecond, MaxBackoff: 5 * time.Second, RetryOnHTTP429: true},
+			Metadata: MetadataConfig{Send: true, SendInterval: time.Minute, MaxSamplesPerSend: 2000},
+		}},
+		WAL: WAL{TruncateFrequency: 2 * time.Hour, MinKeepaliveTime: 5 * time.Minute, MaxKeepaliveTime: 8 * time.Hour},
+	}
+	if diff := cmp.Diff(want, testConfig("http://vm")); diff != "" {
+		t.Errorf("defaults differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	c := testConfig("https://vm:8428/api/v1/write")
+	e := &c.Endpoints[0]
+	for _, v := range []interface{ Validate() error }{&c, e, &e.Queue, &e.Metadata, &c.WAL} {
+		if err := v.Validate(); err != nil {
+			t.Errorf("%T: %v", v, err)
+		}
+	}
+}
+
+func TestValidateSaysWhatIsWrong(t *testing.T) {
+	endpoint := func(change func(*Endpoint)) error {
+		e := testConfig("http://vm").Endpoints[0]
+		change(&e)
+		return e.Validate()
+	}
+	configured := func(change func(*Config)) error {
+		c := testConfig("http://vm", "http://vm")
+		change(&c)
+		return c.Validate()
+	}
+	queueConfig := func(change func(*QueueConfig)) error {
+		q := testConfig("http://vm").Endpoints[0].Queue
+		change(&q)
+		return q.Validate()
+	}
+	for want, err := range map[string]error{
+		"write it as http://host:port/path": endpoint(func(e *Endpoint) { e.URL = "vm:8428" }),
+		"url cannot be read":                endpoint(func(e *Endpoint) { e.URL = "http://u:secret@v m/%zz" }),
+		"remote_timeout must be above 0":    endpoint(func(e *Endpoint) { e.RemoteTimeout = 0 }),
+		"remote write 2.0":                  endpoint(func(e *Endpoint) { e.ProtobufMessage = "io.prometheus.write.v2.Request" }),
+		`protobuf_message "x" is unknown`:   endpoint(func(e *Endpoint) { e.ProtobufMessage = "x" }),
+		"is not a header name":              endpoint(func(e *Endpoint) { e.Headers = map[string]string{"a b": "c"} }),
+		"at most one of sigv4": endpoint(func(e *Endpoint) {
+			e.SigV4 = &SigV4{}
+			e.Client.BasicAuth = &httpclient.BasicAuth{Username: "u"}
+		}),
+		"write_relabel_config 1": endpoint(func(e *Endpoint) {
+			e.WriteRelabel = []discovery.Rule{{Action: "nonsense"}}
+		}),
+		`"" is not a label name`:                  configured(func(c *Config) { c.ExternalLabels = map[string]string{"": "b"} }),
+		"not valid UTF-8":                         configured(func(c *Config) { c.ExternalLabels = map[string]string{"a": "\xff"} }),
+		`two endpoints are named "x"`:             configured(func(c *Config) { c.Endpoints[0].Name, c.Endpoints[1].Name = "x", "x" }),
+		"min_backoff and max_backoff must not":    queueConfig(func(q *QueueConfig) { q.MinBackoff = -1 }),
+		"max_samples_per_send must":               queueConfig(func(q *QueueConfig) { q.MaxSamplesPerSend = -1 }),
+		"must not be negative":                    queueConfig(func(q *QueueConfig) { q.SampleAgeLimit = -1 }),
+		"send_interval must be above 0":           (&MetadataConfig{Send: true}).Validate(),
+		"truncate_frequency must not be 0":        (&WAL{}).Validate(),
+		"min_keepalive_time must be smaller than": (&WAL{TruncateFrequency: 1, MinKeepaliveTime: 1, MaxKeepaliveTime: 1}).Validate(),
+		"profile is not supported":                (&SigV4{Profile: "p"}).Validate(),
+		"role_arn is not supported":               (&SigV4{RoleARN: "r"}).Validate(),
+		"access_key and secret_key must be set":   (&SigV4{Region: "r"}).Validate(),
+		"region must be set":                      (&SigV4{AccessKey: "a", SecretKey: "s"}).Validate(),
+		"azuread is not supported":                (&AzureAD{}).Validate(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {
+			t.Errorf("want an error that says %q, got %v", want, err)
+		}
+	}
+}
+
+func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
+	warnings := func(c Config) map[string]bool {
+		got := make(map[string]bool)
+		if _, err := New(c, component.Options{Dir: t.TempDir(), Warn: func(name, _ string) { got[name] = true }}); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	c := testConfig("http://vm")
+	if got := warnings(c); len(got) != 0 {
+		t.Errorf("the defaults draw %v", got)
+	}
+	c.WAL = WAL{TruncateFrequency: 1, MinKeepaliveTime: 1, MaxKeepaliveTime: 2}
+	q := &c.Endpoints[0].Queue
+	q.Capacity, q.MaxShards, q.MinShards = 1, 1, 2
+	c.Endpoints[0].Headers = map[string]string{"content-type": "x", "X-Scope-OrgID": "y"}
+	want := map[string]bool{
+		"wal > truncate_frequency": true, "wal > min_keepalive_time": true, "wal > max_keepalive_time": true,
+		"endpoint > queue_config > capacity": true, "endpoint > queue_config > max_shards": true, "endpoint > queue_config > min_shards": true,
+		"endpoint > headers > content-type": true,
+	}
+	if diff := cmp.Diff(want, warnings(c)); diff != "" {
+		t.Errorf("warnings differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestBatchFollowsTheSettings(t *testing.T) {
+	e := testEndpoint(t, "http://vm", nil)
+	if got := e.destination().Batch; got.MaxItems != 10_000 || got.MaxWait > time.Second {
+		t.Errorf("by default: %+v", got)
+	}
+	e = testEndpoint(t, "http://vm", func(e *Endpoint) {
+		e.Queue.MaxSamplesPerSend, e.Queue.BatchSendDeadline = 77, 9*time.Second
+		e.Queue.MinBackoff, e.Queue.MaxBackoff, e.Queue.SampleAgeLimit = time.Second, time.Minute, time.Hour
+	})
+	d := e.destination()
+	if d.Batch.MaxItems != 77 || d.Batch.MinItems != 77 || d.Batch.MaxWait != 9*time.Second {
+		t.Errorf("as set: %+v", d.Batch)
+	}
+	if d.Backoff.Min != time.Second || d.Backoff.Max != time.Minute || d.MaxAge != time.Hour {
+		t.Errorf("as set: %+v", d)
+	}
+}
+
+func TestEndpointWithoutAHostIsSwitchedOff(t *testing.T) {
+	for raw, off := range map[string]bool{
+		"": true, "/api/v1/write": true, "http:///api/v1/write": true, "https://": true,
+		"http://vm": false, "http://:8428/write": false, "vm/write": false, "vm:8428": false,
+	} {
+		if got := unset(raw); got != off {
+			t.Errorf("%q: switched off is %t, want %t", raw, got, off)
+		}
+	}
+	warned := 0
+	c, err := New(testConfig("", "http://vm"), component.Options{Dir: t.TempDir(), Warn: func(string, string) { warned++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.endpoints) != 1 || warned != 1 {
+		t.Errorf("%d endpoints and %d warnings, want 1 and 1", len(c.endpoints), warned)
+	}
+}

@@ -1,0 +1,286 @@
+// Package remotewrite is prometheus.remote_write: it encodes samples once, as
+// remote write 1.0 has them, queues them and delivers them.
+//
+// A block of the queue, whose tag is its encoding, is
+//
+//	+------------+-----------+----------+----------------+-----------------+
+//	| histograms | exemplars | metadata | metadata bytes | payload         |
+//	| uvarint    | uvarint   | uvarint  | uvarint        | to the end      |
+//	+------------+-----------+----------+----------------+-----------------+
+//
+// and its payload is a prometheus.WriteRequest, compressed as zstd or in
+// snappy's block format: what goes on the wire. Blocks are merged by joining
+// their payloads.
+//
+// What becomes of a request:
+//
+//	2xx                 delivered
+//	400, 415 to zstd    the same again in snappy, which decides
+//	400, 409, 413, 422  cut down until what is at fault is alone, which is dropped
+//	429                 kept and sent again, or dropped without retry_on_http_429
+//	anything else       kept and sent again: a wrong password or path, a server
+//	                    that is down and a time-out can be mended, and samples
+//	                    that wait for it are shown and capped by the queue
+package remotewrite
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/discovery"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+const (
+	// defaultItems and defaultBytes bound a request unless the user does.
+	defaultItems = 10_000
+	defaultBytes = 1 << 20
+	// defaultWait is how long samples are held back unless the user says.
+	defaultWait = 500 * time.Millisecond
+)
+
+// Component is a running prometheus.remote_write. It is a pipeline.MetricsSink.
+type Component struct {
+	writer    *deliver.Writer
+	endpoints []*endpoint
+	encoder   *encoder
+	metrics   *metrics
+}
+
+// New checks cfg and makes the component.
+func New(cfg Config, o component.Options) (*Component, error) {
+	o = o.WithDefaults()
+	cfg.warn(o.Warn)
+	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return unset(e.URL) })
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	c := &Component{metrics: m}
+	codec := newCodec()
+	names, all, err := c.makeEndpoints(cfg.Endpoints, codec, o)
+	if err != nil {
+		return nil, err
+	}
+	c.encoder = newEncoder(cfg.ExternalLabels, all, codec, &m.active, blockItems(cfg.Endpoints))
+	destinations := make([]deliver.Destination, len(c.endpoints))
+	for i, e := range c.endpoints {
+		destinations[i] = e.destination()
+	}
+	c.writer, err = deliver.New(deliver.Options{
+		Dir: o.Dir, Signal: "metrics", Destinations: destinations, WhenFull: queue.DropOldest,
+		Logger: o.Logger, Metrics: o.Metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Metrics.Register(newStatusCollector(c.writer.Status, names)); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return c, nil
+}
+
+// makeEndpoints makes the endpoints. It returns their remote_name by their id,
+// and the shape that blocks for them have.
+func (c *Component) makeEndpoints(endpoints []Endpoint, codec *codec, o component.Options) (names map[string]string, all shape, err error) {
+	shapes := make([]shape, len(endpoints))
+	for i := range endpoints {
+		if shapes[i], err = shapeOf(&endpoints[i]); err != nil {
+			return nil, shape{}, err
+		}
+	}
+	all = common(shapes)
+	names = make(map[string]string)
+	for i := range endpoints {
+		e, err := newEndpoint(&endpoints[i], names, shapes[i], all, codec, c.metrics, o)
+		if err != nil {
+			return nil, shape{}, err
+		}
+		c.endpoints = append(c.endpoints, e)
+	}
+	return names, all, nil
+}
+
+func shapeOf(e *Endpoint) (shape, error) {
+	rules, err := discovery.Compile(e.WriteRelabel)
+	if err != nil {
+		return shape{}, fmt.Errorf("write_relabel_config: %w", err)
+	}
+	s := shape{rules: rules, exemplars: e.SendExemplars, histograms: e.SendNativeHistograms, metadata: e.Metadata}
+	if !s.metadata.Send {
+		s.metadata = MetadataConfig{}
+	}
+	return s, nil
+}
+
+// newEndpoint makes an endpoint and adds its id and remote_name to names.
+func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *codec, m *metrics, o component.Options) (*endpoint, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, validateURL(cfg.URL)
+	}
+	client, err := cfg.Client.New("remote_write", o.UserAgent)
+	if err != nil {
+		return nil, err
+	}
+	clean := cleanURL(u)
+	id := cmp.Or(cfg.Name, clean)
+	// Endpoints without a name may share a URL and differ in their credentials.
+	for n := 2; names[id] != ""; n++ {
+		id = cmp.Or(cfg.Name, clean) + "#" + strconv.Itoa(n)
+	}
+	name := cfg.Name
+	if name == "" {
+		sum := sha256.Sum256([]byte(id))
+		name = hex.EncodeToString(sum[:3])
+	}
+	names[id] = name
+	e := &endpoint{
+		id: id, url: clean, target: cfg.URL, cfg: cfg, client: client, codec: codec, logger: o.Logger,
+		metrics: m.endpoint(name, clean),
+		shaper:  shaper{shape: own, always: !own.equal(all), maxAge: cfg.Queue.SampleAgeLimit},
+	}
+	if own.metadata.Send {
+		e.shaper.metadata = newMetadataLimiter(own.metadata.SendInterval)
+	}
+	if cfg.SigV4 != nil { // Amazon's service takes nothing but snappy
+		e.snappy.Store(true)
+	}
+	return e, nil
+}
+
+// destination tells the delivery loop how to use e.
+func (e *endpoint) destination() deliver.Destination {
+	var defaults QueueConfig
+	defaults.SetToDefault()
+	q := &e.cfg.Queue
+	want := queue.Want{
+		MinItems: defaultItems, MaxItems: defaultItems,
+		MinBytes: defaultBytes, MaxBytes: defaultBytes, MaxWait: defaultWait,
+	}
+	if limit := itemLimit(q); limit > 0 {
+		want.MinItems, want.MaxItems = limit, limit
+	}
+	if q.BatchSendDeadline != defaults.BatchSendDeadline {
+		want.MaxWait = q.BatchSendDeadline
+	}
+	return deliver.Destination{
+		ID: e.id, URL: e.url, Sender: e, Batch: want,
+		Backoff: deliver.Backoff{Min: max(q.MinBackoff, time.Millisecond), Max: max(q.MinBackoff, q.MaxBackoff, time.Millisecond)},
+		MaxAge:  q.SampleAgeLimit,
+	}
+}
+
+// itemLimit is the user's limit on the samples of a request, or 0.
+func itemLimit(q *QueueConfig) int {
+	var defaults QueueConfig
+	defaults.SetToDefault()
+	if q.MaxSamplesPerSend == defaults.MaxSamplesPerSend {
+		return 0
+	}
+	return q.MaxSamplesPerSend
+}
+
+// blockItems is the number of samples at which a batch is cut, so that no block
+// is beyond what an endpoint may be sent.
+func blockItems(endpoints []Endpoint) int {
+	items := defaultItems
+	for i := range endpoints {
+		if limit := itemLimit(&endpoints[i].Queue); limit > 0 {
+			items = min(items, limit)
+		}
+	}
+	return items
+}
+
+// Run delivers until ctx ends.
+func (c *Component) Run(ctx context.Context) error {
+	defer func() {
+		for _, e := range c.endpoints {
+			e.client.CloseIdleConnections()
+		}
+	}()
+	return c.writer.Run(ctx)
+}
+
+// Exports is the receiver.
+func (c *Component) Exports() map[string]any {
+	return map[string]any{"receiver": pipeline.MetricsSink(c)}
+}
+
+// Status is what the debug UI shows.
+type Status struct {
+	ActiveSeries int64
+	Endpoints    []EndpointStatus
+}
+
+// EndpointStatus is the delivery to one endpoint.
+type EndpointStatus struct {
+	deliver.Status
+	Encoding string // how requests are compressed
+}
+
+// Status is a snapshot.
+func (c *Component) Status() any {
+	s := Status{ActiveSeries: c.metrics.active.count(time.Now())}
+	for i, d := range c.writer.Status() {
+		s.Endpoints = append(s.Endpoints, EndpointStatus{d, string(c.endpoints[i].encoding())})
+	}
+	return s
+}
+
+// WriteMetrics queues a batch. It is part of pipeline.MetricsSink.
+//
+// A large batch makes several blocks. When one of them cannot be queued, the
+// error is that of the batch, and the ones before it are queued again with the
+// next attempt: a sample that arrives twice is the same sample.
+func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
+	if len(c.endpoints) == 0 {
+		return c.writer.Append(ctx, queue.Block{Items: m.Items()})
+	}
+	payload := encodingSnappy
+	for _, e := range c.endpoints {
+		payload = max(payload, e.encoding()) // zstd if any endpoint may take it
+	}
+	return c.encoder.encode(m, func(b *batch) error {
+		if len(b.raw) > 0 {
+			if err := c.writer.Append(ctx, c.encoder.codec.block(b, payload)); err != nil {
+				return err
+			}
+			c.metrics.queued(b)
+		}
+		c.drop(b.dropped)
+		return nil
+	})
+}
+
+// drop accounts for what never became part of a block.
+func (c *Component) drop(d drops) {
+	for _, part := range []struct {
+		n      int
+		reason string
+	}{{d.relabelled, reasonRelabelled}, {d.histograms, reasonHistograms}, {d.customBuckets, reasonCustomBuckets}} {
+		if part.n > 0 {
+			c.writer.Drop(part.n, part.reason)
+		}
+	}
+}
+
+// sortedLabels makes labels of a map.
+func sortedLabels(m map[string]string) []labels.Label {
+	var out []labels.Label
+	labels.FromMap(m).Range(func(l labels.Label) { out = append(out, l) })
+	return out
+}

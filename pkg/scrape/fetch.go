@@ -1,0 +1,158 @@
+package scrape
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/bits"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+
+	"collector/pkg/component"
+)
+
+// largestPage bounds a page where the user sets no limit, so that no target
+// can fill the memory of the host.
+const largestPage = 64 * component.MiB
+
+// fetcher gets pages.
+type fetcher struct {
+	client    *http.Client
+	accept    string
+	encoding  string
+	userAgent string
+	bodyLimit int64 // as the user set it; 0: none
+	ceiling   int64 // the limit if the user set none
+
+	buffers buffers
+	gzip    sync.Pool // of *gzip.Reader
+}
+
+// fetch gets a page into a buffer, which the caller gives back. size is a guess
+// at its length.
+func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte, contentType string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	request.Header.Set("Accept", f.accept)
+	request.Header.Set("Accept-Encoding", f.encoding)
+	request.Header.Set("User-Agent", f.userAgent)
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64))
+	response, err := f.client.Do(request)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		// What little may be left is read, so that the connection serves again.
+		_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
+		_ = response.Body.Close()
+	}()
+	if response.StatusCode != http.StatusOK {
+		return nil, "", fmt.Errorf("server returned HTTP status %s", response.Status)
+	}
+	page, err = f.body(response, size)
+	if err != nil {
+		f.buffers.put(page)
+		return nil, "", err
+	}
+	return page, response.Header.Get("Content-Type"), nil
+}
+
+func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {
+	var from io.Reader = response.Body
+	if response.Header.Get("Content-Encoding") == "gzip" {
+		z, err := f.unzip(response.Body)
+		if err != nil {
+			return nil, fmt.Errorf("read a gzip page: %w", err)
+		}
+		defer f.gzip.Put(z)
+		from = z
+	} else if n := response.ContentLength; n > 0 && n < f.ceiling {
+		size = int(n)
+	}
+	limit := f.bodyLimit
+	if limit <= 0 {
+		limit = f.ceiling
+	}
+	return f.readAll(from, size, limit)
+}
+
+func (f *fetcher) unzip(from io.Reader) (*gzip.Reader, error) {
+	if z, ok := f.gzip.Get().(*gzip.Reader); ok {
+		if err := z.Reset(from); err != nil {
+			f.gzip.Put(z)
+			return nil, err
+		}
+		return z, nil
+	}
+	return gzip.NewReader(from)
+}
+
+// readAll reads to the end, unless that is at the limit or beyond.
+func (f *fetcher) readAll(from io.Reader, size int, limit int64) ([]byte, error) {
+	page := f.buffers.get(min(size, int(limit)) + 512)
+	for {
+		n, err := from.Read(page[len(page):cap(page)])
+		page = page[:len(page)+n]
+		if int64(len(page)) >= limit {
+			if f.bodyLimit <= 0 {
+				return page, fmt.Errorf("%w: without the argument, %s", errBodySizeLimit, component.Bytes(limit))
+			}
+			return page, errBodySizeLimit
+		}
+		// The parser needs room for two more bytes at the end of the page.
+		if cap(page)-len(page) < 64 {
+			page = f.buffers.grow(page)
+		}
+		if err == io.EOF {
+			return page, nil
+		}
+		if err != nil {
+			return page, err
+		}
+	}
+}
+
+// buffers keeps buffers by their size, so that one large page does not make all
+// of them large.
+type buffers struct {
+	pools [32]sync.Pool // by the number of bits of the size
+}
+
+// get returns an empty buffer with room for size bytes.
+func (b *buffers) get(size int) []byte {
+	class := bits.Len(uint(max(size, 4096) - 1))
+	for c := class; c >= class-1; c-- {
+		p, ok := b.pools[c].Get().(*[]byte)
+		if ok && cap(*p) >= size {
+			return (*p)[:0]
+		}
+		if ok {
+			b.pools[c].Put(p)
+		}
+	}
+	// Room for more than asked for would be wasted on a single large page.
+	if size > 1<<20 {
+		return make([]byte, 0, size+size/16)
+	}
+	return make([]byte, 0, 1<<class)
+}
+
+func (b *buffers) put(page []byte) {
+	// The class whose every size fits into this buffer.
+	class := bits.Len(uint(cap(page))) - 1
+	if class < 12 || class >= len(b.pools) {
+		return
+	}
+	b.pools[class].Put(&page)
+}
+
+func (b *buffers) grow(page []byte) []byte {
+	larger := append(b.get(2*cap(page)), page...)
+	b.put(page)
+	return larger
+}

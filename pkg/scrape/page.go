@@ -1,0 +1,283 @@
+package scrape
+
+import (
+	"fmt"
+	"math"
+	"mime"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+	"github.com/prometheus/prometheus/model/value"
+
+	"collector/pkg/pipeline"
+)
+
+// farFuture is how far ahead of the clock a timestamp may be.
+const farFuture = 10 * time.Minute
+
+// history is what a target's pages have in common: everything that is kept
+// from one scrape to the next.
+type history struct {
+	memory
+	count    int // series in memory
+	families map[string]pipeline.Metadata
+	// pending are families whose metadata no receiver has yet.
+	pending []string
+	// lastOwn is the time of the last sample of each series that brings its own
+	// timestamps, as such a sample is often repeated from scrape to scrape.
+	lastOwn map[*pipeline.Series]int64
+	// lastExemplar serves the same purpose for exemplars.
+	lastExemplar map[*pipeline.Series]exemplar.Exemplar
+
+	contentType string // of the last page
+	format      pageFormat
+	// parseNext is for how many pages more comparing is not tried, and
+	// parseRun for how many it was not the last time.
+	parseNext, parseRun int
+}
+
+type pageFormat uint8
+
+const (
+	formatOther pageFormat = iota // not for a walker
+	formatText
+	formatOpenMetrics
+)
+
+// read reads a page into out, updates what is remembered and adds stale
+// markers for the series that are gone. After an error out holds nothing but
+// stale markers and counts.
+func (h *history) read(r *reader, page []byte, contentType string, track bool) (walked bool, err error) {
+	if len(page) == 0 {
+		h.markAllStale(r.out, r.now, track)
+		return false, nil
+	}
+	if r.known = h.families; h.families == nil {
+		h.families = make(map[string]pipeline.Metadata)
+		r.known = h.families
+	}
+	walked, err = h.readPage(r, page, contentType)
+	if err != nil {
+		r.out.resetSamples()
+		h.markAllStale(r.out, r.now, track)
+		return walked, err
+	}
+	if !walked {
+		// What a parser does not show as it stands on the page is not missed.
+		r.rec.skipComments()
+	}
+	wasLive := h.live
+	next, gone := r.rec.finish()
+	if next != &h.memory {
+		h.memory = *next
+		h.count = h.series()
+		h.forgetFamilies()
+	}
+	h.live = true
+	h.filterOwn(r.out, r.now)
+	h.filterExemplars(r.out)
+	for _, s := range gone {
+		delete(h.lastOwn, s.series)
+		delete(h.lastExemplar, s.series)
+		if wasLive && (!s.own || track) {
+			r.out.samples = append(r.out.samples, staleMarker(s.series, r.now))
+		}
+	}
+	h.describe(r.out.families)
+	return walked, nil
+}
+
+// readPage compares the page with the one before where that can be done, and
+// parses it in full otherwise.
+func (h *history) readPage(r *reader, page []byte, contentType string) (walked bool, err error) {
+	defer func() {
+		// A parser that a page drives out of bounds costs that page only.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("parse the page: the parser failed: %v", p)
+		}
+	}()
+	if contentType != h.contentType || h.format == formatOther {
+		h.contentType, h.format = contentType, formatOf(contentType, r.settings)
+	}
+	prev := recorder{prev: &h.memory, pageSize: len(page)}
+	tried := false
+	if h.parseNext > 0 {
+		h.parseNext--
+	} else if h.format != formatOther {
+		tried = true
+		w := walker{reader: r, page: page, openMetrics: h.format == formatOpenMetrics}
+		if !w.openMetrics {
+			// The parser does the same to the end of a page.
+			w.page = append(page, '\n')
+		}
+		r.rec = prev
+		if w.walk() {
+			h.parseRun = 0
+			return true, nil
+		}
+		r.out.reset()
+	}
+	r.rec = prev
+	err = r.parse(page, contentType)
+	if err == nil && tried {
+		h.parseRun = min(2*h.parseRun+1, 63)
+		h.parseNext = h.parseRun
+	}
+	return false, err
+}
+
+func formatOf(contentType string, s *settings) pageFormat {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil || mediaType != "text/plain" && mediaType != "application/openmetrics-text" && mediaType != "application/vnd.google.protobuf" {
+		mediaType = s.fallback
+	}
+	switch {
+	case s.toNHCB:
+	case mediaType == "text/plain":
+		return formatText
+	case mediaType == "application/openmetrics-text":
+		return formatOpenMetrics
+	}
+	return formatOther
+}
+
+// markAllStale ends all series of the page before, once.
+func (h *history) markAllStale(out *content, now int64, track bool) {
+	if !h.live {
+		return
+	}
+	h.live = false
+	for i := range h.slots {
+		if s := &h.slots[i]; s.kind == kindSeries && (!s.own || track) {
+			out.samples = append(out.samples, staleMarker(s.series, now))
+		}
+	}
+}
+
+func staleMarker(s *pipeline.Series, now int64) pipeline.Sample {
+	return pipeline.Sample{Series: s, T: now, V: math.Float64frombits(value.StaleNaN)}
+}
+
+// filterOwn takes out samples with timestamps of their own that were sent
+// before, lie before those, or lie in the far future.
+func (h *history) filterOwn(out *content, now int64) {
+	if len(out.own)+len(out.ownHistograms) == 0 {
+		return
+	}
+	if h.lastOwn == nil {
+		h.lastOwn = make(map[*pipeline.Series]int64)
+	}
+	out.samples = filterAt(out.samples, out.own, func(s pipeline.Sample) bool { return h.inOrder(out, s.Series, s.T, now) })
+	out.histograms = filterAt(out.histograms, out.ownHistograms, func(s pipeline.HistogramSample) bool { return h.inOrder(out, s.Series, s.T, now) })
+}
+
+func (h *history) inOrder(out *content, s *pipeline.Series, t, now int64) bool {
+	last, ok := h.lastOwn[s]
+	switch {
+	case t > now+farFuture.Milliseconds():
+		out.outOfBounds++
+		return false
+	case ok && t == last:
+		out.repeated++
+		return false
+	case ok && t < last:
+		out.outOfOrder++
+		return false
+	}
+	h.lastOwn[s] = t
+	return true
+}
+
+// filterAt takes out those items at the given ascending indexes that are not to
+// be kept, in place.
+func filterAt[T any](items []T, at []int, keep func(T) bool) []T {
+	if len(at) == 0 {
+		return items
+	}
+	n := at[0]
+	for i := at[0]; i < len(items); i++ {
+		if len(at) > 0 && at[0] == i {
+			at = at[1:]
+			if !keep(items[i]) {
+				continue
+			}
+		}
+		items[n] = items[i]
+		n++
+	}
+	clear(items[n:])
+	return items[:n]
+}
+
+// filterExemplars takes out those that the series had at the last scrape.
+func (h *history) filterExemplars(out *content) {
+	if len(out.exemplars) == 0 {
+		return
+	}
+	if h.lastExemplar == nil {
+		h.lastExemplar = make(map[*pipeline.Series]exemplar.Exemplar)
+	}
+	fresh := out.exemplars[:0]
+	for _, e := range out.exemplars {
+		last, ok := h.lastExemplar[e.Series]
+		if ok && (last.Equals(e.Exemplar) || e.Exemplar.HasTs && e.Exemplar.Ts < last.Ts) {
+			continue
+		}
+		h.lastExemplar[e.Series] = e.Exemplar
+		fresh = append(fresh, e)
+	}
+	clear(out.exemplars[len(fresh):])
+	out.exemplars = fresh
+}
+
+// describe takes what the page says that is new about families.
+func (h *history) describe(changes []familyChange) {
+	for _, c := range changes {
+		m, ok := h.families[c.name]
+		if !ok {
+			m = pipeline.Metadata{Family: c.name, Type: "unknown"}
+		}
+		switch c.entry {
+		case textparse.EntryType:
+			m.Type = c.kind
+		case textparse.EntryHelp:
+			m.Help = c.text
+		case textparse.EntryUnit:
+			m.Unit = c.text
+		}
+		h.families[m.Family] = m
+		if !slices.Contains(h.pending[max(0, len(h.pending)-1):], m.Family) {
+			h.pending = append(h.pending, m.Family)
+		}
+	}
+}
+
+// forgetFamilies starts anew when there are more families than the page could
+// have. Their being told again does no harm.
+func (h *history) forgetFamilies() {
+	if len(h.families) > len(h.slots)+64 {
+		clear(h.families)
+		h.text, h.slots = h.withoutComments()
+	}
+}
+
+// withoutComments makes the comments of the next page new ones.
+func (h *history) withoutComments() ([]byte, []slot) {
+	var m memory
+	for i, s := range h.slots {
+		if s.series != nil {
+			m.add(h.textOf(i), s)
+		}
+	}
+	return m.text, m.slots
+}
+
+// reportLabels are those of one of the series that describe a scrape.
+func reportLabels(b *labels.Builder, target labels.Labels, name string) labels.Labels {
+	b.Reset(target)
+	b.Set(labels.MetricName, name)
+	return b.Labels()
+}

@@ -1,0 +1,192 @@
+package scrape
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"collector/pkg/discovery"
+)
+
+// queue is a heap of targets, ordered by when they are due.
+type queue []*target
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].position, q[j].position = i, j
+}
+
+// Push is for package heap.
+func (q *queue) Push(x any) {
+	t := x.(*target)
+	t.position = len(*q)
+	*q = append(*q, t)
+}
+
+// Pop is for package heap.
+func (q *queue) Pop() any {
+	old := *q
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return t
+}
+
+// Run scrapes until ctx ends. Then it interrupts what is being fetched, and
+// waits until what has been fetched is handed on.
+func (s *Scraper) Run(ctx context.Context) error {
+	defer s.failures.close()
+	defer s.fetcher.client.CloseIdleConnections()
+	defer s.running.Wait()
+	defer s.forget()
+
+	var q queue
+	reported := make(map[string]bool)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	list, changed := s.cfg.Targets.Targets()
+	reported = s.sync(ctx, &q, list, reported)
+	for {
+		if len(q) > 0 {
+			timer.Reset(time.Until(q[0].due))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			list, changed = s.cfg.Targets.Targets()
+			reported = s.sync(ctx, &q, list, reported)
+		case <-timer.C:
+			s.start(&q)
+		}
+	}
+}
+
+// forget makes the scraper ready for another Run.
+func (s *Scraper) forget() {
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.targets {
+		t.cancel()
+	}
+	clear(s.targets)
+	s.remembered.Store(0)
+	s.metrics.targets.Set(0)
+}
+
+// start starts all scrapes that are due.
+func (s *Scraper) start(q *queue) {
+	now := time.Now()
+	for len(*q) > 0 && !(*q)[0].due.After(now) {
+		t := (*q)[0]
+		due := t.due
+		e, free := t.begin()
+		t.due = e.nextScrape(now)
+		heap.Fix(q, 0)
+		if !free {
+			s.metrics.missed.Inc()
+			continue
+		}
+		refused := s.refused
+		s.running.Go(func() {
+			defer t.finish()
+			s.scrape(t, e, due, refused)
+		})
+	}
+}
+
+// sync takes over a new list of targets. It returns what was wrong with the
+// list, so that each complaint is made once.
+func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, reported map[string]bool) map[string]bool {
+	s.metrics.syncs.Inc()
+	now := time.Now()
+	wanted, complaints := s.endpoints(list, reported)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, t := range s.targets {
+		if _, ok := wanted[key]; ok {
+			continue
+		}
+		delete(s.targets, key)
+		heap.Remove(q, t.position)
+		t.cancel()
+		s.running.Go(func() { s.end(ctx, t, now) })
+	}
+	for key, e := range wanted {
+		t, ok := s.targets[key]
+		if !ok {
+			t = &target{due: e.firstScrape(now)}
+			t.ctx, t.cancel = context.WithCancel(ctx)
+			t.state.endpoint, t.state.health = e, healthUnknown
+			s.targets[key] = t
+			heap.Push(q, t)
+			continue
+		}
+		if t.replace(e) {
+			t.due = e.firstScrape(now)
+			heap.Fix(q, t.position)
+		}
+	}
+	s.metrics.targets.Set(float64(len(s.targets)))
+	s.refused = nil
+	if limit := int(s.cfg.TargetLimit); limit > 0 && len(s.targets) > limit {
+		s.metrics.targetLimit.Inc()
+		s.refused = fmt.Errorf("target_limit is exceeded: there are %d targets, the limit is %d", len(s.targets), limit)
+	}
+	return complaints
+}
+
+// replace gives a running target another address or timing; its series go on.
+// It tells whether anything but meta labels has changed.
+func (t *target) replace(e endpoint) bool {
+	t.state.Lock()
+	defer t.state.Unlock()
+	old := &t.state.endpoint
+	changed := old.url != e.url || old.interval != e.interval || old.timeout != e.timeout
+	*old = e
+	return changed
+}
+
+// endpoints reads a list of targets. Of those with equal labels it keeps the
+// one that is being scraped already, or else the first.
+func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (map[string]endpoint, map[string]bool) {
+	wanted := make(map[string]endpoint, len(list))
+	complaints := make(map[string]bool)
+	complain := func(id, message string, args ...any) {
+		if complaints[id] = true; !reported[id] {
+			s.log.Warn(message, args...)
+		}
+	}
+	for _, t := range list {
+		e, err := newEndpoint(&s.cfg, s.job, t)
+		if errors.Is(err, errEnded) {
+			continue
+		}
+		if err != nil {
+			s.metrics.syncFailed.Inc()
+			complain("bad "+t.String(), "a target cannot be scraped", "err", err, "target", t.String())
+			continue
+		}
+		other, twice := wanted[e.key]
+		if !twice {
+			wanted[e.key] = e
+			continue
+		}
+		if other.url != e.url {
+			s.metrics.duplicates.Inc()
+			complain("twice "+e.key, "two targets have the same labels: only one is scraped, as their series would be the same",
+				"labels", e.labels.String(), "address", other.url, "other", e.url)
+			if running, ok := s.targets[e.key]; ok && running.endpoint().url == e.url {
+				wanted[e.key] = e
+			}
+		}
+	}
+	return wanted, complaints
+}

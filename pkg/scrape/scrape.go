@@ -1,0 +1,398 @@
+// Package scrape is prometheus.scrape: it gets pages of metrics from targets
+// at regular times and hands their samples on.
+//
+// One goroutine keeps the time for all targets of a component (schedule.go);
+// each scrape runs in a goroutine of its own, so that a slow target delays no
+// other. Between scrapes a target costs the memory of its last page without
+// the values (memory.go), by which the next page is read without parsing what
+// has not changed (walk.go). Whatever is out of the ordinary is parsed by
+// textparse (read.go); both ways give the same samples.
+//
+// Series that disappear, and all series of a target that fails or disappears,
+// are ended by stale markers. When the component itself stops, none are
+// written, as in Prometheus: a restart or a reload that scrapes the same
+// targets again continues their series without a gap.
+package scrape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/pipeline"
+)
+
+// Scraper is a running prometheus.scrape.
+type Scraper struct {
+	cfg      Config
+	id       string
+	job      string
+	log      *slog.Logger
+	metrics  *metrics
+	fetcher  fetcher
+	settings settings
+	failures failureLog
+	quiet    throttle
+
+	contents   sync.Pool    // of *scratch
+	remembered atomic.Int64 // series
+	running    sync.WaitGroup
+
+	mu sync.Mutex
+	// targets and refused are guarded by mu; only the scheduler writes them.
+	targets map[string]*target
+	refused error // why no target is scraped; nil if they are
+}
+
+// scratch is what a scrape needs while it runs.
+type scratch struct {
+	content content
+	builder *labels.Builder
+}
+
+// New makes a scraper and starts nothing.
+func New(cfg Config, o component.Options) (*Scraper, error) {
+	o = o.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	client, err := cfg.HTTPClient.New(o.ID, o.UserAgent)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.HonorMetadata {
+		o.Warn("honor_metadata", "metadata is always handed on")
+	}
+	if cfg.EnableProtobufNegotiation {
+		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")
+	}
+	s := &Scraper{
+		cfg: cfg, id: o.ID, job: cfg.JobName, log: o.Logger,
+		fetcher: fetcher{
+			client: client, accept: cfg.accept(), encoding: cfg.acceptEncoding(),
+			userAgent: o.UserAgent, bodyLimit: int64(cfg.BodySizeLimit), ceiling: int64(largestPage),
+		},
+		settings: settings{
+			honorTimestamps: cfg.HonorTimestamps, fallback: cfg.fallbackMediaType(),
+			sampleLimit: int(cfg.SampleLimit), bucketLimit: int(cfg.NativeHistogramBucketLimit),
+			maxSchema: cfg.maxSchema(), nativeHists: cfg.ScrapeNativeHistograms,
+			classicHists: cfg.ScrapeClassicHistograms, toNHCB: cfg.ConvertClassicHistogramsToNHCB,
+		},
+		targets: make(map[string]*target),
+	}
+	if s.job == "" {
+		s.job = o.ID
+	}
+	s.failures = failureLog{path: cfg.ScrapeFailureLogFile, job: s.job}
+	s.quiet = throttle{log: o.Logger}
+	s.contents.New = func() any { return &scratch{builder: labels.NewBuilder(labels.EmptyLabels())} }
+	s.metrics, err = newMetrics(o.Metrics, func() float64 { return float64(s.remembered.Load()) })
+	return s, err
+}
+
+// scrape scrapes a target once, and hands on what it says.
+func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	start := time.Now()
+	at := start
+	// A timer's lateness of a moment is taken out, as regular timestamps
+	// compress better.
+	if late := start.Sub(due); late >= 0 && late <= min(e.interval/100, 2*time.Millisecond) {
+		at = due
+	}
+	if !t.last.IsZero() {
+		s.metrics.interval.WithLabelValues(e.interval.String()).Observe(start.Sub(t.last).Seconds())
+	}
+	t.last = start
+	sc := s.contents.Get().(*scratch)
+	defer s.contents.Put(sc)
+	sc.content.reset()
+
+	outcome := s.collect(t, e, sc, at, refused)
+	if outcome.interrupted {
+		return
+	}
+	outcome.took = time.Since(start)
+	s.note(t, e, at, outcome)
+	s.addReport(t, e, sc, at.UnixMilli(), outcome)
+	s.forward(t.ctx, t, sc, e.interval)
+	sc.content.resetSamples()
+}
+
+// outcome is how a scrape went.
+type outcome struct {
+	bytes int
+	took  time.Duration
+	err   error
+	added int
+	// interrupted tells that the target or the component has ended before the
+	// page was there. What such a scrape says about the target would be wrong.
+	interrupted bool
+}
+
+// collect gets and reads the page.
+func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refused error) outcome {
+	track := s.cfg.TrackTimestampsStaleness
+	out := &sc.content
+	if refused != nil {
+		t.history.markAllStale(out, at.UnixMilli(), track)
+		return outcome{err: refused}
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, e.timeout)
+	page, contentType, err := s.fetcher.fetch(ctx, &e, t.size)
+	cancel()
+	if err != nil && t.ctx.Err() != nil {
+		return outcome{interrupted: true}
+	}
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("the target did not answer within scrape_timeout (%s): %w", e.timeout, err)
+		}
+		t.history.markAllStale(out, at.UnixMilli(), track)
+		o := outcome{err: err}
+		if errors.Is(err, errBodySizeLimit) {
+			o.bytes = -1
+		}
+		return o
+	}
+	defer s.fetcher.buffers.put(page)
+	if len(page) > 0 {
+		t.size = len(page)
+	}
+	r := &reader{
+		settings: &s.settings, target: e.labels, out: out, now: at.UnixMilli(),
+		rules: &rules{
+			honorLabels: s.cfg.HonorLabels, names: s.cfg.validation(), labelLimit: int(s.cfg.LabelLimit),
+			nameLengthMax: int(s.cfg.LabelNameLengthLimit), valLengthMax: int(s.cfg.LabelValueLengthLimit),
+			builder: sc.builder,
+		},
+	}
+	before := t.history.count
+	walked, err := t.history.read(r, page, contentType, track)
+	s.remembered.Add(int64(t.history.count - before))
+	if walked {
+		s.metrics.pagesFast.Inc()
+	} else {
+		s.metrics.pagesFull.Inc()
+	}
+	s.metrics.drop(reasonDuplicate, out.repeated)
+	s.metrics.drop(reasonOutOfOrder, out.outOfOrder)
+	s.metrics.drop(reasonOutOfBounds, out.outOfBounds)
+	return outcome{bytes: len(page), err: err, added: out.added}
+}
+
+// note keeps the outcome for the UI, counts it and logs a change for the worse
+// or the better.
+func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
+	switch {
+	case errors.Is(o.err, errBodySizeLimit):
+		s.metrics.bodyLimit.Inc()
+	case errors.Is(o.err, errSampleLimit):
+		s.metrics.sampleLimit.Inc()
+	case errors.Is(o.err, errBucketLimit):
+		s.metrics.bucketLimit.Inc()
+	case errors.Is(o.err, errLabelLimit):
+		s.metrics.labelLimits.Inc()
+	}
+	t.state.Lock()
+	before := t.state.health
+	t.state.health, t.state.err = healthUp, o.err
+	if o.err != nil {
+		t.state.health = healthDown
+	}
+	t.state.at, t.state.took, t.state.samples = at, o.took, o.added
+	t.state.Unlock()
+	switch {
+	case o.err != nil:
+		if before != healthDown {
+			s.quiet.warn("scrape failed", "target", e.url, "err", o.err)
+		}
+		if err := s.failures.write(e.url, o.err); err != nil {
+			s.quiet.warn("write scrape_failure_log_file", "err", err)
+		}
+	case before == healthDown:
+		s.log.Info("scrape succeeds again", "target", e.url)
+	}
+}
+
+// reportNames are the series that describe a scrape; the last three only with
+// extra_metrics.
+func reportNames() []string {
+	return []string{
+		"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added",
+		"scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes",
+	}
+}
+
+const plainReports = 5
+
+func (s *Scraper) addReport(t *target, e endpoint, sc *scratch, at int64, o outcome) {
+	if t.reports == nil {
+		names := reportNames()
+		if !s.cfg.ExtraMetrics {
+			names = names[:plainReports]
+		}
+		for _, name := range names {
+			t.reports = append(t.reports, pipeline.NewSeries(reportLabels(sc.builder, e.labels, name)))
+			sc.content.metadata = append(sc.content.metadata, pipeline.Metadata{Family: name, Type: model.MetricTypeGauge, Help: reportHelp(name)})
+		}
+	}
+	up := 1.0
+	if o.err != nil {
+		up = 0
+	}
+	c := &sc.content
+	values := [...]float64{
+		up, o.took.Seconds(), float64(c.total), float64(c.added), float64(c.fresh),
+		e.timeout.Seconds(), float64(s.cfg.SampleLimit), float64(o.bytes),
+	}
+	for i, series := range t.reports {
+		c.samples = append(c.samples, pipeline.Sample{Series: series, T: at, V: values[i]})
+	}
+}
+
+func reportHelp(name string) string {
+	switch name {
+	case "up":
+		return "1 if the last scrape of the target succeeded, 0 if it failed."
+	case "scrape_duration_seconds":
+		return "How long the scrape took."
+	case "scrape_samples_scraped":
+		return "Samples on the page."
+	case "scrape_samples_post_metric_relabeling":
+		return "Samples on the page that were kept."
+	case "scrape_series_added":
+		return "Series on the page that were not on the one before."
+	case "scrape_timeout_seconds":
+		return "The time that a scrape may take."
+	case "scrape_sample_limit":
+		return "The number of samples that a page may have; 0 without a limit."
+	}
+	return "Size of the uncompressed page; -1 if it was over the limit."
+}
+
+// end writes stale markers for everything the target had.
+func (s *Scraper) end(ctx context.Context, t *target, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sc := s.contents.Get().(*scratch)
+	defer s.contents.Put(sc)
+	sc.content.reset()
+	t.history.markAllStale(&sc.content, at.UnixMilli(), s.cfg.TrackTimestampsStaleness)
+	for _, series := range t.reports {
+		sc.content.samples = append(sc.content.samples, staleMarker(series, at.UnixMilli()))
+	}
+	s.remembered.Add(int64(-t.history.count))
+	if len(sc.content.samples) > 0 {
+		s.forward(ctx, t, sc, t.endpoint().interval)
+	}
+	sc.content.resetSamples()
+}
+
+// shutdownGrace is how long receivers may take for the last scrapes when the
+// component stops.
+const shutdownGrace = 2 * time.Second
+
+// forward hands a scrape to all receivers, each on its own. A receiver that is
+// not done after one interval loses the scrape, so that it never holds up more
+// than one.
+func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, patience time.Duration) {
+	c := &sc.content
+	for _, name := range t.history.pending {
+		if m, ok := t.history.families[name]; ok {
+			c.metadata = append(c.metadata, m)
+		}
+	}
+	batch := pipeline.Metrics{Samples: c.samples, Histograms: c.histograms, Exemplars: c.exemplars, Metadata: c.metadata}
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdownGrace, cancel) })
+	defer stop()
+	start := time.Now()
+	errs := make([]error, len(s.cfg.ForwardTo))
+	if len(errs) == 1 {
+		errs[0] = s.cfg.ForwardTo[0].WriteMetrics(wctx, batch)
+	} else {
+		var all sync.WaitGroup
+		for i, sink := range s.cfg.ForwardTo {
+			all.Go(func() { errs[i] = sink.WriteMetrics(wctx, batch) })
+		}
+		all.Wait()
+	}
+	s.metrics.fanoutLatency.Observe(time.Since(start).Seconds())
+	failed := 0
+	for _, err := range errs {
+		if err == nil {
+			s.metrics.forwarded.Add(float64(batch.Items()))
+			continue
+		}
+		failed++
+		s.metrics.forwardErrors.Inc()
+		s.metrics.drop(reasonForwardFailed, batch.Items())
+		s.quiet.warn("a receiver refused a scrape", "samples", batch.Items(), "err", err)
+	}
+	if failed == 0 {
+		t.history.pending = nil
+	}
+}
+
+// TargetStatus is the state of a target for the debug UI.
+type TargetStatus struct {
+	Job              string            `json:"job"`
+	URL              string            `json:"url"`
+	Health           string            `json:"health"`
+	Labels           map[string]string `json:"labels"`
+	DiscoveredLabels map[string]string `json:"discovered_labels"`
+	LastError        string            `json:"last_error,omitempty"`
+	LastScrape       time.Time         `json:"last_scrape,omitzero"`
+	LastDuration     string            `json:"last_scrape_duration,omitempty"`
+	Samples          int               `json:"samples"`
+	Interval         string            `json:"scrape_interval"`
+}
+
+// Status is a snapshot of all targets, ordered by their addresses.
+func (s *Scraper) Status() any {
+	s.mu.Lock()
+	targets := make([]*target, 0, len(s.targets))
+	for _, t := range s.targets {
+		targets = append(targets, t)
+	}
+	s.mu.Unlock()
+	out := make([]TargetStatus, 0, len(targets))
+	for _, t := range targets {
+		out = append(out, t.status())
+	}
+	slices.SortFunc(out, func(a, b TargetStatus) int { return strings.Compare(a.URL, b.URL) })
+	return struct {
+		Targets []TargetStatus `json:"targets"`
+	}{out}
+}
+
+func (t *target) status() TargetStatus {
+	t.state.Lock()
+	defer t.state.Unlock()
+	e := &t.state.endpoint
+	st := TargetStatus{
+		Job: e.labels.Get(model.JobLabel), URL: e.url, Health: string(t.state.health),
+		Labels: e.labels.Map(), DiscoveredLabels: e.discovered.Map(),
+		LastScrape: t.state.at, Samples: t.state.samples, Interval: e.interval.String(),
+	}
+	if t.state.err != nil {
+		st.LastError = t.state.err.Error()
+	}
+	if !t.state.at.IsZero() {
+		st.LastDuration = t.state.took.String()
+	}
+	return st
+}
