@@ -69,19 +69,8 @@ func (e *encoder) value(v reflect.Value, name string) {
 		e.raw(shown)
 		return
 	}
-	switch value := v.Interface().(type) {
-	case component.Secret:
-		if value == "" {
-			e.raw("")
-			return
-		}
-		e.raw(value)
-		return
-	case time.Duration:
-		e.raw(shortDuration(value))
-		return
-	case encoding.TextMarshaler:
-		e.raw(value)
+	if text, ok := asText(v.Interface()); ok {
+		e.raw(text)
 		return
 	}
 	switch v.Kind() {
@@ -105,6 +94,22 @@ func (e *encoder) value(v reflect.Value, name string) {
 	default:
 		e.raw(v.Interface())
 	}
+}
+
+// asText is a value that is written as a string though its type is another.
+func asText(v any) (any, bool) {
+	switch v := v.(type) {
+	case component.Secret:
+		if v == "" {
+			return "", true
+		}
+		return v, true
+	case time.Duration:
+		return shortDuration(v), true
+	case encoding.TextMarshaler:
+		return v, true
+	}
+	return nil, false
 }
 
 func (e *encoder) object(v reflect.Value) {

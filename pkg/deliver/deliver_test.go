@@ -61,15 +61,17 @@ func (f *fake) Send(ctx context.Context, blocks []queue.Block) (Result, error) {
 	if errors.As(err, &part) {
 		err = nil
 	}
-	if err == nil {
-		f.mu.Lock()
-		f.taken = append(f.taken, all...)
-		f.mu.Unlock()
+	if err != nil {
+		return Result{}, err
 	}
+	dropped := 0
 	if part != nil {
-		return Result{Dropped: part.dropped}, nil
+		dropped = min(part.dropped, len(all))
 	}
-	return Result{}, err
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken = append(f.taken, all[dropped:]...)
+	return Result{Dropped: dropped}, nil
 }
 
 type partial struct{ dropped int }

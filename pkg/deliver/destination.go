@@ -169,7 +169,7 @@ func (l *loop) deliver(lease *queue.Lease) {
 		if lease = l.dropOld(lease); lease == nil {
 			return
 		}
-		n = min(n, l.fresh(lease.Blocks))
+		n = min(n, l.fresh(lease.Blocks), l.within(lease.Blocks))
 		res, err, ok := l.send(lease.Blocks[:n], cutting)
 		var rejected *Error
 		switch {
@@ -220,7 +220,8 @@ func (l *loop) cut(b queue.Block, why *Error) (tally map[string]int, done bool) 
 	if len(parts) < 2 {
 		return l.drop(nil, []queue.Block{b}, rejectReason(why), why), true
 	}
-	for n := len(parts) / 2; len(parts) > 0; n = min(n, len(parts)) {
+	for n := (len(parts) + 1) / 2; len(parts) > 0; n = min(n, len(parts)) {
+		n = min(n, l.within(parts))
 		res, err, ok := l.send(parts[:n], true)
 		var rejected *Error
 		switch {
@@ -318,6 +319,22 @@ func (l *loop) shrink(blocks []queue.Block) {
 		l.limit = half
 	}
 	l.limitUntil = time.Now().Add(limitLife)
+}
+
+// within is how many of the first blocks are within the size that the
+// destination is known to take: at least one.
+func (l *loop) within(blocks []queue.Block) int {
+	l.mu.Lock()
+	limit := l.limit
+	l.mu.Unlock()
+	if limit == 0 {
+		return len(blocks)
+	}
+	n, size := 1, len(blocks[0].Data)
+	for ; n < len(blocks) && size+len(blocks[n].Data) <= limit; n++ {
+		size += len(blocks[n].Data)
+	}
+	return n
 }
 
 // fresh is how many of the first blocks are not too old.

@@ -19,7 +19,7 @@ const (
 	// firstBuffer is enough for most logs; the buffer grows when a line is
 	// longer and shrinks after shrinkAfter frames that had no need of that.
 	firstBuffer = 4 << 10
-	shrinkAfter = 64
+	shrinkAfter = 16
 
 	// maxEmptyReads is how often a read may bring nothing.
 	maxEmptyReads = 100

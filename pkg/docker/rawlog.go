@@ -45,8 +45,8 @@ func (r *LogReader) nextRaw() (Frame, error) {
 		case newline && n <= maxPiece:
 			r.skip(n + 1)
 			return r.deliver(bytes.TrimSuffix(have[:n], []byte("\r")), false, true)
-		case n >= maxPiece+stampLen+1:
-			// What is held back may be the start of a time.
+		case newline || n >= maxPiece+stampLen+1:
+			// Without the newline, what is held back may be the start of a time.
 			r.skip(maxPiece)
 			return r.deliver(have[:maxPiece], true, false)
 		}

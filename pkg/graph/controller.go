@@ -233,6 +233,7 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 		timeout = defaultStopTimeout
 	}
 	deadline := time.Now().Add(timeout)
+	c.halt()
 	c.loading.Lock()
 	defer c.loading.Unlock()
 	hung := map[string]bool{}

@@ -685,6 +685,26 @@ func TestWhatNoSinkTookIsReadAgain(t *testing.T) {
 	})
 }
 
+func TestContainerThatComesBackWhileItsLinesWaitIsReadOnce(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.sink.block = make(chan struct{})
+		b.start()
+		id := b.container(dockertest.Container{})
+		b.daemon.Print(id, "stdout", text(numbered(0, 10)))
+		b.settle(time.Second)
+		b.daemon.Stop(id)
+		b.removeTarget(id)
+		b.settle(time.Minute)
+		b.daemon.Start(id)
+		b.target(id)
+		b.daemon.Print(id, "stdout", text(numbered(10, 20)))
+		b.settle(time.Minute)
+		close(b.sink.block)
+		b.settle(time.Minute)
+		b.wantLines(numbered(0, 20)...)
+	})
+}
+
 func TestEngineThatGoesAwayLosesNothing(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()

@@ -250,10 +250,7 @@ func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error 
 	if len(c.endpoints) == 0 {
 		return c.writer.Append(ctx, queue.Block{Items: m.Items()})
 	}
-	payload := encodingSnappy
-	for _, e := range c.endpoints {
-		payload = max(payload, e.encoding()) // zstd if any endpoint may take it
-	}
+	payload := c.encoding()
 	return c.encoder.encode(m, func(b *batch) error {
 		if len(b.raw) > 0 {
 			if err := c.writer.Append(ctx, c.encoder.codec.block(b, payload)); err != nil {
@@ -264,6 +261,16 @@ func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error 
 		c.drop(b.dropped)
 		return nil
 	})
+}
+
+// encoding is that of new blocks: zstd while any endpoint may take it.
+func (c *Component) encoding() encoding {
+	for _, e := range c.endpoints {
+		if e.encoding() == encodingZstd {
+			return encodingZstd
+		}
+	}
+	return encodingSnappy
 }
 
 // drop accounts for what never became part of a block.

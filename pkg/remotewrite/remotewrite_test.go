@@ -295,6 +295,23 @@ func TestQueuedZstdIsSentAsSnappyAfterTheFallback(t *testing.T) {
 	}
 }
 
+func TestNewBlocksAreSnappyOnceNoEndpointTakesZstd(t *testing.T) {
+	a, b := remotewritetest.New(t, remotewritetest.OnlySnappy(400)), remotewritetest.New(t, nil)
+	one, both := testConfig(a.URL), testConfig(a.URL, b.URL)
+	for want, cfg := range map[encoding]Config{encodingSnappy: one, encodingZstd: both} {
+		quick(&cfg)
+		c, _ := start(t, cfg, component.Options{})
+		if c.encoding() != encodingZstd {
+			t.Errorf("at the start, blocks are %s", c.encoding())
+		}
+		write(t, c, numbered(0, 3))
+		balance(t, c, 0)
+		if got := c.encoding(); got != want {
+			t.Errorf("with %d endpoints blocks are %s after the fallback of one, want %s", len(cfg.Endpoints), got, want)
+		}
+	}
+}
+
 func TestADeadEndpointDelaysNoOther(t *testing.T) {
 	dead := remotewritetest.New(t, func(remotewritetest.Request) remotewritetest.Answer {
 		return remotewritetest.Answer{Status: http.StatusServiceUnavailable}

@@ -305,9 +305,9 @@ func (s *Scraper) end(ctx context.Context, t *target, at time.Time) {
 const shutdownGrace = 2 * time.Second
 
 // forward hands a scrape to all receivers, each on its own. A receiver that is
-// not done after one interval loses the scrape, so that it never holds up more
-// than one.
-func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, patience time.Duration) {
+// not done after half an interval loses the scrape, so that it costs the other
+// receivers none.
+func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval time.Duration) {
 	c := &sc.content
 	for _, name := range t.history.pending {
 		if m, ok := t.history.families[name]; ok {
@@ -315,7 +315,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, patience 
 		}
 	}
 	batch := pipeline.Metrics{Samples: c.samples, Histograms: c.histograms, Exemplars: c.exemplars, Metadata: c.metadata}
-	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), interval/2)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdownGrace, cancel) })
 	defer stop()

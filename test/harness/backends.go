@@ -32,7 +32,7 @@ func startBackend(t testing.TB, tool string, args ...string) *Backend {
 	b := &Backend{URL: "http://" + address}
 	b.start = func(t testing.TB) *Process {
 		t.Helper()
-		p := Start(t, tool, nil, path, append([]string{"-httpListenAddr=" + address, "-storageDataPath=" + data}, args...)...)
+		p := Start(t, tool, nil, path, append([]string{"-httpListenAddr=" + address, "-storageDataPath=" + data, "-loggerLevel=WARN"}, args...)...)
 		Eventually(t, 30*time.Second, func() error { return get(b.URL+"/health", nil) })
 		return p
 	}

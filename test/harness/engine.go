@@ -64,7 +64,7 @@ func (e *Engine) Start(t testing.TB) {
 	t.Helper()
 	path := func(name string) string { return filepath.Join(e.dir, name) }
 	e.process = Start(t, "dockerd", nil, "dockerd", "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "-H", e.Host, "--live-restore")
+		"--pidfile", path("pid"), "-H", e.Host, "--live-restore", "--log-level=error")
 	Eventually(t, 60*time.Second, func() error {
 		_, err := e.Client.Ping(context.Background())
 		return err

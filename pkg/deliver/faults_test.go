@@ -1,0 +1,541 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+func limitOf(size int) func([]string) error {
+	return func(items []string) error {
+		if len(strings.Join(items, " ")) > size {
+			return &Error{Err: errors.New("413 too large"), Rejected: true, TooLarge: true}
+		}
+		return nil
+	}
+}
+
+func TestATooLargeRequestIsHalvedAndRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: limitOf(100)}
+		r := start(t, Options{Destinations: []Destination{{
+			ID: "a", Sender: f, Batch: queue.Want{MinItems: 64, MaxWait: time.Second},
+		}}})
+		for i := range 64 {
+			r.append(fmt.Sprintf("item%04d", i))
+		}
+		synctest.Wait()
+		first := f.count()
+		for i := 64; i < 128; i++ {
+			r.append(fmt.Sprintf("item%04d", i))
+		}
+		time.Sleep(2 * time.Second)
+		if len(f.got()) != 128 || !slices.IsSorted(f.got()) {
+			t.Errorf("got %v", f.got())
+		}
+		if n := f.count() - first; n > 8 {
+			t.Errorf("the second batch took %d requests: %q", n, f.requests)
+		}
+		r.append(strings.Repeat("x", 200))
+		time.Sleep(2 * time.Second)
+		if diff := cmp.Diff(map[string]uint64{"too_large": 1}, r.Status()[0].Dropped); diff != "" {
+			t.Error(diff)
+		}
+		r.stop()
+	})
+}
+
+func TestRetryAfterIsHonouredUpToTenMinutes(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, time.Hour: 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{}
+			f.fault = func([]string) error {
+				f.setFault(nil)
+				return &Error{Err: errors.New("429"), RetryAfter: asked}
+			}
+			r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Concurrency: 3}}})
+			r.append("x")
+			r.append("y")
+			synctest.Wait()
+			time.Sleep(want - time.Nanosecond)
+			synctest.Wait()
+			if n := f.count(); n != 1 {
+				t.Errorf("%d requests before the time", n)
+			}
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			if got := f.got(); len(got) != 2 {
+				t.Errorf("got %v", got)
+			}
+			r.stop()
+		})
+	}
+}
+
+func TestBackoffGrowsToItsMaximum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: down}
+		r := start(t, Options{Destinations: []Destination{{
+			ID: "a", Sender: f, Backoff: Backoff{Min: time.Second, Max: 10 * time.Second, Factor: 2, Jitter: 0.1},
+		}}})
+		r.append("x")
+		time.Sleep(time.Minute)
+		r.stop()
+		for i, want := range []time.Duration{1, 2, 4, 8, 10, 10} {
+			want *= time.Second
+			got := f.at[i+1].Sub(f.at[i])
+			if got < want*9/10 || got > want*11/10 {
+				t.Errorf("wait %d is %v, want about %v", i, got, want)
+			}
+		}
+	})
+}
+
+func TestADeadDestinationDelaysNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, live := &fake{hang: true}, &fake{}
+		r := start(t, Options{Destinations: []Destination{{ID: "dead", Sender: dead}, {ID: "live", Sender: live}}})
+		for i := range 50 {
+			r.append(names(i, i+1)...)
+			synctest.Wait()
+			if got := live.got(); len(got) != i+1 {
+				t.Fatalf("after %d items the live one has %d", i+1, len(got))
+			}
+		}
+		r.stop()
+	})
+}
+
+func TestPartialSuccessIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: func([]string) error { return &partial{3} }}
+		var lost []string
+		r := start(t, Options{Destinations: []Destination{{
+			ID: "a", Sender: f,
+			OnDrop: func(items, bytes int, reason string) { lost = append(lost, fmt.Sprint(items, " ", bytes, " ", reason)) },
+		}}})
+		r.append(names(0, 10)...)
+		synctest.Wait()
+		s := r.Status()[0]
+		if diff := cmp.Diff(map[string]uint64{"partial_success": 3}, s.Dropped); diff != "" || s.Delivered != 7 {
+			t.Errorf("%+v", s)
+		}
+		if diff := cmp.Diff([]string{"3 8 partial_success"}, lost); diff != "" {
+			t.Error(diff)
+		}
+		r.stop()
+	})
+}
+
+func TestWithoutRetryAFailureCostsTheBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: down}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, NoRetry: true}}})
+		r.append(names(0, 10)...)
+		synctest.Wait()
+		if s := r.Status()[0]; s.Dropped["retry_disabled"] != 10 || s.Queued != 0 || f.count() != 1 {
+			t.Errorf("%+v after %d requests", s, f.count())
+		}
+		r.stop()
+	})
+}
+
+func TestADestinationThatRefusesEverythingIsAskedSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: rejectIf(func(string) bool { return true })}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f}}})
+		r.append(names(0, 500)...)
+		time.Sleep(10 * time.Second)
+		if n := f.count(); n > 32+201 {
+			t.Errorf("%d requests in 10 s", n)
+		}
+		time.Sleep(time.Hour)
+		if s := r.Status()[0]; s.Dropped["rejected"] != 500 || s.Queued != 0 {
+			t.Errorf("%+v", s)
+		}
+		r.stop()
+	})
+}
+
+func TestTheEndFlushesWhatWasHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		r := start(t, Options{Destinations: []Destination{{
+			ID: "a", Sender: f, Batch: queue.Want{MinItems: 100, MaxItems: 2, MaxWait: time.Hour},
+		}}})
+		r.append("x")
+		synctest.Wait()
+		if n := f.count(); n != 0 {
+			t.Errorf("%d requests before the batch is full", n)
+		}
+		begun := time.Now()
+		r.stop()
+		if got := f.got(); len(got) != 1 || time.Since(begun) != 0 {
+			t.Errorf("got %v after %v", got, time.Since(begun))
+		}
+	})
+}
+
+func TestTheEndDoesNotTryADestinationThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: down}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Backoff: Backoff{Min: time.Minute, Max: time.Minute}}}})
+		r.append("x")
+		synctest.Wait()
+		begun := time.Now()
+		r.stop()
+		if f.count() != 1 || time.Since(begun) != 0 {
+			t.Errorf("%d requests, %v", f.count(), time.Since(begun))
+		}
+		if s := r.Status()[0]; s.Queued != 0 || s.Received != 0 {
+			t.Errorf("what is left in the queue is not this process's any more: %+v", s)
+		}
+	})
+}
+
+func TestAppendWaitsForRunAndRunCanBeRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		w, err := New(Options{Dir: t.TempDir(), Signal: "logs", Destinations: []Destination{{ID: "a", Sender: f}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		b := queue.Block{Data: []byte("x"), Items: 1}
+		if err := w.Append(ctx, b); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("before Run: %v", err)
+		}
+		for i := range 3 {
+			done := make(chan error)
+			if i == 0 {
+				go func() { done <- w.Append(t.Context(), b) }()
+				synctest.Wait()
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ran := make(chan error)
+			go func() { ran <- w.Run(ctx) }()
+			synctest.Wait()
+			if i > 0 {
+				go func() { done <- w.Append(t.Context(), b) }()
+			}
+			if err := <-done; err != nil {
+				t.Errorf("run %d: %v", i, err)
+			}
+			synctest.Wait()
+			cancel()
+			if err := <-ran; err != nil {
+				t.Errorf("run %d: %v", i, err)
+			}
+			if err := w.Append(t.Context(), b); !errors.Is(err, pipeline.ErrClosed) {
+				t.Errorf("after run %d: %v", i, err)
+			}
+		}
+		if s := w.Status()[0]; s.Delivered != 3 || s.Received != 3 || len(f.got()) != 3 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestRunWaitsForTheWriterBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		old, f := &fake{hang: true}, &fake{}
+		first := start(t, Options{Dir: dir, Destinations: []Destination{{ID: "a", Sender: old}}})
+		first.append("x")
+		synctest.Wait()
+		second := start(t, Options{Dir: dir, Destinations: []Destination{{ID: "a", Sender: f}}})
+		time.Sleep(time.Second)
+		first.stop()
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]string{"x"}, f.got()); diff != "" {
+			t.Error(diff)
+		}
+		second.stop()
+	})
+}
+
+func TestWithoutDestinationsItemsAreDroppedAndCounted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	w, err := New(Options{Signal: "traces", Metrics: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Append(t.Context(), queue.Block{Items: 3}); err != nil {
+		t.Fatal(err)
+	}
+	w.Drop(2, "bad")
+	want := `
+dropped_items_total{destination=,reason=bad,signal=traces} 2
+dropped_items_total{destination=,reason=no_destination,signal=traces} 3
+received_items_total{destination=,signal=traces} 5
+`
+	if diff := cmp.Diff(want, "\n"+gather(t, reg, "received", "dropped")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// gather renders the metrics whose names, without "collector_", begin with one
+// of the prefixes.
+func gather(t *testing.T, reg prometheus.Gatherer, prefixes ...string) string {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, f := range families {
+		name := strings.TrimPrefix(f.GetName(), "collector_")
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetName()+"="+l.GetValue())
+			}
+			fmt.Fprintf(&out, "%s{%s} %v\n", name, strings.Join(labels, ","), m.GetCounter().GetValue()+m.GetGauge().GetValue())
+		}
+	}
+	return out.String()
+}
+
+func TestSetBatchTakesEffectAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Batch: queue.Want{MinItems: 100, MaxWait: time.Hour}}}})
+		r.append("x")
+		synctest.Wait()
+		r.SetBatch("a", queue.Want{MinItems: 2, MaxWait: time.Hour})
+		synctest.Wait()
+		if n := f.count(); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		r.append("y")
+		synctest.Wait()
+		if n := f.count(); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+		r.stop()
+	})
+}
+
+func TestBlocksThatAreTooOldAreNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		r := start(t, Options{Destinations: []Destination{{
+			ID: "a", Sender: f, MaxAge: time.Minute, Batch: queue.Want{MaxWait: time.Second},
+		}}})
+		for i, age := range []time.Duration{0, 2, 0, 3, 3, -1} {
+			b := queue.Block{Data: fmt.Appendf(nil, "i%d", i), Items: 1}
+			if age >= 0 {
+				b.MaxTime = time.Now().Add(-age * time.Minute).UnixNano()
+			}
+			if err := r.Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		if diff := cmp.Diff([]string{"i0", "i2", "i5"}, f.got()); diff != "" {
+			t.Error(diff)
+		}
+		if s := r.Status()[0]; s.Dropped[queue.ReasonTooOld] != 3 {
+			t.Errorf("%+v", s)
+		}
+		r.stop()
+	})
+}
+
+func TestHealthFollowsTheDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: down}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Backoff: Backoff{Min: 5 * time.Minute, Max: 5 * time.Minute}}}})
+		r.append("x")
+		time.Sleep(9 * time.Second)
+		if s := r.Status()[0]; !s.Healthy || s.LastError != "connection refused" {
+			t.Errorf("after 9 s: %+v", s)
+		}
+		time.Sleep(2 * time.Second)
+		if s := r.Status()[0]; s.Healthy {
+			t.Errorf("after 11 s: %+v", s)
+		}
+		f.setFault(nil)
+		time.Sleep(7 * time.Minute)
+		if s := r.Status()[0]; !s.Healthy || s.LastSuccess.IsZero() {
+			t.Errorf("after it is back: %+v", s)
+		}
+		r.stop()
+	})
+}
+
+func TestFailuresAreLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		f := &fake{fault: down}
+		r := start(t, Options{
+			Logger:       slog.New(slog.NewTextHandler(&log, nil)),
+			Destinations: []Destination{{ID: "a", Sender: f, Backoff: Backoff{Min: time.Second, Max: time.Second}}},
+		})
+		r.append("x")
+		time.Sleep(10 * time.Minute)
+		r.stop()
+		if n := strings.Count(log.String(), "connection refused"); n < 9 || n > 11 {
+			t.Errorf("%d lines:\n%s", n, log.String())
+		}
+	})
+}
+
+func TestAttemptsAreObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: down}
+		var seen []string
+		r := start(t, Options{Destinations: []Destination{{
+			ID: "a", Sender: f, Backoff: Backoff{Min: time.Second, Max: time.Second},
+			Observe: func(a Attempt) {
+				seen = append(seen, fmt.Sprint(a.Outcome, " ", a.Blocks, " ", a.Items, " ", a.Bytes, " ", a.Retries))
+			},
+		}}})
+		r.append("x", "y")
+		time.Sleep(1500 * time.Millisecond)
+		f.setFault(nil)
+		time.Sleep(2 * time.Second)
+		r.stop()
+		if diff := cmp.Diff([]string{"retry 1 2 3 0", "retry 1 2 3 1", "ok 1 2 3 2"}, seen); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestMetricsBalance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		f, g := &fake{fault: rejectIf(func(s string) bool { return s == "i3" })}, &fake{fault: down}
+		r := start(t, Options{Metrics: reg, Destinations: []Destination{{ID: "a", Sender: f}, {ID: "b", Sender: g}}})
+		r.append(names(0, 5)...)
+		r.Drop(2, "unreadable")
+		synctest.Wait()
+		want := `
+delivered_items_total{destination=a,signal=logs} 4
+delivered_items_total{destination=b,signal=logs} 0
+delivery_attempts_total{destination=a,outcome=ok,signal=logs} 3
+delivery_attempts_total{destination=a,outcome=rejected,signal=logs} 4
+delivery_attempts_total{destination=a,outcome=retry,signal=logs} 0
+delivery_attempts_total{destination=b,outcome=ok,signal=logs} 0
+delivery_attempts_total{destination=b,outcome=rejected,signal=logs} 0
+delivery_attempts_total{destination=b,outcome=retry,signal=logs} 1
+destination_up{destination=a,signal=logs} 1
+destination_up{destination=b,signal=logs} 1
+dropped_items_total{destination=a,reason=rejected,signal=logs} 1
+dropped_items_total{destination=a,reason=unreadable,signal=logs} 2
+dropped_items_total{destination=b,reason=unreadable,signal=logs} 2
+queued_items{destination=a,signal=logs} 0
+queued_items{destination=b,signal=logs} 5
+received_items_total{destination=a,signal=logs} 7
+received_items_total{destination=b,signal=logs} 7
+`
+		got := gather(t, reg, "received", "delivered", "delivery", "destination", "dropped", "queued_items")
+		if diff := cmp.Diff(want, "\n"+got); diff != "" {
+			t.Error(diff)
+		}
+		r.stop()
+	})
+}
+
+// TestRandomFaults holds what arrives against what was appended, under faults
+// of all kinds, and across restarts.
+func TestRandomFaults(t *testing.T) {
+	for seed := range uint64(10) {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) { randomFaults(t, dir, seed) })
+	}
+}
+
+func randomFaults(t *testing.T, dir string, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	senders := []*fake{{}, {}}
+	var delivered, dropped [2]uint64
+	next := 0
+	for range 4 {
+		r := start(t, Options{Dir: dir, Destinations: []Destination{
+			{ID: "a", Sender: senders[0], Batch: queue.Want{MinItems: 30, MaxItems: 50, MaxWait: time.Second}},
+			{ID: "b", Sender: senders[1], Batch: queue.Want{MaxBytes: 500}, Concurrency: 3},
+		}})
+		for range 20 {
+			for _, f := range senders {
+				f.setFault(anyFault(rnd))
+			}
+			for range rnd.IntN(20) {
+				n := 1 + rnd.IntN(20)
+				r.append(names(next, next+n)...)
+				next += n
+			}
+			time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)
+			balance(t, r.Writer)
+		}
+		for _, f := range senders {
+			f.setFault(nil)
+		}
+		time.Sleep(10 * time.Minute)
+		r.stop()
+		for i, s := range r.Status() {
+			delivered[i] += s.Delivered
+			for _, n := range s.Dropped {
+				dropped[i] += n
+			}
+		}
+	}
+	for i, f := range senders {
+		got := f.got()
+		seen := make(map[string]bool)
+		for _, s := range got {
+			if seen[s] {
+				t.Errorf("seed %d: %d got %s twice", seed, i, s)
+			}
+			seen[s] = true
+		}
+		if uint64(len(got)) != delivered[i] || delivered[i]+dropped[i] != uint64(next) {
+			t.Errorf("seed %d: %d got %d items; %d count as delivered, %d as dropped, of %d", seed, i, len(got), delivered[i], dropped[i], next)
+		}
+	}
+}
+
+// anyFault makes a fault that has a memory of its own.
+func anyFault(rnd *rand.Rand) func([]string) error {
+	digit := fmt.Sprint(rnd.IntN(10))
+	bad := func(s string) bool { return strings.HasSuffix(s, digit+digit) }
+	switch rnd.IntN(7) {
+	case 0:
+		return down
+	case 1:
+		return rejectIf(bad)
+	case 2:
+		return limitOf(100)
+	case 3:
+		return func([]string) error { return &Error{Err: errors.New("429"), RetryAfter: 5 * time.Second} }
+	case 4:
+		return func([]string) error { return &partial{2} }
+	case 5: // every third request fails, and bad items are refused
+		n := 0
+		reject := rejectIf(bad)
+		return func(items []string) error {
+			if n++; n%3 == 0 {
+				return down(items)
+			}
+			return reject(items)
+		}
+	}
+	return nil
+}
