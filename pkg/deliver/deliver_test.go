@@ -22,7 +22,8 @@ import (
 // it answers to a request; nil takes it.
 type fake struct {
 	fault func(items []string) error
-	hang  bool // until the context ends
+	hang  bool          // until the context ends
+	hold  chan struct{} // requests wait until it is closed, if it is set
 
 	mu       sync.Mutex
 	taken    []string
@@ -42,7 +43,7 @@ func (f *fake) Send(ctx context.Context, blocks []queue.Block) (Result, error) {
 	f.at = append(f.at, time.Now())
 	f.active++
 	f.peak = max(f.peak, f.active)
-	hang, fault := f.hang, f.fault
+	hang, hold, fault := f.hang, f.hold, f.fault
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
@@ -52,6 +53,9 @@ func (f *fake) Send(ctx context.Context, blocks []queue.Block) (Result, error) {
 	if hang {
 		<-ctx.Done()
 		return Result{}, ctx.Err()
+	}
+	if hold != nil {
+		<-hold
 	}
 	var err error
 	if fault != nil {
@@ -94,6 +98,12 @@ func (f *fake) setFault(fault func([]string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
+}
+
+func (f *fake) setHang(hang bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hang = hang
 }
 
 func (f *fake) got() []string {

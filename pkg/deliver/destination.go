@@ -20,6 +20,8 @@ const (
 	// limitLife is how long a size limit that was learnt holds before twice as
 	// much is tried.
 	limitLife = 10 * time.Minute
+	// forgetLimit is what no request comes up to.
+	forgetLimit = 64 << 20
 	// unhealthyAfter is how long a destination fails before it counts as down.
 	unhealthyAfter = 10 * time.Second
 	// logEvery throttles what is logged of a destination.
@@ -138,7 +140,9 @@ func (l *loop) waitFor() (context.Context, queue.Want) {
 	l.interrupt = cancel
 	want := l.batch
 	if l.limit > 0 && time.Now().After(l.limitUntil) {
-		l.limit *= 2
+		if l.limit *= 2; l.limit > forgetLimit {
+			l.limit = 0
+		}
 		l.limitUntil = time.Now().Add(limitLife)
 	}
 	if l.limit > 0 && (want.MaxBytes == 0 || l.limit < want.MaxBytes) {
@@ -294,9 +298,6 @@ func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok 
 		l.record(Retry, blocks, start, err, t)
 		if l.NoRetry {
 			return res, err, true
-		}
-		if !hold {
-			return res, nil, false
 		}
 	}
 }

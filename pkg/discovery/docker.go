@@ -87,7 +87,8 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // The targets and their labels are those of Prometheus's docker_sd, with these
 // differences: a container without an address (network_mode none, or one in
 // the network of a container that is not known) gives one target without
-// __address__, so that its logs can be read; a port that is published for IPv4
+// __address__, so that its logs can be read; one in the network of a container
+// that is in the host's is reached through host_networking_host; a port that is published for IPv4
 // and IPv6 gives one target; and the target of a container that has ended stays
 // for a few seconds, with EndedLabel.
 type Docker struct {
@@ -236,6 +237,9 @@ const (
 	metaPort      = metaDocker + "port_"
 
 	containerMode = "container:"
+	// hostMode is the network mode, and the name of the network, of containers
+	// that share the host's network.
+	hostMode = "host"
 )
 
 // build makes the targets of one container.
@@ -272,6 +276,10 @@ func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) []
 func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker.Endpoint) []Target {
 	var out []Target
 	var last docker.Port
+	host := n.IP
+	if n.Name == hostMode {
+		host = d.config.HostNetworkingHost
+	}
 	for _, p := range c.Ports {
 		// The ports are sorted, so those that differ in the address on which
 		// they are published follow one another.
@@ -286,8 +294,8 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 			b.Set(metaPort+"public", strconv.Itoa(int(p.Public)))
 			b.Set(metaPort+"public_ip", p.PublicIP)
 		}
-		if n.IP != "" {
-			b.Set(model.AddressLabel, net.JoinHostPort(n.IP, private))
+		if host != "" {
+			b.Set(model.AddressLabel, net.JoinHostPort(host, private))
 		}
 		out = append(out, b.Labels())
 	}
@@ -296,10 +304,10 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 	}
 	b := labels.NewBuilder(common)
 	switch {
-	case c.NetworkMode == "host":
+	case c.NetworkMode == hostMode:
 		b.Set(model.AddressLabel, d.config.HostNetworkingHost)
-	case n.IP != "":
-		b.Set(model.AddressLabel, net.JoinHostPort(n.IP, strconv.Itoa(d.config.Port)))
+	case host != "":
+		b.Set(model.AddressLabel, net.JoinHostPort(host, strconv.Itoa(d.config.Port)))
 	}
 	return []Target{b.Labels()}
 }
@@ -307,7 +315,7 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 // networksOf returns the networks through which c is reached, sorted by name:
 // its own, or those of the container whose network it shares.
 func networksOf(c *docker.Container, snap docker.Snapshot) []docker.Endpoint {
-	for range len(snap.Containers) {
+	for range snap.Containers {
 		if len(c.Networks) > 0 || !strings.HasPrefix(c.NetworkMode, containerMode) {
 			return c.Networks
 		}

@@ -28,6 +28,7 @@ type Relabel struct {
 }
 
 type relabelled struct {
+	key    string // in the cache, so that it need not be made again
 	target Target
 	keep   bool
 }
@@ -87,9 +88,10 @@ func (r *Relabel) apply(targets []Target) []Target {
 		r.key = t.Bytes(r.key[:0])
 		known, ok := r.cache[string(r.key)]
 		if !ok {
+			known.key = string(r.key)
 			known.target, known.keep = r.relabel(t)
 		}
-		cache[string(r.key)] = known
+		cache[known.key] = known
 		if known.keep {
 			out = append(out, known.target)
 		}

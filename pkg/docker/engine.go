@@ -1,17 +1,21 @@
 package docker
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 )
@@ -206,14 +210,13 @@ func (e *Engine) failed(err error, connected bool) {
 func (e *Engine) connected(c *connection) {
 	e.mu.Lock()
 	e.status = Status{Host: e.endpoint.host, Connected: true, Since: time.Now(), APIVersion: c.version}
-	containers := len(e.snap.Containers)
 	e.mu.Unlock()
 	level := slog.LevelDebug
 	if e.logged != "" || e.loggedAt.IsZero() {
 		level = slog.LevelInfo
 	}
 	e.logged, e.loggedAt = "", time.Now()
-	e.logger.Log(context.Background(), level, "connected to the Docker Engine", "api_version", c.version, "containers", containers)
+	e.logger.Log(context.Background(), level, "connected to the Docker Engine", "api_version", c.version, "containers", len(e.state.records))
 }
 
 // connection returns the current connection, or makes one.
@@ -331,14 +334,47 @@ func watched(podman bool) filters.Args {
 	return args
 }
 
-// subscribe opens the event stream. It is open when this returns; its errors,
-// and a failure to open it, come by the second channel.
-func subscribe(ctx context.Context, c *connection) (<-chan events.Message, <-chan error) {
+// subscribe opens the event stream: when it returns, the Engine has answered.
+// The library's own function does not tell an answer from a failure in time.
+func (e *endpoint) subscribe(ctx context.Context, c *connection) (*json.Decoder, io.Closer, error) {
+	filter, err := filters.ToJSON(watched(c.podman))
+	if err != nil {
+		return nil, nil, err
+	}
+	u := e.base
+	u.Path += "/v" + c.version + "/events"
+	u.RawQuery = url.Values{"filters": {filter}}.Encode()
+	// The time-out is for the answer's beginning; the stream has no end.
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(requestTimeout, func() { cancel(errors.New("no answer to GET /events")) })
+	timer := time.AfterFunc(requestTimeout, func() { cancel(fmt.Errorf("no answer within %v", requestTimeout)) })
 	defer timer.Stop()
-	return c.Events(ctx, events.ListOptions{Filters: watched(c.podman)})
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		cancel(nil)
+		return nil, nil, err
+	}
+	resp, err := e.http.Do(r)
+	if err != nil {
+		err = cmp.Or(context.Cause(ctx), err)
+		cancel(nil)
+		return nil, nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		resp.Body.Close()
+		cancel(nil)
+		return nil, nil, fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(text))
+	}
+	stop := closer(func() error {
+		cancel(nil)
+		return resp.Body.Close()
+	})
+	return json.NewDecoder(resp.Body), stop, nil
 }
+
+type closer func() error
+
+func (c closer) Close() error { return c() }
 
 // streamError says that the event stream has ended.
 func streamError(err error) error {

@@ -211,7 +211,7 @@ func (r *LogReader) endOpenLine() (Frame, bool) {
 	if !line.active || r.joinAll || line.time.Equal(r.cur.Time) || line.last >= chunk {
 		return Frame{}, false
 	}
-	line.active = false
+	line.active, r.heldCR = false, false
 	return Frame{Time: line.time, Stream: r.cur.Stream}, true
 }
 

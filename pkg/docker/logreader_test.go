@@ -140,6 +140,24 @@ func TestTTYPiecesOfALongLineComeWithoutTheTimesBetween(t *testing.T) {
 	})
 }
 
+func TestTTYCarriageReturnsBetweenPieces(t *testing.T) {
+	stamp, next := at(1).Format(stamped)+" ", at(2).Format(stamped)+" next\r\n"
+	piece := strings.Repeat("x", chunk-1)
+	// The line end is cut in two.
+	checkFrames(t, stamp+piece+"\r"+stamp+"\n"+next, true, []got{
+		{1, "stdout", piece, true}, {1, "stdout", "", false}, {2, "stdout", "next", false},
+	})
+	// The last piece of a long line has no "\n", as with the driver local.
+	checkFrames(t, stamp+piece+"x"+stamp+"\r"+next, true, []got{
+		{1, "stdout", piece + "x", true}, {1, "stdout", "", true}, {1, "stdout", "", false}, {2, "stdout", "next", false},
+	})
+	// The process wrote it.
+	checkFrames(t, stamp+piece+"\r"+stamp+"more\r\n"+next, true, []got{
+		{1, "stdout", piece, true}, {1, "stdout", "\r", true}, {1, "stdout", "more", false}, {2, "stdout", "next", false},
+	})
+	checkFrames(t, stamp+"unfinished\r", true, []got{{1, "stdout", "unfinished", true}})
+}
+
 func TestTTYTimesThatTheProcessPrintedStay(t *testing.T) {
 	for _, printed := range []time.Time{at(0), at(0).Add(-time.Hour), time.Now().Add(24 * time.Hour).UTC()} {
 		text := "time=" + printed.Format(stamped) + " level=info"

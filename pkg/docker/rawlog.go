@@ -30,6 +30,12 @@ func (r *LogReader) beginRaw() error {
 // nextRaw delivers up to the end of the line, up to the start of the next
 // message, or as much as fits in a frame.
 func (r *LogReader) nextRaw() (Frame, error) {
+	if r.heldCR {
+		r.heldCR = false
+		if err := r.need(1); err == nil && r.buf[r.start] != '\n' {
+			return r.deliver([]byte("\r"), true, false)
+		}
+	}
 	for scanned := 0; ; {
 		have := r.buf[r.start:r.end]
 		n, newline := len(have), false
@@ -39,7 +45,11 @@ func (r *LogReader) nextRaw() (Frame, error) {
 		// A time may begin in what was scanned before.
 		if i := r.findStamp(have[:n], max(0, scanned-stampLen)); i >= 0 {
 			r.skip(i)
-			return r.deliver(have[:i], false, false)
+			// The "\n" after a "\r" may be in the next message; some logging
+			// drivers even leave it out.
+			text, cr := bytes.CutSuffix(have[:i], []byte("\r"))
+			r.heldCR = cr
+			return r.deliver(text, false, false)
 		}
 		switch {
 		case newline && n <= maxPiece:
@@ -64,7 +74,10 @@ func (r *LogReader) nextRaw() (Frame, error) {
 func (r *LogReader) lastRaw(text []byte) (Frame, error) {
 	n := min(len(text), maxPiece)
 	r.skip(n)
-	return r.deliver(text[:n], n < len(text), false)
+	if n < len(text) {
+		return r.deliver(text[:n], true, false)
+	}
+	return r.deliver(bytes.TrimSuffix(text, []byte("\r")), false, false)
 }
 
 // findStamp finds the time that begins the next message, from an offset on; -1

@@ -2,11 +2,13 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 )
 
 const (
@@ -56,7 +58,12 @@ func (e *Engine) attempt(ctx context.Context) (connected bool, err error) {
 	e.mu.Unlock()
 
 	// Events come first, so that nothing happens between them and the list.
-	messages, errs := subscribe(ctx, c)
+	decoder, stream, err := e.endpoint.subscribe(ctx, c)
+	if err != nil {
+		return false, streamError(err)
+	}
+	defer stream.Close()
+	messages, ended := s.receive(decoder)
 	e.state.reset()
 	s.list(true)
 	timer := time.NewTimer(0)
@@ -65,7 +72,7 @@ func (e *Engine) attempt(ctx context.Context) (connected bool, err error) {
 		select {
 		case <-ctx.Done():
 			return connected, ctx.Err()
-		case err := <-errs:
+		case err := <-ended:
 			return connected, streamError(err)
 		case m := <-messages:
 			e.state.event(time.Now(), &m)
@@ -76,16 +83,35 @@ func (e *Engine) attempt(ctx context.Context) (connected bool, err error) {
 		case <-e.kick:
 		case <-timer.C:
 		}
-		next := s.advance(time.Now())
-		if !connected && !s.publishedAt.IsZero() && !s.listedAt.IsZero() {
+		if !connected && !s.listedAt.IsZero() {
 			connected = true
 			e.connected(c)
 		}
 		timer.Stop()
-		if !next.IsZero() {
+		if next := s.advance(time.Now()); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
 	}
+}
+
+// receive decodes the event stream beside the loop, until it fails.
+func (s *session) receive(d *json.Decoder) (<-chan events.Message, <-chan error) {
+	messages, ended := make(chan events.Message), make(chan error, 1)
+	s.wg.Go(func() {
+		for {
+			var m events.Message
+			if err := d.Decode(&m); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case messages <- m:
+			case <-s.ctx.Done():
+				return
+			}
+		}
+	})
+	return messages, ended
 }
 
 // advance does what is due, and returns when to come back.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,63 +65,52 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	ids := []string{engine.Run(dockertest.Container{}), engine.Run(dockertest.Container{})}
 	job := strings.Join(append([]string{dir, engine.Host(), loki.URL()}, ids...), " ")
 
-	written := 0
-	print := func() {
-		for _, id := range ids {
-			for _, stream := range []string{"stdout", "stderr"} {
-				engine.Print(id, stream, text(numbered(written, written+100)))
-				written += 100
-			}
-		}
-	}
-	for round := range 10 {
-		down := round%3 == 2
-		loki.Respond(func(lokitest.Request) *lokitest.Answer {
-			if down {
-				return &lokitest.Answer{Status: 503, Body: "down"}
-			}
-			return nil
-		})
-		seen := len(loki.Requests())
+	start := func() (kill func()) {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), childEnv+"="+job)
 		child.Stderr = os.Stderr
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		stop := make(chan struct{})
-		stopped := make(chan struct{})
-		go func() {
-			defer close(stopped)
-			for range 50 {
-				print()
-				select {
-				case <-stop:
-					return
-				case <-time.After(2 * time.Millisecond):
-				}
-			}
-		}()
-		last := round == 9
-		loki.Await(t.Context(), func(entries []lokitest.Entry, requests []lokitest.Request) bool {
-			if last {
-				select {
-				case <-stopped:
-					return len(entries) >= written
-				default:
-					return false
-				}
-			}
-			return len(requests) > seen+round
+		kill = sync.OnceFunc(func() {
+			child.Process.Kill()
+			child.Wait()
 		})
-		child.Process.Kill()
-		child.Wait()
-		close(stop)
-		<-stopped
-		if last && written != len(loki.Entries()) {
-			t.Errorf("%d lines were written, %d are stored", written, len(loki.Entries()))
+		t.Cleanup(kill)
+		return kill
+	}
+	written := 0
+	load := func(stop <-chan struct{}) {
+		for {
+			for i, stream := range []string{"stdout", "stderr"} {
+				engine.Print(ids[i], stream, text(numbered(written, written+50)))
+				engine.Print(ids[i], "stdout", text(numbered(written+50, written+100)))
+				written += 100
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
 		}
 	}
+	for round := range 9 {
+		loki.Respond(nil)
+		if round%3 == 2 {
+			loki.Respond(func(lokitest.Request) *lokitest.Answer { return &lokitest.Answer{Status: 503, Body: "down"} })
+		}
+		seen, stop := len(loki.Requests()), make(chan struct{})
+		kill := start()
+		var loading sync.WaitGroup
+		loading.Go(func() { load(stop) })
+		loki.Await(t.Context(), func(_ []lokitest.Entry, requests []lokitest.Request) bool { return len(requests) > seen+round })
+		kill()
+		close(stop)
+		loading.Wait()
+	}
+	loki.Respond(nil)
+	start()
+	loki.AwaitEntries(t.Context(), written)
 	var want, got []string
 	want = numbered(0, written)
 	for _, e := range loki.Entries() {

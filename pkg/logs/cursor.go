@@ -35,11 +35,13 @@ func (c *cursor) newest() int64 { return max(c[stdout].Time, c[stderr].Time) }
 // is zero for a container that is read from its beginning.
 func (c *cursor) since() time.Time {
 	newest := c.newest()
-	if newest == 0 {
+	switch {
+	case newest == 0:
 		return time.Time{}
+	case c[stdout].Time == c[stderr].Time: // complete
+		return time.Unix(0, newest)
 	}
-	oldest := min(c[stdout].Time, c[stderr].Time)
-	return time.Unix(0, max(oldest, newest-int64(interleave)))
+	return time.Unix(0, newest-int64(interleave))
 }
 
 // complete records that both streams have been read to the end, so that the

@@ -346,7 +346,9 @@ func FuzzParsePositions(f *testing.F) {
 // A line in any pieces is the line, cut at the limit or not.
 func FuzzJoin(f *testing.F) {
 	f.Add("hello world", uint16(3), uint16(1024), uint64(1))
-	f.Add(strings.Repeat("ä€😀", 700), uint16(7), uint16(0), uint64(2))
+	for extra := range uint16(9) { // so that some cut falls into a character
+		f.Add(strings.Repeat("ä€😀", 700), uint16(7), extra, uint64(2))
+	}
 	f.Add("bad\xff\xfe\x00", uint16(2), uint16(5), uint64(3))
 	f.Fuzz(func(t *testing.T, text string, piece, extra uint16, seed uint64) {
 		limit := int(minMaxLineSize) + int(extra)
@@ -376,6 +378,8 @@ func FuzzJoin(f *testing.F) {
 			t.Fatalf("%q became %q, cut %v, replaced %v", text, got, cut, replaced)
 		case len(text) > limit && !cut:
 			t.Fatal("not cut")
+		case utf8.ValidString(text) && replaced:
+			t.Fatal("nothing had to be replaced")
 		case cut:
 			marker := fmt.Sprintf("… [cut by collector: %d bytes]", len(text))
 			kept, ok := strings.CutSuffix(string(got), marker)

@@ -342,6 +342,7 @@ func TestStoppedAndStartedContainerRepeatsNothing(t *testing.T) {
 		b.start()
 		id := b.container(dockertest.Container{})
 		b.daemon.Print(id, "stdout", text(numbered(0, 5000)))
+		b.settle(10 * time.Second)
 		b.daemon.Print(id, "stderr", text(numbered(5000, 10000)))
 		b.settle(time.Second)
 		last := b.sink.all()[0].Time

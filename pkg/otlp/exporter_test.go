@@ -462,17 +462,24 @@ func TestExporterKeepsGroupsAndItemLimits(t *testing.T) {
 	e := grpcExporter(t, b.address, t.TempDir(), nil)
 	batching := &pipeline.Batching{Timeout: 50 * time.Millisecond, MinItems: 20, MaxItems: 20}
 	for i := range 10 {
-		e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 8+i%2*20, 1), func(r *pipeline.OTLP) {
+		e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 8+i%2*20, 1+i%2), func(r *pipeline.OTLP) {
 			r.Batching, r.Group = batching, fmt.Sprint("tenant-", i%2)
 		})
 	}
 	e.settled(t)
+	if n := len(b.got(pipeline.SignalTraces)); n >= 10+5 {
+		t.Errorf("%d requests arrived: nothing was merged", n)
+	}
 	if n := b.items(t, pipeline.SignalTraces); n != 5*8+5*28 {
 		t.Errorf("%d spans arrived, want %d", n, 5*8+5*28)
 	}
 	for _, r := range b.got(pipeline.SignalTraces) {
 		if n := len(flatten(t, pipeline.SignalTraces, r)); n > 20 {
 			t.Errorf("a request has %d spans, at most 20 were asked for", n)
+		}
+		// The tenants are told apart by the length of an attribute.
+		if bytes.Contains(r, []byte("text\x12\x03\n\x01")) && bytes.Contains(r, []byte("text\x12\x04\n\x02")) {
+			t.Error("a request holds spans of both tenants")
 		}
 	}
 }

@@ -56,23 +56,22 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.export(signal)}},
 		}, g)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		<-ctx.Done()
-		grace := time.AfterFunc(stopGrace, s.Stop)
-		defer grace.Stop()
-		s.GracefulStop()
-	}()
-	err := s.Serve(&sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, logger: g.logger})
-	if ctx.Err() != nil {
-		err = nil
+	l = &sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, logger: g.logger}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	select {
+	case err := <-ended:
+		s.Stop()
+		return err
+	case <-ctx.Done():
 	}
-	cancel()
-	<-stopped
-	return err
+	// A connection that is accepted after GracefulStop has begun is cut off.
+	l.Close()
+	<-ended
+	grace := time.AfterFunc(stopGrace, s.Stop)
+	defer grace.Stop()
+	s.GracefulStop()
+	return nil
 }
 
 func (g *grpcServer) options() []grpc.ServerOption {

@@ -69,12 +69,14 @@ func newHTTPServer(config HTTPServer, t *tls.Config, in *intake, logger *slog.Lo
 
 // serve answers requests until ctx ends; it closes l.
 func (h *httpServer) serve(ctx context.Context, l net.Listener) error {
+	busy := busyConns{conns: make(map[net.Conn]struct{})}
 	s := &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		MaxHeaderBytes:    maxHTTPHeader,
 		ErrorLog:          log.New(&serverLog{logger: h.logger}, "", 0),
 		Protocols:         new(http.Protocols),
+		ConnState:         busy.track,
 	}
 	s.Protocols.SetHTTP1(true)
 	if h.tls != nil {
@@ -85,30 +87,71 @@ func (h *httpServer) serve(ctx context.Context, l net.Listener) error {
 		l = &sniffer{Listener: l, protocol: transportHTTP, logger: h.logger}
 	}
 	s.SetKeepAlivesEnabled(h.config.KeepAlivesEnabled)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stopped := make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
-		defer close(stopped)
-		<-ctx.Done()
-		grace, done := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-		defer done()
-		if s.Shutdown(grace) != nil {
-			s.Close()
+		if h.tls != nil {
+			ended <- s.ServeTLS(l, "", "")
+		} else {
+			ended <- s.Serve(l)
 		}
 	}()
-	var err error
-	if h.tls != nil {
-		err = s.ServeTLS(l, "", "")
+	select {
+	case err := <-ended:
+		s.Close()
+		return err
+	case <-ctx.Done():
+	}
+	l.Close()
+	<-ended
+	grace, done := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer done()
+	// Shutdown drops what a client has sent but the server has not read, so it
+	// waits for that. Idle connections end now.
+	s.SetKeepAlivesEnabled(false)
+	busy.wait(grace)
+	if s.Shutdown(grace) != nil {
+		s.Close()
+	}
+	return nil
+}
+
+// busyConns knows the connections from which a request comes or may come: all
+// but the idle ones.
+type busyConns struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // guarded by mu
+	none  chan struct{}         // closed when there are none; made by wait; guarded by mu
+}
+
+// track is an http.Server's ConnState.
+func (b *busyConns) track(c net.Conn, state http.ConnState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if state == http.StateNew || state == http.StateActive {
+		b.conns[c] = struct{}{}
+		return
+	}
+	delete(b.conns, c)
+	if len(b.conns) == 0 && b.none != nil {
+		close(b.none)
+		b.none = nil
+	}
+}
+
+// wait waits until there are none. It is called once.
+func (b *busyConns) wait(ctx context.Context) {
+	b.mu.Lock()
+	none := make(chan struct{})
+	if len(b.conns) == 0 {
+		close(none)
 	} else {
-		err = s.Serve(l)
+		b.none = none
 	}
-	cancel()
-	<-stopped
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
+	b.mu.Unlock()
+	select {
+	case <-none:
+	case <-ctx.Done():
 	}
-	return err
 }
 
 // handler answers all requests. CORS is off without allowed_origins.

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -213,6 +214,20 @@ func TestSplitKeepsWhatHasNoItems(t *testing.T) {
 	_, got, err := library(pipeline.SignalTraces, parts[0].data)
 	if err != nil || string(got) != string(want) {
 		t.Errorf("got %q (%v), want %q", got, err, want)
+	}
+}
+
+func TestSplitLeavesOutWhatNobodyReads(t *testing.T) {
+	hidden := nested(1000, 2, 5, []byte("hidden"))
+	data := nested(1, concat(hidden, nested(2, concat(nested(2), nested(2)))))
+	parts, err := split(pipeline.SignalTraces, data, 0, 1)
+	if err != nil || len(parts) != 2 {
+		t.Fatalf("%d parts: %v", len(parts), err)
+	}
+	for _, p := range parts {
+		if bytes.Contains(p.data, []byte("hidden")) {
+			t.Errorf("a part repeats the deprecated scopes, which the current ones hide: %q", p.data)
+		}
 	}
 }
 

@@ -89,6 +89,25 @@ func TestSendPushByteForByte(t *testing.T) {
 	}
 }
 
+func TestSendJoinsThePartsOfAPush(t *testing.T) {
+	server := profilestest.NewServer(t)
+	s := mustSender(t, endpointConfig(server.URL))
+	var parts []queue.Block
+	var want []byte
+	for i := range 3 {
+		body := marshal(t, pushOf(series([]string{string(profilestest.Pprof(i))}, "service_name", "a")))
+		parts = append(parts, blockOf(frame{route: pipeline.ProfilePush, body: body}, 1))
+		want = append(want, body...)
+	}
+	if _, err := s.Send(t.Context(), parts); err != nil {
+		t.Fatal(err)
+	}
+	got := server.Requests()
+	if len(got) != 1 || len(got[0].Push.Series) != 3 || !bytes.Equal(got[0].Body, want) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestSendKeepsThePathOfTheURL(t *testing.T) {
 	var paths []string
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths = append(paths, r.URL.EscapedPath()) }))

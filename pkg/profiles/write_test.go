@@ -387,6 +387,9 @@ func TestWriteKeepsNothingItWasGiven(t *testing.T) {
 	if err := w.WriteProfile(t.Context(), pipeline.Profile{Route: pipeline.ProfileIngest, Query: "name=app", Body: body, Items: 1}); err != nil {
 		t.Fatal(err)
 	}
+	if string(body) != "x 1\n" {
+		t.Errorf("the caller's body became %q", body)
+	}
 	copy(body, "y 9\n")
 	up.Store(true)
 	if got := server.Wait(deadline(t), t, 1)[0].Body; string(got) != "x 1\n" {

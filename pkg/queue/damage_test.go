@@ -211,6 +211,39 @@ func TestAMissingFileCostsWhatItHeld(t *testing.T) {
 	}
 }
 
+// New blocks get numbers that no reader has had, even when nothing but the
+// cursors is left.
+func TestLostSegmentsHideNoNewBlock(t *testing.T) {
+	dir := t.TempDir()
+	q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
+	mustAppend(t, q, 0, 5)
+	l, err := q.Reader("a").TryNext(Want{MaxItems: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Reader("a").Ack(l); err != nil {
+		t.Fatal(err)
+	}
+	dir = copyDir(t, dir)
+	names, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q = tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
+	mustAppend(t, q, 10, 12)
+	for _, q := range []*Queue{q, tryOpen(t, Options{Dir: copyDir(t, dir), Readers: []string{"a"}}, quick())} {
+		l, err := q.Reader("a").TryNext(Want{})
+		if err != nil || l == nil || fmt.Sprint(texts(l)) != "[block 10 block 11]" {
+			t.Errorf("got %v, %v", l, err)
+		}
+	}
+}
+
 func TestForeignFilesAreLeftAlone(t *testing.T) {
 	dir, blocks := smallQueue(t)
 	for _, name := range []string{"README", "x.seg", "0000000000000001-00000000.segment"} {

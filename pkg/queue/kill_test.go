@@ -49,62 +49,72 @@ func TestChild(t *testing.T) {
 	}
 }
 
+// killed is what the killed processes have said.
+type killed struct {
+	appended []string
+	acked    map[string]bool // for certain
+	perhaps  map[string]bool // the process was killed over it
+}
+
+// run starts a process and kills it after so many lines of its output.
+func (k *killed) run(t *testing.T, dir string, after int) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	pending := ""
+	for n := 0; lines.Scan(); n++ {
+		if n == after {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		verb, rest, _ := strings.Cut(lines.Text(), " ")
+		switch names := strings.Fields(rest); verb {
+		case "+":
+			k.appended = append(k.appended, names...)
+		case "?":
+			pending = rest
+		case "-":
+			pending = ""
+			for _, name := range names {
+				delete(k.perhaps, name)
+				if k.acked[name] {
+					t.Errorf("block %s was acknowledged twice", name)
+				}
+				k.acked[name] = true
+			}
+		default:
+			t.Log(lines.Text())
+		}
+	}
+	for _, name := range strings.Fields(pending) {
+		k.perhaps[name] = true
+	}
+	_ = cmd.Wait()
+}
+
 // A process that is killed at any time loses no block that it has appended,
 // and repeats none that it has acknowledged.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
-	var appended []string
-	acked := make(map[string]bool)   // for certain
-	perhaps := make(map[string]bool) // the process was killed over it
+	k := &killed{acked: make(map[string]bool), perhaps: make(map[string]bool)}
 	for round := range 8 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
-		cmd.Env = append(os.Environ(), childEnv+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		pending := ""
-		for n := 0; lines.Scan(); n++ {
-			if n == 100+round*37 {
-				if err := cmd.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			verb, rest, _ := strings.Cut(lines.Text(), " ")
-			switch names := strings.Fields(rest); verb {
-			case "+":
-				appended = append(appended, names...)
-			case "?":
-				pending = rest
-			case "-":
-				pending = ""
-				for _, name := range names {
-					if acked[name] || perhaps[name] {
-						delete(perhaps, name)
-					}
-					if acked[name] {
-						t.Errorf("block %s was acknowledged twice", name)
-					}
-					acked[name] = true
-				}
-			default:
-				t.Log(lines.Text())
-			}
-		}
-		for _, name := range strings.Fields(pending) {
-			perhaps[name] = true
-		}
-		_ = cmd.Wait()
+		k.run(t, dir, 100+round*37)
+	}
+	if len(k.appended) < 200 || len(k.acked) < 100 {
+		t.Fatalf("only %d were appended and %d acknowledged", len(k.appended), len(k.acked))
 	}
 	q := mustOpen(t, Options{Dir: dir})
-	r := q.Reader("a")
-	var left []string
+	left := make(map[string]int) // where each block comes
 	for {
-		l, err := r.TryNext(Want{})
+		l, err := q.Reader("a").TryNext(Want{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,44 +123,28 @@ func TestKill(t *testing.T) {
 		}
 		for _, b := range l.Blocks {
 			name, _, _ := strings.Cut(string(b.Data), " ")
-			left = append(left, name)
+			if _, twice := left[name]; twice || k.acked[name] {
+				t.Errorf("block %s came again", name)
+			}
+			left[name] = len(left) + 1
 		}
-		if err := r.Ack(l); err != nil {
+		if err := q.Reader("a").Ack(l); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(appended) < 200 || len(acked) < 100 {
-		t.Fatalf("only %d were appended and %d acknowledged", len(appended), len(acked))
-	}
-	i := 0
-	for _, name := range appended {
-		for i < len(left) && left[i] != name && acked[left[i]] {
-			t.Errorf("block %s came again", left[i])
-			i++
-		}
-		if i < len(left) && left[i] == name {
-			if acked[name] {
-				t.Errorf("block %s came again", name)
-			}
-			i++
-		} else if !acked[name] && !perhaps[name] {
+	last := 0
+	for _, name := range k.appended {
+		place, ok := left[name]
+		switch {
+		case !ok && !k.acked[name] && !k.perhaps[name]:
 			t.Errorf("block %s is lost", name)
-		}
-		// An append whose answer nobody saw may stand between.
-		if i < len(left) && !contains(appended, left[i]) {
-			i++
+		case ok && place < last:
+			t.Errorf("block %s came out of order", name)
+		case ok:
+			last = place
 		}
 	}
 	if s := q.Stats()[0]; len(s.Dropped) != 0 {
 		t.Errorf("dropped %v", s.Dropped)
 	}
-}
-
-func contains(all []string, s string) bool {
-	for _, a := range all {
-		if a == s {
-			return true
-		}
-	}
-	return false
 }

@@ -129,6 +129,36 @@ func TestWaitBlocksUntilThereIsRoom(t *testing.T) {
 	})
 }
 
+func TestWaitGoesOnWhenTheOnlySegmentIsDoneWith(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}, MaxBytes: 1, WhenFull: Wait}, quick())
+		go func() {
+			for range 20 {
+				if err := q.Append(t.Context(), Block{Data: make([]byte, 50<<10), Items: 1}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		begun := time.Now()
+		for range 20 {
+			l, err := q.Reader("a").Next(t.Context(), Want{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			time.Sleep(10 * time.Second) // what is there gets synced
+			if err := q.Reader("a").Ack(l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(begun); d != 200*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		_ = q.Close()
+	})
+}
+
 func TestWaitEndsWhenTheQueueIsClosed(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,6 +192,25 @@ func TestALaggardNeverDelaysAReaderThatKeepsUp(t *testing.T) {
 		live, dead := q.Stats()[0], q.Stats()[1]
 		if len(live.Dropped) != 0 || dead.Dropped[ReasonFull] == 0 || dead.Dropped[ReasonFull]+dead.Queued != 300 {
 			t.Errorf("policy %d: live %+v, dead %+v", policy, live, dead)
+		}
+	}
+}
+
+// A large block may need the room of readers that have kept up; then it is the
+// policy that decides.
+func TestReadersThatKeepUpLoseNothingToALargeBlock(t *testing.T) {
+	q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a", "b"}, MaxBytes: 1, WhenFull: Refuse}, quick())
+	for i := range 20 {
+		if err := q.Append(t.Context(), kilobyte(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.Append(t.Context(), Block{Data: make([]byte, 60<<10), Items: 1}); !errors.Is(err, pipeline.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	for _, s := range q.Stats() {
+		if s.Queued != 20 {
+			t.Errorf("%+v", s)
 		}
 	}
 }
@@ -216,113 +265,6 @@ func TestBlocksThatAreOutOutliveTheCap(t *testing.T) {
 	q2 := tryOpen(t, Options{Dir: copied, Readers: []string{"a"}, MaxBytes: 1}, quick())
 	if s := q2.Stats()[0]; s.Dropped[ReasonFull] != 2 || s.Queued != before.Queued-2 || s.Received != s.Queued+2 {
 		t.Errorf("after a kill %+v, before %+v", s, before)
-	}
-}
-
-func TestOldBlocksAreDropped(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}, MaxAge: time.Minute}, quick())
-		mustAppend(t, q, 0, 3)
-		time.Sleep(50 * time.Second)
-		mustAppend(t, q, 3, 4)
-		time.Sleep(20 * time.Second)
-		s := q.Stats()[0]
-		if s.Dropped[ReasonTooOld] != 3 || s.Queued != 1 {
-			t.Errorf("without anyone reading: %+v", s)
-		}
-		l, err := q.Reader("a").TryNext(Want{})
-		if err != nil || texts(l)[0] != "block 3" {
-			t.Errorf("got %v, %v", texts(l), err)
-		}
-		_ = q.Close()
-	})
-}
-
-func TestNextWaitsForWhatIsWanted(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
-		begun := time.Now()
-		type result struct {
-			n     int
-			after time.Duration
-		}
-		results := make(chan result, 10)
-		next := func(w Want) {
-			l, err := q.Reader("a").Next(t.Context(), w)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			results <- result{len(l.Blocks), time.Since(begun)}
-		}
-		check := func(what string, want result) {
-			t.Helper()
-			if got := <-results; got != want {
-				t.Errorf("%s: got %v, want %v", what, got, want)
-			}
-		}
-
-		go next(Want{MinItems: 10, MaxWait: 5 * time.Second})
-		time.Sleep(3 * time.Second)
-		mustAppend(t, q, 0, 4)
-		check("MaxWait counts from the append of the oldest block", result{4, 8 * time.Second})
-
-		mustAppend(t, q, 0, 1)
-		time.Sleep(2 * time.Second)
-		go next(Want{MinItems: 10, MaxWait: 5 * time.Second})
-		check("also when that was before the call", result{1, 13 * time.Second})
-
-		go next(Want{MinItems: 3, MaxWait: time.Hour})
-		time.Sleep(time.Second)
-		mustAppend(t, q, 0, 3)
-		check("MinItems", result{3, 14 * time.Second})
-
-		go next(Want{MinBytes: 20, MaxWait: time.Hour})
-		mustAppend(t, q, 0, 3)
-		check("MinBytes", result{3, 14 * time.Second})
-
-		mustAppend(t, q, 0, 5)
-		go next(Want{MaxItems: 2, MaxWait: time.Hour})
-		check("MaxItems", result{2, 14 * time.Second})
-		go next(Want{MaxBytes: 20})
-		check("MaxBytes", result{2, 14 * time.Second})
-		go next(Want{})
-		check("no limits", result{1, 14 * time.Second})
-
-		go next(Want{})
-		time.Sleep(time.Second)
-		mustAppend(t, q, 0, 1)
-		check("nothing there at first", result{1, 15 * time.Second})
-		_ = q.Close()
-	})
-}
-
-func TestTagsAreNotMixedAndDoNotBreakBatches(t *testing.T) {
-	q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}}, quick())
-	for i := range 10 {
-		b := kilobyte(i)
-		b.Tag = []string{"even", "odd"}[i%2]
-		if err := q.Append(t.Context(), b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r := q.Reader("a")
-	var got []string
-	for range 2 {
-		l, err := r.TryNext(Want{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := l.Blocks[0].Tag
-		for _, b := range l.Blocks {
-			s += fmt.Sprint(" ", number(t, b))
-		}
-		got = append(got, s)
-	}
-	if diff := cmp.Diff([]string{"even 0 2 4 6 8", "odd 1 3 5 7 9"}, got); diff != "" {
-		t.Error(diff)
 	}
 }
 
@@ -439,47 +381,6 @@ func TestAnEmptyQueueIsNotWrittenOut(t *testing.T) {
 	})
 }
 
-func TestReadersTakeOverFromThoseThatAreGone(t *testing.T) {
-	dir := t.TempDir()
-	queued := func(readers ...string) []uint64 {
-		q := mustOpen(t, Options{Dir: dir, Readers: readers})
-		defer func() { _ = q.Close() }()
-		var n []uint64
-		for _, s := range q.Stats() {
-			n = append(n, s.Queued)
-		}
-		return n
-	}
-	q := mustOpen(t, Options{Dir: dir, Readers: []string{"a", "b", "c"}})
-	mustAppend(t, q, 0, 10)
-	for i, id := range []string{"a", "b", "c"} {
-		l, err := q.Reader(id).TryNext(Want{MaxItems: i + 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := q.Reader(id).Ack(l); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = q.Close()
-
-	for _, step := range []struct {
-		readers []string
-		want    []uint64
-	}{
-		{[]string{"a", "b", "c"}, []uint64{9, 8, 7}},
-		{[]string{"c", "a", "b"}, []uint64{7, 9, 8}},
-		{[]string{"x", "a", "y"}, []uint64{7, 9, 8}}, // x for c, y for b
-		{[]string{"x", "a", "y", "new"}, []uint64{7, 9, 8, 0}},
-		{[]string{"a"}, []uint64{9}},
-		{[]string{"a", "x"}, []uint64{9, 0}}, // x has been forgotten
-	} {
-		if diff := cmp.Diff(step.want, queued(step.readers...)); diff != "" {
-			t.Errorf("readers %v: %s", step.readers, diff)
-		}
-	}
-}
-
 func TestOnlyOneProcessUsesAQueue(t *testing.T) {
 	dir := t.TempDir()
 	q := mustOpen(t, Options{Dir: dir})
@@ -501,81 +402,4 @@ func TestOpenSaysWhatKeepsItFromOpening(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// What is acknowledged out of order is not handed out again after a kill.
-func TestAcknowledgementsOutOfOrderSurvive(t *testing.T) {
-	dir := t.TempDir()
-	q := mustOpen(t, Options{Dir: dir})
-	mustAppend(t, q, 0, 6)
-	r := q.Reader("a")
-	var leases []*Lease
-	for range 6 {
-		l, err := r.TryNext(Want{MaxItems: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		leases = append(leases, l)
-	}
-	for _, i := range []int{4, 1, 2} {
-		if err := r.Ack(leases[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	q2 := mustOpen(t, Options{Dir: copyDir(t, dir)})
-	l, err := q2.Reader("a").TryNext(Want{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"block 0", "block 3", "block 5"}, texts(l)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestConcurrentUse(t *testing.T) {
-	q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a", "b"}, MaxBytes: 1, WhenFull: Wait}, quick())
-	const writers, each = 4, 300
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			for i := range each {
-				if err := q.Append(t.Context(), kilobyte(w*each+i)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for _, id := range []string{"a", "b"} {
-		var taken atomic.Int64
-		ctx, cancel := context.WithCancel(t.Context())
-		t.Cleanup(cancel)
-		for range 3 {
-			wg.Go(func() {
-				for {
-					l, err := q.Reader(id).Next(ctx, Want{MaxItems: 7})
-					if err != nil {
-						return
-					}
-					if l.Blocks[0].Data[0] == '9' && taken.Load()%3 == 0 {
-						q.Reader(id).Release(l)
-						taken.Add(1)
-						continue
-					}
-					if err := q.Reader(id).Ack(l); err != nil {
-						t.Error(err)
-					}
-					taken.Add(1)
-					for _, s := range q.Stats() {
-						if sum := s.Delivered + s.Queued + s.Dropped[ReasonFull]; sum != s.Received {
-							t.Errorf("does not balance: %+v", s)
-						}
-					}
-					if s := q.Stats()[map[string]int{"a": 0, "b": 1}[id]]; s.Delivered+s.Dropped[ReasonFull] == writers*each {
-						cancel()
-					}
-				}
-			})
-		}
-	}
-	wg.Wait()
 }

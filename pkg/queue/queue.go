@@ -250,7 +250,7 @@ func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 			q.mu.Unlock()
 			return room, nil
 		}
-		if len(q.segments) > 0 && (q.policy == DropOldest || q.laggardsHoldOldest()) {
+		if len(q.segments) > 0 && (q.idle() || q.policy == DropOldest || q.laggardsHoldOldest()) {
 			s := q.dropOldest()
 			q.mu.Unlock()
 			q.saveCursors()

@@ -144,11 +144,16 @@ func (q *Queue) unlink(segments []*segment) {
 		q.mu.Unlock()
 	}
 	if len(segments) > 0 {
-		q.mu.Lock()
-		close(q.room)
-		q.room = make(chan struct{})
-		q.mu.Unlock()
+		q.signalRoom()
 	}
+}
+
+// signalRoom makes the appends that wait for room look again.
+func (q *Queue) signalRoom() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(q.room)
+	q.room = make(chan struct{})
 }
 
 // reap removes the segments that all readers are past, and begins the active
@@ -161,25 +166,29 @@ func (q *Queue) reap(all bool) {
 		doomed = append(doomed, q.detach())
 	}
 	a := q.active
-	reuse := q.idle() && a != nil && a.size > segmentLen && (all || a.size >= reuseSize)
+	reuse := q.idle() && a != nil && a.size > segmentLen && (all || a.size >= min(reuseSize, q.segmentSize))
 	q.mu.Unlock()
 	q.unlink(doomed)
 
-	// An append under way means that the queue is not idle after all.
-	if !reuse || !q.writing.TryLock() {
+	if !reuse {
 		return
 	}
-	defer q.writing.Unlock()
-	q.reuse()
+	// An append under way means that the queue is not idle after all, unless
+	// there is no room for it; then it looks after the segment itself.
+	if q.writing.TryLock() {
+		q.reuse()
+		q.writing.Unlock()
+	}
+	q.signalRoom()
 }
 
-// reuse empties the active segment. The caller holds q.writing, so that q.mu
+// reuse empties the active segment if nothing is waiting. The caller holds q.writing, so that q.mu
 // can be held for the few system calls without making an append wait for it.
 func (q *Queue) reuse() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	a := q.active
-	if a == nil || len(q.segments) != 1 || !q.idle() {
+	if a == nil || a.size == segmentLen || len(q.segments) != 1 || !q.idle() {
 		return
 	}
 	// A crash in here leaves a header that is out of date; the cursors tell

@@ -27,7 +27,13 @@ type walker struct {
 }
 
 // walk tells whether it has read the whole page.
-func (w *walker) walk() bool {
+func (w *walker) walk() (read bool) {
+	defer func() {
+		// There are lines on which textparse goes out of bounds.
+		if recover() != nil {
+			read = false
+		}
+	}()
 	for w.off < len(w.page) {
 		text, slot := w.rec.expected()
 		if slot != nil && bytes.HasPrefix(w.page[w.off:], text) {

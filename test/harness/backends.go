@@ -88,7 +88,7 @@ func (v *VictoriaMetrics) Export(t testing.TB, selector string) []Series {
 		t.Fatal(err)
 	}
 	var out []Series
-	err := get(v.URL+"/api/v1/export?reduce_mem_usage=1&match[]="+url.QueryEscape(selector), func(line []byte) error {
+	err := get(v.URL+"/api/v1/export?match[]="+url.QueryEscape(selector), func(line []byte) error {
 		var s Series
 		if err := json.Unmarshal(line, &s); err != nil {
 			return fmt.Errorf("%w in %s", err, line)

@@ -49,12 +49,14 @@ func StartEngine(t testing.TB) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	e.Start(t)
+	// With --live-restore, a container that is left behind lives on, and keeps
+	// an address that the next Engine gives to another.
 	t.Cleanup(func() {
 		e.removeContainers()
 		e.Stop(t)
-		os.RemoveAll(dir)
 	})
-	e.Start(t)
 	e.importApp(t)
 	return e
 }

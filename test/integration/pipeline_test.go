@@ -102,9 +102,10 @@ func testMetrics(t *testing.T, s *stack, id string) {
 	// All series in one export, so that none is a scrape ahead of the others.
 	all := s.Metrics.Export(t, `{job="prometheus.scrape.app"}`)
 	want := map[string]func(n int) float64{
-		`workload_scrapes_total`:                func(n int) float64 { return float64(n) },
-		`workload_seconds_bucket{le="0.1"}`:     func(n int) float64 { return float64(n) },
-		`workload_seconds_bucket{le="1"}`:       func(n int) float64 { return float64(2 * n) },
+		`workload_scrapes_total`:            func(n int) float64 { return float64(n) },
+		`workload_seconds_bucket{le="0.1"}`: func(n int) float64 { return float64(n) },
+		// Prometheus 3, and so Alloy, writes an integer bound as a float.
+		`workload_seconds_bucket{le="1.0"}`:     func(n int) float64 { return float64(2 * n) },
 		`workload_seconds_bucket{le="+Inf"}`:    func(n int) float64 { return float64(3 * n) },
 		`workload_seconds_sum`:                  func(n int) float64 { return float64(n) * 0.75 },
 		`workload_seconds_count`:                func(n int) float64 { return float64(3 * n) },

@@ -147,7 +147,11 @@ func (s *Server) AwaitEntries(ctx context.Context, n int) []Entry {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	request, err := read(r)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client has gone away
+	}
+	request, err := read(r, body)
 	if err != nil {
 		s.t.Errorf("lokitest: %s %s: %v", r.Method, r.URL.Path, err)
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -212,7 +216,7 @@ func (s *Server) verdict(e Entry) string {
 }
 
 // read decodes a push and checks the rules.
-func read(r *http.Request) (Request, error) {
+func read(r *http.Request, body []byte) (Request, error) {
 	out := Request{Header: r.Header.Clone(), Tenant: r.Header.Get("X-Scope-OrgID")}
 	if r.Method != http.MethodPost {
 		return out, errors.New("want POST")
@@ -225,10 +229,6 @@ func read(r *http.Request) (Request, error) {
 	}
 	if r.Header.Get("User-Agent") == "" {
 		return out, errors.New("no User-Agent")
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return out, err
 	}
 	raw, err := snappy.Decode(nil, body)
 	if err != nil {

@@ -65,10 +65,11 @@ func checkParameters(query url.Values) error {
 		value := values[0]
 		var err error
 		switch name {
-		case "name", "spyName", "units", "aggregationType", "format":
+		case "name", "spyName", "format":
 			if value == "" {
 				err = errors.New("empty")
 			}
+		case "units", "aggregationType": // the Go SDK leaves them empty for some types
 		case "sampleRate":
 			_, err = strconv.ParseUint(value, 10, 32)
 		case "from", "until":

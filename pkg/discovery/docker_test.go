@@ -1,0 +1,405 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/docker"
+	"collector/pkg/docker/dockertest"
+	"collector/pkg/httpclient"
+)
+
+func dockerConfig(d *dockertest.Daemon) DockerConfig {
+	var c DockerConfig
+	c.SetToDefault()
+	c.Host = d.Host()
+	return c
+}
+
+// newDocker makes the component on a test's daemon; in memory if it is so.
+func newDocker(t *testing.T, d *dockertest.Daemon, c DockerConfig) *Docker {
+	t.Helper()
+	o := component.Options{ID: "discovery.docker.test"}.WithDefaults()
+	made, err := NewDocker(c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasPrefix(c.Host, "http://") {
+		if made.engine, err = o.Docker.Engine(docker.Config{Host: c.Host, Client: d.Client(), Key: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return made
+}
+
+type runner interface{ Run(context.Context) error }
+
+// run runs a component for the rest of the test.
+func run(t *testing.T, r runner) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// await waits for the targets to be so.
+func await(t *testing.T, s *Set, ok func([]Target) bool) []Target {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		targets, changed := s.Targets()
+		if ok(targets) {
+			return targets
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("waited 20 s; the targets are %v", targets)
+		}
+	}
+}
+
+func count(n int) func([]Target) bool { return func(t []Target) bool { return len(t) == n } }
+
+func targetsOf(c interface{ Exports() map[string]any }, name string) *Set {
+	return c.Exports()[name].(*Set)
+}
+
+func TestDockerTargetsHaveTheLabelsOfDockerSD(t *testing.T) {
+	d := dockertest.New(t)
+	d.AddNetwork(dockertest.Network{ID: "n1", Name: "front", Internal: true, Ingress: true, Labels: map[string]string{"com.docker.compose.network": "f"}})
+	d.Run(dockertest.Container{
+		ID: "c1", Name: "app", Labels: map[string]string{"com.docker.compose.project": "demo", "metrics-port": "1"},
+		NetworkMode: "front", Networks: map[string]string{"front": "10.0.0.2"},
+		Ports: []dockertest.Port{{Private: 9090, Public: 19090, IP: "127.0.0.1"}},
+	})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	got := await(t, targetsOf(c, "targets"), count(1))
+	want := labels.FromStrings(
+		"__address__", "10.0.0.2:9090",
+		"__meta_docker_container_id", "c1",
+		"__meta_docker_container_label_com_docker_compose_project", "demo",
+		"__meta_docker_container_label_metrics_port", "1",
+		"__meta_docker_container_name", "/app",
+		"__meta_docker_container_network_mode", "front",
+		"__meta_docker_network_id", "n1",
+		"__meta_docker_network_ingress", "true",
+		"__meta_docker_network_internal", "true",
+		"__meta_docker_network_ip", "10.0.0.2",
+		"__meta_docker_network_label_com_docker_compose_network", "f",
+		"__meta_docker_network_name", "front",
+		"__meta_docker_network_scope", "local",
+		"__meta_docker_port_private", "9090",
+		"__meta_docker_port_public", "19090",
+		"__meta_docker_port_public_ip", "127.0.0.1",
+	)
+	if diff := cmp.Diff([]Target{want}, got, sameLabels()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDockerAddressesAreThoseOfDockerSD(t *testing.T) {
+	several := map[string]string{"b": "10.2.0.2", "a": "10.1.0.2"}
+	for _, test := range []struct {
+		container dockertest.Container
+		first     bool
+		want      string
+	}{
+		{dockertest.Container{Ports: []dockertest.Port{{Private: 80}, {Private: 81}}, Networks: several}, true, "10.1.0.2:80 10.1.0.2:81"},
+		{dockertest.Container{Ports: []dockertest.Port{{Private: 80}, {Private: 81}}, Networks: several}, false, "10.1.0.2:80 10.1.0.2:81 10.2.0.2:80 10.2.0.2:81"},
+		{dockertest.Container{Networks: several}, true, "10.1.0.2:8000"},
+		{dockertest.Container{Networks: several, Ports: []dockertest.Port{{Private: 53, Type: "udp"}}}, false, "10.1.0.2:8000 10.2.0.2:8000"},
+		{dockertest.Container{Networks: several, Ports: []dockertest.Port{{Private: 53, Type: "udp"}, {Private: 53}}}, true, "10.1.0.2:53"},
+		{dockertest.Container{NetworkMode: "host"}, true, "gateway"},
+		{dockertest.Container{Networks: map[string]string{"six": "fd00::2"}, Ports: []dockertest.Port{{Private: 80}}}, true, "[fd00::2]:80"},
+	} {
+		d := dockertest.New(t)
+		d.Run(test.container)
+		config := dockerConfig(d)
+		config.MatchFirstNetwork, config.Port, config.HostNetworkingHost = test.first, 8000, "gateway"
+		c := newDocker(t, d, config)
+		run(t, c)
+		var got []string
+		for _, target := range await(t, targetsOf(c, "targets"), count(len(strings.Fields(test.want)))) {
+			got = append(got, target.Get("__address__"))
+		}
+		if diff := cmp.Diff(test.want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%+v: %s", test.container, diff)
+		}
+	}
+}
+
+func TestContainersWithoutAddressHaveATargetForTheirLogs(t *testing.T) {
+	d := dockertest.New(t)
+	gone := d.Create(dockertest.Container{Name: "gone"})
+	d.Run(dockertest.Container{Name: "none", NetworkMode: "none"})
+	d.Run(dockertest.Container{Name: "shared", NetworkMode: "container:" + gone})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	for _, target := range await(t, targetsOf(c, "targets"), count(2)) {
+		if target.Has("__address__") || target.Get("__meta_docker_container_id") == "" {
+			t.Errorf("target %v", target)
+		}
+	}
+}
+
+func TestASharedNetworksAddressFollowsItsOwner(t *testing.T) {
+	d := dockertest.New(t)
+	owner := d.Run(dockertest.Container{Name: "owner", Networks: map[string]string{"net": "10.0.0.2"}})
+	d.Run(dockertest.Container{Name: "byid", NetworkMode: "container:" + owner, Ports: []dockertest.Port{{Private: 90}}})
+	d.Run(dockertest.Container{Name: "byname", NetworkMode: "container:owner"})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	addresses := func(targets []Target) string {
+		var out []string
+		for _, t := range targets {
+			if !t.Has(EndedLabel) {
+				out = append(out, t.Get("__meta_docker_container_name")+"="+t.Get("__address__"))
+			}
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	await(t, targetsOf(c, "targets"), func(targets []Target) bool {
+		return addresses(targets) == "/byid=10.0.0.2:90 /byname=10.0.0.2:80 /owner=10.0.0.2:80"
+	})
+	d.Connect(owner, "net", "10.0.0.77")
+	await(t, targetsOf(c, "targets"), func(targets []Target) bool {
+		return addresses(targets) == "/byid=10.0.0.77:90 /byname=10.0.0.77:80 /owner=10.0.0.77:80"
+	})
+}
+
+func TestASharedHostNetworkIsReachedThroughTheHost(t *testing.T) {
+	d := dockertest.New(t)
+	owner := d.Run(dockertest.Container{NetworkMode: "host"})
+	d.Run(dockertest.Container{NetworkMode: "container:" + owner, Ports: []dockertest.Port{{Private: 9104}}})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	await(t, targetsOf(c, "targets"), func(targets []Target) bool {
+		return len(targets) == 2 && slices.ContainsFunc(targets, func(t Target) bool { return t.Get("__address__") == "localhost:9104" })
+	})
+}
+
+func TestAPortPublishedForBothIPVersionsIsOneTarget(t *testing.T) {
+	d := dockertest.New(t)
+	d.Run(dockertest.Container{Ports: []dockertest.Port{
+		{Private: 80, Public: 8080, IP: "::"}, {Private: 80, Public: 8080, IP: "0.0.0.0"}, {Private: 81},
+	}})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	targets := await(t, targetsOf(c, "targets"), count(2))
+	if ip := targets[0].Get("__meta_docker_port_public_ip"); ip != "0.0.0.0" {
+		t.Errorf("public IP %q", ip)
+	}
+}
+
+func TestATargetFollowsItsContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dockertest.NewPipe(t)
+		config := dockerConfig(d)
+		config.Filters = []DockerFilter{{"status", []string{"running"}}}
+		c := newDocker(t, d, config)
+		run(t, c)
+		d.AwaitSubscribers(1)
+		synctest.Wait()
+		set := targetsOf(c, "targets")
+		begun := time.Now()
+		id := d.Run(dockertest.Container{Ports: []dockertest.Port{{Private: 80}}})
+		whole := await(t, set, func(targets []Target) bool { return len(targets) == 1 && targets[0].Has("__address__") })[0]
+		if took := time.Since(begun); took > 50*time.Millisecond {
+			t.Errorf("the target came after %v", took)
+		}
+		<-time.After(time.Minute)
+		begun = time.Now()
+		d.Stop(id)
+		d.Remove(id)
+		ended := await(t, set, func(targets []Target) bool { return len(targets) == 1 && targets[0].Get(EndedLabel) == "true" })[0]
+		if took := time.Since(begun); took > 50*time.Millisecond {
+			t.Errorf("the end came after %v", took)
+		}
+		if diff := cmp.Diff(whole, labels.NewBuilder(ended).Del(EndedLabel).Labels(), sameLabels()); diff != "" {
+			t.Error(diff)
+		}
+		await(t, set, count(0))
+		if took := time.Since(begun); took > 15*time.Second {
+			t.Errorf("the target went after %v", took)
+		}
+	})
+}
+
+func TestAContainerThatLivesForAMomentHasATarget(t *testing.T) {
+	d := dockertest.New(t)
+	config := dockerConfig(d)
+	config.Filters = []DockerFilter{{"status", []string{"running"}}, {"label", []string{"a=b"}}}
+	c := newDocker(t, d, config)
+	run(t, c)
+	d.AwaitSubscribers(1)
+	d.AwaitCount("/containers/json", 1)
+	for range 50 {
+		d.Stop(d.Run(dockertest.Container{Labels: map[string]string{"a": "b"}, AutoRemove: true}))
+	}
+	await(t, targetsOf(c, "targets"), count(50))
+}
+
+func TestFiltersThatOnlyTheEngineKnowsAreAskedWhenSomethingHappens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dockertest.NewPipe(t)
+		config := dockerConfig(d)
+		config.Filters = []DockerFilter{{"ancestor", []string{"app:1"}}}
+		c := newDocker(t, d, config)
+		run(t, c)
+		d.Run(dockertest.Container{Image: "other"})
+		id := d.Run(dockertest.Container{Image: "app:1"})
+		set := targetsOf(c, "targets")
+		if got := await(t, set, count(1))[0].Get("__meta_docker_container_id"); got != id {
+			t.Errorf("target of %s", got)
+		}
+		<-time.After(time.Minute)
+		before := len(d.Requests())
+		<-time.After(5 * time.Minute)
+		if n := len(d.Requests()) - before; n > 6 {
+			t.Errorf("%d requests in 5 minutes in which nothing happened", n)
+		}
+		d.Stop(id)
+		d.Remove(id)
+		await(t, set, func(targets []Target) bool { return len(targets) == 1 && targets[0].Has(EndedLabel) })
+		await(t, set, count(0))
+	})
+}
+
+func TestAFilterThatTheEngineRefusesLeavesTheTargets(t *testing.T) {
+	d := dockertest.New(t)
+	config := dockerConfig(d)
+	config.Filters = []DockerFilter{{"ancestor", []string{"app:1"}}}
+	c := newDocker(t, d, config)
+	run(t, c)
+	id := d.Run(dockertest.Container{Image: "app:1"})
+	await(t, targetsOf(c, "targets"), count(1))
+	d.Fail("/containers/json", http.StatusBadRequest, "invalid filter 'ancestor'")
+	d.Rename(id, "other")
+	timeout := time.After(20 * time.Second)
+	for !strings.Contains(c.Status().(DockerStatus).Error, "invalid filter") {
+		select {
+		case <-timeout:
+			t.Fatalf("status %+v", c.Status())
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if targets, _ := targetsOf(c, "targets").Targets(); len(targets) != 1 {
+		t.Errorf("targets %v", targets)
+	}
+}
+
+func TestAReloadFindsTheTargetsAtOnce(t *testing.T) {
+	d := dockertest.New(t)
+	d.Run(dockertest.Container{})
+	o := component.Options{}.WithDefaults()
+	first, err := NewDocker(dockerConfig(d), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, first)
+	await(t, targetsOf(first, "targets"), count(1))
+	config := dockerConfig(d)
+	config.Port = 81
+	second, err := NewDocker(config, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if targets, _ := targetsOf(second, "targets").Targets(); len(targets) != 1 {
+		t.Errorf("targets %v", targets)
+	}
+}
+
+func TestDockerConfigErrorsSayWhatToDo(t *testing.T) {
+	for _, test := range []struct {
+		change func(*DockerConfig)
+		want   string
+	}{
+		{func(c *DockerConfig) { c.Host = "" }, "host is empty"},
+		{func(c *DockerConfig) { c.Host = "ssh://x" }, "use unix, tcp, http or https"},
+		{func(c *DockerConfig) { c.Port = 70000 }, "port 70000"},
+		{func(c *DockerConfig) { c.RefreshInterval = 0 }, "refresh_interval"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"status", []string{"up"}}} }, "created, running"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"name", []string{"("}}} }, "filter name"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"label", nil}} }, "no values"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"", []string{"x"}}} }, "no name"},
+		{func(c *DockerConfig) { c.HTTPClient.BearerToken, c.HTTPClient.BearerTokenFile = "a", "b" }, "bearer_token"},
+	} {
+		c := DockerConfig{}
+		c.SetToDefault()
+		c.Host = "unix:///var/run/docker.sock"
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		test.change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v, want %q", err, test.want)
+		}
+	}
+}
+
+func TestClientsAreToldApartByTheirSecretsToo(t *testing.T) {
+	key := func(change func(*httpclient.Config)) string {
+		c := httpclient.Default()
+		change(&c)
+		return clientKey(&c)
+	}
+	seen := map[string]bool{}
+	for _, change := range []func(*httpclient.Config){
+		func(*httpclient.Config) {},
+		func(c *httpclient.Config) { c.EnableHTTP2 = false },
+		func(c *httpclient.Config) { c.BearerToken = "a" },
+		func(c *httpclient.Config) { c.BearerToken = "b" },
+		func(c *httpclient.Config) { c.BasicAuth = &httpclient.BasicAuth{Password: "a"} },
+		func(c *httpclient.Config) { c.BasicAuth = &httpclient.BasicAuth{Password: "b"} },
+		func(c *httpclient.Config) { c.HTTPHeaders = map[string][]component.Secret{"X": {"a"}} },
+		func(c *httpclient.Config) { c.HTTPHeaders = map[string][]component.Secret{"X": {"b"}} },
+	} {
+		k := key(change)
+		if seen[k] || k != key(change) {
+			t.Errorf("key %s", k)
+		}
+		seen[k] = true
+	}
+}
+
+func BenchmarkDockerTargets(b *testing.B) {
+	snap := docker.Snapshot{Listed: true}
+	for i := range 2000 {
+		snap.Containers = append(snap.Containers, &docker.Container{
+			ID: fmt.Sprintf("%064d", i), Name: fmt.Sprintf("/c%d", i), Running: true, NetworkMode: "bridge",
+			Labels:   map[string]string{"com.docker.compose.project": "p", "com.docker.compose.service": "s", "a": "b"},
+			Networks: []docker.Endpoint{{Name: "bridge", NetworkID: "n", IP: "10.0.0.1"}}, Ports: []docker.Port{{Private: 80, Type: "tcp"}},
+		})
+	}
+	var c DockerConfig
+	c.SetToDefault()
+	c.Host = "unix:///nowhere"
+	d, err := NewDocker(c, component.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		changed := *snap.Containers[7]
+		snap.Containers[7] = &changed
+		d.targets(snap)
+	}
+}
