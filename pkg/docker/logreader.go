@@ -81,7 +81,8 @@ type LogReader struct {
 	cur    Frame
 	length int // bytes of its text that have been delivered
 
-	open [2]openLine // stdout, stderr: lines that have no end yet
+	heldCR bool        // with a TTY: the last piece had a "\r" at its end, which is left out so far
+	open   [2]openLine // stdout, stderr: lines that have no end yet
 }
 
 // openLine is a line of which the last message had no "\n".

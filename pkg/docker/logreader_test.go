@@ -151,6 +151,9 @@ func TestTTYCarriageReturnsBetweenPieces(t *testing.T) {
 	checkFrames(t, stamp+piece+"x"+stamp+"\r"+next, true, []got{
 		{1, "stdout", piece + "x", true}, {1, "stdout", "", true}, {1, "stdout", "", false}, {2, "stdout", "next", false},
 	})
+	checkFrames(t, stamp+piece+"\r"+stamp+next, true, []got{
+		{1, "stdout", piece, true}, {1, "stdout", "", true}, {1, "stdout", "", false}, {2, "stdout", "next", false},
+	})
 	// The process wrote it.
 	checkFrames(t, stamp+piece+"\r"+stamp+"more\r\n"+next, true, []got{
 		{1, "stdout", piece, true}, {1, "stdout", "\r", true}, {1, "stdout", "more", false}, {2, "stdout", "next", false},

@@ -27,15 +27,46 @@ func (r *LogReader) beginRaw() error {
 	return nil
 }
 
+// rawEnd is what ends a piece of a TTY's output.
+type rawEnd int
+
+const (
+	atNewline rawEnd = iota
+	atStamp          // the next message begins
+	atLimit          // it is as long as a frame may be
+	atEOF
+)
+
 // nextRaw delivers up to the end of the line, up to the start of the next
 // message, or as much as fits in a frame.
 func (r *LogReader) nextRaw() (Frame, error) {
-	if r.heldCR {
-		r.heldCR = false
-		if err := r.need(1); err == nil && r.buf[r.start] != '\n' {
-			return r.deliver([]byte("\r"), true, false)
-		}
+	n, end, err := r.rawPiece()
+	if err != nil {
+		return Frame{}, err
 	}
+	if r.heldCR && n > 0 {
+		r.heldCR = false
+		return r.deliver([]byte("\r"), true, false)
+	}
+	text := r.buf[r.start : r.start+n]
+	r.skip(n)
+	switch end {
+	case atLimit:
+		return r.deliver(text, true, false)
+	case atNewline:
+		r.skip(1)
+		r.heldCR = false
+		return r.deliver(bytes.TrimSuffix(text, []byte("\r")), false, true)
+	}
+	// The "\n" after a "\r" may be in the next message, and before 23.0 the
+	// logging driver local leaves it out.
+	text, cr := bytes.CutSuffix(text, []byte("\r"))
+	r.heldCR = r.heldCR || cr
+	return r.deliver(text, false, false)
+}
+
+// rawPiece finds how many bytes the next piece has, and reads them.
+func (r *LogReader) rawPiece() (n int, end rawEnd, err error) {
 	for scanned := 0; ; {
 		have := r.buf[r.start:r.end]
 		n, newline := len(have), false
@@ -44,40 +75,26 @@ func (r *LogReader) nextRaw() (Frame, error) {
 		}
 		// A time may begin in what was scanned before.
 		if i := r.findStamp(have[:n], max(0, scanned-stampLen)); i >= 0 {
-			r.skip(i)
-			// The "\n" after a "\r" may be in the next message; some logging
-			// drivers even leave it out.
-			text, cr := bytes.CutSuffix(have[:i], []byte("\r"))
-			r.heldCR = cr
-			return r.deliver(text, false, false)
+			return i, atStamp, nil
 		}
 		switch {
 		case newline && n <= maxPiece:
-			r.skip(n + 1)
-			return r.deliver(bytes.TrimSuffix(have[:n], []byte("\r")), false, true)
+			return n, atNewline, nil
 		case newline || n >= maxPiece+stampLen+1:
 			// Without the newline, what is held back may be the start of a time.
-			r.skip(maxPiece)
-			return r.deliver(have[:maxPiece], true, false)
+			return maxPiece, atLimit, nil
 		}
 		scanned = n
 		if err := r.need(n + 1); err != nil {
-			if !errors.Is(err, io.EOF) {
-				return Frame{}, r.cut(err, "a message")
+			switch {
+			case !errors.Is(err, io.EOF):
+				return 0, 0, r.cut(err, "a message")
+			case n > maxPiece:
+				return maxPiece, atLimit, nil
 			}
-			return r.lastRaw(have)
+			return n, atEOF, nil
 		}
 	}
-}
-
-// lastRaw delivers what stands before the end of the output.
-func (r *LogReader) lastRaw(text []byte) (Frame, error) {
-	n := min(len(text), maxPiece)
-	r.skip(n)
-	if n < len(text) {
-		return r.deliver(text[:n], true, false)
-	}
-	return r.deliver(bytes.TrimSuffix(text, []byte("\r")), false, false)
 }
 
 // findStamp finds the time that begins the next message, from an offset on; -1

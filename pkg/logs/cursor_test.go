@@ -193,14 +193,15 @@ type logLine struct {
 }
 
 // readSome is one connection of which n new lines are taken; it moves c. The
-// Engine sends everything from the first line on that is not older than since.
-func readSome(log []logLine, c *cursor, n int) (taken []int) {
+// Engine sends everything from the first line on that is not older than since;
+// an old one leaves out what is older of the rest, too.
+func readSome(log []logLine, c *cursor, n int, old bool) (taken []int) {
 	from := *c
 	p := newPump(from, 1<<20, false)
 	begun := false
 	for i, l := range log {
-		begun = begun || !time.Unix(0, l.ns).Before(from.since())
-		if !begun {
+		recent := !time.Unix(0, l.ns).Before(from.since())
+		if begun = begun || recent; !begun || old && !recent {
 			continue
 		}
 		_, _, ok := p.take(docker.Frame{Time: time.Unix(0, l.ns), Stream: streamName(l.stream), Text: []byte("x")})
@@ -216,10 +217,10 @@ func readSome(log []logLine, c *cursor, n int) (taken []int) {
 	return taken
 }
 
-func readInThree(t *testing.T, log []logLine, first, second int) (got []int) {
+func readInThree(t *testing.T, log []logLine, first, second int, old bool) (got []int) {
 	var c cursor
 	for _, n := range []int{first, second, len(log)} {
-		got = append(got, readSome(log, &c, n)...)
+		got = append(got, readSome(log, &c, n, old)...)
 	}
 	seen := make(map[int]bool)
 	for _, i := range got {
@@ -234,9 +235,10 @@ func readInThree(t *testing.T, log []logLine, first, second int) (got []int) {
 // Whoever stops anywhere and resumes gets each line once, although the streams
 // are written with some delay each.
 func FuzzResume(f *testing.F) {
-	f.Add([]byte{0, 1, 0, 1, 2, 2, 2, 9}, uint8(3), uint8(5))
-	f.Add([]byte{255, 0, 255, 255, 254, 1, 4, 0, 0, 1}, uint8(1), uint8(9))
-	f.Fuzz(func(t *testing.T, steps []byte, first, second uint8) {
+	f.Add([]byte{0, 1, 0, 1, 2, 2, 2, 9}, uint8(3), uint8(5), false)
+	f.Add([]byte{255, 0, 255, 255, 254, 1, 4, 0, 0, 1}, uint8(1), uint8(9), true)
+	f.Add([]byte{2, 255, 2}, uint8(1), uint8(0), true)
+	f.Fuzz(func(t *testing.T, steps []byte, first, second uint8, old bool) {
 		var log []logLine
 		var last [streamCount]int64
 		now := int64(1e18)
@@ -247,7 +249,7 @@ func FuzzResume(f *testing.F) {
 			last[stream] = max(last[stream], now-delay)
 			log = append(log, logLine{stream, last[stream]})
 		}
-		if got := readInThree(t, log, int(first), int(second)); len(got) != len(log) {
+		if got := readInThree(t, log, int(first), int(second), old); len(got) != len(log) {
 			t.Fatalf("got %v of %d lines: %v", got, len(log), log)
 		}
 	})
@@ -256,15 +258,15 @@ func FuzzResume(f *testing.F) {
 // A clock that is set back may cost lines that are written while nobody reads,
 // since the Engine is asked by time; but it repeats none.
 func FuzzResumeWithAnyClock(f *testing.F) {
-	f.Add([]byte{5, 0, 0, 255, 254, 0, 0, 0, 0, 1}, uint8(1), uint8(9))
-	f.Fuzz(func(t *testing.T, steps []byte, first, second uint8) {
+	f.Add([]byte{5, 0, 0, 255, 254, 0, 0, 0, 0, 1}, uint8(1), uint8(9), false)
+	f.Fuzz(func(t *testing.T, steps []byte, first, second uint8, old bool) {
 		var log []logLine
 		now := int64(1e18)
 		for _, s := range steps {
 			now += int64(int8(s&^1)) * int64(time.Second)
 			log = append(log, logLine{int(s & 1), now})
 		}
-		readInThree(t, log, int(first), int(second))
+		readInThree(t, log, int(first), int(second), old)
 	})
 }
 

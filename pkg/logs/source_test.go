@@ -899,3 +899,74 @@ func TestStatusTellsWhatATailDoes(t *testing.T) {
 		}
 	})
 }
+
+func TestCursorStaysBeforeLinesThatWereGivenUp(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.start()
+		tail := newTail(b.source, "container")
+		tail.setTarget(labels.FromStrings("a", "b"))
+		line := rawLine{time: 1, text: []byte("x"), size: 1}
+		if err := tail.add(t.Context(), stdout, line); err != nil {
+			t.Fatal(err)
+		}
+		tail.abandon(tail.take())
+		if err := tail.add(t.Context(), stdout, line); err == nil {
+			t.Error("a line was taken after lines were given up")
+		}
+		b.settle(time.Second)
+		if c := b.source.store.lookup("container"); c != (cursor{}) {
+			t.Errorf("the cursor is %v", c)
+		}
+	})
+}
+
+func TestSourceConfigIsChecked(t *testing.T) {
+	for want, change := range map[string]func(*SourceDockerConfig){
+		"":                 func(c *SourceDockerConfig) {},
+		"use unix://":      func(c *SourceDockerConfig) { c.Host = "/var/run/docker.sock" },
+		"refresh_interval": func(c *SourceDockerConfig) { c.RefreshInterval = 0 },
+		"max_line_size":    func(c *SourceDockerConfig) { c.MaxLineSize = 10 },
+		"two names":        func(c *SourceDockerConfig) { c.Client, c.HTTPClientConfig = &DockerClient{}, &DockerClient{} },
+	} {
+		var cfg SourceDockerConfig
+		cfg.SetToDefault()
+		cfg.Host = "unix:///var/run/docker.sock"
+		change(&cfg)
+		_, err := NewSourceDocker(cfg, component.Options{Dir: t.TempDir()})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestClientSettingsForASocketAreReported(t *testing.T) {
+	var got []string
+	var cfg SourceDockerConfig
+	cfg.SetToDefault()
+	cfg.Host, cfg.HTTPClientConfig = "unix:///var/run/docker.sock", &DockerClient{}
+	cfg.HTTPClientConfig.SetToDefault()
+	_, err := NewSourceDocker(cfg, component.Options{Warn: func(name, _ string) { got = append(got, name) }})
+	if d := cmp.Diff([]string{"http_client_config"}, got); d != "" || err != nil {
+		t.Errorf("error %v, warnings %s", err, d)
+	}
+}
+
+func TestConstructorStartsNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "storage")
+	var cfg SourceDockerConfig
+	cfg.SetToDefault()
+	cfg.Host = "tcp://127.0.0.1:1"
+	s, err := NewSourceDocker(cfg, component.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewWrite(writeConfig("http://127.0.0.1:1/push"), component.Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the storage directory was made: %v", err)
+	}
+	if got := s.Status().(SourceStatus); len(got.Tails) > 0 {
+		t.Errorf("status %v", got)
+	}
+}

@@ -254,8 +254,8 @@ func TestBatchSizeLimitsRequests(t *testing.T) {
 	cfg := writeConfig(loki.URL())
 	cfg.Endpoints[0].BatchSize = 100 * component.KiB
 	w := startWrite(t, cfg)
-	for i := range 300 { // 3 MB that compress well
-		entries := entriesOf(10*i, 10*i+10)
+	for i := range 60 { // 3 MB that compress well
+		entries := entriesOf(50*i, 50*i+50)
 		for j := range entries {
 			entries[j].Line += strings.Repeat(" well compressible", 60)
 		}
@@ -270,11 +270,29 @@ func TestBatchSizeLimitsRequests(t *testing.T) {
 		}
 		merged = max(merged, len(r.Entries))
 	}
-	if merged < 20 {
+	if merged < 60 {
 		t.Errorf("the largest request has %d entries: blocks are not merged", merged)
 	}
 	if loki.Repeated() != 0 {
 		t.Errorf("%d entries are repeated", loki.Repeated())
+	}
+}
+
+func TestRequestThatIsKnownToBeTooLargeIsNotSent(t *testing.T) {
+	loki := lokitest.New(t)
+	cfg := writeConfig(loki.URL())
+	w, err := NewWrite(cfg, component.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := appendStream(nil, `{a="b"}`, []pipeline.Entry{{Time: at(0), Line: strings.Repeat("x", 1<<20)}})
+	blocks := []queue.Block{{Data: snappy.Encode(nil, raw), Items: 1}}
+	for len(blocks) < 4 {
+		blocks = append(blocks, blocks[0])
+	}
+	_, err = w.senders[0].Send(t.Context(), blocks)
+	if e := (*deliver.Error)(nil); !errors.As(err, &e) || !e.TooLarge || len(loki.Requests()) > 0 {
+		t.Errorf("error %v after %d requests", err, len(loki.Requests()))
 	}
 }
 

@@ -231,7 +231,8 @@ func compareProfiles(sent []request, server *profilestest.Server) error {
 }
 
 // profileKey tells profiles apart by all that was sent. The labels inside the
-// name may stand in any order, as Alloy sorts them.
+// name may stand in any order, and the application's name may stand among them
+// as service_name, too: Alloy sorts them and adds that.
 func profileKey(r request) (string, error) {
 	query, err := url.ParseQuery(r.Query)
 	if err != nil {
@@ -240,6 +241,9 @@ func profileKey(r request) (string, error) {
 	name, err := labelset.Parse(query.Get("name"))
 	if err != nil {
 		return "", err
+	}
+	if _, ok := name.Labels()["service_name"]; !ok {
+		name.Add("service_name", name.ServiceName())
 	}
 	query.Set("name", name.Normalized())
 	return fmt.Sprintf("%s?%s %s %x", r.Path, query.Encode(), r.ContentType, sha256.Sum256(r.Body)), nil
