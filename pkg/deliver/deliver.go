@@ -5,6 +5,8 @@ package deliver
 
 import (
 	"context"
+	"errors"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,10 +41,21 @@ type Error struct {
 	TooLarge   bool          // with Rejected: because of their size
 	Reason     string        // with Rejected: value of the reason label; "rejected" when empty
 	RetryAfter time.Duration // without Rejected: do not try again before; 10 min count as the most
+	// Unreachable says, without Rejected, that no server answered at all. A
+	// failure to dial or to resolve a name, wrapped in Err, says so by itself.
+	Unreachable bool
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
+
+// unreachable tells whether err says that nobody answers at the destination.
+func unreachable(err error) bool {
+	var e *Error
+	var dial *net.OpError
+	var lookup *net.DNSError
+	return errors.As(err, &e) && e.Unreachable || errors.As(err, &dial) && dial.Op == "dial" || errors.As(err, &lookup)
+}
 
 // Reasons for which a Writer drops items, besides those of the queue and those
 // that a Sender gives.

@@ -294,7 +294,7 @@ func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok 
 		if e != nil {
 			after = e.RetryAfter
 		}
-		l.gate.failed(t, after)
+		l.gate.failed(t, after, unreachable(err))
 		l.record(Retry, blocks, start, err, t)
 		if l.NoRetry {
 			return res, err, true

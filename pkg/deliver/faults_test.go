@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +103,32 @@ func TestBackoffGrowsToItsMaximum(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestADestinationThatNobodyAnswersAtIsAskedEveryFewSeconds(t *testing.T) {
+	for name, err := range map[string]error{
+		"refused":     fmt.Errorf("post: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
+		"no name":     fmt.Errorf("post: %w", &net.DNSError{Err: "no such host"}),
+		"unreachable": &Error{Err: errors.New("connection error"), Unreachable: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{fault: func([]string) error { return err }}
+			r := start(t, Options{Destinations: []Destination{{
+				ID: "a", Sender: f, Backoff: Backoff{Min: time.Second, Max: 5 * time.Minute, Factor: 10},
+			}}})
+			r.append("x")
+			time.Sleep(10 * time.Minute)
+			r.stop()
+			for i := 1; i < len(f.at); i++ {
+				if wait := f.at[i].Sub(f.at[i-1]); wait > 5*time.Second {
+					t.Errorf("%s: wait %d is %v", name, i, wait)
+				}
+			}
+			if len(f.at) < 100 {
+				t.Errorf("%s: %d requests in ten minutes", name, len(f.at))
+			}
+		})
+	}
 }
 
 func TestOnlyOneRequestProbesADestinationThatFails(t *testing.T) {

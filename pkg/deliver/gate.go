@@ -12,6 +12,11 @@ import (
 // asks for more is more likely mistaken than down for so long.
 const maxRetryAfter = 10 * time.Minute
 
+// maxUnreachable is the longest wait for a destination that nobody answers at.
+// Asking again costs such a place nothing, and it is to be used as soon as it is
+// back, however long the wait that the user allows a struggling server.
+const maxUnreachable = 4 * time.Second
+
 // gate lets requests to a destination pass. While the destination fails, one
 // request passes at a time, each after a longer wait.
 type gate struct {
@@ -113,13 +118,17 @@ func (g *gate) answered() {
 
 // failed ends a request that failed. Requests that were under way together
 // fail together, and count once.
-func (g *gate) failed(t ticket, retryAfter time.Duration) {
+func (g *gate) failed(t ticket, retryAfter time.Duration, unreachable bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if t.epoch == g.epoch {
 		g.epoch++
 		g.failures++
-		g.until = time.Now().Add(g.pause())
+		pause := g.pause()
+		if unreachable {
+			pause = min(pause, maxUnreachable)
+		}
+		g.until = time.Now().Add(pause)
 	}
 	if after := time.Now().Add(min(retryAfter, maxRetryAfter)); after.After(g.until) {
 		g.until = after

@@ -318,10 +318,11 @@ func agreesWithLibrary(t *testing.T, text string, random *rand.Rand) {
 func FuzzParseStamp(f *testing.F) {
 	f.Add("2026-02-29T05:06:07.123456789Z ")
 	f.Add("2024-02-29T23:59:60.000000000Z ")
+	f.Add("0000-01-01T00:00:00,000000000Z ")
 	f.Add("0000-00-00T00:00:00.000000000Z ")
 	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) != stampLen+1 {
-			return
+		if len(s) != stampLen+1 || s[19] == ',' {
+			return // the Engine writes no comma, which time.Parse takes for a point
 		}
 		got, ok := parseStamp([]byte(s))
 		want, err := time.Parse("2006-01-02T15:04:05.000000000Z ", s)

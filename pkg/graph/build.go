@@ -16,6 +16,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/config"
+	"collector/pkg/listen"
 )
 
 // builder builds one graph of one configuration, and collects everything that
@@ -36,6 +37,9 @@ type builder struct {
 // build reads sources into a graph whose nodes are made but not bound and not
 // started. Nodes of old that are not affected by any change are taken over.
 func build(o Options, m *metrics, sources []config.Source, old *graph) (*graph, config.Diagnostics) {
+	if o.Listeners == nil {
+		o.Listeners = listen.NewPool()
+	}
 	b := &builder{
 		options: o, definitions: map[string]Definition{}, metrics: m, language: config.NewLanguage(o.Version),
 		old: old, new: newGraph(), failed: map[string]bool{}, opaque: map[any]string{},
@@ -269,7 +273,7 @@ func (b *builder) name(v any, name string) {
 // node makes the component of a block. It returns nil if the block is in error.
 func (b *builder) node(block *config.Block, fingerprint string) (*node, config.Diagnostics) {
 	def := b.definitions[block.Name]
-	n := &node{id: block.ID(), def: def, fingerprint: fingerprint, registry: prometheus.NewRegistry(), metrics: b.metrics}
+	n := &node{id: block.ID(), def: def, fingerprint: fingerprint, registry: prometheus.NewRegistry(), metrics: b.metrics, listeners: b.options.Listeners.View()}
 	n.logger = b.options.Logger.With("component_path", "/", "component_id", n.id)
 	c := reflect.New(def.config).Interface()
 	if ds := b.decoding(block, n).Decode(block, c); ds != nil {
@@ -310,7 +314,7 @@ func (b *builder) show(v any) (any, bool) {
 func (b *builder) componentOptions(n *node, block *config.Block, warnings *config.Diagnostics) component.Options {
 	o := b.options
 	return component.Options{
-		ID: n.id, Logger: n.logger, Docker: o.Docker, Listeners: o.Listeners, UserAgent: o.UserAgent,
+		ID: n.id, Logger: n.logger, Docker: o.Docker, Listeners: n.listeners, UserAgent: o.UserAgent,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": "/", "component_id": n.id}, n.registry),
 		Dir:     filepath.Join(o.StoragePath, n.id),
 		Warn: func(name, why string) {

@@ -143,7 +143,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 		err = errors.Join(ctx.Err(), c.stopping.Err())
 	}
 	if err == nil {
-		err = bindAll(next, old)
+		err = c.bindAll(next, old)
 	}
 	if err != nil {
 		c.LoadFailed(err)
@@ -161,7 +161,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 
 // bindAll has the components of next that old does not have take their
 // listeners. After an error, none holds any.
-func bindAll(next, old *graph) error {
+func (c *Controller) bindAll(next, old *graph) error {
 	var bound []*node
 	var ds config.Diagnostics
 	for _, n := range next.nodes {
@@ -173,6 +173,16 @@ func bindAll(next, old *graph) error {
 			continue
 		}
 		bound = append(bound, n)
+	}
+	if ds == nil {
+		views := []*listen.Pool{c.options.Listeners}
+		for _, n := range next.nodes {
+			views = append(views, n.listeners)
+			if err := listen.Conflict(views...); err != nil {
+				ds = append(ds, next.blocks[n.id].Place(err)...)
+				break
+			}
+		}
 	}
 	if ds == nil {
 		return nil

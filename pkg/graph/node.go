@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/config"
+	"collector/pkg/listen"
 )
 
 // node is one component of a graph. What is above mu never changes after the
@@ -27,6 +28,7 @@ type node struct {
 	registry    *prometheus.Registry
 	logger      *slog.Logger
 	metrics     *metrics
+	listeners   *listen.Pool // the node's own view
 
 	// Set by start.
 	cancel func()        // ends the run

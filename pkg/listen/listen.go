@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -19,12 +20,53 @@ const acceptPause = 10 * time.Millisecond
 // Pool hands out listeners by network and address. It is safe for concurrent
 // use.
 type Pool struct {
+	*shared
+	held map[string]Held // by network and address; guarded by mu
+	view bool            // an address is held once
+}
+
+// shared is what all views of a pool have in common.
+type shared struct {
 	mu      sync.Mutex
 	sockets map[string]*socket // by network and address; guarded by mu
 }
 
+// Held is an address that a view of a pool listens on.
+type Held struct {
+	Network, Address string
+	Option           string // the user's setting that named the address
+}
+
 // NewPool makes an empty pool.
-func NewPool() *Pool { return &Pool{sockets: make(map[string]*socket)} }
+func NewPool() *Pool {
+	return &Pool{shared: &shared{sockets: make(map[string]*socket)}, held: make(map[string]Held)}
+}
+
+// View returns a pool with the same sockets that keeps account of its own
+// listeners. Each component has one: two components that run side by side must
+// not share an address, while an old and a new one, at a reload, have to.
+func (p *Pool) View() *Pool { return &Pool{shared: p.shared, held: make(map[string]Held), view: true} }
+
+// Conflict reports an address that two of views listen on.
+func Conflict(views ...*Pool) error {
+	first := make(map[string]Held)
+	for _, p := range views {
+		p.mu.Lock()
+		for key, h := range p.held {
+			if other, ok := first[key]; ok {
+				p.mu.Unlock()
+				return inUse(h, other.Option)
+			}
+			first[key] = h
+		}
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+func inUse(h Held, by string) error {
+	return fmt.Errorf("listen on %s (set by %s): %s listens there already; set another address", h.Address, h.Option, by)
+}
 
 // socket is one bound address. Its accept loop runs for as long as the socket
 // is held, and offers each connection to whichever listener accepts next.
@@ -49,6 +91,10 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key := network + "\x00" + address
+	h := Held{Network: network, Address: address, Option: option}
+	if other, ok := p.held[key]; ok && p.view {
+		return nil, inUse(h, other.Option)
+	}
 	s := p.sockets[key]
 	if s == nil || s.broken() {
 		l, err := bind(network, address)
@@ -58,14 +104,24 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on %s (set by %s): %w", address, option, err)
 		}
 		s = &socket{key: key, net: l, conns: make(chan net.Conn), released: make(chan struct{}), ended: make(chan struct{})}
-		// Port 0 names a new port each time, so such a socket is never shared.
-		if _, port, err := net.SplitHostPort(address); err != nil || port != "0" {
+		if !s.unique() {
 			p.sockets[key] = s
 		}
 		go s.accept()
 	}
 	s.refs++
+	if !s.unique() {
+		p.held[key] = h
+	}
 	return &listener{pool: p, socket: s, done: make(chan struct{})}, nil
+}
+
+// unique tells whether the socket has an address that names a new port each
+// time, so that it is never shared.
+func (s *socket) unique() bool {
+	_, address, _ := strings.Cut(s.key, "\x00")
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && port == "0"
 }
 
 func noun(network string) string {
@@ -133,6 +189,7 @@ func (s *socket) offer(c net.Conn) {
 func (p *Pool) release(s *socket) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	delete(p.held, s.key)
 	if s.refs--; s.refs > 0 {
 		return nil
 	}

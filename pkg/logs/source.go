@@ -168,6 +168,7 @@ func openEngine(cfg SourceDockerConfig, o component.Options) (*docker.Engine, er
 func (s *SourceDocker) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.store = openCursorStore(s.opts.Dir, s.opts.Logger, s.metrics, time.Now)
+	clear(s.tails)
 	s.mu.Unlock()
 	defer s.store.close()
 	var tails sync.WaitGroup

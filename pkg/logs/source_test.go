@@ -903,14 +903,15 @@ func TestStatusTellsWhatATailDoes(t *testing.T) {
 func TestCursorStaysBeforeLinesThatWereGivenUp(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()
+		b.settle(time.Millisecond)
 		tail := newTail(b.source, "container")
 		tail.setTarget(labels.FromStrings("a", "b"))
 		line := rawLine{time: 1, text: []byte("x"), size: 1}
-		if err := tail.add(t.Context(), stdout, line); err != nil {
+		if err := tail.add(b.t.Context(), stdout, line); err != nil {
 			t.Fatal(err)
 		}
 		tail.abandon(tail.take())
-		if err := tail.add(t.Context(), stdout, line); err == nil {
+		if err := tail.add(b.t.Context(), stdout, line); err == nil {
 			t.Error("a line was taken after lines were given up")
 		}
 		b.settle(time.Second)

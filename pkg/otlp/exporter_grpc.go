@@ -352,6 +352,9 @@ func grpcError(err error, plain bool) *deliver.Error {
 				e.RetryAfter = info.GetRetryDelay().AsDuration()
 			}
 		}
+		// The client itself says so of a connection that it cannot make.
+		e.Unreachable = st.Code() == codes.Unavailable && e.RetryAfter == 0 ||
+			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection")
 	}
 	return e
 }

@@ -73,6 +73,38 @@ func TestAPortInUseEndsTheStart(t *testing.T) {
 	}
 }
 
+func TestTwoComponentsCannotListenOnOnePort(t *testing.T) {
+	port := harness.FreePort(t)
+	receiver := func(label string, port int) string {
+		return fmt.Sprintf("otelcol.receiver.otlp %q {\n\tgrpc { endpoint = \"127.0.0.1:%d\" }\n\toutput { }\n}\n", label, port)
+	}
+	c := harness.NewCollector(t, receiver("a", port)+receiver("b", port))
+	c.Launch(t)
+	<-c.Done()
+	for _, want := range []string{fmt.Sprint(port), "otelcol.receiver.otlp.a", "otelcol.receiver.otlp.b"} {
+		if c.ExitCode() == 0 || !strings.Contains(c.Output(), want) {
+			t.Errorf("exit code %d, no %s:\n%s", c.ExitCode(), want, c.Output())
+		}
+	}
+
+	// At a reload the port moves from one to the other, but is never shared.
+	c.Configure(t, receiver("a", port))
+	c.Start(t)
+	c.Configure(t, receiver("b", port))
+	if code, body := c.Reload(t); code != 200 {
+		t.Errorf("moving the port: %d %s", code, body)
+	}
+	c.Configure(t, receiver("b", port)+receiver("c", port))
+	if code, body := c.Reload(t); code != 400 || !strings.Contains(body, "otelcol.receiver.otlp.c") {
+		t.Errorf("sharing the port: %d %s", code, body)
+	}
+	c.Configure(t, receiver("b", port))
+	if code, body := c.Reload(t); code != 200 {
+		t.Errorf("after the refused reload: %d %s", code, body)
+	}
+	c.Stop(t)
+}
+
 const good = `logging { level = "debug" }`
 
 func TestAReloadIsAllOrNothing(t *testing.T) {
