@@ -208,7 +208,7 @@ func (d *Docker) targets(snap docker.Snapshot) []Target {
 		b, ok := d.cache[c]
 		// The address of a container in another's network depends on that one.
 		shared := strings.HasPrefix(c.NetworkMode, containerMode)
-		if !ok || b.ended != ended || !sameNetworks || shared && false {
+		if !ok || b.ended != ended || !sameNetworks || shared {
 			b = built{ended, d.build(c, ended, snap)}
 		}
 		cache[c] = b

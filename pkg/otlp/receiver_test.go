@@ -462,7 +462,7 @@ func TestReceiverIsReplacedWithoutARefusedConnection(t *testing.T) {
 		c.HTTP, c.Output = new(HTTPServer), all(&to)
 		c.HTTP.SetToDefault()
 		c.HTTP.Endpoint = address
-		r, err := NewReceiver(c, component.Options{ID: "otelcol.receiver.otlp.test", Listeners: pool})
+		r, err := NewReceiver(c, component.Options{ID: "otelcol.receiver.otlp.test", Listeners: pool.View()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func NewCollector(t testing.TB, configuration string, env ...string) *Collector 
 	c := &Collector{
 		URL:     "http://" + Address(FreePort(t)),
 		Storage: filepath.Join(dir, "storage"),
-		binary:  Build(t, dir, "./cmd/collector"),
+		binary:  BuildCollector(t),
 		env:     env,
 	}
 	if configuration != "" {

@@ -90,7 +90,7 @@ func (e *Engine) removeContainers() {
 
 func (e *Engine) importApp(t testing.TB) {
 	t.Helper()
-	binary, err := os.ReadFile(Build(t, t.TempDir(), "./test/app"))
+	binary, err := os.ReadFile(Build(t, "./test/app"))
 	if err != nil {
 		t.Fatal(err)
 	}

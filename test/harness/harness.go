@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -158,18 +159,31 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Output is what the process has written so far.
 func (p *Process) Output() string { return p.out.String() }
 
-// Build builds a Go command of the project into dir and returns its path.
-func Build(t testing.TB, dir, pkg string, flags ...string) string {
+// Build builds a Go command of the project for a container, and returns its
+// path.
+func Build(t testing.TB, pkg string) string {
 	t.Helper()
-	path := filepath.Join(dir, filepath.Base(pkg))
-	args := append([]string{"build", "-trimpath", "-o", path}, flags...)
-	cmd := exec.Command("go", append(args, pkg)...)
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	runInRoot(t, "go", "build", "-trimpath", "-o", path, pkg)
+	return path
+}
+
+// BuildCollector builds the collector as it is shipped, and returns its path.
+// It costs next to nothing when nothing has changed.
+func BuildCollector(t testing.TB) string {
+	t.Helper()
+	runInRoot(t, "make", "--no-print-directory", "build")
+	return filepath.Join(Root(), "bin", "collector")
+}
+
+func runInRoot(t testing.TB, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
 	cmd.Dir = Root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
-	return path
 }
 
 // Tool returns the path of a backend that `make tools` has built.
