@@ -186,6 +186,22 @@ func TestASharedNetworksAddressFollowsItsOwner(t *testing.T) {
 	})
 }
 
+func TestANetworkThatChangesChangesItsTargets(t *testing.T) {
+	d := dockertest.New(t)
+	d.AddNetwork(dockertest.Network{Name: "net", Labels: map[string]string{"v": "1"}})
+	d.Run(dockertest.Container{Networks: map[string]string{"net": "10.0.0.2"}})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	version := func(v string) func([]Target) bool {
+		return func(targets []Target) bool {
+			return len(targets) == 1 && targets[0].Get("__meta_docker_network_label_v") == v
+		}
+	}
+	await(t, targetsOf(c, "targets"), version("1"))
+	d.AddNetwork(dockertest.Network{Name: "net", Labels: map[string]string{"v": "2"}})
+	await(t, targetsOf(c, "targets"), version("2"))
+}
+
 func TestASharedHostNetworkIsReachedThroughTheHost(t *testing.T) {
 	d := dockertest.New(t)
 	owner := d.Run(dockertest.Container{NetworkMode: "host"})

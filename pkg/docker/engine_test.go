@@ -280,11 +280,12 @@ func TestTheShortestRefreshIntervalCounts(t *testing.T) {
 func TestWhatEventsMissTheNextListBrings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
-		stays, goes := d.Run(dockertest.Container{}), d.Run(dockertest.Container{})
+		stays, goes, ends := d.Run(dockertest.Container{}), d.Run(dockertest.Container{}), d.Run(dockertest.Container{})
 		e := open(t, d, nil)
 		follow(t, e, 0)
 		d.Shutdown()
 		d.Remove(goes)
+		d.Stop(ends)
 		comes := d.Run(dockertest.Container{})
 		old := d.Run(dockertest.Container{Name: "ended while nobody watched"})
 		d.Stop(old)
@@ -297,6 +298,9 @@ func TestWhatEventsMissTheNextListBrings(t *testing.T) {
 		}
 		if c := get(s, goes); c == nil || !c.Ended || !get(s, stays).Running || !get(s, comes).Running {
 			t.Errorf("snapshot %+v", s)
+		}
+		if c := get(s, ends); !c.Ended || c.State != "exited" || c.Networks[0].IP == "" {
+			t.Errorf("container %+v", c)
 		}
 		await(t, e, has(old, func(c *Container) bool { return c.Ended }))
 	})

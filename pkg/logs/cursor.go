@@ -3,9 +3,9 @@ package logs
 import "time"
 
 const (
-	// interleave is how far behind each other Docker may write two streams of
-	// one container: two goroutines of the daemon take the time of a line
-	// first and write it afterwards.
+	// interleave is how much older than a line that was read before a line may
+	// claim to be: goroutines of the daemon take the time first and write the
+	// line afterwards, and an old Engine leaves out what is older than asked.
 	interleave = 5 * time.Second
 	// bumpWindow is how far a line may be moved forward in time to stay behind
 	// the line before it. What lies further back is a clock that was set.

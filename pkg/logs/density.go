@@ -11,7 +11,7 @@ const (
 
 // density watches how much smaller blocks get by compression. The queue merges
 // blocks by their size, while batch_size limits what is in them; the density
-// of the densest recent block translates, in steps of two.
+// of the densest recent block translates, in steps of a quarter.
 type density struct {
 	set func(factor float64) // called when the factor changes
 
@@ -29,7 +29,7 @@ func newDensity(set func(factor float64)) *density {
 func (d *density) observe(raw, size int) {
 	step := 1.0
 	for float64(raw) > step*float64(size) {
-		step *= 2
+		step *= 1.25
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

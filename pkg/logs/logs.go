@@ -28,7 +28,7 @@ const (
 	streamCount
 )
 
-// streamNames are the streams by Docker's names.
+// streamName is Docker's name of a stream.
 func streamName(stream int) string {
 	if stream == stderr {
 		return "stderr"

@@ -27,6 +27,7 @@ type Exporter struct {
 	o         component.Options
 	retry     Retry
 	queue     SendingQueue
+	off       bool // there is no destination: what comes is dropped and counted
 	transport transport
 	metrics   *exporterMetrics
 	lanes     [3]*lane
@@ -65,10 +66,13 @@ type lane struct {
 }
 
 // newExporter makes an exporter; the caller adds transport and metrics.
-func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetrics) *Exporter {
-	e := &Exporter{o: o, retry: retry, queue: q, failed: make(chan error, 3)}
+func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetrics, off bool) *Exporter {
+	e := &Exporter{o: o, retry: retry, queue: q, off: off, failed: make(chan error, 3)}
 	for i, s := range signals() {
 		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(q.Batch, nil)}
+	}
+	if off {
+		o.Warn("client > endpoint", "it names no host, so that the exporter is switched off: what it is given is dropped and counted")
 	}
 	q.warn(o)
 	d.warn(o)
@@ -164,7 +168,7 @@ func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
 
 func (e *Exporter) startLocked(l *lane) error {
 	if l.writer == nil {
-		if e.transport.url(l.signal) == "" {
+		if !e.off && e.transport.url(l.signal) == "" {
 			return pipeline.Permanent(fmt.Errorf("%s has no endpoint for %s", e.o.ID, l.signal))
 		}
 		w, err := deliver.New(e.options(l))
@@ -191,6 +195,9 @@ func (e *Exporter) startLocked(l *lane) error {
 }
 
 func (e *Exporter) options(l *lane) deliver.Options {
+	if e.off {
+		return deliver.Options{Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
+	}
 	return deliver.Options{
 		Dir:    l.dir,
 		Signal: string(l.signal),

@@ -94,7 +94,7 @@ func (c *GRPCClient) Validate() error {
 	if c.BalancerName != "" && balancer.Get(c.BalancerName) == nil {
 		errs = append(errs, fmt.Errorf("balancer_name: %q is not known: use round_robin or pick_first", c.BalancerName))
 	}
-	if _, err := c.target(); err != nil {
+	if _, err := c.target(); err != nil && !c.off() {
 		errs = append(errs, err)
 	}
 	for name := range c.Headers {
@@ -112,10 +112,18 @@ var headerName = regexp.MustCompile(`^[a-z0-9._-]+$`)
 // to an authority.
 var grpcScheme = regexp.MustCompile(`^(dns|passthrough):(//[^/]*/)?`)
 
+// off tells whether the endpoint names no host, as one does that is made of
+// environment variables that are not set.
+func (c *GRPCClient) off() bool { return c.address() == "" || c.address() == ":" }
+
+func (c *GRPCClient) address() string {
+	return strings.TrimPrefix(strings.TrimPrefix(c.Endpoint, "http://"), "https://")
+}
+
 // target is the endpoint as the gRPC library has it. http:// and https:// are
 // taken off; that https:// means TLS, dialOptions knows.
 func (c *GRPCClient) target() (string, error) {
-	target := strings.TrimPrefix(strings.TrimPrefix(c.Endpoint, "http://"), "https://")
+	target := c.address()
 	if strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:") {
 		return target, nil
 	}
@@ -141,7 +149,7 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 	o = o.WithDefaults()
 	setupGRPC()
 	target, err := c.Client.target()
-	if err != nil {
+	if err != nil && !c.Client.off() {
 		return nil, fmt.Errorf("client > %w", err)
 	}
 	tlsConfig, err := c.Client.TLS.config()
@@ -151,7 +159,7 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 	if tlsConfig == nil && strings.HasPrefix(c.Client.Endpoint, "https://") {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics)
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, c.Client.off())
 	g := &grpcTransport{target: target, timeout: c.Timeout, plain: tlsConfig == nil}
 	g.dial = func() (*grpc.ClientConn, error) {
 		return grpc.NewClient(target, c.Client.dialOptions(tlsConfig, o.UserAgent)...)

@@ -64,17 +64,31 @@ func (c *ExporterHTTPConfig) Validate() error {
 		{"client > endpoint", c.Client.Endpoint}, {"traces_endpoint", c.TracesEndpoint},
 		{"metrics_endpoint", c.MetricsEndpoint}, {"logs_endpoint", c.LogsEndpoint},
 	} {
-		if e.url == "" {
+		if e.url == "" || namesNoHost(e.url) {
 			continue
 		}
 		if u, err := url.Parse(e.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			errs = append(errs, fmt.Errorf("%s: %q is no URL: write it such as \"http://tempo:4318\"", e.name, e.url))
 		}
 	}
-	if c.Client.Endpoint == "" && c.TracesEndpoint == "" && c.MetricsEndpoint == "" && c.LogsEndpoint == "" {
-		errs = append(errs, errors.New("client > endpoint: it is empty, and so are traces_endpoint, metrics_endpoint and logs_endpoint: set at least one"))
-	}
 	return errors.Join(errs...)
+}
+
+// off tells whether there is no endpoint, as when they are made of environment
+// variables that are not set.
+func (c *ExporterHTTPConfig) off() bool {
+	for _, e := range []string{c.Client.Endpoint, c.TracesEndpoint, c.MetricsEndpoint, c.LogsEndpoint} {
+		if !namesNoHost(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// namesNoHost tells whether a URL is empty, but for its scheme or its port.
+func namesNoHost(s string) bool {
+	u, err := url.Parse(s)
+	return s == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == ""
 }
 
 // endpoint is where requests of the signal go; "" when there is no such place.
@@ -82,8 +96,11 @@ func (c *ExporterHTTPConfig) endpoint(s pipeline.Signal) string {
 	own := map[pipeline.Signal]string{
 		pipeline.SignalTraces: c.TracesEndpoint, pipeline.SignalMetrics: c.MetricsEndpoint, pipeline.SignalLogs: c.LogsEndpoint,
 	}[s]
-	if own != "" || c.Client.Endpoint == "" {
+	if !namesNoHost(own) {
 		return own
+	}
+	if namesNoHost(c.Client.Endpoint) {
+		return ""
 	}
 	return strings.TrimSuffix(c.Client.Endpoint, "/") + "/v1/" + string(s)
 }
@@ -177,7 +194,7 @@ func NewExporterHTTP(c ExporterHTTPConfig, o component.Options) (*Exporter, erro
 		}
 		h.coding = newCoding(name, level, maxRequestBytes)
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics)
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, c.off())
 	e.transport = h
 	e.metrics = newExporterMetrics(e, "otlphttp", prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "http_client_duration_milliseconds", Help: "Duration of the HTTP requests sent.", Buckets: durationBuckets(),

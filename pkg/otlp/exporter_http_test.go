@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/component"
+	"collector/pkg/deliver"
 	"collector/pkg/pipeline"
 )
 
@@ -226,5 +227,19 @@ func TestHTTPExporterSaysThatASignalHasNoEndpoint(t *testing.T) {
 	err := e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalLogs})
 	if !pipeline.IsPermanent(err) || !strings.Contains(err.Error(), "no endpoint for logs") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
+	for name, e := range map[string]exported{
+		"grpc, empty":      grpcExporter(t, "", t.TempDir(), nil),
+		"grpc, empty port": grpcExporter(t, ":", t.TempDir(), nil),
+		"http, empty":      httpExporter(t, "", t.TempDir(), nil),
+		"http, scheme":     httpExporter(t, "http://", t.TempDir(), nil),
+	} {
+		e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 3, 1), nil)
+		if n := counter(t, e.metrics, "collector_dropped_items_total", deliver.ReasonNoDestination); n != 3 {
+			t.Errorf("%s: %v dropped spans counted, want 3", name, n)
+		}
 	}
 }

@@ -519,7 +519,7 @@ func TestExporterGRPCEndpoints(t *testing.T) {
 		"tempo:4317": "tempo:4317", "http://tempo:4317": "tempo:4317", "https://tempo:443": "tempo:443",
 		"dns:///tempo:4317": "dns:///tempo:4317", "dns://8.8.8.8/tempo:4317": "dns://8.8.8.8/tempo:4317",
 		"unix:///run/otlp.sock": "unix:///run/otlp.sock", "[::1]:4317": "[::1]:4317",
-		"tempo": "", "": "", "http://tempo:4317/v1/traces": "", "tempo:http": "",
+		"tempo": "", "": "", ":4317": ":4317", "http://tempo:4317/v1/traces": "", "tempo:http": "",
 	} {
 		got, err := (&GRPCClient{Endpoint: endpoint}).target()
 		if got != want || (err == nil) != (want != "") {
