@@ -28,7 +28,8 @@ integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, Victor
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./pkg/docker/...
 
 setup: ## installs the Docker Engine where it is missing (Debian, as root)
-	@command -v dockerd >/dev/null && command -v iptables >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables; }
+	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
+		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
 
 tools: bin/tools/victoria-metrics bin/tools/victoria-logs
 

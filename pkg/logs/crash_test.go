@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// collect runs loki.source.docker and loki.write until the process is killed.
+// collect runs loki.source.docker and loki.write until the process is killed, or its
+// parent ends.
 func collect(job []string) error {
 	dir, host, url, ids := job[0], job[1], job[2], job[3:]
 	write, err := NewWrite(writeConfig(url), component.Options{Dir: filepath.Join(dir, "write"), Metrics: prometheus.NewRegistry()})
@@ -54,8 +56,13 @@ func collect(job []string) error {
 	if err != nil {
 		return err
 	}
-	go write.Run(context.Background())
-	return source.Run(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	go write.Run(ctx)
+	return source.Run(ctx)
 }
 
 // Killed again and again under load, and while Loki is down, the collector
@@ -69,6 +76,9 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), childEnv+"="+job)
 		child.Stderr = os.Stderr
+		if _, err := child.StdinPipe(); err != nil { // closed when this process ends, whatever its end
+			t.Fatal(err)
+		}
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}

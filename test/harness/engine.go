@@ -27,6 +27,7 @@ type Engine struct {
 	Client *client.Client
 
 	dir     string
+	bridge  string // the network interface of the default network
 	process *Process
 }
 
@@ -45,6 +46,7 @@ func StartEngine(t testing.TB) *Engine {
 		t.Fatal(err)
 	}
 	e := &Engine{Host: "unix://" + filepath.Join(dir, "docker.sock"), dir: dir}
+	e.addBridge(t)
 	e.Client, err = client.NewClientWithOpts(client.WithHost(e.Host), client.WithAPIVersionNegotiation())
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +63,37 @@ func StartEngine(t testing.TB) *Engine {
 	return e
 }
 
+// addBridge makes the interface of the default network, on a subnet that no
+// other interface has.
+func (e *Engine) addBridge(t testing.TB) {
+	t.Helper()
+	for n := range 200 {
+		e.bridge = fmt.Sprintf("ctest%d", n)
+		if exec.Command("ip", "link", "add", e.bridge, "type", "bridge").Run() != nil {
+			continue
+		}
+		bridge := e.bridge
+		t.Cleanup(func() { exec.Command("ip", "link", "del", bridge).Run() })
+		address := fmt.Sprintf("10.213.%d.1/24", n)
+		for _, args := range [][]string{{"addr", "add", address, "dev", bridge}, {"link", "set", bridge, "up"}} {
+			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+				t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+		return
+	}
+	t.Fatal("no bridge can be made: that takes root and iproute2 (run `make setup`)")
+}
+
 // Start starts dockerd, which keeps its containers while it is away.
 func (e *Engine) Start(t testing.TB) {
 	t.Helper()
 	path := func(name string) string { return filepath.Join(e.dir, name) }
 	e.process = Start(t, "dockerd", nil, "dockerd", "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "-H", e.Host, "--live-restore", "--log-level=error")
+		"--pidfile", path("pid"), "-H", e.Host, "--live-restore", "--log-level=error",
+		// A bridge of its own and no firewall rules keep Engines apart that run
+		// side by side, the machine's own among them.
+		"--bridge", e.bridge, "--iptables=false", "--ip6tables=false")
 	Eventually(t, 60*time.Second, func() error {
 		_, err := e.Client.Ping(context.Background())
 		return err
