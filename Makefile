@@ -25,7 +25,7 @@ unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 	go test -race -shuffle=on ./...
 
 integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, VictoriaLogs
-	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./pkg/docker/...
+	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./pkg/docker ./pkg/logs ./pkg/remotewrite
 
 setup: ## installs the Docker Engine where it is missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \

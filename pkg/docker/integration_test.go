@@ -18,27 +18,23 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"github.com/google/go-cmp/cmp"
+
+	"collector/test/harness"
 )
 
 const writerImage = "collector-test-writer:latest"
 
-// realEngine is the Engine at DOCKER_HOST, with the image of testdata/writer.
+// realEngine is a Docker Engine of the test's own, with the image of
+// testdata/writer.
 func realEngine(t *testing.T) (*Engine, *client.Client) {
 	t.Helper()
-	host := os.Getenv("DOCKER_HOST")
-	if host == "" {
-		t.Skip("DOCKER_HOST is not set: it names the Docker Engine to test with")
-	}
-	cli, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	engine := harness.StartEngine(t)
+	importWriter(t, engine.Client)
+	e, err := NewPool(nil).Engine(Config{Host: engine.Host})
 	if err != nil {
 		t.Fatal(err)
 	}
-	importWriter(t, cli)
-	e, err := NewPool(nil).Engine(Config{Host: host})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e, cli
+	return e, engine.Client
 }
 
 func importWriter(t *testing.T, cli *client.Client) {

@@ -18,15 +18,12 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/pipeline"
+	"collector/test/harness"
 )
 
-// VictoriaLogs takes what this package sends as Loki does: victoria-logs has
-// to be in the PATH.
+// VictoriaLogs takes what this package sends as Loki does.
 func TestVictoriaLogsStoresWhatIsSent(t *testing.T) {
-	binary, err := exec.LookPath("victoria-logs")
-	if err != nil {
-		t.Skip("victoria-logs is not in the PATH")
-	}
+	binary := harness.Tool(t, "victoria-logs")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

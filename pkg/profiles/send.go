@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"collector/pkg/component"
@@ -21,12 +19,8 @@ import (
 	"collector/pkg/queue"
 )
 
-const (
-	// maxAnswer is how much of an error's text is read.
-	maxAnswer = 2048
-	// maxStrikes bounds the memory of strikes.
-	maxStrikes = 256
-)
+// maxAnswer is how much of an error's text is read.
+const maxAnswer = 2048
 
 // sender sends profiles to one endpoint.
 type sender struct {
@@ -38,7 +32,6 @@ type sender struct {
 	timeout  time.Duration
 	client   *http.Client
 	metrics  *writeMetrics
-	strikes  strikes
 }
 
 func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender, error) {
@@ -61,7 +54,6 @@ func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender
 		timeout:  c.RemoteTimeout,
 		client:   client,
 		metrics:  m,
-		strikes:  strikes{limit: c.MaxBackoffRetries, seed: maphash.MakeSeed()},
 	}, nil
 }
 
@@ -76,14 +68,13 @@ func (s *sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result
 	err = s.request(ctx, &f)
 	s.observe(f.route, "downstream", start)
 	if err != nil {
-		return deliver.Result{}, s.judge(ctx, err, f.body)
+		return deliver.Result{}, s.judge(err)
 	}
 	s.observe(f.route, "endpoint", f.received)
 	s.metrics.sentBytes.WithLabelValues(s.endpoint).Add(float64(len(f.body)))
 	for i := range blocks {
 		s.metrics.sentProfiles.WithLabelValues(s.endpoint).Add(float64(blocks[i].Items))
 	}
-	s.strikes.clear(f.body)
 	return deliver.Result{}, nil
 }
 
@@ -112,36 +103,17 @@ func (s *sender) observe(route pipeline.ProfileRoute, kind string, since time.Ti
 }
 
 // judge decides what becomes of a request that was not taken.
-func (s *sender) judge(ctx context.Context, err error, body []byte) error {
+func (s *sender) judge(err error) error {
 	verdict := &deliver.Error{Err: err}
 	var answer *answerError
 	if errors.As(err, &answer) {
 		verdict.RetryAfter = answer.retryAfter
 		verdict.Rejected, verdict.TooLarge = answer.rejects()
-		if answer.status == http.StatusInternalServerError && s.hopeless(ctx, body) {
-			verdict.Rejected = true
-			verdict.Reason = "server_error"
-			verdict.RetryAfter = 0
-		}
 	}
 	if !verdict.Rejected {
 		s.metrics.retries.WithLabelValues(s.endpoint).Inc()
 	}
 	return verdict
-}
-
-// hopeless tells whether to give up a request that the server failed on, which
-// is so when it has failed on it often enough while it was well.
-func (s *sender) hopeless(ctx context.Context, body []byte) bool {
-	return s.strikes.limit > 0 && s.well(ctx) && s.strikes.add(body)
-}
-
-// well tells whether the server answers a push request without any profiles as
-// Pyroscope does: that there are none.
-func (s *sender) well(ctx context.Context) bool {
-	err := s.request(ctx, &frame{route: pipeline.ProfilePush})
-	var answer *answerError
-	return err == nil || errors.As(err, &answer) && answer.status == http.StatusBadRequest
 }
 
 // request sends one profile once.
@@ -266,40 +238,4 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 		return max(0, min(at.Sub(now), 24*time.Hour))
 	}
 	return 0
-}
-
-// strikes counts how often a server failed on a request with status 500 while
-// it answered another request properly. Pyroscope answers so to some profiles
-// that it cannot read; those would be tried for ever and hold up the rest.
-type strikes struct {
-	limit int // 0: none
-	seed  maphash.Seed
-
-	mu     sync.Mutex
-	counts map[uint64]int // by hash of the body; guarded by mu
-}
-
-// add notes a failure, and tells whether to give the request up.
-func (s *strikes) add(body []byte) bool {
-	key := maphash.Bytes(s.seed, body)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.counts == nil || len(s.counts) >= maxStrikes {
-		s.counts = make(map[uint64]int)
-	}
-	s.counts[key]++
-	if s.counts[key] <= s.limit {
-		return false
-	}
-	delete(s.counts, key)
-	return true
-}
-
-// clear notes that a request was taken.
-func (s *strikes) clear(body []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.counts) > 0 {
-		delete(s.counts, maphash.Bytes(s.seed, body))
-	}
 }

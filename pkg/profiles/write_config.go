@@ -108,7 +108,7 @@ func (c *WriteConfig) warn(o component.Options) {
 	}
 	for _, e := range c.Endpoints {
 		if n := e.MaxBackoffRetries; n != 0 && n != defaultBackoffRetries {
-			o.Warn("endpoint > max_backoff_retries", "a profile waits in the queue until the endpoint takes it; only one that the endpoint fails on with status 500, while it answers other requests, is dropped after so many retries")
+			o.Warn("endpoint > max_backoff_retries", "profiles are sent again for as long as the queue on disk holds them")
 		}
 	}
 }

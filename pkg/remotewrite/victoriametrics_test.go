@@ -27,15 +27,13 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
+	"collector/test/harness"
 )
 
-// victoriaMetrics starts the real thing, found in PATH, and returns its URL.
+// victoriaMetrics starts the real thing and returns its URL.
 func victoriaMetrics(t *testing.T, flags ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("victoria-metrics")
-	if err != nil {
-		t.Skip("victoria-metrics is not in PATH")
-	}
+	program := harness.Tool(t, "victoria-metrics")
 	cmd := exec.Command(program, append([]string{
 		"-storageDataPath=" + t.TempDir(), "-httpListenAddr=127.0.0.1:0", "-retentionPeriod=100y", "-search.disableCache",
 	}, flags...)...)

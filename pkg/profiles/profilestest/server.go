@@ -234,9 +234,6 @@ func (s *Server) pushHandler() http.Handler {
 }
 
 func (s *Server) push(ctx context.Context, req *connect.Request[pushv1.PushRequest]) (*connect.Response[pushv1.PushResponse], error) {
-	if len(req.Msg.Series) == 0 { // what Pyroscope says; it is no mistake to ask
-		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("no profiles received"))
-	}
 	if err := checkPush(req); err != nil {
 		s.refuse(err)
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
@@ -255,6 +252,9 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushv1.PushReque
 func checkPush(req *connect.Request[pushv1.PushRequest]) error {
 	if got := req.Header().Get("Connect-Protocol-Version"); got != "1" {
 		return fmt.Errorf("push with Connect-Protocol-Version %q", got)
+	}
+	if len(req.Msg.Series) == 0 {
+		return errors.New("push without any profile")
 	}
 	for i, series := range req.Msg.Series {
 		if err := checkSeries(series.Labels); err != nil {
