@@ -9,12 +9,12 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X mai
 TAGS     := grpcnotrace
 FUZZTIME ?= 10s
 
-.PHONY: build test lint unit integration setup tools fuzz bench image up reference
+.PHONY: build test lint unit integration reliability soak setup tools fuzz bench image up reference
 
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
 
-test: lint unit integration ## everything that CI checks
+test: lint unit integration reliability ## everything that CI checks
 
 lint:
 	@test -z "$$(gofmt -l cmd pkg test)" || { echo 'gofmt these:'; gofmt -l cmd pkg test; exit 1; }
@@ -26,6 +26,12 @@ unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 
 integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, VictoriaLogs
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./pkg/docker ./pkg/logs ./pkg/remotewrite
+
+reliability: setup tools ## the promises of docs/reliability.md, in their short form
+	go test -tags integration -count=1 -timeout 20m ./test/reliability/...
+
+soak: setup tools ## the same in full: hours
+	SOAK=1 go test -tags integration -count=1 -timeout 12h -v ./test/reliability/...
 
 setup: ## installs the Docker Engine where it is missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \

@@ -3,21 +3,15 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"net/http"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/grafana/pyroscope/api/model/labelset"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"collector/pkg/profiles/profilestest"
 	"collector/test/harness"
@@ -39,7 +33,8 @@ func TestEachItemArrivesOnce(t *testing.T) {
 		Name: "restarted", Labels: compose("demo", "restarted"), Args: []string{"-lines=2000", "-interval=1ms", "-stay"},
 	})
 	s.Collector.Start(t)
-	load := startLoad(t, s)
+	spans := harness.StartSender(t, 100*time.Millisecond, harness.SpanSender(t, harness.Address(s.GRPCPort)))
+	profiles := harness.StartSender(t, 100*time.Millisecond, harness.ProfileSender("http://"+harness.Address(s.PyroscopePort)))
 
 	t.Log("docker stop and start")
 	for range 3 {
@@ -65,15 +60,15 @@ func TestEachItemArrivesOnce(t *testing.T) {
 		p.Set(t, harness.None)
 	}
 
-	spans, profiles := load.stop()
+	sentSpans, sentProfiles := spans.Stop(), profiles.Stop()
 	s.Engine.Client.ContainerStop(context.Background(), writer, container.StopOptions{})
-	t.Logf("%d spans and %d profiles were acknowledged", len(spans), len(profiles))
+	t.Logf("%d spans and %d profiles were acknowledged", len(sentSpans), len(sentProfiles))
 	for name, id := range map[string]string{"steady": writer, "restarted": restarted} {
 		labels := map[string]string{"platform": "docker", "project": "demo", "service": name, "container": name}
 		harness.Eventually(t, 90*time.Second, func() error { return s.checkLogs(t, id, labels) })
 	}
-	harness.Eventually(t, 60*time.Second, func() error { return checkSpans(t, s, spans) })
-	harness.Eventually(t, 60*time.Second, func() error { return compareProfiles(profiles, s.Pyroscope) })
+	harness.Eventually(t, 60*time.Second, func() error { return harness.OnceEach(sentSpans, s.Tempo.SpanNumbers()) })
+	harness.Eventually(t, 60*time.Second, func() error { return harness.OnceEach(sentProfiles, harness.ProfileNumbers(s.Pyroscope)) })
 	harness.Eventually(t, 30*time.Second, func() error { return s.Collector.Drained(t) })
 	for _, account := range s.Collector.Accounts(t) {
 		t.Logf("%+v", account)
@@ -94,114 +89,6 @@ func stopAndStart(t *testing.T, engine *harness.Engine, id string) {
 		t.Fatal(err)
 	}
 	harness.Wait(3 * time.Second)
-}
-
-// checkSpans is nil once the spans of those ids have arrived, and no others.
-func checkSpans(t *testing.T, s *stack, want []string) error {
-	got, err := receivedSpans(s.Tempo.Traces())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range want {
-		if _, ok := got[id]; !ok {
-			return fmt.Errorf("span %s has not arrived; %d have, of %d", id, len(got), len(want))
-		}
-	}
-	if len(got) != len(want) {
-		t.Fatalf("%d spans arrived, %d were acknowledged", len(got), len(want))
-	}
-	return nil
-}
-
-// load sends a span and a profile every 100 ms, again and again until it is
-// acknowledged, as a client has to.
-type load struct {
-	cancel   context.CancelFunc
-	wg       sync.WaitGroup
-	spans    []string // ids acknowledged
-	profiles []request
-}
-
-func startLoad(t *testing.T, s *stack) *load {
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{cancel: cancel}
-	t.Cleanup(cancel)
-	l.wg.Go(func() { l.sendSpans(ctx, t, harness.Address(s.GRPCPort)) })
-	l.wg.Go(func() { l.sendProfiles(ctx, t, "http://"+harness.Address(s.PyroscopePort)) })
-	return l
-}
-
-// stop ends the load, once what is under way is acknowledged.
-func (l *load) stop() ([]string, []request) {
-	l.cancel()
-	l.wg.Wait()
-	return l.spans, l.profiles
-}
-
-// repeat calls send for 1, 2, 3 … until ctx ends, each until it succeeds.
-func repeat(ctx context.Context, t *testing.T, send func(seq int) error) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for seq := 1; ; seq++ {
-		for tries := 0; ; tries++ {
-			err := send(seq)
-			if err == nil {
-				break
-			}
-			if tries > 300 {
-				t.Errorf("item %d: %v", seq, err)
-				return
-			}
-			harness.Wait(100 * time.Millisecond)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (l *load) sendSpans(ctx context.Context, t *testing.T, address string) {
-	// A retry of the client's own could repeat what the collector has taken;
-	// a refused connection cannot.
-	exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint(address), otlptracegrpc.WithInsecure(),
-		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}))
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	made := tracetest.NewInMemoryExporter()
-	tracer := trace.NewTracerProvider(trace.WithSyncer(made)).Tracer("load")
-	repeat(ctx, t, func(seq int) error {
-		if len(made.GetSpans()) == 0 {
-			_, span := tracer.Start(context.Background(), fmt.Sprintf("span %d", seq))
-			span.End()
-		}
-		if err := exporter.ExportSpans(context.Background(), made.GetSpans().Snapshots()); err != nil {
-			return err
-		}
-		l.spans = append(l.spans, made.GetSpans()[0].SpanContext.SpanID().String())
-		made.Reset()
-		return nil
-	})
-}
-
-func (l *load) sendProfiles(ctx context.Context, t *testing.T, url string) {
-	repeat(ctx, t, func(seq int) error {
-		query := fmt.Sprintf("name=backend.cpu%%7Bseq%%3D%d%%7D&from=%d&until=%d&format=pprof&sampleRate=100&spyName=gospy", seq, 1700000000+seq, 1700000001+seq)
-		body, contentType := profilestest.Multipart(profilestest.Part{Name: "profile", File: "profile.pprof", Content: profilestest.Pprof(seq)})
-		resp, err := http.Post(url+"/ingest?"+query, contentType, bytes.NewReader(body))
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("status %s", resp.Status)
-		}
-		l.profiles = append(l.profiles, request{"/ingest", query, contentType, body})
-		return nil
-	})
 }
 
 // compareProfiles is nil once each profile that was sent has arrived, as it was

@@ -1,0 +1,115 @@
+package listen
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lastCall is how long a connection that is kept open between requests is left
+// to its client when a server ends. A client that sends often learns within
+// that time, from an answer, that the connection ends with it.
+const lastCall = 250 * time.Millisecond
+
+// ServeHTTP serves s on l, with TLS if s has a TLSConfig, until ctx ends. It
+// then takes no more connections, and ends each one with the answer to the next
+// request on it, which says so. It does not use http.Server.Shutdown, which
+// drops requests that were sent and not yet read. Requests under way may take
+// as long as grace; cutOff is the number of connections that were cut off then.
+// ServeHTTP closes l.
+func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) (cutOff int, err error) {
+	var ending atomic.Bool
+	conns := newConns(s.ConnState)
+	s.ConnState = conns.track
+	handler := s.Handler
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ending.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
+	ended := make(chan error, 1)
+	go func() {
+		if s.TLSConfig != nil {
+			ended <- s.ServeTLS(l, "", "")
+		} else {
+			ended <- s.Serve(l)
+		}
+	}()
+	defer s.Close()
+	select {
+	case err := <-ended:
+		return 0, err
+	case <-ctx.Done():
+	}
+	ending.Store(true)
+	l.Close()
+	<-ended
+	begun := time.Now()
+	conns.wait(min(lastCall, grace), conns.any)
+	return conns.wait(grace-time.Since(begun), conns.busy), nil
+}
+
+// conns knows a server's connections and how each stands.
+type conns struct {
+	next func(net.Conn, http.ConnState) // told of every change, too; may be nil
+
+	mu      sync.Mutex
+	states  map[net.Conn]http.ConnState // guarded by mu
+	changed chan struct{}               // closed at each change; guarded by mu
+}
+
+func newConns(next func(net.Conn, http.ConnState)) *conns {
+	return &conns{next: next, states: make(map[net.Conn]http.ConnState), changed: make(chan struct{})}
+}
+
+// track is an http.Server's ConnState.
+func (c *conns) track(conn net.Conn, state http.ConnState) {
+	if c.next != nil {
+		c.next(conn, state)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if state == http.StateClosed || state == http.StateHijacked {
+		delete(c.states, conn)
+	} else {
+		c.states[conn] = state
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// any counts the connections. The caller holds mu.
+func (c *conns) any() int { return len(c.states) }
+
+// busy counts the connections with a request under way. The caller holds mu.
+func (c *conns) busy() (n int) {
+	for _, state := range c.states {
+		if state == http.StateActive {
+			n++
+		}
+	}
+	return n
+}
+
+// wait waits until count is 0, at most for timeout, and returns the count.
+func (c *conns) wait(timeout time.Duration, count func() int) int {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		n, changed := count(), c.changed
+		c.mu.Unlock()
+		if n == 0 {
+			return 0
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return n
+		}
+	}
+}
