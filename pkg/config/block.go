@@ -58,7 +58,8 @@ func (b *Block) LabelAt() Range {
 }
 
 // Find is where the argument or block with the given path stands, such as
-// "endpoint > url", or the block itself when the source does not have it.
+// "endpoint > url", or "endpoint 2 > url" for the second block of that name, or
+// the block itself when the source does not have it.
 func (b *Block) Find(path string) Range {
 	at, _ := find(b.file, b.stmt.Body, strings.Split(path, " > "))
 	if at.Line == 0 {
@@ -70,14 +71,19 @@ func (b *Block) Find(path string) Range {
 // find goes as far along path as it can, and returns where that stands and
 // whether it is the end of path.
 func find(f *file, body ast.Body, path []string) (Range, bool) {
+	first, number, _ := strings.Cut(path[0], " ")
+	skip, _ := strconv.Atoi(number)
 	for _, stmt := range body {
 		switch stmt := stmt.(type) {
 		case *ast.AttributeStmt:
-			if stmt.Name.Name == path[0] {
+			if stmt.Name.Name == first {
 				return f.node(stmt.Name), len(path) == 1
 			}
 		case *ast.BlockStmt:
-			if name := strings.Join(stmt.Name, "."); name == path[0] {
+			if name := strings.Join(stmt.Name, "."); name == first {
+				if skip--; skip > 0 {
+					continue
+				}
 				at := f.at(stmt.NamePos.Position(), stmt.NamePos.Add(len(name)-1).Position())
 				if len(path) == 1 {
 					return at, true

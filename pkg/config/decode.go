@@ -183,7 +183,7 @@ func (r *decoding) evaluate(e *Expr, v reflect.Value, name string) {
 		}
 		return
 	}
-	if holdsSecret(v.Type()) {
+	if source, _ := render(e.expr); holdsSecret(v.Type()) || maskLine(name+" = "+string(source)) != name+" = "+string(source) {
 		for i := range ds { // the evaluator's words may quote the value
 			ds[i].Message = fmt.Sprintf("the value of %s cannot be evaluated", name)
 		}
@@ -240,7 +240,7 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 }
 
 // leadingPath is the start of an error message that names an argument.
-var leadingPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(?: > [a-z][a-z0-9_]*)*`)
+var leadingPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(?: [0-9]+)?(?: > [a-z][a-z0-9_]*(?: [0-9]+)?)*`)
 
 // place makes diagnostics of err, a complaint about a block with this body.
 func place(f *file, body ast.Body, at Range, prefix string, err error) Diagnostics {

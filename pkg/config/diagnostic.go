@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -73,8 +74,9 @@ func (d Diagnostic) String() string {
 	b.WriteByte('\n')
 	if d.At.Line > 0 {
 		number := fmt.Sprintf("%5d", d.At.Line)
-		fmt.Fprintf(&b, "%s | %s\n", number, strings.TrimRight(d.At.Source(), " \t"))
-		fmt.Fprintf(&b, "%*s | %s\n", len(number), "", d.At.carets())
+		source, carets := d.At.excerpt()
+		fmt.Fprintf(&b, "%s | %s\n", number, source)
+		fmt.Fprintf(&b, "%*s | %s\n", len(number), "", carets)
 	}
 	if d.Accepted != "" {
 		fmt.Fprintf(&b, "      accepted: %s\n", d.Accepted)
@@ -82,28 +84,57 @@ func (d Diagnostic) String() string {
 	return b.String()
 }
 
-// carets is the line below the source line: it keeps tabs, so that the carets
-// stand below what they mark however wide a tab is shown.
-func (r Range) carets() string {
-	start := min(max(r.Column-1, 0), len(r.text))
-	end := len(r.text)
+// Of a longer line, the part around what is meant is shown.
+const (
+	maxExcerpt = 240
+	leadIn     = 80 // bytes before what is meant
+)
+
+// excerpt is the source line, for a terminal, and the line below it. That keeps
+// tabs, so that the carets stand below what they mark however wide a tab is.
+func (r Range) excerpt() (source, carets string) {
+	source = r.Source()
+	start := min(max(r.Column-1, 0), len(source))
+	end := len(source)
 	if r.EndLine == r.Line && r.EndColumn < end {
-		end = r.EndColumn
+		end = max(r.EndColumn, start)
 	}
-	var b strings.Builder
-	for _, c := range r.text[:start] {
-		if c == '\t' {
-			b.WriteByte('\t')
-		} else {
-			b.WriteByte(' ')
+	from, to, before, after := 0, len(source), "", ""
+	if len(source) > maxExcerpt {
+		if from = runeStart(source, max(start-leadIn, 0)); from > 0 {
+			before = "…"
 		}
+		if to = runeStart(source, min(from+maxExcerpt, len(source))); to < len(source) {
+			after = "…"
+		}
+		end = min(end, to)
 	}
-	n := 1
-	if end > start {
-		n = max(n, utf8.RuneCountInString(strings.TrimRight(r.text[start:end], " \t")))
+	blank := strings.Map(func(c rune) rune {
+		if c == '\t' {
+			return c
+		}
+		return ' '
+	}, before+source[from:start])
+	marked := utf8.RuneCountInString(strings.TrimRight(source[start:end], " \t"))
+	return strings.TrimRight(printable(before+source[from:to]+after), " \t"), blank + strings.Repeat("^", max(1, marked))
+}
+
+// runeStart is i, or where the character begins that i is in the middle of.
+func runeStart(s string, i int) int {
+	for i > 0 && i < len(s) && !utf8.RuneStart(s[i]) {
+		i--
 	}
-	b.WriteString(strings.Repeat("^", n))
-	return b.String()
+	return i
+}
+
+// printable replaces what could steer a terminal, character by character.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c != '\t' && !unicode.IsPrint(c) {
+			return utf8.RuneError
+		}
+		return c
+	}, s)
 }
 
 // Diagnostics is everything that is wrong with a configuration. As an error it

@@ -8,7 +8,7 @@ import (
 var (
 	stringToken = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"?|`[^`]*`?")
 	secretName  = regexp.MustCompile(`(?i)password|secret|token|credentials|passphrase|authorization|cookie|key_pem|api[-_]?key`)
-	assignment  = regexp.MustCompile("([A-Za-z0-9_-]+)\"?\\s*=\\s*\\[?\\s*(?:\"((?:[^\"\\\\]|\\\\.)*)|`([^`]*))")
+	assignment  = regexp.MustCompile(`([A-Za-z0-9_-]+)"?\s*=`)
 	urlPassword = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"@]+)@")
 )
 
@@ -19,22 +19,20 @@ func namesSecret(name string) bool {
 }
 
 // maskLine replaces credentials in a source line by asterisks, one for each
-// byte, so that columns stay.
+// byte, so that columns stay. Behind the name of a secret every string is taken
+// for one, as it may be put together by a function or lie in a list.
 func maskLine(line string) string {
-	masked := []byte(line)
-	hide := func(start, end int) {
-		for i := start; i >= 0 && i < end; i++ {
-			masked[i] = '*'
-		}
-	}
 	for _, m := range assignment.FindAllStringSubmatchIndex(line, -1) {
 		if namesSecret(line[m[2]:m[3]]) {
-			hide(m[4], m[5])
-			hide(m[6], m[7])
+			line = line[:m[1]] + maskStrings(line[m[1]:])
+			break
 		}
 	}
+	masked := []byte(line)
 	for _, m := range urlPassword.FindAllStringSubmatchIndex(line, -1) {
-		hide(m[4], m[5])
+		for i := m[4]; i < m[5]; i++ {
+			masked[i] = '*'
+		}
 	}
 	return string(masked)
 }

@@ -5,15 +5,14 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/grafana/alloy/syntax/ast"
-	"github.com/grafana/alloy/syntax/diag"
 	"github.com/grafana/alloy/syntax/parser"
 	"github.com/grafana/alloy/syntax/printer"
 	"github.com/grafana/alloy/syntax/scanner"
@@ -25,6 +24,10 @@ type Source struct {
 	Name string // for messages; a path, usually
 	Text []byte
 }
+
+// maxSource bounds one file: what is larger is no configuration, and would
+// cost the program its memory.
+const maxSource = 32 << 20
 
 // Read reads the file at path or, if path is a directory, each *.alloy file
 // directly in it, sorted by name.
@@ -41,13 +44,26 @@ func Read(path string) ([]Source, error) {
 	}
 	var sources []Source
 	for _, name := range names {
-		text, err := os.ReadFile(name)
+		s, err := readFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("read configuration: %w", err)
 		}
-		sources = append(sources, Source{Name: name, Text: text})
+		sources = append(sources, s)
 	}
 	return sources, nil
+}
+
+func readFile(name string) (Source, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return Source{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
+	if err == nil && len(text) > maxSource {
+		err = fmt.Errorf("%q is larger than %d MiB", name, maxSource>>20)
+	}
+	return Source{Name: name, Text: text}, err
 }
 
 func filesIn(dir string) ([]string, error) {
@@ -110,6 +126,9 @@ func Parse(sources []Source) (*Document, Diagnostics) {
 func parseFile(s Source) (*file, Diagnostics) {
 	text := normalize(s.Text)
 	f := &file{name: s.Name, lines: strings.Split(string(text), "\n")}
+	if ds := f.notText(text); ds != nil {
+		return f, ds
+	}
 	if at, message := tooDeep(text); message != "" {
 		return f, Diagnostics{{At: f.at(at, at), Message: message}}
 	}
@@ -165,21 +184,6 @@ func tooDeep(text []byte) (token.Position, string) {
 			return tokens.PositionFor(pos), fmt.Sprintf("a statement has more than %d operators", maxOperators)
 		}
 	}
-}
-
-func (f *file) syntaxErrors(err error) Diagnostics {
-	var found diag.Diagnostics
-	if !errors.As(err, &found) {
-		return Diagnostics{{At: Range{File: f.name}, Message: err.Error()}}
-	}
-	var ds Diagnostics
-	for _, d := range found {
-		if strings.HasSuffix(d.Message, "got ILLEGAL") {
-			continue // the scanner has said what is illegal
-		}
-		ds = append(ds, Diagnostic{At: f.at(d.StartPos, d.EndPos), Message: d.Message})
-	}
-	return ds
 }
 
 // node is where n stands.

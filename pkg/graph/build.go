@@ -113,12 +113,12 @@ func (b *builder) identify() (duplicates []*config.Block) {
 
 func (b *builder) unknownBlock(block *config.Block) {
 	if alloyBlocks()[block.Name] {
-		b.report(block.At, "", "%s is a block of Alloy that collector does not have (yet)", block.ID())
+		b.report(block.At, "", "%s is a block of Alloy that collector does not have", block.ID())
 		return
 	}
 	alloy := alloyComponents()
 	if slices.Contains(alloy, block.Name) {
-		b.report(block.At, "", "%s is a component of Alloy that collector does not have (yet): %s", block.Name, block.ID())
+		b.report(block.At, "", "%s is a component of Alloy that collector does not have: %s", block.Name, block.ID())
 		return
 	}
 	var names []string
@@ -129,7 +129,7 @@ func (b *builder) unknownBlock(block *config.Block) {
 	if near := config.Nearest(block.Name, append(names, alloy...)); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 		if !slices.Contains(names, near) {
-			hint += " (That is a component of Alloy that collector does not have yet.)"
+			hint += " (That is a component of Alloy that collector does not have.)"
 		}
 	}
 	slices.Sort(names)

@@ -74,7 +74,7 @@ func (b *builder) unknownReference(ref config.Reference) error {
 	}
 	for n := len(ref.Path) - 1; n > 1; n-- {
 		if name := strings.Join(ref.Path[:n], "."); slices.Contains(alloyComponents(), name) && b.definitions[name].make == nil {
-			return fmt.Errorf("%s refers to a component that does not exist; besides, %s is a component of Alloy that collector does not have (yet)", ref, name)
+			return fmt.Errorf("%s refers to a component that does not exist; besides, %s is a component of Alloy that collector does not have", ref, name)
 		}
 	}
 	hint := ""

@@ -57,13 +57,14 @@ func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.D
 type conns struct {
 	next func(net.Conn, http.ConnState) // told of every change, too; may be nil
 
-	mu      sync.Mutex
-	states  map[net.Conn]http.ConnState // guarded by mu
-	changed chan struct{}               // closed at each change; guarded by mu
+	changed chan struct{} // wakes wait
+
+	mu     sync.Mutex
+	states map[net.Conn]http.ConnState // guarded by mu
 }
 
 func newConns(next func(net.Conn, http.ConnState)) *conns {
-	return &conns{next: next, states: make(map[net.Conn]http.ConnState), changed: make(chan struct{})}
+	return &conns{next: next, states: make(map[net.Conn]http.ConnState), changed: make(chan struct{}, 1)}
 }
 
 // track is an http.Server's ConnState.
@@ -72,14 +73,16 @@ func (c *conns) track(conn net.Conn, state http.ConnState) {
 		c.next(conn, state)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(c.states, conn)
 	} else {
 		c.states[conn] = state
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
+	c.mu.Unlock()
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
 }
 
 // any counts the connections. The caller holds mu.
@@ -95,19 +98,20 @@ func (c *conns) busy() (n int) {
 	return n
 }
 
-// wait waits until count is 0, at most for timeout, and returns the count.
+// wait waits until count is 0, at most for timeout, and returns the count. One
+// call at a time.
 func (c *conns) wait(timeout time.Duration, count func() int) int {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for {
 		c.mu.Lock()
-		n, changed := count(), c.changed
+		n := count()
 		c.mu.Unlock()
 		if n == 0 {
 			return 0
 		}
 		select {
-		case <-changed:
+		case <-c.changed:
 		case <-timer.C:
 			return n
 		}

@@ -5,6 +5,7 @@ package logging
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,13 +32,11 @@ func (c *Config) SetToDefault() { *c = Config{Level: "info", Format: "logfmt"} }
 
 // Validate reports an unknown level or format.
 func (c *Config) Validate() error {
-	if _, err := parseLevel(c.Level); err != nil {
-		return err
-	}
+	_, err := parseLevel(c.Level)
 	if !slices.Contains([]string{"logfmt", "json"}, c.Format) {
-		return fmt.Errorf("format %q is unknown: use \"logfmt\" or \"json\"", c.Format)
+		err = errors.Join(err, fmt.Errorf("format %q is unknown: use \"logfmt\" or \"json\"", c.Format))
 	}
-	return nil
+	return err
 }
 
 func parseLevel(s string) (slog.Level, error) {

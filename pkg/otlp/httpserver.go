@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -69,89 +70,27 @@ func newHTTPServer(config HTTPServer, t *tls.Config, in *intake, logger *slog.Lo
 
 // serve answers requests until ctx ends; it closes l.
 func (h *httpServer) serve(ctx context.Context, l net.Listener) error {
-	busy := busyConns{conns: make(map[net.Conn]struct{})}
 	s := &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		MaxHeaderBytes:    maxHTTPHeader,
 		ErrorLog:          log.New(&serverLog{logger: h.logger}, "", 0),
 		Protocols:         new(http.Protocols),
-		ConnState:         busy.track,
+		TLSConfig:         h.tls,
 	}
 	s.Protocols.SetHTTP1(true)
 	if h.tls != nil {
 		s.Protocols.SetHTTP2(true)
-		s.TLSConfig = h.tls
 	} else {
 		s.Protocols.SetUnencryptedHTTP2(true)
 		l = &sniffer{Listener: l, protocol: transportHTTP, logger: h.logger}
 	}
 	s.SetKeepAlivesEnabled(h.config.KeepAlivesEnabled)
-	ended := make(chan error, 1)
-	go func() {
-		if h.tls != nil {
-			ended <- s.ServeTLS(l, "", "")
-		} else {
-			ended <- s.Serve(l)
-		}
-	}()
-	select {
-	case err := <-ended:
-		s.Close()
-		return err
-	case <-ctx.Done():
+	cutOff, err := listen.ServeHTTP(ctx, s, l, stopGrace)
+	if cutOff > 0 {
+		h.logger.Warn("requests were cut off at shutdown", "transport", transportHTTP, "connections", cutOff)
 	}
-	l.Close()
-	<-ended
-	grace, done := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-	defer done()
-	// Shutdown drops what a client has sent but the server has not read, so it
-	// waits for that. Idle connections end now.
-	s.SetKeepAlivesEnabled(false)
-	busy.wait(grace)
-	if s.Shutdown(grace) != nil {
-		s.Close()
-	}
-	return nil
-}
-
-// busyConns knows the connections from which a request comes or may come: all
-// but the idle ones.
-type busyConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{} // guarded by mu
-	none  chan struct{}         // closed when there are none; made by wait; guarded by mu
-}
-
-// track is an http.Server's ConnState.
-func (b *busyConns) track(c net.Conn, state http.ConnState) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if state == http.StateNew || state == http.StateActive {
-		b.conns[c] = struct{}{}
-		return
-	}
-	delete(b.conns, c)
-	if len(b.conns) == 0 && b.none != nil {
-		close(b.none)
-		b.none = nil
-	}
-}
-
-// wait waits until there are none. It is called once.
-func (b *busyConns) wait(ctx context.Context) {
-	b.mu.Lock()
-	none := make(chan struct{})
-	if len(b.conns) == 0 {
-		close(none)
-	} else {
-		b.none = none
-	}
-	b.mu.Unlock()
-	select {
-	case <-none:
-	case <-ctx.Done():
-	}
+	return err
 }
 
 // handler answers all requests. CORS is off without allowed_origins.

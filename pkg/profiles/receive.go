@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"collector/pkg/component"
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -106,29 +107,14 @@ func (r *Receive) Run(ctx context.Context) error {
 	if limit := r.config.HTTP.ConnLimit; limit > 0 {
 		listener = netutil.LimitListener(listener, limit)
 	}
-	server := r.server()
-	served := make(chan error, 1)
-	go func() {
-		if server.TLSConfig != nil {
-			served <- server.ServeTLS(listener, "", "")
-		} else {
-			served <- server.Serve(listener)
-		}
-	}()
 	r.options.Logger.Info("receiving profiles", "address", listener.Addr().String())
-	select {
-	case err := <-served:
-		server.Close()
+	cutOff, err := listen.ServeHTTP(ctx, r.server(), listener, min(r.config.GracefulShutdownTimeout, maxShutdown))
+	if err != nil {
 		return fmt.Errorf("serve profiles on %s: %w", listener.Addr(), err)
-	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(r.config.GracefulShutdownTimeout, maxShutdown))
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		r.options.Logger.Warn("requests were cut off at shutdown", "err", err)
-		server.Close()
+	if cutOff > 0 {
+		r.options.Logger.Warn("requests were cut off at shutdown", "connections", cutOff)
 	}
-	<-served
 	return nil
 }
 

@@ -1,0 +1,151 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// hammer posts to url from several clients that keep their connections, until
+// stop is called, which returns the number of requests.
+func hammer(t *testing.T, url string, transport func() http.RoundTripper) (stop func() int64) {
+	var ending atomic.Bool
+	var sent atomic.Int64
+	var clients sync.WaitGroup
+	for range 4 {
+		client := &http.Client{Transport: transport(), Timeout: 30 * time.Second}
+		clients.Go(func() {
+			defer client.CloseIdleConnections()
+			for !ending.Load() {
+				sent.Add(1)
+				// Without GetBody, the client cannot try again in secret.
+				answer, err := client.Post(url, "text/plain", io.NopCloser(strings.NewReader("x")))
+				if err != nil {
+					t.Errorf("a request was lost: %v", err)
+					continue
+				}
+				io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+				if answer.StatusCode != http.StatusOK {
+					t.Errorf("a request was answered %s", answer.Status)
+				}
+			}
+		})
+	}
+	return func() int64 {
+		ending.Store(true)
+		clients.Wait()
+		return sent.Load()
+	}
+}
+
+func testHandovers(t *testing.T, transport func() http.RoundTripper) {
+	p := NewPool()
+	l, address := mustListen(t, p)
+	var answered atomic.Int64
+	progress := make(chan struct{}, 1)
+	// start serves l until the returned function is called.
+	start := func(l net.Listener) (end func()) {
+		s := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			answered.Add(1)
+			select {
+			case progress <- struct{}{}:
+			default:
+			}
+		})}
+		s.Protocols.SetHTTP1(true)
+		s.Protocols.SetUnencryptedHTTP2(true)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if cutOff, err := ServeHTTP(ctx, s, l, time.Minute); err != nil || cutOff > 0 {
+				t.Errorf("%d connections were cut off: %v", cutOff, err)
+			}
+		}()
+		return func() { cancel(); <-done }
+	}
+	end := start(l)
+	stop := hammer(t, "http://"+address, transport)
+	for range 50 {
+		before := answered.Load()
+		next, err := p.Listen("tcp", address, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		end()
+		end = start(next)
+		for answered.Load() < before+20 {
+			<-progress
+		}
+	}
+	sent := stop()
+	end()
+	if got := answered.Load(); got != sent {
+		t.Errorf("%d requests were answered, of %d", got, sent)
+	}
+}
+
+func TestFiftyHandoversLoseNoRequest(t *testing.T) {
+	t.Run("HTTP/1", func(t *testing.T) {
+		testHandovers(t, func() http.RoundTripper { return &http.Transport{} })
+	})
+	t.Run("HTTP/2", func(t *testing.T) {
+		testHandovers(t, func() http.RoundTripper {
+			tr := &http.Transport{Protocols: new(http.Protocols)}
+			tr.Protocols.SetUnencryptedHTTP2(true)
+			return tr
+		})
+	})
+}
+
+func TestServeHTTPWaitsForRequestsUnderWayAndNoLonger(t *testing.T) {
+	l, address := mustListen(t, NewPool())
+	entered := make(chan struct{})
+	left := make(chan struct{})
+	s := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+		close(left)
+	})}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type result struct {
+		cutOff int
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		cutOff, err := ServeHTTP(ctx, s, l, time.Millisecond)
+		done <- result{cutOff, err}
+	}()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-entered
+	cancel()
+	if got := <-done; got.cutOff != 1 || got.err != nil {
+		t.Errorf("%d connections were cut off: %v", got.cutOff, got.err)
+	}
+	<-left
+}
+
+func TestServeHTTPReturnsTheErrorOfItsListener(t *testing.T) {
+	l, _ := mustListen(t, NewPool())
+	l.Close()
+	if _, err := ServeHTTP(t.Context(), &http.Server{Handler: http.NotFoundHandler()}, l, time.Minute); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
