@@ -9,7 +9,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X mai
 TAGS     := grpcnotrace
 FUZZTIME ?= 10s
 
-.PHONY: build test lint unit integration reliability soak setup tools fuzz bench image up reference
+.PHONY: build test lint unit integration reliability soak setup tools fuzz bench image reference
 
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
@@ -17,7 +17,7 @@ build: ## the static binary
 test: lint unit integration reliability ## everything that CI checks
 
 lint:
-	@test -z "$$(gofmt -l cmd pkg test)" || { echo 'gofmt these:'; gofmt -l cmd pkg test; exit 1; }
+	@test -z "$$(gofmt -l cmd pkg test backend third_party)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend third_party; exit 1; }
 	go vet ./...
 	go vet -tags integration ./...
 

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -80,6 +85,8 @@ func format(args []string, in io.Reader, out io.Writer) error {
 	switch {
 	case err != nil:
 		return err
+	case *write && bytes.Equal(text, source.Text):
+		return nil
 	case *test:
 		if string(text) != string(source.Text) {
 			return fmt.Errorf("%s is not formatted; `collector fmt -w %s` mends it", source.Name, source.Name)
@@ -92,11 +99,34 @@ func format(args []string, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// rewrite replaces a file's content and keeps its mode.
+// rewrite replaces a file's content and keeps its mode. It does so all or
+// nothing, so that a full disk costs nobody a configuration, unless only the
+// file itself may be written, as where it is mounted alone.
 func rewrite(path string, text []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, text, info.Mode().Perm())
+	err = replace(path, text, info.Mode().Perm())
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY) {
+		return os.WriteFile(path, text, info.Mode().Perm())
+	}
+	return err
+}
+
+func replace(path string, text []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // which is gone if all went well
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }

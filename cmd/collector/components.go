@@ -23,7 +23,7 @@ func components(log *logging.Log) []graph.Definition {
 	targets := graph.Export{Name: "targets", Type: "list(map(string))", Note: "live: follows what Docker runs"}
 	logsReceiver := graph.Export{Name: "receiver", Type: "LogsReceiver"}
 	otlpInput := graph.Export{Name: "input", Type: "otelcol.Consumer"}
-	return []graph.Definition{
+	definitions := []graph.Definition{
 		graph.DefineBlock("logging", newLogging, graph.Doc{
 			Summary: "The collector's own log.",
 		}),
@@ -71,6 +71,11 @@ func components(log *logging.Log) []graph.Definition {
 			Summary: "Delivers by OTLP over HTTP.", Exports: []graph.Export{otlpInput},
 		}),
 	}
+	remarks := notes()
+	for i := range definitions {
+		definitions[i].Doc.Notes = remarks[definitions[i].Name]
+	}
+	return definitions
 }
 
 // liveDebuggingConfig is the block livedebugging.

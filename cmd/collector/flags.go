@@ -18,7 +18,6 @@ const listenFlag = "server.http.listen-addr"
 // Alloy's, so that a Compose file's command line stays as it is.
 type runFlags struct {
 	listen     string
-	uiPrefix   string
 	pprof      bool
 	storage    string
 	configKind string
@@ -36,7 +35,6 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	f := &runFlags{}
 	set.StringVar(&f.listen, listenFlag, defaultListen(), "address of the HTTP server: UI, metrics, health")
-	set.StringVar(&f.uiPrefix, "server.http.ui-path-prefix", "/", "prefix under which a proxy serves the UI")
 	set.BoolVar(&f.pprof, "server.http.enable-pprof", true, "serve /debug/pprof")
 	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")
 	configFlags(set, &f.configKind)
@@ -55,6 +53,7 @@ func configFlags(set *pflag.FlagSet, kind *string) {
 // acceptIdle declares Alloy's flags that have nothing to act on here: there is
 // no usage report, no cluster and no stability level to choose.
 func acceptIdle(set *pflag.FlagSet) {
+	idle(set, "/", "server.http.ui-path-prefix")
 	idle(set, "", "server.http.memory-addr", "cluster.node-name", "cluster.advertise-address", "cluster.join-addresses",
 		"cluster.discover-peers", "cluster.advertise-interfaces", "cluster.rejoin-interval", "cluster.max-join-peers",
 		"cluster.name", "cluster.tls-ca-path", "cluster.tls-cert-path", "cluster.tls-key-path", "cluster.tls-server-name",

@@ -20,7 +20,7 @@ func TestFlagsOfAlloyAreAccepted(t *testing.T) {
 	if err := f.check(); err != nil {
 		t.Fatal(err)
 	}
-	want := runFlags{listen: "0.0.0.0:12345", uiPrefix: "/x", storage: "/data", configKind: "alloy"}
+	want := runFlags{listen: "0.0.0.0:12345", storage: "/data", configKind: "alloy"}
 	if *f != want || set.Arg(0) != "/etc/alloy/config.alloy" || set.NArg() != 1 {
 		t.Errorf("got %+v %v, want %+v", *f, set.Args(), want)
 	}
@@ -54,6 +54,7 @@ func TestHealthcheckFindsTheAddress(t *testing.T) {
 		{"/bin/alloy\x00run\x00--server.http.listen-addr\x00[::]:98\x00", "127.0.0.1:98"},
 		{"/bin/collector\x00run\x00", "127.0.0.1:12345"},
 		{"/sbin/init\x00", "127.0.0.1:12345"},
+		{"/sbin/docker-init\x00--\x00/bin/collector\x00run\x00--server.http.listen-addr=:97\x00", "127.0.0.1:97"},
 		{"", "127.0.0.1:12345"},
 	} {
 		if err := os.WriteFile(path, []byte(test.cmdline), 0o600); err != nil {
@@ -61,6 +62,20 @@ func TestHealthcheckFindsTheAddress(t *testing.T) {
 		}
 		if got := reachable(addressOfProcess1(path)); got != test.want {
 			t.Errorf("%q: %s, want %s", test.cmdline, got, test.want)
+		}
+	}
+}
+
+func TestADestinationIsShownWithoutCredentials(t *testing.T) {
+	for raw, want := range map[string]string{
+		"http://vm:8428/api/v1/write":      "http://vm:8428/api/v1/write",
+		"https://u:hunter2@vm/w?k=hunter2": "https://vm/w",
+		"http://u:hun ter2@%zz/":           "http://%zz/",
+		"tempo:4317":                       "tempo:4317",
+		"10.0.0.1:4317":                    "10.0.0.1:4317",
+	} {
+		if got := withoutCredentials(raw); got != want {
+			t.Errorf("%s: %s, want %s", raw, got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,8 @@ func healthcheck(args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", url, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	direct := &http.Client{Transport: &http.Transport{}} // whatever proxy the environment names
+	resp, err := direct.Do(req)
 	if err != nil {
 		return err
 	}
@@ -57,8 +59,9 @@ func addressOfProcess1(path string) string {
 		return defaultListen()
 	}
 	args := strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
+	at := slices.Index(args, "run") // behind the name of an init, perhaps
 	set, f := newRunFlags()
-	if len(args) < 2 || args[1] != "run" || set.Parse(args[2:]) != nil {
+	if at < 0 || set.Parse(args[at+1:]) != nil {
 		return defaultListen()
 	}
 	return f.listen

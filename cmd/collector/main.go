@@ -70,7 +70,7 @@ func command(args []string, in io.Reader, out, errOut io.Writer) error {
 		return healthcheck(args, out)
 	case "default-config":
 		return defaultConfig(args, out)
-	case "--version", "version":
+	case "--version", "-v", "version":
 		_, err := fmt.Fprint(out, versionText())
 		return err
 	case "--help", "-h", "help":

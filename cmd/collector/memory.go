@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/url"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -36,13 +35,4 @@ func limitMemory() {
 		}
 		return
 	}
-}
-
-// withoutCredentials hides the user part of a URL.
-func withoutCredentials(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.User == nil {
-		return raw
-	}
-	return u.Redacted()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"collector/pkg/config"
 	"collector/pkg/graph"
 	"collector/pkg/logging"
 )
@@ -29,5 +30,26 @@ func TestReferenceIsUpToDate(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("docs/reference.md is stale: run `make reference` (-want +got):\n%s", diff)
+	}
+}
+
+func TestNotesAreAboutWhatThereIs(t *testing.T) {
+	paths := map[string]bool{}
+	var walk func(prefix string, arguments []config.Argument)
+	walk = func(prefix string, arguments []config.Argument) {
+		for _, a := range arguments {
+			paths[prefix+a.Name] = true
+			walk(prefix+a.Name+" > ", a.Arguments)
+		}
+	}
+	for _, d := range components(logging.New(io.Discard)) {
+		walk(d.Name+": ", d.Arguments())
+	}
+	for name, remarks := range notes() {
+		for path := range remarks {
+			if !paths[name+": "+path] {
+				t.Errorf("there is no %s of %s", path, name)
+			}
+		}
 	}
 }

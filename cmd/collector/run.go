@@ -167,6 +167,19 @@ func (p *program) builtin() []config.Source {
 	return []config.Source{{Name: "<built-in>", Text: []byte(builtin.Config(parts, false))}}
 }
 
+// withoutCredentials is a destination without what stands before its host or in
+// its query.
+func withoutCredentials(raw string) string {
+	raw, _, _ = strings.Cut(raw, "?")
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		scheme, rest = "", raw
+	} else {
+		scheme += "://"
+	}
+	return scheme + rest[strings.LastIndex(rest, "@")+1:]
+}
+
 // reachEngine tells whether something listens where the Docker Engine should.
 func reachEngine(host string) error {
 	network, address, ok := strings.Cut(cmp.Or(host, "unix:///var/run/docker.sock"), "://")

@@ -96,6 +96,10 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/-/ready", s.ready)
 	mux.HandleFunc("/-/healthy", s.healthy)
+	mux.HandleFunc("HEAD /-/reload", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", "GET, POST") // looking changes nothing
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	})
 	mux.HandleFunc("GET /-/reload", s.reload)
 	mux.HandleFunc("POST /-/reload", s.reload)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Gatherer, promhttp.HandlerOpts{

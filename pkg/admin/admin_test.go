@@ -51,6 +51,7 @@ func TestAnswersAreThoseOfAlloy(t *testing.T) {
 		{"POST", "/-/reload", program{}, 200, "config reloaded\n"},
 		{"POST", "/-/reload", program{reload: errors.New("x:1:2: no")}, 400, "error during the initial load: x:1:2: no\n"},
 		{"DELETE", "/-/reload", program{}, 405, "Method Not Allowed\n"},
+		{"HEAD", "/-/reload", program{}, 405, ""},
 		{"GET", "/nothing", program{}, 404, "404 page not found\n"},
 	} {
 		w := httptest.NewRecorder()

@@ -55,9 +55,9 @@ type Diagnostic struct {
 	Accepted string // what would be accepted; may be empty
 }
 
-// Error is the diagnostic in one line.
+// Error is the diagnostic in one line. A password in a URL is masked.
 func (d Diagnostic) Error() string {
-	message := d.Message
+	message := urlPassword.ReplaceAllString(d.Message, "${1}*****@")
 	if d.Severity == Warning {
 		message = "warning: " + message
 	}

@@ -65,7 +65,7 @@ func (e *Expr) Evaluate(resolve Resolver) (any, Diagnostics) {
 	}
 	value, err := e.language.evaluate(e.expr, scope)
 	if err != nil {
-		return nil, Diagnostics{evaluationError(e.file, e.expr, err)}
+		return nil, Diagnostics{e.language.evaluationError(e.file, e.expr, err)}
 	}
 	return value, nil
 }

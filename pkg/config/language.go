@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/grafana/alloy/syntax/alloytypes"
 	"github.com/grafana/alloy/syntax/ast"
 	"github.com/grafana/alloy/syntax/diag"
+	"github.com/grafana/alloy/syntax/token"
 	"github.com/grafana/alloy/syntax/vm"
 
 	"collector/pkg/component"
@@ -124,13 +128,39 @@ func toLibrary(v any) any {
 
 // evaluationError says what is wrong with e, at the part of it that is at
 // fault where the evaluator tells.
-func evaluationError(f *file, e ast.Expr, err error) Diagnostic {
+func (l *Language) evaluationError(f *file, e ast.Expr, err error) Diagnostic {
 	var d diag.Diagnostic
 	if errors.As(err, &d) && d.StartPos.Line > 0 {
-		return Diagnostic{At: f.at(d.StartPos, d.EndPos), Message: d.Message}
+		return Diagnostic{At: f.at(d.StartPos, d.EndPos), Message: d.Message, Accepted: l.fieldsAt(e, d.StartPos)}
 	}
 	if errors.As(err, &d) {
 		return Diagnostic{At: f.node(e), Message: d.Message}
 	}
 	return Diagnostic{At: f.node(e), Message: fmt.Sprintf("this expression cannot be evaluated: %v", err)}
+}
+
+// fieldsAt lists the fields of the language's own object, such as sys, of which
+// e names one at pos; it is empty if e does not.
+func (l *Language) fieldsAt(e ast.Expr, pos token.Position) string {
+	if access, ok := e.(*ast.AccessExpr); ok && access.Name.NamePos.Position() == pos {
+		path := accessPath(access.Value)
+		if len(path) != 1 {
+			return ""
+		}
+		object, _ := vm.NewScope(l.variables).Lookup(path[0])
+		var names []string
+		if v := reflect.ValueOf(object); v.Kind() == reflect.Map {
+			for _, key := range v.MapKeys() {
+				names = append(names, path[0]+"."+key.String())
+			}
+		}
+		slices.Sort(names)
+		return strings.Join(names, ", ")
+	}
+	for _, child := range children(e) {
+		if found := l.fieldsAt(child, pos); found != "" {
+			return found
+		}
+	}
+	return ""
 }

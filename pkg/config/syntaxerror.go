@@ -87,7 +87,7 @@ func explain(message string) (plain, accepted string) {
 	case strings.HasPrefix(message, "expected TERMINATOR"):
 		return plain, "each argument on a line of its own"
 	case strings.HasPrefix(message, "missing ','"):
-		return plain, `"," after each element, also after the last one of a line`
+		return plain, `"," after each element, also the last one before the end of a line`
 	case strings.HasPrefix(message, "expected identifier"):
 		return plain, name
 	case strings.Contains(message, "to be a valid identifier"):

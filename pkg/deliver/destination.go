@@ -75,25 +75,21 @@ func (d *destination) run(running, sending context.Context, r *queue.Reader) {
 	l := &loop{destination: d, running: running, sending: sending, reader: r}
 	var workers sync.WaitGroup
 	defer workers.Wait()
-	slots := make(chan struct{}, d.Concurrency)
-	for {
-		select {
-		case slots <- struct{}{}:
-		case <-sending.Done():
-			return
-		}
+	slots := newSlots(d.Concurrency)
+	for slots.wait(sending) {
 		lease := l.next()
 		if lease == nil {
 			return
 		}
 		if d.Concurrency == 1 {
 			l.deliver(lease)
-			<-slots
 			continue
 		}
+		size := lease.Bytes() // the lease is given up on the way
+		slots.take(size)
 		workers.Go(func() {
+			defer slots.give(size)
 			l.deliver(lease)
-			<-slots
 		})
 	}
 }
@@ -338,14 +334,14 @@ func (l *loop) within(blocks []queue.Block) int {
 	return n
 }
 
-// fresh is how many of the first blocks are not too old.
+// fresh is how many of the first blocks go together before one that is too old:
+// at least one, although that may have grown too old this very moment.
 func (l *loop) fresh(blocks []queue.Block) int {
-	for i := range blocks {
-		if l.old(&blocks[i]) {
-			return i
-		}
+	n := 1
+	for n < len(blocks) && !l.old(&blocks[n]) {
+		n++
 	}
-	return len(blocks)
+	return n
 }
 
 func (l *loop) old(b *queue.Block) bool {

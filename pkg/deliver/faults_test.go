@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -413,6 +414,18 @@ func TestBlocksThatAreTooOldAreNotSent(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// A block grows too old at a moment that may lie between any two looks at it.
+// A request of no blocks would have it acknowledged.
+func TestABlockThatGrowsTooOldBeforeItsRequestIsStillInIt(t *testing.T) {
+	l := &loop{destination: newDestination(Destination{MaxAge: time.Minute}, Options{Logger: slog.New(slog.DiscardHandler)})}
+	old := queue.Block{MaxTime: time.Now().Add(-time.Hour).UnixNano()}
+	for want, blocks := range map[int][]queue.Block{1: {old, old}, 2: {old, {}, old}} {
+		if got := l.fresh(blocks); got != want {
+			t.Errorf("%d of %d blocks, want %d", got, len(blocks), want)
+		}
+	}
 }
 
 // TestRandomFaults holds what arrives against what was appended, under faults

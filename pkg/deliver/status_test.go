@@ -3,6 +3,7 @@ package deliver
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -152,5 +153,32 @@ received_items_total{destination=,signal=traces} 5
 `
 	if diff := cmp.Diff(want, "\n"+gather(t, reg, "received", "dropped")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Whoever looks while a writer ends sees each item once.
+func TestTheAccountsBalanceWhileAWriterEnds(t *testing.T) {
+	for range 30 {
+		f := &fake{}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f}}})
+		r.append("x")
+		for r.Status()[0].Delivered == 0 {
+			runtime.Gosched()
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.stop()
+		}()
+		for looking := true; looking; {
+			select {
+			case <-ended:
+				looking = false
+			default:
+			}
+			if s := r.Status()[0]; s.Delivered != 1 || s.Received != 1 {
+				t.Fatalf("%+v", s)
+			}
+		}
 	}
 }

@@ -137,9 +137,11 @@ func (w *Writer) Run(ctx context.Context) error {
 	})
 	defer stop()
 	var loops sync.WaitGroup
-	for _, d := range w.destinations {
+	for _, d := range w.destinations[1:] {
 		loops.Go(func() { d.run(ctx, sending, q.Reader(d.ID)) })
 	}
+	first := w.destinations[0]
+	first.run(ctx, sending, q.Reader(first.ID))
 	loops.Wait()
 	err = q.Close()
 	w.close(q)
@@ -184,18 +186,21 @@ func (w *Writer) close(q *queue.Queue) {
 		s.Queued, s.QueuedBytes, s.Oldest = 0, 0, time.Time{}
 		w.destinations[i].past.add(s)
 	}
+	w.queue = nil // in one with the above, or its items would be counted twice
 	w.mu.Unlock()
 	w.set(nil, true)
 }
 
-// Append queues b for every destination. It blocks until Run has opened the
-// queue, and fails with pipeline.ErrClosed once Run has ended. nil means
-// durable. With no destination it drops and counts b. A block that the queue
-// could never hold is refused with an error that pipeline.IsPermanent tells
-// of, and is not counted: it stays the caller's.
-func (w *Writer) Append(ctx context.Context, b queue.Block) error {
+// Append queues blocks, all or none, for every destination. It blocks until Run
+// has opened the queue, and fails with pipeline.ErrClosed once Run has ended.
+// nil means durable. With no destination it drops and counts them. What the
+// queue could never hold is refused with an error that pipeline.IsPermanent
+// tells of, and is not counted: it stays the caller's.
+func (w *Writer) Append(ctx context.Context, blocks ...queue.Block) error {
 	if len(w.destinations) == 0 {
-		w.Drop(b.Items, ReasonNoDestination)
+		for i := range blocks {
+			w.Drop(blocks[i].Items, ReasonNoDestination)
+		}
 		return nil
 	}
 	for {
@@ -203,7 +208,7 @@ func (w *Writer) Append(ctx context.Context, b queue.Block) error {
 		q, ended, changed := w.queue, w.ended, w.changed
 		w.mu.Unlock()
 		if q != nil {
-			return q.Append(ctx, b)
+			return q.Append(ctx, blocks...)
 		}
 		if ended {
 			return pipeline.ErrClosed

@@ -88,9 +88,10 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // differences: a container without an address (network_mode none, or one in
 // the network of a container that is not known) gives one target without
 // __address__, so that its logs can be read; one in the network of a container
-// that is in the host's is reached through host_networking_host; a port that is published for IPv4
-// and IPv6 gives one target; and the target of a container that has ended stays
-// for a few seconds, with EndedLabel.
+// that is in the host's is reached through host_networking_host; a port that is
+// published for IPv4 and IPv6 gives one target; a network that the Engine tells
+// nothing of still has its id and name; and the target of a container that has
+// ended stays for a few seconds, with EndedLabel.
 type Docker struct {
 	config  DockerConfig
 	options component.Options
@@ -265,6 +266,8 @@ func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) []
 	for _, n := range networks {
 		b := labels.NewBuilder(common)
 		b.Set(metaNetwork+"ip", n.IP)
+		b.Set(metaNetwork+"id", n.NetworkID)
+		b.Set(metaNetwork+"name", n.Name)
 		setNetwork(b, snap.Networks[n.NetworkID])
 		out = append(out, d.portTargets(b.Labels(), c, n)...)
 	}
@@ -342,12 +345,11 @@ func find(ref string, snap docker.Snapshot) *docker.Container {
 	return nil
 }
 
+// setNetwork sets what only the network itself tells.
 func setNetwork(b *labels.Builder, n *docker.Network) {
 	if n == nil {
 		return
 	}
-	b.Set(metaNetwork+"id", n.ID)
-	b.Set(metaNetwork+"name", n.Name)
 	b.Set(metaNetwork+"scope", n.Scope)
 	b.Set(metaNetwork+"internal", strconv.FormatBool(n.Internal))
 	b.Set(metaNetwork+"ingress", strconv.FormatBool(n.Ingress))

@@ -115,6 +115,31 @@ func TestDockerTargetsHaveTheLabelsOfDockerSD(t *testing.T) {
 	}
 }
 
+func TestWithoutNetworksATargetLacksTheirLabelsOnly(t *testing.T) {
+	d := dockertest.New(t)
+	d.Fail("/networks", http.StatusForbidden, "forbidden by the proxy")
+	d.AddNetwork(dockertest.Network{ID: "n1", Name: "front", Labels: map[string]string{"a": "b"}})
+	d.Run(dockertest.Container{
+		ID: "c1", Name: "app", NetworkMode: "front", Networks: map[string]string{"front": "10.0.0.2"}, Ports: []dockertest.Port{{Private: 9090}},
+	})
+	c := newDocker(t, d, dockerConfig(d))
+	run(t, c)
+	got := await(t, targetsOf(c, "targets"), count(1))
+	want := labels.FromStrings(
+		"__address__", "10.0.0.2:9090",
+		"__meta_docker_container_id", "c1",
+		"__meta_docker_container_name", "/app",
+		"__meta_docker_container_network_mode", "front",
+		"__meta_docker_network_id", "n1",
+		"__meta_docker_network_ip", "10.0.0.2",
+		"__meta_docker_network_name", "front",
+		"__meta_docker_port_private", "9090",
+	)
+	if diff := cmp.Diff([]Target{want}, got, sameLabels()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDockerAddressesAreThoseOfDockerSD(t *testing.T) {
 	several := map[string]string{"b": "10.2.0.2", "a": "10.1.0.2"}
 	for _, test := range []struct {

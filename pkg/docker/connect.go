@@ -25,8 +25,11 @@ const (
 	oldestVersion = "1.24"
 	// connectTimeout bounds the first exchange with the Engine.
 	connectTimeout = 10 * time.Second
-	// requestTimeout bounds every request but those that follow.
+	// requestTimeout bounds every request but those that follow and lists.
 	requestTimeout = 30 * time.Second
+	// listTimeout bounds a list of the containers. A busy Engine with thousands
+	// of them takes its time, and without the list there is nothing to go on.
+	listTimeout = 2 * time.Minute
 )
 
 // endpoint is where an Engine listens and how to talk to it.

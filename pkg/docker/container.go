@@ -22,6 +22,9 @@ type Container struct {
 	// StartedAt and FinishedAt are the zero time when unknown.
 	StartedAt, FinishedAt time.Time
 	LogDriver             string // empty in a Snapshot as long as the container has not been inspected
+	// LogInPlace tells that the log is a single file, which the Engine empties
+	// when it is full. It is known when LogDriver is.
+	LogInPlace bool
 
 	State       string // created, running, paused, restarting, removing, exited or dead
 	Health      string // as the last event said; empty if none did
@@ -62,7 +65,7 @@ type Snapshot struct {
 
 func equal(a, b *Container) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Running == b.Running && a.TTY == b.TTY && maps.Equal(a.Labels, b.Labels) &&
-		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.LogDriver == b.LogDriver && a.State == b.State &&
+		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.LogDriver == b.LogDriver && a.LogInPlace == b.LogInPlace && a.State == b.State &&
 		a.Health == b.Health && a.NetworkMode == b.NetworkMode && slices.Equal(a.Networks, b.Networks) &&
 		slices.Equal(a.Ports, b.Ports) && a.Ended == b.Ended
 }
@@ -111,6 +114,7 @@ func fromInspect(r *container.InspectResponse) Container {
 		}
 		if h := r.HostConfig; h != nil {
 			c.NetworkMode, c.LogDriver = string(h.NetworkMode), h.LogConfig.Type
+			c.LogInPlace = rotatesInPlace(h.LogConfig)
 		}
 	}
 	if r.Config != nil {
@@ -132,6 +136,18 @@ func fromInspect(r *container.InspectResponse) Container {
 		sortPorts(c.Ports)
 	}
 	return c
+}
+
+// rotatesInPlace tells whether a log is a single file of limited size.
+func rotatesInPlace(c container.LogConfig) bool {
+	files := c.Config["max-file"]
+	switch c.Type {
+	case "json-file":
+		return c.Config["max-size"] != "" && (files == "" || files == "1")
+	case "local":
+		return files == "1"
+	}
+	return false
 }
 
 func endpoints(networks map[string]*network.EndpointSettings) []Endpoint {

@@ -12,6 +12,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +60,9 @@ type Engine struct {
 
 	logged   string    // the last error; belongs to the loop
 	loggedAt time.Time // belongs to the loop
+	// withoutNetworks is set while requests for networks are refused; it
+	// belongs to the loop.
+	withoutNetworks bool
 }
 
 func newEngine(e *endpoint, logger *slog.Logger) *Engine {
@@ -143,6 +148,21 @@ func (e *Engine) Snapshot() (Snapshot, <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.snap, e.changed
+}
+
+// Running returns what is known, without asking the Engine, of a container that
+// runs. It knows none before it was inspected, nor while the connection is lost.
+func (e *Engine) Running(id string) (Container, bool) {
+	e.mu.Lock()
+	snap, connected := e.snap, e.status.Connected
+	e.mu.Unlock()
+	byID := func(c *Container, id string) int { return strings.Compare(c.ID, id) }
+	i, ok := slices.BinarySearchFunc(snap.Containers, id, byID)
+	if !ok || !connected {
+		return Container{}, false
+	}
+	c := *snap.Containers[i]
+	return c, c.Running && c.LogDriver != ""
 }
 
 // Status tells how the Engine does.
@@ -277,7 +297,7 @@ func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
 
 // list lists all containers that filters let through.
 func (e *Engine) list(ctx context.Context, by map[string][]string) ([]container.Summary, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	args := filters.NewArgs()
 	for name, values := range by {

@@ -392,6 +392,83 @@ func TestAnyErrorIsFollowedByAnotherAttempt(t *testing.T) {
 	}
 }
 
+func TestNetworksThatAProxyForbidsCostNothingElse(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusUnauthorized, http.StatusNotFound, http.StatusNotImplemented} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &logBuffer{}
+			d := dockertest.NewPipe(t)
+			d.Fail("/networks", status, "forbidden by the proxy")
+			first := d.Run(dockertest.Container{})
+			e := open(t, d, log)
+			follow(t, e, time.Minute)
+			second := d.Run(dockertest.Container{Networks: map[string]string{"front": "10.0.0.2"}})
+			s := await(t, e, has(second, func(c *Container) bool { return c.Running && len(c.Networks) == 1 }))
+			if c := get(s, first); c == nil || len(c.Networks) != 1 || c.Networks[0].Name != "bridge" {
+				t.Errorf("the container is %+v", c)
+			}
+			for range 3 {
+				<-time.After(10 * time.Minute)
+				d.CutConnections()
+			}
+			<-time.After(time.Minute)
+			synctest.Wait()
+			if n := d.Count("/networks"); n != 4 {
+				t.Errorf("%d requests for networks in four connections", n)
+			}
+			if n := strings.Count(log.String(), "allow GET /networks"); n != 1 {
+				t.Errorf("%d warnings:\n%s", n, log)
+			}
+			if s := e.Status(); !s.Connected {
+				t.Errorf("status %+v", s)
+			}
+			d.Fail("/networks", 0, "")
+			d.CutConnections()
+			await(t, e, func(s Snapshot) bool { return len(s.Networks) == 4 })
+			d.Run(dockertest.Container{Networks: map[string]string{"back": "10.0.0.3"}})
+			await(t, e, func(s Snapshot) bool { return len(s.Networks) == 5 })
+		})
+	}
+}
+
+// slow is a transport that waits before it sends what it is asked to delay.
+type slow struct {
+	next http.RoundTripper
+	path string
+	by   time.Duration
+}
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, s.path) {
+		select {
+		case <-time.After(s.by):
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	return s.next.RoundTrip(r)
+}
+
+func TestAnEngineThatIsSlowToListIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dockertest.NewPipe(t)
+		for range 2000 {
+			d.Create(dockertest.Container{})
+		}
+		client := d.Client()
+		client.Transport = slow{client.Transport, "/containers/json", 90 * time.Second}
+		e, err := NewPool(nil).Engine(Config{Host: d.Host(), Client: client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start(t, e, time.Minute)
+		<-time.After(100 * time.Second)
+		synctest.Wait()
+		if s, _ := e.Snapshot(); len(s.Containers) != 2000 || !e.Status().Connected {
+			t.Errorf("%d containers, status %+v", len(s.Containers), e.Status())
+		}
+	})
+}
+
 func TestACutEventStreamIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logBuffer{}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/client"
+	"github.com/docker/docker/errdefs"
 )
 
 // IsNotFound tells whether err says that the container does not exist (any
@@ -33,6 +34,12 @@ func IsCorrupt(err error) bool {
 type daemonError struct{ message string }
 
 func (e *daemonError) Error() string { return "the Engine cannot read the log: " + e.message }
+
+// isRefused tells whether err says that a request is not allowed, as a proxy in
+// front of the Engine does, or that nothing there answers it.
+func isRefused(err error) bool {
+	return errdefs.IsForbidden(err) || errdefs.IsUnauthorized(err) || errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)
+}
 
 // isVersionError tells whether the Engine refuses the negotiated version: it
 // has been exchanged for another one meanwhile.

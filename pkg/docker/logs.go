@@ -13,6 +13,7 @@ import (
 // LogOptions say what to read of a container's output.
 type LogOptions struct {
 	Since  time.Time // inclusive, in nanoseconds; zero: from the start
+	Tail   int       // no more than so many of the last messages there are; 0: all
 	Follow bool
 	TTY    bool // as Inspect says
 }
@@ -22,6 +23,9 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 	options := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: o.Follow, Tail: "all"}
 	if !o.Since.IsZero() {
 		options.Since = since(o.Since)
+	}
+	if o.Tail > 0 {
+		options.Tail = strconv.Itoa(o.Tail)
 	}
 	podman := false
 	body, err := request(ctx, e, func(c *connection) (io.ReadCloser, error) {

@@ -196,7 +196,7 @@ func (s *session) ask() {
 			}
 		})
 	}
-	for s.busy < parallel {
+	for s.busy < parallel && !s.withoutNetworks {
 		id, ok := s.state.takeNetwork()
 		if !ok {
 			break
@@ -216,16 +216,21 @@ func (s *session) ask() {
 }
 
 // list lists the containers and, the first time, the networks. Networks that
-// appear later are asked for one by one, when a container is in them.
+// appear later are asked for one by one, when a container is in them. An Engine,
+// or a proxy in front of it, that refuses to tell of networks is used without.
 func (s *session) list(networks bool) {
 	s.listing = true
 	asOf := s.state.asOf
 	s.do(func() answer {
 		var known []*Network
 		var summaries []container.Summary
-		var err error
+		var err, refused error
 		if networks {
-			if known, err = s.listNetworks(s.ctx); err != nil {
+			known, err = s.listNetworks(s.ctx)
+			if isRefused(err) {
+				refused, err = err, nil
+			}
+			if err != nil {
 				err = fmt.Errorf("list networks: %w", err)
 			}
 		}
@@ -240,6 +245,7 @@ func (s *session) list(networks bool) {
 				return err
 			}
 			if networks {
+				s.tellOfNetworks(refused)
 				st.setNetworks(known)
 			}
 			s.listedAt = now
@@ -247,4 +253,13 @@ func (s *session) list(networks bool) {
 			return nil
 		}
 	})
+}
+
+// tellOfNetworks notes whether requests for networks are refused, and says so
+// when that is new.
+func (s *session) tellOfNetworks(refused error) {
+	if refused != nil && !s.withoutNetworks {
+		s.logger.Warn("the Docker Engine, or a proxy in front of it, refuses to list networks: targets lack the labels of their networks other than id, name and ip; allow GET /networks (NETWORKS=1 for many proxies)", "err", refused)
+	}
+	s.withoutNetworks = refused != nil
 }

@@ -138,7 +138,8 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *container.Summary) 
 		return
 	}
 	old := r.c
-	c.TTY, c.LogDriver, c.Health, c.StartedAt, c.FinishedAt = old.TTY, old.LogDriver, old.Health, old.StartedAt, old.FinishedAt
+	c.TTY, c.LogDriver, c.LogInPlace = old.TTY, old.LogDriver, old.LogInPlace
+	c.Health, c.StartedAt, c.FinishedAt = old.Health, old.StartedAt, old.FinishedAt
 	r.removed = false
 	switch {
 	case c.Running:

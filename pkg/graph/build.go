@@ -322,7 +322,7 @@ func (b *builder) componentOptions(n *node, block *config.Block, warnings *confi
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if n.loaded {
-				n.logger.Warn("a setting has no effect", "position", d.At.String(), "argument", name, "why", why)
+				n.logger.Warn("warning about the configuration", "position", d.At.String(), "argument", name, "why", why)
 				return
 			}
 			*warnings = append(*warnings, d)

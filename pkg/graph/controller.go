@@ -61,10 +61,18 @@ func (o Options) withDefaults() Options {
 }
 
 // Check builds the graph of a configuration and throws it away. It reports
-// everything that Load would, but for ports in use: the errors and then the
-// warnings, each in the order of the source.
+// everything that Load would, but for ports that others use: the errors and
+// then the warnings, each in the order of the source.
 func Check(o Options, sources []config.Source) config.Diagnostics {
-	_, ds := build(o.withDefaults(), newMetrics(), sources, nil)
+	o = o.withDefaults()
+	o.Listeners = listen.NewDryPool()
+	g, ds := build(o, newMetrics(), sources, nil)
+	if ds.Err() == nil {
+		ds = append(ds, bindAll(o.Listeners, g, nil)...)
+	}
+	for _, n := range g.nodes {
+		n.close()
+	}
 	return append(ds.Errors(), ds.Warnings()...)
 }
 
@@ -143,14 +151,14 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 		err = errors.Join(ctx.Err(), c.stopping.Err())
 	}
 	if err == nil {
-		err = c.bindAll(next, old)
+		err = bindAll(c.options.Listeners, next, old).Err()
 	}
 	if err != nil {
 		c.LoadFailed(err)
 		return err
 	}
 	for _, d := range ds.Warnings() {
-		c.options.Logger.Warn("a setting has no effect", "position", d.At.String(), "warning", d.Message)
+		c.options.Logger.Warn("warning about the configuration", "position", d.At.String(), "warning", d.Message)
 	}
 	c.swap(old, next)
 	c.failure.Store(nil)
@@ -160,8 +168,8 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 }
 
 // bindAll has the components of next that old does not have take their
-// listeners. After an error, none holds any.
-func (c *Controller) bindAll(next, old *graph) error {
+// listeners from pool, or views of it. After an error, none holds any.
+func bindAll(pool *listen.Pool, next, old *graph) config.Diagnostics {
 	var bound []*node
 	var ds config.Diagnostics
 	for _, n := range next.nodes {
@@ -175,7 +183,7 @@ func (c *Controller) bindAll(next, old *graph) error {
 		bound = append(bound, n)
 	}
 	if ds == nil {
-		views := []*listen.Pool{c.options.Listeners}
+		views := []*listen.Pool{pool}
 		for _, n := range next.nodes {
 			views = append(views, n.listeners)
 			if err := listen.Conflict(views...); err != nil {

@@ -56,6 +56,7 @@ func (d Definition) reference(b *strings.Builder) {
 
 // table lists the arguments, without the blocks, of the block at path.
 func (d Definition) table(b *strings.Builder, path string, arguments []config.Argument) {
+	noted := slices.ContainsFunc(arguments, func(a config.Argument) bool { return !a.Block && d.Doc.Notes[path+a.Name] != "" })
 	rows := false
 	for _, a := range arguments {
 		if a.Block {
@@ -63,7 +64,12 @@ func (d Definition) table(b *strings.Builder, path string, arguments []config.Ar
 		}
 		if !rows {
 			rows = true
-			b.WriteString("\n| Argument | Type | Default | |\n|---|---|---|---|\n")
+			b.WriteString("\n| Argument | Type | Default |")
+			if noted {
+				b.WriteString(" |\n|---|---|---|---|\n")
+			} else {
+				b.WriteString("\n|---|---|---|\n")
+			}
 		}
 		value := ""
 		if a.Required {
@@ -71,7 +77,11 @@ func (d Definition) table(b *strings.Builder, path string, arguments []config.Ar
 		} else if a.Default != "" {
 			value = "`" + a.Default + "`"
 		}
-		fmt.Fprintf(b, "| `%s` | `%s` | %s | %s |\n", a.Name, a.Type, cell(value), cell(d.Doc.Notes[path+a.Name]))
+		fmt.Fprintf(b, "| `%s` | `%s` | %s |", a.Name, a.Type, cell(value))
+		if noted {
+			fmt.Fprintf(b, " %s |", cell(d.Doc.Notes[path+a.Name]))
+		}
+		b.WriteString("\n")
 	}
 }
 

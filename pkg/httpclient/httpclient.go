@@ -15,8 +15,10 @@ import (
 	"collector/pkg/component"
 )
 
-// dialTimeout bounds how long a connection may take to be made.
-const dialTimeout = 30 * time.Second
+// dialTimeout bounds how long a connection may take to be made. It is below the
+// time-outs of requests, so that a host that nobody answers at can be told from
+// a server that is slow.
+const dialTimeout = 5 * time.Second
 
 // Config is squashed into every block that configures an HTTP client.
 type Config struct {

@@ -1,6 +1,8 @@
-// Package listen keeps listening sockets open across reloads: components take
-// them from a Pool by address, and an address stays bound for as long as
-// anyone holds it, so that no client sees a refused connection.
+// Package listen is what servers share. It keeps listening sockets open across
+// reloads: components take them from a Pool by address, and an address stays
+// bound for as long as anyone holds it, so that no client sees a refused
+// connection. ServeHTTP ends a server without losing a request, and a Budget
+// bounds what requests take of the memory.
 package listen
 
 import (
@@ -27,6 +29,7 @@ type Pool struct {
 
 // shared is what all views of a pool have in common.
 type shared struct {
+	bind    func(network, address string) (net.Listener, error)
 	mu      sync.Mutex
 	sockets map[string]*socket // by network and address; guarded by mu
 }
@@ -39,7 +42,7 @@ type Held struct {
 
 // NewPool makes an empty pool.
 func NewPool() *Pool {
-	return &Pool{shared: &shared{sockets: make(map[string]*socket)}, held: make(map[string]Held)}
+	return &Pool{shared: &shared{bind: bind, sockets: make(map[string]*socket)}, held: make(map[string]Held)}
 }
 
 // View returns a pool with the same sockets that keeps account of its own
@@ -97,7 +100,7 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 	}
 	s := p.sockets[key]
 	if s == nil || s.broken() {
-		l, err := bind(network, address)
+		l, err := p.bind(network, address)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("listen on %s (set by %s): the %s is in use by another process or component; stop it, or set another address", address, option, noun(network))
 		} else if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -104,49 +103,6 @@ func TestThousandHandoversLoseNoConnection(t *testing.T) {
 		t.Errorf("the pool still holds %d sockets", len(p.sockets))
 	}
 	t.Logf("%d connections over 1,000 handovers", asked.Load())
-}
-
-func TestHTTPServersHandOver(t *testing.T) {
-	p := NewPool()
-	l, address := mustListen(t, p)
-	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	var running sync.WaitGroup
-	start := func(l net.Listener) *http.Server {
-		s := &http.Server{Handler: handler}
-		running.Go(func() { _ = s.Serve(l) })
-		return s
-	}
-	old := start(l)
-	var stop atomic.Bool
-	var clients sync.WaitGroup
-	for range 2 {
-		clients.Go(func() {
-			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-			for !stop.Load() {
-				resp, err := client.Post("http://"+address, "text/plain", strings.NewReader("x"))
-				if err != nil {
-					t.Errorf("a request was lost: %v", err)
-					return
-				}
-				resp.Body.Close()
-			}
-		})
-	}
-	for range 50 {
-		l, err := p.Listen("tcp", address, "a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		next := start(l)
-		if err := old.Shutdown(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		old = next
-	}
-	stop.Store(true)
-	clients.Wait()
-	old.Close()
-	running.Wait()
 }
 
 func TestOverlappingListenersShareThePort(t *testing.T) {

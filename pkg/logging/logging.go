@@ -130,6 +130,10 @@ func NewComponent(log *Log, c Config, _ component.Options) (*Component, error) {
 	return &Component{log: log, config: c}, nil
 }
 
+// lastLines is how long the sinks may take for the lines that wait when the
+// component ends.
+const lastLines = 200 * time.Millisecond
+
 // Run applies the block's settings, carries log lines to its sinks until ctx
 // ends, and then goes back to the defaults.
 func (c *Component) Run(ctx context.Context) error {
@@ -138,6 +142,11 @@ func (c *Component) Run(ctx context.Context) error {
 		var defaults Config
 		defaults.SetToDefault()
 		c.log.apply(defaults)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLines)
+		defer cancel()
+		if len(lines) > 0 {
+			c.forward(ctx, <-lines, lines)
+		}
 	}()
 	for {
 		select {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -102,14 +103,59 @@ func TestAStuckSinkDoesNotBlockLogging(t *testing.T) {
 		var out bytes.Buffer
 		log := New(&out)
 		run(t, log, Config{Level: "info", Format: "logfmt", WriteTo: []pipeline.LogsSink{stuck{}}})
+		log.Logger().Info("first")
+		synctest.Wait() // the sink has it, and takes no more
 		for range 3 * backlog {
 			log.Logger().Info("line")
 		}
-		if n := strings.Count(out.String(), "\n"); n != 3*backlog {
+		if n := strings.Count(out.String(), "\n"); n != 1+3*backlog {
 			t.Errorf("%d lines on standard error", n)
 		}
-		if log.takeLost() == 0 {
-			t.Error("lines that the sink did not take are not counted")
+		if n := log.takeLost(); n != 2*backlog {
+			t.Errorf("%d lines counted that the sink did not take", n)
+		}
+	})
+}
+
+// slow is a sink that takes its first batch only when ctx ends.
+type slow struct {
+	sink
+	once bool
+}
+
+func (s *slow) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
+	if !s.once {
+		s.once = true
+		<-ctx.Done()
+	}
+	return s.sink.WriteLogs(ctx, logs)
+}
+
+func TestTheLastLinesReachTheSinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{}
+		log := New(io.Discard)
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := NewComponent(log, Config{Level: "info", Format: "logfmt", WriteTo: []pipeline.LogsSink{s}}, component.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); c.Run(ctx) }()
+		synctest.Wait()
+		log.Logger().Info("running")
+		synctest.Wait() // the sink is at it
+		for range 10 {
+			log.Logger().Info("stopping")
+		}
+		cancel()
+		<-done
+		lines := 0
+		for _, st := range s.got {
+			lines += len(st.Entries)
+		}
+		if lines != 11 {
+			t.Errorf("the sink got %d of 11 lines", lines)
 		}
 	})
 }
@@ -122,6 +168,7 @@ func TestValidate(t *testing.T) {
 		{Config{Level: "info", Format: "json"}, ""},
 		{Config{Level: "loud", Format: "json"}, `level "loud" is unknown`},
 		{Config{Level: "info", Format: "xml"}, `format "xml" is unknown`},
+		{Config{Level: "loud", Format: "xml"}, "level \"loud\" is unknown: use \"debug\", \"info\", \"warn\" or \"error\"\nformat \"xml\" is unknown"},
 	} {
 		err := test.config.Validate()
 		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {

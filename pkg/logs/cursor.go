@@ -44,6 +44,12 @@ func (c *cursor) since() time.Time {
 	return time.Unix(0, newest-int64(interleave))
 }
 
+// findable tells whether reading can go on from any place before the cursor,
+// not only from the first line at its time: lines are not to be counted.
+func (c *cursor) findable() bool {
+	return c.newest() != 0 && c[stdout].Lines <= 1 && c[stderr].Lines <= 1
+}
+
 // complete records that both streams have been read to the end, so that the
 // next read starts behind the newest line of either.
 func (c *cursor) complete() {

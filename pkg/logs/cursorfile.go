@@ -81,12 +81,12 @@ func openCursorStore(dir string, logger *slog.Logger, metrics *sourceMetrics, no
 	return s
 }
 
-// load reads the cursor file, and the previous one if that is missing or
-// damaged.
+// load reads the cursor file, and the previous one if that is missing, empty or
+// damaged. Without containers it is empty, so that this is no sign of damage.
 func (s *cursorStore) load() {
 	path := filepath.Join(s.dir, cursorFile)
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
 		s.loadPrevious()
 		return
 	}
@@ -179,16 +179,13 @@ func (s *cursorStore) existing() []string {
 	return ids
 }
 
-// forget drops the cursors of containers that are gone for long.
-func (s *cursorStore) forget() {
+// refresh rewrites the file, without the cursors of containers that are gone for
+// long. What it held becomes the previous copy, which cursors fall back to when
+// the file is lost and which must not grow old for that.
+func (s *cursorStore) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.entries {
-		if s.expired(e) {
-			s.report(s.compact())
-			return
-		}
-	}
+	s.report(s.compact())
 }
 
 func (s *cursorStore) expired(e cursorEntry) bool {
@@ -297,12 +294,16 @@ func writeDurably(path string, data []byte) (*os.File, error) {
 }
 
 // keepPrevious makes previous another name of path, so that at no moment both
-// are missing.
+// are missing. Without a path, previous stays what it is.
 func keepPrevious(path, previous string) error {
-	if err := os.Remove(previous); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	link := previous + ".new"
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Link(path, previous); err == nil || errors.Is(err, fs.ErrNotExist) {
+	switch err := os.Link(path, link); {
+	case err == nil:
+		return os.Rename(link, previous)
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	}
 	return os.Rename(path, previous) // a file system without links
@@ -356,7 +357,7 @@ func (s *cursorStore) report(err error) {
 }
 
 func (s *cursorStore) close() {
-	s.sync()
+	s.refresh()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file != nil {

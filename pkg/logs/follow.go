@@ -22,6 +22,14 @@ const (
 	corruptAttempts = 5
 	// settled is how long a connection has to hold to be no failure.
 	settled = 10 * time.Second
+	// window is how many messages from the end of a log are read first when
+	// reading goes on: to find the cursor from its beginning, the Engine would
+	// decode all of the log.
+	window = 500
+	// lookBack is how much older than the cursor the messages of a window may
+	// be: it has to hold one that is, and the Engine leaves files that are older
+	// compressed.
+	lookBack = 24 * time.Hour
 )
 
 // The states of a tail, for people.
@@ -36,10 +44,14 @@ const (
 // errSilent ends a connection that has been silent for too long.
 var errSilent = errors.New("the connection was silent")
 
+// errWindow ends a connection that began behind the cursor.
+var errWindow = errors.New("more was written than the window holds")
+
 // connection is one reading of the container's output.
 type connection struct {
 	container docker.Container
 	reader    frameReader
+	windowed  bool // reading may have begun behind the cursor
 	end       context.CancelCauseFunc
 	ctx       context.Context // ends with the connection
 }
@@ -48,7 +60,7 @@ type connection struct {
 // read to its end and its target has left.
 func (t *tail) run(ctx context.Context) {
 	defer t.deliveries.Wait()
-	backoff := newBackoff(100*time.Millisecond, 5*time.Second)
+	backoff := newBackoff(100*time.Millisecond, 4*time.Second)
 	for ctx.Err() == nil {
 		started, before := time.Now(), t.position()
 		c, err := t.open(ctx)
@@ -57,6 +69,10 @@ func (t *tail) run(ctx context.Context) {
 		}
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errWindow) {
+			t.wideAt = t.position()
+			continue
 		}
 		if t.position() != before || time.Since(started) >= settled {
 			backoff.reset()
@@ -86,10 +102,25 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 	c.ctx, c.end = context.WithCancelCause(ctx)
 	timeout := time.AfterFunc(openTimeout, func() { c.end(context.DeadlineExceeded) })
 	defer timeout.Stop()
-	if c.container, err = t.source.engine.Inspect(c.ctx, t.id); err == nil {
+	// A container that is about to be removed makes the Engine take its time
+	// to answer an inspection, after which there is no log any more.
+	known := false
+	if c.container, known = t.source.engine.Running(t.id); !known {
+		c.container, err = t.source.engine.Inspect(c.ctx, t.id)
+	}
+	if err == nil {
 		t.setName(c.container.Name)
 		from := t.position()
-		c.reader, err = t.source.engine.Logs(c.ctx, t.id, docker.LogOptions{Since: from.since(), Follow: true, TTY: c.container.TTY})
+		o := docker.LogOptions{Since: from.since(), Follow: true, TTY: c.container.TTY}
+		if c.windowed = from != t.wideAt && from.findable(); c.windowed {
+			o.Tail, o.Since = window, o.Since.Add(-lookBack)
+		}
+		c.reader, err = t.source.engine.Logs(c.ctx, t.id, o)
+	}
+	if known && docker.IsUnreadable(err) {
+		if inspected, inspectErr := t.source.engine.Inspect(c.ctx, t.id); inspectErr == nil {
+			c.container = inspected // whose time of start does not change
+		}
 	}
 	if err != nil {
 		c.end(err)
@@ -103,8 +134,14 @@ func (t *tail) pump(ctx context.Context, c connection) error {
 	t.connected(c)
 	defer t.disconnected(c)
 	p := newPump(t.position(), t.source.limit, c.container.TTY)
+	if c.container.LogInPlace {
+		p.recent = &t.recent
+	}
 	for {
 		frame, err := c.reader.Next()
+		if c.windowed && (err == nil && !p.fits(frame) || err == io.EOF && !p.met) {
+			return errWindow
+		}
 		if err != nil {
 			return t.endOfOutput(ctx, c, p, err)
 		}
@@ -156,7 +193,11 @@ func (t *tail) addRest(ctx context.Context, p *pump) error {
 type pump struct {
 	joiners [streamCount]joiner
 	resumes [streamCount]resume
-	last    [streamCount]int64 // the last timestamp of the stream
+	last    [streamCount]int64   // the last timestamp of the stream
+	recent  *[streamCount]recent // nil unless the Engine may repeat lines
+
+	met     bool // any frame
+	metFrom [streamCount]bool
 	tty     bool
 }
 
@@ -170,6 +211,19 @@ func newPump(from cursor, limit int, tty bool) *pump {
 	return p
 }
 
+// fits tells, frame by frame, whether a connection that may have begun behind
+// the cursor has not: its first frame was read before. A stream that begins at
+// the very time of its position may begin with the line there, or after it.
+func (p *pump) fits(f docker.Frame) bool {
+	stream, ns := streamIndex(f.Stream), f.Time.UnixNano()
+	from := p.resumes[stream].from.Time
+	if !p.met && (f.Time.IsZero() || ns >= from) || !p.metFrom[stream] && ns == from {
+		return false
+	}
+	p.met, p.metFrom[stream] = true, true
+	return true
+}
+
 // take returns the line that frame completes, if it does and the line is new.
 // A frame without a time has that of the frame before.
 func (p *pump) take(frame docker.Frame) (stream int, line rawLine, ok bool) {
@@ -179,7 +233,7 @@ func (p *pump) take(frame docker.Frame) (stream int, line rawLine, ok bool) {
 	}
 	p.last[stream] = frame.Time.UnixNano()
 	line, ok = p.joiners[stream].add(frame)
-	if !ok || p.resumes[stream].skip(line.time) {
+	if !ok || p.resumes[stream].skip(line.time) || p.recent != nil && p.recent[stream].repeated(line) {
 		return stream, line, false
 	}
 	if p.tty {
@@ -233,8 +287,12 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, backoff
 		return t.pauseEnded(ctx, c.StartedAt)
 	case err == nil:
 		// The container may have ended: the next attempt reads it to the end
-		// once more, and knows.
+		// once more, and knows. The first is made at once, since the container
+		// may be removed in a moment.
 		t.setError(nil)
+		if t.ended = !t.ended; t.ended {
+			return false
+		}
 	case errors.Is(err, errSilent):
 		return false
 	case docker.IsNotFound(err):
@@ -242,6 +300,9 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, backoff
 	case docker.IsUnreadable(err):
 		return t.pauseUnreadable(ctx, c, err)
 	default:
+		if _, gone := t.source.inspect(ctx, t.id); docker.IsNotFound(gone) {
+			return t.pauseGone(ctx, backoff) // the file went before the container
+		}
 		t.source.metrics.readErrors.Inc()
 		t.setError(err)
 		if docker.IsCorrupt(err) {
@@ -251,6 +312,7 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, backoff
 		if t.corrupt >= corruptAttempts {
 			t.corrupt = 0
 			t.skipDamage(ctx, time.Now())
+			t.wideAt = t.position() // a window would hold the damage
 			t.source.opts.Logger.Warn("the Engine can't read its log of a container; what is damaged is left out",
 				"container", t.label(), "err", err)
 			return false

@@ -84,6 +84,7 @@ func (c *SourceDockerConfig) Validate() error {
 // engine is what a tail needs of docker.Engine.
 type engine interface {
 	Inspect(ctx context.Context, id string) (docker.Container, error)
+	Running(id string) (docker.Container, bool)
 	Logs(ctx context.Context, id string, o docker.LogOptions) (*docker.LogReader, error)
 }
 
@@ -313,6 +314,7 @@ func (s *SourceDocker) inspect(ctx context.Context, id string) (docker.Container
 // sweep finds out which of the containers that have a cursor and no tail don't
 // exist any more, and forgets those that are long gone.
 func (s *SourceDocker) sweep(ctx context.Context) {
+	defer s.store.refresh()
 	for _, id := range s.store.existing() {
 		s.mu.Lock()
 		_, tailed := s.tails[id]
@@ -326,5 +328,4 @@ func (s *SourceDocker) sweep(ctx context.Context) {
 			return
 		}
 	}
-	s.store.forget()
 }

@@ -26,7 +26,10 @@ type tail struct {
 	present    atomic.Bool // the target is in the set
 
 	// Of the goroutine of run:
-	unfinished      *pump     // the lines that had begun when the last connection ended
+	unfinished      *pump  // the lines that had begun when the last connection ended
+	wideAt          cursor // going on there, a window at the log's end is too small
+	recent          [streamCount]recent
+	ended           bool      // the output has ended, and was opened again at once
 	corrupt         int       // attempts in a row that ended at damage
 	unreadableSince time.Time // the start of the container for which it was logged
 

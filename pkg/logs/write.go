@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -46,6 +48,7 @@ func NewWrite(cfg WriteConfig, o component.Options) (*Write, error) {
 		return nil, err
 	}
 	cfg.warn(o.Warn)
+	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.NamesNoHost(e.URL) })
 	w := &Write{opts: o, maxBlock: maxBlock}
 	w.buffers.New = func() any { return new([]byte) }
 	labels.FromMap(cfg.ExternalLabels).Range(func(l labels.Label) { w.external = append(w.external, l) })
@@ -127,7 +130,14 @@ func (w *Write) Exports() map[string]any {
 }
 
 // Run sends until ctx ends.
-func (w *Write) Run(ctx context.Context) error { return w.writer.Run(ctx) }
+func (w *Write) Run(ctx context.Context) error {
+	defer func() {
+		for _, s := range w.senders {
+			s.client.CloseIdleConnections()
+		}
+	}()
+	return w.writer.Run(ctx)
+}
 
 // Status returns a snapshot of the endpoints.
 func (w *Write) Status() any { return w.writer.Status() }

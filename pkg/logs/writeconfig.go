@@ -108,9 +108,12 @@ func (e *Endpoint) Validate() error {
 	u, err := url.Parse(e.URL)
 	switch {
 	case err != nil:
-		return fmt.Errorf("url: %w", err)
+		// The text of err holds the URL, and with it perhaps a password.
+		return errors.New("url cannot be read: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\"")
+	case httpclient.NamesNoHost(e.URL):
+		return nil
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("url %q: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\"", e.URL)
+		return errors.New("url is not complete: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\"")
 	case e.BatchSize <= 0:
 		return errors.New("batch_size: must be positive")
 	case e.BatchWait < 0:
@@ -139,9 +142,12 @@ func (c *WriteConfig) warn(warn func(name, why string)) {
 	if c.WAL.DrainTimeout != wal.DrainTimeout {
 		warn("wal > drain_timeout", durable)
 	}
+	var urls []string
 	for i := range c.Endpoints {
+		urls = append(urls, c.Endpoints[i].URL)
 		c.Endpoints[i].warn(warn)
 	}
+	httpclient.WarnOff(warn, urls)
 }
 
 func (e *Endpoint) warn(warn func(name, why string)) {

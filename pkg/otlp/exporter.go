@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
@@ -72,7 +71,7 @@ func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetric
 		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(q.Batch, nil)}
 	}
 	if off {
-		o.Warn("client > endpoint", "it names no host, so that the exporter is switched off: what it is given is dropped and counted")
+		o.Warn("client > endpoint", "it names no host (is an environment variable not set?), so the exporter is switched off: what is sent to it is dropped and counted")
 	}
 	q.warn(o)
 	d.warn(o)
@@ -145,6 +144,10 @@ func (e *Exporter) begin(ctx context.Context) error {
 		if _, err := os.Stat(l.dir); l.writer == nil && err != nil {
 			continue
 		}
+		if !e.hasDestination(l) {
+			e.o.Logger.Warn("requests are queued for which there is no endpoint any more; they stay there", "signal", l.signal, "queue", l.dir)
+			continue
+		}
 		if err := e.startLocked(l); err != nil {
 			return err
 		}
@@ -166,9 +169,13 @@ func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
 	return l.writer, nil
 }
 
+// hasDestination tells whether the lane leads somewhere. An exporter that is
+// switched off drops what comes.
+func (e *Exporter) hasDestination(l *lane) bool { return e.off || e.transport.url(l.signal) != "" }
+
 func (e *Exporter) startLocked(l *lane) error {
 	if l.writer == nil {
-		if !e.off && e.transport.url(l.signal) == "" {
+		if !e.hasDestination(l) {
 			return pipeline.Permanent(fmt.Errorf("%s has no endpoint for %s", e.o.ID, l.signal))
 		}
 		w, err := deliver.New(e.options(l))
@@ -188,7 +195,10 @@ func (e *Exporter) startLocked(l *lane) error {
 		l.active = false
 		e.mu.Unlock()
 		if err != nil {
-			e.failed <- fmt.Errorf("deliver %s: %w", l.signal, err)
+			select {
+			case e.failed <- fmt.Errorf("deliver %s: %w", l.signal, err):
+			default: // Run ends already
+			}
 		}
 	})
 	return nil
@@ -236,11 +246,14 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	if request.Group != "" {
 		tag += " " + request.Group
 	}
+	blocks := make([]queue.Block, len(parts))
 	for i, p := range parts {
-		if err := appendPart(ctx, w, queue.Block{Data: p.data, Tag: tag, Items: p.items}, i > 0); err != nil {
-			e.metrics.enqueueFailed[request.Signal].Add(float64(request.Items))
-			return err
-		}
+		blocks[i] = queue.Block{Data: p.data, Tag: tag, Items: p.items}
+	}
+	// All or none: a sender that is refused sends the whole request again.
+	if err := w.Append(ctx, blocks...); err != nil {
+		e.metrics.enqueueFailed[request.Signal].Add(float64(request.Items))
+		return err
 	}
 	return nil
 }
@@ -280,29 +293,6 @@ func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching) limits {
 	l.asked, l.limits = &own, limitsOf(l.e.queue.Batch, &own)
 	w.SetBatch(destinationID, l.limits.want)
 	return l.limits
-}
-
-// appendPart queues b. With insist, parts of the same request have been queued
-// already, and would be queued again if this one failed: it is tried for as
-// long as ctx lasts.
-func appendPart(ctx context.Context, w *deliver.Writer, b queue.Block, insist bool) error {
-	err := w.Append(ctx, b)
-	if err == nil || !insist {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tick := time.NewTicker(offerInterval)
-	defer tick.Stop()
-	for err != nil && !pipeline.IsPermanent(err) {
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-			err = w.Append(ctx, b)
-		}
-	}
-	return err
 }
 
 // splitBlock cuts a block in two, for deliver.Sender.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -270,15 +271,21 @@ func (g *grpcTransport) close() {
 // otherwise missed for as long as TCP sends again, a quarter of an hour.
 const maxTimeouts = 3
 
-// answered takes note of whether a request over conn was answered in time.
-func (g *grpcTransport) answered(conn *grpc.ClientConn, inTime bool) {
+// answered takes note of what came of a request over conn. A client that has no
+// connection waits in its own time before it looks the name up or connects
+// again, up to two minutes; deliver has chosen the time already, so that the
+// next request is made with a new client.
+func (g *grpcTransport) answered(conn *grpc.ClientConn, err error) {
+	code := status.Code(err)
+	late := code == codes.DeadlineExceeded
+	lost := (late || code == codes.Unavailable) && conn.GetState() != connectivity.Ready
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if inTime {
+	if !late && !lost {
 		g.timeouts = 0
 		return
 	}
-	if g.timeouts++; g.timeouts >= maxTimeouts && g.conn == conn {
+	if g.timeouts++; (lost || g.timeouts >= maxTimeouts) && g.conn == conn {
 		g.conn, g.timeouts = nil, 0
 		conn.Close()
 	}
@@ -329,7 +336,7 @@ func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res delive
 	var answer received
 	err = conn.Invoke(ctx, "/"+serviceOf(s.lane.signal)+"/Export", message, &answer, s.g.options...)
 	defer answer.free()
-	s.g.answered(conn, status.Code(err) != codes.DeadlineExceeded)
+	s.g.answered(conn, err)
 	if err != nil {
 		return res, err
 	}
@@ -362,7 +369,8 @@ func grpcError(err error, plain bool) *deliver.Error {
 		}
 		// The client itself says so of a connection that it cannot make.
 		e.Unreachable = st.Code() == codes.Unavailable && e.RetryAfter == 0 ||
-			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection")
+			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection") ||
+			st.Code() == codes.Canceled && strings.Contains(text, "connection is closing") // by answered, for another request
 	}
 	return e
 }

@@ -23,6 +23,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -64,7 +65,7 @@ func (c *ExporterHTTPConfig) Validate() error {
 		{"client > endpoint", c.Client.Endpoint}, {"traces_endpoint", c.TracesEndpoint},
 		{"metrics_endpoint", c.MetricsEndpoint}, {"logs_endpoint", c.LogsEndpoint},
 	} {
-		if e.url == "" || namesNoHost(e.url) {
+		if httpclient.NamesNoHost(e.url) {
 			continue
 		}
 		if u, err := url.Parse(e.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -78,17 +79,11 @@ func (c *ExporterHTTPConfig) Validate() error {
 // variables that are not set.
 func (c *ExporterHTTPConfig) off() bool {
 	for _, e := range []string{c.Client.Endpoint, c.TracesEndpoint, c.MetricsEndpoint, c.LogsEndpoint} {
-		if !namesNoHost(e) {
+		if !httpclient.NamesNoHost(e) {
 			return false
 		}
 	}
 	return true
-}
-
-// namesNoHost tells whether a URL is empty, but for its scheme or its port.
-func namesNoHost(s string) bool {
-	u, err := url.Parse(s)
-	return s == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == ""
 }
 
 // endpoint is where requests of the signal go; "" when there is no such place.
@@ -96,10 +91,10 @@ func (c *ExporterHTTPConfig) endpoint(s pipeline.Signal) string {
 	own := map[pipeline.Signal]string{
 		pipeline.SignalTraces: c.TracesEndpoint, pipeline.SignalMetrics: c.MetricsEndpoint, pipeline.SignalLogs: c.LogsEndpoint,
 	}[s]
-	if !namesNoHost(own) {
+	if !httpclient.NamesNoHost(own) {
 		return own
 	}
-	if namesNoHost(c.Client.Endpoint) {
+	if httpclient.NamesNoHost(c.Client.Endpoint) {
 		return ""
 	}
 	return strings.TrimSuffix(c.Client.Endpoint, "/") + "/v1/" + string(s)

@@ -230,6 +230,29 @@ func TestHTTPExporterSaysThatASignalHasNoEndpoint(t *testing.T) {
 	}
 }
 
+func TestHTTPExporterRunsThoughASignalHasLostItsEndpoint(t *testing.T) {
+	wb := startWeb(t, func(int, []byte, http.ResponseWriter) {})
+	dir := t.TempDir()
+	before := httpExporter(t, "http://127.0.0.1:1", dir, nil)
+	before.write(t, pipeline.SignalLogs, request(t, pipeline.SignalLogs, 1, 1, 1, 1), nil)
+	before.stop()
+	e := httpExporter(t, "", dir, func(c *ExporterHTTPConfig) { c.TracesEndpoint = wb.URL })
+	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
+	if s := e.settled(t); s.Delivered != 1 {
+		t.Errorf("delivered %d spans, want 1", s.Delivered)
+	}
+	e.stop()
+	after := httpExporter(t, wb.URL, dir, nil)
+	eventually(t, "the log records are delivered", func() bool {
+		for _, s := range after.Status().([]deliver.Status) {
+			if s.Signal == string(pipeline.SignalLogs) && s.Delivered == 1 {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
 	for name, e := range map[string]exported{
 		"grpc, empty":      grpcExporter(t, "", t.TempDir(), nil),

@@ -430,6 +430,25 @@ func TestExporterRefusesWhenItsQueueIsFull(t *testing.T) {
 	}
 }
 
+func TestExporterQueuesARequestThatItCutsAsAWholeOrNotAtAll(t *testing.T) {
+	e := grpcExporter(t, "127.0.0.1:1", t.TempDir(), func(c *ExporterGRPCConfig) {
+		c.Queue.Sizer, c.Queue.QueueSize = sizerBytes, 256<<10
+		c.Queue.Batch = &QueueBatch{Sizer: sizerItems, MinSize: 10, MaxSize: 10, FlushTimeout: time.Millisecond}
+	})
+	data := request(t, pipeline.SignalTraces, 1, 1, 100, 100)
+	taken := uint64(0)
+	var err error
+	for ; err == nil && taken < 10_000; taken += 100 {
+		err = e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalTraces, Data: data, Items: 100})
+	}
+	if !errors.Is(err, pipeline.ErrFull) {
+		t.Fatalf("got %v, want %v", err, pipeline.ErrFull)
+	}
+	if s := e.status(t); s.Received != taken-100 {
+		t.Errorf("%d spans are queued of %d that were taken", s.Received, taken-100)
+	}
+}
+
 func TestExporterMergesAsTheBatchProcessorAsks(t *testing.T) {
 	b := startBackend(t, &backend{}, "127.0.0.1:0")
 	e := grpcExporter(t, b.address, t.TempDir(), nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/resolver/dns"
 )
@@ -56,18 +57,27 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 // library's 30 s is long for a container that is back under another address.
 const minResolveInterval = 5 * time.Second
 
+// bufferSizes are those of the buffers for messages, as powers of two. Of the
+// library's own, the next after 32 KiB has 1 MiB, and every piece that a
+// compressor writes, and every message, takes a whole one.
+func bufferSizes() []uint8 { return []uint8{8, 10, 12, 14, 15, 16, 17, 18, 19, 20} }
+
 // grpcSetup guards what the gRPC library keeps for the whole process. It must
 // be written before the library is first used, so every constructor that uses
 // gRPC calls setupGRPC first; only this package uses the library.
 var grpcSetup sync.Once
 
-// setupGRPC registers the compressions that OTLP clients use, and lets names
-// be looked up sooner.
+// setupGRPC registers the compressions that OTLP clients use, lets names be
+// looked up sooner, and lets buffers fit.
 func setupGRPC() {
 	grpcSetup.Do(func() {
 		for _, name := range []string{"gzip", "zstd", "zlib", "deflate", "snappy"} {
 			encoding.RegisterCompressor(newCoding(name, defaultLevel, 0))
 		}
 		dns.SetMinResolutionInterval(minResolveInterval)
+		// The exponents are valid, so that there is no error.
+		if pool, err := mem.NewBinaryTieredBufferPool(bufferSizes()...); err == nil {
+			experimental.SetDefaultBufferPool(pool)
+		}
 	})
 }

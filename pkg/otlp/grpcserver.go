@@ -56,18 +56,20 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.export(signal)}},
 		}, g)
 	}
-	l = &sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, logger: g.logger}
+	accepting := &sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, logger: g.logger}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
+	go func() { ended <- s.Serve(accepting) }()
 	select {
 	case err := <-ended:
 		s.Stop()
 		return err
 	case <-ctx.Done():
 	}
-	// A connection that is accepted after GracefulStop has begun is cut off.
-	l.Close()
+	// GracefulStop cuts off a connection that is accepted after it has begun,
+	// and one of before that the server has not got to.
+	accepting.Close()
 	<-ended
+	accepting.untouched.Wait()
 	grace := time.AfterFunc(stopGrace, s.Stop)
 	defer grace.Stop()
 	s.GracefulStop()
@@ -122,17 +124,27 @@ func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
 }
 
 func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
+	leave, ok := g.intake.admission.enter()
+	if !ok {
+		return statusOf(g.intake.refuse(transportGRPC, refusedOverload, errOverload)).Err()
+	}
 	var message received
-	if err := stream.RecvMsg(&message); err != nil {
+	err := stream.RecvMsg(&message)
+	leave()
+	if err != nil {
 		return g.unreadable(err)
 	}
 	defer message.free()
+	g.intake.admission.arrived(len(message.data()))
+	claim := g.intake.inFlight.Claim()
+	defer claim.Release()
+	within := claim.Take(len(message.data()))
 	ctx := stream.Context()
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
 	}
-	if err := g.intake.take(ctx, s, message.data(), transportGRPC); err != nil {
+	if err := g.intake.take(ctx, s, message.data(), within, transportGRPC); err != nil {
 		return statusOf(err).Err()
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response

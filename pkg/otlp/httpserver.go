@@ -148,7 +148,9 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 		}
 	}()
 	buffer.Reset()
-	if code, err := h.read(buffer, w, r); err != nil {
+	claim := h.intake.inFlight.Claim()
+	defer claim.Release()
+	if code, err := h.read(buffer, &claim, w, r); err != nil {
 		return h.refuse(w, contentType, code, err)
 	}
 	data, err := buffer.Bytes(), error(nil)
@@ -162,7 +164,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if h.config.IncludeMetadata {
 		ctx = withMetadata(ctx, r.Header.Values)
 	}
-	if err := h.intake.take(ctx, s, data, transportHTTP); err != nil {
+	if err := h.intake.take(ctx, s, data, true, transportHTTP); err != nil {
 		return h.refuse(w, contentType, 0, err)
 	}
 	return accepted(w, contentType)
@@ -180,9 +182,24 @@ func (h *httpServer) signalOf(path string) (pipeline.Signal, bool) {
 	return "", false
 }
 
-// read reads the body, decompressed. On failure it counts the refusal and says
-// with which status to answer.
-func (h *httpServer) read(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request) (code int, err error) {
+// claimed takes what is read out of a budget.
+type claimed struct {
+	io.Reader
+	claim *listen.Claim
+}
+
+func (c *claimed) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if !c.claim.Take(n) {
+		err = errOverload
+	}
+	return n, err
+}
+
+// read reads the body, decompressed, and claims it. On failure it counts the
+// refusal and says with which status to answer; 0: the one that the error
+// stands for.
+func (h *httpServer) read(buffer *bytes.Buffer, claim *listen.Claim, w http.ResponseWriter, r *http.Request) (code int, err error) {
 	// A body that trickles in holds a connection, but not for ever. Where the
 	// deadline cannot be set, nothing is lost but this.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readBodyTimeout))
@@ -198,13 +215,15 @@ func (h *httpServer) read(buffer *bytes.Buffer, w http.ResponseWriter, r *http.R
 		return http.StatusUnsupportedMediaType, h.intake.refuse(transportHTTP, refusedEncoding, err)
 	}
 	if err == nil {
-		err = readLimited(buffer, body, limit)
+		err = readLimited(buffer, &claimed{body, claim}, limit)
 	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return 0, nil
+	case errors.Is(err, errOverload):
+		return 0, h.intake.refuse(transportHTTP, refusedOverload, err)
 	case errors.As(err, &tooLarge) || errors.Is(err, errTooLarge):
 		err = fmt.Errorf("%w; send smaller batches, or raise http > max_request_body_size above %s", errTooLarge, h.config.MaxRequestBodySize)
 		return http.StatusRequestEntityTooLarge, h.intake.refuse(transportHTTP, refusedTooLarge, err)

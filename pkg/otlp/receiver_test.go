@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -34,7 +33,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/component"
-	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -444,110 +442,4 @@ func TestReceiverTakesWhatTheSDKsSend(t *testing.T) {
 	if n := counter(t, sv.metrics, "otelcol_receiver_accepted_spans_total", "http"); n != 1 {
 		t.Errorf("%v spans counted by HTTP, want 1", n)
 	}
-}
-
-func TestReceiverIsReplacedWithoutARefusedConnection(t *testing.T) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := probe.Addr().String()
-	probe.Close()
-	pool := listen.NewPool()
-	var to sink
-	start := func() (stop func()) {
-		t.Helper()
-		var c ReceiverConfig
-		c.SetToDefault()
-		c.HTTP, c.Output = new(HTTPServer), all(&to)
-		c.HTTP.SetToDefault()
-		c.HTTP.Endpoint = address
-		r, err := NewReceiver(c, component.Options{ID: "otelcol.receiver.otlp.test", Listeners: pool.View()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Bind(); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- r.Run(ctx) }()
-		return func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	stop := start()
-	finished := make(chan struct{})
-	sent := make(chan int, 1)
-	go func() {
-		n := 0
-		defer func() { sent <- n }()
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		for {
-			select {
-			case <-finished:
-				return
-			default:
-			}
-			answer, err := client.Post("http://"+address+"/v1/traces", typeProtobuf, nil)
-			if err != nil {
-				t.Errorf("request %d: %v", n, err)
-				return
-			}
-			answer.Body.Close()
-			n++
-		}
-	}()
-	for range 20 {
-		next := start()
-		stop()
-		stop = next
-	}
-	close(finished)
-	if n := <-sent; n != len(to.got()) {
-		t.Errorf("%d requests were answered, %d arrived", n, len(to.got()))
-	}
-	stop()
-}
-
-func TestReceiverEndsInTimeThoughASinkHangs(t *testing.T) {
-	hang := hangingSink{entered: make(chan struct{})}
-	var c ReceiverConfig
-	c.SetToDefault()
-	c.GRPC, c.Output = new(GRPCServer), all(hang)
-	c.GRPC.SetToDefault()
-	c.GRPC.Endpoint = "127.0.0.1:0"
-	r, err := NewReceiver(c, component.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Bind(); err != nil {
-		t.Fatal(err)
-	}
-	address := r.grpcListener.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	answered := make(chan error, 1)
-	go func() { answered <- export(t, address, pipeline.SignalTraces, nil) }()
-	<-hang.entered
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if err := <-answered; err == nil {
-		t.Error("a request that was not queued was answered with success")
-	}
-}
-
-// hangingSink takes nothing until its caller gives up.
-type hangingSink struct{ entered chan struct{} }
-
-func (s hangingSink) WriteOTLP(ctx context.Context, _ pipeline.OTLP) error {
-	close(s.entered)
-	<-ctx.Done()
-	return ctx.Err()
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // sniffer is a listener that looks at how each connection begins, to tell the
@@ -23,6 +24,9 @@ type sniffer struct {
 	isTLS    bool
 	logger   *slog.Logger
 	hints    notice
+	// untouched are the connections that were accepted and that the server has
+	// done nothing about yet.
+	untouched sync.WaitGroup
 }
 
 func (s *sniffer) Accept() (net.Conn, error) {
@@ -30,6 +34,7 @@ func (s *sniffer) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.untouched.Add(1)
 	return &sniffedConn{Conn: c, sniffer: s}, nil
 }
 
@@ -40,9 +45,22 @@ type sniffedConn struct {
 	net.Conn
 	sniffer *sniffer
 	begun   atomic.Bool
+	touched sync.Once
 
 	mu      sync.Mutex
 	pending []byte // guarded by mu
+}
+
+// SetDeadline is the first that a gRPC server does to a connection that it is
+// going to serve.
+func (c *sniffedConn) SetDeadline(t time.Time) error {
+	c.touched.Do(c.sniffer.untouched.Done)
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *sniffedConn) Close() error {
+	c.touched.Do(c.sniffer.untouched.Done)
+	return c.Conn.Close()
 }
 
 // maxPending is more than an HTTP/2 server says before it has heard anything.

@@ -6,7 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
+
+	"collector/pkg/listen"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	// firstRead is how much of a body is given memory on its sender's word
 	// alone; the rest follows when so much has arrived.
 	firstRead = 1 << 20
+	// firstChunk is the first piece of a body of unknown length.
+	firstChunk = 16 << 10
 	// maxPooled is the largest buffer that is kept for the next request.
 	maxPooled = 1 << 20
 )
@@ -43,26 +46,18 @@ func (b *buffers) put(buf []byte) {
 	}
 }
 
-// budget is the memory for bodies under way.
-type budget struct {
-	max  int64
-	used atomic.Int64
-}
-
 // meter passes a body on and takes what it read out of a budget until it is
-// closed. A body that is alone may exceed the budget.
+// released.
 type meter struct {
 	io.ReadCloser
-	budget *budget
-	taken  int64
+	claim  listen.Claim
 	full   error // what to fail with
 	failed error // what Read failed with
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.ReadCloser.Read(p)
-	m.taken += int64(n)
-	if used := m.budget.used.Add(int64(n)); used > m.budget.max && used > m.taken {
+	if !m.claim.Take(n) {
 		err = m.full
 	}
 	if err != nil && err != io.EOF {
@@ -71,23 +66,20 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// release gives back what was taken.
-func (m *meter) release() {
-	m.budget.used.Add(-m.taken)
-	m.taken = 0
-}
-
 // readBody reads a request's body, whose length the sender may or may not have
 // declared. It never holds much more than the body itself.
 func readBody(r *http.Request, pool *buffers) ([]byte, error) {
 	size := r.ContentLength
+	if size < 0 {
+		return readChunks(r.Body)
+	}
 	buf := pool.get(int(min(max(size, 16<<10), firstRead)))
 	for {
 		if len(buf) == cap(buf) {
 			if size == int64(len(buf)) {
 				return buf, nil // the server lets no byte more through
 			}
-			buf = slices.Grow(buf, growth(len(buf), size))
+			buf = slices.Grow(buf, int(size)-len(buf))
 		}
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -101,14 +93,24 @@ func readBody(r *http.Request, pool *buffers) ([]byte, error) {
 	}
 }
 
-// growth is the room to make for a body of which n bytes have arrived: exactly
-// what is missing if its size is known.
-func growth(n int, size int64) int {
-	if missing := size - int64(n); missing > 0 {
-		return int(missing)
+// readChunks reads a body of unknown length. Chunks that are joined at the end
+// leave less behind than a buffer that grows, above all of a body that is too
+// large in the end.
+func readChunks(body io.Reader) ([]byte, error) {
+	var whole [][]byte
+	chunk := make([]byte, 0, firstChunk)
+	for {
+		if len(chunk) == cap(chunk) {
+			whole = append(whole, chunk)
+			chunk = make([]byte, 0, min(2*cap(chunk), firstRead))
+		}
+		n, err := body.Read(chunk[len(chunk):cap(chunk)])
+		chunk = chunk[:len(chunk)+n]
+		if err == io.EOF {
+			return slices.Concat(append(whole, chunk)...), nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if n < firstRead {
-		return n
-	}
-	return n / 4
 }

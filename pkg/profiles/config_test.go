@@ -68,7 +68,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	f(endpoint(func(*EndpointConfig) {}), "")
 	f(endpoint(func(c *EndpointConfig) { c.URL = "host:4040" }), "http://")
 	f(endpoint(func(c *EndpointConfig) { c.URL = "ftp://host" }), "http://")
-	f(endpoint(func(c *EndpointConfig) { c.URL = "http:///x" }), "host is missing")
+	f(endpoint(func(c *EndpointConfig) { c.URL = "http:host" }), "host is missing")
 	f(endpoint(func(c *EndpointConfig) { c.URL = "http://h?a=b" }), "query")
 	f(endpoint(func(c *EndpointConfig) { c.RemoteTimeout = 0 }), "remote_timeout")
 	f(endpoint(func(c *EndpointConfig) { c.MinBackoff = time.Hour }), "min_backoff_period")

@@ -22,8 +22,8 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 		r.refuse(w, http.StatusBadRequest, "bad_request", err.Error())
 		return
 	}
-	body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody), budget: &r.bodies, full: errOverloaded}
-	defer body.release()
+	body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody), claim: r.bodies.Claim(), full: errOverloaded}
+	defer body.claim.Release()
 	req.Body = body
 	data, err := readBody(req, &r.buffers)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 type receiveMetrics struct {
 	dropped  *prometheus.CounterVec
+	lost     *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 }
 
@@ -18,6 +19,10 @@ func newReceiveMetrics(reg prometheus.Registerer, connLimit int, conns func() fl
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyroscope_receive_http_dropped_profiles_total",
 			Help: "Profiles that were not queued, by reason; the client was told, except for no_destination.",
+		}, []string{"reason"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyroscope_receive_http_lost_profiles_total",
+			Help: "Profiles that one of several destinations took and another did not, by reason.",
 		}, []string{"reason"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pyroscope_receive_http_request_duration_seconds",
@@ -32,7 +37,7 @@ func newReceiveMetrics(reg prometheus.Registerer, connLimit int, conns func() fl
 		ConstLabels: protocol,
 	})
 	limit.Set(float64(connLimit))
-	reg.MustRegister(m.dropped, m.duration, limit, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	reg.MustRegister(m.dropped, m.lost, m.duration, limit, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "pyroscope_receive_http_tcp_connections",
 		Help:        "TCP connections at present.",
 		ConstLabels: protocol,
@@ -91,6 +96,14 @@ func newWriteMetrics(reg prometheus.Registerer) *writeMetrics {
 	}
 	reg.MustRegister(m.sentBytes, m.sentProfiles, m.droppedBytes, m.retries, m.latency)
 	return m
+}
+
+// begin shows the counters of an endpoint at 0, so that their first increase is
+// seen as one.
+func (m *writeMetrics) begin(endpoint string) {
+	for _, c := range []*prometheus.CounterVec{m.sentBytes, m.sentProfiles, m.droppedBytes, m.retries} {
+		c.WithLabelValues(endpoint)
+	}
 }
 
 // droppedProfiles reads the profiles that were dropped for whatever reason out

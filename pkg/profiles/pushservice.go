@@ -18,8 +18,14 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
+
+// unpackedShare is the part of a body's limit that a compressed body may unpack
+// to: profiles are compressed in themselves, and connect's buffer takes several
+// times what is in it while it grows.
+const unpackedShare = 4
 
 const pushProcedure = pushv1connect.PusherServicePushProcedure
 
@@ -34,13 +40,19 @@ type pushed struct {
 func (r *Receive) pushHandler() http.Handler {
 	refused := r.metrics.dropped.WithLabelValues("bad_request")
 	tooLarge := r.metrics.dropped.WithLabelValues("too_large")
+	unpacked := listen.NewBudget(listen.WithinMemory(maxBodies / 2))
 	options := []connect.HandlerOption{
 		connect.WithCodec(protoCodec{refused}),
 		connect.WithCodec(jsonCodec{"json", refused}),
 		connect.WithCodec(jsonCodec{"json; charset=utf-8", refused}),
 		connect.WithReadMaxBytes(int(r.maxBody)),
 		connect.WithCompression("gzip",
-			func() connect.Decompressor { return &limitedGzip{limit: r.maxBody, refused: tooLarge} },
+			func() connect.Decompressor {
+				return &limitedGzip{
+					limit: r.maxBody / unpackedShare, claim: unpacked.Claim(), refused: tooLarge,
+					overloaded: r.metrics.dropped.WithLabelValues("overloaded"),
+				}
+			},
 			func() connect.Compressor { return gzip.NewWriter(io.Discard) }),
 	}
 	push := connect.NewUnaryHandler(pushProcedure, r.push, options...)
@@ -57,8 +69,8 @@ func (r *Receive) pushHandler() http.Handler {
 			return
 		}
 		// The few bytes over the limit are the envelope of gRPC.
-		body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody+1024), budget: &r.bodies, full: errUnavailable(errOverloaded.Error())}
-		defer body.release()
+		body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody+1024), claim: r.bodies.Claim(), full: errUnavailable(errOverloaded.Error())}
+		defer body.claim.Release()
 		req.Body = body
 		if unary {
 			w = &statusWriter{ResponseWriter: w}
@@ -223,13 +235,16 @@ func (p *pushed) setJSON(data []byte) error {
 // limitedGzip is a gzip reader that ends a bomb at the limit. Without it, the
 // rest would be decompressed only to tell the client how much there was.
 type limitedGzip struct {
-	reader  gzip.Reader
-	limit   int64
-	left    int64
-	refused prometheus.Counter
+	reader gzip.Reader
+	limit  int64 // see unpackedShare
+	left   int64
+	claim  listen.Claim // of what requests under way may take unpacked
+
+	refused, overloaded prometheus.Counter
 }
 
 func (g *limitedGzip) Reset(r io.Reader) error {
+	g.claim.Release()
 	g.left = g.limit
 	return g.reader.Reset(r)
 }
@@ -240,7 +255,14 @@ func (g *limitedGzip) Read(p []byte) (int, error) {
 		g.refused.Inc()
 		return 0, errTooLarge(g.limit)
 	}
+	if !g.claim.Take(n) {
+		g.overloaded.Inc()
+		return 0, errUnavailable(errOverloaded.Error())
+	}
 	return n, err
 }
 
-func (g *limitedGzip) Close() error { return nil }
+func (g *limitedGzip) Close() error {
+	g.claim.Release()
+	return nil
+}

@@ -29,6 +29,8 @@ const (
 	// retryAfter is the number of seconds after which a client whose profile
 	// could not be taken may try again.
 	retryAfter = "5"
+	// lossLogInterval is how often a loss is logged at most.
+	lossLogInterval = time.Minute
 )
 
 // Receive is pyroscope.receive_http: a server for both of Pyroscope's push
@@ -39,10 +41,12 @@ type Receive struct {
 	metrics *receiveMetrics
 	tls     *tls.Config
 	maxBody int64
-	bodies  budget
+	bodies  *listen.Budget
 	buffers buffers
 	conns   atomic.Int64
 	counts  receiveCounts
+
+	lossLogged atomic.Int64 // when a loss was last logged, in nanoseconds since the epoch
 
 	mu       sync.Mutex
 	listener net.Listener // bound and not yet in use; guarded by mu
@@ -54,7 +58,7 @@ type receiveCounts struct{ received, forwarded atomic.Uint64 }
 // NewReceive checks c and starts nothing.
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	o = o.WithDefaults()
-	r := &Receive{config: c, options: o, maxBody: maxBody, bodies: budget{max: maxBodies}}
+	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: listen.NewBudget(listen.WithinMemory(maxBodies))}
 	if c.HTTP.TLS != nil {
 		var err error
 		if r.tls, err = c.HTTP.TLS.server(); err != nil {
@@ -158,8 +162,8 @@ func (r *Receive) handler() http.Handler {
 	return mux
 }
 
-// forward gives p to every sink. A sink's error is the client's to retry,
-// except one that pipeline.IsPermanent.
+// forward gives p to every sink, see pipeline.WriteAll. An error is the client's
+// to retry, except one that pipeline.IsPermanent.
 func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 	r.counts.received.Add(uint64(p.Items))
 	if len(r.config.ForwardTo) == 0 {
@@ -168,14 +172,25 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
-	for _, sink := range r.config.ForwardTo {
-		if err := sink.WriteProfile(ctx, p); err != nil {
-			r.metrics.dropped.WithLabelValues(dropReason(err)).Add(float64(p.Items))
-			return err
-		}
+	err := pipeline.WriteAll(ctx, r.config.ForwardTo,
+		func(ctx context.Context, s pipeline.ProfilesSink) error { return s.WriteProfile(ctx, p) },
+		func(err error) { r.lose(p.Items, err) })
+	if err != nil {
+		r.metrics.dropped.WithLabelValues(dropReason(err)).Add(float64(p.Items))
+		return err
 	}
 	r.counts.forwarded.Add(uint64(p.Items))
 	return nil
+}
+
+// lose counts what one of several sinks did not take, and logs it once in a
+// while.
+func (r *Receive) lose(profiles int, err error) {
+	r.metrics.lost.WithLabelValues(dropReason(err)).Add(float64(profiles))
+	now, last := time.Now().UnixNano(), r.lossLogged.Load()
+	if now-last > int64(lossLogInterval) && r.lossLogged.CompareAndSwap(last, now) {
+		r.options.Logger.Error("one of several destinations does not take profiles that another takes; they are lost for that one", "err", err)
+	}
 }
 
 func dropReason(err error) string {

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 	"collector/pkg/profiles/profilestest"
 )
@@ -183,7 +184,7 @@ func TestIngestTakesBodiesOfUnknownLength(t *testing.T) {
 			t.Errorf("a body of %d bytes arrived as %d bytes", n, len(got[len(got)-1].Body))
 		}
 	}
-	if used := r.bodies.used.Load(); used != 0 {
+	if used := r.bodies.Used(); used != 0 {
 		t.Errorf("%d bytes of the budget were not given back", used)
 	}
 }
@@ -303,7 +304,7 @@ func TestTooLargeIsRefusedWhenTheLengthIsUnknown(t *testing.T) {
 	if resp, text := post(t, r.url+pushProcedure, "application/proto", body()); resp.StatusCode != 413 {
 		t.Errorf("push: %s %s", resp.Status, text)
 	}
-	if used := r.bodies.used.Load(); used != 0 {
+	if used := r.bodies.Used(); used != 0 {
 		t.Errorf("%d bytes of the budget were not given back", used)
 	}
 	if got := value(t, r.reg, "pyroscope_receive_http_dropped_profiles_total", "too_large"); got != 2 {
@@ -326,7 +327,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	s := &sink{}
 	c := receiveConfig(s)
 	r := start(t, c)
-	r.bodies.max = 1000
+	r.bodies = listen.NewBudget(1000)
 	// One body may be larger than the budget when it is alone.
 	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 5000))); resp.StatusCode != 200 {
 		t.Fatalf("%s %s", resp.Status, text)
@@ -362,7 +363,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	if status := <-answered; status != 200 {
 		t.Errorf("the first was answered %d", status)
 	}
-	if used := r.bodies.used.Load(); used != 0 {
+	if used := r.bodies.Used(); used != 0 {
 		t.Errorf("%d bytes of the budget were not given back", used)
 	}
 }
@@ -418,6 +419,33 @@ func TestConnLimitHoldsFurtherClientsBack(t *testing.T) {
 	}
 }
 
+func TestAFullSinkCostsItselfOnly(t *testing.T) {
+	full := true
+	a, b := &sink{}, &sink{answer: func(context.Context) error {
+		if full {
+			return fmt.Errorf("append: %w", pipeline.ErrFull)
+		}
+		return nil
+	}}
+	r := start(t, receiveConfig(a, b, b))
+	ask := func() int {
+		resp, _ := post(t, r.url+"/ingest?name=app", "", strings.NewReader("x 1\n"))
+		return resp.StatusCode
+	}
+	// A client that was refused would send again, and the first sink would have
+	// the profile twice.
+	if status := ask(); status != 200 || len(a.profiles()) != 1 {
+		t.Errorf("answered %d, %d profiles arrived", status, len(a.profiles()))
+	}
+	if n := value(t, r.reg, "pyroscope_receive_http_lost_profiles_total", "queue_full"); n != 2 {
+		t.Errorf("%v lost profiles counted, want 2", n)
+	}
+	full = false
+	if status := ask(); status != 200 || len(a.profiles()) != 2 || len(b.profiles()) != 2 {
+		t.Errorf("answered %d, %d and %d profiles arrived", status, len(a.profiles()), len(b.profiles()))
+	}
+}
+
 func TestShutdownLetsRequestsEnd(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := &sink{answer: func(context.Context) error {
@@ -448,6 +476,60 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 	}
 	if _, err := http.Get(r.url); err == nil {
 		t.Error("the port is still open")
+	}
+}
+
+func TestReplacingAReceiverLosesNoRequest(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	s := &sink{}
+	c := receiveConfig(s)
+	c.HTTP.ListenPort = free.Addr().(*net.TCPAddr).Port
+	pool := listen.NewPool()
+	shared := func(r *Receive) { r.options.Listeners = pool.View() }
+	r := start(t, c, shared)
+	url := r.url
+	var clients sync.WaitGroup
+	var finished atomic.Bool
+	var sent atomic.Int64
+	progress := make(chan struct{}, 1)
+	for range 2 {
+		client := &http.Client{Transport: &http.Transport{}}
+		defer client.CloseIdleConnections()
+		clients.Go(func() {
+			for !finished.Load() {
+				// Without GetBody, the client cannot try again in secret.
+				resp, err := client.Post(url+"/ingest?name=app", "", io.NopCloser(strings.NewReader("x 1\n")))
+				if err != nil {
+					t.Errorf("a request was lost: %v", err)
+				} else if resp.Body.Close(); resp.StatusCode != 200 {
+					t.Errorf("answered %s", resp.Status)
+				}
+				sent.Add(1)
+				select {
+				case progress <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range 20 {
+		next := start(t, c, shared)
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		r = next
+		for before := sent.Load(); sent.Load() < before+20; {
+			<-progress
+		}
+	}
+	finished.Store(true)
+	clients.Wait()
+	if n := int(sent.Load()); n != len(s.profiles()) {
+		t.Errorf("%d requests were answered, %d arrived", n, len(s.profiles()))
 	}
 }
 

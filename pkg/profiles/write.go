@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -22,6 +24,7 @@ const concurrency = 4
 type Write struct {
 	config  WriteConfig
 	metrics *writeMetrics
+	senders []*sender
 	writer  *deliver.Writer
 	buffers buffers
 }
@@ -29,6 +32,8 @@ type Write struct {
 // NewWrite checks c and starts nothing.
 func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 	o = o.WithDefaults()
+	c.warn(o)
+	c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), func(e EndpointConfig) bool { return httpclient.NamesNoHost(e.URL) })
 	w := &Write{config: c, metrics: newWriteMetrics(o.Metrics)}
 	endpoints := make(map[string]string) // by destination
 	var destinations []deliver.Destination
@@ -37,8 +42,10 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %d: %w", i+1, err)
 		}
+		w.senders = append(w.senders, s)
 		id := destinationID(&c.Endpoints[i], s, endpoints)
 		endpoints[id] = s.endpoint
+		w.metrics.begin(s.endpoint)
 		destinations = append(destinations, deliver.Destination{
 			ID:          id,
 			URL:         s.endpoint,
@@ -64,7 +71,6 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 		return nil, err
 	}
 	o.Metrics.MustRegister(newDroppedProfiles(func() map[string]uint64 { return w.droppedProfiles(endpoints) }))
-	c.warn(o)
 	return w, nil
 }
 
@@ -104,7 +110,14 @@ func (w *Write) Exports() map[string]any {
 }
 
 // Run delivers until ctx ends.
-func (w *Write) Run(ctx context.Context) error { return w.writer.Run(ctx) }
+func (w *Write) Run(ctx context.Context) error {
+	defer func() {
+		for _, s := range w.senders {
+			s.client.CloseIdleConnections()
+		}
+	}()
+	return w.writer.Run(ctx)
+}
 
 // Status returns the state of each endpoint, a []deliver.Status.
 func (w *Write) Status() any { return w.writer.Status() }

@@ -82,6 +82,9 @@ func (c *WriteConfig) Validate() error {
 
 // Validate reports settings that cannot work.
 func (c *EndpointConfig) Validate() error {
+	if httpclient.NamesNoHost(c.URL) {
+		return nil
+	}
 	if _, err := parseURL(c.URL); err != nil {
 		return fmt.Errorf("url: %w", err)
 	}
@@ -106,11 +109,14 @@ func (c *WriteConfig) warn(o component.Options) {
 	if !c.Tracing.TraceContextPropagator {
 		o.Warn("tracing > trace_context_propagator", noTrace)
 	}
+	var urls []string
 	for _, e := range c.Endpoints {
+		urls = append(urls, e.URL)
 		if n := e.MaxBackoffRetries; n != 0 && n != defaultBackoffRetries {
 			o.Warn("endpoint > max_backoff_retries", "profiles are sent again for as long as the queue on disk holds them")
 		}
 	}
+	httpclient.WarnOff(o.Warn, urls)
 }
 
 // parseURL reads an endpoint's URL. Its errors do not show credentials.

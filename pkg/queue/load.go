@@ -24,7 +24,7 @@ func (r *Reader) fill(upTo uint64) error {
 		}
 		from := r.load
 		limit := from.seg.size
-		f, err := os.Open(from.seg.path)
+		f, err := from.seg.open()
 		q.mu.Unlock()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
@@ -162,7 +162,7 @@ func openSegments(metas []meta) ([]openFile, error) {
 		if n := len(files); n > 0 && files[n-1].seg == m.seg {
 			continue
 		}
-		f, err := os.Open(m.seg.path)
+		f, err := m.seg.open()
 		if err != nil && !isDamage(err) {
 			closeAll(files)
 			return nil, fmt.Errorf("read queue: %w", err)

@@ -105,21 +105,27 @@ func (m *model) step() {
 	m.check()
 }
 
+// append appends one block, and now and then several at once.
 func (m *model) append() {
-	n := len(m.blocks)
-	b := Block{
-		Data:    append(fmt.Appendf(nil, "%d:", n), bytes.Repeat([]byte{byte(n)}, m.rnd.IntN(400))...),
-		Tag:     []string{"", "x", "other"}[m.rnd.IntN(3)],
-		Items:   m.rnd.IntN(5),
-		MinTime: int64(n), MaxTime: int64(2 * n),
+	var blocks []Block
+	for range 1 + max(0, m.rnd.IntN(6)-3) {
+		n := len(m.blocks) + len(blocks)
+		blocks = append(blocks, Block{
+			Data:    append(fmt.Appendf(nil, "%d:", n), bytes.Repeat([]byte{byte(n)}, m.rnd.IntN(400))...),
+			Tag:     []string{"", "x", "other"}[m.rnd.IntN(3)],
+			Items:   m.rnd.IntN(5),
+			MinTime: int64(n), MaxTime: int64(2 * n),
+		})
 	}
-	if err := m.q.Append(m.t.Context(), b); err != nil {
+	if err := m.q.Append(m.t.Context(), blocks...); err != nil {
 		m.t.Fatal(err)
 	}
-	m.numbers[string(b.Data)] = n
-	m.blocks = append(m.blocks, b)
-	for _, r := range m.readers {
-		r.undone += uint64(b.Items)
+	for _, b := range blocks {
+		m.numbers[string(b.Data)] = len(m.blocks)
+		m.blocks = append(m.blocks, b)
+		for _, r := range m.readers {
+			r.undone += uint64(b.Items)
+		}
 	}
 }
 

@@ -90,6 +90,49 @@ func TestRefuseFailsWhenTheQueueIsFull(t *testing.T) {
 	}
 }
 
+func TestBlocksThatAreAppendedTogetherAreStoredTogetherOrNotAtAll(t *testing.T) {
+	full := false
+	failing := quick()
+	failing.write = func(f *os.File, b []byte, off int64) (int, error) {
+		if full {
+			n, _ := f.WriteAt(b[:len(b)/2], off)
+			return n, syscall.ENOSPC
+		}
+		return f.WriteAt(b, off)
+	}
+	q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}, MaxBytes: 1, WhenFull: Refuse}, failing)
+	full = true
+	if err := q.Append(t.Context(), kilobyte(0), kilobyte(1)); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v", err)
+	}
+	full = false
+	n := 0
+	for ; n < 500; n += 5 {
+		err := q.Append(t.Context(), kilobyte(n), kilobyte(n+1), kilobyte(n+2), kilobyte(n+3), kilobyte(n+4))
+		if errors.Is(err, pipeline.ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := takeAll(t, q.Reader("a"))
+	if len(got) != n || n == 500 || n < 50 {
+		t.Errorf("%d were taken and %d handed out", n, len(got))
+	}
+	for i := range got {
+		if got[i] != i {
+			t.Fatalf("block %d came as number %d", got[i], i)
+		}
+	}
+	many := make([]Block, 100)
+	for i := range many {
+		many[i] = kilobyte(i)
+	}
+	if err := q.Append(t.Context(), many...); !pipeline.IsPermanent(err) {
+		t.Errorf("together they are larger than the queue: %v", err)
+	}
+}
+
 func TestWaitBlocksUntilThereIsRoom(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

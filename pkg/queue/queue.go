@@ -38,10 +38,11 @@
 //	             └──────┴─────┴─────┴──────────────────┘
 //
 // Appends and acknowledgements go to the page cache with one system call each,
-// so that the death of the process loses nothing. Once a second what is waiting
-// since the second before is synced, so that a power cut costs two seconds at
-// most. What is delivered sooner than that is never synced: the segment is
-// emptied and used again, as a rule before the kernel has written it.
+// so that the death of the process loses nothing. What has waited for half a
+// second is synced before it has waited for a whole one, with one sync a second
+// at most: that second is what a power cut can cost. What is delivered sooner
+// is never synced: the segment is emptied and used again, as a rule before the
+// kernel has written it.
 package queue
 
 import (
@@ -99,7 +100,7 @@ const (
 var ErrInUse = errors.New("the queue is in use")
 
 // reuseSize is how large the active segment grows before it is emptied at once
-// when nothing waits. A smaller one is emptied within two seconds.
+// when nothing waits. A smaller one is emptied within a second.
 const reuseSize = 64 << 10
 
 // Options say where a queue lives and how large it may grow.
@@ -148,6 +149,9 @@ type Queue struct {
 	wakeSync    chan struct{}
 	done        chan struct{} // closed by Close
 
+	complaining sync.Mutex           // taken last
+	complained  map[string]time.Time // guarded by complaining; when each message was last logged
+
 	// writing is held by whoever changes the active segment or makes room. It
 	// is taken before mu.
 	writing sync.Mutex
@@ -171,11 +175,12 @@ type Queue struct {
 	syncing  bool       // the syncer has something to wait for
 }
 
-// Append stores b. It keeps nothing of b. When it returns nil, b survives the
-// death of the process. An error that pipeline.IsPermanent tells of says that b
-// can never be stored; after any other, b may be given again.
-func (q *Queue) Append(ctx context.Context, b Block) error {
-	if err := q.check(b); err != nil {
+// Append stores blocks, all of them or none; they count as one against the cap.
+// It keeps nothing of them. When it returns nil, they survive the death of the
+// process. An error that pipeline.IsPermanent tells of says that they can never
+// be stored; after any other, they may be given again.
+func (q *Queue) Append(ctx context.Context, blocks ...Block) error {
+	if err := q.check(blocks); err != nil {
 		return pipeline.Permanent(err)
 	}
 	buf, _ := q.buffers.Get().(*[]byte)
@@ -183,14 +188,17 @@ func (q *Queue) Append(ctx context.Context, b Block) error {
 		buf = new([]byte)
 	}
 	defer q.buffers.Put(buf)
-	*buf = encodeRecord((*buf)[:0], b)
-	record := *buf
+	*buf = (*buf)[:0]
+	for i := range blocks {
+		*buf = encodeRecord(*buf, blocks[i])
+	}
+	records := *buf
 
 	for {
 		q.writing.Lock()
-		room, err := q.makeRoom(int64(len(record)))
+		room, err := q.makeRoom(int64(len(records)))
 		if err == nil && room == nil {
-			err = q.appendRecord(record, b)
+			err = q.appendRecords(records, blocks)
 			q.writing.Unlock()
 			return err
 		}
@@ -208,16 +216,20 @@ func (q *Queue) Append(ctx context.Context, b Block) error {
 	}
 }
 
-// check tells why b can never be stored.
-func (q *Queue) check(b Block) error {
-	size := recordSize(len(b.Tag), len(b.Data))
-	switch {
-	case b.Items < 0 || b.Items > maxItems:
-		return fmt.Errorf("append a block of %d items: the count is out of range", b.Items)
-	case len(b.Tag) > maxTag:
-		return fmt.Errorf("append a block: its tag of %d bytes is longer than %d", len(b.Tag), maxTag)
-	case len(b.Data) > maxData || size+2*segmentLen > q.cap-q.overhead():
-		return fmt.Errorf("append a block of %d bytes: the queue may take %d", len(b.Data), q.cap)
+// check tells why blocks can never be stored.
+func (q *Queue) check(blocks []Block) error {
+	size := int64(0)
+	for i := range blocks {
+		b := &blocks[i]
+		size += recordSize(len(b.Tag), len(b.Data))
+		switch {
+		case b.Items < 0 || b.Items > maxItems:
+			return fmt.Errorf("append a block of %d items: the count is out of range", b.Items)
+		case len(b.Tag) > maxTag:
+			return fmt.Errorf("append a block: its tag of %d bytes is longer than %d", len(b.Tag), maxTag)
+		case len(b.Data) > maxData || size+2*segmentLen > q.cap-q.overhead():
+			return fmt.Errorf("append a block of %d bytes: the queue may take %d", size, q.cap)
+		}
 	}
 	return nil
 }
@@ -298,19 +310,31 @@ func (q *Queue) dropOldest() *segment {
 	return q.detach()
 }
 
-// appendRecord writes record to the active segment and tells the readers. The
-// caller holds q.writing and has made room.
-func (q *Queue) appendRecord(record []byte, b Block) error {
+// appendRecords writes the records of blocks to the active segment, all to one,
+// and tells the readers. The caller holds q.writing and has made room.
+func (q *Queue) appendRecords(records []byte, blocks []Block) error {
+	if q.active != nil && q.active.size == segmentLen && q.removed() {
+		// Nothing of it is missed yet, and nothing need be.
+		if err := q.remake(); err != nil {
+			return fmt.Errorf("append to queue %q: %w", q.dir, err)
+		}
+	}
 	a := q.active
-	if a == nil || (a.size > segmentLen && a.size+int64(len(record)) > q.segmentSize) {
+	if a == nil || a.missing.Load() || (a.size > segmentLen && a.size+int64(len(records)) > q.segmentSize) {
 		if err := q.startSegment(); err != nil {
 			return fmt.Errorf("append to queue %q: %w", q.dir, err)
 		}
 		a = q.active
 	}
 	now := time.Now().UnixNano()
-	seal(record, a.salt, q.seq, q.items, now)
-	if _, err := q.system.write(a.file, record, a.size); err != nil {
+	seq, before := q.seq, q.items
+	for rest, i := records, 0; i < len(blocks); i++ {
+		seal(rest, a.salt, seq, before, now)
+		rest = rest[recordSize(len(blocks[i].Tag), len(blocks[i].Data)):]
+		seq++
+		before += uint64(blocks[i].Items)
+	}
+	if _, err := q.system.write(a.file, records, a.size); err != nil {
 		if terr := a.file.Truncate(a.size); terr != nil {
 			// What stays behind the end is no record; go on in another file.
 			q.mu.Lock()
@@ -322,17 +346,20 @@ func (q *Queue) appendRecord(record []byte, b Block) error {
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	m := meta{
-		seg: a, off: a.size, size: int64(len(record)), seq: q.seq, before: q.items,
-		items: b.Items, dataLen: len(b.Data), appended: now, tag: b.Tag,
-	}
-	a.size += m.size
-	q.disk += m.size
-	q.end += m.size
-	q.seq++
-	q.items += uint64(b.Items)
-	for _, r := range q.readers {
-		r.appended(m)
+	for i := range blocks {
+		b := &blocks[i]
+		m := meta{
+			seg: a, off: a.size, size: recordSize(len(b.Tag), len(b.Data)), seq: q.seq, before: q.items,
+			items: b.Items, dataLen: len(b.Data), appended: now, tag: b.Tag,
+		}
+		a.size += m.size
+		q.disk += m.size
+		q.end += m.size
+		q.seq++
+		q.items += uint64(b.Items)
+		for _, r := range q.readers {
+			r.appended(m)
+		}
 	}
 	q.needSync()
 	return nil

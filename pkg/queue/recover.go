@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Open opens or creates the queue in o.Dir, which this process must be alone to
@@ -35,7 +36,8 @@ func open(o Options, sys system) (*Queue, error) {
 	q := &Queue{
 		dir: o.Dir, log: o.Logger, maxAge: o.MaxAge, policy: o.WhenFull, system: sys,
 		wakeSync: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}),
-		seq: 1,
+		complained: make(map[string]time.Time),
+		seq:        1,
 	}
 	roster := encodeRoster(o.Readers)
 	for _, id := range o.Readers {
@@ -71,7 +73,7 @@ func (q *Queue) lockDir() error {
 	if err := os.MkdirAll(q.dir, 0o750); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(q.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(q.lockPath(), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return err
 	}
@@ -83,6 +85,54 @@ func (q *Queue) lockDir() error {
 		return fmt.Errorf("lock: %w", err)
 	}
 	q.lock = f
+	return nil
+}
+
+func (q *Queue) lockPath() string { return filepath.Join(q.dir, "lock") }
+
+func (q *Queue) removed() bool {
+	_, err := os.Stat(q.lockPath())
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// lookAfterFiles makes a directory anew that somebody has removed, so that only
+// what was in it is lost.
+func (q *Queue) lookAfterFiles() {
+	if q.removed() && q.writing.TryLock() { // Close holds it while it waits for the syncer
+		defer q.writing.Unlock()
+		if err := q.remake(); err != nil {
+			q.complain("the queue's directory has been removed and cannot be made again; trying again", "err", err)
+		}
+	}
+}
+
+// remake makes the directory and its files anew. What was in them is counted as
+// damaged when a reader comes to it. The caller holds q.writing.
+func (q *Queue) remake() error {
+	old := q.lock
+	if err := q.lockDir(); err != nil {
+		return err
+	}
+	_ = old.Close()
+	q.log.Warn("the queue's directory has been removed while it was in use; what was in it is lost", "dir", q.dir)
+	for _, r := range q.readers {
+		r.saving.Lock()
+		if r.file != nil {
+			_ = r.file.Close()
+			r.file = nil
+		}
+		r.saving.Unlock()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.readers {
+		r.unsaved = true
+	}
+	if q.active != nil {
+		q.retire(q.active)
+	}
+	q.newFiles = true
+	q.needSync()
 	return nil
 }
 

@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// syncEvery is how often what is waiting is synced.
-const syncEvery = time.Second
+const (
+	// syncEvery is how long a block waits at most before it is synced.
+	syncEvery = time.Second
+	// complainEvery is how often a failure is logged that goes on.
+	complainEvery = time.Minute
+)
 
 // state is the cursor of r as it is now. The caller holds Queue.mu.
 func (r *Reader) state() cursor {
@@ -115,9 +119,20 @@ func (r *Reader) openCursor() error {
 func (q *Queue) saveCursors() {
 	for _, r := range q.readers {
 		if err := r.save(); err != nil {
-			q.log.Warn("cannot save the position of a reader of the queue; trying again", "reader", r.id, "err", err)
+			q.complain("cannot save the position of a reader of the queue; trying again", "reader", r.id, "err", err)
 		}
 	}
+}
+
+// complain logs a failure that is met again at each attempt.
+func (q *Queue) complain(msg string, args ...any) {
+	q.complaining.Lock()
+	defer q.complaining.Unlock()
+	if last, ok := q.complained[msg]; ok && time.Since(last) < complainEvery {
+		return
+	}
+	q.complained[msg] = time.Now()
+	q.log.Warn(msg, args...)
 }
 
 // needSync makes the syncer look after what has just been written. The caller
@@ -133,8 +148,9 @@ func (q *Queue) needSync() {
 	}
 }
 
-// runSyncer syncs once a second for as long as there is anything to sync, and
-// sleeps otherwise.
+// runSyncer ticks for as long as there is anything to sync, and sleeps
+// otherwise. With two ticks to each period, a block has been seen waiting by one
+// before it is due at the next.
 func (q *Queue) runSyncer() {
 	for {
 		select {
@@ -142,7 +158,7 @@ func (q *Queue) runSyncer() {
 		case <-q.done:
 			return
 		}
-		ticker := time.NewTicker(syncEvery)
+		ticker := time.NewTicker(syncEvery / 2)
 		mark := uint64(0)
 		for busy := true; busy; {
 			select {
@@ -158,8 +174,10 @@ func (q *Queue) runSyncer() {
 }
 
 // tick syncs if any block below mark still waits. It returns the mark of the
-// next tick, and whether one is needed.
+// next tick, and whether one is needed. A tick that syncs leaves nothing for the
+// next one to do.
 func (q *Queue) tick(mark uint64) (next uint64, busy bool) {
+	q.lookAfterFiles()
 	if q.maxAge > 0 {
 		for _, r := range q.readers {
 			_ = r.fill(0) // the reader itself will meet the error
@@ -172,9 +190,12 @@ func (q *Queue) tick(mark uint64) (next uint64, busy bool) {
 	waiting := q.lowest() < mark
 	q.mu.Unlock()
 	if waiting {
+		next = 0
 		if err := q.sync(); err != nil {
-			q.log.Warn("cannot sync the queue; trying again", "err", err)
+			q.complain("cannot sync the queue; trying again", "err", err)
 		}
+	} else {
+		q.saveCursors() // where that has failed before
 	}
 
 	q.mu.Lock()

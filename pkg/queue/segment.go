@@ -1,11 +1,14 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 )
 
 const (
@@ -28,6 +31,20 @@ type segment struct {
 	file   *os.File // while it is written to or not yet synced
 	synced int64    // how much of size fsync has covered
 	gone   bool     // no longer part of the queue
+
+	// missing is set when a reader has not found the file: nothing more is to be
+	// written to it.
+	missing atomic.Bool
+}
+
+// open opens the segment for reading. The caller holds Queue.mu, under which
+// the file does not go away by the queue's own doing.
+func (s *segment) open() (*os.File, error) {
+	f, err := os.Open(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.missing.Store(true)
+	}
+	return f, err
 }
 
 func segmentName(index uint64, salt uint32) string {
@@ -57,7 +74,10 @@ func (q *Queue) startSegment() error {
 	q.mu.Unlock()
 
 	s.path = filepath.Join(q.dir, segmentName(s.index, s.salt))
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := createSegment(s.path)
+	if errors.Is(err, fs.ErrNotExist) && q.remake() == nil {
+		f, err = createSegment(s.path)
+	}
 	if err != nil {
 		return fmt.Errorf("start segment: %w", err)
 	}
@@ -79,6 +99,10 @@ func (q *Queue) startSegment() error {
 	q.disk += s.size
 	q.newFiles = true
 	return nil
+}
+
+func createSegment(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 }
 
 // header makes the header of a segment that begins at the end of the queue.
@@ -136,7 +160,7 @@ func (q *Queue) detach() *segment {
 func (q *Queue) unlink(segments []*segment) {
 	for _, s := range segments {
 		if err := os.Remove(s.path); err != nil && !os.IsNotExist(err) {
-			q.log.Warn("cannot remove a segment of the queue", "err", err)
+			q.complain("cannot remove a segment of the queue", "err", err)
 		}
 		q.mu.Lock()
 		q.disk -= s.size
@@ -182,20 +206,21 @@ func (q *Queue) reap(all bool) {
 	q.signalRoom()
 }
 
-// reuse empties the active segment if nothing is waiting. The caller holds q.writing, so that q.mu
-// can be held for the few system calls without making an append wait for it.
+// reuse empties the active segment if nothing is waiting. The caller holds
+// q.writing, so that q.mu can be held for the few system calls without making
+// an append wait for it.
 func (q *Queue) reuse() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	a := q.active
-	if a == nil || a.size == segmentLen || len(q.segments) != 1 || !q.idle() {
+	if a == nil || a.missing.Load() || a.size == segmentLen || len(q.segments) != 1 || !q.idle() {
 		return
 	}
 	// A crash in here leaves a header that is out of date; the cursors tell
 	// where to go on. A file that is cut down to nothing would be written to the
 	// disk by ext4 when it is next closed, by a reader.
 	if err := a.file.Truncate(segmentLen); err != nil {
-		q.log.Warn("cannot empty a segment of the queue", "err", err)
+		q.complain("cannot empty a segment of the queue", "err", err)
 		return
 	}
 	q.disk -= a.size
@@ -205,7 +230,7 @@ func (q *Queue) reuse() {
 	q.disk += a.size
 	if _, err := q.system.write(a.file, q.header(a), 0); err != nil {
 		// Without its header the segment is not to be written to.
-		q.log.Warn("cannot begin a segment of the queue anew", "err", err)
+		q.complain("cannot begin a segment of the queue anew", "err", err)
 		q.retire(a)
 	}
 	for _, r := range q.readers {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -229,18 +228,8 @@ func validHeaderName(name string) bool {
 	})
 }
 
-// unset tells a URL that names no host because the variable that was to hold it
-// is empty. Such an endpoint is accepted, as in Alloy, and switched off.
-func unset(raw string) bool {
-	if raw == "" || strings.HasPrefix(raw, "/") {
-		return true
-	}
-	u, err := url.Parse(raw)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host == ""
-}
-
 func validateURL(raw string) error {
-	if unset(raw) {
+	if httpclient.NamesNoHost(raw) {
 		return nil
 	}
 	u, err := url.Parse(raw)
@@ -249,7 +238,8 @@ func validateURL(raw string) error {
 		return errors.New("url cannot be read: write it as http://host:port/path")
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("url %q is not complete: write it as http://host:port/path, or with https", cleanURL(u))
+		// What looks like a scheme may be a host or a user's name.
+		return errors.New("url is not complete: write it as http://host:port/path, or with https")
 	}
 	return nil
 }
@@ -325,15 +315,15 @@ func (c *Config) warn(report func(name, why string)) {
 	if c.WAL.MaxKeepaliveTime != wal.MaxKeepaliveTime {
 		report("wal > max_keepalive_time", noWAL)
 	}
+	var urls []string
 	for i := range c.Endpoints {
+		urls = append(urls, c.Endpoints[i].URL)
 		c.Endpoints[i].warn(report)
 	}
+	httpclient.WarnOff(report, urls)
 }
 
 func (e *Endpoint) warn(report func(name, why string)) {
-	if unset(e.URL) {
-		report("endpoint > url", "it names no host, so that the endpoint is switched off")
-	}
 	var q QueueConfig
 	q.SetToDefault()
 	if e.Queue.Capacity != q.Capacity {

@@ -39,6 +39,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/discovery"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -63,7 +64,7 @@ type Component struct {
 func New(cfg Config, o component.Options) (*Component, error) {
 	o = o.WithDefaults()
 	cfg.warn(o.Warn)
-	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return unset(e.URL) })
+	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.NamesNoHost(e.URL) })
 	m, err := newMetrics(o.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

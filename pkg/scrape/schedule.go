@@ -36,7 +36,7 @@ func (q *queue) Pop() any {
 	return t
 }
 
-// Run scrapes until ctx ends. Then it interrupts what is being fetched, and
+// Run scrapes until ctx ends. Then it gives what is being fetched a moment, and
 // waits until what has been fetched is handed on.
 func (s *Scraper) Run(ctx context.Context) error {
 	defer s.failures.close()
@@ -74,7 +74,7 @@ func (s *Scraper) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.targets {
-		t.cancel()
+		t.cancel(nil)
 	}
 	clear(s.targets)
 	s.remembered.Store(0)
@@ -116,14 +116,14 @@ func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, r
 		}
 		delete(s.targets, key)
 		heap.Remove(q, t.position)
-		t.cancel()
+		t.cancel(errGone)
 		s.running.Go(func() { s.end(ctx, t, now) })
 	}
 	for key, e := range wanted {
 		t, ok := s.targets[key]
 		if !ok {
 			t = &target{due: e.firstScrape(now)}
-			t.ctx, t.cancel = context.WithCancel(ctx)
+			t.ctx, t.cancel = context.WithCancelCause(ctx)
 			t.state.endpoint, t.state.health = e, healthUnknown
 			s.targets[key] = t
 			heap.Push(q, t)
@@ -160,9 +160,10 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 	wanted := make(map[string]endpoint, len(list))
 	complaints := make(map[string]bool)
 	complain := func(id, message string, args ...any) {
-		if complaints[id] = true; !reported[id] {
+		if !reported[id] && !complaints[id] {
 			s.log.Warn(message, args...)
 		}
+		complaints[id] = true
 	}
 	for _, t := range list {
 		e, err := newEndpoint(&s.cfg, s.job, t)

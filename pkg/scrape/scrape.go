@@ -149,7 +149,7 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 		t.history.markAllStale(out, at.UnixMilli(), track)
 		return outcome{err: refused}
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, e.timeout)
+	ctx, cancel := t.fetching(e.timeout)
 	page, contentType, err := s.fetcher.fetch(ctx, &e, t.size)
 	cancel()
 	if err != nil && t.ctx.Err() != nil {

@@ -162,7 +162,7 @@ type target struct {
 	due      time.Time
 	position int
 
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	ctx    context.Context
 
 	// mu is held during a scrape, and guards what follows.
@@ -192,6 +192,29 @@ const (
 	healthUp      health = "up"
 	healthDown    health = "down"
 )
+
+// errGone ends the context of a target that is no longer in the list.
+var errGone = errors.New("the target is gone")
+
+// fetchGrace is how long a fetch may go on when the component stops, so that a
+// page that a target has served is not lost at a reload.
+const fetchGrace = 500 * time.Millisecond
+
+// fetching is the context of a fetch.
+func (t *target) fetching(timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), timeout)
+	stop := context.AfterFunc(t.ctx, func() {
+		if context.Cause(t.ctx) == errGone {
+			cancel()
+			return
+		}
+		time.AfterFunc(fetchGrace, cancel)
+	})
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
 
 func (t *target) endpoint() endpoint {
 	t.state.Lock()

@@ -24,13 +24,20 @@ import (
 func main() {
 	lines := flag.Int("lines", 0, "lines to write to each stream")
 	first := flag.Int("first", 1, "number of the first line")
+	rerun := flag.Int("rerun", -1, "lines to write to each stream when the container is started again, which go on in number; -1: lines, from the first on")
+	exact := flag.Bool("exact", false, "cut lines to their sizes, too")
 	streams := flag.String("streams", "stdout", "streams to write to, separated by commas")
-	interval := flag.Duration("interval", 0, "pause after each line")
+	interval := flag.Duration("interval", 0, "pause after each burst of lines")
+	burst := flag.Int("burst", 1, "lines between two pauses")
 	sizes := flag.String("sizes", "60", "sizes of the lines in bytes, in turn, separated by commas")
 	serve := flag.String("serve", "", "address to serve /metrics on")
 	stay := flag.Bool("stay", false, "stay until a signal comes")
 	exit := flag.Int("exit", 0, "exit code")
 	flag.Parse()
+
+	if *rerun >= 0 {
+		*first, *lines = proceed(*first, *lines, *rerun)
+	}
 
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -47,13 +54,29 @@ func main() {
 		if stream == "stderr" {
 			out = os.Stderr
 		}
-		writers.Go(func() { write(out, stream, *first, *lines, *interval, parse(*sizes)) })
+		writers.Go(func() { write(out, stream, *first, *lines, *burst, *interval, parse(*sizes), *exact) })
 	}
 	writers.Wait()
 	if *stay || *serve != "" {
 		select {}
 	}
 	os.Exit(*exit)
+}
+
+// proceed returns the first line and the number of lines of this run. The next
+// run's first line is kept in the container's file system.
+func proceed(first, lines, rerun int) (int, int) {
+	const file = "/next"
+	if data, err := os.ReadFile(file); err == nil {
+		if first, err = strconv.Atoi(string(data)); err != nil {
+			log.Fatalf("%s: %v", file, err)
+		}
+		lines = rerun
+	}
+	if err := os.WriteFile(file, []byte(strconv.Itoa(first+lines)), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	return first, lines
 }
 
 func parse(sizes string) []int {
@@ -68,11 +91,16 @@ func parse(sizes string) []int {
 	return out
 }
 
-func write(out io.Writer, stream string, first, lines int, interval time.Duration, sizes []int) {
+func write(out io.Writer, stream string, first, lines, burst int, interval time.Duration, sizes []int, exact bool) {
 	w := bufio.NewWriterSize(out, 64<<10)
 	for seq := first; seq < first+lines; seq++ {
-		fmt.Fprintln(w, workload.Line(stream, seq, sizes[seq%len(sizes)]))
-		if interval > 0 {
+		size := sizes[seq%len(sizes)]
+		line := workload.Line(stream, seq, size)
+		if exact {
+			line = line[:min(size, len(line))]
+		}
+		fmt.Fprintln(w, line)
+		if interval > 0 && (seq-first+1)%burst == 0 {
 			w.Flush()
 			time.Sleep(interval)
 		}

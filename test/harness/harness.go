@@ -6,6 +6,7 @@ package harness
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -49,15 +50,28 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// FreePort returns a port of the loopback interface that nobody listens on.
+// FreePort returns a port of the loopback interface that is this test's until
+// it ends, whoever else runs tests: it lies below those that the kernel gives
+// away, and an abstract socket of its name keeps other tests off it while the
+// collector that listens there is killed and started again.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10_000 + rand.IntN(20_000)
+		reservation, err := net.Listen("unix", fmt.Sprintf("@collector-test-port-%d", port))
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { reservation.Close() })
+		l, err := net.Listen("tcp", Address(port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("there is no free port")
+	return 0
 }
 
 // Process is a running child process.

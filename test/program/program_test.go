@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -268,5 +269,56 @@ func TestStorageThatCannotBeWrittenIsNamed(t *testing.T) {
 	if !strings.Contains(c.Output(), file) {
 		t.Errorf("the log does not name %s:\n%s", file, c.Output())
 	}
+	c.Stop(t)
+}
+
+func TestWhatIsSwitchedOffSaysSoAndCountsWhatItDrops(t *testing.T) {
+	otlp, push := harness.FreePort(t), harness.FreePort(t)
+	c := harness.NewCollector(t, fmt.Sprintf(`
+		otelcol.receiver.otlp "x" {
+			http { endpoint = "127.0.0.1:%d" }
+			output {
+				traces = [otelcol.exporter.otlp.x.input]
+				logs   = [otelcol.exporter.otlphttp.x.input]
+			}
+		}
+		pyroscope.receive_http "x" {
+			http {
+				listen_address = "127.0.0.1"
+				listen_port    = %d
+			}
+			forward_to = [pyroscope.write.x.receiver]
+		}
+		prometheus.scrape "x" {
+			targets         = [{"__address__" = "127.0.0.1:%d"}]
+			scrape_interval = "1s"
+			scrape_timeout  = "1s"
+			forward_to      = [prometheus.remote_write.x.receiver]
+		}
+		logging { write_to = [loki.write.x.receiver] }
+		otelcol.exporter.otlp     "x" { client { endpoint = sys.env("COLLECTOR_TEST_UNSET") } }
+		otelcol.exporter.otlphttp "x" { client { endpoint = sys.env("COLLECTOR_TEST_UNSET") } }
+		loki.write                "x" { endpoint { url = sys.env("COLLECTOR_TEST_UNSET") } }
+		pyroscope.write           "x" { endpoint { url = sys.env("COLLECTOR_TEST_UNSET") } }
+		prometheus.remote_write   "x" { endpoint { url = sys.env("COLLECTOR_TEST_UNSET") } }
+	`, otlp, push, otlp))
+	c.Start(t)
+	span := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"x","kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}`
+	post(t, fmt.Sprintf("http://127.0.0.1:%d/v1/traces", otlp), "application/json", span)
+	post(t, fmt.Sprintf("http://127.0.0.1:%d/v1/logs", otlp), "application/json", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}`)
+	post(t, fmt.Sprintf("http://127.0.0.1:%d/ingest?name=x&format=folded", push), "", "a;b 1\n")
+	harness.Eventually(t, 10*time.Second, func() error {
+		_, page := status(t, c.URL+"/metrics")
+		for _, id := range []string{"otelcol.exporter.otlp", "otelcol.exporter.otlphttp", "loki.write", "pyroscope.write", "prometheus.remote_write"} {
+			dropped := regexp.MustCompile(`collector_dropped_items_total\{component_id="` + id + `\.x".*reason="no_destination".*\} [1-9]`)
+			if !dropped.MatchString(page) {
+				return fmt.Errorf("%s.x has counted nothing", id)
+			}
+			if !regexp.MustCompile(`level=warn.*position=\S*config\.alloy:2[3-7]:\d+ .*` + id + `\.x: .*dropped and counted`).MatchString(c.Output()) {
+				return fmt.Errorf("no warning about %s.x:\n%s", id, c.Output())
+			}
+		}
+		return nil
+	})
 	c.Stop(t)
 }

@@ -94,6 +94,10 @@ func (d *Daemon) stream(w http.ResponseWriter, r *http.Request, s *state, since 
 	d.mu.Lock()
 	follow := q.Get("follow") == "1" && s.running()
 	startedAt, stopped := s.started, d.stopped
+	first := 0
+	if n, err := strconv.Atoi(q.Get("tail")); err == nil {
+		first = max(0, len(s.log)-n)
+	}
 	if follow {
 		s.followers++
 	}
@@ -107,7 +111,7 @@ func (d *Daemon) stream(w http.ResponseWriter, r *http.Request, s *state, since 
 			d.mu.Unlock()
 		}()
 	}
-	for next := 0; ; {
+	for next := first; ; {
 		d.mu.Lock()
 		entries, changed := s.log[next:], s.changed
 		ended := !follow || s.removed || !s.running() || !s.started.Equal(startedAt)

@@ -1,0 +1,138 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+//go:embed docs.html
+var docsTemplate string
+
+// document is as much of OpenAPI 3 as the page shows.
+type document struct {
+	Info struct{ Title, Version, Description string }
+	Tags []struct{ Name, Description string }
+	// Paths hold operations by method.
+	Paths      map[string]map[string]operation
+	Components struct{ Schemas map[string]json.RawMessage }
+}
+
+type operation struct {
+	Tags                 []string
+	Summary, Description string
+	Parameters           []struct {
+		Name, In string
+		Required bool
+		Schema   json.RawMessage
+	}
+	RequestBody struct {
+		Content map[string]struct {
+			Schema  json.RawMessage
+			Example json.RawMessage
+		}
+	}
+	Responses map[string]struct {
+		Description string
+		Content     map[string]struct{ Schema json.RawMessage }
+	}
+}
+
+// section is a tag with its operations, in the order they are shown in.
+type section struct {
+	Name, Description string
+	Operations        []listed
+}
+
+type listed struct {
+	Method, Path string
+	operation
+}
+
+// docsFile serves the document, for programs.
+func docsFile() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(openAPI) // fails only if the client is gone
+	})
+}
+
+// docsPage serves the document, for people. The page is rendered once and
+// needs nothing else, and its policy makes browsers see to that.
+func docsPage() http.Handler {
+	page := render(openAPI)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		_, _ = w.Write(page)
+	})
+}
+
+// render panics if the document or the template is broken: both are part of
+// the program, and tests have seen them.
+func render(source []byte) []byte {
+	var doc document
+	if err := json.Unmarshal(source, &doc); err != nil {
+		panic("BUG: the embedded OpenAPI document: " + err.Error())
+	}
+	page := template.Must(template.New("docs").
+		Funcs(template.FuncMap{"json": schemaText}).
+		Parse(docsTemplate))
+	var out bytes.Buffer
+	err := page.Execute(&out, struct {
+		document
+		Sections []section
+	}{doc, doc.sections()})
+	if err != nil {
+		panic("BUG: the embedded page: " + err.Error())
+	}
+	return out.Bytes()
+}
+
+func (d document) sections() []section {
+	var sections []section
+	for _, tag := range d.Tags {
+		s := section{Name: tag.Name, Description: tag.Description}
+		for path, operations := range d.Paths {
+			for method, o := range operations {
+				if slices.Contains(o.Tags, tag.Name) {
+					s.Operations = append(s.Operations, listed{strings.ToUpper(method), path, o})
+				}
+			}
+		}
+		slices.SortFunc(s.Operations, inOrder)
+		sections = append(sections, s)
+	}
+	return sections
+}
+
+func inOrder(a, b listed) int {
+	if c := strings.Compare(a.Path, b.Path); c != 0 {
+		return c
+	}
+	methods := []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	return slices.Index(methods, a.Method) - slices.Index(methods, b.Method)
+}
+
+// schemaText writes a schema the way it is read most easily: a reference by
+// its name, anything else as it stands.
+func schemaText(schema json.RawMessage) string {
+	var reference struct {
+		Ref string `json:"$ref"`
+	}
+	if json.Unmarshal(schema, &reference) == nil && reference.Ref != "" {
+		return reference.Ref[strings.LastIndexByte(reference.Ref, '/')+1:]
+	}
+	var text bytes.Buffer
+	if json.Compact(&text, schema) != nil {
+		return string(schema)
+	}
+	return text.String()
+}

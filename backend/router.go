@@ -1,0 +1,39 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"collector/backend/api"
+	"collector/backend/observe"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// newHandler puts the service together. Requests pass tracing, access, metrics
+// and recovery before they come to the router; those that only watch the
+// service leave no trace in what they watch.
+func newHandler(service *api.API, provider trace.TracerProvider, metrics *observe.Metrics, log *slog.Logger) http.Handler {
+	router := http.NewServeMux()
+	for pattern, handler := range service.Routes() {
+		router.Handle(pattern, handler)
+	}
+	route := observe.RouteOf(router)
+	observed := observe.Chain(api.Missing(router),
+		observe.Trace(provider, route),
+		observe.Access(log, slog.LevelInfo),
+		metrics.Middleware(route),
+		observe.Recover(log, metrics, route, api.Failure),
+	)
+
+	quiet := observe.Access(log, slog.LevelDebug)
+	all := http.NewServeMux()
+	all.Handle("GET /health", quiet(http.HandlerFunc(health)))
+	all.Handle("GET /metrics", quiet(metrics.Handler()))
+	all.Handle("/", observed)
+	return all
+}
+
+func health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n")) // fails only if the client is gone
+}

@@ -1,0 +1,56 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+// answers is a sink: the errors of its calls, the last one for ever.
+type answers struct {
+	errs  []error
+	calls int
+}
+
+func call(_ context.Context, a *answers) error {
+	err := a.errs[min(a.calls, len(a.errs)-1)]
+	a.calls++
+	return err
+}
+
+func TestWriteAll(t *testing.T) {
+	broken, bad := errors.New("broken"), Permanent(errors.New("bad"))
+	sink := func(errs ...error) *answers { return &answers{errs: errs} }
+	// f checks the error of WriteAll and what is lost.
+	f := func(name string, want, wantLost error, sinks ...*answers) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			var lost error
+			err := WriteAll(t.Context(), sinks, call, func(err error) { lost = errors.Join(lost, err) })
+			if !errors.Is(err, want) || (err == nil) != (want == nil) || IsPermanent(err) != IsPermanent(want) {
+				t.Errorf("%s: got %v, want %v", name, err, want)
+			}
+			if !errors.Is(lost, wantLost) || (lost == nil) != (wantLost == nil) {
+				t.Errorf("%s: lost %v, want %v", name, lost, wantLost)
+			}
+		})
+	}
+	f("one takes it", nil, nil, sink(nil))
+	f("one refuses it", broken, nil, sink(broken))
+	f("both take it", nil, nil, sink(nil), sink(nil))
+	f("both refuse it", broken, nil, sink(ErrFull), sink(broken))
+	f("one may take it later", ErrFull, nil, sink(bad), sink(ErrFull))
+	f("none will ever take it", bad, nil, sink(bad), sink(bad))
+	f("one is full", nil, ErrFull, sink(ErrFull), sink(nil))
+	f("one is full, the other way about", nil, ErrFull, sink(nil), sink(ErrFull))
+	f("one will never take it", nil, bad, sink(bad), sink(nil))
+	f("one is being replaced", nil, nil, sink(ErrClosed, ErrClosed, nil), sink(nil))
+	f("one stays broken", nil, broken, sink(broken), sink(nil))
+
+	taken := sink(nil)
+	f("each is asked in any case", nil, ErrFull, sink(ErrFull), taken, sink(ErrFull))
+	if taken.calls != 1 {
+		t.Errorf("what was taken was given %d times", taken.calls)
+	}
+}

@@ -1,0 +1,448 @@
+//go:build integration
+
+package reliability
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"collector/pkg/docker/dockertest"
+	"collector/test/harness"
+)
+
+// damage is what happens to one kind of file of a collector's storage.
+type damage struct {
+	name    string
+	files   string // pattern of the names of those that it happens to
+	running bool   // whether the collector runs meanwhile; it is killed otherwise
+	change  func(content []byte) []byte
+	counted bool // whether what this costs shows
+	quick   bool // whether it is part of the short form
+}
+
+func flip(n int) func([]byte) []byte {
+	return func(b []byte) []byte {
+		for range min(n, len(b)) {
+			b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
+		}
+		return b
+	}
+}
+
+func half(b []byte) []byte { return b[:len(b)/2] }
+
+func zeros(b []byte) []byte { return make([]byte, len(b)) }
+
+func gone([]byte) []byte { return nil }
+
+func damages() []damage {
+	return []damage{
+		{name: "a byte of each segment is flipped", files: "*.seg", change: flip(1)},
+		{name: "a byte of each segment is flipped while it is in use", files: "*.seg", running: true, change: flip(1), counted: true, quick: true},
+		{name: "bytes everywhere are flipped", files: "*", change: flip(100), quick: true},
+		{name: "segments are cut in half", files: "*.seg", change: half, quick: true},
+		{name: "segments are cut in half while they are in use", files: "*.seg", running: true, change: half},
+		{name: "segments are full of zeros", files: "*.seg", change: zeros},
+		{name: "segments are gone", files: "*.seg", change: gone},
+		{name: "segments are gone while they are in use", files: "*.seg", running: true, change: gone, quick: true},
+		{name: "cursors are cut in half", files: "*.cursor", change: half},
+		{name: "cursors are full of zeros", files: "*.cursor", change: zeros, quick: true},
+		{name: "cursors are gone", files: "*.cursor", change: gone},
+		{name: "all files are cut in half", files: "*", change: half},
+		{name: "all files are gone", files: "*", change: gone, quick: true},
+	}
+}
+
+// apply damages the files of all queues. It returns how many.
+func (d damage) apply(t *testing.T, storage string) (files int) {
+	t.Helper()
+	err := filepath.WalkDir(storage, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if match, err := filepath.Match(d.files, entry.Name()); err != nil || !match {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil || len(content) == 0 {
+			return err
+		}
+		files++
+		after := d.change(bytes.Clone(content))
+		switch {
+		case after == nil:
+			return os.Remove(path)
+		case len(after) < len(content):
+			return os.Truncate(path, int64(len(after)))
+		}
+		return overwrite(path, content, after)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// overwrite writes the bytes that differ, so that what a running collector
+// adds meanwhile stays.
+func overwrite(path string, before, after []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for i := range after {
+		if before[i] == after[i] {
+			continue
+		}
+		if _, err := f.WriteAt(after[i:i+1], int64(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestM3_DamagedQueuesHealThemselves damages the files of all queues, which are
+// filled because the destinations are away, in every way, one after the other,
+// under load.
+func TestM3_DamagedQueuesHealThemselves(t *testing.T) {
+	t.Parallel()
+	daemon := dockertest.New(t)
+	s := startFourSignals(t, daemon.Host(), 0)
+	id := daemon.Run(dockertest.Container{Name: "writer"})
+	s.Collector.Start(t)
+	lines := harness.StartSender(t, 5*time.Millisecond, func(seq int) error {
+		daemon.Print(id, "stdout", fmt.Sprintf("line %d\n", seq))
+		return nil
+	})
+	load := s.startLoad(t)
+	for _, d := range damages() {
+		if d.quick || harness.Soaking() {
+			s.damageOnce(t, d)
+		}
+	}
+	spans, profiles, printed := load.spans.Stop(), load.profiles.Stop(), lines.Stop()
+	harness.Eventually(t, 60*time.Second, func() error { return s.Collector.Drained(t) })
+	for _, signal := range []string{"traces", "profiles"} {
+		v, _ := s.Journals[signal].Judge()
+		acked := map[string][]int{"traces": spans, "profiles": profiles}[signal]
+		t.Logf("%s: %d acknowledged, %d lost to the damage", signal, len(acked), len(missing(acked, v.Arrived)))
+	}
+	t.Logf("logs: %d lines, %d arrived", len(printed), len(s.Loki.Entries()))
+	s.Collector.Stop(t)
+}
+
+// damageOnce lets the queues fill, damages them, and waits until what comes
+// after is delivered and all queues are empty.
+func (s *fourSignals) damageOnce(t *testing.T, d damage) {
+	t.Helper()
+	for _, p := range s.Proxies {
+		p.Set(t, harness.Refuse)
+	}
+	harness.Eventually(t, 30*time.Second, func() error {
+		for _, a := range s.Collector.Accounts(t) {
+			if a.Queued < 20 {
+				return fmt.Errorf("%s: so little waits: %+v", d.name, a)
+			}
+		}
+		return nil
+	})
+	if !d.running {
+		s.Collector.Kill()
+	}
+	files := d.apply(t, s.Collector.Storage)
+	if files < 4 {
+		t.Fatalf("%s: there were %d files only", d.name, files)
+	}
+	if !d.running {
+		s.Collector.Start(t)
+	}
+	begin := time.Now()
+	for _, p := range s.Proxies {
+		p.Set(t, harness.None)
+	}
+	counts := func() [4]int {
+		return [4]int{s.Journals["logs"].Count(), s.Journals["metrics"].Count(), s.Journals["traces"].Count(), s.Journals["profiles"].Count()}
+	}
+	before := counts()
+	harness.Eventually(t, 60*time.Second, func() error {
+		for i, n := range counts() {
+			if n < before[i]+3 {
+				return fmt.Errorf("%s: requests by signal were %v and are %v", d.name, before, counts())
+			}
+		}
+		return s.Collector.Drained(t)
+	})
+	dropped, damaged := 0.0, s.Collector.Metric(t, "collector_damaged_blocks_total")
+	for _, a := range s.Collector.Accounts(t) {
+		dropped += a.Dropped
+	}
+	t.Logf("%s: %d files; drained after %s; %v items counted as dropped, %v blocks as damaged", d.name, files, time.Since(begin).Round(time.Millisecond), dropped, damaged)
+	if d.counted && (dropped == 0 || damaged == 0) {
+		t.Errorf("%s: %v items dropped, %v blocks damaged", d.name, dropped, damaged)
+	}
+}
+
+// diskSize is that of the file system that is filled.
+const diskSize = 64 << 20
+
+// smallDisk mounts a file system of diskSize.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "disk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", diskSize)); err != nil {
+		t.Fatalf("mount a small disk: %v (that takes root)", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+		os.RemoveAll(dir)
+	})
+	return dir
+}
+
+// free is the space that is left on a file system.
+func free(t *testing.T, dir string) int64 {
+	t.Helper()
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	return int64(fs.Bavail) * fs.Bsize
+}
+
+// bigProfileSender pushes profiles of 64 KiB.
+func bigProfileSender(address string) func(seq int) error {
+	content := bytes.Repeat([]byte("profile "), 8<<10)
+	return func(seq int) error {
+		query := url.Values{"name": {fmt.Sprintf("big{seq=%d}", seq)}, "format": {"speedscope"}}.Encode()
+		return post(http.DefaultClient, "http://"+address+"/ingest?"+query, "application/octet-stream", content)
+	}
+}
+
+// TestM3_AFullDiskHeals fills a small disk in an outage, and by a stranger's
+// file while the destinations answer.
+func TestM3_AFullDiskHeals(t *testing.T) {
+	t.Parallel()
+	daemon := dockertest.New(t)
+	s := startFourSignals(t, daemon.Host(), 0)
+	s.Collector.Storage = smallDisk(t)
+	id := daemon.Run(dockertest.Container{Name: "writer"})
+	s.Collector.Start(t)
+	written := 0
+	lines := harness.StartSender(t, 5*time.Millisecond, func(seq int) error {
+		daemon.Print(id, "stdout", fmt.Sprintf("line %d\n", seq))
+		written = seq
+		return nil
+	})
+	spans := harness.StartAttempts(t, 5*time.Millisecond, harness.SpanSender(t, harness.Address(s.GRPC)))
+	profiles := harness.StartAttempts(t, time.Millisecond, bigProfileSender(harness.Address(s.Profiles)))
+
+	stranger := filepath.Join(s.Collector.Storage, "stranger")
+	for _, fill := range []struct {
+		name       string
+		begin, end func()
+	}{
+		{"another's file", func() {
+			f, err := os.Create(stranger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			block := make([]byte, 1<<20)
+			for err == nil {
+				_, err = f.Write(block)
+			}
+		}, func() {
+			if err := os.Remove(stranger); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"an outage", func() {
+			for _, p := range s.Proxies {
+				p.Set(t, harness.Refuse)
+			}
+		}, func() {
+			for _, p := range s.Proxies {
+				p.Set(t, harness.None)
+			}
+			s.cut()
+		}},
+	} {
+		name := fill.name
+		s.cut()
+		fill.begin()
+		refusedBefore, _ := profiles.Refused()
+		harness.Eventually(t, 60*time.Second, func() error {
+			if n, _ := profiles.Refused(); n < refusedBefore+5 {
+				return fmt.Errorf("%s: %d profiles were refused; %d bytes are free", name, n, free(t, s.Collector.Storage))
+			}
+			return nil
+		})
+		_, err := profiles.Refused()
+		if err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("%s: a client was told: %v", name, err)
+		}
+		pages := s.Target.Scrapes()
+		harness.Wait(harness.For(3*time.Second, 5*time.Minute))
+		if n := s.Target.Scrapes() - pages; n < 4 {
+			t.Errorf("%s: %d pages were scraped while the disk was full", name, n)
+		}
+		s.Collector.Accounts(t)
+		fill.end()
+		ackedBefore, requests := profiles.Acked(), s.Journals["logs"].Count()
+		begin := time.Now()
+		harness.Eventually(t, 60*time.Second, func() error {
+			if n := profiles.Acked() - ackedBefore; n < 50 {
+				return fmt.Errorf("%s: %d profiles were acknowledged afterwards", name, n)
+			}
+			if s.Journals["logs"].Count() < requests+3 {
+				return fmt.Errorf("%s: no more lines arrive", name)
+			}
+			return nil
+		})
+		t.Logf("%s: all goes on after %s", name, time.Since(begin).Round(time.Millisecond))
+	}
+
+	lines.Stop()
+	ackedSpans, ackedProfiles := spans.Stop(), profiles.Stop()
+	harness.Eventually(t, 60*time.Second, func() error {
+		if n := len(s.Loki.Entries()); n < written {
+			return fmt.Errorf("%d of %d lines have arrived", n, written)
+		}
+		return s.Collector.Drained(t)
+	})
+	for signal, acked := range map[string][]int{"traces": ackedSpans, "profiles": ackedProfiles} {
+		v, err := s.Journals[signal].Judge()
+		if err != nil {
+			t.Error(err)
+		}
+		if lost := missing(acked, v.Arrived); len(lost) > 0 {
+			t.Errorf("%s: %d of %d acknowledged are lost: %v", signal, len(lost), len(acked), lost)
+		}
+	}
+	refusedSpans, _ := spans.Refused()
+	refusedProfiles, _ := profiles.Refused()
+	t.Logf("%d lines, %d spans (%d refused), %d profiles (%d refused): 0 lost", written, len(ackedSpans), refusedSpans, len(ackedProfiles), refusedProfiles)
+	for _, a := range s.Collector.Accounts(t) {
+		if a.Dropped > 0 && a.Signal != "metrics" {
+			t.Errorf("%+v", a)
+		}
+	}
+	s.Collector.Stop(t)
+}
+
+// TestL7_ADamagedCursorFileCostsAnHourAtMost damages the file of log cursors in
+// every way. The collector starts, says so, and reads again what it has to, but
+// nothing older than an hour; the destination stores each line once.
+func TestL7_ADamagedCursorFileCostsAnHourAtMost(t *testing.T) {
+	t.Parallel()
+	for _, d := range []damage{
+		{name: "cut in half", change: half},
+		{name: "full of zeros", change: zeros},
+		{name: "empty", change: func([]byte) []byte { return []byte{} }},
+		{name: "gone", change: gone},
+		{name: "a byte flipped", change: flip(1)},
+		{name: "bytes flipped", change: flip(200)},
+		{name: "text", change: func(b []byte) []byte { return bytes.Repeat([]byte("x\n"), len(b)/2) }},
+	} {
+		t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) { cursorDamage(t, d) })
+	}
+}
+
+func cursorDamage(t *testing.T, d damage) {
+	daemon := dockertest.New(t)
+	s := startFourSignals(t, daemon.Host(), 0)
+	var ids []string
+	lines := make(map[string]int)
+	print := func(id string, n int, age time.Duration) {
+		for range n {
+			lines[id]++
+			daemon.Log(id, dockertest.Entry{Time: time.Now().Add(-age), Text: fmt.Sprintf("%.12s line %d\n", id, lines[id])})
+		}
+	}
+	for n := range 5 {
+		id := daemon.Run(dockertest.Container{Name: fmt.Sprintf("writer%d", n)})
+		ids = append(ids, id)
+		print(id, 100, 3*time.Hour)
+		print(id, 10, time.Minute)
+	}
+	arrived := func(want int) {
+		t.Helper()
+		harness.Eventually(t, 20*time.Second, func() error {
+			if n := len(s.Loki.Entries()); n != want {
+				return fmt.Errorf("%d of %d lines have arrived", n, want)
+			}
+			return s.Collector.Drained(t)
+		})
+	}
+	s.Collector.Start(t)
+	arrived(5 * 110)
+	s.Collector.Stop(t)
+	var file string
+	filepath.WalkDir(s.Collector.Storage, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.Name() == "cursors" {
+			file = path
+		}
+		return err
+	})
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := d.change(bytes.Clone(content))
+	if len(damaged) > 0 {
+		// The file before is of no help either.
+		os.Remove(file + ".previous")
+	} else {
+		// That it is missing is no damage that shows; the file before helps, which
+		// each start writes.
+		s.Collector.Start(t)
+		s.Collector.Stop(t)
+	}
+	if damaged == nil {
+		err = os.Remove(file)
+	} else {
+		err = os.WriteFile(file, damaged, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, id := range ids {
+		print(id, 5, 0)
+	}
+	s.Collector.Start(t)
+	for _, id := range ids {
+		print(id, 5, 0)
+	}
+	arrived(5 * 120)
+	if n := s.Loki.Repeated(); n > 5*10 {
+		t.Errorf("%d lines were sent again: more than those of the last hour", n)
+	}
+	out := s.Collector.Output()
+	if len(damaged) > 0 && (!strings.Contains(out, file) || strings.Count(out, "level=error") != 1) {
+		t.Errorf("the log does not say once what happened:\n%s", out)
+	}
+	if kept, err := os.ReadFile(file + ".damaged"); len(damaged) > 0 && (err != nil || !bytes.Equal(kept, damaged)) {
+		t.Errorf("the damaged file is not kept: %v", err)
+	}
+	if n := s.Collector.Metric(t, "collector_log_cursor_files_damaged_total"); len(damaged) > 0 && n != 1 {
+		t.Errorf("%v damaged files were counted", n)
+	}
+	t.Logf("%d lines, 0 lost, %d sent again as they were", 5*120, s.Loki.Repeated())
+	s.Collector.Stop(t)
+}

@@ -1,0 +1,55 @@
+//go:build integration
+
+package reliability
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"collector/test/harness"
+)
+
+// fullQueue caps the queue of spans.
+const fullQueue = 2 << 20
+
+// testFullQueue fills a queue to its cap while the destination is away.
+func testFullQueue(t *testing.T, engine *harness.Engine) {
+	config := strings.Replace(outagesConfig, "\tretry_on_failure {", fmt.Sprintf(
+		"\tsending_queue {\n\t\tqueue_size = %d\n\t\tsizer = \"bytes\"\n\t}\n\n\tretry_on_failure {", fullQueue), 1)
+	r := newRig(t, engine, strings.ReplaceAll(config, `"/.*"`, `"/none"`))
+	r.Fronts["traces"].Set(t, harness.Outage{Status: 503})
+	r.Start(t)
+	f := &flood{next: largeSpans, answers: make(map[string]int), wrong: make(map[string]int)}
+	client := r.traceClient(t)
+	deadline := time.Now().Add(harness.For(3*time.Second, 10*time.Minute))
+	for time.Now().Before(deadline) {
+		f.sendGRPC(t, t.Context(), client, f.number(), 32<<10)
+		seq := f.number()
+		f.sendHTTP("HTTP", harness.Address(r.HTTPPort)+"/v1/traces", "application/x-protobuf", largeSpan(t, seq, 32<<10), seq, &f.spans)
+		if used := storageUsed(t, r.Storage+"/otelcol.exporter.otlp.default"); used > fullQueue {
+			t.Fatalf("the queue takes %d bytes, more than its cap", used)
+		}
+	}
+	if f.answers["gRPC Unavailable"] == 0 || f.answers["HTTP 503"] == 0 {
+		t.Errorf("the queue was never full: %v", f.answers)
+	}
+	// Metrics go on beside the queue that is full.
+	if age := r.Metric(t, "collector_oldest_queued_seconds", "signal", "metrics"); age > behind.Seconds() {
+		t.Errorf("metrics waited %.1f s", age)
+	}
+	r.Accounts(t)
+	r.Fronts["traces"].Set(t, harness.Outage{})
+	harness.Eventually(t, recoveryTime, func() error { return r.spanSender(t)(laterSpans) })
+	harness.Eventually(t, recoveryTime, func() error { return harness.OnceEach(f.spans, r.Traces.SpanNumbers()) })
+	if len(f.wrong) > 0 {
+		t.Errorf("refusals that a client would not retry: %v", f.wrong)
+	}
+	a := r.account(t, "traces")
+	t.Logf("answers: %v; %+v", f.answers, a)
+	if a.Dropped > 0 {
+		t.Errorf("%v spans were dropped", a.Dropped)
+	}
+	r.Stop(t)
+}

@@ -1,0 +1,162 @@
+//go:build integration
+
+package reliability
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"collector/pkg/docker/dockertest"
+	"collector/test/harness"
+)
+
+// TestL11_EngineAway takes dockerd, its socket and all connections away, while
+// containers write on. Reading resumes within seconds, and each line comes once.
+func TestL11_EngineAway(t *testing.T) {
+	t.Parallel()
+	e := harness.StartEngine(t)
+	r := newLogRig(t, e, "L11")
+	containers, away := 5, harness.For(8*time.Second, time.Minute)
+	if harness.Soaking() {
+		containers = 20
+	}
+	const lines = 2000
+	var ids []string
+	r.Collector.Start(t)
+	for i := range containers {
+		ids = append(ids, r.run(t, fmt.Sprint("app", i), harness.Container{}, fmt.Sprintf("-lines=%d", lines*int(away/(8*time.Second))), "-rerun=100", "-interval=20ms", "-stay"))
+	}
+	for _, id := range ids {
+		r.Oracle.AwaitCount(t, 20*time.Second, id, 10)
+	}
+	resumed := func(what string) {
+		t.Helper()
+		begin := time.Now()
+		for _, id := range ids {
+			harness.Eventually(t, 30*time.Second, func() error {
+				got := r.Oracle.Pushed(t, id, "stdout")
+				if last := got[len(got)-1]; last.Time.Before(begin) {
+					return fmt.Errorf("%.12s: the last line is of %s", id, last.Time)
+				}
+				return nil
+			})
+		}
+		t.Logf("%s: all are read again after %s", what, time.Since(begin).Round(100*time.Millisecond))
+		// 5 s is what is promised; this machine runs other tests beside.
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("%s: it took %s", what, took)
+		}
+	}
+	e.Stop(t)
+	harness.Wait(away / 4)
+	e.Start(t)
+	resumed("restart of dockerd")
+	r.Proxy.Vanish()
+	harness.Wait(away)
+	r.Proxy.Restore(t)
+	resumed("vanished socket")
+	for range 5 {
+		r.Proxy.Cut()
+		harness.Wait(time.Second)
+	}
+	resumed("cut connections")
+	said := len(r.complaints("warn")) + len(r.complaints("error"))
+	if most := containers*2 + 4; said > most {
+		t.Errorf("%d complaints, want at most %d: %q", said, most, append(r.complaints("warn"), r.complaints("error")...))
+	}
+	t.Logf("%d complaints of %d containers", said, containers)
+	for _, id := range ids {
+		r.await(t, 120*time.Second, id, lines*int(away/(8*time.Second)))
+	}
+	r.finish(t)
+}
+
+// fakeLogs is a collector that reads from an Engine that the test scripts.
+func fakeLogs(t *testing.T, d *dockertest.Daemon) (*harness.Collector, *harness.LogOracle) {
+	t.Helper()
+	oracle := harness.StartLogOracle(t)
+	return harness.NewCollector(t, harness.LogsConfig(d.Host(), "fake", oracle.Loki.URL(), "")), oracle
+}
+
+var fakeLabels = map[string]string{"scenario": "fake"}
+
+// TestL18_EqualTimes has 1,000 lines with one time stored, each, in order.
+func TestL18_EqualTimes(t *testing.T) {
+	t.Parallel()
+	d := dockertest.New(t)
+	c, oracle := fakeLogs(t, d)
+	id := d.Run(dockertest.Container{Labels: fakeLabels})
+	at := time.Now()
+	var want []harness.EngineLine
+	log := func(from, to int) {
+		var entries []dockertest.Entry
+		for i := from; i < to; i++ {
+			text := fmt.Sprintf("line %d", i)
+			if i%10 > 5 {
+				text = "the same line"
+			}
+			entries = append(entries, dockertest.Entry{Time: at, Text: text + "\n"})
+			want = append(want, harness.EngineLine{Time: at, Stream: "stdout", Text: text})
+		}
+		d.Log(id, entries...)
+	}
+	c.Start(t)
+	compare := func() {
+		t.Helper()
+		oracle.AwaitCount(t, 20*time.Second, id, len(want))
+		if err := oracle.Compare(t, id, append([]harness.EngineLine(nil), want...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log(0, 500)
+	compare()
+	d.CutConnections()
+	log(500, 700)
+	compare()
+	c.Stop(t)
+	log(700, 1000)
+	c.Start(t)
+	compare()
+	if n := oracle.Loki.Repeated(); n > 0 || len(oracle.Loki.Entries()) != 1000 {
+		t.Errorf("%d entries are stored, %d were repeated", len(oracle.Loki.Entries()), n)
+	}
+	harness.Eventually(t, 10*time.Second, func() error { return c.Drained(t) })
+	c.Stop(t)
+}
+
+// TestL13_EngineThatCannotRead has an Engine that fails at the same place of a
+// log again and again: what is damaged is left out, with one warning.
+func TestL13_EngineThatCannotRead(t *testing.T) {
+	t.Parallel()
+	d := dockertest.New(t)
+	c, oracle := fakeLogs(t, d)
+	id := d.Run(dockertest.Container{Labels: fakeLabels})
+	beside := d.Run(dockertest.Container{Labels: fakeLabels})
+	d.Print(id, "stdout", "before\n")
+	d.Log(id, dockertest.Entry{Err: `invalid character '\x00' looking for beginning of value`})
+	c.Start(t)
+	d.Print(beside, "stdout", "beside\n")
+	oracle.AwaitCount(t, 10*time.Second, beside, 1)
+	harness.Eventually(t, 30*time.Second, func() error {
+		if n := c.Metric(t, "collector_log_damage_skipped_total"); n != 1 {
+			return fmt.Errorf("damage was skipped %v times", n)
+		}
+		return nil
+	})
+	d.AwaitFollowers(id, 1)
+	d.Print(id, "stdout", "after\n")
+	oracle.AwaitCount(t, 10*time.Second, id, 2)
+	if got := oracle.Pushed(t, id, "stdout"); got[0].Text != "before" || got[1].Text != "after" {
+		t.Errorf("lines %v", got)
+	}
+	if n := d.Count("/containers/" + id + "/logs"); n > 12 {
+		t.Errorf("the log was asked for %d times", n)
+	}
+	if n := strings.Count(c.Output(), "level=warn"); n > 2 {
+		t.Errorf("%d warnings", n)
+	}
+	c.Accounts(t)
+	c.Stop(t)
+}

@@ -1,0 +1,303 @@
+//go:build integration
+
+package reliability
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"collector/test/harness"
+)
+
+// logRig is a collector that reads the containers of one scenario from an
+// Engine which other scenarios may share.
+type logRig struct {
+	Engine    *harness.Engine
+	Proxy     *harness.SocketProxy // between the collector and the Engine
+	Oracle    *harness.LogOracle
+	Collector *harness.Collector
+
+	scenario string
+}
+
+// newLogRig does not start the collector.
+func newLogRig(t *testing.T, e *harness.Engine, scenario string) *logRig {
+	t.Helper()
+	r := &logRig{Engine: e, Proxy: harness.StartSocketProxy(t, e.Host), Oracle: harness.StartLogOracle(t), scenario: scenario}
+	r.Collector = harness.NewCollector(t, r.config(""))
+	return r
+}
+
+func (r *logRig) config(extra string) string {
+	return harness.LogsConfig(r.Proxy.Host, r.scenario, r.Oracle.Loki.URL(), extra)
+}
+
+// run starts a container of the scenario.
+func (r *logRig) run(t *testing.T, name string, c harness.Container, args ...string) string {
+	t.Helper()
+	c.Name, c.Args = r.scenario+"-"+name, args
+	if c.Labels == nil {
+		c.Labels = make(map[string]string)
+	}
+	c.Labels["scenario"] = r.scenario
+	return r.Engine.Run(t, c)
+}
+
+// await waits until n lines of a container were pushed, each once.
+func (r *logRig) await(t *testing.T, limit time.Duration, id string, n int) {
+	t.Helper()
+	r.Oracle.Await(t, limit, r.Engine, id, n)
+}
+
+// finish checks the accounting, and that nothing was dropped, and ends the
+// collector.
+func (r *logRig) finish(t *testing.T) {
+	t.Helper()
+	harness.Eventually(t, 20*time.Second, func() error { return r.Collector.Drained(t) })
+	for _, a := range r.Collector.Accounts(t) {
+		t.Logf("%+v", a)
+		if a.Dropped > 0 {
+			t.Errorf("%s dropped %v items", a.Component, a.Dropped)
+		}
+	}
+	r.Collector.Stop(t)
+}
+
+func (r *logRig) stop(t *testing.T, id string) {
+	t.Helper()
+	second := 1
+	if err := r.Engine.Client.ContainerStop(context.Background(), id, container.StopOptions{Timeout: &second}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *logRig) start(t *testing.T, id string) {
+	t.Helper()
+	if err := r.Engine.Client.ContainerStart(context.Background(), id, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func logPath(id string) string { return "/containers/" + id + "/logs" }
+
+// logRequests are the queries by which a container's output was asked for.
+func (r *logRig) logRequests(id string) []url.Values {
+	var out []url.Values
+	for _, request := range r.Proxy.Requests() {
+		if request.Path == logPath(id) {
+			out = append(out, request.Query)
+		}
+	}
+	return out
+}
+
+// complaints are the lines of a level that the collector has logged.
+func (r *logRig) complaints(level string) []string {
+	var out []string
+	for line := range strings.Lines(r.Collector.Output()) {
+		if strings.Contains(line, "level="+level) || strings.Contains(line, `"level":"`+level) {
+			out = append(out, strings.TrimSpace(line))
+		}
+	}
+	return out
+}
+
+// TestDockerLogs runs the scenarios that can share an Engine, side by side.
+func TestDockerLogs(t *testing.T) {
+	t.Parallel()
+	engine := harness.StartEngine(t)
+	for name, scenario := range map[string]func(*testing.T, *harness.Engine){
+		"L1_StopAndStartRepeatNothing":            stopAndStartRepeatNothing,
+		"L2_RestartsRepeatNothing":                restartsRepeatNothing,
+		"L3_ChangedLabelsAndAddressRepeatNothing": changesRepeatNothing,
+		"L4_CutConnectionsRepeatNothing":          cutConnectionsRepeatNothing,
+		"L5_InterleavedStreamsLoseNothing":        interleavedStreamsLoseNothing,
+		"L7_DamagedCursorFilesHeal":               damagedCursorFilesHeal,
+		"L8_AlloysPositionsAreContinued":          alloysPositionsAreContinued,
+		"L9_ShortLivedContainersAreRead":          shortLivedContainersAreRead,
+		"L10_ExitedContainersAreRead":             exitedContainersAreRead,
+		"L12_RotationAndTruncation":               rotationAndTruncation,
+		"L13_DamagedLogIsSkipped":                 damagedLogIsSkipped,
+		"L14_UnreadableDriverIsQuiet":             unreadableDriverIsQuiet,
+		"L15_LinesOfAllSizes":                     linesOfAllSizes,
+		"L16_Terminal":                            terminal,
+		"L17_EmptyLines":                          emptyLines,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, engine)
+		})
+	}
+}
+
+// A container that is stopped and started again gives its new lines only.
+func stopAndStartRepeatNothing(t *testing.T, e *harness.Engine) {
+	r := newLogRig(t, e, "L1")
+	id := r.run(t, "app", harness.Container{}, "-lines=10000", "-rerun=10", "-stay")
+	r.Collector.Start(t)
+	r.await(t, 30*time.Second, id, 10000)
+	n := 10000
+	for range 2 {
+		r.stop(t, id)
+		harness.Wait(15 * time.Second) // three refresh intervals
+		r.start(t, id)
+		n += 10
+		r.await(t, 10*time.Second, id, n)
+	}
+	// Once more, while the collector is away.
+	r.Collector.Stop(t)
+	r.stop(t, id)
+	r.start(t, id)
+	r.Collector.Start(t)
+	r.await(t, 10*time.Second, id, n+10)
+	for _, q := range r.logRequests(id)[1:] {
+		if q.Get("since") == "" && (q.Get("tail") == "" || q.Get("tail") == "all") {
+			t.Errorf("the whole log was asked for again: %v", q)
+		}
+	}
+	r.finish(t)
+}
+
+// Containers that are restarted, or crash in a loop, give each line once.
+func restartsRepeatNothing(t *testing.T, e *harness.Engine) {
+	r := newLogRig(t, e, "L2")
+	restarted := r.run(t, "restarted", harness.Container{}, "-lines=50", "-rerun=50", "-stay")
+	crashing := r.run(t, "crashing", harness.Container{Restart: "always"}, "-lines=50", "-rerun=50", "-interval=1ms", "-exit=1")
+	r.Collector.Start(t)
+	const restarts = 20
+	begin, pause := time.Now(), harness.For(time.Second, 3*time.Second)
+	for range restarts {
+		harness.Wait(pause)
+		second := 1
+		if err := e.Client.ContainerRestart(context.Background(), restarted, container.StopOptions{Timeout: &second}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	harness.Wait(time.Until(begin.Add(harness.For(25*time.Second, 5*time.Minute))))
+	// No longer restarted, it can be compared.
+	if _, err := e.Client.ContainerUpdate(context.Background(), crashing, container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: "no"}}); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(t, crashing)
+	r.await(t, 20*time.Second, restarted, 50*(restarts+1))
+	lines := len(e.Output(t, crashing))
+	r.await(t, 20*time.Second, crashing, lines)
+	t.Logf("%d runs of the crashing container", lines/50)
+	r.finish(t)
+}
+
+// A new address, a new name, a new network and edited rules give new labels
+// and no old line.
+func changesRepeatNothing(t *testing.T, e *harness.Engine) {
+	r := newLogRig(t, e, "L3")
+	id := r.run(t, "app", harness.Container{}, "-lines=2000", "-rerun=500", "-interval=5ms", "-stay")
+	r.Collector.Start(t)
+	r.Oracle.AwaitCount(t, 10*time.Second, id, 1)
+
+	t.Log("reload with other labels, in the middle of the lines")
+	edited := r.config(`labels = {"edited" = "yes"}`)
+	r.Collector.Configure(t, edited)
+	if status, body := r.Collector.Reload(t); status != 200 {
+		t.Fatalf("reload: %d %s", status, body)
+	}
+	harness.Eventually(t, 5*time.Second, func() error {
+		lines := r.Oracle.Pushed(t, id, "stdout")
+		if len(lines) == 0 || lines[len(lines)-1].Labels["edited"] != "yes" {
+			return fmt.Errorf("the last of %d lines does not have the new label", len(lines))
+		}
+		return nil
+	})
+	r.await(t, 30*time.Second, id, 2000)
+
+	t.Log("another address, name and network")
+	address := e.IP(t, id)
+	r.stop(t, id)
+	r.run(t, "squatter", harness.Container{}, "-stay") // takes the address
+	ctx := context.Background()
+	if err := e.Client.ContainerRename(ctx, id, "L3-renamed"); err != nil {
+		t.Fatal(err)
+	}
+	r.start(t, id)
+	if now := e.IP(t, id); now == address {
+		t.Fatalf("the address is still %s", now)
+	}
+	r.await(t, 15*time.Second, id, 2500)
+	last := r.Oracle.Pushed(t, id, "stdout")[2499].Labels
+	if last["container"] != "L3-renamed" {
+		t.Errorf("labels after the change: %v", last)
+	}
+
+	t.Log("other rules")
+	r.Collector.Configure(t, strings.Replace(edited, "target_label  = \"container\"", "target_label  = \"renamed\"", 1))
+	if status, body := r.Collector.Reload(t); status != 200 {
+		t.Fatalf("reload: %d %s", status, body)
+	}
+	r.stop(t, id)
+	r.start(t, id)
+	r.await(t, 15*time.Second, id, 3000)
+	last = r.Oracle.Pushed(t, id, "stdout")[2999].Labels
+	if last["renamed"] != "L3-renamed" || last["container"] != "" {
+		t.Errorf("labels after the change: %v", last)
+	}
+	r.finish(t)
+}
+
+// Silent containers whose connections are cut 100 times repeat nothing.
+func cutConnectionsRepeatNothing(t *testing.T, e *harness.Engine) {
+	r := newLogRig(t, e, "L4")
+	containers, cuts := 12, 9
+	if harness.Soaking() {
+		containers, cuts = 3, 100
+	}
+	var ids []string
+	for i := range containers {
+		ids = append(ids, r.run(t, fmt.Sprint("silent", i), harness.Container{}, "-lines=3", "-rerun=2", "-streams=stdout,stderr", "-stay"))
+	}
+	r.Collector.Start(t)
+	for _, id := range ids {
+		r.await(t, 10*time.Second, id, 6)
+	}
+	opened := make([]int, containers)
+	for range cuts {
+		for i, id := range ids {
+			opened[i] = r.Proxy.Opened(logPath(id))
+		}
+		r.Proxy.Cut()
+		for i, id := range ids {
+			harness.Eventually(t, 15*time.Second, func() error {
+				if r.Proxy.Opened(logPath(id)) == opened[i] || r.Proxy.Streams(logPath(id)) == 0 {
+					return fmt.Errorf("%.12s is not read again", id)
+				}
+				return nil
+			})
+		}
+	}
+	for _, id := range ids {
+		r.stop(t, id)
+		r.start(t, id)
+		r.await(t, 15*time.Second, id, 10)
+	}
+	t.Logf("%d reconnects of %d silent containers", cuts*containers, containers)
+	r.finish(t)
+}
+
+// Lines written to both streams at once all arrive, in the order of their
+// stream, however often the connection is cut.
+func interleavedStreamsLoseNothing(t *testing.T, e *harness.Engine) {
+	r := newLogRig(t, e, "L5")
+	lines := 50000
+	id := r.run(t, "app", harness.Container{}, fmt.Sprintf("-lines=%d", lines), "-streams=stdout,stderr", "-burst=20", "-interval=5ms", "-stay")
+	r.Collector.Start(t)
+	for cut := range 5 {
+		r.Oracle.AwaitCount(t, 30*time.Second, id, (cut+1)*lines/4)
+		r.Proxy.Cut()
+	}
+	r.await(t, 40*time.Second, id, 2*lines)
+	r.finish(t)
+}

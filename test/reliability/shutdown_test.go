@@ -1,0 +1,144 @@
+//go:build integration
+
+package reliability
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"collector/test/harness"
+)
+
+// Numbers of the spans that are not of the first sender.
+const (
+	laterSpans = 1_000_000
+	largeSpans = 2_000_000
+)
+
+// testShutdown stops the collector while nothing can be delivered and much is
+// queued, and while everything can be.
+func testShutdown(t *testing.T, engine *harness.Engine) {
+	writer := engine.Run(t, harness.Container{Name: "shutdown", Args: []string{"-lines=100000000", "-interval=2ms", "-stay"}})
+	// Alloy's own time-outs and back-offs.
+	config := strings.ReplaceAll(outagesConfig, `"/.*"`, `"/shutdown"`)
+	for _, line := range []string{`remote_timeout      = "1s"`, `remote_timeout = "1s"`, `timeout = "1s"`} {
+		config = strings.ReplaceAll(config, line, "")
+	}
+	// Without a flush, lines would wait for a batch.
+	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "5s"`, 1)
+	r := newRig(t, engine, config)
+	for signal, f := range r.Fronts { // a request under way holds nothing up, either
+		f.Set(t, harness.Outage{BlackHole: signal == "logs" || signal == "traces", Hang: signal == "metrics" || signal == "profiles"})
+	}
+	r.Start(t)
+	spans := harness.StartSender(t, 5*time.Millisecond, r.spanSender(t))
+	profiles := harness.StartSender(t, 20*time.Millisecond, r.profileSender())
+	size := 50
+	if harness.Soaking() {
+		size = 500
+	}
+	large := r.fillQueue(t, int64(size)<<20)
+	harness.Wait(harness.For(5*time.Second, time.Minute))
+	sentSpans, sentProfiles := spans.Stop(), profiles.Stop()
+	scrapes := r.Target.Scrapes() - 1 // the last one may not be queued yet
+	queued := r.Metric(t, "collector_queued_bytes")
+	r.Accounts(t)
+	code, took := r.Terminate(t, 5*time.Second)
+	if code != 0 {
+		t.Errorf("the collector ended with code %d", code)
+	}
+	t.Logf("in the outage, with %.0f MiB queued: ended in %s", queued/(1<<20), took)
+	if queued < 50<<20 {
+		t.Errorf("%.0f bytes were queued", queued)
+	}
+
+	for _, f := range r.Fronts {
+		f.Set(t, harness.Outage{})
+	}
+	r.Start(t)
+	harness.Eventually(t, 60*time.Second, func() error { return harness.OnceEach(sentSpans, r.Traces.SpanNumbers()) })
+	harness.Eventually(t, 30*time.Second, func() error { return harness.OnceEach(large, r.Traces.SpanNumbers()) })
+	harness.Eventually(t, 30*time.Second, func() error {
+		return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.Profile))
+	})
+	harness.Eventually(t, 30*time.Second, func() error { return onceEachBut(0, 0, numbersTo(scrapes), r.scrapeNumbers(t)) })
+	t.Logf("%d spans, %d large spans, %d profiles and %d scrapes arrived after the restart", len(sentSpans), len(large), len(sentProfiles), scrapes)
+
+	t.Log("with destinations that are well")
+	send := r.spanSender(t)
+	spans = harness.StartSender(t, 5*time.Millisecond, func(seq int) error { return send(laterSpans + seq) })
+	harness.Wait(2 * time.Second)
+	r.Accounts(t)
+	sent := spans.Stop()
+	read := time.Now().Add(-500 * time.Millisecond) // what was written before has been read
+	if code, took = r.Terminate(t, 5*time.Second); code != 0 || took > 2*time.Second {
+		t.Errorf("the collector ended with code %d after %s", code, took)
+	}
+	// Nothing but what was flushed can arrive now.
+	written := engine.Output(t, writer)
+	lines := r.Logs.Query(t, fmt.Sprintf(`{container_id=%q}`, writer))
+	compareLines(t, "stdout", lines, written)
+	if n := slices.IndexFunc(written, func(l harness.EngineLine) bool { return l.Time.After(read) }); len(lines) < n {
+		t.Errorf("%d lines were written until half a second before the end, and %d were flushed", n, len(lines))
+	}
+	t.Logf("flushed and ended in %s; %d lines and %d spans have arrived", took, len(lines), len(sent))
+	arrived := r.Traces.SpanNumbers()
+	for i := range sent {
+		sent[i] += laterSpans
+	}
+	if err := harness.OnceEach(sent, arrived); err != nil {
+		t.Error(err)
+	}
+}
+
+// fillQueue sends spans that do not compress until so many bytes are
+// acknowledged, and returns their numbers.
+func (r *rig) fillQueue(t *testing.T, size int64) []int {
+	t.Helper()
+	var numbers []int
+	for sent := int64(0); sent < size; {
+		number := largeSpans + len(numbers)
+		body := largeSpan(t, number, 256<<10)
+		resp, err := http.Post("http://"+harness.Address(r.HTTPPort)+"/v1/traces", "application/x-protobuf", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("large span %d: %s: %q", number, resp.Status, text)
+		}
+		numbers = append(numbers, number)
+		sent += int64(len(body))
+	}
+	return numbers
+}
+
+// largeSpan is a request of one span of about size bytes, of random contents.
+func largeSpan(t testing.TB, number, size int) []byte {
+	t.Helper()
+	noise := make([]byte, size/2)
+	rand.Read(noise)
+	traces := ptrace.NewTraces()
+	span := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.SetName(fmt.Sprintf("span %d", number))
+	span.SetTraceID([16]byte(noise))
+	span.SetSpanID([8]byte(noise))
+	span.Attributes().PutStr("noise", hex.EncodeToString(noise))
+	body, err := ptraceotlp.NewExportRequestFromTraces(traces).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}

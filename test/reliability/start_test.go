@@ -1,0 +1,156 @@
+//go:build integration
+
+package reliability
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"collector/test/harness"
+)
+
+// soon is how long a destination that is back may wait for its data.
+const soon = 5 * time.Second
+
+// arrival is a way in which destinations come to be there.
+type arrival struct {
+	name    string
+	outage  harness.Outage
+	limit   time.Duration
+	unnamed bool // their names do not resolve before
+}
+
+// testLateBackends starts the collector before its destinations, which it knows
+// by name, and moves them to other addresses later on.
+func testLateBackends(t *testing.T, engine *harness.Engine, writer string) {
+	names := harness.StartNames(t)
+	// As many would be the pauses of Alloy's back-off after a longer outage.
+	config := strings.ReplaceAll(outagesConfig, `"/.*"`, `"/steady"`)
+	for _, change := range [][2]string{
+		{`"100ms"`, `"3s"`}, {`max_backoff_period  = "1s"`, `max_backoff_period = "5m"`}, {`max_backoff = "1s"`, `max_backoff = "5m"`},
+		{`max_interval     = "1s"`, `max_interval = "5m"`},
+		// Alloy's own time-outs.
+		{`remote_timeout      = "1s"`, ""}, {`remote_timeout = "1s"`, ""}, {`timeout = "1s"`, ""},
+	} {
+		config = strings.ReplaceAll(config, change[0], change[1])
+	}
+	r := &namedRig{rig: newRig(t, engine, ""), ports: make(map[string]string), fronts: make(map[string]*harness.Front)}
+	for signal, f := range r.Fronts {
+		_, r.ports[signal], _ = net.SplitHostPort(f.Address)
+	}
+	config = strings.ReplaceAll(config, "{{(index .Fronts ", "{{(.Named ")
+	r.Collector = harness.NewCollector(t, fillTemplate(t, config, r))
+	r.UseNames(t, names)
+	for signal, f := range r.Fronts {
+		f.Set(t, harness.Outage{Refuse: true})
+		r.fronts[signal] = f
+	}
+	r.Start(t)
+	r.spans = harness.StartSender(t, 20*time.Millisecond, r.spanSender(t))
+	r.profiles = harness.StartSender(t, 100*time.Millisecond, r.profileSender())
+
+	for _, a := range []arrival{
+		{name: "the name does not resolve yet", unnamed: true, limit: soon},
+		{name: "the backend refuses connections", outage: harness.Outage{Refuse: true}, limit: soon},
+		{name: "the backend is black-holed", outage: harness.Outage{BlackHole: true}, limit: soon},
+	} {
+		r.arrive(t, names, a)
+	}
+	r.move(t, names)
+	sentSpans, sentProfiles := r.spans.Stop(), r.profiles.Stop()
+	harness.Eventually(t, 10*time.Second, func() error { return harness.OnceEach(sentSpans, r.Traces.SpanNumbers()) })
+	harness.Eventually(t, 10*time.Second, func() error { return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.Profile)) })
+	for _, a := range r.Accounts(t) {
+		if a.Dropped > 0 {
+			t.Errorf("items were dropped: %+v", a)
+		}
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		compareLines(t, stream, r.Logs.Query(t, fmt.Sprintf(`{container_id=%q,stream=%q}`, writer, stream)), engine.Output(t, writer))
+	}
+	r.Stop(t)
+}
+
+// namedRig is a rig whose destinations are known by name.
+type namedRig struct {
+	*rig
+	ports           map[string]string         // by signal
+	fronts          map[string]*harness.Front // those that the names lead to, by signal
+	spans, profiles *harness.Sender
+}
+
+// named has the Address of a front, for the template.
+type named struct{ Address string }
+
+// Named is a destination by its name.
+func (r *namedRig) Named(signal string) named {
+	return named{net.JoinHostPort(nameOf(signal), r.ports[signal])}
+}
+
+func nameOf(signal string) string { return signal + ".backend.test" }
+
+// arrive keeps the destinations away for a while, and then measures how long
+// each takes to be used.
+func (r *namedRig) arrive(t *testing.T, names *harness.Names, a arrival) {
+	t.Helper()
+	for signal, f := range r.fronts {
+		f.Set(t, a.outage)
+		host, _, _ := net.SplitHostPort(f.Address)
+		if a.unnamed {
+			host = ""
+		}
+		names.Set(nameOf(signal), host)
+	}
+	harness.Wait(harness.For(7*time.Second, 10*time.Minute))
+	for signal, f := range r.fronts {
+		f.Set(t, harness.Outage{})
+		host, _, _ := net.SplitHostPort(f.Address)
+		names.Set(nameOf(signal), host)
+	}
+	r.used(t, a.name, a.limit)
+}
+
+// move takes the destinations from their addresses to others, without a word
+// at the old ones.
+func (r *namedRig) move(t *testing.T, names *harness.Names) {
+	t.Helper()
+	targets := map[string]string{
+		"metrics": frontTarget(t, r.Metrics.URL), "logs": frontTarget(t, r.Logs.URL),
+		"traces": r.Traces.Address, "profiles": frontTarget(t, r.Profile.URL),
+	}
+	for signal, old := range r.fronts {
+		old.Set(t, harness.Outage{Refuse: true})
+		r.fronts[signal] = harness.StartFrontOn(t, r.ports[signal], targets[signal])
+		host, _, _ := net.SplitHostPort(r.fronts[signal].Address)
+		names.Set(nameOf(signal), host)
+	}
+	r.used(t, "the backend has another address", soon)
+}
+
+// used fails the test unless each destination gets its data within limit.
+func (r *namedRig) used(t *testing.T, what string, limit time.Duration) {
+	t.Helper()
+	began := time.Now()
+	took := make(map[string]time.Duration)
+	harness.Eventually(t, 30*time.Second, func() error {
+		for _, signal := range r.signals() {
+			age := time.Duration(r.Metric(t, "collector_oldest_queued_seconds", "signal", signal) * float64(time.Second))
+			if took[signal] == 0 && age < time.Since(began) {
+				took[signal] = time.Since(began)
+			}
+		}
+		if len(took) < len(r.signals()) {
+			return fmt.Errorf("%s: only %v are delivered", what, took)
+		}
+		return nil
+	})
+	t.Logf("%s: %v", what, took)
+	for signal, d := range took {
+		if d > limit {
+			t.Errorf("%s: %s waited %s for their destination, which was there", what, signal, d)
+		}
+	}
+}
