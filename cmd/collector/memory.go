@@ -9,7 +9,7 @@ import (
 
 // memoryShare is the part of a container's memory limit that the Go runtime
 // may use before it collects harder. The rest is for what it does not count.
-const memoryShare = 0.9
+const memoryShare = 0.8
 
 // gcPercent trades processor time for memory. Most of the heap at rest is
 // tables that live long, so that a smaller margin above it costs little.

@@ -39,7 +39,7 @@ type DockerFilter struct {
 // SetToDefault sets what Alloy starts from.
 func (c *DockerConfig) SetToDefault() {
 	*c = DockerConfig{
-		HostNetworkingHost: "localhost", MatchFirstNetwork: true, Port: 80, RefreshInterval: time.Minute,
+		HostNetworkingHost: defaultHost, MatchFirstNetwork: true, Port: 80, RefreshInterval: time.Minute,
 		HTTPClient: httpclient.Default(),
 	}
 }
@@ -85,7 +85,9 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // container, as soon as the Engine says that it has started.
 //
 // The targets and their labels are those of Prometheus's docker_sd, with these
-// differences: a container without an address (network_mode none, or one in
+// differences: of several networks, match_first_network prefers one that the
+// collector's own container is in; localhost as host_networking_host, the
+// default, is the gateway for a collector in a container; a container without an address (network_mode none, or one in
 // the network of a container that is not known) gives one target without
 // __address__, so that its logs can be read; one in the network of a container
 // that is in the host's is reached through host_networking_host; a port that is
@@ -99,8 +101,10 @@ type Docker struct {
 	filters *filters
 	set     *Set
 
+	self     self
 	cache    map[*docker.Container]built // made of the last snapshot
 	networks map[string]*docker.Network  // of the last snapshot
+	place    place                       // in the last snapshot
 }
 
 // built is what one container came to.
@@ -124,7 +128,7 @@ func NewDocker(c DockerConfig, o component.Options) (*Docker, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet()}
+	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet(), self: findSelf()}
 	if snap, _ := engine.Snapshot(); snap.Listed && f.local() {
 		d.set.Replace(d.targets(snap))
 	}
@@ -199,7 +203,9 @@ func (d *Docker) warn(ctx context.Context, err error) {
 // containers that are still the same.
 func (d *Docker) targets(snap docker.Snapshot) []Target {
 	cache := make(map[*docker.Container]built, len(snap.Containers))
-	sameNetworks := sameMap(d.networks, snap.Networks)
+	place := d.self.place(snap)
+	same := sameMap(d.networks, snap.Networks) && place.equal(d.place)
+	d.place = place
 	var out []Target
 	for _, c := range snap.Containers {
 		include, ended := d.filters.match(c)
@@ -209,7 +215,7 @@ func (d *Docker) targets(snap docker.Snapshot) []Target {
 		b, ok := d.cache[c]
 		// The address of a container in another's network depends on that one.
 		shared := strings.HasPrefix(c.NetworkMode, containerMode)
-		if !ok || b.ended != ended || !sameNetworks || shared {
+		if !ok || b.ended != ended || !same || shared {
 			b = built{ended, d.build(c, ended, snap)}
 		}
 		cache[c] = b
@@ -238,6 +244,8 @@ const (
 	metaPort      = metaDocker + "port_"
 
 	containerMode = "container:"
+	// defaultHost is the default of host_networking_host.
+	defaultHost = "localhost"
 	// hostMode is the network mode, and the name of the network, of containers
 	// that share the host's network.
 	hostMode = "host"
@@ -260,7 +268,7 @@ func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) []
 		return []Target{common}
 	}
 	if d.config.MatchFirstNetwork {
-		networks = networks[:1]
+		networks = []docker.Endpoint{d.place.nearest(networks)}
 	}
 	var out []Target
 	for _, n := range networks {
@@ -281,7 +289,7 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 	var last docker.Port
 	host := n.IP
 	if n.Name == hostMode {
-		host = d.config.HostNetworkingHost
+		host = d.hostAddress()
 	}
 	for _, p := range c.Ports {
 		// The ports are sorted, so those that differ in the address on which
@@ -308,11 +316,20 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 	b := labels.NewBuilder(common)
 	switch {
 	case c.NetworkMode == hostMode:
-		b.Set(model.AddressLabel, d.config.HostNetworkingHost)
+		b.Set(model.AddressLabel, d.hostAddress())
 	case host != "":
 		b.Set(model.AddressLabel, net.JoinHostPort(host, strconv.Itoa(d.config.Port)))
 	}
 	return []Target{b.Labels()}
+}
+
+// hostAddress is where containers in the host's network are reached. For a
+// collector in a container of its own network, the default would be itself.
+func (d *Docker) hostAddress() string {
+	if d.config.HostNetworkingHost == defaultHost && d.place.host != "" {
+		return d.place.host
+	}
+	return d.config.HostNetworkingHost
 }
 
 // networksOf returns the networks through which c is reached, sorted by name:

@@ -112,7 +112,7 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 		t.setName(c.container.Name)
 		from := t.position()
 		o := docker.LogOptions{Since: from.since(), Follow: true, TTY: c.container.TTY}
-		if c.windowed = from != t.wideAt && from.findable(); c.windowed {
+		if c.windowed = from != t.wideAt && from.findable() && !t.damaged; c.windowed {
 			o.Tail, o.Since = window, o.Since.Add(-lookBack)
 		}
 		c.reader, err = t.source.engine.Logs(c.ctx, t.id, o)
@@ -308,11 +308,11 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, backoff
 		if docker.IsCorrupt(err) {
 			t.source.metrics.parsingErrors.Inc()
 			t.corrupt++
+			t.damaged = true
 		}
 		if t.corrupt >= corruptAttempts {
 			t.corrupt = 0
 			t.skipDamage(ctx, time.Now())
-			t.wideAt = t.position() // a window would hold the damage
 			t.source.opts.Logger.Warn("the Engine can't read its log of a container; what is damaged is left out",
 				"container", t.label(), "err", err)
 			return false

@@ -27,7 +27,7 @@ const (
 	// syncEvery bounds what a power cut can take from the cursors.
 	syncEvery = time.Second
 	// watchEvery is how often silent connections are looked for.
-	watchEvery = 15 * time.Second
+	watchEvery = 10 * time.Second
 	// sweepEvery is how often cursors of removed containers are looked for.
 	sweepEvery = time.Hour
 )

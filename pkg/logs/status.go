@@ -137,7 +137,7 @@ func (t *tail) warn(msg string, args ...any) {
 // after four times as long, up to an hour: a healthy container that has
 // nothing to say costs next to nothing.
 const (
-	firstSilence = 45 * time.Second
+	firstSilence = 35 * time.Second
 	maxSilence   = time.Hour
 )
 

@@ -31,6 +31,7 @@ type tail struct {
 	recent          [streamCount]recent
 	ended           bool      // the output has ended, and was opened again at once
 	corrupt         int       // attempts in a row that ended at damage
+	damaged         bool      // a window may hold what the Engine can't read
 	unreadableSince time.Time // the start of the container for which it was logged
 
 	mu         sync.Mutex

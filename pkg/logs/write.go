@@ -142,12 +142,17 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns a snapshot of the endpoints.
 func (w *Write) Status() any { return w.writer.Status() }
 
-// WriteLogs implements pipeline.LogsSink.
+// WriteLogs implements pipeline.LogsSink. It takes all of logs or none.
 func (w *Write) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	buf := w.buffers.Get().(*[]byte)
 	defer w.recycle(buf)
-	b := builder{w: w, ctx: ctx, raw: (*buf)[:0]}
-	defer func() { *buf = b.raw }()
+	b := builder{w: w, raw: (*buf)[:0]}
+	defer func() {
+		*buf = b.raw
+		for _, encoded := range b.encoded {
+			w.recycle(encoded)
+		}
+	}()
 	var dropped drops
 	for i := range logs.Streams {
 		s := &logs.Streams[i]
@@ -156,12 +161,13 @@ func (w *Write) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 			dropped.add(s.Entries, tenant, reason)
 			continue
 		}
-		if err := b.add(tenant, streamLabelString(lset), s.Entries); err != nil {
+		b.add(tenant, streamLabelString(lset), s.Entries)
+	}
+	b.seal()
+	if len(b.blocks) > 0 {
+		if err := w.writer.Append(ctx, b.blocks...); err != nil {
 			return err
 		}
-	}
-	if err := b.flush(); err != nil {
-		return err
 	}
 	// Only now can the caller not come again with the same entries.
 	w.countDrops(dropped)
@@ -228,8 +234,10 @@ func (w *Write) countDrops(dropped drops) {
 
 // builder makes blocks of streams.
 type builder struct {
-	w      *Write
-	ctx    context.Context
+	w       *Write
+	blocks  []queue.Block
+	encoded []*[]byte // what holds the data of blocks
+
 	raw    []byte // the PushRequest under way
 	tenant string
 	items  int
@@ -238,7 +246,7 @@ type builder struct {
 }
 
 // add appends a stream, in parts if it is large.
-func (b *builder) add(tenant, name string, entries []pipeline.Entry) error {
+func (b *builder) add(tenant, name string, entries []pipeline.Entry) {
 	entries, changed, size := validEntries(entries)
 	if changed > 0 {
 		for _, s := range b.w.senders {
@@ -247,24 +255,19 @@ func (b *builder) add(tenant, name string, entries []pipeline.Entry) error {
 		}
 	}
 	if tenant != b.tenant {
-		if err := b.flush(); err != nil {
-			return err
-		}
+		b.seal()
 		b.tenant = tenant
 	}
 	for len(entries) > 0 {
 		n := b.fit(name, entries)
 		if n == 0 {
-			if err := b.flush(); err != nil {
-				return err
-			}
+			b.seal()
 			continue
 		}
 		b.raw = appendStream(b.raw, name, entries[:n])
 		b.count(entries[:n])
 		entries = entries[n:]
 	}
-	return nil
 }
 
 // fit is how many of the entries go into the block. An empty block takes one
@@ -293,21 +296,20 @@ func (b *builder) count(entries []pipeline.Entry) {
 	}
 }
 
-// flush queues the block.
-func (b *builder) flush() error {
+// seal makes a block of the request under way.
+func (b *builder) seal() {
 	if b.items == 0 {
-		return nil
+		return
 	}
 	buf := b.w.buffers.Get().(*[]byte)
-	defer b.w.recycle(buf)
+	b.encoded = append(b.encoded, buf)
 	data := snappy.Encode((*buf)[:cap(*buf)], b.raw)
 	*buf = data
 	b.w.density.observe(len(b.raw), len(data))
-	err := b.w.writer.Append(b.ctx, queue.Block{
+	b.blocks = append(b.blocks, queue.Block{
 		Data: data, Tag: b.tenant, Items: b.items, MinTime: b.oldest, MaxTime: b.newest,
 	})
 	b.raw, b.items = b.raw[:0], 0
-	return err
 }
 
 // streamLimiter keeps the number of active streams of each tenant under a

@@ -315,6 +315,22 @@ func TestLargeBatchIsCutIntoBlocks(t *testing.T) {
 	}
 }
 
+// What needs several blocks is queued whole or not at all, or the caller, who
+// comes again, would repeat a part.
+func TestEntriesAreTakenAllOrNone(t *testing.T) {
+	loki := lokitest.New(t)
+	w := startWrite(t, writeConfig(loki.URL()))
+	good := stream(labels.FromStrings("a", "b"), entriesOf(0, 10)...)
+	tooLong := stream(labels.FromStrings("a", "b", tenantLabel, strings.Repeat("x", 1<<20)), entriesOf(10, 20)...)
+	if err := w.WriteLogs(t.Context(), pipeline.Logs{Streams: []pipeline.Stream{good, tooLong}}); !pipeline.IsPermanent(err) {
+		t.Fatalf("error %v", err)
+	}
+	mustWrite(t, w, stream(labels.FromStrings("a", "b"), entriesOf(20, 30)...))
+	if got := loki.AwaitEntries(t.Context(), 10); got[0].Line != "line 20" {
+		t.Errorf("the first entry is %q", got[0].Line)
+	}
+}
+
 func TestStreamsOverTheLimitAreDroppedAndCounted(t *testing.T) {
 	loki := lokitest.New(t)
 	cfg := writeConfig(loki.URL())

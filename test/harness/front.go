@@ -141,7 +141,7 @@ func (f *Front) stop() {
 	f.mu.Unlock()
 	if server != nil {
 		if !hanging {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			server.Shutdown(ctx)
 			cancel()
 		}

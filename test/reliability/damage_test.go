@@ -233,29 +233,15 @@ func bigProfileSender(address string) func(seq int) error {
 	}
 }
 
-// TestM3_AFullDiskHeals fills a small disk in an outage, and by a stranger's
-// file while the destinations answer.
-func TestM3_AFullDiskHeals(t *testing.T) {
-	t.Parallel()
-	daemon := dockertest.New(t)
-	s := startFourSignals(t, daemon.Host(), 0)
-	s.Collector.Storage = smallDisk(t)
-	id := daemon.Run(dockertest.Container{Name: "writer"})
-	s.Collector.Start(t)
-	written := 0
-	lines := harness.StartSender(t, 5*time.Millisecond, func(seq int) error {
-		daemon.Print(id, "stdout", fmt.Sprintf("line %d\n", seq))
-		written = seq
-		return nil
-	})
-	spans := harness.StartAttempts(t, 5*time.Millisecond, harness.SpanSender(t, harness.Address(s.GRPC)))
-	profiles := harness.StartAttempts(t, time.Millisecond, bigProfileSender(harness.Address(s.Profiles)))
+// diskFill is one way to fill the disk.
+type diskFill struct {
+	name       string
+	begin, end func()
+}
 
+func (s *fourSignals) diskFills(t *testing.T) []diskFill {
 	stranger := filepath.Join(s.Collector.Storage, "stranger")
-	for _, fill := range []struct {
-		name       string
-		begin, end func()
-	}{
+	return []diskFill{
 		{"another's file", func() {
 			f, err := os.Create(stranger)
 			if err != nil {
@@ -281,40 +267,68 @@ func TestM3_AFullDiskHeals(t *testing.T) {
 			}
 			s.cut()
 		}},
-	} {
-		name := fill.name
-		s.cut()
-		fill.begin()
-		refusedBefore, _ := profiles.Refused()
-		harness.Eventually(t, 60*time.Second, func() error {
-			if n, _ := profiles.Refused(); n < refusedBefore+5 {
-				return fmt.Errorf("%s: %d profiles were refused; %d bytes are free", name, n, free(t, s.Collector.Storage))
-			}
-			return nil
-		})
-		_, err := profiles.Refused()
-		if err == nil || !strings.Contains(err.Error(), "503") {
-			t.Errorf("%s: a client was told: %v", name, err)
+	}
+}
+
+// fillOnce fills the disk, sees clients refused, makes room, and waits until all
+// goes on.
+func (s *fourSignals) fillOnce(t *testing.T, fill diskFill, profiles *harness.Attempts) {
+	t.Helper()
+	name := fill.name
+	s.cut()
+	fill.begin()
+	refusedBefore, _ := profiles.Refused()
+	harness.Eventually(t, 60*time.Second, func() error {
+		if n, _ := profiles.Refused(); n < refusedBefore+5 {
+			return fmt.Errorf("%s: %d profiles were refused; %d bytes are free", name, n, free(t, s.Collector.Storage))
 		}
-		pages := s.Target.Scrapes()
-		harness.Wait(harness.For(3*time.Second, 5*time.Minute))
-		if n := s.Target.Scrapes() - pages; n < 4 {
-			t.Errorf("%s: %d pages were scraped while the disk was full", name, n)
+		return nil
+	})
+	_, err := profiles.Refused()
+	if err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("%s: a client was told: %v", name, err)
+	}
+	pages := s.Target.Scrapes()
+	harness.Wait(harness.For(3*time.Second, 5*time.Minute))
+	if n := s.Target.Scrapes() - pages; n < 4 {
+		t.Errorf("%s: %d pages were scraped while the disk was full", name, n)
+	}
+	s.Collector.Accounts(t)
+	fill.end()
+	ackedBefore, requests := profiles.Acked(), s.Journals["logs"].Count()
+	begin := time.Now()
+	harness.Eventually(t, 60*time.Second, func() error {
+		if n := profiles.Acked() - ackedBefore; n < 50 {
+			return fmt.Errorf("%s: %d profiles were acknowledged afterwards", name, n)
 		}
-		s.Collector.Accounts(t)
-		fill.end()
-		ackedBefore, requests := profiles.Acked(), s.Journals["logs"].Count()
-		begin := time.Now()
-		harness.Eventually(t, 60*time.Second, func() error {
-			if n := profiles.Acked() - ackedBefore; n < 50 {
-				return fmt.Errorf("%s: %d profiles were acknowledged afterwards", name, n)
-			}
-			if s.Journals["logs"].Count() < requests+3 {
-				return fmt.Errorf("%s: no more lines arrive", name)
-			}
-			return nil
-		})
-		t.Logf("%s: all goes on after %s", name, time.Since(begin).Round(time.Millisecond))
+		if s.Journals["logs"].Count() < requests+3 {
+			return fmt.Errorf("%s: no more lines arrive", name)
+		}
+		return nil
+	})
+	t.Logf("%s: all goes on after %s", name, time.Since(begin).Round(time.Millisecond))
+}
+
+// TestM3_AFullDiskHeals fills a small disk in an outage, and by a stranger's
+// file while the destinations answer.
+func TestM3_AFullDiskHeals(t *testing.T) {
+	t.Parallel()
+	daemon := dockertest.New(t)
+	s := startFourSignals(t, daemon.Host(), 0)
+	s.Collector.Storage = smallDisk(t)
+	id := daemon.Run(dockertest.Container{Name: "writer"})
+	s.Collector.Start(t)
+	written := 0
+	lines := harness.StartSender(t, 5*time.Millisecond, func(seq int) error {
+		daemon.Print(id, "stdout", fmt.Sprintf("line %d\n", seq))
+		written = seq
+		return nil
+	})
+	spans := harness.StartAttempts(t, 5*time.Millisecond, harness.SpanSender(t, harness.Address(s.GRPC)))
+	profiles := harness.StartAttempts(t, time.Millisecond, bigProfileSender(harness.Address(s.Profiles)))
+
+	for _, f := range s.diskFills(t) {
+		s.fillOnce(t, f, profiles)
 	}
 
 	lines.Stop()
@@ -430,6 +444,15 @@ func cursorDamage(t *testing.T, d damage) {
 		print(id, 5, 0)
 	}
 	arrived(5 * 120)
+	s.checkCursorDamage(t, file, damaged)
+	t.Logf("%d lines, 0 lost, %d sent again as they were", 5*120, s.Loki.Repeated())
+	s.Collector.Stop(t)
+}
+
+// checkCursorDamage checks that little was sent again, and that the damage was
+// said, counted and kept.
+func (s *fourSignals) checkCursorDamage(t *testing.T, file string, damaged []byte) {
+	t.Helper()
 	if n := s.Loki.Repeated(); n > 5*10 {
 		t.Errorf("%d lines were sent again: more than those of the last hour", n)
 	}
@@ -443,6 +466,4 @@ func cursorDamage(t *testing.T, d damage) {
 	if n := s.Collector.Metric(t, "collector_log_cursor_files_damaged_total"); len(damaged) > 0 && n != 1 {
 		t.Errorf("%v damaged files were counted", n)
 	}
-	t.Logf("%d lines, 0 lost, %d sent again as they were", 5*120, s.Loki.Repeated())
-	s.Collector.Stop(t)
 }

@@ -111,7 +111,7 @@ func testBlackHole(t *testing.T, engine *harness.Engine, writer string) {
 	harness.Eventually(t, promptly, func() error { return harness.OnceEach(sentSpans, r.Traces.SpanNumbers()) })
 	harness.Eventually(t, promptly, func() error { return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.Profile)) })
 	scrapes := numbersTo(r.Target.Scrapes())
-	harness.Eventually(t, promptly, func() error { return onceEachBut(0, 0, scrapes, r.scrapeNumbers(t)) })
+	harness.Eventually(t, promptly, func() error { return onceEachBut(r.failedScrapes(t), 0, scrapes, r.scrapeNumbers(t)) })
 
 	t.Log("the black hole is filled")
 	for _, f := range r.ills {
@@ -122,7 +122,7 @@ func testBlackHole(t *testing.T, engine *harness.Engine, writer string) {
 	harness.Eventually(t, 20*time.Second, func() error {
 		return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.other.Profile))
 	})
-	harness.Eventually(t, 20*time.Second, func() error { return onceEachBut(0, 0, scrapes, r.other.scrapeNumbers(t)) })
+	harness.Eventually(t, 20*time.Second, func() error { return onceEachBut(r.other.failedScrapes(t), 0, scrapes, r.other.scrapeNumbers(t)) })
 	t.Logf("%d spans, %d profiles and %d scrapes arrived there within %s", len(sentSpans), len(sentProfiles), len(scrapes), time.Since(began))
 	r.settle(t, engine, writer, "logs")
 	t.Log(delays)

@@ -33,7 +33,7 @@ const (
 // testPoison gives the destinations one item each that they refuse with 400.
 func testPoison(t *testing.T, engine *harness.Engine) {
 	writer := engine.Run(t, harness.Container{Name: "poison", Args: []string{"-lines=100000000", "-interval=2ms", "-stay"}})
-	r := newRig(t, engine, strings.ReplaceAll(outagesConfig, `"/.*"`, `"/poison"`))
+	r := newRig(t, engine, patient(strings.ReplaceAll(outagesConfig, `"/.*"`, `"/poison"`)))
 	r.poison(t)
 	r.Start(t)
 	spans := harness.StartSender(t, 5*time.Millisecond, r.spanSender(t))
@@ -48,9 +48,12 @@ func testPoison(t *testing.T, engine *harness.Engine) {
 		}
 	}
 	for _, signal := range []string{"logs", "traces", "profiles"} {
-		if a := r.account(t, signal); a.Dropped != 1 {
-			t.Errorf("one bad item cost %v: %+v", a.Dropped, a)
-		}
+		harness.Eventually(t, 30*time.Second, func() error {
+			if a := r.account(t, signal); a.Dropped != 1 {
+				return fmt.Errorf("one bad item cost %v: %+v", a.Dropped, a)
+			}
+			return nil
+		})
 	}
 	if a, scrapes := r.account(t, "metrics"), r.Target.Scrapes(); a.Dropped == 0 || a.Dropped > float64(scrapes) {
 		t.Errorf("%d scrapes with one bad sample each cost %v: %+v", scrapes, a.Dropped, a)

@@ -105,17 +105,12 @@ func (e *edit) change(n int) {
 	}
 }
 
-// TestU6_ReloadsLoseNothing reloads a configuration that changes each time
-// under load of all four signals. Clients that open a connection for each
-// request meet no closed port, and nothing is lost, repeated or left behind.
-func TestU6_ReloadsLoseNothing(t *testing.T) {
-	t.Parallel()
-	daemon := dockertest.New(t)
-	s := startFourSignals(t, daemon.Host(), 5*time.Millisecond)
-	id := daemon.Run(dockertest.Container{Name: "writer"})
-	s.Collector.Start(t)
+// startStrangers starts senders of lines, spans and profiles, and clients that do
+// nothing but connect.
+func (s *fourSignals) startStrangers(t *testing.T, daemon *dockertest.Daemon, id string) map[string]*harness.Sender {
+	t.Helper()
 	client := strangers()
-	senders := map[string]*harness.Sender{
+	return map[string]*harness.Sender{
 		"spans by gRPC": harness.StartSender(t, 10*time.Millisecond, harness.SpanSender(t, harness.Address(s.GRPC))),
 		"spans by HTTP": harness.StartSender(t, 10*time.Millisecond, func(seq int) error {
 			return post(client, "http://"+harness.Address(s.HTTP)+"/v1/traces", "application/x-protobuf", spanRequest(1e6+seq))
@@ -136,6 +131,18 @@ func TestU6_ReloadsLoseNothing(t *testing.T) {
 			return err
 		}),
 	}
+}
+
+// TestU6_ReloadsLoseNothing reloads a configuration that changes each time
+// under load of all four signals. Clients that open a connection for each
+// request meet no closed port, and nothing is lost, repeated or left behind.
+func TestU6_ReloadsLoseNothing(t *testing.T) {
+	t.Parallel()
+	daemon := dockertest.New(t)
+	s := startFourSignals(t, daemon.Host(), 5*time.Millisecond)
+	id := daemon.Run(dockertest.Container{Name: "writer"})
+	s.Collector.Start(t)
+	senders := s.startStrangers(t, daemon, id)
 
 	var now edit
 	reload := func(n int) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"text/template"
 	"time"
@@ -120,6 +121,29 @@ func (r *rig) scrapeNumbers(t testing.TB) map[int]int {
 	}
 	return out
 }
+
+// failedScrapes is how many scrapes the collector says have failed, such as
+// those that were not answered in time.
+func (r *rig) failedScrapes(t testing.TB) int {
+	t.Helper()
+	n := 0
+	for _, series := range r.Metrics.Export(t, "up") {
+		for _, v := range series.Values {
+			if v == 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// patient is a configuration without its short time-outs, so that a slow
+// machine is not taken for an outage.
+func patient(config string) string {
+	return shortTimeout.ReplaceAllString(config, "")
+}
+
+var shortTimeout = regexp.MustCompile(`(?m)^\s*(remote_timeout|timeout) +=.*$`)
 
 // numbersTo is the numbers 1 to n.
 func numbersTo(n int) []int {

@@ -30,11 +30,7 @@ const (
 // queued, and while everything can be.
 func testShutdown(t *testing.T, engine *harness.Engine) {
 	writer := engine.Run(t, harness.Container{Name: "shutdown", Args: []string{"-lines=100000000", "-interval=2ms", "-stay"}})
-	// Alloy's own time-outs and back-offs.
-	config := strings.ReplaceAll(outagesConfig, `"/.*"`, `"/shutdown"`)
-	for _, line := range []string{`remote_timeout      = "1s"`, `remote_timeout = "1s"`, `timeout = "1s"`} {
-		config = strings.ReplaceAll(config, line, "")
-	}
+	config := patient(strings.ReplaceAll(outagesConfig, `"/.*"`, `"/shutdown"`))
 	// Without a flush, lines would wait for a batch.
 	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "5s"`, 1)
 	r := newRig(t, engine, config)
@@ -72,7 +68,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	harness.Eventually(t, 30*time.Second, func() error {
 		return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.Profile))
 	})
-	harness.Eventually(t, 30*time.Second, func() error { return onceEachBut(0, 0, numbersTo(scrapes), r.scrapeNumbers(t)) })
+	harness.Eventually(t, 30*time.Second, func() error { return onceEachBut(r.failedScrapes(t), 0, numbersTo(scrapes), r.scrapeNumbers(t)) })
 	t.Logf("%d spans, %d large spans, %d profiles and %d scrapes arrived after the restart", len(sentSpans), len(large), len(sentProfiles), scrapes)
 
 	t.Log("with destinations that are well")
