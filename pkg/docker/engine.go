@@ -150,9 +150,10 @@ func (e *Engine) Snapshot() (Snapshot, <-chan struct{}) {
 	return e.snap, e.changed
 }
 
-// Running returns what is known, without asking the Engine, of a container that
-// runs. It knows none before it was inspected, nor while the connection is lost.
-func (e *Engine) Running(id string) (Container, bool) {
+// Known returns what is known, without asking the Engine, of a container that
+// runs or has just ended. It knows none before it was inspected, nor while the
+// connection is lost.
+func (e *Engine) Known(id string) (Container, bool) {
 	e.mu.Lock()
 	snap, connected := e.snap, e.status.Connected
 	e.mu.Unlock()
@@ -162,7 +163,7 @@ func (e *Engine) Running(id string) (Container, bool) {
 		return Container{}, false
 	}
 	c := *snap.Containers[i]
-	return c, c.Running && c.LogDriver != ""
+	return c, (c.Running || c.Ended) && c.LogDriver != ""
 }
 
 // Status tells how the Engine does.

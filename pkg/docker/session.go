@@ -20,7 +20,7 @@ const (
 	// maxWait is how long a snapshot waits for the address of a container that
 	// has just started. Without it the container is shown all the same: its
 	// output cannot wait.
-	maxWait = 30 * time.Millisecond
+	maxWait = 10 * time.Millisecond
 )
 
 // answer is what a request has brought, to be taken over by the loop.

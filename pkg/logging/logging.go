@@ -61,6 +61,9 @@ type Log struct {
 	config Config
 	level  slog.Level
 	lines  chan line // to the sinks of config.WriteTo; nil without any
+	// early is what was written before the first logging block came into force,
+	// for its sinks. It is nil from then on.
+	early []line
 	// lost counts lines that no sink was quick enough to take.
 	lost int
 }
@@ -74,9 +77,13 @@ type line struct {
 // waits for them: a log that blocked would stop the parts that it reports on.
 const backlog = 1000
 
+// maxEarly is how many lines are kept for a first logging block, which may never
+// come.
+const maxEarly = 100
+
 // New makes a log that writes to out in logfmt from level info.
 func New(out io.Writer) *Log {
-	l := &Log{out: out}
+	l := &Log{out: out, early: []line{}}
 	l.config.SetToDefault()
 	return l
 }
@@ -93,7 +100,11 @@ func (l *Log) apply(c Config) <-chan line {
 	l.lines, l.lost = nil, 0
 	if len(c.WriteTo) > 0 {
 		l.lines = make(chan line, backlog)
+		for _, early := range l.early {
+			l.lines <- early
+		}
 	}
+	l.early = nil
 	return l.lines
 }
 
@@ -101,11 +112,15 @@ func (l *Log) write(t time.Time, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.out.Write(text) // there is nowhere to report that standard error fails
+	written := line{t, strings.TrimSuffix(string(text), "\n")}
+	if l.early != nil && len(l.early) < maxEarly {
+		l.early = append(l.early, written)
+	}
 	if l.lines == nil {
 		return
 	}
 	select {
-	case l.lines <- line{t, strings.TrimSuffix(string(text), "\n")}:
+	case l.lines <- written:
 	default:
 		l.lost++
 	}
@@ -173,7 +188,7 @@ func (c *Component) forward(ctx context.Context, first line, more <-chan line) {
 	logs := pipeline.Logs{Streams: []pipeline.Stream{{Labels: labels.FromStrings("component", "alloy"), Entries: entries}}}
 	for _, sink := range c.config.WriteTo {
 		// An error would have to be logged, and so come back here.
-		_ = sink.WriteLogs(ctx, logs)
+		_ = pipeline.Offer(ctx, sink, func(ctx context.Context, s pipeline.LogsSink) error { return s.WriteLogs(ctx, logs) })
 	}
 }
 

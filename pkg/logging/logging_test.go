@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
@@ -97,6 +98,34 @@ func TestWriteToSendsEachLineToTheSinks(t *testing.T) {
 type stuck struct{}
 
 func (stuck) WriteLogs(ctx context.Context, _ pipeline.Logs) error { <-ctx.Done(); return ctx.Err() }
+
+// lateSink refuses what it is given first.
+type lateSink struct {
+	sink
+	refusals int
+}
+
+func (s *lateSink) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
+	if s.refusals > 0 {
+		s.refusals--
+		return pipeline.ErrClosed
+	}
+	return s.sink.WriteLogs(ctx, logs)
+}
+
+func TestEarlyLinesReachASinkThatStartsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &lateSink{refusals: 3}
+		log := New(io.Discard)
+		log.Logger().Info("starting")
+		run(t, log, Config{Level: "info", Format: "logfmt", WriteTo: []pipeline.LogsSink{s}})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(s.got) != 1 || len(s.got[0].Entries) != 1 || !strings.Contains(s.got[0].Entries[0].Line, "starting") {
+			t.Errorf("got %v", s.got)
+		}
+	})
+}
 
 func TestAStuckSinkDoesNotBlockLogging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -197,7 +197,7 @@ type logLine struct {
 // an old one leaves out what is older of the rest, too.
 func readSome(log []logLine, c *cursor, n int, old bool) (taken []int) {
 	from := *c
-	p := newPump(from, 1<<20, false)
+	p := newPump(from, 1<<20)
 	begun := false
 	for i, l := range log {
 		recent := !time.Unix(0, l.ns).Before(from.since())

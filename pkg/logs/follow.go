@@ -103,14 +103,16 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 	timeout := time.AfterFunc(openTimeout, func() { c.end(context.DeadlineExceeded) })
 	defer timeout.Stop()
 	// A container that is about to be removed makes the Engine take its time
-	// to answer an inspection, after which there is no log any more.
+	// to answer an inspection, after which there is no log any more. That one
+	// has ended may be old news, on which only its first reading relies.
+	from := t.position()
 	known := false
-	if c.container, known = t.source.engine.Running(t.id); !known {
+	if c.container, known = t.source.engine.Known(t.id); !known || !c.container.Running && from != (cursor{}) {
+		known = false
 		c.container, err = t.source.engine.Inspect(c.ctx, t.id)
 	}
 	if err == nil {
 		t.setName(c.container.Name)
-		from := t.position()
 		o := docker.LogOptions{Since: from.since(), Follow: true, TTY: c.container.TTY}
 		if c.windowed = from != t.wideAt && from.findable() && !t.damaged; c.windowed {
 			o.Tail, o.Since = window, o.Since.Add(-lookBack)
@@ -133,7 +135,7 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 func (t *tail) pump(ctx context.Context, c connection) error {
 	t.connected(c)
 	defer t.disconnected(c)
-	p := newPump(t.position(), t.source.limit, c.container.TTY)
+	p := newPump(t.position(), t.source.limit)
 	if c.container.LogInPlace {
 		p.recent = &t.recent
 	}
@@ -198,11 +200,10 @@ type pump struct {
 
 	met     bool // any frame
 	metFrom [streamCount]bool
-	tty     bool
 }
 
-func newPump(from cursor, limit int, tty bool) *pump {
-	p := &pump{tty: tty}
+func newPump(from cursor, limit int) *pump {
+	p := &pump{}
 	for i := range streamCount {
 		p.joiners[i].limit = limit
 		p.resumes[i] = resumeFrom(from[i])
@@ -236,9 +237,6 @@ func (p *pump) take(frame docker.Frame) (stream int, line rawLine, ok bool) {
 	if !ok || p.resumes[stream].skip(line.time) || p.recent != nil && p.recent[stream].repeated(line) {
 		return stream, line, false
 	}
-	if p.tty {
-		line.trimCarriageReturn()
-	}
 	return stream, line, true
 }
 
@@ -251,9 +249,6 @@ func (p *pump) rest(stream int) (rawLine, bool) {
 	line := j.end()
 	if p.resumes[stream].skip(line.time) {
 		return line, false
-	}
-	if p.tty {
-		line.trimCarriageReturn()
 	}
 	return line, true
 }

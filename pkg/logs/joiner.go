@@ -60,14 +60,6 @@ func (j *joiner) end() rawLine {
 	return rawLine{time: j.time, text: j.buf, size: j.size}
 }
 
-// trimCarriageReturn removes what a terminal puts before a line end.
-func (l *rawLine) trimCarriageReturn() {
-	if l.size == len(l.text) && l.size > 0 && l.text[l.size-1] == '\r' {
-		l.size--
-		l.text = l.text[:l.size]
-	}
-}
-
 // appendLine appends l to dst as it is stored: as valid UTF-8, each run of
 // invalid bytes replaced by U+FFFD, and cut to limit bytes with a marker that
 // tells its length. It returns whether it had to do either.

@@ -84,7 +84,7 @@ func (c *SourceDockerConfig) Validate() error {
 // engine is what a tail needs of docker.Engine.
 type engine interface {
 	Inspect(ctx context.Context, id string) (docker.Container, error)
-	Running(id string) (docker.Container, bool)
+	Known(id string) (docker.Container, bool)
 	Logs(ctx context.Context, id string, o docker.LogOptions) (*docker.LogReader, error)
 }
 

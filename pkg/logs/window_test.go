@@ -16,7 +16,7 @@ import (
 // of the log, as long as that is enough.
 func readWindow(log []logLine, c *cursor, n, w int) (taken []int) {
 	first := max(0, len(log)-w)
-	p, fits := newPump(*c, 1<<20, false), first
+	p, fits := newPump(*c, 1<<20), first
 	for c.findable() && fits < len(log) && p.fits(docker.Frame{Stream: streamName(log[fits].stream), Time: time.Unix(0, log[fits].ns)}) {
 		fits++
 	}

@@ -53,6 +53,12 @@ func allRefused(errs []error) error {
 	return errors.Join(errs...)
 }
 
+// Offer gives data to a sink, and again for as long as patience while waiting may
+// help, as it does when the sink is just being started or replaced.
+func Offer[S any](ctx context.Context, s S, write func(context.Context, S) error) error {
+	return offer(ctx, s, write, write(ctx, s))
+}
+
 // offer gives data again to a sink that refused it with err, as long as waiting
 // may help: a queue that is full stays so for as long as its destination is
 // down.

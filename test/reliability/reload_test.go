@@ -306,7 +306,11 @@ func TestO4_APortInUse(t *testing.T) {
 	c := harness.NewCollector(t, receiver("a", port)+nowhere)
 	begin := time.Now()
 	c.Launch(t)
-	<-c.Done()
+	select {
+	case <-c.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("it runs although the port is taken")
+	}
 	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("it took %s to end", took)
 	}
