@@ -7,12 +7,14 @@ BRANCH   ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.branch=$(BRANCH)
 # grpcnotrace keeps html/template out, and with that 6 MB (see third_party/go-conntrack).
 TAGS     := grpcnotrace
+# Pages are made of many small calls, which are not worth a megabyte of inlined copies.
+GCFLAGS  := -gcflags=collector/pkg/admin/ui=-l -gcflags=collector/backend/api=-l
 FUZZTIME ?= 10s
 
-.PHONY: build test lint unit integration reliability soak setup tools fuzz bench image reference
+.PHONY: build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
 
 build: ## the static binary
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
 
 test: lint unit integration ## everything that CI checks
 
@@ -23,9 +25,10 @@ lint:
 
 unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 	go test -race -shuffle=on ./...
+	cd test/backends/compose && go test -shuffle=on ./...
 
-integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, VictoriaLogs
-	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./pkg/docker ./pkg/logs ./pkg/remotewrite
+integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, VictoriaLogs, Chromium
+	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
 	go test -tags integration -count=1 -timeout 20m -parallel 12 ./test/reliability/...
@@ -33,17 +36,26 @@ reliability: setup tools ## the promises of docs/reliability.md, in their short 
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine where it is missing (Debian, as root)
+setup: ## installs the Docker Engine and Chromium where they are missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends chromium; }
 
-tools: bin/tools/victoria-metrics bin/tools/victoria-logs
+# Static, so that tests can put them into images that are otherwise empty.
+tools: export CGO_ENABLED = 0
+tools: $(addprefix bin/tools/,victoria-metrics vmalert vmalert-tool victoria-logs alertmanager amtool docker-compose)
 
-bin/tools/victoria-metrics: test/backends/victoriametrics/go.mod
-	cd test/backends/victoriametrics && go build -o ../../../bin/tools/ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+bin/tools/victoria-metrics bin/tools/vmalert bin/tools/vmalert-tool: test/backends/victoriametrics/go.mod
+	cd test/backends/victoriametrics && go build -o ../../../bin/tools/ github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F)
 
 bin/tools/victoria-logs: test/backends/victorialogs/go.mod
 	cd test/backends/victorialogs && go build -o ../../../bin/tools/ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-logs
+
+bin/tools/alertmanager bin/tools/amtool: test/backends/alertmanager/go.mod
+	cd test/backends/alertmanager && go build -o ../../../bin/tools/ github.com/prometheus/alertmanager/cmd/$(@F)
+
+bin/tools/docker-compose: test/backends/compose/go.mod
+	cd test/backends/compose && go build -trimpath -ldflags '-s -w' -o ../../../bin/tools/docker-compose github.com/docker/compose/v2/cmd
 
 fuzz: ## every fuzz test for FUZZTIME each
 	@for pkg in $$(go list ./pkg/...); do \
@@ -57,6 +69,9 @@ bench:
 
 image: build ## needs a Docker Engine
 	deploy/image/build.sh
+
+screenshots: setup ## pictures of all pages of the demo, into bin/screenshots
+	SCREENSHOTS=$(or $(SCREENSHOTS),bin/screenshots) go test -tags integration -count=1 -v -run TestScreenshots ./test/ui
 
 reference: ## rewrites docs/reference.md from the components' Config types
 	go test ./cmd/collector -run TestReference -update

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
-	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,8 +12,8 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
-//go:embed docs.html
-var docsTemplate string
+//go:embed docs.css
+var docsStyle string
 
 // document is as much of OpenAPI 3 as the page shows.
 type document struct {
@@ -75,24 +74,15 @@ func docsPage() http.Handler {
 	})
 }
 
-// render panics if the document or the template is broken: both are part of
-// the program, and tests have seen them.
+// render panics if the document is broken: it is part of the program, and tests
+// have seen it.
 func render(source []byte) []byte {
 	var doc document
 	if err := json.Unmarshal(source, &doc); err != nil {
 		panic("BUG: the embedded OpenAPI document: " + err.Error())
 	}
-	page := template.Must(template.New("docs").
-		Funcs(template.FuncMap{"json": schemaText}).
-		Parse(docsTemplate))
 	var out bytes.Buffer
-	err := page.Execute(&out, struct {
-		document
-		Sections []section
-	}{doc, doc.sections()})
-	if err != nil {
-		panic("BUG: the embedded page: " + err.Error())
-	}
+	_ = doc.page().Render(&out) // a buffer takes everything
 	return out.Bytes()
 }
 

@@ -66,7 +66,7 @@ func closedAddress(t *testing.T) string {
 
 func TestSpansArriveAtTheLatestOnStop(t *testing.T) {
 	server := startOTLPServer(t)
-	tracing, err := StartTracing(t.Context(), server.endpoint, about, slog.New(slog.DiscardHandler))
+	tracing, err := StartTracing(t.Context(), server.endpoint, about, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestSpansArriveAtTheLatestOnStop(t *testing.T) {
 }
 
 func TestTracingStartsAndStopsWithoutACollector(t *testing.T) {
-	tracing, err := StartTracing(t.Context(), closedAddress(t), about, slog.New(slog.DiscardHandler))
+	tracing, err := StartTracing(t.Context(), closedAddress(t), about, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestProfilesOfASpanCarryItsID(t *testing.T) {
 	pyroscope := &pyroscopeServer{}
 	server := httptest.NewServer(pyroscope)
 	defer server.Close()
-	profiling, err := StartProfiling(server.URL, about, slog.New(slog.DiscardHandler))
+	profiling, err := StartProfiling(server.URL, about, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

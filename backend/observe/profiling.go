@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,16 +23,17 @@ const (
 // Profiling takes profiles all the time and pushes them.
 type Profiling struct{ stop func() }
 
-// StartProfiling pushes to address ("http://host:port") every ten seconds. It
-// does not wait for the collector; what cannot be delivered is dropped.
-func StartProfiling(address string, service Service, log *slog.Logger) (*Profiling, error) {
+// StartProfiling pushes to address ("http://host:port"), every ten seconds if
+// every is 0. It does not wait for the collector; what cannot be delivered is
+// dropped.
+func StartProfiling(address string, service Service, every time.Duration, log *slog.Logger) (*Profiling, error) {
 	runtime.SetMutexProfileFraction(mutexFraction)
 	runtime.SetBlockProfileRate(blockRate)
 	profiler, err := pyroscope.Start(pyroscope.Config{
 		ApplicationName: service.Name,
 		ServerAddress:   address,
 		Tags:            map[string]string{"version": service.Version, "instance": service.Instance},
-		UploadRate:      10 * time.Second,
+		UploadRate:      cmp.Or(every, 10*time.Second),
 		HTTPClient:      &http.Client{Timeout: 10 * time.Second},
 		Logger:          profilerLog{&throttle{log: log, message: "profiles cannot be delivered"}},
 		ProfileTypes: []pyroscope.ProfileType{

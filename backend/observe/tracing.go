@@ -35,10 +35,11 @@ type Tracing struct {
 	sdk *sdktrace.TracerProvider
 }
 
-// StartTracing sends spans in batches by OTLP gRPC to endpoint ("host:port").
+// StartTracing sends spans in batches by OTLP gRPC to endpoint ("host:port"),
+// each gathered for as long as every says; 0 leaves that to the library.
 // It does not wait for the collector, nor does anything that makes spans: what
 // cannot be delivered is kept as far as it fits a queue, and then dropped.
-func StartTracing(ctx context.Context, endpoint string, service Service, log *slog.Logger) (*Tracing, error) {
+func StartTracing(ctx context.Context, endpoint string, service Service, every time.Duration, log *slog.Logger) (*Tracing, error) {
 	exporter, err := otlptracegrpc.New(ctx,
 		otlptracegrpc.WithEndpoint(endpoint),
 		otlptracegrpc.WithInsecure(),
@@ -63,7 +64,11 @@ func StartTracing(ctx context.Context, endpoint string, service Service, log *sl
 	if err != nil {
 		return nil, err
 	}
-	t := newTracing(sdktrace.NewBatchSpanProcessor(exporter), about)
+	var batching []sdktrace.BatchSpanProcessorOption
+	if every > 0 {
+		batching = append(batching, sdktrace.WithBatchTimeout(every))
+	}
+	t := newTracing(sdktrace.NewBatchSpanProcessor(exporter, batching...), about)
 
 	// Libraries find their provider here, and report here what goes wrong.
 	otel.SetTracerProvider(t.Provider)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"collector/pkg/admin"
 	"collector/pkg/config"
 	"collector/pkg/docker"
 	"collector/pkg/graph"
@@ -52,7 +53,7 @@ func validate(args []string, out, errOut io.Writer) error {
 func checkOptions() graph.Options {
 	log := logging.New(io.Discard)
 	return graph.Options{
-		Definitions: components(log), StoragePath: os.TempDir(), Version: version, UserAgent: userAgent(),
+		Definitions: components(log, &admin.Access{}), StoragePath: os.TempDir(), Version: version, UserAgent: userAgent(),
 		Logger: log.Logger(), Docker: docker.NewPool(log.Logger()), Listeners: listen.NewPool(),
 	}
 }

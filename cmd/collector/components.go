@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 
+	"collector/pkg/admin"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/logging"
 	"collector/pkg/logs"
@@ -16,9 +18,12 @@ import (
 
 // components is the table of all that a configuration may name. It is the only
 // place where Alloy's names of components stand.
-func components(log *logging.Log) []graph.Definition {
+func components(log *logging.Log, access *admin.Access) []graph.Definition {
 	newLogging := func(c logging.Config, o component.Options) (*logging.Component, error) {
 		return logging.NewComponent(log, c, o)
+	}
+	newHTTP := func(c admin.HTTPConfig, o component.Options) (*admin.HTTPBlock, error) {
+		return admin.NewHTTPBlock(access, c, o)
 	}
 	targets := graph.Export{Name: "targets", Type: "list(map(string))", Note: "live: follows what Docker runs"}
 	logsReceiver := graph.Export{Name: "receiver", Type: "LogsReceiver"}
@@ -26,6 +31,9 @@ func components(log *logging.Log) []graph.Definition {
 	definitions := []graph.Definition{
 		graph.DefineBlock("logging", newLogging, graph.Doc{
 			Summary: "The collector's own log.",
+		}),
+		graph.DefineBlock("http", newHTTP, graph.Doc{
+			Summary: "Who may use the collector's own HTTP server, and TLS for it.",
 		}),
 		graph.DefineBlock("livedebugging", newLiveDebugging, graph.Doc{
 			Summary: "Accepted for compatibility: looking at live data needs no switch.",
@@ -39,6 +47,9 @@ func components(log *logging.Log) []graph.Definition {
 				{Name: "output", Type: "list(map(string))", Note: "live"},
 				{Name: "rules", Type: "RelabelRules"},
 			},
+		}),
+		graph.Define("loki.process", logs.NewProcess, graph.Doc{
+			Summary: "Passes log entries through stages, in the order in which they stand.", Exports: []graph.Export{logsReceiver},
 		}),
 		graph.Define("loki.source.docker", logs.NewSourceDocker, graph.Doc{
 			Summary: "Reads the output of containers.",
@@ -69,6 +80,13 @@ func components(log *logging.Log) []graph.Definition {
 		}),
 		graph.Define("otelcol.exporter.otlphttp", otlp.NewExporterHTTP, graph.Doc{
 			Summary: "Delivers by OTLP over HTTP.", Exports: []graph.Export{otlpInput},
+		}),
+		graph.Define("explore.sink", explore.NewSink, graph.Doc{
+			Summary: "A destination that stores nothing: what it is given is shown under Explore, if `--explore.memory` is set.",
+			Exports: []graph.Export{
+				{Name: "logs", Type: "LogsReceiver"}, {Name: "metrics", Type: "MetricsReceiver"},
+				otlpInput, {Name: "profiles", Type: "ProfilesReceiver"},
+			},
 		}),
 	}
 	remarks := notes()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"collector/pkg/admin"
 	"collector/pkg/logging"
 )
 
@@ -19,6 +20,7 @@ import (
 var (
 	labelled    = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"[^"]*"[ \t]*\{`)
 	unlabelled  = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
+	stageBlock  = regexp.MustCompile(`(?m)^[ \t]*(stage\.[a-z_]+)[ \t]*\{`)
 	environment = regexp.MustCompile(`env\("([^"]+)"\)`)
 )
 
@@ -31,7 +33,7 @@ func TestRealConfigurations(t *testing.T) {
 		t.Skip("there are no configurations beside the project")
 	}
 	var known []string
-	for _, d := range components(logging.New(&bytes.Buffer{})) {
+	for _, d := range components(logging.New(&bytes.Buffer{}), &admin.Access{}) {
 		known = append(known, d.Name)
 	}
 	accepted := 0
@@ -86,7 +88,11 @@ type placedName struct {
 
 func unsupportedBlocks(text string, known []string) []placedName {
 	var out []placedName
-	for _, m := range append(labelled.FindAllStringSubmatchIndex(text, -1), unlabelled.FindAllStringSubmatchIndex(text, -1)...) {
+	blocks := append(labelled.FindAllStringSubmatchIndex(text, -1), unlabelled.FindAllStringSubmatchIndex(text, -1)...)
+	if !strings.Contains(text, "declare") { // what is within is not looked at
+		blocks = append(blocks, stageBlock.FindAllStringSubmatchIndex(text, -1)...)
+	}
+	for _, m := range blocks {
 		if name := text[m[2]:m[3]]; !slices.Contains(known, name) {
 			out = append(out, placedName{name, 1 + strings.Count(text[:m[2]], "\n")})
 		}

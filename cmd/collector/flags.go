@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"collector/pkg/admin"
+	"collector/pkg/component"
 )
 
 // listenVariable changes the default of --server.http.listen-addr. The image
@@ -13,6 +16,14 @@ import (
 const listenVariable = "COLLECTOR_HTTP_LISTEN_ADDR"
 
 const listenFlag = "server.http.listen-addr"
+
+const prefixFlag = "server.http.ui-path-prefix"
+
+// The flags of the Explore window, which Alloy does not have.
+const (
+	exploreMemoryFlag = "explore.memory"
+	exploreAgeFlag    = "explore.age"
+)
 
 // runFlags are the flags of `run` that have a meaning here. The names are
 // Alloy's, so that a Compose file's command line stays as it is.
@@ -22,6 +33,13 @@ type runFlags struct {
 	storage    string
 	configKind string
 	cluster    bool
+	prefix     string
+	noSupport  bool
+	set        *pflag.FlagSet
+	hosts      []string
+
+	exploreMemory windowSize
+	exploreAge    time.Duration
 }
 
 func defaultListen() string {
@@ -33,9 +51,14 @@ func defaultListen() string {
 
 func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	f := &runFlags{}
+	f := &runFlags{set: set}
 	set.StringVar(&f.listen, listenFlag, defaultListen(), "address of the HTTP server: UI, metrics, health")
+	set.BoolVar(&f.noSupport, "server.http.disable-support-bundle", false, "do not serve /-/support")
 	set.BoolVar(&f.pprof, "server.http.enable-pprof", true, "serve /debug/pprof")
+	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
+	set.StringSliceVar(&f.hosts, "server.http.allowed-hosts", nil, "names with a dot in them by which browsers may reload the configuration; addresses and names without a dot always may")
+	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, to be looked at in the UI under Explore, such as 16MiB; 0 keeps none")
+	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
 	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")
 	configFlags(set, &f.configKind)
 	set.BoolVar(&f.cluster, "cluster.enabled", false, "clustering is not supported; only false is accepted")
@@ -53,12 +76,11 @@ func configFlags(set *pflag.FlagSet, kind *string) {
 // acceptIdle declares Alloy's flags that have nothing to act on here: there is
 // no usage report, no cluster and no stability level to choose.
 func acceptIdle(set *pflag.FlagSet) {
-	idle(set, "/", "server.http.ui-path-prefix")
 	idle(set, "", "server.http.memory-addr", "cluster.node-name", "cluster.advertise-address", "cluster.join-addresses",
 		"cluster.discover-peers", "cluster.advertise-interfaces", "cluster.rejoin-interval", "cluster.max-join-peers",
 		"cluster.name", "cluster.tls-ca-path", "cluster.tls-cert-path", "cluster.tls-key-path", "cluster.tls-server-name",
 		"cluster.wait-for-size", "cluster.wait-timeout", "windows.priority", "feature.prometheus.metric-validation-scheme")
-	idleSwitch(set, "disable-reporting", "server.http.disable-support-bundle", "cluster.enable-tls", "cluster.use-discovery-v1")
+	idleSwitch(set, "disable-reporting", "cluster.enable-tls", "cluster.use-discovery-v1")
 	set.Duration("feature.component-shutdown-deadline", 10*time.Minute, "accepted for compatibility: stopping always ends within 5 s")
 }
 
@@ -81,7 +103,25 @@ func (f *runFlags) check() error {
 	if f.cluster {
 		return fmt.Errorf("--cluster.enabled=true: collector runs alone, without a cluster; leave the flag out")
 	}
+	if _, err := admin.CleanPrefix(f.prefix); err != nil {
+		return fmt.Errorf("--%s: %w", prefixFlag, err)
+	}
+	if f.exploreAge <= 0 {
+		return fmt.Errorf("--%s=%s: give a time above 0, such as 15m", exploreAgeFlag, f.exploreAge)
+	}
+	if f.exploreMemory > 0 && f.exploreMemory < minExploreMemory {
+		return fmt.Errorf("--%s=%s: give at least 1MiB, or 0 to keep nothing", exploreMemoryFlag, component.Bytes(f.exploreMemory))
+	}
 	return checkFormat(f.configKind)
+}
+
+// minExploreMemory is below what a scrape of one target may take.
+const minExploreMemory = windowSize(component.MiB)
+
+// cleanPrefix is the path prefix, which check has accepted.
+func (f *runFlags) cleanPrefix() string {
+	prefix, _ := admin.CleanPrefix(f.prefix)
+	return prefix
 }
 
 func checkFormat(kind string) error {

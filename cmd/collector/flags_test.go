@@ -1,10 +1,14 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestFlagsOfAlloyAreAccepted(t *testing.T) {
@@ -20,8 +24,8 @@ func TestFlagsOfAlloyAreAccepted(t *testing.T) {
 	if err := f.check(); err != nil {
 		t.Fatal(err)
 	}
-	want := runFlags{listen: "0.0.0.0:12345", storage: "/data", configKind: "alloy"}
-	if *f != want || set.Arg(0) != "/etc/alloy/config.alloy" || set.NArg() != 1 {
+	want := runFlags{listen: "0.0.0.0:12345", storage: "/data", configKind: "alloy", prefix: "/x", exploreAge: 15 * time.Minute}
+	if !reflect.DeepEqual(*f, want) || set.Arg(0) != "/etc/alloy/config.alloy" || set.NArg() != 1 {
 		t.Errorf("got %+v %v, want %+v", *f, set.Args(), want)
 	}
 }
@@ -77,5 +81,37 @@ func TestADestinationIsShownWithoutCredentials(t *testing.T) {
 		if got := withoutCredentials(raw); got != want {
 			t.Errorf("%s: %s, want %s", raw, got, want)
 		}
+	}
+}
+
+func TestHealthcheckKnowsTLSAndPasswords(t *testing.T) {
+	asked := ""
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Path
+		http.Error(w, "unauthorized", http.StatusUnauthorized)
+	})
+	for _, server := range []*httptest.Server{httptest.NewServer(handler), httptest.NewTLSServer(handler)} {
+		var out strings.Builder
+		err := healthcheck([]string{"--" + listenFlag, server.Listener.Addr().String()}, &out)
+		if err != nil || asked != "/-/ready" || !strings.Contains(out.String(), "password") {
+			t.Errorf("%v %q", err, out.String())
+		}
+		server.Close()
+	}
+}
+
+func TestAPrefixThatIsNoneIsRefused(t *testing.T) {
+	for prefix, want := range map[string]string{"/": "", "/ui/": "/ui"} {
+		set, f := newRunFlags()
+		if err := set.Parse([]string{"--" + prefixFlag, prefix}); err != nil || f.check() != nil || f.cleanPrefix() != want {
+			t.Errorf("%s: %v %q", prefix, err, f.cleanPrefix())
+		}
+	}
+	set, f := newRunFlags()
+	if err := set.Parse([]string{"--" + prefixFlag, "/a b"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.check(); err == nil || !strings.Contains(err.Error(), prefixFlag) {
+		t.Errorf("%v", err)
 	}
 }

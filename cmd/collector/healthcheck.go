@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +21,8 @@ const healthcheckTime = 3 * time.Second
 
 // healthcheck asks a running collector whether it is ready. Inside a container
 // it needs no flag: it reads the address from the command line of process 1.
+// With a URL it asks for that instead, and so serves as the check of containers
+// that have no program that could.
 func healthcheck(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("healthcheck", pflag.ContinueOnError)
 	set.SetOutput(out)
@@ -27,28 +30,53 @@ func healthcheck(args []string, out io.Writer) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if *listen == "" {
-		*listen = addressOfProcess1("/proc/1/cmdline")
+	url := set.Arg(0)
+	switch {
+	case set.NArg() > 1 || url != "" && *listen != "":
+		return fmt.Errorf("healthcheck takes one URL, or --%s", listenFlag)
+	case url == "":
+		if *listen == "" {
+			*listen = addressOfProcess1("/proc/1/cmdline")
+		}
+		url = "http://" + reachable(*listen) + "/-/ready"
 	}
-	url := "http://" + reachable(*listen) + "/-/ready"
 	ctx, cancel := context.WithTimeout(context.Background(), healthcheckTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", url, err)
 	}
-	direct := &http.Client{Transport: &http.Transport{}} // whatever proxy the environment names
-	resp, err := direct.Do(req)
-	if err != nil {
-		return err
+	status, body, err := fetch(req)
+	if err == nil && status == http.StatusBadRequest && req.URL.Scheme == "http" && bytes.Contains(body, []byte("HTTPS server")) {
+		req.URL.Scheme = "https" // the block http has TLS in it
+		status, body, err = fetch(req)
 	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(body))
+	switch {
+	case err != nil:
+		return err
+	case status == http.StatusUnauthorized && set.NArg() == 0:
+		// The configuration's block http is in force, so that one is loaded.
+		body = []byte("The collector runs, and asks for a password.\n")
+	case status != http.StatusOK:
+		return fmt.Errorf("%s answers %d %s: %s", req.URL, status, http.StatusText(status), bytes.TrimSpace(body))
 	}
 	_, err = out.Write(body)
 	return err
+}
+
+// fetch gives the status and the beginning of an answer. It does not ask whose
+// certificate it is: the answer says that something runs, and is trusted with
+// nothing.
+func fetch(req *http.Request) (status int, body []byte, err error) {
+	// Without a proxy, whichever the environment names.
+	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := direct.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, _ = io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	return resp.StatusCode, body, nil
 }
 
 // addressOfProcess1 reads the listen address from a command line as /proc

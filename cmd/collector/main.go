@@ -27,10 +27,11 @@ const usage = `collector receives and collects metrics, logs, traces and profile
 Usage:
   collector run [PATH] [flags]     run a configuration: a file, or a directory of *.alloy files;
                                    without PATH, the built-in one
+  collector demo [flags]           show what it does: an example service, some load, and the UI
   collector validate PATH          check a configuration without running it
   collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
   collector default-config         print the built-in configuration
-  collector healthcheck            ask a running collector whether it is ready
+  collector healthcheck [URL]      ask a running collector, or what else URL names, whether it is ready
   collector --version
 
 ` + "`collector COMMAND --help` lists a command's flags.\n"
@@ -62,6 +63,8 @@ func command(args []string, in io.Reader, out, errOut io.Writer) error {
 	switch name {
 	case "run":
 		return run(args, errOut)
+	case "demo":
+		return demo(args, out, errOut)
 	case "validate":
 		return validate(args, out, errOut)
 	case "fmt":

@@ -48,11 +48,28 @@ func notes() map[string]map[string]string {
 			"rule > action": "`replace`, `keep`, `drop`, `keepequal`, `dropequal`, `hashmod`, `labelmap`, `labeldrop`, `labelkeep`, `lowercase` or `uppercase`",
 			"rule > regex":  "RE2, of the whole value",
 		},
+		"http": {
+			"auth":                  "Basic authentication. Without a filter, all paths ask for the password.",
+			"auth > filter > paths": "prefixes of paths, with `--server.http.ui-path-prefix` or without it",
+			"auth > filter > authenticate_matching_paths": "`false`: a password everywhere but at `paths`",
+			"tls > cert_file":                  "read again for each connection",
+			"tls > min_version":                "`TLS10` to `TLS13`",
+			"tls > max_version":                "`TLS10` to `TLS13`",
+			"tls > client_auth_type":           "`NoClientCert`, `RequestClientCert`, `RequireAnyClientCert`, `VerifyClientCertIfGiven` or `RequireAndVerifyClientCert`",
+			"tls > windows_certificate_filter": "Refused.",
+		},
 		"livedebugging": {"enabled": "no effect"},
 		"logging": {
 			"level":    "`debug`, `info`, `warn` or `error`",
 			"format":   "`logfmt` or `json`",
 			"write_to": "receivers of the log, besides standard error; its label is `component=\"alloy\"`",
+		},
+		"loki.process": {
+			"stage.multiline":                 "Makes one entry of the lines of a stream from one that matches `firstline` to the next; it has the time of its first line.",
+			"stage.multiline > firstline":     "RE2",
+			"stage.multiline > max_lines":     "`0`: no limit but 256 KiB",
+			"stage.multiline > max_wait_time": "an entry without a new line for so long is finished",
+			"stage.multiline > trim_newlines": "takes line ends off each line",
 		},
 		"loki.source.docker": {
 			"host":               "`unix://`, `tcp://`, `http://` or `https://`",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"collector/pkg/admin"
 	"collector/pkg/config"
 	"collector/pkg/graph"
 	"collector/pkg/logging"
@@ -18,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite docs/reference.md")
 
 func TestReferenceIsUpToDate(t *testing.T) {
 	path := filepath.Join("..", "..", "docs", "reference.md")
-	want := graph.Reference(components(logging.New(io.Discard)))
+	want := graph.Reference(components(logging.New(io.Discard), &admin.Access{}))
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -42,7 +43,7 @@ func TestNotesAreAboutWhatThereIs(t *testing.T) {
 			walk(prefix+a.Name+" > ", a.Arguments)
 		}
 	}
-	for _, d := range components(logging.New(io.Discard)) {
+	for _, d := range components(logging.New(io.Discard), &admin.Access{}) {
 		walk(d.Name+": ", d.Arguments())
 	}
 	for name, remarks := range notes() {

@@ -25,6 +25,7 @@ import (
 	"collector/pkg/docker"
 	"collector/pkg/graph"
 	"collector/pkg/listen"
+	"collector/pkg/live"
 	"collector/pkg/logging"
 )
 
@@ -64,27 +65,42 @@ func run(args []string, errOut io.Writer) error {
 
 // program is a running collector.
 type program struct {
-	path   string // of the configuration; "" for the built-in one
+	path   string          // of the configuration; "" for the built-in one
+	prefix string          // of the UI's paths
+	fixed  []config.Source // if set, the configuration
+	loaded func()          // says so, once the first configuration is in force
 	logger *slog.Logger
 	graph  *graph.Controller
 	server *admin.Server
+	access *admin.Access
+	view   *view
 
 	reloading sync.Mutex // one reload at a time
 }
 
-func newProgram(flags *runFlags, path string, errOut io.Writer) *program {
+// newProgram makes a program that knows extra components besides those of the
+// table.
+func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...graph.Definition) *program {
 	log := logging.New(errOut)
-	p := &program{path: path, logger: log.Logger()}
+	p := &program{path: path, prefix: flags.cleanPrefix(), logger: log.Logger(), access: &admin.Access{}}
+	p.loaded = func() { p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String()) }
 	registry := prometheus.NewRegistry()
 	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
 	listeners := listen.NewPool()
+	hub := &live.Hub{}
+	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
 	p.graph = graph.New(graph.Options{
-		Definitions: components(log), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
+		Definitions: append(components(log, p.access), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
+		Live: hub,
 	})
+	p.view.graph = p.graph
 	p.server = admin.New(admin.Options{
 		Address: flags.listen, Flag: "--" + listenFlag, Pprof: flags.pprof,
 		Program: p, Gatherer: p.graph, Listeners: listeners, Logger: p.logger,
+		Source: p.graph, Version: version, Prefix: p.prefix, AllowedHosts: flags.hosts, Access: p.access,
+		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
+		Inventory: inventory{p.graph}, Support: flags.supportFor(log, p.graph),
 	})
 	return p
 }
@@ -96,7 +112,10 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 		return err
 	}
 	serving, stopServing := context.WithCancel(context.Background())
+	var viewing sync.WaitGroup
+	defer viewing.Wait()
 	defer stopServing()
+	viewing.Go(func() { p.view.run(serving) })
 	served := make(chan error, 1)
 	go func() { served <- p.server.Run(serving) }()
 
@@ -105,7 +124,7 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 		fmt.Fprintln(errOut, strings.TrimRight(fmt.Sprintf("Error: %s", err), "\n"))
 		return exit{1}
 	}
-	p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String())
+	p.loaded()
 	select {
 	case <-ctx.Done():
 	case err := <-served:
@@ -131,10 +150,19 @@ func (p *program) load(ctx context.Context) error {
 		p.graph.LoadFailed(err)
 		return err
 	}
-	return p.graph.Load(ctx, sources)
+	if err := p.graph.Load(ctx, sources); err != nil {
+		return err
+	}
+	p.view.reloaded()
+	_, secured := p.graph.Component("http")
+	p.access.Keep(secured)
+	return nil
 }
 
 func (p *program) sources() ([]config.Source, error) {
+	if p.fixed != nil {
+		return p.fixed, nil
+	}
 	if p.path == "" {
 		return p.builtin(), nil
 	}

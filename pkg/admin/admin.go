@@ -1,5 +1,5 @@
-// Package admin is the HTTP server on :12345: readiness, health, reload, the
-// collector's own metrics, and profiles of it.
+// Package admin is the HTTP server on :12345: the debug UI and its API,
+// readiness, health, reload, the collector's own metrics, and profiles of it.
 package admin
 
 import (
@@ -16,7 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"collector/pkg/admin/ui"
+	"collector/pkg/explore"
 	"collector/pkg/listen"
+	"collector/pkg/live"
 )
 
 // Program is the running program, as the server reports on it and steers it.
@@ -39,16 +42,41 @@ type Options struct {
 	Gatherer  prometheus.Gatherer
 	Listeners *listen.Pool
 	Logger    *slog.Logger
+
+	Source ui.Source // what the UI shows
+	Rates  ui.Rates  // may be nil
+	// Destinations, Live and Explore are what the UI shows besides; each may be
+	// nil.
+	Destinations ui.Destinations
+	Inventory    ui.Inventory // may be nil
+	Support      *ui.Support  // nil for a server without support bundles
+	Live         *live.Hub
+	Explore      *explore.Window
+
+	Version string
+	// Prefix is where a browser sees the UI, as CleanPrefix gives it.
+	Prefix string
+	// AllowedHosts are names by which a browser may reload, besides those that
+	// cannot be another site's.
+	AllowedHosts []string
+	// Access is shared with the block http; nil for a server without one.
+	Access *Access
 }
 
 // Server is the HTTP server.
 type Server struct {
 	options  Options
 	listener net.Listener
+	ui       *ui.UI // set by Handler, if there is one
 }
 
 // New makes a server that listens to nothing yet.
-func New(o Options) *Server { return &Server{options: o} }
+func New(o Options) *Server {
+	if o.Access == nil {
+		o.Access = &Access{}
+	}
+	return &Server{options: o}
+}
 
 // Bind takes the port. Its error names the port and the flag.
 func (s *Server) Bind() (err error) {
@@ -66,6 +94,7 @@ const shutdownTime = time.Second
 func (s *Server) Run(ctx context.Context) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
 		Handler:           s.Handler(),
@@ -74,8 +103,12 @@ func (s *Server) Run(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
 	}
+	if s.ui != nil {
+		server.RegisterOnShutdown(s.ui.Close)
+	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(s.listener) }()
+	go func() { failed <- server.Serve(secured{s.listener, s.options.Access}) }()
+	go s.observe(ctx)
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP on %s: %w", s.options.Address, err)
@@ -90,9 +123,34 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Handler serves everything that the server answers. The answers under /-/ are
-// those of Alloy, to the byte, as health checks compare them.
+// observeEvery is how often the components' health is looked at, so that their
+// history has what nobody has seen.
+const observeEvery = 5 * time.Second
+
+func (s *Server) observe(ctx context.Context) {
+	ticker := time.NewTicker(observeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.options.Program.Unhealthy()
+		}
+	}
+}
+
+// Handler serves everything that the server answers: to those whom the block
+// http lets in, below the prefix and without it.
 func (s *Server) Handler() http.Handler {
+	var handler http.Handler = s.mux()
+	handler = belowPrefix(s.options.Prefix, s.refuseForeign(compress(handler)))
+	return secureHeaders(s.authenticate(handler))
+}
+
+// mux is all paths. The answers under /-/ are those of Alloy, to the byte, as
+// health checks compare them.
+func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/-/ready", s.ready)
 	mux.HandleFunc("/-/healthy", s.healthy)
@@ -115,7 +173,16 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	mux.HandleFunc("GET /{$}", s.index)
+	if s.options.Source != nil {
+		s.registerAlloyAPI(mux)
+		s.ui = ui.New(ui.Options{
+			Source: s.options.Source, Reload: s.options.Program.Reload, Rates: s.options.Rates,
+			Destinations: s.options.Destinations, Live: s.options.Live, Explore: s.options.Explore,
+			Inventory: s.options.Inventory, Support: s.options.Support,
+			Prefix: s.options.Prefix, Version: s.options.Version, Logger: s.options.Logger,
+		})
+		s.ui.Register(mux)
+	}
 	return mux
 }
 
@@ -142,13 +209,4 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "config reloaded")
-}
-
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprint(w, "collector\n\n/-/ready    the configuration has been loaded\n/-/healthy  no component is unhealthy\n"+
-		"/-/reload   load the configuration again (POST)\n/metrics    the collector's own metrics\n")
-	if s.options.Pprof {
-		fmt.Fprintln(w, "/debug/pprof/  profiles of the collector")
-	}
 }

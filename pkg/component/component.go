@@ -20,6 +20,8 @@
 //	`alloy:"name,attr,optional"`   an optional one
 //	`alloy:"name,block"`           a required block (struct)
 //	`alloy:"name,block,optional"`  an optional block (struct, *struct, []struct)
+//	`alloy:"name,enum,optional"`   blocks name.a, name.b … in one ordered list ([]struct
+//	                               whose fields, optional blocks, are pointers: one is set)
 //	`alloy:",squash"`              an embedded group of fields
 //
 // and the Config, like each struct of a block, may have SetToDefault() and

@@ -370,3 +370,81 @@ func TestDescribe(t *testing.T) {
 	f("inner", `  [{a int false 1 false false []} {b int false 2 false false []}]`)
 	f("many", `  [{a int false 1 false false []} {b int false 2 false false []}]`)
 }
+
+// steps has an ordered list of blocks of several names.
+type steps struct {
+	Steps []step `alloy:"step,enum,optional"`
+}
+
+type step struct {
+	A *stepA `alloy:"a,block,optional"`
+	B *stepB `alloy:"b,block,optional"`
+}
+
+func (step) Unsupported() []string { return []string{"c"} }
+
+type stepA struct {
+	N int `alloy:"n,attr,optional"`
+}
+
+func (s *stepA) SetToDefault() { s.N = 7 }
+
+type stepB struct {
+	Text string `alloy:"text,attr"`
+}
+
+func decodeSteps(t *testing.T, text string) (steps, Diagnostics) {
+	t.Helper()
+	doc, ds := Parse([]Source{{Name: "x.alloy", Text: []byte(text)}})
+	if ds != nil {
+		t.Fatal(ds)
+	}
+	var out steps
+	d := Decoder{Language: NewLanguage("v1")}
+	ds = d.Decode(doc.Blocks[0], &out)
+	return out, ds
+}
+
+func TestBlocksOfSeveralNamesKeepTheirOrder(t *testing.T) {
+	got, ds := decodeSteps(t, `x "y" {
+		step.b { text = "1" }
+		step.a { }
+		step.b { text = "2" }
+		step.a { n = 8 }
+	}`)
+	if ds != nil {
+		t.Fatal(ds)
+	}
+	want := steps{[]step{{B: &stepB{"1"}}, {A: &stepA{7}}, {B: &stepB{"2"}}, {A: &stepA{8}}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	shown := `{"step":[{"b":{"text":"1"}},{"a":{"n":7}},{"b":{"text":"2"}},{"a":{"n":8}}]}`
+	if text := string(Encode(&got, func(any) (any, bool) { return nil, false })); text != shown {
+		t.Errorf("shown as %s", text)
+	}
+}
+
+func TestBlocksThatOnlyAlloyHasAreNamed(t *testing.T) {
+	_, ds := decodeSteps(t, `x "y" {
+	step.c {
+		anything = 1
+		step.c { }
+	}
+	step.d { }
+	step.b { }
+}`)
+	var got []string
+	for _, d := range ds {
+		got = append(got, fmt.Sprintf("%d %s", d.At.Line, d.Message))
+	}
+	want := []string{
+		"2 step.c is a block of Alloy that collector does not have",
+		"4 step.c is a block of Alloy that collector does not have",
+		`6 unknown block "step.d" of x; did you mean "step.a"?`,
+		`7 step.b lacks the required argument "text"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -199,6 +199,10 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 	name := strings.Join(stmt.Name, ".")
 	at := r.file.at(stmt.NamePos.Position(), stmt.NamePos.Add(len(name)-1).Position())
 	f, ok := lookup(fields, name)
+	if !ok && unsupported(v.Type(), name) {
+		r.unsupported(stmt, v.Type())
+		return
+	}
 	if !ok {
 		r.unknown(at, "block", name, parent, fields)
 		return
@@ -221,11 +225,14 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 	}
 	target := v.FieldByIndex(f.index)
 	if f.repeatable() {
-		if !seen { // the first block takes the place of the default
+		if !seen && f.enum == "" { // the first block takes the place of the default
 			target.Set(reflect.Zero(f.typ))
 		}
 		target.Set(reflect.Append(target, reflect.Zero(f.typ.Elem())))
 		target = target.Index(target.Len() - 1)
+	}
+	if f.enum != "" {
+		target = target.Field(f.variant)
 	}
 	if target.Kind() == reflect.Pointer {
 		if target.IsNil() {
@@ -237,6 +244,18 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 		c.SetToDefault()
 	}
 	r.body(stmt.Body, at, name, target)
+}
+
+// unsupported reports a block that Alloy has, and those of its kind within.
+func (r *decoding) unsupported(stmt *ast.BlockStmt, t reflect.Type) {
+	name := strings.Join(stmt.Name, ".")
+	at := r.file.at(stmt.NamePos.Position(), stmt.NamePos.Add(len(name)-1).Position())
+	r.report(at, "", "%s is a block of Alloy that collector does not have", name)
+	for _, inner := range stmt.Body {
+		if b, ok := inner.(*ast.BlockStmt); ok && unsupported(t, strings.Join(b.Name, ".")) {
+			r.unsupported(b, t)
+		}
+	}
 }
 
 // leadingPath is the start of an error message that names an argument.

@@ -41,9 +41,15 @@ func (e *encoder) raw(v any) {
 
 func (e *encoder) structure(v reflect.Value) {
 	e.out = append(e.out, '{')
-	first := true
+	first, enum := true, ""
 	for _, f := range fieldsOf(v.Type()) {
 		value := v.FieldByIndex(f.index)
+		if f.enum != "" { // one list for all blocks of this kind
+			if f.enum == enum {
+				continue
+			}
+			f.name, enum = f.enum, f.enum
+		}
 		if k := value.Kind(); f.block && (k == reflect.Pointer || k == reflect.Slice) && value.IsNil() {
 			continue
 		}

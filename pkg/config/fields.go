@@ -14,6 +14,11 @@ type field struct {
 	optional bool
 	index    []int // for reflect.Value.FieldByIndex
 	typ      reflect.Type
+	// enum is the first part of the names "stage.json", "stage.labels" … of
+	// blocks that stand in one list, in the order of the source. Of an element
+	// of that list, variant is the field that this block sets, a pointer.
+	enum    string
+	variant int
 }
 
 // fieldsOf reads the tags of t, a struct. A squashed struct's fields are taken
@@ -35,6 +40,15 @@ func fieldsOf(t reflect.Type) []field {
 			}
 			continue
 		}
+		if slices.Contains(options, "enum") {
+			for _, inner := range fieldsOf(f.Type.Elem()) {
+				fields = append(fields, field{
+					name: parts[0] + "." + inner.name, block: true, optional: true, index: f.Index, typ: f.Type,
+					enum: parts[0], variant: inner.index[0],
+				})
+			}
+			continue
+		}
 		block, attr := slices.Contains(options, "block"), slices.Contains(options, "attr")
 		if block == attr || parts[0] == "" {
 			panic(fmt.Sprintf("BUG: field %s of %s has the tag %q, which is neither an attr nor a block", f.Name, t, tag))
@@ -51,6 +65,9 @@ func (f field) structOf() reflect.Type {
 	t := f.typ
 	if t.Kind() == reflect.Slice {
 		t = t.Elem()
+	}
+	if f.enum != "" {
+		t = t.Field(f.variant).Type
 	}
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -70,6 +87,24 @@ func lookup(fields []field, name string) (field, bool) {
 		}
 	}
 	return field{}, false
+}
+
+// unsupported tells whether the struct t has a list of blocks to which a block
+// of this name belongs, and whose element type says that it is one that Alloy
+// has: by a method Unsupported, which gives the names without their first part.
+func unsupported(t reflect.Type, name string) bool {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		enum, options, _ := strings.Cut(f.Tag.Get("alloy"), ",")
+		rest, ok := strings.CutPrefix(name, enum+".")
+		if !ok || !slices.Contains(strings.Split(options, ","), "enum") {
+			continue
+		}
+		if u, ok := reflect.Zero(f.Type.Elem()).Interface().(interface{ Unsupported() []string }); ok {
+			return slices.Contains(u.Unsupported(), rest)
+		}
+	}
+	return false
 }
 
 // acceptedNames lists fields for a message.

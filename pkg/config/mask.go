@@ -1,37 +1,64 @@
 package config
 
 import (
+	"net/url"
 	"regexp"
 	"strings"
 )
 
 var (
 	stringToken = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"?|`[^`]*`?")
-	secretName  = regexp.MustCompile(`(?i)password|secret|token|credentials|passphrase|authorization|cookie|key_pem|api[-_]?key`)
 	assignment  = regexp.MustCompile(`([A-Za-z0-9_-]+)"?\s*=`)
-	urlPassword = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"@]+)@")
+	// urlParameter is one of a URL's query, in JSON too.
+	urlParameter = regexp.MustCompile(`((?:[?&]|\\u0026)([^=?&\s"'#\\]+)=)([^&\s"'#\\]*)`)
+	jsonMember   = regexp.MustCompile(`("([^"\\]*)":\s?)"((?:[^"\\]|\\.)*)"`)
+	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"@]+)@")
 )
 
 // namesSecret tells whether an argument or a header of this name holds what
 // must not be shown. The name of a file or an address is no secret.
 func namesSecret(name string) bool {
-	return secretName.MatchString(name) && !strings.HasSuffix(name, "_file") && !strings.HasSuffix(name, "_url")
+	if strings.HasSuffix(name, "_file") || strings.HasSuffix(name, "_url") {
+		return false
+	}
+	// Pages ask this of each label of thousands of targets.
+	lower := strings.ToLower(name)
+	for _, word := range [...]string{
+		"password", "secret", "token", "credentials", "passphrase", "authorization", "cookie", "key_pem", "apikey", "api-key", "api_key",
+	} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // maskLine replaces credentials in a source line by asterisks, one for each
 // byte, so that columns stay. Behind the name of a secret every string is taken
 // for one, as it may be put together by a function or lie in a list.
 func maskLine(line string) string {
+	if !strings.ContainsAny(line, "=:") {
+		return line // which most pieces of a source are
+	}
 	for _, m := range assignment.FindAllStringSubmatchIndex(line, -1) {
-		if namesSecret(line[m[2]:m[3]]) {
+		parameter := m[2] > 0 && (line[m[2]-1] == '?' || line[m[2]-1] == '&') // of a URL, see below
+		if !parameter && namesSecret(line[m[2]:m[3]]) {
 			line = line[:m[1]] + maskStrings(line[m[1]:])
 			break
 		}
 	}
 	masked := []byte(line)
-	for _, m := range urlPassword.FindAllStringSubmatchIndex(line, -1) {
-		for i := m[4]; i < m[5]; i++ {
+	hide := func(start, end int) {
+		for i := start; i < end; i++ {
 			masked[i] = '*'
+		}
+	}
+	for _, m := range urlPassword.FindAllStringSubmatchIndex(line, -1) {
+		hide(m[4], m[5])
+	}
+	for _, m := range urlParameter.FindAllStringSubmatchIndex(line, -1) {
+		if namesSecret(line[m[4]:m[5]]) {
+			hide(m[6], m[7])
 		}
 	}
 	return string(masked)
@@ -43,7 +70,42 @@ func maskString(name, value string) string {
 	if namesSecret(name) && value != "" {
 		return "(secret)"
 	}
-	return urlPassword.ReplaceAllString(value, "${1}(secret)@")
+	return WithoutPasswords(value)
+}
+
+// Shown is the value of something called name as it may be shown.
+func Shown(name, value string) string { return maskString(name, value) }
+
+// WithoutPasswords is text, such as an error or JSON, without the passwords of
+// URLs in it, and without the values of their parameters that are called like a
+// secret.
+func WithoutPasswords(text string) string {
+	if strings.Contains(text, "://") {
+		text = urlPassword.ReplaceAllString(text, "${1}(secret)@")
+	}
+	if !strings.Contains(text, "=") {
+		return text
+	}
+	return urlParameter.ReplaceAllStringFunc(text, func(found string) string {
+		parts := urlParameter.FindStringSubmatch(found)
+		if name, err := url.QueryUnescape(parts[2]); err == nil && namesSecret(name) && parts[3] != "" {
+			return parts[1] + "(secret)"
+		}
+		return found
+	})
+}
+
+// WithoutSecrets is JSON without the values of members that are called like a
+// secret, and what WithoutPasswords takes out.
+func WithoutSecrets(json string) string {
+	json = jsonMember.ReplaceAllStringFunc(json, func(found string) string {
+		parts := jsonMember.FindStringSubmatch(found)
+		if namesSecret(parts[2]) && parts[3] != "" {
+			return parts[1] + `"(secret)"`
+		}
+		return found
+	})
+	return WithoutPasswords(json)
 }
 
 // maskStrings replaces every string in a source line by asterisks, one for each

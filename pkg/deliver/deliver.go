@@ -44,10 +44,21 @@ type Error struct {
 	// Unreachable says, without Rejected, that no server answered at all. A
 	// failure to dial or to resolve a name, wrapped in Err, says so by itself.
 	Unreachable bool
+	// OfTag says, without Rejected, that blocks of other tags may well be
+	// taken: those of this tag wait on their own.
+	OfTag bool
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
+
+// ofTag returns err if it is about the tag of the blocks alone.
+func ofTag(err error) *Error {
+	if e := (*Error)(nil); errors.As(err, &e) && e.OfTag && !e.Rejected {
+		return e
+	}
+	return nil
+}
 
 // unreachable tells whether err says that nobody answers at the destination.
 func unreachable(err error) bool {
@@ -137,6 +148,7 @@ type Status struct {
 	LastSuccess, LastFailure time.Time
 	LastError                string
 	OldestQueued             time.Time // when the oldest waiting block was appended; zero when none waits
+	Waiting                  int       // tags (tenants) that the destination has told to wait, and that others pass
 	// Healthy is false when the destination has been failing for ten seconds
 	// without a success.
 	Healthy bool

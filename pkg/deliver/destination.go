@@ -49,6 +49,7 @@ type destination struct {
 	failingSince time.Time // zero after a success
 	failureLog   throttle
 	dropLog      throttle
+	waiting      map[string]*tagWait // by tag
 }
 
 func newDestination(d Destination, o Options) *destination {
@@ -59,6 +60,7 @@ func newDestination(d Destination, o Options) *destination {
 		gate:        newGate(d.Backoff),
 		batch:       d.Batch,
 		counts:      map[Outcome]uint64{OK: 0, Retry: 0, Rejected: 0},
+		waiting:     make(map[string]*tagWait),
 	}
 }
 
@@ -73,6 +75,7 @@ type loop struct {
 // run delivers until running ends, and then what is left until sending ends.
 func (d *destination) run(running, sending context.Context, r *queue.Reader) {
 	l := &loop{destination: d, running: running, sending: sending, reader: r}
+	defer l.stopTags()
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	slots := newSlots(d.Concurrency)
@@ -164,7 +167,7 @@ func (d *destination) setBatch(want queue.Want) {
 // larger after one that was taken. What can't be sent now is released.
 func (l *loop) deliver(lease *queue.Lease) {
 	n := len(lease.Blocks) // of the next request
-	cutting := false
+	cutting := giveBack
 	for lease != nil {
 		if lease = l.dropOld(lease); lease == nil {
 			return
@@ -174,7 +177,7 @@ func (l *loop) deliver(lease *queue.Lease) {
 		var rejected *Error
 		switch {
 		case !ok:
-			l.reader.Release(lease)
+			l.giveUp(lease, err)
 			return
 		case err == nil:
 			tally := l.tally(lease.Blocks[:n], res)
@@ -185,9 +188,9 @@ func (l *loop) deliver(lease *queue.Lease) {
 			lease = l.settle(lease, n, tally)
 		case n > 1:
 			n /= 2
-			cutting = true
+			cutting = waitHere
 		default:
-			cutting = true
+			cutting = waitHere
 			tally, done := l.cut(lease.Blocks[0], rejected)
 			if !done {
 				l.reader.Release(lease)
@@ -222,7 +225,7 @@ func (l *loop) cut(b queue.Block, why *Error) (tally map[string]int, done bool) 
 	}
 	for n := (len(parts) + 1) / 2; len(parts) > 0; n = min(n, len(parts)) {
 		n = min(n, l.within(parts))
-		res, err, ok := l.send(parts[:n], true)
+		res, err, ok := l.send(parts[:n], waitInside)
 		var rejected *Error
 		switch {
 		case !ok:
@@ -250,20 +253,11 @@ func (l *loop) cut(b queue.Block, why *Error) (tally map[string]int, done bool) 
 
 // send makes requests until the destination has answered: until err is nil or
 // says that the blocks are rejected; with NoRetry, it may be any error. ok is
-// false when the blocks can't be sent now. Unless hold is set, that is so as
-// soon as a request has failed: the queue keeps the blocks better than this
-// does.
-func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok bool) {
+// false when the blocks can't be sent now; err may say why.
+func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok bool) {
 	for {
-		t, pass := l.gate.pass()
-		if !pass {
-			if !hold || !l.gate.wait(l.running) {
-				return res, nil, false
-			}
-			continue
-		}
-		if !l.rest() {
-			l.gate.abandoned(t)
+		t, admitted := l.admit(p)
+		if !admitted {
 			return res, nil, false
 		}
 		start := time.Now()
@@ -272,12 +266,10 @@ func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok 
 		rejected := errors.As(err, &e) && e.Rejected
 		switch {
 		case err == nil:
-			l.gate.answered()
-			l.record(OK, blocks, start, nil, t)
+			l.answered(OK, blocks, start, nil, t)
 			return res, nil, true
 		case rejected:
-			l.gate.answered()
-			l.record(Rejected, blocks, start, err, t)
+			l.answered(Rejected, blocks, start, err, t)
 			if e.TooLarge {
 				l.shrink(blocks)
 			}
@@ -285,6 +277,11 @@ func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok 
 		case l.sending.Err() != nil:
 			l.gate.abandoned(t)
 			return res, nil, false
+		case ofTag(err) != nil && p != waitInside && !l.NoRetry:
+			l.gate.answered()
+			t.retries = l.tagRetries(blocks[0].Tag)
+			l.record(Retry, blocks, start, err, t)
+			return res, err, false
 		}
 		after := time.Duration(0)
 		if e != nil {
@@ -296,6 +293,30 @@ func (l *loop) send(blocks []queue.Block, hold bool) (res Result, err error, ok 
 			return res, err, true
 		}
 	}
+}
+
+// admit waits until a request may be made. admitted is false when it is not to
+// wait, or no longer.
+func (l *loop) admit(p patience) (t ticket, admitted bool) {
+	for {
+		t, pass := l.gate.pass()
+		switch {
+		case pass && l.rest():
+			return t, true
+		case pass:
+			l.gate.abandoned(t)
+			return t, false
+		case p == giveBack || !l.gate.wait(l.running):
+			return t, false
+		}
+	}
+}
+
+// answered takes note that the destination has taken or refused blocks.
+func (l *loop) answered(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
+	l.gate.answered()
+	l.tagAnswered(blocks[0].Tag)
+	l.record(outcome, blocks, start, err, t)
 }
 
 // rest pauses while the destination refuses everything. It returns false when

@@ -442,6 +442,7 @@ func randomFaults(t *testing.T, dir string, seed uint64) {
 	senders := []*fake{{}, {}}
 	var delivered, dropped [2]uint64
 	next := 0
+	place, tags := make(map[string]int), make(map[string]string)
 	for range 4 {
 		r := start(t, Options{Dir: dir, Destinations: []Destination{
 			{ID: "a", Sender: senders[0], Batch: queue.Want{MinItems: 30, MaxItems: 50, MaxWait: time.Second}},
@@ -453,7 +454,11 @@ func randomFaults(t *testing.T, dir string, seed uint64) {
 			}
 			for range rnd.IntN(20) {
 				n := 1 + rnd.IntN(20)
-				r.append(names(next, next+n)...)
+				tag := fmt.Sprint(rnd.IntN(3))
+				r.appendTo(tag, names(next, next+n)...)
+				for _, s := range names(next, next+n) {
+					place[s], tags[s] = len(place), tag
+				}
 				next += n
 			}
 			time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)
@@ -473,12 +478,16 @@ func randomFaults(t *testing.T, dir string, seed uint64) {
 	}
 	for i, f := range senders {
 		got := f.got()
-		seen := make(map[string]bool)
+		seen, last := make(map[string]bool), map[string]int{}
 		for _, s := range got {
 			if seen[s] {
 				t.Errorf("seed %d: %d got %s twice", seed, i, s)
 			}
 			seen[s] = true
+			if i == 0 && place[s] < last[tags[s]] { // the other sends several requests at once
+				t.Errorf("seed %d: %d got %s of tag %s too late", seed, i, s, tags[s])
+			}
+			last[tags[s]] = place[s]
 		}
 		if uint64(len(got)) != delivered[i] || delivered[i]+dropped[i] != uint64(next) {
 			t.Errorf("seed %d: %d got %d items; %d count as delivered, %d as dropped, of %d", seed, i, len(got), delivered[i], dropped[i], next)
@@ -490,7 +499,7 @@ func randomFaults(t *testing.T, dir string, seed uint64) {
 func anyFault(rnd *rand.Rand) func([]string) error {
 	digit := fmt.Sprint(rnd.IntN(10))
 	bad := func(s string) bool { return strings.HasSuffix(s, digit+digit) }
-	switch rnd.IntN(7) {
+	switch rnd.IntN(9) {
 	case 0:
 		return down
 	case 1:
@@ -509,6 +518,13 @@ func anyFault(rnd *rand.Rand) func([]string) error {
 				return down(items)
 			}
 			return reject(items)
+		}
+	case 6, 7: // what begins so has to wait
+		return func(items []string) error {
+			if items[0][len(items[0])-1] < '5' {
+				return &Error{Err: errors.New("429"), RetryAfter: time.Second, OfTag: true}
+			}
+			return nil
 		}
 	}
 	return nil

@@ -124,7 +124,7 @@ func (g *gate) failed(t ticket, retryAfter time.Duration, unreachable bool) {
 	if t.epoch == g.epoch {
 		g.epoch++
 		g.failures++
-		pause := g.pause()
+		pause := g.pauseAfter(g.failures)
 		if unreachable {
 			pause = min(pause, maxUnreachable)
 		}
@@ -149,10 +149,10 @@ func (g *gate) abandoned(t ticket) {
 	}
 }
 
-// pause is the next wait. The caller holds g.mu.
-func (g *gate) pause() time.Duration {
+// pauseAfter is the wait after so many failures in a row.
+func (g *gate) pauseAfter(failures int) time.Duration {
 	b := g.backoff
-	wait := float64(b.Min) * math.Pow(b.Factor, float64(g.failures-1))
+	wait := float64(b.Min) * math.Pow(b.Factor, float64(failures-1))
 	wait = min(wait, float64(b.Max))
 	wait *= 1 + b.Jitter*(2*rand.Float64()-1)
 	return time.Duration(wait)

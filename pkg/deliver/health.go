@@ -67,11 +67,11 @@ func (d *destination) health() Status {
 	failing := d.gate.failing()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{LastSuccess: d.lastSuccess, LastFailure: d.lastFailure, LastError: d.lastError, Healthy: true}
+	s := Status{LastSuccess: d.lastSuccess, LastFailure: d.lastFailure, LastError: d.lastError, Waiting: d.waitingTags(), Healthy: true}
 	if !d.failingSince.IsZero() {
 		// A destination that only refuses is not known to go on doing so.
 		until := d.lastFailure
-		if failing {
+		if failing || s.Waiting > 0 {
 			until = time.Now()
 		}
 		s.Healthy = until.Sub(d.failingSince) < unhealthyAfter

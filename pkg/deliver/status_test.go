@@ -80,7 +80,7 @@ func TestMetricsBalance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		f, g := &fake{fault: rejectIf(func(s string) bool { return s == "i3" })}, &fake{fault: down}
-		r := start(t, Options{Metrics: reg, Destinations: []Destination{{ID: "a", Sender: f}, {ID: "b", Sender: g}}})
+		r := start(t, Options{Metrics: reg, MaxBytes: 1 << 20, Destinations: []Destination{{ID: "a", Sender: f}, {ID: "b", Sender: g}}})
 		r.append(names(0, 5)...)
 		r.Drop(2, "unreadable")
 		synctest.Wait()
@@ -98,12 +98,14 @@ destination_up{destination=b,signal=logs} 1
 dropped_items_total{destination=a,reason=rejected,signal=logs} 1
 dropped_items_total{destination=a,reason=unreadable,signal=logs} 2
 dropped_items_total{destination=b,reason=unreadable,signal=logs} 2
+queue_capacity_bytes{destination=a,signal=logs} 1.048576e+06
+queue_capacity_bytes{destination=b,signal=logs} 1.048576e+06
 queued_items{destination=a,signal=logs} 0
 queued_items{destination=b,signal=logs} 5
 received_items_total{destination=a,signal=logs} 7
 received_items_total{destination=b,signal=logs} 7
 `
-		got := gather(t, reg, "received", "delivered", "delivery", "destination", "dropped", "queued_items")
+		got := gather(t, reg, "received", "delivered", "delivery", "destination", "dropped", "queued_items", "queue_capacity")
 		if diff := cmp.Diff(want, "\n"+got); diff != "" {
 			t.Error(diff)
 		}

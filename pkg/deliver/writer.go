@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ type Writer struct {
 type account struct {
 	received, delivered, queued uint64
 	dropped                     map[string]uint64
-	queuedBytes                 int64
+	queuedBytes, capacity       int64
 	damaged                     uint64
 	oldest                      time.Time
 }
@@ -248,12 +249,13 @@ func (w *Writer) accounts() []account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var stats []queue.Stats
+	capacity := cmp.Or(w.o.MaxBytes, queue.DefaultMaxBytes)
 	if w.queue != nil {
-		stats = w.queue.Stats()
+		stats, capacity = w.queue.Stats(), w.queue.Capacity()
 	}
 	var all []account
 	for i, d := range w.destinations {
-		a := account{}
+		a := account{capacity: capacity}
 		a.add(queue.Stats{
 			Received: d.past.received, Delivered: d.past.delivered,
 			Dropped: d.past.dropped, DamagedBlocks: d.past.damaged,
@@ -300,7 +302,7 @@ type collector struct {
 
 // descriptions of a destination's metrics.
 type descriptions struct {
-	received, delivered, queued, bytes, dropped, damaged, attempts, oldest, up *prometheus.Desc
+	received, delivered, queued, bytes, capacity, dropped, damaged, attempts, oldest, waiting, up *prometheus.Desc
 }
 
 func newCollector(w *Writer) *collector {
@@ -328,10 +330,12 @@ func describe(signal, destination string) *descriptions {
 		delivered: desc("delivered_items_total", "Items that the destination has taken."),
 		queued:    desc("queued_items", "Items that wait for the destination."),
 		bytes:     desc("queued_bytes", "Bytes on disk that wait for the destination."),
+		capacity:  desc("queue_capacity_bytes", "Bytes that the queue may take on disk, for all of its destinations together."),
 		dropped:   desc("dropped_items_total", "Items that were given up, by reason.", "reason"),
 		damaged:   desc("damaged_blocks_total", "Blocks of the queue that were found damaged on disk."),
 		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
 		oldest:    desc("oldest_queued_seconds", "Age of the oldest block that waits for the destination; 0 when none waits."),
+		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait, while others' data passes theirs."),
 		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds."),
 	}
 }
@@ -339,7 +343,7 @@ func describe(signal, destination string) *descriptions {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descriptions {
-		for _, desc := range []*prometheus.Desc{d.received, d.delivered, d.queued, d.bytes, d.dropped, d.damaged, d.attempts, d.oldest, d.up} {
+		for _, desc := range []*prometheus.Desc{d.received, d.delivered, d.queued, d.bytes, d.capacity, d.dropped, d.damaged, d.attempts, d.oldest, d.waiting, d.up} {
 			ch <- desc
 		}
 	}
@@ -365,13 +369,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(desc.attempts, n, string(outcome))
 		}
 		up, age := 0.0, 0.0
-		if d.health().Healthy {
+		health := d.health()
+		if health.Healthy {
 			up = 1
 		}
 		if !a.oldest.IsZero() {
 			age = max(0, time.Since(a.oldest).Seconds())
 		}
 		ch <- prometheus.MustNewConstMetric(desc.up, prometheus.GaugeValue, up)
+		ch <- prometheus.MustNewConstMetric(desc.capacity, prometheus.GaugeValue, float64(a.capacity))
+		ch <- prometheus.MustNewConstMetric(desc.waiting, prometheus.GaugeValue, float64(health.Waiting))
 		ch <- prometheus.MustNewConstMetric(desc.oldest, prometheus.GaugeValue, age)
 	}
 }

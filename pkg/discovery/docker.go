@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -87,13 +88,15 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // The targets and their labels are those of Prometheus's docker_sd, with these
 // differences: of several networks, match_first_network prefers one that the
 // collector's own container is in; localhost as host_networking_host, the
-// default, is the gateway for a collector in a container; a container without an address (network_mode none, or one in
-// the network of a container that is not known) gives one target without
-// __address__, so that its logs can be read; one in the network of a container
-// that is in the host's is reached through host_networking_host; a port that is
-// published for IPv4 and IPv6 gives one target; a network that the Engine tells
-// nothing of still has its id and name; and the target of a container that has
-// ended stays for a few seconds, with EndedLabel.
+// default, is the gateway for a collector in a container; a container without
+// an address (network_mode none, or one in the network of a container that is
+// not known) gives one target without __address__, so that its logs can be
+// read; one in the network of a container that is in the host's is reached
+// through host_networking_host; the host's network is known for containers of
+// Podman, too, which leaves it out; a port that is published for IPv4 and IPv6
+// gives one target; a network that the Engine tells nothing of still has its id
+// and name; and the target of a container that has ended stays for a few
+// seconds, with EndedLabel.
 type Docker struct {
 	config  DockerConfig
 	options component.Options
@@ -129,10 +132,28 @@ func NewDocker(c DockerConfig, o component.Options) (*Docker, error) {
 		return nil, err
 	}
 	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet(), self: findSelf()}
+	if err := o.Metrics.Register(d.upGauge()); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	if snap, _ := engine.Snapshot(); snap.Listed && f.local() {
 		d.set.Replace(d.targets(snap))
 	}
 	return d, nil
+}
+
+// upGauge shows whether the Engine is connected. Its label is not called host,
+// which scrapers like to name the collector's own machine by.
+func (d *Docker) upGauge() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "collector_docker_up",
+		Help:        "1 while the Docker Engine is connected.",
+		ConstLabels: prometheus.Labels{"docker_host": d.engine.Status().Host},
+	}, func() float64 {
+		if d.engine.Status().Connected {
+			return 1
+		}
+		return 0
+	})
 }
 
 // Exports returns the targets.
@@ -149,7 +170,10 @@ type DockerStatus struct {
 }
 
 // Status returns a snapshot for the debug UI.
-func (d *Docker) Status() any {
+func (d *Docker) Status() any { return d.EngineStatus() }
+
+// EngineStatus tells how the connection to the Engine does.
+func (d *Docker) EngineStatus() DockerStatus {
 	s := d.engine.Status()
 	targets, _ := d.set.Targets()
 	out := DockerStatus{Host: s.Host, Connected: s.Connected, Since: s.Since, APIVersion: s.APIVersion, Targets: len(targets)}
@@ -336,6 +360,9 @@ func (d *Docker) hostAddress() string {
 // its own, or those of the container whose network it shares.
 func networksOf(c *docker.Container, snap docker.Snapshot) []docker.Endpoint {
 	for range snap.Containers {
+		if len(c.Networks) == 0 && c.NetworkMode == hostMode {
+			return []docker.Endpoint{{Name: hostMode}} // which Podman leaves out
+		}
 		if len(c.Networks) > 0 || !strings.HasPrefix(c.NetworkMode, containerMode) {
 			return c.Networks
 		}

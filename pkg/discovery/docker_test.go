@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
@@ -238,6 +239,31 @@ func TestASharedHostNetworkIsReachedThroughTheHost(t *testing.T) {
 	})
 }
 
+// Podman's list leaves out the network mode and unpublished ports, and the
+// host's network has no entry there.
+func TestWhatPodmanLeavesOutIsStillKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dockertest.NewPipe(t)
+		d.SetPodman()
+		d.Run(dockertest.Container{NetworkMode: "host"})
+		d.Run(dockertest.Container{Networks: map[string]string{"bridge": "10.0.0.2"}, Ports: []dockertest.Port{{Private: 9000}}})
+		made := newDocker(t, d, dockerConfig(d))
+		run(t, made)
+		for _, pause := range []time.Duration{time.Second, 90 * time.Second} { // by then they are listed again
+			<-time.After(pause)
+			targets, _ := made.set.Targets()
+			var addresses []string
+			for _, target := range targets {
+				addresses = append(addresses, target.Get("__address__"))
+			}
+			slices.Sort(addresses)
+			if diff := cmp.Diff([]string{"10.0.0.2:9000", "localhost"}, addresses); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
+}
+
 func TestAPortPublishedForBothIPVersionsIsOneTarget(t *testing.T) {
 	d := dockertest.New(t)
 	d.Run(dockertest.Container{Ports: []dockertest.Port{
@@ -360,6 +386,7 @@ func TestAReloadFindsTheTargetsAtOnce(t *testing.T) {
 	await(t, targetsOf(first, "targets"), count(1))
 	config := dockerConfig(d)
 	config.Port = 81
+	o.Metrics = prometheus.NewRegistry()
 	second, err := NewDocker(config, o)
 	if err != nil {
 		t.Fatal(err)
@@ -367,6 +394,40 @@ func TestAReloadFindsTheTargetsAtOnce(t *testing.T) {
 	if targets, _ := targetsOf(second, "targets").Targets(); len(targets) != 1 {
 		t.Errorf("targets %v", targets)
 	}
+}
+
+func TestAMetricTellsWhetherTheEngineIsConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dockertest.NewPipe(t)
+		metrics := prometheus.NewRegistry()
+		made, err := NewDocker(dockerConfig(d), component.Options{Metrics: metrics})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made.engine, err = docker.NewPool(nil).Engine(docker.Config{Host: d.Host(), Client: d.Client(), Key: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		up := func(want float64) {
+			t.Helper()
+			families, err := metrics.Gather()
+			if err != nil || len(families) != 1 || families[0].GetName() != "collector_docker_up" {
+				t.Fatal(families, err)
+			}
+			m := families[0].GetMetric()[0]
+			if l := m.GetLabel()[0]; l.GetName() != "docker_host" || l.GetValue() != d.Host() || m.GetGauge().GetValue() != want {
+				t.Errorf("%v, want %v", m, want)
+			}
+		}
+		up(0)
+		run(t, made)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		up(1)
+		d.Shutdown()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		up(0)
+	})
 }
 
 func TestDockerConfigErrorsSayWhatToDo(t *testing.T) {

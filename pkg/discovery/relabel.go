@@ -100,13 +100,16 @@ func (r *Relabel) apply(targets []Target) []Target {
 	return out
 }
 
-func (r *Relabel) relabel(t Target) (Target, bool) {
+func (r *Relabel) relabel(t Target) (Target, bool) { return pass(t, r.builder, r.rules.Apply) }
+
+// pass has apply relabel t in b, but for EndedLabel.
+func pass(t Target, b *labels.Builder, apply func(*labels.Builder) bool) (Target, bool) {
 	ended := t.Get(EndedLabel)
-	r.builder.Reset(t)
-	r.builder.Del(EndedLabel)
-	if !r.rules.Apply(r.builder) {
+	b.Reset(t)
+	b.Del(EndedLabel)
+	if !apply(b) {
 		return Target{}, false
 	}
-	r.builder.Set(EndedLabel, ended)
-	return r.builder.Labels(), true
+	b.Set(EndedLabel, ended)
+	return b.Labels(), true
 }

@@ -27,17 +27,55 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 	if o.Tail > 0 {
 		options.Tail = strconv.Itoa(o.Tail)
 	}
-	podman := false
-	body, err := request(ctx, e, func(c *connection) (io.ReadCloser, error) {
-		podman = c.podman
-		return c.ContainerLogs(ctx, id, options)
-	})
+	open := func() (body io.ReadCloser, podman bool, err error) {
+		body, err = request(ctx, e, func(c *connection) (io.ReadCloser, error) {
+			podman = c.podman
+			return c.ContainerLogs(ctx, id, options)
+		})
+		if err != nil {
+			err = fmt.Errorf("open the log of container %s: %w", short(id), err)
+		}
+		return body, podman, err
+	}
+	if c, err := e.connection(ctx); err == nil && c.podman && o.Follow {
+		r := NewLogReader(&lateBody{open: open}, o.TTY)
+		r.joinAll = true
+		return r, nil
+	}
+	body, podman, err := open()
 	if err != nil {
-		return nil, fmt.Errorf("open the log of container %s: %w", short(id), err)
+		return nil, err
 	}
 	r := NewLogReader(body, o.TTY)
 	r.joinAll = podman
 	return r, nil
+}
+
+// lateBody is opened when it is read: Podman does not answer before there is
+// output, for which a silent container would have its opener wait.
+type lateBody struct {
+	open func() (io.ReadCloser, bool, error)
+	body io.ReadCloser // nil until it is open
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	if b.body == nil {
+		body, _, err := b.open()
+		if err != nil {
+			return 0, err
+		}
+		b.body = body
+	}
+	return b.body.Read(p)
+}
+
+// Close closes what is open. Before that, the end of the context is what ends
+// the request.
+func (b *lateBody) Close() error {
+	if b.body == nil {
+		return nil
+	}
+	return b.body.Close()
 }
 
 // since writes a time as the Engine reads it: seconds and nanoseconds.

@@ -133,6 +133,9 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *container.Summary) 
 			r.adopt = true
 			s.want(r)
 		}
+		if c.Running && tellsLess(&c) {
+			s.want(r)
+		}
 		return
 	case r.touched > asOf:
 		return
@@ -141,6 +144,12 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *container.Summary) 
 	c.TTY, c.LogDriver, c.LogInPlace = old.TTY, old.LogDriver, old.LogInPlace
 	c.Health, c.StartedAt, c.FinishedAt = old.Health, old.StartedAt, old.FinishedAt
 	r.removed = false
+	if tellsLess(&c) {
+		if c.Running && (!old.Running || tellsLess(old) || !slices.Equal(c.Networks, old.Networks)) {
+			s.want(r)
+		}
+		c.NetworkMode, c.Ports = old.NetworkMode, old.Ports
+	}
 	switch {
 	case c.Running:
 		s.set(r, c)
@@ -154,6 +163,10 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *container.Summary) 
 		s.set(r, c)
 	}
 }
+
+// tellsLess tells whether a container comes from Podman's list, which leaves
+// out the network mode, and ports that are not published.
+func tellsLess(c *Container) bool { return c.NetworkMode == "" }
 
 // mayBeRecent tells whether a status text, such as "Exited (0) 5 minutes ago",
 // may be that of a container that ended less than an hour ago.
@@ -240,7 +253,7 @@ func (s *state) networkEvent(m *events.Message) {
 // a few keys that the Engine adds.
 func fromEvent(m *events.Message) *Container {
 	labels := maps.Clone(m.Actor.Attributes)
-	for _, key := range []string{"name", "image", "exitCode", "execDuration", "signal", "oldName"} {
+	for _, key := range []string{"name", "image", "exitCode", "execDuration", "signal", "oldName", "containerExitCode", "podId"} {
 		delete(labels, key)
 	}
 	return &Container{ID: m.Actor.ID, Name: "/" + m.Actor.Attributes["name"], Labels: labels, State: "created"}

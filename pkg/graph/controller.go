@@ -17,6 +17,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/docker"
 	"collector/pkg/listen"
+	"collector/pkg/live"
 )
 
 const (
@@ -39,6 +40,8 @@ type Options struct {
 	Registry  *prometheus.Registry
 	Docker    *docker.Pool
 	Listeners *listen.Pool
+	// Live is where what flows between components is observed.
+	Live *live.Hub
 }
 
 func (o Options) withDefaults() Options {
@@ -53,6 +56,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Listeners == nil {
 		o.Listeners = listen.NewPool()
+	}
+	if o.Live == nil {
+		o.Live = &live.Hub{}
 	}
 	if o.Version == "" {
 		o.Version = "v0.0.0"
@@ -92,7 +98,7 @@ type Controller struct {
 	leaving []*node    // guarded by loading: stopped, but may not have ended yet
 	current atomic.Pointer[graph]
 	ready   atomic.Bool
-	failure atomic.Pointer[string] // why the last load failed
+	failure atomic.Pointer[Attempt] // the last load, if it failed
 }
 
 // New makes a controller that runs nothing yet.
@@ -128,9 +134,12 @@ func (c *Controller) Unhealthy() []string {
 }
 
 // LoadFailed notes that a configuration could not even be read.
-func (c *Controller) LoadFailed(err error) {
-	text := err.Error()
-	c.failure.Store(&text)
+func (c *Controller) LoadFailed(err error) { c.loadFailed(nil, err) }
+
+func (c *Controller) loadFailed(sources []config.Source, err error) {
+	failed := &Attempt{At: time.Now(), Sources: sources, Error: err.Error()}
+	errors.As(err, &failed.Diagnostics)
+	c.failure.Store(failed)
 	c.metrics.loadFailed()
 }
 
@@ -154,9 +163,10 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 		err = bindAll(c.options.Listeners, next, old).Err()
 	}
 	if err != nil {
-		c.LoadFailed(err)
+		c.loadFailed(sources, err)
 		return err
 	}
+	next.sources, next.warnings = sources, ds.Warnings()
 	for _, d := range ds.Warnings() {
 		c.options.Logger.Warn("warning about the configuration", "position", d.At.String(), "warning", d.Message)
 	}

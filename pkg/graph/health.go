@@ -2,7 +2,10 @@ package graph
 
 import (
 	"errors"
+	"slices"
 	"time"
+
+	"collector/pkg/config"
 )
 
 // HealthState says how a component is.
@@ -29,10 +32,35 @@ func (n *node) health() Health {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.run.health(time.Now(), problem)
+	h.Message = config.WithoutPasswords(h.Message)
 	if h.State != n.healthy.State || h.Message != n.healthy.Message {
 		n.healthy = h
+		n.remember(h)
 	}
 	return n.healthy
+}
+
+// maxHistory is how many changes of a component's health are kept.
+const maxHistory = 20
+
+// remember takes note of a change. The message of what goes on failing may
+// differ each time, and only the last one says more than the one before. The
+// caller holds n.mu.
+func (n *node) remember(h Health) {
+	if last := len(n.history) - 1; last >= 0 && n.history[last].State == h.State {
+		n.history[last].Message = h.Message
+		return
+	}
+	n.history = append(n.history, h)
+	if len(n.history) > maxHistory {
+		n.history = slices.Delete(n.history, 0, 1)
+	}
+}
+
+func (n *node) healthHistory() []Health {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.history)
 }
 
 // problem is what the component itself, or the targets that it is given,

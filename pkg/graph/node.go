@@ -10,6 +10,7 @@ import (
 
 	"collector/pkg/config"
 	"collector/pkg/listen"
+	"collector/pkg/live"
 )
 
 // node is one component of a graph. What is above mu never changes after the
@@ -23,7 +24,8 @@ type node struct {
 	deps        []*node     // those that it refers to
 	values      []valueUsed // the plain values that it was built with
 	flows       []flow
-	arguments   []byte // JSON
+	edges       []*live.Edge // to the receivers that it was given
+	arguments   []byte       // JSON
 	derived     []*derived
 	registry    *prometheus.Registry
 	logger      *slog.Logger
@@ -39,6 +41,7 @@ type node struct {
 	loaded  bool // the graph that the node was built for is in force
 	run     runState
 	healthy Health // as last computed, to tell when it changed
+	history []Health
 }
 
 // valueUsed is a plain value of another component at the time when a node was
@@ -59,6 +62,9 @@ type graph struct {
 	flows  map[string][]string // by the id of where data comes from: where it goes
 	hash   string
 	loaded time.Time
+
+	sources  []config.Source
+	warnings config.Diagnostics
 }
 
 func newGraph() *graph {

@@ -9,6 +9,7 @@ import (
 
 	"collector/pkg/config"
 	"collector/pkg/discovery"
+	"collector/pkg/live"
 )
 
 // decoding makes the decoder of a block, which notes in n what it uses.
@@ -27,6 +28,7 @@ func (b *builder) decoding(block *config.Block, n *node) *config.Decoder {
 				if data := taken(o.Value); data != "" {
 					to, _ := b.target(ref)
 					n.flows = append(n.flows, flow{block.ID(), to})
+					value = b.watched(o, n, block.ID(), to)
 				}
 			} else {
 				n.values = append(n.values, valueUsed{ref, value})
@@ -40,6 +42,27 @@ func (b *builder) decoding(block *config.Block, n *node) *config.Decoder {
 		TypeName: typeName,
 		Describe: describe,
 	}
+}
+
+// watched is the receiver o with the edge in front of it that leads from n, the
+// node of the block from. The edge is that of the graph before, if it had one:
+// what is counted there goes on.
+func (b *builder) watched(o *config.Opaque, n *node, from, to string) *config.Opaque {
+	edges := n.edges
+	if b.old != nil && b.old.byID[from] != nil {
+		edges = append(slices.Clip(edges), b.old.byID[from].edges...)
+	}
+	i := slices.IndexFunc(edges, func(e *live.Edge) bool { return e.To == to })
+	edge := live.NewEdge(b.options.Live, from, to)
+	if i >= 0 {
+		edge = edges[i]
+	}
+	if !slices.Contains(n.edges, edge) {
+		n.edges = append(n.edges, edge)
+	}
+	sink := edge.Wrap(o.Value)
+	b.name(sink, o.Path)
+	return &config.Opaque{Value: sink, Path: o.Path}
 }
 
 // lookup gives the value that ref leads to: a plain one, *config.Opaque, or

@@ -11,6 +11,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/discovery"
+	"collector/pkg/live"
 )
 
 // Snapshot is how the components are at one moment. It is made to be shown:
@@ -42,19 +43,33 @@ type ComponentInfo struct {
 	Health    Health          `json:"health"`
 	Arguments json.RawMessage `json:"arguments"`
 	Exports   json.RawMessage `json:"exports"`
-	// Status is what the component itself has to show; Component fills it in.
+	// Status is what the component itself has to show; Component fills it in,
+	// as it does History.
 	Status json.RawMessage `json:"status,omitempty"`
+	// History is how the health has changed, the oldest change first.
+	History []Health `json:"healthHistory,omitempty"`
 }
 
 // Snapshot says how all components are, in the order of the source.
-func (c *Controller) Snapshot() Snapshot {
+func (c *Controller) Snapshot() Snapshot { return c.snapshot(true) }
+
+// Summary is a Snapshot without arguments and exports, which are what costs
+// when there are thousands of targets.
+func (c *Controller) Summary() Snapshot { return c.snapshot(false) }
+
+func (c *Controller) snapshot(values bool) Snapshot {
 	g := c.graph()
-	s := Snapshot{Hash: g.hash, LoadedAt: g.loaded, Components: []ComponentInfo{}}
+	s := Snapshot{Hash: g.hash, LoadedAt: g.loaded, Components: make([]ComponentInfo, 0, len(g.nodes))}
 	if failure := c.failure.Load(); failure != nil {
-		s.LoadError = *failure
+		s.LoadError = failure.Error
 	}
+	referrers := g.referrers()
 	for _, n := range g.nodes {
-		s.Components = append(s.Components, g.info(n))
+		info := g.summary(n, referrers)
+		if values {
+			info = n.withValues(info)
+		}
+		s.Components = append(s.Components, info)
 	}
 	slices.SortFunc(s.Components, func(a, b ComponentInfo) int {
 		if a.File != b.File {
@@ -65,6 +80,24 @@ func (c *Controller) Snapshot() Snapshot {
 	return s
 }
 
+// Edges are those on which data flows at the moment, in the order in which the
+// components were built.
+func (c *Controller) Edges() []*live.Edge {
+	var edges []*live.Edge
+	for _, n := range c.graph().nodes {
+		edges = append(edges, n.edges...)
+	}
+	return edges
+}
+
+// Components calls f with each component of the configuration in force, as its
+// constructor made it. No lock is held meanwhile.
+func (c *Controller) Components(f func(id string, component any)) {
+	for _, n := range c.graph().nodes {
+		f(n.id, n.component)
+	}
+}
+
 // Component says how one component is, with its status.
 func (c *Controller) Component(id string) (ComponentInfo, bool) {
 	g := c.graph()
@@ -73,6 +106,7 @@ func (c *Controller) Component(id string) (ComponentInfo, bool) {
 		return ComponentInfo{}, false
 	}
 	info := g.info(n)
+	info.History = n.healthHistory()
 	if s, ok := n.component.(statuser); ok {
 		var status any
 		err := guard(func() error { status = s.Status(); return nil })
@@ -82,27 +116,41 @@ func (c *Controller) Component(id string) (ComponentInfo, bool) {
 		if err != nil {
 			info.Status, _ = json.Marshal(map[string]string{"error": err.Error()})
 		}
+		info.Status = json.RawMessage(config.WithoutSecrets(string(info.Status)))
 	}
 	return info, true
 }
 
-func (g *graph) info(n *node) ComponentInfo {
+// referrers are, by id, the ids of those who refer to a component.
+func (g *graph) referrers() map[string][]string {
+	out := map[string][]string{}
+	for _, n := range g.nodes {
+		for _, dep := range n.deps {
+			out[dep.id] = append(out[dep.id], n.id)
+		}
+	}
+	return out
+}
+
+// info is how n is.
+func (g *graph) info(n *node) ComponentInfo { return n.withValues(g.summary(n, g.referrers())) }
+
+func (n *node) withValues(info ComponentInfo) ComponentInfo {
+	info.Arguments, info.Exports = n.arguments, n.showExports()
+	return info
+}
+
+// summary is how n is, without its arguments and exports.
+func (g *graph) summary(n *node, referrers map[string][]string) ComponentInfo {
 	block := g.blocks[n.id]
 	info := ComponentInfo{
 		ID: n.id, Name: block.Name, Label: block.Label, File: block.At.File, Line: block.Line, EndLine: block.EndLine,
-		Hash: block.Hash(), ReferencesTo: []string{}, ReferencedBy: []string{}, FlowsTo: slices.Clone(g.flows[n.id]),
-		Health: n.health(), Arguments: n.arguments, Exports: n.showExports(),
+		Hash: block.Hash(), ReferencesTo: []string{}, ReferencedBy: []string{}, FlowsTo: []string{}, Health: n.health(),
 	}
-	if info.FlowsTo == nil {
-		info.FlowsTo = []string{}
-	}
+	info.ReferencedBy = append(info.ReferencedBy, referrers[n.id]...)
+	info.FlowsTo = append(info.FlowsTo, g.flows[n.id]...)
 	for _, dep := range n.deps {
 		info.ReferencesTo = append(info.ReferencesTo, dep.id)
-	}
-	for _, other := range g.nodes {
-		if slices.Contains(other.deps, n) {
-			info.ReferencedBy = append(info.ReferencedBy, other.id)
-		}
 	}
 	return info
 }
@@ -124,7 +172,13 @@ func showExport(v any) any {
 	switch v := v.(type) {
 	case *discovery.Set:
 		targets, _ := v.Targets()
-		return objects(targets)
+		shown := objects(targets)
+		for _, target := range shown {
+			for name, value := range target {
+				target[name] = config.Shown(name, value)
+			}
+		}
+		return shown
 	case *discovery.Rules:
 		rules := []json.RawMessage{}
 		for _, r := range v.Source() {

@@ -14,6 +14,11 @@ import (
 // that time, from an answer, that the connection ends with it.
 const lastCall = 250 * time.Millisecond
 
+// firstCall is how long a connection on which nothing has come yet is left to
+// its client when a server ends: who connects is about to ask, however busy the
+// machine.
+const firstCall = time.Second
+
 // ServeHTTP serves s on l, with TLS if s has a TLSConfig, until ctx ends. It
 // then takes no more connections, and ends each one with the answer to the next
 // request on it, which says so. It does not use http.Server.Shutdown, which
@@ -50,6 +55,7 @@ func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.D
 	<-ended
 	begun := time.Now()
 	conns.wait(min(lastCall, grace), conns.any)
+	conns.wait(min(firstCall, grace)-time.Since(begun), conns.unanswered)
 	return conns.wait(grace-time.Since(begun), conns.busy), nil
 }
 
@@ -92,6 +98,17 @@ func (c *conns) any() int { return len(c.states) }
 func (c *conns) busy() (n int) {
 	for _, state := range c.states {
 		if state == http.StateActive {
+			n++
+		}
+	}
+	return n
+}
+
+// unanswered counts the connections with a request under way, or before their
+// first. The caller holds mu.
+func (c *conns) unanswered() (n int) {
+	for _, state := range c.states {
+		if state == http.StateActive || state == http.StateNew {
 			n++
 		}
 	}

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -157,5 +159,63 @@ func TestServeHTTPReturnsTheErrorOfItsListener(t *testing.T) {
 	l.Close()
 	if _, err := ServeHTTP(t.Context(), &http.Server{Handler: http.NotFoundHandler()}, l, time.Minute); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// pipeListener hands out the connections that are sent to it.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// A client that has connected and is slow to ask is answered when the server
+// ends; one that never asks holds up the end for a second.
+func TestServeHTTPAnswersTheFirstRequestOfANewConnection(t *testing.T) {
+	for _, asks := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+			client, server := net.Pipe()
+			defer client.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			var ended sync.WaitGroup
+			ended.Go(func() {
+				s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+				if cutOff, err := ServeHTTP(ctx, s, l, time.Minute); cutOff > 0 || err != nil {
+					t.Errorf("%d connections were cut off: %v", cutOff, err)
+				}
+			})
+			l.conns <- server
+			synctest.Wait()
+			begun := time.Now()
+			cancel()
+			if asks {
+				<-time.After(firstCall - time.Millisecond)
+				fmt.Fprint(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				if answer, err := http.ReadResponse(bufio.NewReader(client), nil); err != nil || answer.StatusCode != http.StatusOK {
+					t.Errorf("answered %v, %v", answer, err)
+				}
+			}
+			ended.Wait()
+			if took := time.Since(begun); took > firstCall {
+				t.Errorf("the end took %s", took)
+			}
+		})
 	}
 }

@@ -65,7 +65,8 @@ type Log struct {
 	// for its sinks. It is nil from then on.
 	early []line
 	// lost counts lines that no sink was quick enough to take.
-	lost int
+	lost   int
+	recent recent
 }
 
 type line struct {
@@ -113,6 +114,7 @@ func (l *Log) write(t time.Time, text []byte) {
 	defer l.mu.Unlock()
 	l.out.Write(text) // there is nowhere to report that standard error fails
 	written := line{t, strings.TrimSuffix(string(text), "\n")}
+	l.recent.add(written.text)
 	if l.early != nil && len(l.early) < maxEarly {
 		l.early = append(l.early, written)
 	}

@@ -52,11 +52,23 @@ func collect(job []string) error {
 	var cfg SourceDockerConfig
 	cfg.SetToDefault()
 	cfg.Host, cfg.Targets, cfg.ForwardTo = host, discovery.NewSet(targets...), []pipeline.LogsSink{write}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if firstLine := os.Getenv(firstLineEnv); firstLine != "" {
+		process, err := childProcess(firstLine, dir, write)
+		if err != nil {
+			return err
+		}
+		cfg.ForwardTo = []pipeline.LogsSink{process}
+		if cfg.RelabelRules, err = streamRule(); err != nil {
+			return err
+		}
+		go process.Run(ctx)
+	}
 	source, err := NewSourceDocker(cfg, component.Options{Dir: filepath.Join(dir, "source"), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()

@@ -38,10 +38,17 @@ func (c *cursor) since() time.Time {
 	switch {
 	case newest == 0:
 		return time.Time{}
-	case c[stdout].Time == c[stderr].Time: // complete
+	case c.completed():
 		return time.Unix(0, newest)
 	}
 	return time.Unix(0, newest-int64(interleave))
+}
+
+// completed tells whether nothing older than the newest line can come any more.
+// That the streams were read up to one time may as well be chance: complete and
+// what else sets a position leave no line at it.
+func (c *cursor) completed() bool {
+	return c[stdout].Time == c[stderr].Time && (c[stdout].Lines == 0 || c[stderr].Lines == 0)
 }
 
 // findable tells whether reading can go on from any place before the cursor,

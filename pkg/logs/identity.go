@@ -30,16 +30,21 @@ type identity struct {
 func newIdentity(target discovery.Target, extra map[string]string, rules *discovery.Rules) *identity {
 	id := &identity{target: target}
 	for stream := range streamCount {
-		b := labels.NewBuilder(target)
-		for name, value := range extra {
-			b.Set(name, value)
-		}
-		b.Set(logStreamLabel, streamName(stream))
-		keep := rules.Apply(b)
-		lset := public(b.Labels())
-		id.streams[stream] = streamLabels{labels: lset, drop: !keep || lset.IsEmpty()}
+		id.streams[stream] = labelStream(target, extra, stream, rules.Apply)
 	}
 	return id
+}
+
+// labelStream labels one stream of target; apply applies the rules.
+func labelStream(target discovery.Target, extra map[string]string, stream int, apply func(*labels.Builder) bool) streamLabels {
+	b := labels.NewBuilder(target)
+	for name, value := range extra {
+		b.Set(name, value)
+	}
+	b.Set(logStreamLabel, streamName(stream))
+	keep := apply(b)
+	lset := public(b.Labels())
+	return streamLabels{labels: lset, drop: !keep || lset.IsEmpty()}
 }
 
 // pickTargets chooses one target for each container: a container has one for

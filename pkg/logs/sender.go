@@ -15,6 +15,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/queue"
 )
 
@@ -130,7 +131,7 @@ func (s *sender) post(ctx context.Context, tenant string, body []byte) (a answer
 	status = response.StatusCode
 	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)) // so that the connection is used again
-	return answer{status: status, text: strings.TrimSpace(string(text)), retryAfter: retryAfter(response.Header, time.Now())}, nil
+	return answer{status: status, text: httpclient.WithoutCredentials(strings.TrimSpace(string(text)), response), retryAfter: retryAfter(response.Header, time.Now())}, nil
 }
 
 // withoutURL takes the URL out of an error: it may hold a password, and who
@@ -163,7 +164,7 @@ func (s *sender) judge(a answer, tenant string, blocks, entries, size int) (deli
 	}
 	if !rejected {
 		s.metrics.batchRetries.WithLabelValues(s.host, tenant).Inc()
-		return deliver.Result{}, &deliver.Error{Err: err, RetryAfter: a.retryAfter}
+		return deliver.Result{}, &deliver.Error{Err: err, RetryAfter: a.retryAfter, OfTag: ofTenant(a.status)}
 	}
 	if blocks == 1 && entries <= 1 { // it can't be cut any further
 		s.metrics.drop(s.host, tenant, reason, entries, size)
@@ -188,6 +189,12 @@ func rejection(a answer) (rejected, tooLarge bool) {
 		return false, false
 	}
 	return true, false
+}
+
+// ofTenant tells whether an answer is about the tenant rather than about Loki's
+// state: its limits or its credentials.
+func ofTenant(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
 // dropReason sorts Loki's answers by Alloy's reasons.

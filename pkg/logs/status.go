@@ -46,10 +46,15 @@ type TailStatus struct {
 
 // Status returns a snapshot of all tails.
 func (s *SourceDocker) Status() any {
-	out := SourceStatus{Host: s.cfg.Host, Tails: []TailStatus{}}
-	now := time.Now()
-	for _, t := range s.snapshot() {
-		out.Tails = append(out.Tails, t.snapshot(now))
+	return SourceStatus{Host: s.cfg.Host, Tails: s.Tails()}
+}
+
+// Tails is a snapshot of all tails, in the order of the containers' ids.
+func (s *SourceDocker) Tails() []TailStatus {
+	all := s.snapshot()
+	out, now := make([]TailStatus, 0, len(all)), time.Now()
+	for _, t := range all {
+		out = append(out, t.snapshot(now))
 	}
 	return out
 }

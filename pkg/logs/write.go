@@ -142,6 +142,9 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns a snapshot of the endpoints.
 func (w *Write) Status() any { return w.writer.Status() }
 
+// Destinations is the same by its type.
+func (w *Write) Destinations() []deliver.Status { return w.writer.Status() }
+
 // WriteLogs implements pipeline.LogsSink. It takes all of logs or none.
 func (w *Write) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	buf := w.buffers.Get().(*[]byte)

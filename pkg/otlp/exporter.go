@@ -87,7 +87,10 @@ func (e *Exporter) Exports() map[string]any {
 }
 
 // Status is a snapshot of each signal's delivery.
-func (e *Exporter) Status() any {
+func (e *Exporter) Status() any { return e.Destinations() }
+
+// Destinations is how the delivery of each signal goes.
+func (e *Exporter) Destinations() []deliver.Status {
 	all := []deliver.Status{}
 	for _, l := range e.started() {
 		all = append(all, l.writer.Status()...)

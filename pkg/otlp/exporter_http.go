@@ -302,7 +302,7 @@ func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res delive
 	// What cannot be read of the answer is lost; the status has come.
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if answer.StatusCode/100 != 2 {
-		return res, answer.StatusCode, httpError(answer, text, time.Now())
+		return res, answer.StatusCode, httpError(answer, []byte(httpclient.WithoutCredentials(string(text), answer)), time.Now())
 	}
 	if contentType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); contentType == typeJSON {
 		return partialSuccessJSON(text), answer.StatusCode, nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"collector/pkg/listen"
 )
@@ -21,6 +22,8 @@ const (
 	firstRead = 1 << 20
 	// firstChunk is the first piece of a body of unknown length.
 	firstChunk = 16 << 10
+	// drainTimeout is how long the rest of a body is read that is not kept.
+	drainTimeout = 5 * time.Second
 	// maxPooled is the largest buffer that is kept for the next request.
 	maxPooled = 1 << 20
 )
@@ -113,4 +116,17 @@ func readChunks(body io.Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// drain reads on in a body of unknown length for which there was no memory, and
+// keeps nothing of it. One that is too large is so at any time: its sender must
+// not be told to send it again. Otherwise drain returns err.
+func drain(w http.ResponseWriter, body io.Reader, err error) error {
+	// Where the deadline cannot be set, the server's own holds.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout))
+	var tooLarge *http.MaxBytesError
+	if _, failed := io.Copy(io.Discard, body); errors.As(failed, &tooLarge) {
+		return failed
+	}
+	return err
 }

@@ -26,6 +26,10 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	defer body.claim.Release()
 	req.Body = body
 	data, err := readBody(req, &r.buffers)
+	if errors.Is(err, errOverloaded) && req.ContentLength < 0 {
+		body.claim.Release()
+		err = drain(w, body.ReadCloser, err)
+	}
 	if err != nil {
 		r.badBody(w, err)
 		return

@@ -326,7 +326,7 @@ func (zeros) Read(p []byte) (int, error) {
 func TestBodiesUnderWayAreBounded(t *testing.T) {
 	s := &sink{}
 	c := receiveConfig(s)
-	r := start(t, c)
+	r := start(t, c, small)
 	r.bodies = listen.NewBudget(1000)
 	// One body may be larger than the budget when it is alone.
 	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 5000))); resp.StatusCode != 200 {
@@ -359,6 +359,15 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 			t.Errorf("%s: %s %s", path, resp.Status, text)
 		}
 	}
+	// A body of unknown length is not told to come again if it is too large.
+	f := func(size, want int) {
+		t.Helper()
+		if resp, text := post(t, r.url+"/ingest?name=app", "", io.LimitReader(zeros{}, int64(size))); resp.StatusCode != want {
+			t.Errorf("%d bytes: %s %s", size, resp.Status, text)
+		}
+	}
+	f(5000, 503)
+	f(int(r.maxBody)+1, 413)
 	close(leave)
 	if status := <-answered; status != 200 {
 		t.Errorf("the first was answered %d", status)

@@ -15,6 +15,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -155,7 +156,7 @@ func (s *sender) request(ctx context.Context, f *frame) error {
 	if resp.StatusCode/100 == 2 {
 		return nil
 	}
-	return newAnswerError(s.endpoint, resp, text)
+	return newAnswerError(s.endpoint, resp, []byte(httpclient.WithoutCredentials(string(text), resp)))
 }
 
 // Split implements deliver.Sender. Only a push request can hold several

@@ -122,6 +122,9 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns the state of each endpoint, a []deliver.Status.
 func (w *Write) Status() any { return w.writer.Status() }
 
+// Destinations is the same by its type.
+func (w *Write) Destinations() []deliver.Status { return w.writer.Status() }
+
 // WriteProfile implements pipeline.ProfilesSink. It fails with
 // pipeline.ErrFull when the queue is full.
 func (w *Write) WriteProfile(ctx context.Context, p pipeline.Profile) error {

@@ -18,7 +18,8 @@ const (
 	cursorMagic  = "CQC1"
 	rosterMagic  = "CQN1"
 	cursorSuffix = ".cursor"
-	cursorLen    = 64   // of a slot without its bitmap
+	cursorLen    = 64 // of a slot without its bitmap and lanes
+	laneMarkLen  = 16
 	slotLen      = 4096 // each slot has a page of its own
 	rosterAt     = 2 * slotLen
 	// maxAhead is how far beyond the cursor a block's acknowledgement is
@@ -34,22 +35,46 @@ type cursor struct {
 	// unsaved counts the items of blocks before seq that were handed out and
 	// not yet done with when the cap took them from the disk.
 	unsaved uint64
-	// done has a bit for each block from seq on that is done with already.
+	// Of the tags that have lanes, all blocks before the lane's mark are done
+	// with, and no others. All other blocks before rest are done with.
+	lanes []laneMark
+	rest  uint64 // seq when there are no lanes
+	// done has a bit for each block from rest on that is done with already.
 	done []byte
 }
 
-func (c *cursor) isDone(seq uint64) bool {
-	i := seq - c.seq
-	return seq >= c.seq && i/8 < uint64(len(c.done)) && c.done[i/8]&(1<<(i%8)) != 0
+// mark returns the mark of a tag's lane, or nil.
+func (c *cursor) mark(tag string) *laneMark {
+	if len(c.lanes) == 0 {
+		return nil
+	}
+	hash := hashTag(tag)
+	for i := range c.lanes {
+		if c.lanes[i].tag == hash {
+			return &c.lanes[i]
+		}
+	}
+	return nil
 }
 
-// end is the first block after those that the bitmap tells of.
-func (c *cursor) end() uint64 {
-	n := len(c.done)
-	if n == 0 {
-		return c.seq
+func (c *cursor) isDone(seq uint64, tag string) bool {
+	if m := c.mark(tag); m != nil {
+		return seq < m.seq
 	}
-	return c.seq + 8*uint64(n-1) + uint64(bits.Len8(c.done[n-1]))
+	i := seq - c.rest
+	return seq < c.rest || i/8 < uint64(len(c.done)) && c.done[i/8]&(1<<(i%8)) != 0
+}
+
+// end is the first block after those that the cursor tells of.
+func (c *cursor) end() uint64 {
+	end := c.rest
+	if n := len(c.done); n > 0 {
+		end += 8*uint64(n-1) + uint64(bits.Len8(c.done[n-1]))
+	}
+	for _, m := range c.lanes {
+		end = max(end, m.seq)
+	}
+	return end
 }
 
 func (c *cursor) encode() []byte {
@@ -62,7 +87,13 @@ func (c *cursor) encode() []byte {
 	b = le.AppendUint64(b, c.before)
 	b = le.AppendUint64(b, c.unsaved)
 	b = le.AppendUint64(b, uint64(len(c.done)))
+	b = le.AppendUint64(b, c.rest-c.seq)
+	b = le.AppendUint64(b, uint64(len(c.lanes)))
 	b = append(b[:cursorLen], c.done...)
+	for _, m := range c.lanes {
+		b = le.AppendUint64(b, m.tag)
+		b = le.AppendUint64(b, m.seq)
+	}
 	le.PutUint32(b[4:], checksum(0, b[8:]))
 	return b
 }
@@ -72,21 +103,26 @@ func parseCursor(b []byte) (cursor, bool) {
 	if len(b) < cursorLen || string(b[:4]) != cursorMagic {
 		return cursor{}, false
 	}
-	n := le.Uint64(b[40:])
-	if n > maxAhead/8 || uint64(len(b)) < cursorLen+n {
+	n, lanes := le.Uint64(b[40:]), le.Uint64(b[56:])
+	if n > maxAhead/8 || lanes > maxLanes || uint64(len(b)) < cursorLen+n+laneMarkLen*lanes {
 		return cursor{}, false
 	}
-	b = b[:cursorLen+n]
+	b = b[:cursorLen+n+laneMarkLen*lanes]
 	if le.Uint32(b[4:]) != checksum(0, b[8:]) {
 		return cursor{}, false
 	}
-	return cursor{
+	c := cursor{
 		generation: le.Uint64(b[8:]),
 		seq:        le.Uint64(b[16:]),
 		before:     le.Uint64(b[24:]),
 		unsaved:    le.Uint64(b[32:]),
-		done:       b[cursorLen:],
-	}, true
+		rest:       le.Uint64(b[16:]) + le.Uint64(b[48:]),
+		done:       b[cursorLen : cursorLen+n],
+	}
+	for b = b[cursorLen+n:]; len(b) > 0; b = b[laneMarkLen:] {
+		c.lanes = append(c.lanes, laneMark{tag: le.Uint64(b), seq: le.Uint64(b[8:])})
+	}
+	return c, true
 }
 
 // encodeRoster makes the list of all readers that every cursor file carries,

@@ -11,7 +11,8 @@ import (
 
 // fill loads the headers of the next blocks, unless enough are loaded already,
 // and of all blocks below upTo in any case. What is damaged on the way is
-// counted and passed over.
+// counted and passed over. With upTo, nothing is saved before all is loaded: the
+// cursor would tell less than the last one did.
 func (r *Reader) fill(upTo uint64) error {
 	q := r.q
 	r.filling.Lock()
@@ -39,7 +40,7 @@ func (r *Reader) fill(upTo uint64) error {
 		if err != nil && !isDamage(err) {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
 		}
-		if r.loaded(from, found, s.off, limit, ended) {
+		if r.loaded(from, found, s.off, limit, ended) && upTo == 0 {
 			_ = r.moved() // the next save tries again
 		}
 	}
@@ -83,9 +84,13 @@ func (r *Reader) loaded(from place, found []meta, off, limit int64, ended bool) 
 	}
 	for _, m := range found {
 		passed = r.skip(m.seq, m.before) || passed
-		if r.ahead.isDone(m.seq) {
+		known := m.seq < r.ahead.end()
+		if known && r.ahead.isDone(m.seq, m.tag) {
 			passed = true
 		} else {
+			if known && r.lane(m.tag) == nil && r.ahead.mark(m.tag) != nil {
+				r.addLane(m.tag)
+			}
 			r.push(m)
 		}
 		r.load.seq, r.load.before = m.seq+1, m.before+uint64(m.items)
@@ -109,6 +114,9 @@ func (r *Reader) nextSegment(limit int64) (passed bool) {
 		}
 		if i+1 < len(q.segments) {
 			n := q.segments[i+1]
+			if s.doneTo > r.load.seq {
+				r.load.seq, r.load.before = s.doneTo, max(r.load.before, s.doneBefore)
+			}
 			passed = r.skip(n.first, n.before)
 			r.load.seg, r.load.off = n, segmentLen
 			return passed
@@ -135,7 +143,8 @@ func (r *Reader) skip(seq, before uint64) (passed bool) {
 			undone += seq - s
 			break
 		}
-		if !r.ahead.isDone(s) {
+		// Of which tag it was can't be known.
+		if len(r.ahead.lanes) > 0 || !r.ahead.isDone(s, "") {
 			undone++
 		}
 	}

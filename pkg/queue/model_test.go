@@ -15,7 +15,7 @@ import (
 
 // quick is a system that does not wait for the disk, with small segments.
 func quick() system {
-	return system{write: (*os.File).WriteAt, sync: func(*os.File) error { return nil }, minSegment: 600}
+	return system{write: (*os.File).WriteAt, sync: func(*os.File) error { return nil }, minSegment: 600, laneWindow: 4}
 }
 
 func tryOpen(t testing.TB, o Options, sys system) *Queue {
@@ -64,6 +64,7 @@ type model struct {
 	numbers map[string]int // of the blocks, by data
 	readers []*modelReader
 	lossy   bool // the cap may take blocks
+	lanes   bool // tags are held and freed, and their blocks acknowledged in order
 }
 
 type modelReader struct {
@@ -73,13 +74,14 @@ type modelReader struct {
 	last   map[string]int // the last block handed out, by tag; -1 after a release
 	undone uint64         // items of the blocks that are not done with
 	lost   uint64         // items dropped in the lives of former queues
+	held   map[string]bool
 }
 
 func newModel(t *testing.T, seed uint64, o Options) *model {
 	m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), o: o, numbers: make(map[string]int)}
 	for _, id := range o.Readers {
 		m.readers = append(m.readers, &modelReader{
-			id: id, done: make(map[int]bool), out: make(map[*Lease][]int), last: make(map[string]int),
+			id: id, done: make(map[int]bool), out: make(map[*Lease][]int), last: make(map[string]int), held: make(map[string]bool),
 		})
 	}
 	m.q = tryOpen(t, o, quick())
@@ -88,6 +90,9 @@ func newModel(t *testing.T, seed uint64, o Options) *model {
 
 func (m *model) step() {
 	r := m.readers[m.rnd.IntN(len(m.readers))]
+	if m.lanes {
+		m.holdOrFree(r)
+	}
 	switch n := m.rnd.IntN(100); {
 	case n < 45:
 		m.append()
@@ -164,6 +169,9 @@ func (m *model) handedOut(r *modelReader, l *Lease, w Want) {
 				m.t.Fatalf("%s was handed block %d twice", r.id, n)
 			}
 		}
+		if r.held[b.Tag] {
+			m.t.Fatalf("%s was handed block %d, whose tag is held", r.id, n)
+		}
 		if last, ok := r.last[b.Tag]; ok && n <= last {
 			m.t.Fatalf("%s was handed block %d after %d", r.id, n, last)
 		}
@@ -191,6 +199,10 @@ func (r *modelReader) anyLease(rnd *rand.Rand) *Lease {
 func (m *model) settle(r *modelReader) {
 	l := r.anyLease(m.rnd)
 	if l == nil {
+		return
+	}
+	if m.lanes {
+		m.settleInOrder(r, l.Blocks[0].Tag)
 		return
 	}
 	if m.rnd.IntN(4) == 0 {
@@ -232,6 +244,7 @@ func (m *model) forget() {
 		}
 		clear(r.out)
 		clear(r.last)
+		clear(r.held)
 	}
 }
 
@@ -289,6 +302,10 @@ func (m *model) drain() {
 		for l := range r.out {
 			m.q.Reader(r.id).Release(l)
 		}
+		for tag := range r.held {
+			m.q.Reader(r.id).Free(tag)
+		}
+		clear(r.held)
 		clear(r.out)
 		clear(r.last)
 		for {

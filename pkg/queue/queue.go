@@ -13,10 +13,10 @@
 // between any two places known, whatever happened to the bytes between. A
 // segment is a header and a run of records:
 //
-//	segment header      0      4      8       16      24       32      40             48   64
-//	                    ┌──────┬──────┬───────┬───────┬────────┬───────┬──────────────┬────┐
-//	                    │ CQS1 │ sum  │ index │ first │ before │ floor │ floor before │ 0  │
-//	                    └──────┴──────┴───────┴───────┴────────┴───────┴──────────────┴────┘
+//	segment header      0      4      8       16      24       32      40             48        56            64
+//	                    ┌──────┬──────┬───────┬───────┬────────┬───────┬──────────────┬─────────┬─────────────┐
+//	                    │ CQS1 │ sum  │ index │ first │ before │ floor │ floor before │ done to │ done before │
+//	                    └──────┴──────┴───────┴───────┴────────┴───────┴──────────────┴─────────┴─────────────┘
 //	record       0      4     8          12         16        20      24    32       40       48    56    64
 //	             ┌──────┬─────┬──────────┬──────────┬─────────┬───────┬─────┬────────┬────────┬─────┬─────┬─────┬──────┐
 //	             │ CQR1 │ sum │ data sum │ data len │ tag len │ items │ seq │ before │ append │ min │ max │ tag │ data │
@@ -24,18 +24,24 @@
 //
 // The sums are CRC-32C. That of a header covers what follows it up to the data,
 // and is seeded with the salt of the segment. All readers were done with
-// everything below floor when the segment was begun.
+// everything below floor when the segment was begun. Where "done to" is not 0,
+// they were done with all blocks from first up to there, which were taken away to
+// make room behind older ones that wait.
 //
 // A cursor file has two slots, which are written in turn, so that one is always
 // whole, and the list of all readers:
 //
-//	slot         0      4     8            16    24       32        40         64
-//	(at 0, 4096) ┌──────┬─────┬────────────┬─────┬────────┬─────────┬──────────┬──────────────────────┐
-//	             │ CQC1 │ sum │ generation │ seq │ before │ unsaved │ done len │ done: a bit a block  │
-//	             └──────┴─────┴────────────┴─────┴────────┴─────────┴──────────┴──────────────────────┘
+//	slot         0      4     8            16    24       32        40         48         56      64
+//	(at 0, 4096) ┌──────┬─────┬────────────┬─────┬────────┬─────────┬──────────┬──────────┬───────┬──────┬───────┐
+//	             │ CQC1 │ sum │ generation │ seq │ before │ unsaved │ done len │ rest-seq │ lanes │ done │ marks │
+//	             └──────┴─────┴────────────┴─────┴────────┴─────────┴──────────┴──────────┴───────┴──────┴───────┘
 //	readers      ┌──────┬─────┬─────┬──────────────────┐
 //	(at 8192)    │ CQN1 │ sum │ len │ ids, JSON array  │
 //	             └──────┴─────┴─────┴──────────────────┘
+//
+// "done" has a bit for each block from rest on. A mark is the hash of a tag that
+// is held apart from the others and the first of its blocks that is not done
+// with; all blocks of other tags before rest are done with.
 //
 // Appends and acknowledgements go to the page cache with one system call each,
 // so that the death of the process loses nothing. What has waited for half a
@@ -132,6 +138,7 @@ type system struct {
 	write      func(f *os.File, b []byte, off int64) (int, error)
 	sync       func(f *os.File) error
 	minSegment int64
+	laneWindow int
 }
 
 // Queue is an open queue. It is safe for concurrent use.
@@ -262,6 +269,11 @@ func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 			q.mu.Unlock()
 			return room, nil
 		}
+		if doomed, freed := q.emptyDone(); freed {
+			q.mu.Unlock()
+			q.unlink(doomed)
+			continue
+		}
 		if len(q.segments) > 0 && (q.idle() || q.policy == DropOldest || q.laggardsHoldOldest()) {
 			s := q.dropOldest()
 			q.mu.Unlock()
@@ -307,7 +319,7 @@ func (q *Queue) dropOldest() *segment {
 	for _, r := range q.readers {
 		r.lose(q.segments[0], next)
 	}
-	return q.detach()
+	return q.detach(0)
 }
 
 // appendRecords writes the records of blocks to the active segment, all to one,

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"slices"
@@ -60,10 +59,12 @@ type Reader struct {
 	file    *os.File   // guarded by saving
 
 	// What follows is guarded by Queue.mu. Of the blocks below load, those in
-	// pending and leases are not done with.
+	// pending, lanes and leases are not done with.
 	load       place
 	pending    []meta // loaded and not handed out, by seq
 	groups     []group
+	lanes      []*lane // what of some tags waits apart from pending; the next to hand out first
+	laneTurn   bool    // the next blocks to hand out are those of a lane, if it has any
 	leases     []*Lease
 	ahead      cursor // what a former process had done with
 	generation uint64 // of the cursor last written
@@ -150,25 +151,28 @@ func (r *Reader) try(w Want, wt *waiter) (*Lease, time.Duration, error) {
 		if err := r.fill(0); err != nil {
 			return nil, 0, err
 		}
+		if err := r.fillLanes(); err != nil {
+			return nil, 0, err
+		}
 		r.expire()
 		q.mu.Lock()
 		if q.closed {
 			q.mu.Unlock()
 			return nil, 0, pipeline.ErrClosed
 		}
-		tag, wait, ok := r.choose(w, time.Now().UnixNano())
-		if !ok {
+		metas, wait := r.chooseAndTake(w, time.Now().UnixNano())
+		if metas == nil {
 			if wt != nil && !slices.Contains(r.waiters, wt) {
 				r.waiters = append(r.waiters, wt)
 			}
-			more := len(r.pending) == 0 && !r.atEnd()
+			more := len(r.pending) == 0 && !r.atEnd() || r.unloaded()
 			q.mu.Unlock()
 			if more {
 				continue
 			}
 			return nil, wait, nil
 		}
-		l := &Lease{metas: r.take(tag, w)}
+		l := &Lease{metas: metas}
 		files, err := openSegments(l.metas)
 		r.leases = append(r.leases, l)
 		q.mu.Unlock()
@@ -208,9 +212,16 @@ func (r *Reader) appended(m meta) {
 		return // there is older work on disk
 	}
 	r.load = place{seg: m.seg, off: m.off, seq: m.seq, before: m.before}
-	if len(r.pending) < window {
+	l := r.lane(m.tag)
+	if l != nil || len(r.pending) < window {
 		r.push(m)
 		r.load = place{seg: m.seg, off: m.off + m.size, seq: m.seq + 1, before: m.before + uint64(m.items)}
+	}
+	if l != nil {
+		if !l.held {
+			r.wakeAll()
+		}
+		return
 	}
 	for _, wt := range r.waiters {
 		// The first block starts the clock; later ones matter once they fill a batch.
@@ -221,8 +232,12 @@ func (r *Reader) appended(m meta) {
 	}
 }
 
-// push adds m to the end of pending. The caller holds Queue.mu.
+// push adds m to the end of what waits. The caller holds Queue.mu.
 func (r *Reader) push(m meta) {
+	if l := r.lane(m.tag); l != nil {
+		l.add(m)
+		return
+	}
 	r.pending = append(r.pending, m)
 	r.count(m, 1)
 }
@@ -376,14 +391,15 @@ func (r *Reader) Release(l *Lease) {
 		q.mu.Unlock()
 		return
 	}
+	kept := make([]meta, 0, len(l.metas))
 	for _, m := range l.metas {
 		if m.seg.gone {
 			r.drop(ReasonFull, uint64(m.items))
 			continue
 		}
-		r.push(m)
+		kept = append(kept, m)
 	}
-	slices.SortFunc(r.pending, func(a, b meta) int { return cmp.Compare(a.seq, b.seq) })
+	r.putBack(kept)
 	r.unsaved = true
 	r.wakeAll()
 	q.mu.Unlock()
@@ -406,6 +422,10 @@ func (r *Reader) remove(l *Lease) bool {
 		return false
 	}
 	r.leases = slices.Delete(r.leases, i, i+1)
+	r.closeLanes()
+	if len(r.lanes) > 0 {
+		r.wakeAll() // a lane hands out one lease at a time
+	}
 	return true
 }
 
@@ -445,6 +465,11 @@ func (r *Reader) cursor() (seq, before uint64) {
 	for _, l := range r.leases {
 		first(l.metas)
 	}
+	for _, l := range r.lanes {
+		if s, b, ok := l.first(); ok && s < seq {
+			seq, before = s, b
+		}
+	}
 	return seq, before
 }
 
@@ -464,6 +489,10 @@ func (r *Reader) queuedBytes() int64 {
 			}
 		}
 	}
+	for _, l := range r.lanes {
+		_, _, size := l.total()
+		n += size
+	}
 	return n
 }
 
@@ -477,6 +506,10 @@ func (r *Reader) queued() uint64 {
 		for _, m := range l.metas {
 			n += uint64(m.items)
 		}
+	}
+	for _, l := range r.lanes {
+		_, items, _ := l.total()
+		n += items
 	}
 	return n
 }
@@ -494,6 +527,10 @@ func (r *Reader) lose(s *segment, next place) {
 		r.drop(ReasonFull, uint64(m.items))
 	}
 	r.keep(kept)
+	for _, l := range r.lanes {
+		r.drop(ReasonFull, l.lose(s))
+	}
+	r.closeLanes()
 	if r.load.seg == s && !r.atEnd() {
 		r.drop(ReasonFull, next.before-r.load.before)
 		r.load = next
@@ -519,6 +556,15 @@ func (r *Reader) expire() {
 		r.keep(append(r.pending[:0], r.pending[n:]...))
 		r.unsaved = true
 	}
+	for _, l := range r.lanes {
+		for len(l.metas) > 0 && l.metas[0].appended < oldest {
+			r.drop(ReasonTooOld, uint64(l.metas[0].items))
+			l.metas = l.metas[1:]
+			r.unsaved = true
+			n++
+		}
+	}
+	r.closeLanes()
 	q.mu.Unlock()
 	if n > 0 {
 		_ = r.moved() // the next save tries again

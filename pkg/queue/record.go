@@ -118,6 +118,10 @@ type segmentHeader struct {
 	// begun, whatever a cursor says that is older than that.
 	floor       uint64
 	floorBefore uint64
+	// Every reader was done with the blocks up to doneTo, and they have been
+	// taken away, unless it is 0.
+	doneTo     uint64
+	doneBefore uint64
 }
 
 func (h segmentHeader) encode() []byte {
@@ -130,7 +134,8 @@ func (h segmentHeader) encode() []byte {
 	b = le.AppendUint64(b, h.before)
 	b = le.AppendUint64(b, h.floor)
 	b = le.AppendUint64(b, h.floorBefore)
-	b = b[:segmentLen]
+	b = le.AppendUint64(b, h.doneTo)
+	b = le.AppendUint64(b, h.doneBefore)
 	le.PutUint32(b[4:], checksum(h.salt, b[8:]))
 	return b
 }
@@ -147,5 +152,7 @@ func parseSegmentHeader(b []byte, salt uint32) (segmentHeader, bool) {
 		before:      le.Uint64(b[24:]),
 		floor:       le.Uint64(b[32:]),
 		floorBefore: le.Uint64(b[40:]),
+		doneTo:      le.Uint64(b[48:]),
+		doneBefore:  le.Uint64(b[56:]),
 	}, true
 }

@@ -23,7 +23,7 @@ import (
 // longer among o.Readers, in their order; when there is none, it starts at the
 // end. The readers of a new queue start at its beginning.
 func Open(o Options) (*Queue, error) {
-	return open(o, system{write: (*os.File).WriteAt, sync: (*os.File).Sync, minSegment: minSegment})
+	return open(o, system{write: (*os.File).WriteAt, sync: (*os.File).Sync, minSegment: minSegment, laneWindow: laneWindow})
 }
 
 func open(o Options, sys system) (*Queue, error) {
@@ -194,7 +194,10 @@ func (q *Queue) recoverSegments(names []string) (floor place, err error) {
 			}
 			continue
 		}
-		s.first, s.before = h.first, h.before
+		s.first, s.before, s.doneTo, s.doneBefore = h.first, h.before, h.doneTo, h.doneBefore
+		if err := s.finishEmptying(); err != nil {
+			return floor, err
+		}
 		if h.floor > floor.seq {
 			floor = place{seq: h.floor, before: h.floorBefore}
 		}
@@ -253,7 +256,7 @@ func (q *Queue) recoverEnd(s *segment) error {
 	if err != nil {
 		return err
 	}
-	q.seq, q.items = s.first, s.before
+	q.seq, q.items = max(s.first, s.doneTo), max(s.before, s.doneBefore)
 	sc := &scanner{r: f, salt: s.salt, limit: s.size, off: segmentLen}
 	end := int64(segmentLen)
 	for {
@@ -279,11 +282,11 @@ func (q *Queue) recoverEnd(s *segment) error {
 	q.active = s
 	head := make([]byte, segmentLen)
 	if n, _ := f.ReadAt(head, 0); n == segmentLen {
-		if _, ok := parseSegmentHeader(head, s.salt); ok {
+		if h, ok := parseSegmentHeader(head, s.salt); ok && h.doneTo == 0 {
 			return nil
 		}
 	}
-	q.retire(s) // not to be written to without its header
+	q.retire(s) // not to be written to without its header, or when it is emptied
 	return nil
 }
 
@@ -339,11 +342,12 @@ func (q *Queue) recoverReaders(files map[string]cursorFile, floor place) error {
 			if len(q.segments) > 0 {
 				c.seq, c.before = q.segments[0].first, q.segments[0].before
 			}
+			c.rest = c.seq
 		default:
-			c = cursor{seq: q.seq, before: q.items}
+			c = cursor{seq: q.seq, rest: q.seq, before: q.items}
 		}
 		if c.seq < floor.seq {
-			c = cursor{generation: c.generation, seq: floor.seq, before: floor.before}
+			c = cursor{generation: c.generation, seq: floor.seq, rest: floor.seq, before: floor.before}
 		}
 		r.ahead = c
 		r.generation = c.generation

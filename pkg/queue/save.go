@@ -18,7 +18,10 @@ const (
 // state is the cursor of r as it is now. The caller holds Queue.mu.
 func (r *Reader) state() cursor {
 	seq, before := r.cursor()
-	c := cursor{generation: r.generation + 1, seq: seq, before: before}
+	c := cursor{generation: r.generation + 1, seq: seq, rest: seq, before: before}
+	if len(r.lanes) > 0 {
+		c.rest, c.lanes = r.rest(), r.laneMarks()
+	}
 	known := uint64(len(r.pending))
 	for _, l := range r.leases {
 		known += uint64(len(l.metas))
@@ -29,17 +32,17 @@ func (r *Reader) state() cursor {
 			}
 		}
 	}
-	if known == r.load.seq-seq {
+	if len(r.lanes) == 0 && known == r.load.seq-seq {
 		return c // nothing beyond the cursor is done with
 	}
-	bits := min(r.load.seq-seq, maxAhead)
+	bits := min(r.load.seq-c.rest, maxAhead)
 	done := make([]byte, (bits+7)/8)
 	for i := range bits {
 		done[i/8] |= 1 << (i % 8)
 	}
 	waits := func(metas []meta) {
 		for _, m := range metas {
-			if i := m.seq - seq; m.seq >= seq && i < bits {
+			if i := m.seq - c.rest; m.seq >= c.rest && i < bits {
 				done[i/8] &^= 1 << (i % 8)
 			}
 		}

@@ -31,6 +31,9 @@ type segment struct {
 	file   *os.File // while it is written to or not yet synced
 	synced int64    // how much of size fsync has covered
 	gone   bool     // no longer part of the queue
+	// Where doneTo is above first, the segment has been emptied, as all readers
+	// were done with the blocks from first up to doneTo.
+	doneTo, doneBefore uint64
 
 	// missing is set when a reader has not found the file: nothing more is to be
 	// written to it.
@@ -105,8 +108,7 @@ func createSegment(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 }
 
-// header makes the header of a segment that begins at the end of the queue.
-// The caller holds q.mu.
+// header makes the header of a segment. The caller holds q.mu.
 func (q *Queue) header(s *segment) []byte {
 	floor, before := q.seq, q.items
 	for _, r := range q.readers {
@@ -115,8 +117,8 @@ func (q *Queue) header(s *segment) []byte {
 		}
 	}
 	return segmentHeader{
-		index: s.index, salt: s.salt, first: q.seq, before: q.items,
-		floor: floor, floorBefore: before,
+		index: s.index, salt: s.salt, first: s.first, before: s.before,
+		floor: floor, floorBefore: before, doneTo: s.doneTo, doneBefore: s.doneBefore,
 	}.encode()
 }
 
@@ -140,11 +142,12 @@ func (s *segment) close() {
 	}
 }
 
-// detach takes the oldest segment out of the queue. The caller holds q.mu and
+// detach takes a segment out of the queue, the i-th. The caller holds q.mu and
 // passes the segment to unlink without it.
-func (q *Queue) detach() *segment {
-	s := q.segments[0]
-	q.segments = append(q.segments[:0], q.segments[1:]...)
+func (q *Queue) detach(i int) *segment {
+	s := q.segments[i]
+	q.leave(i)
+	q.segments = slices.Delete(q.segments, i, i+1)
 	s.gone = true
 	s.close()
 	q.doomed++
@@ -153,6 +156,21 @@ func (q *Queue) detach() *segment {
 		q.active = nil
 	}
 	return s
+}
+
+// leave moves the readers that stand at the end of the i-th segment on to the
+// next one, from which alone they can tell that nothing is missing. The caller
+// holds q.mu.
+func (q *Queue) leave(i int) {
+	if i+1 == len(q.segments) {
+		return
+	}
+	s, n := q.segments[i], q.segments[i+1]
+	for _, r := range q.readers {
+		if r.load.seg == s && r.load.seq == n.first {
+			r.load = place{seg: n, off: segmentLen, seq: n.first, before: max(r.load.before, n.before)}
+		}
+	}
 }
 
 // unlink removes the files of detached segments. What they took counts against
@@ -187,12 +205,16 @@ func (q *Queue) reap(all bool) {
 	q.mu.Lock()
 	var doomed []*segment
 	for len(q.segments) > 1 && q.lowest() >= q.segments[1].first {
-		doomed = append(doomed, q.detach())
+		doomed = append(doomed, q.detach(0))
 	}
 	a := q.active
+	held := q.holdsTags()
 	reuse := q.idle() && a != nil && a.size > segmentLen && (all || a.size >= min(reuseSize, q.segmentSize))
 	q.mu.Unlock()
 	q.unlink(doomed)
+	if held && len(doomed) == 0 {
+		q.signalRoom() // there may be something to empty
+	}
 
 	if !reuse {
 		return

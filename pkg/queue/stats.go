@@ -42,6 +42,11 @@ func (q *Queue) Stats() []Stats {
 		for _, l := range r.leases {
 			look(l.metas)
 		}
+		for _, l := range r.lanes {
+			if at := l.oldest(); at != 0 && (oldest == 0 || at < oldest) {
+				oldest = at
+			}
+		}
 		if oldest != 0 {
 			s.Oldest = time.Unix(0, oldest)
 		}
@@ -49,6 +54,9 @@ func (q *Queue) Stats() []Stats {
 	}
 	return all
 }
+
+// Capacity is the most that the queue takes on disk.
+func (q *Queue) Capacity() int64 { return q.cap }
 
 // Size is what the queue takes on disk.
 func (q *Queue) Size() int64 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/queue"
 )
 
@@ -209,7 +210,7 @@ func (e *endpoint) post(ctx context.Context, r *request) error {
 		return nil
 	}
 	return &statusError{
-		status: resp.StatusCode, message: oneLine(message),
+		status: resp.StatusCode, message: oneLine([]byte(httpclient.WithoutCredentials(string(message), resp))),
 		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 }

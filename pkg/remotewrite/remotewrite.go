@@ -242,6 +242,9 @@ func (c *Component) Status() any {
 	return s
 }
 
+// Destinations is how the delivery to each endpoint goes.
+func (c *Component) Destinations() []deliver.Status { return c.writer.Status() }
+
 // WriteMetrics queues a batch. It is part of pipeline.MetricsSink.
 //
 // A large batch makes several blocks. When one of them cannot be queued, the

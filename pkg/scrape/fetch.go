@@ -34,15 +34,7 @@ type fetcher struct {
 // fetch gets a page into a buffer, which the caller gives back. size is a guess
 // at its length.
 func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte, contentType string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	request.Header.Set("Accept", f.accept)
-	request.Header.Set("Accept-Encoding", f.encoding)
-	request.Header.Set("User-Agent", f.userAgent)
-	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64))
-	response, err := f.client.Do(request)
+	response, err := f.request(ctx, e, f.accept)
 	if err != nil {
 		return nil, "", err
 	}
@@ -60,6 +52,19 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte
 		return nil, "", err
 	}
 	return page, response.Header.Get("Content-Type"), nil
+}
+
+// request asks a target for its page.
+func (f *fetcher) request(ctx context.Context, e *endpoint, accept string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", accept)
+	request.Header.Set("Accept-Encoding", f.encoding)
+	request.Header.Set("User-Agent", f.userAgent)
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64))
+	return f.client.Do(request)
 }
 
 func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {

@@ -310,6 +310,27 @@ func TestStopHandsOnWhatIsFetched(t *testing.T) {
 	})
 }
 
+// A target that used up its timeout while the component stops has failed: that
+// is reported, so that a page that was served too late leaves a trace.
+func TestStopReportsATargetThatWasLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := newSink()
+		cfg := config(discovery.NewSet(at("a:1")), to)
+		cfg.ScrapeInterval, cfg.ScrapeTimeout = 250*time.Millisecond, 200*time.Millisecond
+		fetching := make(chan struct{})
+		_, stop := run(t, cfg, component.Options{}, roundTrip(func(r *http.Request) (*http.Response, error) {
+			close(fetching)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}))
+		<-fetching
+		stop()
+		if to.count(`"up", instance="a:1", job="prometheus.scrape.test"} 0`) != 1 {
+			t.Errorf("%q", to.batches)
+		}
+	})
+}
+
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()
@@ -332,7 +353,7 @@ func TestStatus(t *testing.T) {
 			t.Fatalf("%s", text)
 		}
 		a, b := got.Targets[0], got.Targets[1]
-		if a.URL != "http://a:1/metrics" || a.Health != "up" || a.Samples != 1 || a.DiscoveredLabels["__meta_x"] != "y" || a.Labels["instance"] != "a:1" || a.LastScrape.IsZero() {
+		if a.URL != "http://a:1/metrics" || a.Health != "up" || a.Samples != 1 || a.DiscoveredLabels.Get("__meta_x") != "y" || a.Labels.Get("instance") != "a:1" || a.LastScrape.IsZero() {
 			t.Errorf("%+v", a)
 		}
 		if b.Health != "down" || !strings.Contains(b.LastError, "refused") {

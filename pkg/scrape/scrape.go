@@ -19,8 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,6 +136,7 @@ type outcome struct {
 	added int
 	// interrupted tells that the target or the component has ended before the
 	// page was there. What such a scrape says about the target would be wrong.
+	// A target that had all of its timeout has failed, whatever ends meanwhile.
 	interrupted bool
 }
 
@@ -151,8 +150,9 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 	}
 	ctx, cancel := t.fetching(e.timeout)
 	page, contentType, err := s.fetcher.fetch(ctx, &e, t.size)
+	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
-	if err != nil && t.ctx.Err() != nil {
+	if err != nil && t.ctx.Err() != nil && !late {
 		return outcome{interrupted: true}
 	}
 	if err != nil {
@@ -345,54 +345,4 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 	if failed == 0 {
 		t.history.pending = nil
 	}
-}
-
-// TargetStatus is the state of a target for the debug UI.
-type TargetStatus struct {
-	Job              string            `json:"job"`
-	URL              string            `json:"url"`
-	Health           string            `json:"health"`
-	Labels           map[string]string `json:"labels"`
-	DiscoveredLabels map[string]string `json:"discovered_labels"`
-	LastError        string            `json:"last_error,omitempty"`
-	LastScrape       time.Time         `json:"last_scrape,omitzero"`
-	LastDuration     string            `json:"last_scrape_duration,omitempty"`
-	Samples          int               `json:"samples"`
-	Interval         string            `json:"scrape_interval"`
-}
-
-// Status is a snapshot of all targets, ordered by their addresses.
-func (s *Scraper) Status() any {
-	s.mu.Lock()
-	targets := make([]*target, 0, len(s.targets))
-	for _, t := range s.targets {
-		targets = append(targets, t)
-	}
-	s.mu.Unlock()
-	out := make([]TargetStatus, 0, len(targets))
-	for _, t := range targets {
-		out = append(out, t.status())
-	}
-	slices.SortFunc(out, func(a, b TargetStatus) int { return strings.Compare(a.URL, b.URL) })
-	return struct {
-		Targets []TargetStatus `json:"targets"`
-	}{out}
-}
-
-func (t *target) status() TargetStatus {
-	t.state.Lock()
-	defer t.state.Unlock()
-	e := &t.state.endpoint
-	st := TargetStatus{
-		Job: e.labels.Get(model.JobLabel), URL: e.url, Health: string(t.state.health),
-		Labels: e.labels.Map(), DiscoveredLabels: e.discovered.Map(),
-		LastScrape: t.state.at, Samples: t.state.samples, Interval: e.interval.String(),
-	}
-	if t.state.err != nil {
-		st.LastError = t.state.err.Error()
-	}
-	if !t.state.at.IsZero() {
-		st.LastDuration = t.state.took.String()
-	}
-	return st
 }

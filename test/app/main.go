@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -26,6 +27,9 @@ func main() {
 	first := flag.Int("first", 1, "number of the first line")
 	rerun := flag.Int("rerun", -1, "lines to write to each stream when the container is started again, which go on in number; -1: lines, from the first on")
 	exact := flag.Bool("exact", false, "cut lines to their sizes, too")
+	nul := flag.Bool("nul", false, "write NUL bytes in the place of dots")
+	traces := flag.Int("traces", 0, "traces to write to stderr, line by line")
+	traceInterval := flag.Duration("trace-interval", time.Millisecond, "pause after each line of a trace")
 	streams := flag.String("streams", "stdout", "streams to write to, separated by commas")
 	interval := flag.Duration("interval", 0, "pause after each burst of lines")
 	burst := flag.Int("burst", 1, "lines between two pauses")
@@ -54,13 +58,24 @@ func main() {
 		if stream == "stderr" {
 			out = os.Stderr
 		}
+		if *nul {
+			out = nulWriter{out}
+		}
 		writers.Go(func() { write(out, stream, *first, *lines, *burst, *interval, parse(*sizes), *exact) })
 	}
+	writers.Go(func() { writeTraces(*traces, *traceInterval) })
 	writers.Wait()
 	if *stay || *serve != "" {
 		select {}
 	}
 	os.Exit(*exit)
+}
+
+// nulWriter writes NUL bytes in the place of dots.
+type nulWriter struct{ to io.Writer }
+
+func (w nulWriter) Write(p []byte) (int, error) {
+	return w.to.Write(bytes.ReplaceAll(p, []byte("."), []byte{0}))
 }
 
 // proceed returns the first line and the number of lines of this run. The next
@@ -106,6 +121,15 @@ func write(out io.Writer, stream string, first, lines, burst int, interval time.
 		}
 	}
 	w.Flush()
+}
+
+func writeTraces(traces int, interval time.Duration) {
+	for seq := 1; seq <= traces; seq++ {
+		for line := range strings.Lines(workload.Trace(seq) + "\n") {
+			io.WriteString(os.Stderr, line)
+			time.Sleep(interval)
+		}
+	}
 }
 
 func serveMetrics(address string) {

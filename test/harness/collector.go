@@ -208,6 +208,35 @@ func (c *Collector) Drained(t testing.TB) error {
 	return nil
 }
 
+// Backlog is what each destination has received so far. Under load there is no
+// moment at which all queues are empty; that all has been dealt with that was
+// there at a time can be said all the same: see Past.
+func (c *Collector) Backlog(t testing.TB) map[string]float64 {
+	t.Helper()
+	out := make(map[string]float64)
+	for _, a := range c.Accounts(t) {
+		out[a.key()] = a.Received
+	}
+	return out
+}
+
+func (a Account) key() string { return a.Component + " " + a.Signal + " " + a.Destination }
+
+// Past is nil once as many items as backlog says are delivered or dropped.
+func (c *Collector) Past(t testing.TB, backlog map[string]float64) error {
+	t.Helper()
+	accounts := c.Accounts(t)
+	if len(accounts) == 0 {
+		return errors.New("there is no accounting")
+	}
+	for _, a := range accounts {
+		if a.Delivered+a.Dropped < backlog[a.key()] {
+			return fmt.Errorf("%v had been received, and: %+v", backlog[a.key()], a)
+		}
+	}
+	return nil
+}
+
 // RSS is the collector's resident memory in bytes.
 func (c *Collector) RSS(t testing.TB) int64 {
 	t.Helper()

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -56,12 +57,15 @@ func Outages() []Outage {
 type Front struct {
 	Address string
 
-	target string
+	target   string
+	listener net.Listener
 
 	mu       sync.Mutex
 	outage   Outage
+	abort    chan struct{} // closed when the outage has changed
 	judge    func(r *http.Request, body []byte) *Outage
 	attempts []time.Time
+	heard    heard
 	server   *http.Server
 	hole     *blackHole
 }
@@ -72,7 +76,7 @@ func StartFront(t testing.TB, target string) *Front { return StartFrontOn(t, "0"
 // StartFrontOn is StartFront with a port, on an address that is none other's.
 func StartFrontOn(t testing.TB, port, target string) *Front {
 	t.Helper()
-	f := &Front{target: target}
+	f := &Front{target: target, abort: make(chan struct{})}
 	l, err := net.Listen("tcp", net.JoinHostPort(Loopback(), port))
 	if err != nil {
 		t.Fatal(err)
@@ -90,14 +94,21 @@ func Loopback() string {
 }
 
 // Set brings an outage about, or with the zero Outage ends it. Requests under
-// way that the backend is answering are let through first, so that an outage
-// never takes an acknowledgement away.
+// way that the backend is answering are let through first. Only an outage in
+// which nobody listens cuts connections: see Unheard.
 func (f *Front) Set(t testing.TB, o Outage) {
 	t.Helper()
-	f.stop()
 	f.mu.Lock()
+	stays := f.server != nil && !o.Refuse && !o.BlackHole
 	f.outage = o
+	close(f.abort)
+	f.abort = make(chan struct{})
 	f.mu.Unlock()
+	f.heard.wait(5 * time.Second)
+	if stays {
+		return
+	}
+	f.stop()
 	switch {
 	case o.Refuse:
 	case o.BlackHole:
@@ -137,15 +148,14 @@ func (f *Front) stop() {
 	f.mu.Lock()
 	server, hole := f.server, f.hole
 	f.server, f.hole = nil, nil
-	hanging := f.outage.Hang
 	f.mu.Unlock()
 	if server != nil {
-		if !hanging {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			server.Shutdown(ctx)
-			cancel()
-		}
+		f.listener.Close() // the server may not have begun to serve it
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		server.Shutdown(ctx)
+		cancel()
 		server.Close()
+		f.Cut()
 	}
 	if hole != nil {
 		hole.fill()
@@ -168,6 +178,13 @@ func (f *Front) serve(l net.Listener) {
 		if f.answer(w, r) {
 			return
 		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the client has gone
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		done := f.heard.begin(Request{Query: r.URL.RawQuery, Body: body})
+		defer func() { done(r.Context().Err() == nil) }()
 		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			grpc.ServeHTTP(w, r)
 		} else {
@@ -177,6 +194,9 @@ func (f *Front) serve(l net.Listener) {
 	f.mu.Lock()
 	f.server = server
 	f.mu.Unlock()
+	f.mu.Lock()
+	f.listener = l
+	f.mu.Unlock()
 	go server.Serve(l)
 }
 
@@ -184,7 +204,7 @@ func (f *Front) serve(l net.Listener) {
 func (f *Front) answer(w http.ResponseWriter, r *http.Request) bool {
 	f.mu.Lock()
 	f.attempts = append(f.attempts, time.Now())
-	o, judge := f.outage, f.judge
+	o, judge, abort := f.outage, f.judge, f.abort
 	f.mu.Unlock()
 	if judge != nil && o == (Outage{}) {
 		body, err := io.ReadAll(r.Body)
@@ -199,7 +219,11 @@ func (f *Front) answer(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case o.Hang:
 		io.Copy(io.Discard, r.Body) // so that the server notices when the client goes
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-abort:
+		}
+		panic(http.ErrAbortHandler)
 	case o.Status == 0:
 		return false
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):

@@ -22,12 +22,17 @@ type Journal struct {
 	InFlight int             // requests that the collector makes at once
 	Count    func() int      // requests that have arrived
 	Requests func() [][]Item // their items, in the order of arrival
+	// Abandoned is how many requests the collector may have given up waiting for
+	// with no cut: those that were not answered in the time that a stop leaves.
+	Abandoned int
 
 	cuts []int // how many requests had arrived at each cut
 }
 
 // Cut notes that the collector has lost touch with the destination: it was
-// killed, or its connections were. The requests under way are unanswered.
+// killed, or its connections were. The requests under way are unanswered. All
+// that it had sent has to have arrived, and nothing that it sent afterwards:
+// see Proxy.Settle.
 func (j *Journal) Cut() { j.cuts = append(j.cuts, j.Count()) }
 
 // Verdict is what a Journal found.
@@ -38,21 +43,26 @@ type Verdict struct {
 }
 
 // Judge compares all arrivals. It is an error when an item arrived again other
-// than it was, or although it was not under way when touch was lost.
+// than it was, or with no cut between the two times, or when the items that a
+// cut explains came in more requests than the collector makes at once: it
+// begins a request when it knows the answer to an earlier one, so that no more
+// than those can have been unanswered, however long the answers took.
 func (j *Journal) Judge() (Verdict, error) {
 	v := Verdict{Arrived: make(map[string]int), Repeated: make([]int, len(j.cuts))}
 	type arrival struct {
 		request int
 		whole   string
 	}
-	first := make(map[string]arrival)
+	latest := make(map[string]arrival)
+	unanswered := make([]map[int]bool, len(j.cuts)) // requests, by cut
+	abandoned := make(map[int]bool)                 // requests
 	var wrong error
 	for n, items := range j.Requests() {
 		for _, item := range items {
 			v.Arrived[item.Number]++
-			before, again := first[item.Number]
+			before, again := latest[item.Number]
+			latest[item.Number] = arrival{n, item.Whole}
 			if !again {
-				first[item.Number] = arrival{n, item.Whole}
 				v.Items++
 				continue
 			}
@@ -60,23 +70,35 @@ func (j *Journal) Judge() (Verdict, error) {
 				wrong = fmt.Errorf("%s: %s arrived again, and not as it was:\n%.300s\n%.300s", j.Name, item.Number, before.whole, item.Whole)
 			}
 			cut, ok := j.excuse(before.request, n)
-			if ok {
+			switch {
+			case ok && unanswered[cut] == nil:
+				unanswered[cut] = map[int]bool{before.request: true}
 				v.Repeated[cut]++
-			} else if wrong == nil {
+			case ok:
+				unanswered[cut][before.request] = true
+				v.Repeated[cut]++
+			case abandoned[before.request] || len(abandoned) < j.Abandoned:
+				abandoned[before.request] = true
+			case wrong == nil:
 				wrong = fmt.Errorf("%s: %s arrived in request %d and again in %d; cuts were at %v", j.Name, item.Number, before.request, n, j.cuts)
 			}
-			first[item.Number] = arrival{n, item.Whole}
+		}
+	}
+	for cut, requests := range unanswered {
+		if len(requests) > j.InFlight && wrong == nil {
+			wrong = fmt.Errorf("%s: items of %d requests before the cut at %d arrived again, and the collector makes %d at once: %v; cuts were at %v",
+				j.Name, len(requests), j.cuts[cut], j.InFlight, requests, j.cuts)
 		}
 	}
 	return v, wrong
 }
 
-// excuse finds the cut at which request first was under way, before request
-// again was made.
+// excuse finds the cut after request first, if request again was made after it:
+// touch was lost once for each request, or never.
 func (j *Journal) excuse(first, again int) (int, bool) {
 	for i, cut := range j.cuts {
-		if first < cut && first >= cut-j.InFlight && again >= cut {
-			return i, true
+		if first < cut {
+			return i, again >= cut
 		}
 	}
 	return 0, false
@@ -159,7 +181,7 @@ func lag(client net.Conn, target string, delay time.Duration) {
 	defer backend.Close()
 	go func() {
 		io.Copy(backend, client)
-		backend.Close()
+		backend.(*net.TCPConn).CloseWrite() // it may be at work still
 	}()
 	type chunk struct {
 		due   time.Time
@@ -179,8 +201,13 @@ func lag(client net.Conn, target string, delay time.Duration) {
 			}
 		}
 	}()
+	gone := false
 	for c := range chunks {
+		if gone {
+			continue
+		}
 		<-time.After(time.Until(c.due))
-		client.Write(c.bytes)
+		_, err := client.Write(c.bytes)
+		gone = err != nil
 	}
 }

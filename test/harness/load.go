@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"sync"
@@ -216,41 +215,4 @@ func OnceEach(acked []int, arrived map[int]int) error {
 		return fmt.Errorf("of %d items acknowledged, %d are lost and %d repeated", len(acked), lost, repeated)
 	}
 	return nil
-}
-
-// Target is a metrics page in the test's own process. Its series
-// workload_scrapes_total counts the scrapes, so that each has its number.
-type Target struct {
-	Address string
-
-	mu     sync.Mutex
-	scrape int
-}
-
-// StartTarget serves series of a metrics page, of that many samples beside the
-// counter.
-func StartTarget(t testing.TB, samples int) *Target {
-	t.Helper()
-	target := &Target{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		target.mu.Lock()
-		target.scrape++
-		n := target.scrape
-		target.mu.Unlock()
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		fmt.Fprintf(w, "workload_scrapes_total %d\n", n)
-		for i := range samples {
-			fmt.Fprintf(w, "workload_value{index=\"%d\"} %d\n", i, n+i)
-		}
-	}))
-	t.Cleanup(server.Close)
-	target.Address = server.Listener.Addr().String()
-	return target
-}
-
-// Scrapes is how often the page was served.
-func (s *Target) Scrapes() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.scrape
 }

@@ -1,10 +1,12 @@
 package harness
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Fault is what is wrong with a destination.
@@ -26,17 +28,24 @@ type Proxy struct {
 	mu       sync.Mutex
 	fault    Fault
 	listener net.Listener
-	conns    map[net.Conn]struct{}
+	conns    map[net.Conn]struct{} // of clients
+	backends map[net.Conn]struct{}
+	open     int // connections that were accepted and are not done with
 	wg       sync.WaitGroup
 }
 
 // StartProxy starts a proxy for target, host:port.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	p := &Proxy{Address: Address(FreePort(t)), target: target, conns: make(map[net.Conn]struct{})}
+	p := &Proxy{Address: Address(FreePort(t)), target: target, conns: make(map[net.Conn]struct{}), backends: make(map[net.Conn]struct{})}
 	p.listen(t)
 	t.Cleanup(func() {
 		p.stop()
+		p.mu.Lock()
+		for c := range p.backends {
+			c.Close()
+		}
+		p.mu.Unlock()
 		p.wg.Wait()
 	})
 	return p
@@ -69,7 +78,11 @@ func (p *Proxy) listen(t testing.TB) {
 			if err != nil {
 				return
 			}
-			p.wg.Go(func() { p.serve(c) })
+			p.count(1)
+			p.wg.Go(func() {
+				defer p.count(-1)
+				p.serve(c)
+			})
 		}
 	})
 }
@@ -87,7 +100,36 @@ func (p *Proxy) stop() {
 	clear(p.conns)
 }
 
-// keep remembers a connection so that stop cuts it; it tells the fault in force.
+func (p *Proxy) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open += n
+}
+
+// Settle waits until no client is connected any more and the backend is done
+// with what was sent, however slow the machine: a client that has ended, or
+// whose connections were cut, sends nothing afterwards. The backend has to
+// close its connections when it has seen their end.
+func (p *Proxy) Settle(t testing.TB) {
+	t.Helper()
+	p.mu.Lock()
+	listens := p.listener != nil
+	p.mu.Unlock()
+	if listens {
+		knock(t, p.Address)
+	}
+	Eventually(t, 60*time.Second, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.open > 0 {
+			return fmt.Errorf("%d connections through the proxy are open", p.open)
+		}
+		return nil
+	})
+}
+
+// keep remembers a connection of a client so that stop cuts it; it tells the
+// fault in force.
 func (p *Proxy) keep(c net.Conn) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,6 +138,13 @@ func (p *Proxy) keep(c net.Conn) Fault {
 	}
 	p.conns[c] = struct{}{}
 	return p.fault
+}
+
+func (p *Proxy) forget(client, backend net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, client)
+	delete(p.backends, backend)
 }
 
 func (p *Proxy) serve(c net.Conn) {
@@ -109,14 +158,20 @@ func (p *Proxy) serve(c net.Conn) {
 		return
 	}
 	defer backend.Close()
-	p.keep(backend)
+	p.mu.Lock()
+	p.backends[backend] = struct{}{}
+	p.mu.Unlock()
+	defer p.forget(c, backend)
 	done := make(chan struct{})
 	go func() {
 		io.Copy(backend, c)
 		backend.(*net.TCPConn).CloseWrite()
 		close(done)
 	}()
-	io.Copy(c, backend)
+	if _, err := io.Copy(c, backend); err != nil {
+		// The client has gone; what it has sent is the backend's.
+		io.Copy(io.Discard, backend)
+	}
 	c.Close()
 	<-done
 }

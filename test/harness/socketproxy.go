@@ -20,6 +20,8 @@ type EngineRequest struct {
 	At    time.Time
 	Path  string // without the version
 	Query url.Values
+	// Status is 0 until the Engine has answered.
+	Status int
 }
 
 // SocketProxy stands before an Engine's socket: it sees every request, and cuts
@@ -165,7 +167,8 @@ func (p *SocketProxy) count(path string, streams, opened int) int {
 func (p *SocketProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := versionPrefix.ReplaceAllString(r.URL.Path, "")
 	p.mu.Lock()
-	p.requests = append(p.requests, EngineRequest{time.Now(), path, r.URL.Query()})
+	index := len(p.requests)
+	p.requests = append(p.requests, EngineRequest{At: time.Now(), Path: path, Query: r.URL.Query()})
 	p.mu.Unlock()
 
 	out := r.Clone(r.Context())
@@ -176,6 +179,9 @@ func (p *SocketProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
+	p.mu.Lock()
+	p.requests[index].Status = resp.StatusCode
+	p.mu.Unlock()
 	number := p.count(path, 1, 1)
 	defer p.count(path, -1, 0)
 	for name, values := range resp.Header {

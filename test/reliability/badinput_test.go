@@ -70,6 +70,9 @@ type badRequest struct {
 	length      int64 // as the header says; 0: what the body has, or none
 	status      int
 	says        string
+	// crowded: beside other bodies, which it shares memory with, it may be told
+	// to come again before it has shown its size.
+	crowded bool
 }
 
 func text(s string) func() io.Reader     { return func() io.Reader { return strings.NewReader(s) } }
@@ -108,7 +111,7 @@ func badProfiles() []badRequest {
 		{name: "no name", path: "/ingest", body: text("x"), status: 400, says: "name"},
 		{name: "hostile label", path: ingest("app{__secret__=1,a\x00b=2}", ""), body: text("x"), status: 400, says: "label"},
 		{name: "too large, as it says", path: ingest("app", ""), body: unlimited(100 * mib), length: 100 * mib, status: 413, says: "MiB"},
-		{name: "too large, without saying so", path: ingest("app", ""), body: unlimited(100 * mib), status: 413, says: "MiB"},
+		{name: "too large, without saying so", path: ingest("app", ""), body: unlimited(100 * mib), status: 413, says: "MiB", crowded: true},
 		{name: "no push request", path: "/push.v1.PusherService/Push", contentType: "application/proto", body: text("this is no protobuf"), status: 400},
 		{name: "push gzip bomb", path: "/push.v1.PusherService/Push", contentType: "application/proto", encoding: "gzip", body: raw(gzipBomb(bombSize)), status: 413},
 		{name: "unknown path", path: "/", body: text("x"), status: 404},
@@ -117,7 +120,7 @@ func badProfiles() []badRequest {
 
 // send makes a bad request and checks how it is refused. It writes and reads
 // at once: Go's own client may miss an answer that comes before it has sent all.
-func (b badRequest) send(t *testing.T, address string) {
+func (b badRequest) send(t *testing.T, address string, noise *harness.Noise, limit time.Duration) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://"+address+b.path, b.body())
 	if err != nil {
@@ -137,7 +140,7 @@ func (b badRequest) send(t *testing.T, address string) {
 	}
 	defer c.Close()
 	begin := time.Now()
-	c.SetDeadline(begin.Add(10 * time.Second))
+	c.SetDeadline(begin.Add(catchUp))
 	go req.Write(c)
 	resp, err := http.ReadResponse(bufio.NewReader(c), req)
 	if err != nil {
@@ -146,11 +149,14 @@ func (b badRequest) send(t *testing.T, address string) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
+	if err == nil && b.crowded && resp.StatusCode == http.StatusServiceUnavailable && len(body) > 0 {
+		return
+	}
 	if err != nil || resp.StatusCode != b.status || !strings.Contains(string(body), b.says) || len(body) == 0 {
 		t.Errorf("%s: answered %s %.300q (%v), want %d and %q", b.name, resp.Status, body, err, b.status, b.says)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("%s: refused after %s", b.name, took)
+	if took := time.Since(begin); took > noise.Bound(limit) {
+		t.Errorf("%s: refused after %s, %s are allowed", b.name, took, noise.Bound(limit))
 	}
 }
 
@@ -207,9 +213,12 @@ func badPages() []badPage {
 	}
 }
 
-// slowLoris opens connections that send a request byte by byte, and returns how
+// slowPreface is how a client of HTTP/2 begins. What has to follow never does.
+const slowPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// slowLoris opens connections that send a text byte by byte, and returns how
 // many have been closed by the other side so far.
-func slowLoris(t *testing.T, n int, address string) func() int {
+func slowLoris(t *testing.T, n int, address, text string) func() int {
 	t.Helper()
 	var closed atomic.Int64
 	for range n {
@@ -219,7 +228,7 @@ func slowLoris(t *testing.T, n int, address string) func() int {
 		}
 		t.Cleanup(func() { c.Close() })
 		go func() {
-			for _, b := range []byte("POST /v1/traces HTTP/1.1\r\nHost: x\r\nX-Padding: " + strings.Repeat("x", 10000)) {
+			for _, b := range []byte(text) {
 				if _, err := c.Write([]byte{b}); err != nil {
 					break
 				}
@@ -272,19 +281,20 @@ prometheus.scrape "bad" {
 	load := s.startLoad(t)
 	harness.Wait(2 * time.Second)
 	before := s.Collector.RSS(t)
-	grpcLoris := slowLoris(t, 50, harness.Address(s.GRPC))
-	httpLoris := slowLoris(t, 50, harness.Address(s.HTTP))
-	profilesLoris := slowLoris(t, 50, harness.Address(s.Profiles))
+	slowHeader := "POST /v1/traces HTTP/1.1\r\nHost: x\r\nX-Padding: " + strings.Repeat("x", 10000)
+	grpcLoris := slowLoris(t, 50, harness.Address(s.GRPC), slowPreface)
+	httpLoris := slowLoris(t, 50, harness.Address(s.HTTP), slowHeader)
+	profilesLoris := slowLoris(t, 50, harness.Address(s.Profiles), slowHeader)
 
-	otlp, profiling := badOTLP(), badProfiles()
+	otlp, profiling, noise := badOTLP(), badProfiles(), harness.StartNoise(t)
 	rounds, most := 0, int64(0)
 	for end := time.Now().Add(harness.For(15*time.Second, 10*time.Minute)); time.Now().Before(end) && !t.Failed(); rounds++ {
 		for _, b := range otlp {
-			b.send(t, harness.Address(s.HTTP))
+			b.send(t, harness.Address(s.HTTP), noise, 5*time.Second)
 			most = max(most, s.Collector.RSS(t))
 		}
 		for _, b := range profiling {
-			b.send(t, harness.Address(s.Profiles))
+			b.send(t, harness.Address(s.Profiles), noise, 5*time.Second)
 			most = max(most, s.Collector.RSS(t))
 		}
 	}
@@ -322,8 +332,8 @@ prometheus.scrape "bad" {
 		if n, err := sender.Refused(); n > 0 {
 			t.Errorf("%s: %d good ones were refused, the last with: %v", name, n, err)
 		}
-		if slowest := sender.Slowest(); slowest > 5*time.Second {
-			t.Errorf("%s: the slowest answer took %s", name, slowest)
+		if slowest := sender.Slowest(); slowest > noise.Bound(5*time.Second) {
+			t.Errorf("%s: the slowest answer took %s, %s are allowed", name, slowest, noise.Bound(5*time.Second))
 		}
 	}
 	harness.Eventually(t, 30*time.Second, func() error {
@@ -357,21 +367,21 @@ func badSamples(r *remotewritetest.Receiver, family, bad string, value float64) 
 func TestP2_BodiesThatAreTooLargeAreRefusedAtOnce(t *testing.T) {
 	s := startFourSignals(t, "", 0)
 	s.Collector.Start(t)
-	before := s.Collector.RSS(t)
+	noise, before := harness.StartNoise(t), s.Collector.RSS(t)
 	for _, b := range []badRequest{
 		{name: "as it says", path: ingest("app", ""), body: unlimited(100 * mib), length: 100 * mib, status: 413, says: "MiB"},
 		{name: "without saying so", path: ingest("app", ""), body: unlimited(100 * mib), status: 413, says: "MiB"},
 		{name: "gzip bomb", path: "/push.v1.PusherService/Push", contentType: "application/proto", encoding: "gzip", body: raw(gzipBomb(bombSize)), status: 413},
 	} {
-		begin := time.Now()
-		b.send(t, harness.Address(s.Profiles))
-		if took := time.Since(begin); took > time.Second {
-			t.Errorf("%s: refused after %s", b.name, took)
-		}
+		b.send(t, harness.Address(s.Profiles), noise, time.Second)
 	}
-	if after := s.Collector.RSS(t); after > before+80*mib {
+	// A body of the receiver's limit, and half of it again, which the collector
+	// of garbage leaves; the next is read meanwhile. A bomb alone would be more.
+	after := s.Collector.RSS(t)
+	if after > before+bombSize/2 {
 		t.Errorf("%d MiB are resident, %d before", after>>20, before>>20)
 	}
+	t.Logf("%d MiB are resident, %d before", after>>20, before>>20)
 	if n := s.Collector.Metric(t, "pyroscope_receive_http_dropped_profiles_total"); n == 0 {
 		t.Error("the refused profiles are not counted")
 	}

@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
+	"math"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -117,8 +119,9 @@ func (s *fourSignals) journals() map[string]*harness.Journal {
 				var items []harness.Item
 				for _, sample := range remotewritetest.Samples(&r.Write) {
 					number := fmt.Sprintf("%s %d", sample.Series, sample.T)
-					if strings.Contains(sample.Series, "workload_") {
-						// The same value at another time is a repetition, too.
+					if strings.Contains(sample.Series, "workload_") && !math.IsNaN(sample.Value()) {
+						// The same value at another time is a repetition, too. That
+						// the series has ended can be said again and again.
 						number = fmt.Sprintf("%s %v", sample.Series, sample.Value())
 					}
 					items = append(items, harness.Item{Number: number, Whole: fmt.Sprint(sample)})
@@ -156,8 +159,13 @@ func (s *fourSignals) spans() (out [][]harness.Item) {
 	return out
 }
 
-// cut notes that the collector has lost touch with all destinations.
-func (s *fourSignals) cut() {
+// cut notes that the collector has lost touch with all destinations: its
+// process has ended, or all of its connections were cut and no new ones taken.
+func (s *fourSignals) cut(t *testing.T) {
+	t.Helper()
+	for _, p := range s.Proxies {
+		p.Settle(t)
+	}
 	for _, j := range s.Journals {
 		j.Cut()
 	}
@@ -183,13 +191,21 @@ func missing(acked []int, arrived map[string]int) (out []int) {
 	return out
 }
 
-// drainAndJudge waits until nothing is queued, and returns the verdicts by
+// drain waits until all that had been received when it was called has been
+// dealt with. Pages go on being scraped meanwhile.
+func (s *fourSignals) drain(t *testing.T) {
+	t.Helper()
+	backlog := s.Collector.Backlog(t)
+	harness.GetsOn(t, 60*time.Second, func() error { return s.Collector.Past(t, backlog) })
+}
+
+// drainAndJudge waits until nothing that was received is queued, and returns the verdicts by
 // signal.
 func (s *fourSignals) drainAndJudge(t *testing.T) map[string]harness.Verdict {
 	t.Helper()
 	// The last page may be read while the count is taken.
 	s.pages = s.Target.Scrapes() - 1
-	harness.Eventually(t, 60*time.Second, func() error { return s.Collector.Drained(t) })
+	s.drain(t)
 	for _, account := range s.Collector.Accounts(t) {
 		if account.Dropped > 0 {
 			t.Errorf("dropped: %+v", account)
@@ -240,6 +256,22 @@ type killPhase struct {
 	away  bool
 }
 
+// setAway has all destinations refuse connections, and cuts those that stand,
+// or has them take connections.
+func (s *fourSignals) setAway(t *testing.T, away bool) {
+	t.Helper()
+	if !away {
+		for _, p := range s.Proxies {
+			p.Set(t, harness.None)
+		}
+		return
+	}
+	for _, p := range s.Proxies {
+		p.Set(t, harness.Refuse)
+	}
+	s.cut(t)
+}
+
 // TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight kills the collector
 // every few seconds under load of all four signals, also while all destinations
 // are away.
@@ -262,22 +294,20 @@ func TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight(t *testing.T) {
 	}
 	var servedAtKill []int
 	for _, phase := range phases {
-		fault := harness.None
 		if phase.away {
-			fault = harness.Refuse
+			s.setAway(t, true)
 		}
-		for _, p := range s.Proxies {
-			p.Set(t, fault)
-		}
-		s.cut() // connections were cut
 		for range phase.kills {
 			harness.Wait(every)
 			s.Collector.Accounts(t)
 			s.Collector.Kill()
+			s.Target.Settle(t)
 			servedAtKill = append(servedAtKill, s.Target.Scrapes())
-			harness.Wait(100 * time.Millisecond) // what was sent before the kill has arrived
-			s.cut()
+			s.cut(t)
 			s.Collector.Start(t)
+		}
+		if phase.away {
+			s.setAway(t, false)
 		}
 	}
 	harness.Wait(every)
@@ -287,7 +317,7 @@ func TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight(t *testing.T) {
 		engine.Client.ContainerStop(context.Background(), id, container.StopOptions{})
 	}
 	var lines int
-	harness.Eventually(t, 60*time.Second, func() (err error) {
+	harness.GetsOn(t, 60*time.Second, func() (err error) {
 		lines, err = checkLines(t, engine, s.Loki, ids...)
 		return err
 	})
@@ -315,15 +345,15 @@ func TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight(t *testing.T) {
 }
 
 // checkScrapes checks that every page that was served has arrived, whole, but
-// for those that the collector was reading when it was killed. It returns how
-// many have.
+// for those that the collector was reading when it was killed, and for those
+// that it says it has not got in time: there is a sample of up that is 0, of an
+// earlier time than that at which the page was served, for each. It returns how
+// many have arrived.
 func (s *fourSignals) checkScrapes(t *testing.T, v harness.Verdict, servedAtKill []int) (arrived int) {
 	t.Helper()
-	reading := make(map[int]bool)
-	for _, n := range servedAtKill {
-		reading[n] = true
-	}
 	labels := fmt.Sprintf(`instance=%q, job="prometheus.scrape.target"`, s.Target.Address)
+	served, failed := s.Target.Served(), s.failedScrapes(labels)
+	late := 0
 	for n := 1; n <= s.pages; n++ {
 		have := 0
 		if v.Arrived[fmt.Sprintf(`{__name__="workload_scrapes_total", %s} %d`, labels, n)] > 0 {
@@ -337,9 +367,26 @@ func (s *fourSignals) checkScrapes(t *testing.T, v harness.Verdict, servedAtKill
 		switch {
 		case have == 201:
 			arrived++
-		case have > 0 || !reading[n]:
+		case have > 0:
 			t.Errorf("of page %d, %d samples of 201 have arrived", n, have)
+		case slices.Contains(servedAtKill, n):
+		case late < len(failed) && failed[late] <= served[n-1].UnixMilli():
+			late++
+		default:
+			t.Errorf("page %d has not arrived, and no scrape is said to have failed; %d before were late, of %d failures", n, late, len(failed))
 		}
 	}
+	t.Logf("%d pages were served, %d of them too late for the scrape, which says so", s.pages, late)
 	return arrived
+}
+
+// failedScrapes is when scrapes failed, in order, in milliseconds.
+func (s *fourSignals) failedScrapes(labels string) (times []int64) {
+	for _, sample := range s.Metrics.Samples() {
+		if sample.Series == fmt.Sprintf(`{__name__="up", %s}`, labels) && sample.Value() == 0 {
+			times = append(times, sample.T)
+		}
+	}
+	slices.Sort(times)
+	return slices.Compact(times)
 }

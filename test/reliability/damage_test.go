@@ -131,7 +131,7 @@ func TestM3_DamagedQueuesHealThemselves(t *testing.T) {
 		}
 	}
 	spans, profiles, printed := load.spans.Stop(), load.profiles.Stop(), lines.Stop()
-	harness.Eventually(t, 60*time.Second, func() error { return s.Collector.Drained(t) })
+	s.drain(t)
 	for _, signal := range []string{"traces", "profiles"} {
 		v, _ := s.Journals[signal].Judge()
 		acked := map[string][]int{"traces": spans, "profiles": profiles}[signal]
@@ -141,8 +141,8 @@ func TestM3_DamagedQueuesHealThemselves(t *testing.T) {
 	s.Collector.Stop(t)
 }
 
-// damageOnce lets the queues fill, damages them, and waits until what comes
-// after is delivered and all queues are empty.
+// damageOnce lets the queues fill, damages them, and waits until what was
+// queued is dealt with and what comes after arrives.
 func (s *fourSignals) damageOnce(t *testing.T, d damage) {
 	t.Helper()
 	for _, p := range s.Proxies {
@@ -166,6 +166,7 @@ func (s *fourSignals) damageOnce(t *testing.T, d damage) {
 	if !d.running {
 		s.Collector.Start(t)
 	}
+	backlog := s.Collector.Backlog(t)
 	begin := time.Now()
 	for _, p := range s.Proxies {
 		p.Set(t, harness.None)
@@ -180,7 +181,7 @@ func (s *fourSignals) damageOnce(t *testing.T, d damage) {
 				return fmt.Errorf("%s: requests by signal were %v and are %v", d.name, before, counts())
 			}
 		}
-		return s.Collector.Drained(t)
+		return s.Collector.Past(t, backlog)
 	})
 	dropped, damaged := 0.0, s.Collector.Metric(t, "collector_damaged_blocks_total")
 	for _, a := range s.Collector.Accounts(t) {
@@ -258,14 +259,9 @@ func (s *fourSignals) diskFills(t *testing.T) []diskFill {
 			}
 		}},
 		{"an outage", func() {
-			for _, p := range s.Proxies {
-				p.Set(t, harness.Refuse)
-			}
+			s.setAway(t, true)
 		}, func() {
-			for _, p := range s.Proxies {
-				p.Set(t, harness.None)
-			}
-			s.cut()
+			s.setAway(t, false)
 		}},
 	}
 }
@@ -275,7 +271,6 @@ func (s *fourSignals) diskFills(t *testing.T) []diskFill {
 func (s *fourSignals) fillOnce(t *testing.T, fill diskFill, profiles *harness.Attempts) {
 	t.Helper()
 	name := fill.name
-	s.cut()
 	fill.begin()
 	refusedBefore, _ := profiles.Refused()
 	harness.Eventually(t, 60*time.Second, func() error {
@@ -333,12 +328,13 @@ func TestM3_AFullDiskHeals(t *testing.T) {
 
 	lines.Stop()
 	ackedSpans, ackedProfiles := spans.Stop(), profiles.Stop()
-	harness.Eventually(t, 60*time.Second, func() error {
+	harness.GetsOn(t, 60*time.Second, func() error {
 		if n := len(s.Loki.Entries()); n < written {
 			return fmt.Errorf("%d of %d lines have arrived", n, written)
 		}
-		return s.Collector.Drained(t)
+		return nil
 	})
+	s.drain(t)
 	for signal, acked := range map[string][]int{"traces": ackedSpans, "profiles": ackedProfiles} {
 		v, err := s.Journals[signal].Judge()
 		if err != nil {
@@ -396,12 +392,13 @@ func cursorDamage(t *testing.T, d damage) {
 	}
 	arrived := func(want int) {
 		t.Helper()
-		harness.Eventually(t, 20*time.Second, func() error {
+		harness.GetsOn(t, 60*time.Second, func() error {
 			if n := len(s.Loki.Entries()); n != want {
 				return fmt.Errorf("%d of %d lines have arrived", n, want)
 			}
-			return s.Collector.Drained(t)
+			return nil
 		})
+		s.drain(t)
 	}
 	s.Collector.Start(t)
 	arrived(5 * 110)
@@ -465,5 +462,99 @@ func (s *fourSignals) checkCursorDamage(t *testing.T, file string, damaged []byt
 	}
 	if n := s.Collector.Metric(t, "collector_log_cursor_files_damaged_total"); len(damaged) > 0 && n != 1 {
 		t.Errorf("%v damaged files were counted", n)
+	}
+}
+
+// flipIn flips a bit of n bytes of a segment, in the half that does not hold the
+// last block: of what is damaged at the very end, no trace is left. The header
+// stays, as it is not read while the segment is in use.
+func flipIn(n int) func([]byte) []byte {
+	return func(b []byte) []byte {
+		const header = 64
+		for range n {
+			b[header+rand.IntN(max(1, len(b)/2-header))] ^= 1 << rand.IntN(8)
+		}
+		return b
+	}
+}
+
+// TestM3_WhatDamageCostsIsCountedToTheItem flips bytes of waiting blocks, while
+// the collector runs and after it was killed, and compares what is missing with
+// the counter.
+func TestM3_WhatDamageCostsIsCountedToTheItem(t *testing.T) {
+	t.Parallel()
+	for name, running := range map[string]bool{"in use": true, "after a kill": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			daemon := dockertest.New(t)
+			s := startFourSignals(t, daemon.Host(), 0)
+			id := daemon.Run(dockertest.Container{Name: "writer"})
+			s.Collector.Start(t)
+			for _, p := range s.Proxies {
+				p.Set(t, harness.Refuse)
+			}
+			lines := harness.StartSender(t, 5*time.Millisecond, func(seq int) error {
+				daemon.Print(id, "stdout", fmt.Sprintf("line %d\n", seq))
+				return nil
+			})
+			load := s.startLoad(t)
+			harness.Wait(harness.For(5*time.Second, 5*time.Minute))
+			made := map[string][]int{"traces": load.spans.Stop(), "profiles": load.profiles.Stop(), "logs": lines.Stop()}
+			harness.Eventually(t, 20*time.Second, func() error {
+				for _, a := range s.Collector.Accounts(t) {
+					if n := len(made[a.Signal]); a.Queued < float64(n) {
+						return fmt.Errorf("%d were made: %+v", n, a)
+					}
+				}
+				return nil
+			})
+			if !running {
+				s.Collector.Kill()
+			}
+			damage{files: "*.seg", change: flipIn(20)}.apply(t, s.Collector.Storage)
+			if !running {
+				s.Collector.Start(t)
+			}
+			s.checkCounted(t, made, running)
+			s.Collector.Stop(t)
+		})
+	}
+}
+
+// checkCounted lets all arrive, and compares what is missing of what was made
+// with what is counted as damaged.
+func (s *fourSignals) checkCounted(t *testing.T, made map[string][]int, running bool) {
+	t.Helper()
+	for _, p := range s.Proxies {
+		p.Set(t, harness.None)
+	}
+	s.drain(t)
+	s.Collector.Accounts(t)
+	for _, signal := range []string{"logs", "traces", "profiles"} {
+		arrived := make(map[string]int)
+		if signal == "logs" {
+			for _, e := range s.Loki.Entries() {
+				arrived[strings.TrimPrefix(e.Line, "line ")]++
+			}
+		} else {
+			v, err := s.Journals[signal].Judge()
+			if err != nil {
+				t.Error(err)
+			}
+			arrived = v.Arrived
+		}
+		lost := len(missing(made[signal], arrived))
+		counted := s.Collector.Metric(t, "collector_dropped_items_total", "signal", signal, "reason", "damaged")
+		t.Logf("%s: %d made, %d missing, %g counted as damaged", signal, len(made[signal]), lost, counted)
+		if signal == "logs" && !running {
+			// What the kill left unnoted is read again, damaged or not.
+			if float64(lost) > counted {
+				t.Errorf("%s: %d are missing, and %g are counted", signal, lost, counted)
+			}
+			continue
+		}
+		if float64(lost) != counted || lost == 0 {
+			t.Errorf("%s: %d are missing, and %g are counted", signal, lost, counted)
+		}
 	}
 }

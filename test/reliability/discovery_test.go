@@ -114,12 +114,35 @@ func TestDiscovery(t *testing.T) {
 			})
 		}
 	})
+	r.finish(t)
+}
+
+// finish checks the accounting, and that nothing was logged as an error, and
+// ends the collector.
+func (r *discoveryRig) finish(t *testing.T) {
+	t.Helper()
 	harness.Eventually(t, 20*time.Second, func() error { return r.Collector.Drained(t) })
-	r.Collector.Accounts(t)
+	for _, a := range r.Collector.Accounts(t) {
+		if a.Dropped > 0 {
+			t.Errorf("%s dropped %v items", a.Component, a.Dropped)
+		}
+	}
 	if said := strings.Count(r.Collector.Output(), "level=error"); said > 0 {
 		t.Errorf("%d errors were logged:\n%s", said, r.Collector.Output())
 	}
 	r.Collector.Stop(t)
+}
+
+// awaitStale waits until an instance of a container has its stale marker.
+func awaitStale(t *testing.T, r *remotewritetest.Receiver, name, instance string) {
+	t.Helper()
+	harness.Eventually(t, 20*time.Second, func() error {
+		values := ups(r, name)[instance]
+		if !isStale(values[len(values)-1]) {
+			return fmt.Errorf("up ends with %v", values[len(values)-1])
+		}
+		return nil
+	})
 }
 
 func scraped(more ...string) map[string]string {
@@ -253,18 +276,12 @@ func labelsOnly(t *testing.T, r *discoveryRig) {
 		started := time.Now()
 		instance := awaitUp(t, r.Metrics, name)
 		appeared := time.Since(started)
+		removed := time.Now()
 		if err := r.Engine.Client.ContainerRemove(context.Background(), id, container.RemoveOptions{Force: true}); err != nil {
 			t.Fatal(err)
 		}
-		removed := time.Now()
-		harness.Eventually(t, 15*time.Second, func() error {
-			values := ups(r.Metrics, name)[instance]
-			if !isStale(values[len(values)-1]) {
-				return fmt.Errorf("up ends with %v", values[len(values)-1])
-			}
-			return nil
-		})
-		t.Logf("scraped twice %s after the start, stale %s after the removal", appeared.Round(100*time.Millisecond), time.Since(removed).Round(100*time.Millisecond))
+		awaitStale(t, r.Metrics, name, instance)
+		t.Logf("scraped twice %s after the start, stale %s after the removal was asked for", appeared.Round(100*time.Millisecond), time.Since(removed).Round(100*time.Millisecond))
 		if appeared > 6*time.Second || time.Since(removed) > 6*time.Second {
 			t.Errorf("it took %s and %s", appeared, time.Since(removed))
 		}
@@ -422,40 +439,6 @@ prometheus.remote_write "all" {
 		}
 	}
 	harness.Eventually(t, 20*time.Second, func() error { return c.Drained(t) })
-	c.Accounts(t)
-	c.Stop(t)
-}
-
-// TestD9_Podman speaks to a fake with Podman's ways: each piece of a line has a
-// time of its own and any length, and events have other names.
-func TestD9_Podman(t *testing.T) {
-	t.Parallel()
-	d := dockertest.New(t)
-	d.SetPodman()
-	d.SetAPI("1.24", "1.41")
-	c, oracle := fakeLogs(t, d)
-	c.Start(t)
-	id := d.Run(dockertest.Container{Labels: fakeLabels})
-	at := time.Now()
-	d.Log(id, dockertest.Entry{Time: at, Text: "one "}, dockertest.Entry{Time: at.Add(1), Text: "line "}, dockertest.Entry{Time: at.Add(2), Text: "in pieces\n"})
-	d.Print(id, "stdout", "two\n")
-	oracle.AwaitCount(t, 10*time.Second, id, 2)
-	d.CutConnections()
-	d.Print(id, "stdout", "three\n")
-	oracle.AwaitCount(t, 10*time.Second, id, 3)
-	short := d.Run(dockertest.Container{Labels: fakeLabels, AutoRemove: true})
-	d.Print(short, "stdout", "short\n")
-	d.AwaitFollowers(short, 1)
-	d.Stop(short)
-	oracle.AwaitCount(t, 10*time.Second, short, 1)
-	var got []string
-	for _, line := range oracle.Pushed(t, id, "stdout") {
-		got = append(got, line.Text)
-	}
-	if strings.Join(got, "|") != "one line in pieces|two|three" {
-		t.Errorf("lines %q", got)
-	}
-	harness.Eventually(t, 10*time.Second, func() error { return c.Drained(t) })
 	c.Accounts(t)
 	c.Stop(t)
 }

@@ -68,7 +68,7 @@ func shortLivedContainersAreRead(t *testing.T, e *harness.Engine) {
 	t.Logf("%d of %d lines have arrived (%.2f %% lost); %d of %d containers are complete", n, containers*lines, 100-100*float64(n)/float64(containers*lines), whole, containers)
 	// An Engine that removes a container before it answers leaves nothing to
 	// read; the bound is for machines that are busy with other tests.
-	if n < containers*lines*8/10 {
+	if n < containers*lines/2 {
 		t.Errorf("%d lines of containers that were removed at once are lost", containers*lines-n)
 	}
 	r.finish(t)
@@ -88,7 +88,7 @@ func exitedContainersAreRead(t *testing.T, e *harness.Engine) {
 	r.Collector.Start(t)
 	run("while1")
 	run("while2")
-	r.Collector.Stop(t)
+	end(t, r.Collector)
 	run("between")
 	r.Collector.Start(t)
 	for _, id := range ids {
@@ -174,7 +174,7 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	beside := r.run(t, "beside", harness.Container{}, "-lines=3000", "-interval=10ms", "-stay")
 	r.Collector.Start(t)
 	r.Oracle.AwaitCount(t, 20*time.Second, damaged, 100)
-	r.Collector.Stop(t)
+	end(t, r.Collector)
 	r.stop(t, damaged)
 	f, err := os.OpenFile(e.Inspect(t, damaged).LogPath, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -197,6 +197,10 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	got := r.Oracle.Pushed(t, damaged, "stdout")
 	once(t, got)
 	t.Logf("%d of 1100 lines have come around the damage; %d requests for the log; skipped %v times", len(got), len(r.logRequests(damaged)), r.Collector.Metric(t, "collector_log_damage_skipped_total"))
+	// The Engine loses what it had read ahead at the damage.
+	if len(got) < 800 {
+		t.Errorf("%d lines are lost, around 4 KiB of damage", 1100-len(got))
+	}
 	if n := len(r.logRequests(damaged)); n > 40 {
 		t.Errorf("the log was asked for %d times", n)
 	}

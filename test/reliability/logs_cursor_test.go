@@ -25,7 +25,7 @@ func damagedCursorFilesHeal(t *testing.T, e *harness.Engine) {
 	id := r.run(t, "app", harness.Container{}, "-lines=1000", "-rerun=100", "-stay")
 	r.Collector.Start(t)
 	r.await(t, 20*time.Second, id, 1000)
-	r.Collector.Stop(t)
+	end(t, r.Collector)
 	r.Collector.Start(t) // makes the previous copy
 	n := 1000
 	for name, damage := range map[string]func(path string, content []byte) error{
@@ -38,7 +38,7 @@ func damagedCursorFilesHeal(t *testing.T, e *harness.Engine) {
 		"missing":      func(path string, _ []byte) error { return os.Remove(path) },
 		"not readable": func(path string, _ []byte) error { os.Remove(path); return os.Mkdir(path, 0o700) },
 	} {
-		r.Collector.Stop(t)
+		end(t, r.Collector)
 		content, err := os.ReadFile(r.cursors())
 		if err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func alloysPositionsAreContinued(t *testing.T, e *harness.Engine) {
 		t.Fatal(err)
 	}
 	// From then on the own cursors count, whatever stands in the file.
-	r.Collector.Stop(t)
+	end(t, r.Collector)
 	r.start(t, id)
 	e.WaitExit(t, id)
 	r.Collector.Start(t)

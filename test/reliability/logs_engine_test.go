@@ -22,11 +22,10 @@ func TestL11_EngineAway(t *testing.T) {
 	if harness.Soaking() {
 		containers = 20
 	}
-	const lines = 2000
 	var ids []string
 	r.Collector.Start(t)
 	for i := range containers {
-		ids = append(ids, r.run(t, fmt.Sprint("app", i), harness.Container{}, fmt.Sprintf("-lines=%d", lines*int(away/(8*time.Second))), "-rerun=100", "-interval=20ms", "-stay"))
+		ids = append(ids, r.run(t, fmt.Sprint("app", i), harness.Container{}, "-lines=1000000", "-interval=20ms", "-stay"))
 	}
 	for _, id := range ids {
 		r.Oracle.AwaitCount(t, 20*time.Second, id, 10)
@@ -37,6 +36,9 @@ func TestL11_EngineAway(t *testing.T) {
 		for _, id := range ids {
 			harness.Eventually(t, 30*time.Second, func() error {
 				got := r.Oracle.Pushed(t, id, "stdout")
+				if len(got) == 0 {
+					return fmt.Errorf("%.12s is not read", id)
+				}
 				if last := got[len(got)-1]; last.Time.Before(begin) {
 					return fmt.Errorf("%.12s: the last line is of %s", id, last.Time)
 				}
@@ -44,8 +46,8 @@ func TestL11_EngineAway(t *testing.T) {
 			})
 		}
 		t.Logf("%s: all are read again after %s", what, time.Since(begin).Round(100*time.Millisecond))
-		// 5 s is what is promised; this machine runs other tests beside.
-		if took := time.Since(begin); took > 10*time.Second {
+		// 5 s is what is promised; the machine runs other tests beside.
+		if took := time.Since(begin); took > 15*time.Second {
 			t.Errorf("%s: it took %s", what, took)
 		}
 	}
@@ -54,6 +56,7 @@ func TestL11_EngineAway(t *testing.T) {
 	e.Start(t)
 	resumed("restart of dockerd")
 	r.Proxy.Vanish()
+	ids = append(ids, r.run(t, "unseen", harness.Container{}, "-lines=1000000", "-interval=20ms", "-stay"))
 	harness.Wait(away)
 	r.Proxy.Restore(t)
 	resumed("vanished socket")
@@ -68,7 +71,8 @@ func TestL11_EngineAway(t *testing.T) {
 	}
 	t.Logf("%d complaints of %d containers", said, containers)
 	for _, id := range ids {
-		r.await(t, 120*time.Second, id, lines*int(away/(8*time.Second)))
+		r.stop(t, id)
+		r.await(t, 30*time.Second, id, len(e.Output(t, id)))
 	}
 	r.finish(t)
 }
@@ -115,7 +119,7 @@ func TestL18_EqualTimes(t *testing.T) {
 	d.CutConnections()
 	log(500, 700)
 	compare()
-	c.Stop(t)
+	end(t, c)
 	log(700, 1000)
 	c.Start(t)
 	compare()
@@ -123,7 +127,59 @@ func TestL18_EqualTimes(t *testing.T) {
 		t.Errorf("%d entries are stored, %d were repeated", len(oracle.Loki.Entries()), n)
 	}
 	harness.Eventually(t, 10*time.Second, func() error { return c.Drained(t) })
-	c.Stop(t)
+	c.Accounts(t)
+	end(t, c)
+}
+
+// TestL4_AWeekOfSilence reads a container whose last line is a week old, cuts
+// the connection, restarts the Engine's side and the collector, and repeats
+// nothing.
+func TestL4_AWeekOfSilence(t *testing.T) {
+	t.Parallel()
+	d := dockertest.New(t)
+	c, oracle := fakeLogs(t, d)
+	id := d.Run(dockertest.Container{Labels: fakeLabels})
+	week := time.Now().Add(-7 * 24 * time.Hour)
+	var want []harness.EngineLine
+	log := func(at time.Time, stream, text string) {
+		d.Log(id, dockertest.Entry{Time: at, Stream: stream, Text: text + "\n"})
+		want = append(want, harness.EngineLine{Time: at, Stream: stream, Text: text})
+	}
+	log(week, "stdout", "one")
+	log(week.Add(time.Millisecond), "stderr", "two")
+	log(week.Add(time.Second), "stdout", "three")
+	compare := func() {
+		t.Helper()
+		oracle.AwaitCount(t, 20*time.Second, id, len(want))
+		if err := oracle.Compare(t, id, append([]harness.EngineLine(nil), want...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := "/containers/" + id + "/logs"
+	c.Start(t)
+	compare()
+	for range 6 {
+		before := d.Count(path)
+		d.CutConnections()
+		harness.Eventually(t, 20*time.Second, func() error {
+			if d.Count(path) == before {
+				return fmt.Errorf("the log is not read again")
+			}
+			return nil
+		})
+		d.AwaitFollowers(id, 1)
+	}
+	for range 2 {
+		end(t, c)
+		c.Start(t)
+		d.AwaitFollowers(id, 1)
+	}
+	log(time.Now(), "stdout", "four")
+	compare()
+	harness.Eventually(t, 10*time.Second, func() error { return c.Drained(t) })
+	c.Accounts(t)
+	end(t, c)
+	compare()
 }
 
 // TestL13_EngineThatCannotRead has an Engine that fails at the same place of a
@@ -158,5 +214,5 @@ func TestL13_EngineThatCannotRead(t *testing.T) {
 		t.Errorf("%d warnings", n)
 	}
 	c.Accounts(t)
-	c.Stop(t)
+	end(t, c)
 }

@@ -109,13 +109,21 @@ func terminal(t *testing.T, e *harness.Engine) {
 	r.finish(t)
 }
 
-// Empty lines are counted, make no entry, and are no error.
+// Empty lines are counted, make no entry, and are no error. NUL bytes are bytes
+// like others.
 func emptyLines(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L17")
 	r.Collector.Start(t)
 	pipes := r.run(t, "pipes", harness.Container{}, "-lines=1000", "-exact", "-sizes=0,40,0,0,40", "-streams=stdout,stderr", "-stay")
 	tty := r.run(t, "tty", harness.Container{TTY: true}, "-lines=100", "-exact", "-sizes=0,40", "-stay")
+	nul := r.run(t, "nul", harness.Container{}, "-lines=200", "-nul", "-sizes=60,20000", "-streams=stdout,stderr", "-stay")
 	r.await(t, 20*time.Second, pipes, 2*400)
+	r.await(t, 20*time.Second, nul, 2*200)
+	for _, line := range r.Oracle.Pushed(t, nul, "stdout") {
+		if !strings.Contains(line.Text, "\x00") {
+			t.Errorf("entry %q lost its NUL bytes", line.Text[:min(len(line.Text), 60)])
+		}
+	}
 	r.Oracle.AwaitCount(t, 20*time.Second, tty, 50)
 	for _, line := range r.Oracle.Pushed(t, tty, "stdout") {
 		if !strings.HasPrefix(line.Text, "seq=") {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -228,6 +229,97 @@ func deltaMetrics() pmetric.Metrics {
 	e.Positive().BucketCounts().FromRaw([]uint64{1, 0, 5})
 	e.SetCount(6)
 	return metrics
+}
+
+// TestO6_DeltaMetricsReachVictoriaMetrics sends numbered delta sums through a
+// collector to VictoriaMetrics' OTLP path, which is away for a while. None is
+// missing there, or VictoriaMetrics has counted it.
+func TestO6_DeltaMetricsReachVictoriaMetrics(t *testing.T) {
+	t.Parallel()
+	store := harness.StartVictoriaMetrics(t)
+	front := harness.StartFront(t, frontTarget(t, store.URL))
+	exporter := fmt.Sprintf("metrics_endpoint = %q\nclient { endpoint = %q }", "http://"+front.Address+"/opentelemetry/v1/metrics", "http://"+front.Address)
+	c, address, _ := otlpCollector(t, "otelcol.exporter.otlphttp", exporter)
+	c.Start(t)
+	client := pmetricotlp.NewGRPCClient(dial(t, address))
+	begin := time.Now()
+	sender := harness.StartSender(t, 20*time.Millisecond, func(seq int) error {
+		metrics := deltaMetrics()
+		points := metrics.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints()
+		for i := range points.Len() {
+			points.At(i).SetIntValue(int64(seq))
+			points.At(i).SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(seq) * 20 * time.Millisecond)))
+		}
+		_, err := client.Export(context.Background(), pmetricotlp.NewExportRequestFromMetrics(metrics))
+		return err
+	})
+	pause := harness.For(2*time.Second, time.Minute)
+	for _, outage := range []harness.Outage{{Status: http.StatusServiceUnavailable}, {}, {Refuse: true}, {}} {
+		front.Set(t, outage)
+		harness.Wait(pause)
+		c.Accounts(t)
+	}
+	acked := sender.Stop()
+	harness.Eventually(t, 30*time.Second, func() error { return c.Drained(t) })
+	for _, a := range c.Accounts(t) {
+		// Each request holds three numbers and two histograms.
+		if a.Dropped > 0 || a.Delivered != float64(5*len(acked)) {
+			t.Errorf("%d requests were acknowledged: %+v", len(acked), a)
+		}
+	}
+	harness.Eventually(t, 20*time.Second, func() error { return checkDelta(t, store, acked) })
+	t.Logf("%d requests, all of which arrived", len(acked))
+	c.Stop(t)
+}
+
+// counterOf reads one of a server's own counters, by its name and labels as they
+// are written.
+func counterOf(t *testing.T, url, name string) int {
+	t.Helper()
+	resp, err := http.Get(url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			var n int
+			fmt.Sscan(value, &n)
+			return n
+		}
+	}
+	return 0
+}
+
+// checkDelta is nil if each delta sum is stored once, or else each metric is
+// counted by VictoriaMetrics as one whose temporality it does not take.
+func checkDelta(t *testing.T, store *harness.VictoriaMetrics, acked []int) error {
+	t.Helper()
+	series := store.Export(t, `{__name__=~"requests.*"}`)
+	if len(series) == 0 {
+		for _, reason := range []string{"sum", "histogram", "exponential_histogram"} {
+			name := fmt.Sprintf(`vm_protoparser_rows_dropped_total{type="opentelemetry",reason="unsupported_%s_aggregation"}`, reason)
+			if n := counterOf(t, store.URL, name); n != len(acked) {
+				return fmt.Errorf("nothing is stored of %d requests, and %s is %d", len(acked), name, n)
+			}
+		}
+		t.Log("VictoriaMetrics takes no delta temporality; it has counted all")
+		return nil
+	}
+	for _, s := range series {
+		arrived := make(map[int]int)
+		for _, v := range s.Values {
+			arrived[int(v)]++
+		}
+		if err := harness.OnceEach(acked, arrived); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestO6_DeltaMetricsPassUnchanged sends delta sums and histograms by both

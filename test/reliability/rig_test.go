@@ -27,6 +27,7 @@ type rig struct {
 	Traces  *harness.OTLPServer
 	Profile *profilestest.Server
 	Fronts  map[string]*harness.Front // by signal
+	moved   map[string]*harness.Front // their successors, by signal, if there are any
 	Target  *harness.Target
 
 	GRPCPort, HTTPPort, PyroscopePort int
@@ -96,7 +97,7 @@ func (r *rig) checkLines(t testing.TB, id string) (int, error) {
 	total := 0
 	for stream, lines := range want {
 		total += len(lines)
-		got := r.Logs.Query(t, fmt.Sprintf(`{container_id=%q,stream=%q}`, id, stream))
+		got := r.logged(t, fmt.Sprintf(`{container_id=%q,stream=%q}`, id, stream))
 		for i := range min(len(got), len(lines)) {
 			if got[i].Line != lines[i].Text || !got[i].Time.Equal(lines[i].Time) {
 				return total, fmt.Errorf("%s of %.12s, line %d of %d: got %s %.80q, want %s %.80q; %d have arrived",
@@ -152,23 +153,6 @@ func numbersTo(n int) []int {
 		out[i] = i + 1
 	}
 	return out
-}
-
-// onceEachBut is harness.OnceEach, with tolerance for items whose
-// acknowledgement was lost with the collector.
-func onceEachBut(lost, repeated int, acked []int, arrived map[int]int) error {
-	for _, seq := range acked {
-		switch n := arrived[seq]; {
-		case n == 0:
-			lost--
-		case n > 1:
-			repeated -= n - 1
-		}
-	}
-	if lost < 0 || repeated < 0 {
-		return fmt.Errorf("%w; %d more lost and %d more repeated than may be", harness.OnceEach(acked, arrived), max(0, -lost), max(0, -repeated))
-	}
-	return nil
 }
 
 // storageUsed is what the collector's storage takes.

@@ -34,12 +34,13 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	// Without a flush, lines would wait for a batch.
 	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "5s"`, 1)
 	r := newRig(t, engine, config)
+	noise := harness.StartNoise(t)
 	for signal, f := range r.Fronts { // a request under way holds nothing up, either
 		f.Set(t, harness.Outage{BlackHole: signal == "logs" || signal == "traces", Hang: signal == "metrics" || signal == "profiles"})
 	}
 	r.Start(t)
-	spans := harness.StartSender(t, 5*time.Millisecond, r.spanSender(t))
-	profiles := harness.StartSender(t, 20*time.Millisecond, r.profileSender())
+	spans := harness.StartAttempts(t, 5*time.Millisecond, r.spanSender(t))
+	profiles := harness.StartAttempts(t, 20*time.Millisecond, r.profileSender())
 	size := 50
 	if harness.Soaking() {
 		size = 500
@@ -50,7 +51,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	scrapes := r.Target.Scrapes() - 1 // the last one may not be queued yet
 	queued := r.Metric(t, "collector_queued_bytes")
 	r.Accounts(t)
-	code, took := r.Terminate(t, 5*time.Second)
+	code, took := r.Terminate(t, 5*time.Second) // as long as stopping is bounded, however busy the machine is
 	if code != 0 {
 		t.Errorf("the collector ended with code %d", code)
 	}
@@ -63,27 +64,29 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 		f.Set(t, harness.Outage{})
 	}
 	r.Start(t)
-	harness.Eventually(t, 60*time.Second, func() error { return harness.OnceEach(sentSpans, r.Traces.SpanNumbers()) })
-	harness.Eventually(t, 30*time.Second, func() error { return harness.OnceEach(large, r.Traces.SpanNumbers()) })
-	harness.Eventually(t, 30*time.Second, func() error {
-		return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.Profile))
+	harness.Eventually(t, catchUp, func() error { return r.onceEach(t, "traces", 0, sentSpans, r.Traces.SpanNumbers()) })
+	harness.Eventually(t, catchUp, func() error { return r.onceEach(t, "traces", 0, large, r.Traces.SpanNumbers()) })
+	harness.Eventually(t, catchUp, func() error {
+		return r.onceEach(t, "profiles", 0, sentProfiles, harness.ProfileNumbers(r.Profile))
 	})
-	harness.Eventually(t, 30*time.Second, func() error { return onceEachBut(r.failedScrapes(t), 0, numbersTo(scrapes), r.scrapeNumbers(t)) })
+	harness.Eventually(t, catchUp, func() error {
+		return r.onceEach(t, "metrics", r.failedScrapes(t), numbersTo(scrapes), r.scrapeNumbers(t))
+	})
 	t.Logf("%d spans, %d large spans, %d profiles and %d scrapes arrived after the restart", len(sentSpans), len(large), len(sentProfiles), scrapes)
 
 	t.Log("with destinations that are well")
 	send := r.spanSender(t)
-	spans = harness.StartSender(t, 5*time.Millisecond, func(seq int) error { return send(laterSpans + seq) })
+	spans = harness.StartAttempts(t, 5*time.Millisecond, func(seq int) error { return send(laterSpans + seq) })
 	harness.Wait(2 * time.Second)
 	r.Accounts(t)
 	sent := spans.Stop()
 	read := time.Now().Add(-500 * time.Millisecond) // what was written before has been read
-	if code, took = r.Terminate(t, 5*time.Second); code != 0 || took > 2*time.Second {
-		t.Errorf("the collector ended with code %d after %s", code, took)
+	if code, took = r.Terminate(t, 5*time.Second); code != 0 || took > noise.Bound(2*time.Second) {
+		t.Errorf("the collector ended with code %d after %s, %s are allowed", code, took, noise.Bound(2*time.Second))
 	}
 	// Nothing but what was flushed can arrive now.
 	written := engine.Output(t, writer)
-	lines := r.Logs.Query(t, fmt.Sprintf(`{container_id=%q}`, writer))
+	lines := r.logged(t, fmt.Sprintf(`{container_id=%q}`, writer))
 	compareLines(t, "stdout", lines, written)
 	if n := slices.IndexFunc(written, func(l harness.EngineLine) bool { return l.Time.After(read) }); len(lines) < n {
 		t.Errorf("%d lines were written until half a second before the end, and %d were flushed", n, len(lines))
@@ -93,7 +96,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	for i := range sent {
 		sent[i] += laterSpans
 	}
-	if err := harness.OnceEach(sent, arrived); err != nil {
+	if err := r.onceEach(t, "traces", 0, sent, arrived); err != nil {
 		t.Error(err)
 	}
 }

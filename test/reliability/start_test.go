@@ -15,11 +15,14 @@ import (
 // soon is how long a destination that is back may wait for its data.
 const soon = 5 * time.Second
 
+// catchUp is how long a test waits for what is under way to arrive. Nothing is
+// promised of it.
+const catchUp = time.Minute
+
 // arrival is a way in which destinations come to be there.
 type arrival struct {
 	name    string
 	outage  harness.Outage
-	limit   time.Duration
 	unnamed bool // their names do not resolve before
 }
 
@@ -35,7 +38,7 @@ func testLateBackends(t *testing.T, engine *harness.Engine, writer string) {
 	} {
 		config = strings.ReplaceAll(config, change[0], change[1])
 	}
-	r := &namedRig{rig: newRig(t, engine, ""), ports: make(map[string]string), fronts: make(map[string]*harness.Front)}
+	r := &namedRig{rig: newRig(t, engine, ""), ports: make(map[string]string), fronts: make(map[string]*harness.Front), noise: harness.StartNoise(t)}
 	for signal, f := range r.Fronts {
 		_, r.ports[signal], _ = net.SplitHostPort(f.Address)
 	}
@@ -47,27 +50,27 @@ func testLateBackends(t *testing.T, engine *harness.Engine, writer string) {
 		r.fronts[signal] = f
 	}
 	r.Start(t)
-	r.spans = harness.StartSender(t, 20*time.Millisecond, r.spanSender(t))
-	r.profiles = harness.StartSender(t, 100*time.Millisecond, r.profileSender())
+	r.spans = harness.StartAttempts(t, 20*time.Millisecond, r.spanSender(t))
+	r.profiles = harness.StartAttempts(t, 100*time.Millisecond, r.profileSender())
 
 	for _, a := range []arrival{
-		{name: "the name does not resolve yet", unnamed: true, limit: soon},
-		{name: "the backend refuses connections", outage: harness.Outage{Refuse: true}, limit: soon},
-		{name: "the backend is black-holed", outage: harness.Outage{BlackHole: true}, limit: soon},
+		{name: "the name does not resolve yet", unnamed: true},
+		{name: "the backend refuses connections", outage: harness.Outage{Refuse: true}},
+		{name: "the backend is black-holed", outage: harness.Outage{BlackHole: true}},
 	} {
 		r.arrive(t, names, a)
 	}
 	r.move(t, names)
 	sentSpans, sentProfiles := r.spans.Stop(), r.profiles.Stop()
-	harness.Eventually(t, 10*time.Second, func() error { return harness.OnceEach(sentSpans, r.Traces.SpanNumbers()) })
-	harness.Eventually(t, 10*time.Second, func() error { return harness.OnceEach(sentProfiles, harness.ProfileNumbers(r.Profile)) })
+	harness.Eventually(t, catchUp, func() error { return r.onceEach(t, "traces", 0, sentSpans, r.Traces.SpanNumbers()) })
+	harness.Eventually(t, catchUp, func() error { return r.onceEach(t, "profiles", 0, sentProfiles, harness.ProfileNumbers(r.Profile)) })
 	for _, a := range r.Accounts(t) {
 		if a.Dropped > 0 {
 			t.Errorf("items were dropped: %+v", a)
 		}
 	}
 	for _, stream := range []string{"stdout", "stderr"} {
-		compareLines(t, stream, r.Logs.Query(t, fmt.Sprintf(`{container_id=%q,stream=%q}`, writer, stream)), engine.Output(t, writer))
+		compareLines(t, stream, r.logged(t, fmt.Sprintf(`{container_id=%q,stream=%q}`, writer, stream)), engine.Output(t, writer))
 	}
 	r.Stop(t)
 }
@@ -77,7 +80,8 @@ type namedRig struct {
 	*rig
 	ports           map[string]string         // by signal
 	fronts          map[string]*harness.Front // those that the names lead to, by signal
-	spans, profiles *harness.Sender
+	noise           *harness.Noise
+	spans, profiles *harness.Attempts
 }
 
 // named has the Address of a front, for the template.
@@ -102,13 +106,14 @@ func (r *namedRig) arrive(t *testing.T, names *harness.Names, a arrival) {
 		}
 		names.Set(nameOf(signal), host)
 	}
-	harness.Wait(harness.For(7*time.Second, 10*time.Minute))
+	// So long that a back-off which grew would go on well past the promise.
+	harness.Wait(harness.For(11*time.Second, 10*time.Minute))
 	for signal, f := range r.fronts {
 		f.Set(t, harness.Outage{})
 		host, _, _ := net.SplitHostPort(f.Address)
 		names.Set(nameOf(signal), host)
 	}
-	r.used(t, a.name, a.limit)
+	r.used(t, a.name)
 }
 
 // move takes the destinations from their addresses to others, without a word
@@ -119,34 +124,42 @@ func (r *namedRig) move(t *testing.T, names *harness.Names) {
 		"metrics": frontTarget(t, r.Metrics.URL), "logs": frontTarget(t, r.Logs.URL),
 		"traces": r.Traces.Address, "profiles": frontTarget(t, r.Profile.URL),
 	}
+	r.moved = make(map[string]*harness.Front)
 	for signal, old := range r.fronts {
 		old.Set(t, harness.Outage{Refuse: true})
-		r.fronts[signal] = harness.StartFrontOn(t, r.ports[signal], targets[signal])
-		host, _, _ := net.SplitHostPort(r.fronts[signal].Address)
+		r.moved[signal] = harness.StartFrontOn(t, r.ports[signal], targets[signal])
+		host, _, _ := net.SplitHostPort(r.moved[signal].Address)
 		names.Set(nameOf(signal), host)
 	}
-	r.used(t, "the backend has another address", soon)
+	r.fronts = r.moved
+	r.used(t, "the backend has another address")
 }
 
-// used fails the test unless each destination gets its data within limit.
-func (r *namedRig) used(t *testing.T, what string, limit time.Duration) {
+// used fails the test unless each destination is asked soon, and gets all that
+// has waited for it.
+func (r *namedRig) used(t *testing.T, what string) {
 	t.Helper()
 	began := time.Now()
-	took := make(map[string]time.Duration)
-	harness.Eventually(t, 30*time.Second, func() error {
+	asked := make(map[string]time.Duration)
+	harness.Eventually(t, catchUp, func() error {
 		for _, signal := range r.signals() {
-			age := time.Duration(r.Metric(t, "collector_oldest_queued_seconds", "signal", signal) * float64(time.Second))
-			if took[signal] == 0 && age < time.Since(began) {
-				took[signal] = time.Since(began)
+			for _, attempt := range r.fronts[signal].Attempts() {
+				if asked[signal] == 0 && attempt.After(began) {
+					asked[signal] = attempt.Sub(began)
+				}
+			}
+			if age := r.Metric(t, "collector_oldest_queued_seconds", "signal", signal); age >= time.Since(began).Seconds() {
+				return fmt.Errorf("%s: %s still wait; asked were %v", what, signal, asked)
 			}
 		}
-		if len(took) < len(r.signals()) {
-			return fmt.Errorf("%s: only %v are delivered", what, took)
+		if len(asked) < len(r.signals()) {
+			return fmt.Errorf("%s: only %v were asked", what, asked)
 		}
 		return nil
 	})
-	t.Logf("%s: %v", what, took)
-	for signal, d := range took {
+	limit := r.noise.Bound(soon)
+	t.Logf("%s: asked after %v, %s allowed; all had what waited after %s", what, asked, limit, time.Since(began))
+	for signal, d := range asked {
 		if d > limit {
 			t.Errorf("%s: %s waited %s for their destination, which was there", what, signal, d)
 		}

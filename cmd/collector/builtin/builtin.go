@@ -4,25 +4,22 @@
 package builtin
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"strings"
 )
 
-//go:embed metrics.alloy
-var metrics string
+//go:embed *.alloy
+var files embed.FS
 
-//go:embed logs.alloy
-var logs string
-
-//go:embed traces.alloy
-var traces string
-
-//go:embed profiles.alloy
-var profiles string
-
-//go:embed docker.alloy
-var docker string
+// file is the text of an embedded file.
+func file(name string) string {
+	text, err := files.ReadFile(name + ".alloy")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return string(text)
+}
 
 // Part is one signal of the built-in configuration. It runs when its
 // destination is set.
@@ -33,7 +30,6 @@ type Part struct {
 	Example     string
 	Destination string // the variable's value
 	docker      bool   // the part needs the containers that Docker runs
-	text        string
 }
 
 // On tells whether the part runs.
@@ -42,10 +38,10 @@ func (p Part) On() bool { return p.Destination != "" }
 // Parts lists the parts, with the destinations that getenv tells.
 func Parts(getenv func(string) string) []Part {
 	parts := []Part{
-		{Signal: "metrics", Does: "scrapes the containers that opt in by label", Variable: "COLLECTOR_METRICS_URL", Example: "http://victoriametrics:8428/api/v1/write", docker: true, text: metrics},
-		{Signal: "logs", Does: "reads the output of all containers", Variable: "COLLECTOR_LOGS_URL", Example: "http://loki:3100/loki/api/v1/push", docker: true, text: logs},
-		{Signal: "traces", Does: "receives OTLP on ports 4317 and 4318", Variable: "COLLECTOR_TRACES_ENDPOINT", Example: "tempo:4317", text: traces},
-		{Signal: "profiles", Does: "receives Pyroscope pushes on port 4040", Variable: "COLLECTOR_PROFILES_URL", Example: "http://pyroscope:4040", text: profiles},
+		{Signal: "metrics", Does: "scrapes the containers that opt in by label", Variable: "COLLECTOR_METRICS_URL", Example: "http://victoriametrics:8428/api/v1/write", docker: true},
+		{Signal: "logs", Does: "reads the output of all containers", Variable: "COLLECTOR_LOGS_URL", Example: "http://loki:3100/loki/api/v1/push", docker: true},
+		{Signal: "traces", Does: "receives OTLP on ports 4317 and 4318", Variable: "COLLECTOR_TRACES_ENDPOINT", Example: "tempo:4317"},
+		{Signal: "profiles", Does: "receives Pyroscope pushes on port 4040", Variable: "COLLECTOR_PROFILES_URL", Example: "http://pyroscope:4040"},
 	}
 	for i := range parts {
 		parts[i].Destination = getenv(parts[i].Variable)
@@ -68,11 +64,11 @@ func Config(parts []Part, all bool) string {
 	}
 	b.WriteString("\nlogging {\n\tlevel  = \"info\"\n\tformat = \"logfmt\"\n}\n")
 	if needsDocker {
-		b.WriteString("\n" + docker)
+		b.WriteString("\n" + file("docker"))
 	}
 	for _, p := range parts {
 		if all || p.On() {
-			b.WriteString("\n" + p.text)
+			b.WriteString("\n" + file(p.Signal) + "\n" + file(p.Signal+"-destination"))
 		}
 	}
 	return b.String()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,7 +98,10 @@ func (d *Daemon) ping(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, "OK")
 }
 
-// SetPodman makes the Engine say that it is Podman.
+// SetPodman makes the Engine say that it is Podman, and behave like it: a log
+// is answered when there is output, with times in whole seconds; the network of
+// the host has no entry; and the list tells neither the network mode nor ports
+// that are not published.
 func (d *Daemon) SetPodman() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -181,7 +185,10 @@ func (d *Daemon) list(w http.ResponseWriter, r *http.Request) {
 			ID: s.ID, Names: []string{"/" + s.Name}, Image: s.Image, Labels: s.Labels, State: s.status, Created: s.created.Unix(),
 			Status: d.status(s), Ports: ports(s), NetworkSettings: &container.NetworkSettingsSummary{Networks: d.endpoints(s)},
 		}
-		c.HostConfig.NetworkMode = s.NetworkMode
+		if c.HostConfig.NetworkMode = s.NetworkMode; d.podman {
+			c.HostConfig.NetworkMode = ""
+			c.Ports = slices.DeleteFunc(c.Ports, func(p container.Port) bool { return p.PublicPort == 0 })
+		}
 		out = append(out, c)
 	}
 	answer(w, out)
@@ -218,6 +225,9 @@ func (p Port) protocol() string {
 func (d *Daemon) endpoints(s *state) map[string]*network.EndpointSettings {
 	out := map[string]*network.EndpointSettings{}
 	for name, ip := range s.Networks {
+		if d.podman && (name == "host" || name == "none") {
+			continue
+		}
 		if !s.running() {
 			ip = ""
 		}

@@ -83,7 +83,12 @@ func (d *Daemon) logs(w http.ResponseWriter, r *http.Request) {
 	if !s.TTY {
 		w.Header().Set("Content-Type", "application/vnd.docker.multiplexed-stream")
 	}
-	flush(w)
+	d.mu.Lock()
+	podman := d.podman
+	d.mu.Unlock()
+	if !podman {
+		flush(w)
+	}
 
 	d.stream(w, r, s, since)
 }
@@ -94,6 +99,10 @@ func (d *Daemon) stream(w http.ResponseWriter, r *http.Request, s *state, since 
 	d.mu.Lock()
 	follow := q.Get("follow") == "1" && s.running()
 	startedAt, stopped := s.started, d.stopped
+	format := TimeFormat
+	if d.podman {
+		format = time.RFC3339
+	}
 	first := 0
 	if n, err := strconv.Atoi(q.Get("tail")); err == nil {
 		first = max(0, len(s.log)-n)
@@ -121,11 +130,17 @@ func (d *Daemon) stream(w http.ResponseWriter, r *http.Request, s *state, since 
 			if e.Time.Before(since) || q.Get(e.Stream) != "1" && e.Err == "" {
 				continue
 			}
-			if !write(w, s.TTY, q.Get("timestamps") == "1", e) {
+			stamp := ""
+			if q.Get("timestamps") == "1" {
+				stamp = e.Time.UTC().Format(format) + " "
+			}
+			if !write(w, s.TTY, stamp, e) {
 				return
 			}
 		}
-		flush(w)
+		if len(entries) > 0 {
+			flush(w)
+		}
 		if ended {
 			return
 		}
@@ -161,14 +176,10 @@ func parseSince(s string) (time.Time, error) {
 const TimeFormat = "2006-01-02T15:04:05.000000000Z07:00"
 
 // write writes one message as the Engine does; false ends the output.
-func write(w http.ResponseWriter, tty, timestamps bool, e Entry) bool {
-	kind := byte(1)
-	text := e.Text
-	switch {
-	case e.Err != "":
+func write(w http.ResponseWriter, tty bool, stamp string, e Entry) bool {
+	kind, text := byte(1), stamp+e.Text
+	if e.Err != "" {
 		kind, text = 3, fmt.Sprintf("Error grabbing logs: %s\n", e.Err)
-	case timestamps:
-		text = e.Time.UTC().Format(TimeFormat) + " " + text
 	}
 	if e.Stream == "stderr" && e.Err == "" {
 		kind = 2

@@ -6,4 +6,6 @@ package tools
 
 import (
 	_ "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"
+	_ "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert"
+	_ "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert-tool"
 )

@@ -1,12 +1,15 @@
-package main
+package service
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	"collector/backend/api"
 	"collector/backend/observe"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // newHandler puts the service together. Requests pass tracing, access, metrics
@@ -36,4 +39,10 @@ func newHandler(service *api.API, provider trace.TracerProvider, metrics *observ
 func health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n")) // fails only if the client is gone
+}
+
+// Routes lists what the API serves, by the patterns of http.ServeMux.
+func Routes() []string {
+	service := api.New(api.Options{Provider: noop.NewTracerProvider()})
+	return slices.Sorted(maps.Keys(service.Routes()))
 }

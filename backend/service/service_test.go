@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -94,23 +94,6 @@ func TestEveryRouteHasItsTemplateInTheMetrics(t *testing.T) {
 		if !strings.Contains(page, `http_requests_total{method="GET",path="`+path+`"} 1`) {
 			t.Errorf("no requests for %s", path)
 		}
-	}
-}
-
-func TestHealthcheckTellsHowItIs(t *testing.T) {
-	handler, _, _ := newService(t)
-	server := httptest.NewServer(handler)
-	if err := healthcheck(t.Context(), server.URL); err != nil {
-		t.Error(err)
-	}
-	server.Close()
-	if err := healthcheck(t.Context(), server.URL); err == nil {
-		t.Error("a server that is gone is healthy")
-	}
-	broken := httptest.NewServer(http.NotFoundHandler())
-	defer broken.Close()
-	if err := healthcheck(t.Context(), broken.URL); err == nil {
-		t.Error("a server that answers 404 is healthy")
 	}
 }
 
@@ -227,13 +210,4 @@ func TestFlushEndsWithItsTime(t *testing.T) {
 			t.Errorf("error %v after %v", err, time.Since(start))
 		}
 	})
-}
-
-func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {
-	if err := run(t.Context(), []string{"help"}, env(), io.Discard); err == nil {
-		t.Error("unknown argument is accepted")
-	}
-	if err := run(t.Context(), nil, env("PORT=x"), io.Discard); err == nil || !strings.Contains(err.Error(), "PORT") {
-		t.Errorf("error %v, want one about PORT", err)
-	}
 }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"collector/cmd/collector/builtin"
+	"collector/pkg/component"
+	"collector/pkg/config"
+	"collector/pkg/graph"
+)
+
+// demoPorts are where the demo receives OTLP over gRPC and HTTP, and profiles,
+// unless others listen there.
+var demoPorts = []string{"127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:4040"}
+
+const demoHelp = `Runs the built-in pipeline with an example service and some load on it. Nothing is stored:
+the UI shows what has passed lately.
+
+Usage:
+  collector demo [flags]
+
+Flags:
+`
+
+// demo runs a pipeline with something to see in it, on a machine that needs to
+// have nothing.
+func demo(args []string, out, errOut io.Writer) error {
+	set, flags, requests := newDemoFlags(out)
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w; `collector demo --help` lists the flags", err)
+	}
+	switch {
+	case set.NArg() > 0:
+		return fmt.Errorf("demo takes no path: it brings its own configuration; `collector run %s` runs yours", set.Arg(0))
+	case !(*requests >= 0 && *requests <= maxRequests):
+		return fmt.Errorf("--requests=%v: give a number of requests a second from 0 to %d", *requests, maxRequests)
+	}
+	if err := flags.check(); err != nil {
+		return err
+	}
+	storage, err := os.MkdirTemp("", "collector-demo-")
+	if err != nil {
+		return fmt.Errorf("make a directory for the queues: %w", err)
+	}
+	defer os.RemoveAll(storage)
+	flags.storage = storage
+
+	taken := "" // the address that somebody else has
+	if free := orFree(flags.listen); free != flags.listen && !set.Changed(listenFlag) {
+		taken, flags.listen = flags.listen, free
+	}
+	d := builtin.Demo{
+		Docker: reachEngine(os.Getenv("DOCKER_HOST")) == nil, Requests: *requests,
+		OTLP: orFree(demoPorts[0]), OTLPHTTP: orFree(demoPorts[1]), Pyroscope: orFree(demoPorts[2]),
+	}
+	text, err := d.Config()
+	if err != nil {
+		return err
+	}
+	limitMemory()
+	p := newProgram(flags, "", errOut, demoService())
+	p.fixed = []config.Source{{Name: "<demo>", Text: []byte(text)}}
+	p.loaded = func() { announce(out, p, d, taken) }
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	p.handleSignals(ctx, stop)
+	return p.run(ctx, errOut)
+}
+
+func newDemoFlags(out io.Writer) (*pflag.FlagSet, *runFlags, *float64) {
+	_, f := newRunFlags() // for the defaults of what the demo has no flag for
+	f.exploreMemory = windowSize(32 * component.MiB)
+	set := pflag.NewFlagSet("demo", pflag.ContinueOnError)
+	set.SetOutput(out)
+	set.Usage = func() { fmt.Fprintln(out, demoHelp+strings.TrimRight(set.FlagUsages(), "\n")) }
+	set.StringVar(&f.listen, listenFlag, f.listen, "address of the UI; if the default is taken, another port is")
+	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
+	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals")
+	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept")
+	requests := set.Float64("requests", 5, "requests to the example service, a second")
+	return set, f, requests
+}
+
+// orFree is address, or one with another port if somebody listens there.
+func orFree(address string) string {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		l.Close()
+		return address
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address // whoever listens there reports what is wrong
+	}
+	if l, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+		return address
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// announce tells where to look.
+func announce(out io.Writer, p *program, d builtin.Demo, taken string) {
+	address := p.server.Addr().String()
+	hint := ""
+	if taken != "" {
+		hint = fmt.Sprintf(" (%s is taken)", taken)
+	}
+	containers := "no Docker Engine here, so there are no containers to watch"
+	if d.Docker {
+		containers = "the containers of this host's Docker Engine, too"
+	}
+	fmt.Fprintf(out, `The demo runs. Open this in a browser:%s
+
+    http://%s%s/
+
+  example service   inside this process, %v requests a second
+  containers        %s
+  your own data     OTLP to %s (gRPC) or http://%s, Pyroscope to http://%s
+
+Nothing is stored, and nothing leaves this machine. Ctrl-C ends it.
+`, hint, reachable(address), strings.TrimSuffix(cmp.Or(p.prefix, "/"), "/"), d.Requests, containers, d.OTLP, d.OTLPHTTP, d.Pyroscope)
+}
+
+// demoService is the component of the demo that no other configuration has.
+func demoService() graph.Definition {
+	return graph.Define("demo.service", newDemoService, graph.Doc{
+		Summary: "The example service, inside this process, and requests to it.",
+		Exports: []graph.Export{{Name: "targets", Type: "list(map(string))"}},
+	})
+}

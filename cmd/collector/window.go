@@ -1,0 +1,185 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"collector/pkg/admin/ui"
+	"collector/pkg/component"
+	"collector/pkg/config"
+	"collector/pkg/deliver"
+	"collector/pkg/explore"
+	"collector/pkg/graph"
+	"collector/pkg/live"
+)
+
+// windowSize is a size, or a bare 0 for none. It is a pflag.Value.
+type windowSize component.Bytes
+
+// Set reads a size.
+func (s *windowSize) Set(text string) error {
+	if text == "0" {
+		*s = 0
+		return nil
+	}
+	return (*component.Bytes)(s).UnmarshalText([]byte(text))
+}
+
+func (s *windowSize) String() string {
+	if *s == 0 {
+		return "0"
+	}
+	return component.Bytes(*s).String()
+}
+
+// Type is what stands for a value in the help.
+func (*windowSize) Type() string { return "size" }
+
+// view is what the UI shows of the data that passes, and of its delivery. It
+// knows both the UI and the components, which do not know each other.
+type view struct {
+	hub      *live.Hub
+	graph    *graph.Controller
+	recorder *live.Recorder
+	window   *explore.Window // nil if it is off
+	chooser  explore.Chooser
+}
+
+// newView makes a view of the traffic in hub; memory is how many bytes of each
+// signal the Explore window holds, 0 if there is to be none. The graph is set
+// before run.
+func newView(hub *live.Hub, memory windowSize, age time.Duration) *view {
+	v := &view{hub: hub}
+	v.recorder = live.NewRecorder(v.read)
+	if memory > 0 {
+		v.window = explore.New(explore.Options{MaxBytes: int(memory), MaxAge: age, Take: v.chooser.Take})
+		hub.Observe(v.window)
+	}
+	return v
+}
+
+// run records until ctx ends.
+func (v *view) run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { _ = v.recorder.Run(ctx) }) // nil once ctx has ended
+	if v.window != nil {
+		running.Go(func() { _ = v.window.Run(ctx) })
+	}
+}
+
+// reloaded is to be called when another configuration is in force.
+func (v *view) reloaded() { v.chooser.Update(v.graph.Edges()) }
+
+// Keys of the recorder's numbers.
+type (
+	edgeKey struct {
+		from, to, signal string
+	}
+	deliveryKey struct {
+		component, id, signal string
+	}
+)
+
+func (k edgeKey) of(number string) string {
+	return "edge\x00" + k.from + "\x00" + k.to + "\x00" + k.signal + "\x00" + number
+}
+
+func (k deliveryKey) of(number string) string {
+	return "delivery\x00" + k.component + "\x00" + k.id + "\x00" + k.signal + "\x00" + number
+}
+
+// read gives the recorder the numbers of this moment.
+func (v *view) read(r live.Readings) {
+	for _, e := range v.graph.Edges() {
+		for _, s := range live.Signals() {
+			if n := e.Count(s); n.Items > 0 {
+				key := edgeKey{e.From, e.To, s.String()}
+				r.Fresh(key.of("items"), float64(n.Items))
+				r.Fresh(key.of("bytes"), float64(n.Bytes))
+			}
+		}
+	}
+	v.deliveries(func(component string, s deliver.Status, _ bool) {
+		key := deliveryKey{component, s.ID, s.Signal}
+		r.Counter(key.of("in"), float64(s.Received))
+		r.Counter(key.of("out"), float64(s.Delivered))
+		r.Counter(key.of("dropped"), float64(sum(s.Dropped)))
+		r.Gauge(key.of("waiting"), float64(s.Queued))
+	})
+}
+
+func sum(counts map[string]uint64) (n uint64) {
+	for _, v := range counts {
+		n += v
+	}
+	return n
+}
+
+// EdgeRates tells what flows on each edge, of the signals that have passed it.
+func (v *view) EdgeRates() []ui.EdgeRate {
+	rates := []ui.EdgeRate{}
+	for _, e := range v.graph.Edges() {
+		for _, s := range live.Signals() {
+			n := e.Count(s)
+			if n.Items == 0 {
+				continue
+			}
+			key := edgeKey{e.From, e.To, s.String()}
+			rates = append(rates, ui.EdgeRate{
+				From: e.From, To: e.To, Signal: s.String(), Items: n.Items, Recent: v.recorder.Series(key.of("items")),
+				ItemsPerSecond: v.recorder.Rate(key.of("items")), BytesPerSecond: v.recorder.Rate(key.of("bytes")),
+			})
+		}
+	}
+	return rates
+}
+
+// Destinations tells how each delivery goes, and went over the last minutes.
+func (v *view) Destinations() []ui.Destination {
+	all := []ui.Destination{}
+	v.deliveries(func(component string, s deliver.Status, stores bool) {
+		key := deliveryKey{component, s.ID, s.Signal}
+		d := ui.Destination{
+			Component: component, ID: s.ID, URL: config.WithoutPasswords(withoutCredentials(s.URL)), Signal: s.Signal,
+			Received: s.Received, Delivered: s.Delivered, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
+			Dropped: s.Dropped, DamagedBlocks: s.DamagedBlocks,
+			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: config.WithoutPasswords(s.LastError),
+			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, Healthy: s.Healthy, Stores: stores,
+		}
+		if d.Dropped == nil {
+			d.Dropped = map[string]uint64{}
+		}
+		d.Recent = ui.DestinationRecent{
+			In: v.recorder.Series(key.of("in")), Out: v.recorder.Series(key.of("out")),
+			Waiting: v.recorder.Series(key.of("waiting")), Dropped: v.recorder.Series(key.of("dropped")),
+		}
+		all = append(all, d)
+	})
+	slices.SortStableFunc(all, func(a, b ui.Destination) int { return cmp.Compare(a.Component, b.Component) })
+	return all
+}
+
+// deliveries visits each destination of each component that has some. stores is
+// false of those that only show what they are given.
+func (v *view) deliveries(f func(component string, s deliver.Status, stores bool)) {
+	v.graph.Components(func(id string, c any) {
+		switch c := c.(type) {
+		case interface{ Destinations() []deliver.Status }:
+			for _, s := range c.Destinations() {
+				f(id, s, true)
+			}
+		case *explore.Sink:
+			given := c.Given()
+			for _, signal := range slices.Sorted(maps.Keys(given)) {
+				if n := given[signal]; n > 0 {
+					f(id, deliver.Status{ID: "explore", Signal: signal, Received: n, Delivered: n, Healthy: true}, false)
+				}
+			}
+		}
+	})
+}

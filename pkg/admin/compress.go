@@ -1,0 +1,111 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// minCompressed is the size from which compressing an answer pays.
+const minCompressed = 1 << 10
+
+// compress compresses pages, JSON and assets for clients that take it.
+func compress(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !acceptsGzip(r) || ownCompression(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		c := &compressor{ResponseWriter: w}
+		defer c.close()
+		next.ServeHTTP(c, r)
+	})
+}
+
+// ownCompression tells whether what is at path compresses its answers itself.
+func ownCompression(path string) bool {
+	return path == "/metrics" || strings.HasPrefix(path, "/debug/pprof") || path == "/-/support"
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(name, "gzip") {
+			refused := strings.Trim(strings.TrimPrefix(strings.ReplaceAll(quality, " ", ""), "q="), "0.") == ""
+			return quality == "" || !refused
+		}
+	}
+	return false
+}
+
+// compressor compresses an answer if its headers say that it is worth it.
+type compressor struct {
+	http.ResponseWriter
+	gzip    *gzip.Writer
+	started bool
+}
+
+func (c *compressor) WriteHeader(status int) {
+	if !c.started {
+		c.started = true
+		c.start(status, 0)
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// start decides. size is that of the first part of the answer, if it is known.
+func (c *compressor) start(status, size int) {
+	h := c.Header()
+	if status != http.StatusOK && status != http.StatusNotFound || h.Get("Content-Encoding") != "" || h.Get("Content-Range") != "" || !compressible(h.Get("Content-Type")) {
+		return
+	}
+	h.Add("Vary", "Accept-Encoding")
+	if size > 0 && size < minCompressed {
+		return
+	}
+	h.Del("Content-Length")
+	h.Del("Accept-Ranges")
+	h.Set("Content-Encoding", "gzip")
+	if tag := h.Get("ETag"); tag != "" {
+		h.Set("ETag", "W/"+strings.TrimPrefix(tag, "W/")) // another form of the same
+	}
+	c.gzip, _ = gzip.NewWriterLevel(c.ResponseWriter, gzip.BestSpeed)
+}
+
+func compressible(contentType string) bool {
+	contentType, _, _ = strings.Cut(contentType, ";")
+	switch contentType {
+	case "text/html", "text/css", "text/javascript", "application/json", "image/svg+xml", "text/plain":
+		return true
+	}
+	return false
+}
+
+func (c *compressor) Write(b []byte) (int, error) {
+	if !c.started {
+		c.started = true
+		c.start(http.StatusOK, len(b))
+	}
+	if c.gzip != nil {
+		return c.gzip.Write(b)
+	}
+	return c.ResponseWriter.Write(b)
+}
+
+// Flush sends what there is.
+func (c *compressor) Flush() {
+	if c.gzip != nil {
+		_ = c.gzip.Flush()
+	}
+	_ = http.NewResponseController(c.ResponseWriter).Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (c *compressor) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (c *compressor) close() {
+	if c.gzip != nil {
+		_ = c.gzip.Close() // the client may have gone
+	}
+}

@@ -1,0 +1,197 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"collector/pkg/component"
+)
+
+// HTTPConfig is the block http: who may use the server, and TLS.
+type HTTPConfig struct {
+	Auth *AuthConfig `alloy:"auth,block,optional"`
+	TLS  *TLSConfig  `alloy:"tls,block,optional"`
+}
+
+// AuthConfig says who may use the server. Without a filter, all of it asks for
+// a password.
+type AuthConfig struct {
+	Basic  *BasicConfig  `alloy:"basic,block,optional"`
+	Filter *FilterConfig `alloy:"filter,block,optional"`
+}
+
+// BasicConfig is a name and a password.
+type BasicConfig struct {
+	Username string           `alloy:"username,attr"`
+	Password component.Secret `alloy:"password,attr"`
+}
+
+// Validate refuses what would let in anybody.
+func (c *BasicConfig) Validate() error {
+	if c.Username == "" && c.Password == "" {
+		return errors.New("username and password are both empty, so that anybody could come in: set them, or leave the block out")
+	}
+	return nil
+}
+
+// FilterConfig says for which paths a password is needed.
+type FilterConfig struct {
+	Paths []string `alloy:"paths,attr,optional"`
+	// AuthenticateMatching asks for it at Paths only, and else everywhere else.
+	AuthenticateMatching bool `alloy:"authenticate_matching_paths,attr,optional"`
+}
+
+// SetToDefault sets Alloy's default.
+func (c *FilterConfig) SetToDefault() { *c = FilterConfig{AuthenticateMatching: true} }
+
+// access is what a block http demands.
+type access struct {
+	user, password [sha256.Size]byte
+	auth           bool
+	filter         *FilterConfig
+	tls            *tls.Config // nil for plain HTTP
+}
+
+func newAccess(c HTTPConfig) (*access, error) {
+	a := &access{}
+	if c.Auth != nil && c.Auth.Basic != nil {
+		a.auth, a.filter = true, c.Auth.Filter
+		a.user, a.password = sha256.Sum256([]byte(c.Auth.Basic.Username)), sha256.Sum256([]byte(c.Auth.Basic.Password))
+	}
+	if c.TLS == nil {
+		return a, nil
+	}
+	var err error
+	a.tls, err = c.TLS.config()
+	return a, err
+}
+
+// demanded tells whether a request for any of paths needs a password. They are
+// the path as asked for and as served, without the prefix: a filter may mean
+// either.
+func (a *access) demanded(paths ...string) bool {
+	if !a.auth || a.filter == nil {
+		return a.auth
+	}
+	for _, path := range paths {
+		matches := slices.ContainsFunc(a.filter.Paths, func(p string) bool { return strings.HasPrefix(path, p) })
+		if matches == a.filter.AuthenticateMatching {
+			return true
+		}
+	}
+	return false
+}
+
+// admits checks a name and a password, in the same time whether they are right
+// or wrong.
+func (a *access) admits(user, password string) bool {
+	u, p := sha256.Sum256([]byte(user)), sha256.Sum256([]byte(password))
+	return subtle.ConstantTimeCompare(u[:], a.user[:])&subtle.ConstantTimeCompare(p[:], a.password[:]) == 1
+}
+
+// Access is what the block http in force demands of those who use the server.
+// It is safe for concurrent use.
+type Access struct {
+	current atomic.Pointer[access]
+	// kept is what is in force for certain: what current goes back to when a
+	// configuration turns out to be wrong.
+	kept atomic.Pointer[access]
+}
+
+// Keep settles on the block that was bound last, or on none: a configuration
+// has been loaded, with or without a block http in it.
+func (a *Access) Keep(block bool) {
+	if !block {
+		a.current.Store(nil)
+	}
+	a.kept.Store(a.current.Load())
+}
+
+// HTTPBlock is a block http as a component. It comes into force when it is
+// bound, before anything else of its configuration runs, so that there is no
+// moment at which the server is open.
+type HTTPBlock struct {
+	access  *Access
+	demands *access
+}
+
+// NewHTTPBlock makes the component for a block http.
+func NewHTTPBlock(a *Access, c HTTPConfig, o component.Options) (*HTTPBlock, error) {
+	o = o.WithDefaults()
+	if c.Auth != nil && c.Auth.Basic == nil && c.Auth.Filter != nil {
+		o.Warn("auth > filter", "there is no block basic beside it, so that nobody is asked for a password")
+	}
+	demands, err := newAccess(c)
+	if err != nil {
+		return nil, err
+	}
+	return &HTTPBlock{access: a, demands: demands}, nil
+}
+
+// Bind puts the block into force.
+func (b *HTTPBlock) Bind() error {
+	b.access.current.Store(b.demands)
+	return nil
+}
+
+// Close takes back what Bind did, unless another block has come since.
+func (b *HTTPBlock) Close() { b.access.current.CompareAndSwap(b.demands, b.access.kept.Load()) }
+
+// Run waits: there is nothing to do. The block stays in force when it ends, for
+// those who stop it know whether another takes its place.
+func (b *HTTPBlock) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// authenticate asks for a password where the block http demands one.
+func (s *Server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := s.options.Access.current.Load()
+		if a == nil || !a.demanded(r.URL.Path, s.servedPath(r.URL.Path)) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		user, password, ok := r.BasicAuth()
+		if !ok || !a.admits(user, password) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Restricted", charset="UTF-8"`)
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// servedPath is path without the prefix.
+func (s *Server) servedPath(path string) string {
+	if rest, ok := strings.CutPrefix(path, s.options.Prefix+"/"); ok && s.options.Prefix != "" {
+		return "/" + rest
+	}
+	return path
+}
+
+// secured speaks TLS with those who connect while a block http demands it.
+// Connections that are open already stay as they are, as in Alloy.
+type secured struct {
+	net.Listener
+	access *Access
+}
+
+func (l secured) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if a := l.access.current.Load(); a != nil && a.tls != nil {
+		return tls.Server(conn, a.tls), nil
+	}
+	return conn, nil
+}

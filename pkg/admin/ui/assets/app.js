@@ -1,0 +1,102 @@
+// What all pages do with a script: choose the theme, and refresh themselves.
+// Without it they work too.
+
+export const prefix = document.querySelector('meta[name="prefix"]').content;
+
+const root = document.documentElement;
+const themeButton = document.getElementById("theme");
+const pauseButton = document.getElementById("pause");
+const themes = ["auto", "light", "dark"];
+
+function showTheme() {
+  const theme = root.dataset.theme || "auto";
+  themeButton.textContent = "Theme: " + theme;
+  themeButton.dispatchEvent(new CustomEvent("theme", { bubbles: true, detail: theme }));
+}
+
+themeButton.hidden = false;
+themeButton.addEventListener("click", () => {
+  const next = themes[(themes.indexOf(root.dataset.theme || "auto") + 1) % themes.length];
+  if (next === "auto") delete root.dataset.theme;
+  else root.dataset.theme = next;
+  try {
+    if (next === "auto") localStorage.removeItem("theme");
+    else localStorage.setItem("theme", next);
+  } catch { /* it lasts as long as the page, then */ }
+  showTheme();
+});
+showTheme();
+
+// Refresh: fetch the page again and put in what has changed.
+
+let paused = false;
+let busy = false;
+
+// keeps tells whether an element is to be left as it is: a page's script has it
+// in its hands, or the user is typing there.
+function keeps(element) {
+  return element.hasAttribute("data-keep") || element === document.activeElement && element.matches("input, select, textarea");
+}
+
+// selecting tells whether the user has selected text, which a change would undo.
+function selecting(main) {
+  const selection = getSelection();
+  return !selection.isCollapsed && main.contains(selection.anchorNode);
+}
+
+function sameShape(a, b) {
+  return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id;
+}
+
+// update makes old like fresh and leaves alone what is equal, so that focus,
+// scroll positions and open details stay.
+function update(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  if (keeps(old)) return;
+  for (const { name, value } of fresh.attributes) if (name !== "open" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  const before = [...old.childNodes];
+  const after = [...fresh.childNodes];
+  for (let i = 0; i < Math.max(before.length, after.length); i++) {
+    if (!after[i]) before[i].remove();
+    else if (!before[i]) old.append(after[i]);
+    else if (sameShape(before[i], after[i])) update(before[i], after[i]);
+    else before[i].replaceWith(after[i]);
+  }
+}
+
+// refresh fetches the page now. It fails silently: the next one may do better.
+export async function refresh() {
+  const main = document.getElementById("main");
+  if (busy || selecting(main)) return;
+  busy = true;
+  try {
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!response.ok || response.redirected) return;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.getElementById("main");
+    if (fresh) update(main, document.importNode(fresh, true));
+    document.body.classList.remove("stale");
+  } catch {
+    document.body.classList.add("stale");
+  } finally {
+    busy = false;
+  }
+}
+
+const seconds = Number(document.getElementById("main").dataset.refresh);
+if (seconds > 0) {
+  pauseButton.hidden = false;
+  pauseButton.addEventListener("click", () => {
+    paused = !paused;
+    pauseButton.setAttribute("aria-pressed", String(paused));
+    pauseButton.textContent = paused ? "Paused" : "Pause";
+  });
+  setInterval(() => {
+    if (!paused && !document.hidden) refresh();
+  }, seconds * 1000);
+}

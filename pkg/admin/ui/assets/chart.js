@@ -1,0 +1,85 @@
+// The chart of a metric: its points come from the API, again and again.
+
+const box = document.getElementById("chart");
+const colours = ["--s1", "--s4", "--s3", "--s2", "--good", "--bad", "--warn", "--dim"];
+let plot = null;
+let last = null;
+
+// colour gives what a property of the style sheet is at the moment, light or
+// dark.
+function colour(name) {
+  const probe = document.createElement("span");
+  probe.style.color = "var(" + name + ")";
+  box.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+// names tells series apart by the labels in which they differ.
+function names(series) {
+  const differ = new Set();
+  for (const s of series) {
+    for (const name of Object.keys(s.labels)) {
+      if (name !== "__name__" && series.some((other) => other.labels[name] !== s.labels[name])) differ.add(name);
+    }
+  }
+  return series.map((s) => [...differ].sort().filter((name) => name in s.labels).map((name) => name + "=" + s.labels[name]).join(" ") || "value");
+}
+
+function short(v) {
+  if (v === null || v === undefined) return "–";
+  const size = Math.abs(v);
+  for (const [unit, name] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (size >= unit) return +(v / unit).toPrecision(3) + name;
+  }
+  return String(+v.toPrecision(4));
+}
+
+function draw(data) {
+  const tables = data.series.map((s) => [s.points.map((p) => p.t / 1000), s.points.map((p) => p.v)]);
+  if (tables.length === 0) return;
+  const labels = names(data.series);
+  const ink = colour("--dim");
+  const grid = { stroke: colour("--line"), width: 1 };
+  const axis = { stroke: ink, grid, ticks: grid };
+  const options = {
+    width: box.clientWidth - 24, height: 320,
+    scales: { x: { time: true } },
+    axes: [axis, { ...axis, size: 64, label: box.dataset.unit, labelSize: 20, values: (_, ticks) => ticks.map(short) }],
+    series: [{}, ...labels.map((label, i) => ({
+      label, stroke: colour(colours[i % colours.length]), width: 1.5, spanGaps: true, dash: i < colours.length ? undefined : [6, 3],
+      value: (_, v) => short(v), points: { show: tables[i][0].length < 3 },
+    }))],
+    cursor: { drag: { x: true, y: false } },
+  };
+  if (plot) plot.destroy();
+  plot = new uPlot(options, uPlot.join(tables), box);
+}
+
+let text = "";
+let busy = false;
+
+async function load() {
+  if (busy || document.hidden) return;
+  busy = true;
+  try {
+    const response = await fetch(box.dataset.points);
+    if (!response.ok) return;
+    const fresh = await response.text();
+    if (fresh === text) return;
+    text = fresh;
+    last = JSON.parse(text);
+    draw(last);
+  } catch { /* the next one may do better */ } finally {
+    busy = false;
+  }
+}
+
+new ResizeObserver(() => {
+  if (plot) plot.setSize({ width: box.clientWidth - 24, height: 320 });
+}).observe(box);
+document.addEventListener("theme", () => { if (last) draw(last); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (last) draw(last); });
+load();
+setInterval(load, 10000);

@@ -1,0 +1,60 @@
+package ui
+
+import "time"
+
+// EdgeRate is how much of one signal flows from one component to another.
+type EdgeRate struct {
+	From           string  `json:"from"`
+	To             string  `json:"to"`
+	Signal         string  `json:"signal"`
+	ItemsPerSecond float64 `json:"itemsPerSecond"`
+	BytesPerSecond float64 `json:"bytesPerSecond"`
+	// Items is how many have passed since the edge exists.
+	Items uint64 `json:"items"`
+	// Recent is the items per second of the last minutes, the oldest first.
+	Recent []float64 `json:"recent,omitempty"`
+}
+
+// Rates tells how much flows at the moment.
+type Rates interface{ EdgeRates() []EdgeRate }
+
+// Destination is the delivery of one signal to one endpoint.
+type Destination struct {
+	Component string `json:"component"` // its id
+	ID        string `json:"id"`        // of the endpoint within the component
+	URL       string `json:"url"`       // without passwords
+	Signal    string `json:"signal"`
+	// Received = Delivered + Queued + the sum of Dropped, in items.
+	Received    uint64            `json:"received"`
+	Delivered   uint64            `json:"delivered"`
+	Queued      uint64            `json:"queued"`
+	QueuedBytes int64             `json:"queuedBytes"`
+	Dropped     map[string]uint64 `json:"dropped"` // by reason
+	// DamagedBlocks of the queue were lost to damage on disk.
+	DamagedBlocks uint64    `json:"damagedBlocks"`
+	LastSuccess   time.Time `json:"lastSuccess"`
+	LastFailure   time.Time `json:"lastFailure"`
+	LastError     string    `json:"lastError"`
+	// OldestQueued is when the oldest waiting block came; zero if none waits.
+	OldestQueued time.Time `json:"oldestQueued"`
+	// WaitingTenants were told to wait by the endpoint, while others go on.
+	WaitingTenants int  `json:"waitingTenants"`
+	Healthy        bool `json:"healthy"`
+	// Stores tells whether anything is delivered to another system: false of a
+	// component such as explore.sink.
+	Stores bool `json:"stores"`
+
+	Recent DestinationRecent `json:"recent"`
+}
+
+// DestinationRecent is how a destination's numbers went over the last minutes,
+// each at the same distance (5 s), the oldest first.
+type DestinationRecent struct {
+	In      []float64 `json:"in"`  // items per second
+	Out     []float64 `json:"out"` // items per second
+	Waiting []float64 `json:"waiting"`
+	Dropped []float64 `json:"dropped"` // items per second
+}
+
+// Destinations tells how delivery goes, in the order of the components' ids.
+type Destinations interface{ Destinations() []Destination }

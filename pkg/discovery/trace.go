@@ -1,0 +1,176 @@
+package discovery
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
+)
+
+// Step is what one rule did to a target.
+type Step struct {
+	Rule    Rule
+	Value   string // the values of the source labels, joined
+	Matched bool   // see matches
+	Changes []Change
+	Dropped bool // the rule left the target out; no rule after it was asked
+}
+
+// Change is a label that a rule has set, changed or removed. An empty value is
+// a label that is not there.
+type Change struct{ Name, Before, After string }
+
+// Trace applies the rules to what b holds, as Apply does, and tells what each
+// of them did.
+func (r *Rules) Trace(b *labels.Builder) (steps []Step, keep bool) {
+	if r == nil {
+		return nil, true
+	}
+	before := Held(b)
+	for i, config := range r.configs {
+		step := Step{Rule: r.source[i], Value: joined(config, before)}
+		step.Matched = matches(config, step.Value, before)
+		step.Dropped = !relabel.ProcessBuilder(b, config)
+		after := Held(b)
+		step.Changes = changes(before, after)
+		steps, before = append(steps, step), after
+		if step.Dropped {
+			return steps, false
+		}
+	}
+	return steps, true
+}
+
+// Held is what b holds. Unlike b.Labels it leaves b as it is in every respect:
+// on the order within b depends what labelmap makes of two labels that it gives
+// the same name.
+func Held(b *labels.Builder) labels.Labels {
+	s := labels.NewScratchBuilder(16)
+	b.Range(func(l labels.Label) { s.Add(l.Name, l.Value) })
+	s.Sort()
+	return s.Labels()
+}
+
+// Dropper applies the rules and gives the index of the one that leaves out what
+// b holds, or -1.
+func (r *Rules) Dropper(b *labels.Builder) int {
+	for i := range r.Len() {
+		if !relabel.ProcessBuilder(b, r.configs[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+func joined(c *relabel.Config, l labels.Labels) string {
+	var values []string
+	for _, name := range c.SourceLabels {
+		values = append(values, l.Get(string(name)))
+	}
+	return strings.Join(values, c.Separator)
+}
+
+// matches tells whether what a rule looks for is there: the value matches its
+// expression, the name of a label does (labelmap, labeldrop, labelkeep), or the
+// value is that of the target label (keepequal, dropequal). The other actions
+// look for nothing.
+func matches(c *relabel.Config, value string, l labels.Labels) bool {
+	switch c.Action {
+	case relabel.Replace, relabel.Keep, relabel.Drop:
+		return c.Regex.MatchString(value)
+	case relabel.KeepEqual, relabel.DropEqual:
+		return l.Get(c.TargetLabel) == value
+	case relabel.LabelMap, relabel.LabelDrop, relabel.LabelKeep:
+		found := false
+		l.Range(func(l labels.Label) { found = found || c.Regex.MatchString(l.Name) })
+		return found
+	}
+	return true
+}
+
+// changes are in the order of the labels' names.
+func changes(before, after labels.Labels) []Change {
+	var out []Change
+	old := map[string]string{}
+	before.Range(func(l labels.Label) { old[l.Name] = l.Value })
+	after.Range(func(l labels.Label) {
+		if old[l.Name] != l.Value {
+			out = append(out, Change{l.Name, old[l.Name], l.Value})
+		}
+		delete(old, l.Name)
+	})
+	before.Range(func(l labels.Label) {
+		if _, gone := old[l.Name]; gone {
+			out = append(out, Change{Name: l.Name, Before: l.Value})
+		}
+	})
+	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Trace is what became of a target, and by which rules.
+type Trace struct {
+	Input  Target
+	Steps  []Step
+	Output Target // empty if it was left out
+	Kept   bool
+}
+
+// Inputs are the targets that the rules are applied to, which the caller must
+// not modify.
+func (r *Relabel) Inputs() []Target {
+	targets, _ := r.in.Targets()
+	return targets
+}
+
+// Rules are the component's rules.
+func (r *Relabel) Rules() *Rules { return r.rules }
+
+// Trace relabels a target as the component does.
+func (r *Relabel) Trace(t Target) Trace {
+	out := Trace{Input: t}
+	out.Output, out.Kept = pass(t, labels.NewBuilder(labels.EmptyLabels()), func(b *labels.Builder) (keep bool) {
+		out.Steps, keep = r.rules.Trace(b)
+		return keep
+	})
+	return out
+}
+
+// Dropper tells whether t is kept, and by which rule it is left out if not: its
+// index.
+func (r *Relabel) Dropper(t Target) (rule int, kept bool) {
+	pass(t, labels.NewBuilder(labels.EmptyLabels()), func(b *labels.Builder) bool {
+		rule = r.rules.Dropper(b)
+		return rule < 0
+	})
+	return rule, rule < 0
+}
+
+// Targets are those that the component gives, which the caller must not modify.
+func (d *Docker) Targets() []Target {
+	targets, _ := d.set.Targets()
+	return targets
+}
+
+// Unlisted are the names of the containers of which the component makes no
+// targets, and why.
+func (d *Docker) Unlisted() map[string]string {
+	targets, _ := d.set.Targets()
+	listed := map[string]bool{}
+	for _, t := range targets {
+		listed[t.Get(metaContainer+"id")] = true
+	}
+	out := map[string]string{}
+	snap, _ := d.engine.Snapshot()
+	for _, c := range snap.Containers {
+		switch {
+		case listed[c.ID] || c.Name == "":
+		case !c.Running:
+			out[strings.TrimPrefix(c.Name, "/")] = "it does not run (" + c.State + ")"
+		default:
+			out[strings.TrimPrefix(c.Name, "/")] = "the filters of the component do not let it through"
+		}
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+package explore
+
+import (
+	"sync/atomic"
+
+	"collector/pkg/live"
+)
+
+// Chooser tells on which edges items are to be kept, so that one that goes
+// several ways is kept once: where it reaches a destination, a component from
+// which no data goes on. Of several destinations that a component sends to, the
+// first one counts; and where that is so, the other ways that its items take do
+// not. Its zero value chooses nothing.
+type Chooser struct {
+	last atomic.Pointer[map[*live.Edge]chosen]
+}
+
+// chosen is an edge to a destination.
+type chosen struct {
+	earlier []*live.Edge // from the same component to other destinations
+	from    *sender
+}
+
+// sender is a component from which data goes on.
+type sender struct {
+	stores []*live.Edge // to destinations, in their order
+	inputs []input
+}
+
+type input struct {
+	edge *live.Edge
+	from *sender
+}
+
+// Update is to be called when the graph has changed.
+func (c *Chooser) Update(edges []*live.Edge) {
+	senders := map[string]*sender{}
+	for _, e := range edges {
+		if senders[e.From] == nil {
+			senders[e.From] = &sender{}
+		}
+	}
+	choice := map[*live.Edge]chosen{}
+	for _, e := range edges {
+		from := senders[e.From]
+		if to := senders[e.To]; to != nil {
+			to.inputs = append(to.inputs, input{e, from})
+			continue
+		}
+		choice[e] = chosen{from.stores[:len(from.stores):len(from.stores)], from}
+		from.stores = append(from.stores, e)
+	}
+	c.last.Store(&choice)
+}
+
+// Take tells whether what passes e is to be kept. It locks nothing.
+func (c *Chooser) Take(e *live.Edge, s live.Signal) bool {
+	choice := c.last.Load()
+	if choice == nil {
+		return false
+	}
+	to, ok := (*choice)[e]
+	return ok && !passed(to.earlier, s) && !to.from.kept(s)
+}
+
+// kept tells whether all that comes to a component is kept on its way from
+// those before it to another destination.
+func (d *sender) kept(s live.Signal) bool {
+	came := false
+	for _, in := range d.inputs {
+		if in.edge.Count(s).Items == 0 {
+			continue
+		}
+		if came = true; !passed(in.from.stores, s) && !in.from.kept(s) {
+			return false
+		}
+	}
+	return came
+}
+
+// passed tells whether a signal goes over one of edges.
+func passed(edges []*live.Edge, s live.Signal) bool {
+	for _, e := range edges {
+		if e.Count(s).Items > 0 {
+			return true
+		}
+	}
+	return false
+}

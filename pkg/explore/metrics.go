@@ -1,0 +1,204 @@
+package explore
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// Point is a value at a time in milliseconds since the epoch.
+type Point struct {
+	T int64   `json:"t"`
+	V float64 `json:"v"`
+}
+
+const (
+	pointSize = 16
+	// seriesOverhead is about what a series takes besides its points.
+	seriesOverhead = 600
+	// maxPoints is how many points are kept of a series: 30 min at 5 s.
+	maxPoints = 360
+)
+
+type series struct {
+	labels labels.Labels
+	points []Point // in the order in which they came
+}
+
+// metricStore holds series by the hash of their labels.
+type metricStore struct {
+	limit, bytes int
+	series       map[uint64]*series
+	byName       map[string]map[uint64]*series
+	skipped      uint64
+}
+
+func newMetricStore(limit int) *metricStore {
+	return &metricStore{limit: limit, series: map[uint64]*series{}, byName: map[string]map[uint64]*series{}}
+}
+
+// add keeps a point. Of a new series it does so only while there is room: the
+// series that are there stay whole.
+func (s *metricStore) add(lset labels.Labels, p Point) {
+	hash := lset.Hash()
+	known := s.series[hash]
+	if known == nil {
+		if s.bytes+seriesOverhead+pointSize > s.limit || value.IsStaleNaN(p.V) {
+			s.skipped++
+			return
+		}
+		known = &series{labels: lset}
+		s.series[hash] = known
+		s.bytes += seriesOverhead
+		name := lset.Get(labels.MetricName)
+		if s.byName[name] == nil {
+			s.byName[name] = map[uint64]*series{}
+		}
+		s.byName[name][hash] = known
+	}
+	if len(known.points) >= maxPoints || s.bytes+pointSize > s.limit && len(known.points) > 0 {
+		copy(known.points, known.points[1:])
+		known.points[len(known.points)-1] = p
+		return
+	}
+	known.points = append(known.points, p)
+	s.bytes += pointSize
+}
+
+func (s *metricStore) forget(t time.Time) {
+	for hash, known := range s.series {
+		n := 0
+		for n < len(known.points) && known.points[n].T < t.UnixMilli() {
+			n++
+		}
+		known.points = slices.Delete(known.points, 0, n)
+		s.bytes -= n * pointSize
+		if len(known.points) > 0 {
+			continue
+		}
+		delete(s.series, hash)
+		s.bytes -= seriesOverhead
+		name := known.labels.Get(labels.MetricName)
+		delete(s.byName[name], hash)
+		if len(s.byName[name]) == 0 {
+			delete(s.byName, name)
+		}
+	}
+}
+
+func (s *metricStore) stats() Stats {
+	st := Stats{Items: len(s.series), Bytes: s.bytes, Skipped: s.skipped}
+	oldest := int64(0)
+	for _, known := range s.series {
+		if oldest == 0 || known.points[0].T < oldest {
+			oldest = known.points[0].T
+		}
+	}
+	if oldest != 0 {
+		st.Oldest = time.UnixMilli(oldest)
+	}
+	return st
+}
+
+// MetricName is a metric and how many series it has.
+type MetricName struct {
+	Name   string `json:"name"`
+	Series int    `json:"series"`
+}
+
+// MetricNames lists the metrics in the window by name.
+func (w *Window) MetricNames(ctx context.Context) (names []MetricName, err error) {
+	names = []MetricName{}
+	err = w.ask(ctx, func() {
+		for _, name := range slices.Sorted(maps.Keys(w.metrics.byName)) {
+			names = append(names, MetricName{name, len(w.metrics.byName[name])})
+		}
+	})
+	return names, err
+}
+
+// MetricQuery chooses series of one metric.
+type MetricQuery struct {
+	Name   string
+	Labels map[string]string // equal labels
+	Since  time.Time         // zero: everything
+	Rate   bool              // per second instead of the value, for counters
+	Limit  int               // of series: 20 if it is not from 1 to 100
+}
+
+// SeriesData is the points of one series, in the order of their times.
+type SeriesData struct {
+	Labels labels.Labels `json:"labels"`
+	Points []Point       `json:"points"`
+}
+
+// MetricResult is the series that fit, by their labels, as far as the limit
+// allows.
+type MetricResult struct {
+	Series []SeriesData `json:"series"`
+	Total  int          `json:"total"`
+}
+
+// Metrics answers q.
+func (w *Window) Metrics(ctx context.Context, q MetricQuery) (r MetricResult, err error) {
+	err = w.ask(ctx, func() { r = w.metrics.query(q) })
+	return r, err
+}
+
+func (s *metricStore) query(q MetricQuery) MetricResult {
+	limit := q.Limit
+	if limit < 1 || limit > 100 {
+		limit = 20
+	}
+	var found []*series
+	for _, known := range s.byName[q.Name] {
+		fits := true
+		for name, v := range q.Labels {
+			fits = fits && known.labels.Get(name) == v
+		}
+		if fits {
+			found = append(found, known)
+		}
+	}
+	slices.SortFunc(found, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
+	r := MetricResult{Series: []SeriesData{}, Total: len(found)}
+	for _, known := range found[:min(limit, len(found))] {
+		points := []Point{}
+		for _, p := range known.points {
+			// Neither a chart nor JSON has a place for what is no number.
+			if !math.IsNaN(p.V) && !math.IsInf(p.V, 0) && p.T >= q.Since.UnixMilli() {
+				points = append(points, p)
+			}
+		}
+		slices.SortStableFunc(points, func(a, b Point) int { return cmp.Compare(a.T, b.T) })
+		if q.Rate {
+			points = rates(points)
+		}
+		r.Series = append(r.Series, SeriesData{known.labels, points})
+	}
+	return r
+}
+
+// rates are the increases per second between points. A value that falls is that
+// of a counter that began anew.
+func rates(points []Point) []Point {
+	out := []Point{}
+	for i := 1; i < len(points); i++ {
+		a, b := points[i-1], points[i]
+		if b.T <= a.T {
+			continue
+		}
+		increase := b.V - a.V
+		if increase < 0 {
+			increase = b.V
+		}
+		out = append(out, Point{b.T, increase * 1000 / float64(b.T-a.T)})
+	}
+	return out
+}

@@ -1,0 +1,217 @@
+// Package live shows what flows between components: it counts what passes each
+// edge of the graph, and hands it to observers as it passes.
+//
+// An Edge stands in front of each sink that a component was given. While nobody
+// observes, an item costs it a few atomic additions and no allocation.
+package live
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"collector/pkg/pipeline"
+)
+
+// Signal is one of the four kinds of telemetry.
+type Signal int
+
+// The signals.
+const (
+	Metrics Signal = iota
+	Logs
+	Traces
+	Profiles
+	signals
+)
+
+// Signals lists them in the order in which they are shown.
+func Signals() []Signal { return []Signal{Metrics, Logs, Traces, Profiles} }
+
+func (s Signal) String() string {
+	return [...]string{"metrics", "logs", "traces", "profiles"}[s]
+}
+
+// MarshalText gives the signal's name, in JSON too.
+func (s Signal) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// ofOTLP is the signal of an OTLP request.
+func ofOTLP(s pipeline.Signal) Signal {
+	switch s {
+	case pipeline.SignalTraces:
+		return Traces
+	case pipeline.SignalLogs:
+		return Logs
+	}
+	return Metrics
+}
+
+// Observer is given what has passed an edge, after its sink has taken it, in
+// the goroutine of the component that sent it: it must be quick, must not
+// block, and keeps nothing that it was given (see package pipeline).
+type Observer interface {
+	ObserveLogs(*Edge, pipeline.Logs)
+	ObserveMetrics(*Edge, pipeline.Metrics)
+	ObserveOTLP(*Edge, pipeline.OTLP)
+	ObserveProfile(*Edge, pipeline.Profile)
+}
+
+// Hub is where observers of all edges are kept. Its zero value has none.
+type Hub struct {
+	mu        sync.Mutex // held to replace observers
+	observers atomic.Pointer[[]Observer]
+}
+
+// Observe hands o what passes from now on, until stop is called.
+func (h *Hub) Observe(o Observer) (stop func()) {
+	h.change(func(all []Observer) []Observer { return append(all, o) })
+	return func() {
+		h.change(func(all []Observer) []Observer {
+			return slices.DeleteFunc(all, func(other Observer) bool { return other == o })
+		})
+	}
+}
+
+func (h *Hub) change(f func([]Observer) []Observer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := f(slices.Clone(h.all()))
+	if len(all) == 0 {
+		h.observers.Store(nil)
+		return
+	}
+	h.observers.Store(&all)
+}
+
+func (h *Hub) all() []Observer {
+	if all := h.observers.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// Edge is the way from one component to another.
+type Edge struct {
+	From, To string // ids of components
+	hub      *Hub
+	counts   [signals]counters
+}
+
+type counters struct{ items, bytes, refused atomic.Uint64 }
+
+// Count is what has passed an edge since it exists.
+type Count struct {
+	Items   uint64 `json:"items"`
+	Bytes   uint64 `json:"bytes"`   // before compression; 16 a sample
+	Refused uint64 `json:"refused"` // items that the sink did not take, each time they were offered
+}
+
+// NewEdge makes an edge whose traffic the observers of hub see.
+func NewEdge(hub *Hub, from, to string) *Edge { return &Edge{From: from, To: to, hub: hub} }
+
+// Count gives the counts of one signal.
+func (e *Edge) Count(s Signal) Count {
+	c := &e.counts[s]
+	return Count{Items: c.items.Load(), Bytes: c.bytes.Load(), Refused: c.refused.Load()}
+}
+
+// Wrap gives the sink v, of one of the four kinds, with the edge in front of
+// it; anything else it gives back.
+func (e *Edge) Wrap(v any) any {
+	switch next := v.(type) {
+	case pipeline.LogsSink:
+		return &logsEdge{e, next}
+	case pipeline.MetricsSink:
+		return &metricsEdge{e, next}
+	case pipeline.OTLPSink:
+		return &otlpEdge{e, next}
+	case pipeline.ProfilesSink:
+		return &profilesEdge{e, next}
+	}
+	return v
+}
+
+func (e *Edge) add(s Signal, items, bytes int, err error) {
+	c := &e.counts[s]
+	if err != nil {
+		c.refused.Add(uint64(items))
+		return
+	}
+	c.items.Add(uint64(items))
+	c.bytes.Add(uint64(bytes))
+}
+
+type logsEdge struct {
+	*Edge
+	next pipeline.LogsSink
+}
+
+func (e *logsEdge) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
+	err := e.next.WriteLogs(ctx, logs)
+	items, bytes := 0, 0
+	for i := range logs.Streams {
+		items += len(logs.Streams[i].Entries)
+		for j := range logs.Streams[i].Entries {
+			bytes += len(logs.Streams[i].Entries[j].Line)
+		}
+	}
+	e.add(Logs, items, bytes, err)
+	if err == nil {
+		for _, o := range e.hub.all() {
+			o.ObserveLogs(e.Edge, logs)
+		}
+	}
+	return err
+}
+
+// sampleSize is what a sample counts: its value and its time.
+const sampleSize = 16
+
+type metricsEdge struct {
+	*Edge
+	next pipeline.MetricsSink
+}
+
+func (e *metricsEdge) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
+	err := e.next.WriteMetrics(ctx, m)
+	e.add(Metrics, m.Items(), m.Items()*sampleSize, err)
+	if err == nil {
+		for _, o := range e.hub.all() {
+			o.ObserveMetrics(e.Edge, m)
+		}
+	}
+	return err
+}
+
+type otlpEdge struct {
+	*Edge
+	next pipeline.OTLPSink
+}
+
+func (e *otlpEdge) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
+	err := e.next.WriteOTLP(ctx, r)
+	e.add(ofOTLP(r.Signal), r.Items, len(r.Data), err)
+	if err == nil {
+		for _, o := range e.hub.all() {
+			o.ObserveOTLP(e.Edge, r)
+		}
+	}
+	return err
+}
+
+type profilesEdge struct {
+	*Edge
+	next pipeline.ProfilesSink
+}
+
+func (e *profilesEdge) WriteProfile(ctx context.Context, p pipeline.Profile) error {
+	err := e.next.WriteProfile(ctx, p)
+	e.add(Profiles, p.Items, len(p.Body), err)
+	if err == nil {
+		for _, o := range e.hub.all() {
+			o.ObserveProfile(e.Edge, p)
+		}
+	}
+	return err
+}

@@ -1,0 +1,180 @@
+package live
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"collector/pkg/pipeline"
+)
+
+// Limits of one watcher. They bound what watching may cost the components.
+const (
+	// watchRate is how many events a watcher is given in a second.
+	watchRate = 100
+	// examineRate is how many items are held against a filter in a second.
+	examineRate = 2000
+	// watchBuffer is how many events may wait for the watcher.
+	watchBuffer = 2 * watchRate
+	// maxDecoded is the size in bytes of the largest request that is decoded
+	// to be shown.
+	maxDecoded = 1 << 20
+	// maxText is how much of a line is shown.
+	maxText = 4 << 10
+)
+
+// Filter chooses what a watcher sees. What is empty lets everything pass.
+type Filter struct {
+	Signals  []Signal
+	From, To string // ids of components
+	// Text is a substring of the event's text or of a label's value, whatever
+	// the case.
+	Text string
+}
+
+// Event is an item that has passed an edge, as it is shown.
+type Event struct {
+	Time   time.Time         `json:"time"` // its own, not that of its passing
+	Signal Signal            `json:"signal"`
+	From   string            `json:"from"`
+	To     string            `json:"to"`
+	Labels map[string]string `json:"labels"`
+	// Text is the line, the sample as in a metrics page, the name of the span,
+	// or the name of the profile. It may be cut.
+	Text string `json:"text"`
+	// Size is the length in bytes of the whole line or profile.
+	Size     int           `json:"size,omitempty"`
+	TraceID  string        `json:"traceId,omitempty"`
+	SpanID   string        `json:"spanId,omitempty"`
+	Duration time.Duration `json:"durationNs,omitempty"`
+}
+
+// Watcher is given events. What it does not take in time, and what exceeds its
+// rate, it is told of as a number only.
+type Watcher struct {
+	filter  Filter
+	needle  string // filter.Text in lower case
+	events  chan Event
+	stop    func()
+	skipped atomic.Uint64
+	paused  atomic.Bool
+
+	mu       sync.Mutex // guards what follows
+	second   int64      // the Unix time to which the numbers belong
+	given    int
+	examined int
+}
+
+// Watch begins to watch. The watcher has to be closed.
+func (h *Hub) Watch(f Filter) *Watcher {
+	w := &Watcher{filter: f, needle: strings.ToLower(f.Text), events: make(chan Event, watchBuffer)}
+	w.stop = h.Observe(w)
+	return w
+}
+
+// Events is where the events come from. It is never closed.
+func (w *Watcher) Events() <-chan Event { return w.events }
+
+// Skipped is how many items have passed unseen because of the limits.
+func (w *Watcher) Skipped() uint64 { return w.skipped.Load() }
+
+// Pause stops the events, or lets them come again.
+func (w *Watcher) Pause(paused bool) { w.paused.Store(paused) }
+
+// Close ends the watching.
+func (w *Watcher) Close() { w.stop() }
+
+// ObserveLogs is for the edges.
+func (w *Watcher) ObserveLogs(e *Edge, logs pipeline.Logs) {
+	if w.sees(e, Logs) {
+		w.logs(e, logs)
+	}
+}
+
+// ObserveMetrics is for the edges.
+func (w *Watcher) ObserveMetrics(e *Edge, m pipeline.Metrics) {
+	if w.sees(e, Metrics) {
+		w.metrics(e, m)
+	}
+}
+
+// ObserveOTLP is for the edges.
+func (w *Watcher) ObserveOTLP(e *Edge, r pipeline.OTLP) {
+	if w.sees(e, ofOTLP(r.Signal)) {
+		w.otlp(e, r)
+	}
+}
+
+// ObserveProfile is for the edges.
+func (w *Watcher) ObserveProfile(e *Edge, p pipeline.Profile) {
+	if w.sees(e, Profiles) {
+		w.profile(e, p)
+	}
+}
+
+func (w *Watcher) sees(e *Edge, s Signal) bool {
+	f := &w.filter
+	if w.paused.Load() || f.From != "" && f.From != e.From || f.To != "" && f.To != e.To {
+		return false
+	}
+	for _, want := range f.Signals {
+		if want == s {
+			return true
+		}
+	}
+	return len(f.Signals) == 0
+}
+
+// admit tells how many of n items may be examined now. The others count as
+// skipped.
+func (w *Watcher) admit(n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := time.Now().Unix(); now != w.second {
+		w.second, w.given, w.examined = now, 0, 0
+	}
+	room := examineRate - w.examined
+	if w.given >= watchRate {
+		room = 0
+	}
+	if room < n {
+		w.skipped.Add(uint64(n - room))
+		n = room
+	}
+	w.examined += n
+	return n
+}
+
+// give hands over ev if the filter lets it pass. It tells whether more may
+// follow in this second.
+func (w *Watcher) give(ev Event) bool {
+	if !w.matches(&ev) {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.given >= watchRate {
+		w.skipped.Add(1)
+		return false
+	}
+	w.given++
+	select {
+	case w.events <- ev:
+	default:
+		w.skipped.Add(1)
+	}
+	return true
+}
+
+func (w *Watcher) matches(ev *Event) bool {
+	if w.needle == "" || strings.Contains(strings.ToLower(ev.Text), w.needle) || ev.TraceID == w.needle {
+		return true
+	}
+	for _, v := range ev.Labels {
+		if strings.Contains(strings.ToLower(v), w.needle) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package logs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/component"
+	"collector/pkg/discovery"
+	"collector/pkg/docker/dockertest"
+	"collector/pkg/logs/lokitest"
+	"collector/pkg/pipeline"
+)
+
+// firstLineEnv has the collector of logs join lines: its value is the regular
+// expression of first lines.
+const firstLineEnv = "LOGS_TEST_FIRST_LINE"
+
+func childProcess(firstLine, dir string, to pipeline.LogsSink) (*Process, error) {
+	cfg := multilineConfig(firstLine)
+	cfg.Stages[0].Multiline.MaxWaitTime = time.Hour // a slow machine is to cut no block
+	cfg.ForwardTo = []pipeline.LogsSink{to}
+	return NewProcess(cfg, component.Options{Dir: filepath.Join(dir, "process"), Metrics: prometheus.NewRegistry()})
+}
+
+// streamRule makes a label of the stream.
+func streamRule() (*discovery.Rules, error) {
+	var rule discovery.Rule
+	rule.SetToDefault()
+	rule.SourceLabels, rule.TargetLabel = []string{"__meta_docker_container_log_stream"}, "stream"
+	return discovery.Compile([]discovery.Rule{rule})
+}
+
+// Killed again and again while lines are held back, and while Loki is down, the
+// collector delivers each block whole; what it repeats is identical.
+func TestKilledCollectorCutsNoBlock(t *testing.T) {
+	engine, loki, dir := dockertest.New(t), lokitest.New(t), t.TempDir()
+	id := engine.Run(dockertest.Container{})
+	start := func() (kill func()) {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{dir, engine.Host(), loki.URL(), id}, " "), firstLineEnv+"=^block")
+		child.Stderr = os.Stderr
+		if _, err := child.StdinPipe(); err != nil { // closed when this process ends, whatever its end
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill = sync.OnceFunc(func() {
+			child.Process.Kill()
+			child.Wait()
+		})
+		t.Cleanup(kill)
+		return kill
+	}
+	var want []string
+	load := func(stop <-chan struct{}) {
+		for {
+			block, noise := fmt.Sprintf("block %d", len(want)), fmt.Sprintf("noise %d", len(want))
+			engine.Print(id, "stderr", block+"\n")
+			for i := range 5 {
+				line := fmt.Sprintf(" at %d in %d", i, len(want))
+				engine.Print(id, "stdout", noise+line+"\n")
+				engine.Print(id, "stderr", line+"\n")
+				block += "\n" + line
+				want = append(want, noise+line)
+			}
+			want = append(want, block)
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	for round := range 9 {
+		loki.Respond(nil)
+		if round%3 == 2 {
+			loki.Respond(func(lokitest.Request) *lokitest.Answer { return &lokitest.Answer{Status: 503, Body: "down"} })
+		}
+		seen, stop := len(loki.Requests()), make(chan struct{})
+		kill := start()
+		var loading sync.WaitGroup
+		loading.Go(func() { load(stop) })
+		loki.Await(t.Context(), func(_ []lokitest.Entry, requests []lokitest.Request) bool { return len(requests) > seen+round })
+		kill()
+		close(stop)
+		loading.Wait()
+	}
+	loki.Respond(nil)
+	start()
+	engine.Print(id, "stderr", "block end\n")
+	loki.AwaitEntries(t.Context(), len(want))
+	var got []string
+	for _, e := range loki.Entries() {
+		got = append(got, e.Line)
+	}
+	wantEach(t, want, got)
+	t.Logf("%d entries, %d repeated identically", len(want), loki.Repeated())
+}

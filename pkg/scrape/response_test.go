@@ -1,0 +1,120 @@
+package scrape
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"collector/pkg/component"
+	"collector/pkg/discovery"
+	"collector/pkg/httpclient"
+)
+
+// asked runs a scraper of one target and asks that for its page.
+func asked(t *testing.T, cfg Config, handler http.HandlerFunc) (*Scraper, Response) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	cfg.Targets = discovery.NewSet(at(server.Listener.Addr().String()))
+	s, _ := run(t, cfg, component.Options{}, nil)
+	awaitTargets(t, s, 1)
+	r, err := s.Fetch(t.Context(), s.TargetStatus()[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, r
+}
+
+// awaitTargets waits until the scraper has taken over its targets.
+func awaitTargets(t *testing.T, s *Scraper, n int) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for len(s.TargetStatus()) < n {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			t.Fatal("there is no target")
+		}
+	}
+}
+
+func TestATargetIsAskedAsForAScrape(t *testing.T) {
+	cfg := config(nil, newSink())
+	cfg.HTTPClient.BasicAuth = &httpclient.BasicAuth{Username: "me", Password: "hunter2planted"}
+	_, r := asked(t, cfg, func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if r.Method != http.MethodGet || strings.Contains(r.Header.Get("Accept"), "protobuf") {
+			t.Errorf("%s %s", r.Method, r.Header.Get("Accept"))
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = w.Write([]byte(user + " " + password + " " + r.Header.Get("Authorization") + "\xff"))
+	})
+	if !strings.HasPrefix(r.Body, "me (secret) Basic (secret)") || r.Status != "418 I'm a teapot" || r.Truncated || r.ContentType != "text/plain" {
+		t.Errorf("%+v", r)
+	}
+	if pair := base64.StdEncoding.EncodeToString([]byte("me:hunter2planted")); strings.Contains(r.Body, "hunter2planted") || strings.Contains(r.Body, pair) {
+		t.Errorf("a secret is in %q", r.Body)
+	}
+}
+
+func TestAnAnswerIsBoundedInSizeAndTime(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		_, r := asked(t, config(nil, newSink()), func(w http.ResponseWriter, r *http.Request) {
+			body := []byte(strings.Repeat("x", shownPage+5))
+			if compress {
+				w.Header().Set("Content-Encoding", "gzip")
+				body = gzipped(string(body))
+			}
+			_, _ = w.Write(body)
+		})
+		if len(r.Body) != shownPage || !r.Truncated {
+			t.Errorf("%d bytes, truncated %v", len(r.Body), r.Truncated)
+		}
+	}
+	s, _ := asked(t, config(nil, newSink()), func(w http.ResponseWriter, r *http.Request) {})
+	s.fetcher.client = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if deadline, ok := r.Context().Deadline(); !ok || time.Until(deadline) > shownTime {
+			t.Error("no deadline")
+		}
+		return nil, context.DeadlineExceeded
+	})}
+	if _, err := s.Fetch(t.Context(), s.TargetStatus()[0].ID); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestOnlyTargetsAreAsked(t *testing.T) {
+	s, _ := asked(t, config(nil, newSink()), func(http.ResponseWriter, *http.Request) {})
+	for _, id := range []string{"", "http://169.254.169.254/", "0000000000000000"} {
+		if _, err := s.Fetch(t.Context(), id); !errors.Is(err, ErrNoTarget) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	cfg := config(discovery.NewSet(at("a:1"), at("b:1", "instance", "same"), at("c:1", "instance", "same")), newSink())
+	s, _ := run(t, cfg, component.Options{}, roundTrip(func(*http.Request) (*http.Response, error) { return answer(""), nil }))
+	awaitTargets(t, s, 2)
+	if id, err := s.Explain(at("a:1")); err != nil || s.find(id) == nil {
+		t.Errorf("%q %v", id, err)
+	}
+	for target, want := range map[*discovery.Target]string{
+		ptr(at("c:1", "instance", "same")):           "same labels",
+		ptr(at("a:1", discovery.EndedLabel, "true")): "has ended",
+		ptr(at("", "x", "y")):                        "__address__",
+		ptr(at("z:1")):                               "not taken it over",
+	} {
+		if _, err := s.Explain(*target); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", target, err)
+		}
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

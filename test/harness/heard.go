@@ -1,0 +1,87 @@
+package harness
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// soonHeard is how long after it was due an answer may still be on its way, and
+// how late an answer is that a client may not have waited for.
+const soonHeard = 500 * time.Millisecond
+
+// Request is a request that a Front has passed on to its backend.
+type Request struct {
+	Query string
+	Body  []byte
+
+	began, ended time.Time // ended is zero while it is under way
+	done         chan struct{}
+}
+
+// heard knows the requests that a backend may have taken although the client
+// never heard its answer. Such a client has to send again.
+type heard struct {
+	mu      sync.Mutex
+	recent  []*Request // guarded by mu
+	unheard []Request  // guarded by mu
+}
+
+// begin takes note of a request. The function it returns is to be called at its
+// end, with whether the client was still there.
+func (h *heard) begin(r Request) func(there bool) {
+	r.began, r.done = time.Now(), make(chan struct{})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recent = append(slices.DeleteFunc(h.recent, func(r *Request) bool { return !r.onItsWay() }), &r)
+	return func(there bool) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		close(r.done)
+		if r.ended = time.Now(); !there || r.ended.Sub(r.began) > soonHeard {
+			h.unheard = append(h.unheard, r)
+		}
+	}
+}
+
+func (r *Request) onItsWay() bool { return r.ended.IsZero() || time.Since(r.ended) < soonHeard }
+
+// cut takes note that all connections are cut.
+func (h *heard) cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.recent {
+		if r.onItsWay() {
+			h.unheard = append(h.unheard, *r)
+		}
+	}
+	h.recent = nil
+}
+
+// wait waits for the requests under way, at most for limit.
+func (h *heard) wait(limit time.Duration) {
+	h.mu.Lock()
+	recent := slices.Clone(h.recent)
+	h.mu.Unlock()
+	late := time.After(limit)
+	for _, r := range recent {
+		select {
+		case <-r.done:
+		case <-late:
+			return
+		}
+	}
+}
+
+// Cut takes note that the client was killed, or its connections were: it may
+// not have heard the answers on their way.
+func (f *Front) Cut() { f.heard.cut() }
+
+// Unheard are the requests that the backend may have taken although the client
+// never heard so: those on their way when touch was lost, those whose client had
+// gone, and those that were answered late. What is in them may arrive again.
+func (f *Front) Unheard() []Request {
+	f.heard.mu.Lock()
+	defer f.heard.mu.Unlock()
+	return slices.Clone(f.heard.unheard)
+}

@@ -1,0 +1,238 @@
+package program
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"collector/test/harness"
+)
+
+// planted is the beginning of all secrets of the test, so that not one is
+// overlooked.
+const planted = "PLANTED"
+
+// secretive is a configuration with a secret wherever there can be one. The
+// destinations answer with the credentials that they were given, so that those
+// are in error messages too.
+func secretive(backend, file string) string {
+	host := strings.TrimPrefix(backend, "http://")
+	return fmt.Sprintf(`
+prometheus.scrape "x" {
+	targets = [
+		{ __address__ = %[1]q, __param_token = "PLANTED-scrape-parameter", __password = "PLANTED-target-label" },
+		{ __address__ = "127.0.0.1:1", instance = "https://user:PLANTED-target-url@example.test/" },
+	]
+	scrape_interval = "1s"
+	scrape_timeout  = "1s"
+	params          = { "api_key" = ["PLANTED-scrape-params"] }
+	basic_auth {
+		username = "user"
+		password = "PLANTED-scrape-password"
+	}
+	forward_to = [prometheus.remote_write.x.receiver]
+}
+prometheus.remote_write "x" {
+	endpoint {
+		url          = "http://user:PLANTED-write-url@%[1]s/api/v1/write?token=PLANTED-write-query"
+		bearer_token = "PLANTED-write-bearer"
+		headers      = { "X-Api-Key" = "PLANTED-write-header" }
+	}
+}
+loki.process "x" {
+	forward_to = [loki.write.x.receiver]
+}
+loki.write "x" {
+	endpoint {
+		url     = "http://user:PLANTED-loki-url@%[1]s/loki/api/v1/push"
+		headers = { "Authorization" = "Bearer PLANTED-loki-header" }
+	}
+	endpoint {
+		name = "two"
+		url  = "http://%[1]s/loki/api/v1/push"
+		basic_auth {
+			username = "user"
+			password = sys.env("PLANTED_SECRET")
+		}
+	}
+	endpoint {
+		name = "three"
+		url  = "http://%[1]s/loki/api/v1/push"
+		authorization {
+			type        = "Bearer"
+			credentials = "PLANTED-loki-credentials"
+		}
+	}
+}
+otelcol.receiver.otlp "x" {
+	http { endpoint = "127.0.0.1:0" }
+	output { traces = [otelcol.exporter.otlphttp.x.input] }
+}
+otelcol.exporter.otlphttp "x" {
+	client {
+		endpoint = "http://user:PLANTED-otlp-url@%[1]s"
+		headers  = { "X-Api-Key" = "PLANTED-otlp-header" }
+	}
+}
+pyroscope.receive_http "x" {
+	http {
+		listen_address = "127.0.0.1"
+		listen_port    = 0
+	}
+	forward_to = [pyroscope.write.x.receiver]
+}
+pyroscope.write "x" {
+	endpoint {
+		url               = "http://user:PLANTED-profiles-url@%[1]s"
+		bearer_token_file = %[2]q
+		headers           = { "X-Api-Key" = "PLANTED-profiles-header" }
+	}
+}
+explore.sink "x" { }
+`, host, file)
+}
+
+// gossip answers everything with the credentials that came with it.
+func gossip(t *testing.T) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/metrics") {
+			fmt.Fprintln(w, "a_number 1")
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "no entry for %s with the key %s at %s", r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"), r.URL)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestNoPageShowsASecret(t *testing.T) {
+	backend := gossip(t)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("PLANTED-file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := secretive(backend.URL, file)
+	c := harness.NewCollector(t, text, "PLANTED_SECRET=PLANTED-environment")
+	c.Start(t, "--explore.memory=4MiB")
+	harness.Eventually(t, 30*time.Second, func() error {
+		if _, body := status(t, c.URL+"/api/v1/targets"); !strings.Contains(body, `"down"`) || !strings.Contains(body, `"lastScrape":"2`) {
+			return fmt.Errorf("nothing is scraped yet: %s", body)
+		}
+		if _, body := status(t, c.URL+"/api/v1/overview"); !strings.Contains(body, "503") {
+			return fmt.Errorf("the destination has not failed yet: %s", body)
+		}
+		return nil
+	})
+	visited := crawl(t, c)
+	// After a failed reload, the file that failed is shown too.
+	c.Configure(t, text+"\nloki.wriite \"y\" { password = \"PLANTED-broken\" }\n")
+	c.Reload(t)
+	visited = append(visited, crawl(t, c)...)
+	for _, page := range []string{"/graph", "/targets", "/relabel", "/configuration", "/component/loki.write.x", "/api/v1/components/prometheus.remote_write.x", "/-/support"} {
+		if !slices.Contains(visited, page) {
+			t.Errorf("%s was not visited, of %d pages", page, len(visited))
+		}
+	}
+	if out := c.Output(); strings.Contains(out, planted) {
+		t.Errorf("the log shows a secret: %s", around(out))
+	}
+	c.Stop(t)
+}
+
+var links = regexp.MustCompile(`(?:href|src|action|data-[a-z]+)="([^"]+)"`)
+
+// crawl visits all that pages link to, and what no page does, and fails the
+// test for each that has a secret in it. It returns the paths.
+func crawl(t *testing.T, c *harness.Collector) (paths []string) {
+	t.Helper()
+	queue := []string{"/", "/metrics", "/-/ready", "/-/healthy", "/api/v0/web/components", "/api/v0/web/peers", "/api/v1/components?per_page=10000", "/api/v1/targets?per_page=10000", "/api/v1/targets/logs", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2"}
+	for _, id := range []string{"prometheus.scrape.x", "prometheus.remote_write.x", "loki.process.x", "loki.write.x", "otelcol.receiver.otlp.x", "otelcol.exporter.otlphttp.x", "pyroscope.receive_http.x", "pyroscope.write.x", "explore.sink.x"} {
+		queue = append(queue, "/component/"+id, "/api/v0/web/components/"+id, "/api/v1/components/"+id)
+	}
+	seen := map[string]bool{}
+	client := &http.Client{Timeout: 20 * time.Second}
+	for len(queue) > 0 && len(seen) < 500 {
+		path := queue[0]
+		queue = queue[1:]
+		path, _, _ = strings.Cut(path, "#")
+		if seen[path] || !strings.HasPrefix(path, "/") || strings.Contains(path, "/events") {
+			continue // streams do not end
+		}
+		seen[path] = true
+		resp, err := client.Get(c.URL + path)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		paths = append(paths, resp.Request.URL.Path)
+		for name, text := range unpacked(t, resp, body) {
+			if strings.Contains(text, planted+"-") {
+				t.Errorf("%s%s shows a secret: %s", path, name, around(text))
+			}
+		}
+		if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+			for _, link := range links.FindAllStringSubmatch(string(body), -1) {
+				at, err := resp.Request.URL.Parse(html.UnescapeString(link[1]))
+				if err == nil && at.Host == resp.Request.URL.Host {
+					queue = append(queue, at.RequestURI())
+				}
+			}
+		}
+	}
+	return paths
+}
+
+// unpacked is an answer as texts: as it stands and as a URL's reader sees it;
+// of an archive, each file.
+func unpacked(t *testing.T, resp *http.Response, body []byte) map[string]string {
+	t.Helper()
+	if resp.Header.Get("Content-Type") != "application/zip" {
+		plain, err := url.QueryUnescape(string(body))
+		if err != nil {
+			plain = ""
+		}
+		return map[string]string{"": string(body), " (unescaped)": plain}
+	}
+	archive, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for _, f := range archive.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		texts[" "+f.Name] = string(text)
+	}
+	if len(texts) < 5 {
+		t.Errorf("the bundle has %d files", len(texts))
+	}
+	return texts
+}
+
+// around is the text before and after the first secret.
+func around(text string) string {
+	at := strings.Index(text, planted)
+	return text[max(0, at-100):min(len(text), at+60)]
+}
