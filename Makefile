@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
 
-test: lint unit integration ## everything that CI checks
+test: lint unit integration reliability ## everything that CI checks
 
 lint:
 	@test -z "$$(gofmt -l cmd pkg test backend third_party)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend third_party; exit 1; }
@@ -31,7 +31,7 @@ integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, Victor
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
-	go test -tags integration -count=1 -timeout 20m -parallel 12 ./test/reliability/...
+	go test -tags integration -count=1 -timeout 25m -parallel 8 ./test/reliability/...
 
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...

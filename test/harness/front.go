@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -112,20 +113,35 @@ func (f *Front) Set(t testing.TB, o Outage) {
 	switch {
 	case o.Refuse:
 	case o.BlackHole:
-		hole, err := digBlackHole(f.Address)
-		if err != nil {
-			t.Fatalf("make a black hole of %s: %v", f.Address, err)
-		}
-		f.mu.Lock()
-		f.hole = hole
-		f.mu.Unlock()
+		f.bind(t, func() error {
+			hole, err := digBlackHole(f.Address)
+			f.mu.Lock()
+			f.hole = hole
+			f.mu.Unlock()
+			return err
+		})
 	default:
-		l, err := net.Listen("tcp", f.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.serve(l)
+		f.bind(t, func() error {
+			l, err := net.Listen("tcp", f.Address)
+			if err == nil {
+				f.serve(l)
+			}
+			return err
+		})
 	}
+}
+
+// bind binds the front's address again. A process that is being forked holds
+// what listened there until it runs its program.
+func (f *Front) bind(t testing.TB, bind func() error) {
+	t.Helper()
+	Eventually(t, 30*time.Second, func() error {
+		err := bind()
+		if err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatalf("listen at %s: %v", f.Address, err)
+		}
+		return err
+	})
 }
 
 // Judge lets a function decide on each request by its contents; nil lets the
@@ -289,13 +305,8 @@ func digBlackHole(address string) (*blackHole, error) {
 		return nil, err
 	}
 	b := &blackHole{file: os.NewFile(uintptr(fd), "black hole")}
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		return nil, err
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte(a.IP.To4())}); err != nil {
-		return nil, err
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
+	if err := b.listen(fd, a); err != nil {
+		b.fill()
 		return nil, err
 	}
 	for range 16 {
@@ -307,6 +318,16 @@ func digBlackHole(address string) (*blackHole, error) {
 	}
 	b.fill()
 	return nil, fmt.Errorf("its queue takes %d connections", len(b.conns))
+}
+
+func (b *blackHole) listen(fd int, a *net.TCPAddr) error {
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte(a.IP.To4())}); err != nil {
+		return err
+	}
+	return syscall.Listen(fd, 0)
 }
 
 // fill ends the hole.

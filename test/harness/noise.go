@@ -66,6 +66,13 @@ func (n *Noise) Worst() time.Duration {
 	return n.worst
 }
 
+// Restart forgets what was measured so far, for a promise about what begins now.
+func (n *Noise) Restart() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.worst = 0
+}
+
 // Bound is what a promise of d has to be held to on this machine: d, and so
 // many times what the control took at worst.
 func (n *Noise) Bound(d time.Duration) time.Duration { return d + noiseFactor*n.Worst() }

@@ -65,10 +65,11 @@ func (p *Proxy) Set(t testing.TB, fault Fault) {
 
 func (p *Proxy) listen(t testing.TB) {
 	t.Helper()
-	l, err := net.Listen("tcp", p.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var l net.Listener
+	Eventually(t, 30*time.Second, func() (err error) { // a process that is being forked may hold the old one
+		l, err = net.Listen("tcp", p.Address)
+		return err
+	})
 	p.mu.Lock()
 	p.listener = l
 	p.mu.Unlock()

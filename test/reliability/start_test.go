@@ -139,6 +139,7 @@ func (r *namedRig) move(t *testing.T, names *harness.Names) {
 // has waited for it.
 func (r *namedRig) used(t *testing.T, what string) {
 	t.Helper()
+	r.noise.Restart()
 	began := time.Now()
 	asked := make(map[string]time.Duration)
 	harness.Eventually(t, catchUp, func() error {
