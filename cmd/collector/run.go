@@ -56,6 +56,7 @@ func run(args []string, errOut io.Writer) error {
 		return fmt.Errorf("run takes one path, a file or a directory of *.alloy files; it got %s", strings.Join(set.Args(), ", "))
 	}
 	limitMemory()
+	releaseStart()
 	p := newProgram(flags, set.Arg(0), errOut)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

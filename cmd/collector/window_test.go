@@ -101,7 +101,7 @@ func TestWhatGoesToTwoDestinationsIsInTheWindowOnce(t *testing.T) {
 	})
 	for i, point := range found.Series[0].Points[1:] {
 		if point.T == found.Series[0].Points[i].T {
-			t.Error("a sample is kept twice")
+			t.Errorf("a sample is kept twice: %v", found)
 		}
 	}
 

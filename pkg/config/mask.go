@@ -1,9 +1,10 @@
 package config
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
+
+	"collector/pkg/component"
 )
 
 var (
@@ -15,23 +16,7 @@ var (
 	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"@]+)@")
 )
 
-// namesSecret tells whether an argument or a header of this name holds what
-// must not be shown. The name of a file or an address is no secret.
-func namesSecret(name string) bool {
-	if strings.HasSuffix(name, "_file") || strings.HasSuffix(name, "_url") {
-		return false
-	}
-	// Pages ask this of each label of thousands of targets.
-	lower := strings.ToLower(name)
-	for _, word := range [...]string{
-		"password", "secret", "token", "credentials", "passphrase", "authorization", "cookie", "key_pem", "apikey", "api-key", "api_key",
-	} {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
-}
+func namesSecret(name string) bool { return component.NamesSecret(name) }
 
 // maskLine replaces credentials in a source line by asterisks, one for each
 // byte, so that columns stay. Behind the name of a secret every string is taken
@@ -76,24 +61,9 @@ func maskString(name, value string) string {
 // Shown is the value of something called name as it may be shown.
 func Shown(name, value string) string { return maskString(name, value) }
 
-// WithoutPasswords is text, such as an error or JSON, without the passwords of
-// URLs in it, and without the values of their parameters that are called like a
-// secret.
-func WithoutPasswords(text string) string {
-	if strings.Contains(text, "://") {
-		text = urlPassword.ReplaceAllString(text, "${1}(secret)@")
-	}
-	if !strings.Contains(text, "=") {
-		return text
-	}
-	return urlParameter.ReplaceAllStringFunc(text, func(found string) string {
-		parts := urlParameter.FindStringSubmatch(found)
-		if name, err := url.QueryUnescape(parts[2]); err == nil && namesSecret(name) && parts[3] != "" {
-			return parts[1] + "(secret)"
-		}
-		return found
-	})
-}
+// WithoutPasswords is component.WithoutPasswords, for the packages that show
+// what a configuration holds.
+func WithoutPasswords(text string) string { return component.WithoutPasswords(text) }
 
 // WithoutSecrets is JSON without the values of members that are called like a
 // secret, and what WithoutPasswords takes out.

@@ -68,7 +68,7 @@ func (c *Chooser) Take(e *live.Edge, s live.Signal) bool {
 func (d *sender) kept(s live.Signal) bool {
 	came := false
 	for _, in := range d.inputs {
-		if in.edge.Count(s).Items == 0 {
+		if !in.edge.Carries(s) {
 			continue
 		}
 		if came = true; !passed(in.from.stores, s) && !in.from.kept(s) {
@@ -81,7 +81,7 @@ func (d *sender) kept(s live.Signal) bool {
 // passed tells whether a signal goes over one of edges.
 func passed(edges []*live.Edge, s live.Signal) bool {
 	for _, e := range edges {
-		if e.Count(s).Items > 0 {
+		if e.Carries(s) {
 			return true
 		}
 	}

@@ -115,6 +115,25 @@ func samples(series string, values ...float64) pipeline.Metrics {
 	return m
 }
 
+// Of many series, those that are highest now are shown: of counters, those that
+// grow fastest.
+func TestTheHighestSeriesComeFirst(t *testing.T) {
+	w := running(t, 1<<20)
+	now := time.Now().UnixMilli()
+	for i := range 15 {
+		s := pipeline.NewSeries(labels.FromStrings(labels.MetricName, "m", "n", fmt.Sprintf("%02d", i)))
+		w.ObserveMetrics(edge, pipeline.Metrics{Samples: []pipeline.Sample{
+			{Series: s, T: now - 1000, V: float64(1000 - 10*i)}, {Series: s, T: now, V: float64(1000 - 9*i)},
+		}})
+	}
+	for rate, want := range map[bool]string{false: "00", true: "14"} {
+		r := must[MetricResult](t)(w.Metrics(t.Context(), MetricQuery{Name: "m", Rate: rate}))
+		if r.Total != 15 || len(r.Series) != 10 || r.Series[0].Labels.Get("n") != want {
+			t.Errorf("rate %v: %d of %d series, the first is %s", rate, len(r.Series), r.Total, r.Series[0].Labels)
+		}
+	}
+}
+
 func TestCountersAreShownAsRates(t *testing.T) {
 	w := running(t, 1<<20)
 	w.ObserveMetrics(edge, samples("requests_total", 1, 3, math.NaN(), 7, 2))

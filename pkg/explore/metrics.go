@@ -129,7 +129,7 @@ type MetricQuery struct {
 	Labels map[string]string // equal labels
 	Since  time.Time         // zero: everything
 	Rate   bool              // per second instead of the value, for counters
-	Limit  int               // of series: 20 if it is not from 1 to 100
+	Limit  int               // of series: 10 if it is not from 1 to 100
 }
 
 // SeriesData is the points of one series, in the order of their times.
@@ -138,8 +138,8 @@ type SeriesData struct {
 	Points []Point       `json:"points"`
 }
 
-// MetricResult is the series that fit, by their labels, as far as the limit
-// allows.
+// MetricResult is the series that fit, those with the highest last values first,
+// as far as the limit allows.
 type MetricResult struct {
 	Series []SeriesData `json:"series"`
 	Total  int          `json:"total"`
@@ -154,25 +154,30 @@ func (w *Window) Metrics(ctx context.Context, q MetricQuery) (r MetricResult, er
 func (s *metricStore) query(q MetricQuery) MetricResult {
 	limit := q.Limit
 	if limit < 1 || limit > 100 {
-		limit = 20
+		limit = 10
 	}
-	var found []*series
+	type ranked struct {
+		*series
+		last float64
+	}
+	var found []ranked
 	for _, known := range s.byName[q.Name] {
 		fits := true
 		for name, v := range q.Labels {
 			fits = fits && known.labels.Get(name) == v
 		}
 		if fits {
-			found = append(found, known)
+			found = append(found, ranked{known, known.last(q)})
 		}
 	}
-	slices.SortFunc(found, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
+	slices.SortFunc(found, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.last, a.last), labels.Compare(a.labels, b.labels))
+	})
 	r := MetricResult{Series: []SeriesData{}, Total: len(found)}
 	for _, known := range found[:min(limit, len(found))] {
 		points := []Point{}
 		for _, p := range known.points {
-			// Neither a chart nor JSON has a place for what is no number.
-			if !math.IsNaN(p.V) && !math.IsInf(p.V, 0) && p.T >= q.Since.UnixMilli() {
+			if q.shows(p) {
 				points = append(points, p)
 			}
 		}
@@ -185,20 +190,52 @@ func (s *metricStore) query(q MetricQuery) MetricResult {
 	return r
 }
 
-// rates are the increases per second between points. A value that falls is that
-// of a counter that began anew.
+// shows tells whether a point is part of the answer. Neither a chart nor JSON
+// has a place for what is no number.
+func (q *MetricQuery) shows(p Point) bool {
+	return !math.IsNaN(p.V) && !math.IsInf(p.V, 0) && p.T >= q.Since.UnixMilli()
+}
+
+// last is the last value that q shows of a series, below all others if there is
+// none.
+func (s *series) last(q MetricQuery) float64 {
+	var points []Point
+	for i := len(s.points) - 1; i >= 0 && len(points) <= rateSteps; i-- {
+		if q.shows(s.points[i]) {
+			points = append(points, s.points[i])
+		}
+	}
+	slices.Reverse(points)
+	if q.Rate {
+		points = rates(points)
+	}
+	if len(points) == 0 {
+		return math.Inf(-1)
+	}
+	return points[len(points)-1].V
+}
+
+// rateSteps is over how many scrapes an increase is spread: of something that
+// happens every few seconds, single scrapes would show but needles.
+const rateSteps = 5
+
+// rates are the increases per second, each over the last rateSteps steps between
+// points. A value that falls is that of a counter that began anew.
 func rates(points []Point) []Point {
 	out := []Point{}
+	total := make([]float64, len(points)) // the increase since the first point
 	for i := 1; i < len(points); i++ {
 		a, b := points[i-1], points[i]
-		if b.T <= a.T {
-			continue
-		}
 		increase := b.V - a.V
 		if increase < 0 {
 			increase = b.V
 		}
-		out = append(out, Point{b.T, increase * 1000 / float64(b.T-a.T)})
+		total[i] = total[i-1] + increase
+		if b.T <= a.T {
+			continue
+		}
+		first := max(0, i-rateSteps)
+		out = append(out, Point{b.T, (total[i] - total[first]) * 1000 / float64(b.T-points[first].T)})
 	}
 	return out
 }

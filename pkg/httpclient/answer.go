@@ -2,37 +2,69 @@ package httpclient
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
+
+	"collector/pkg/component"
 )
 
 // harmless are the headers of a request that have no secret in them.
 const harmless = " Accept Accept-Encoding Content-Encoding Content-Length Content-Type User-Agent X-Prometheus-Remote-Write-Version X-Scope-Orgid "
+
+// Harmless tells whether a header of a request has no secret in it.
+func Harmless(name string) bool {
+	return strings.Contains(harmless, " "+http.CanonicalHeaderKey(name)+" ")
+}
 
 // minSecret is how long a header's value must be to be taken out wherever it
 // stands: a shorter one is part of other words.
 const minSecret = 6
 
 // WithoutCredentials is the text of an answer without what the request carried
-// in its headers: some servers repeat it in their errors, which are logged and
-// shown.
+// in its headers and its URL: some servers repeat it in their errors, which are
+// logged and shown.
 func WithoutCredentials(text string, answer *http.Response) string {
 	if answer.Request == nil {
 		return text
 	}
 	for name, values := range answer.Request.Header {
-		if strings.Contains(harmless, " "+name+" ") {
+		if Harmless(name) {
 			continue
 		}
-		for _, value := range values {
-			if _, token, ok := strings.Cut(value, " "); ok && len(token) >= minSecret {
-				text = strings.ReplaceAll(text, token, redacted)
-			}
-			if len(value) >= minSecret {
-				text = strings.ReplaceAll(text, value, redacted)
+		text = WithoutValues(text, values...)
+	}
+	if _, password, ok := answer.Request.BasicAuth(); ok {
+		text = WithoutValues(text, password)
+	}
+	if u := answer.Request.URL; u != nil {
+		for name, values := range u.Query() {
+			if component.NamesSecret(name) {
+				text = WithoutValues(text, values...)
 			}
 		}
+		if password, ok := u.User.Password(); ok {
+			text = WithoutValues(text, password)
+		}
+	}
+	return component.WithoutPasswords(text)
+}
+
+// WithoutValues is text without values, which are secrets or, as in
+// "Bearer …", have one behind the first word; as they are and as in a URL.
+func WithoutValues(text string, values ...string) string {
+	for _, value := range values {
+		if _, token, ok := strings.Cut(value, " "); ok {
+			text = without(text, token)
+		}
+		text = without(text, value)
 	}
 	return text
 }
 
-const redacted = "(secret)"
+func without(text, secret string) string {
+	if len(secret) < minSecret {
+		return text
+	}
+	text = strings.ReplaceAll(text, secret, component.Redacted)
+	return strings.ReplaceAll(text, url.QueryEscape(secret), component.Redacted)
+}

@@ -2,6 +2,7 @@ package httpclient
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 )
 
@@ -15,5 +16,16 @@ func TestAnswersDoNotRepeatCredentials(t *testing.T) {
 	}
 	if got := WithoutCredentials("text", &http.Response{}); got != "text" {
 		t.Errorf("without a request: %q", got)
+	}
+}
+
+func TestAnswersDoNotRepeatSecretsOfTheURL(t *testing.T) {
+	target, err := url.Parse("http://user:s3cret-password@h/write?token=s3cret%2Fquery&db=metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := WithoutCredentials("no s3cret-password, s3cret/query, s3cret%2Fquery or /write?token=short&db=metrics", &http.Response{Request: &http.Request{URL: target}})
+	if want := "no (secret), (secret), (secret) or /write?token=(secret)&db=metrics"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -96,6 +96,7 @@ type Edge struct {
 	From, To string // ids of components
 	hub      *Hub
 	counts   [signals]counters
+	carries  [signals]atomic.Bool
 }
 
 type counters struct{ items, bytes, refused atomic.Uint64 }
@@ -116,17 +117,24 @@ func (e *Edge) Count(s Signal) Count {
 	return Count{Items: c.items.Load(), Bytes: c.bytes.Load(), Refused: c.refused.Load()}
 }
 
+// Carries tells whether a signal goes over the edge: from the first on, or, of
+// those in OTLP requests, since an item has passed.
+func (e *Edge) Carries(s Signal) bool { return e.carries[s].Load() || e.counts[s].items.Load() > 0 }
+
 // Wrap gives the sink v, of one of the four kinds, with the edge in front of
 // it; anything else it gives back.
 func (e *Edge) Wrap(v any) any {
 	switch next := v.(type) {
 	case pipeline.LogsSink:
+		e.carries[Logs].Store(true)
 		return &logsEdge{e, next}
 	case pipeline.MetricsSink:
+		e.carries[Metrics].Store(true)
 		return &metricsEdge{e, next}
 	case pipeline.OTLPSink:
 		return &otlpEdge{e, next}
 	case pipeline.ProfilesSink:
+		e.carries[Profiles].Store(true)
 		return &profilesEdge{e, next}
 	}
 	return v

@@ -28,6 +28,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -308,11 +309,32 @@ func (s *grpcSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Re
 	s.lane.e.metrics.duration.WithLabelValues(serviceOf(s.lane.signal), statusNumber(err)).
 		Observe(float64(time.Since(start).Microseconds()) / 1000)
 	if err != nil {
-		return deliver.Result{}, grpcError(err, s.g.plain)
+		return deliver.Result{}, grpcError(s.g.withoutCredentials(err), s.g.plain)
 	}
 	s.lane.delivered(blocks)
 	_, items := sizeOf(blocks)
 	return bounded(answer, items), nil
+}
+
+// withoutCredentials is the error of a call without the headers that were sent,
+// which some servers repeat.
+func (g *grpcTransport) withoutCredentials(err error) error {
+	st, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	p := st.Proto()
+	p.Message = g.withoutHeaders(p.Message)
+	return status.FromProto(p).Err()
+}
+
+func (g *grpcTransport) withoutHeaders(text string) string {
+	for i := 0; i+1 < len(g.headers); i += 2 {
+		if !httpclient.Harmless(g.headers[i]) {
+			text = httpclient.WithoutValues(text, g.headers[i+1])
+		}
+	}
+	return component.WithoutPasswords(text)
 }
 
 func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res deliver.Result, err error) {
@@ -340,7 +362,9 @@ func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res delive
 	if err != nil {
 		return res, err
 	}
-	return partialSuccess(answer.data()), nil
+	res = partialSuccess(answer.data())
+	res.Message = s.g.withoutHeaders(res.Message)
+	return res, nil
 }
 
 // grpcError says what a failed call means, as OTLP has it. Besides, what a

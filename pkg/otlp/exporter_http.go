@@ -296,18 +296,25 @@ func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res delive
 	s.header(r)
 	answer, err := h.client.Do(r)
 	if err != nil {
+		var failed *url.Error // its text repeats the query
+		if errors.As(err, &failed) {
+			failed.URL = component.WithoutPasswords(failed.URL)
+		}
 		return res, 0, &deliver.Error{Err: fmt.Errorf("%w%s", err, httpHint(err))}
 	}
 	defer answer.Body.Close()
 	// What cannot be read of the answer is lost; the status has come.
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if answer.StatusCode/100 != 2 {
-		return res, answer.StatusCode, httpError(answer, []byte(httpclient.WithoutCredentials(string(text), answer)), time.Now())
+		return res, answer.StatusCode, httpError(answer, text, time.Now())
 	}
 	if contentType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); contentType == typeJSON {
-		return partialSuccessJSON(text), answer.StatusCode, nil
+		res = partialSuccessJSON(text)
+	} else {
+		res = partialSuccess(text)
 	}
-	return partialSuccess(text), answer.StatusCode, nil
+	res.Message = httpclient.WithoutCredentials(res.Message, answer)
+	return res, answer.StatusCode, nil
 }
 
 // encode writes the body of a request that holds blocks.
@@ -401,16 +408,16 @@ func messageOf(answer *http.Response, body []byte) string {
 	var st spb.Status
 	switch {
 	case contentType == typeProtobuf && proto.Unmarshal(body, &st) == nil:
-		return ": " + st.GetMessage()
+		return ": " + httpclient.WithoutCredentials(st.GetMessage(), answer)
 	case contentType == typeJSON && protojson.Unmarshal(body, &st) == nil && st.GetMessage() != "":
-		return ": " + st.GetMessage()
+		return ": " + httpclient.WithoutCredentials(st.GetMessage(), answer)
 	}
 	const most = 300
-	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), most)]), ""))
-	if text == "" {
+	text := httpclient.WithoutCredentials(strings.ToValidUTF8(string(body), ""), answer)
+	if text = strings.TrimSpace(text); text == "" {
 		return ""
 	}
-	return ": " + text
+	return ": " + strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // httpHint explains the library's words for what is usually a wrong setting.

@@ -375,6 +375,20 @@ func TestExporterTellsGRPCErrorsApart(t *testing.T) {
 	}
 }
 
+func TestGRPCErrorsDoNotRepeatCredentials(t *testing.T) {
+	b := startBackend(t, &backend{answer: func(int, pipeline.Signal, []byte) (int64, error) {
+		return 0, status.Error(codes.PermissionDenied, "no entry with s3cret-token for tenant-7")
+	}}, "127.0.0.1:0")
+	e := grpcExporter(t, b.address, t.TempDir(), func(c *ExporterGRPCConfig) {
+		c.Client.Headers = map[string]string{"Authorization": "Bearer s3cret-token", "X-Scope-OrgID": "tenant-7"}
+	})
+	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 5, 1), nil)
+	eventually(t, "the failure shows", func() bool { return e.status(t).LastError != "" })
+	if got := e.status(t).LastError; !strings.Contains(got, "no entry with (secret) for tenant-7") {
+		t.Error(got)
+	}
+}
+
 func TestExporterCountsPartialSuccess(t *testing.T) {
 	b := startBackend(t, &backend{answer: func(int, pipeline.Signal, []byte) (int64, error) { return 2, nil }}, "127.0.0.1:0")
 	e := grpcExporter(t, b.address, t.TempDir(), nil)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"collector/pkg/component"
 )
 
 // throttle logs each message at most once in a while.
@@ -70,7 +72,7 @@ func (l *failureLog) write(target string, failure error) error {
 		}
 		l.file = file
 	}
-	record := slog.NewRecord(time.Now(), slog.LevelError, failure.Error(), 0)
+	record := slog.NewRecord(time.Now(), slog.LevelError, component.WithoutPasswords(failure.Error()), 0)
 	record.AddAttrs(slog.String("job_name", l.job), slog.String("target", target))
 	if err := slog.NewJSONHandler(l.file, nil).Handle(context.Background(), record); err != nil {
 		_ = l.file.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"collector/pkg/component"
 	"collector/pkg/discovery"
 )
 
@@ -172,7 +173,8 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 		}
 		if err != nil {
 			s.metrics.syncFailed.Inc()
-			complain("bad "+t.String(), "a target cannot be scraped", "err", err, "target", t.String())
+			complain("bad "+t.String(), "a target cannot be scraped",
+				"err", component.WithoutPasswords(err.Error()), "target", component.WithoutLabelSecrets(t.String()))
 			continue
 		}
 		other, twice := wanted[e.key]
@@ -183,7 +185,7 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 		if other.url != e.url {
 			s.metrics.duplicates.Inc()
 			complain("twice "+e.key, "two targets have the same labels: only one is scraped, as their series would be the same",
-				"labels", e.labels.String(), "address", other.url, "other", e.url)
+				"labels", component.WithoutLabelSecrets(e.labels.String()), "address", component.WithoutPasswords(other.url), "other", component.WithoutPasswords(e.url))
 			if running, ok := s.targets[e.key]; ok && running.endpoint().url == e.url {
 				wanted[e.key] = e
 			}

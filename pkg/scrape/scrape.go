@@ -216,13 +216,13 @@ func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
 	switch {
 	case o.err != nil:
 		if before != healthDown {
-			s.quiet.warn("scrape failed", "target", e.url, "err", o.err)
+			s.quiet.warn("scrape failed", "target", component.WithoutPasswords(e.url), "err", component.WithoutPasswords(o.err.Error()))
 		}
-		if err := s.failures.write(e.url, o.err); err != nil {
+		if err := s.failures.write(component.WithoutPasswords(e.url), o.err); err != nil {
 			s.quiet.warn("write scrape_failure_log_file", "err", err)
 		}
 	case before == healthDown:
-		s.log.Info("scrape succeeds again", "target", e.url)
+		s.log.Info("scrape succeeds again", "target", component.WithoutPasswords(e.url))
 	}
 }
 

@@ -3,6 +3,7 @@ package program
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"html"
 	"io"
@@ -27,13 +28,17 @@ const planted = "PLANTED"
 // secretive is a configuration with a secret wherever there can be one. The
 // destinations answer with the credentials that they were given, so that those
 // are in error messages too.
-func secretive(backend, file string) string {
+func secretive(backend, file string, otlp, profiles int) string {
 	host := strings.TrimPrefix(backend, "http://")
 	return fmt.Sprintf(`
+logging {
+	level    = "debug"
+	write_to = [loki.process.x.receiver]
+}
 prometheus.scrape "x" {
 	targets = [
 		{ __address__ = %[1]q, __param_token = "PLANTED-scrape-parameter", __password = "PLANTED-target-label" },
-		{ __address__ = "127.0.0.1:1", __meta_url = "https://user:PLANTED-target-url@example.test/" },
+		{ __address__ = "127.0.0.1:1", __param_token = "PLANTED-dead-parameter", __meta_url = "https://user:PLANTED-target-url@example.test/" },
 	]
 	scrape_interval = "1s"
 	scrape_timeout  = "1s"
@@ -42,7 +47,20 @@ prometheus.scrape "x" {
 		username = "user"
 		password = "PLANTED-scrape-password"
 	}
-	forward_to = [prometheus.remote_write.x.receiver]
+	http_headers = { "X-Api-Key" = ["PLANTED-scrape-header"] }
+	forward_to   = [prometheus.remote_write.x.receiver]
+}
+discovery.relabel "x" {
+	targets = [{ "__address__" = "x:1", "password" = "PLANTED-input", "name" = "x" }]
+	rule {
+		source_labels = ["password"]
+		target_label  = "copy_of_it"
+	}
+	rule {
+		source_labels = ["name"]
+		regex         = "y"
+		action        = "keep"
+	}
 }
 prometheus.remote_write "x" {
 	endpoint {
@@ -77,19 +95,29 @@ loki.write "x" {
 	}
 }
 otelcol.receiver.otlp "x" {
-	http { endpoint = "127.0.0.1:0" }
-	output { traces = [otelcol.exporter.otlphttp.x.input] }
+	grpc { endpoint = "127.0.0.1:%[3]d" }
+	output {
+		traces = [otelcol.exporter.otlphttp.x.input, otelcol.exporter.otlp.x.input]
+	}
 }
 otelcol.exporter.otlphttp "x" {
 	client {
 		endpoint = "http://user:PLANTED-otlp-url@%[1]s"
 		headers  = { "X-Api-Key" = "PLANTED-otlp-header" }
 	}
+	traces_endpoint = "http://user:PLANTED-otlp-url@%[1]s/v1/traces?token=PLANTED-otlp-query"
+}
+otelcol.exporter.otlp "x" {
+	client {
+		endpoint = "127.0.0.1:1"
+		headers  = { "X-Api-Key" = "PLANTED-grpc-header" }
+		tls { insecure = true }
+	}
 }
 pyroscope.receive_http "x" {
 	http {
 		listen_address = "127.0.0.1"
-		listen_port    = 0
+		listen_port    = %[4]d
 	}
 	forward_to = [pyroscope.write.x.receiver]
 }
@@ -101,14 +129,14 @@ pyroscope.write "x" {
 	}
 }
 explore.sink "x" { }
-`, host, file)
+`, host, file, otlp, profiles)
 }
 
 // gossip answers everything with the credentials that came with it.
 func gossip(t *testing.T) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/metrics") {
-			fmt.Fprintln(w, "a_number 1")
+			fmt.Fprintf(w, "# asked with %s, %s\na_number 1\n", r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"))
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -124,17 +152,17 @@ func TestNoPageShowsASecret(t *testing.T) {
 	if err := os.WriteFile(file, []byte("PLANTED-file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text := secretive(backend.URL, file)
+	otlp, profiles := harness.FreePort(t), harness.FreePort(t)
+	text := secretive(backend.URL, file, otlp, profiles)
 	c := harness.NewCollector(t, text, "PLANTED_SECRET=PLANTED-environment")
 	c.Start(t, "--explore.memory=4MiB")
+	spans := harness.StartSender(t, time.Second, harness.SpanSender(t, harness.Address(otlp)))
+	uploads := harness.StartSender(t, time.Second, harness.ProfileSender("http://"+harness.Address(profiles)))
 	harness.Eventually(t, 30*time.Second, func() error {
 		if _, body := status(t, c.URL+"/api/v1/targets"); !strings.Contains(body, `"down"`) || !strings.Contains(body, `"lastScrape":"2`) {
 			return fmt.Errorf("nothing is scraped yet: %s", body)
 		}
-		if _, body := status(t, c.URL+"/api/v1/overview"); !strings.Contains(body, "503") {
-			return fmt.Errorf("the destination has not failed yet: %s", body)
-		}
-		return nil
+		return allFail(t, c.URL)
 	})
 	visited := crawl(t, c)
 	// After a failed reload, the file that failed is shown too.
@@ -146,7 +174,38 @@ func TestNoPageShowsASecret(t *testing.T) {
 			t.Errorf("%s was not visited, of %d pages", page, len(visited))
 		}
 	}
+	if !slices.ContainsFunc(visited, func(path string) bool { return methodOf(path) == http.MethodPost && !strings.HasPrefix(path, "/api/") }) {
+		t.Error("no target's answer was looked at")
+	}
+	spans.Stop()
+	uploads.Stop()
 	c.Stop(t)
+	if log := c.Output(); strings.Contains(log, planted+"-") {
+		t.Errorf("the log shows a secret: %s", around(log))
+	} else if !strings.Contains(log, "scrape failed") || !strings.Contains(log, "no entry for") {
+		t.Errorf("the log has nothing of the failures:\n%s", log)
+	}
+}
+
+// allFail tells which destination, of those that get something, has not failed.
+func allFail(t *testing.T, url string) error {
+	_, body := status(t, url+"/api/v1/overview")
+	var overview struct {
+		Destinations []struct{ Component, LastError string }
+	}
+	if err := json.Unmarshal([]byte(body), &overview); err != nil {
+		return err
+	}
+	failed := map[string]bool{}
+	for _, d := range overview.Destinations {
+		failed[d.Component] = failed[d.Component] || d.LastError != ""
+	}
+	for _, component := range []string{"prometheus.remote_write.x", "otelcol.exporter.otlphttp.x", "otelcol.exporter.otlp.x", "pyroscope.write.x", "loki.write.x"} {
+		if !failed[component] {
+			return fmt.Errorf("%s has not failed yet: %s", component, body)
+		}
+	}
+	return nil
 }
 
 var links = regexp.MustCompile(`(?:href|src|action|data-[a-z]+)="([^"]+)"`)
@@ -156,7 +215,7 @@ var links = regexp.MustCompile(`(?:href|src|action|data-[a-z]+)="([^"]+)"`)
 func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 	t.Helper()
 	queue := []string{"/", "/metrics", "/-/ready", "/-/healthy", "/api/v0/web/components", "/api/v0/web/peers", "/api/v1/components?per_page=10000", "/api/v1/targets?per_page=10000", "/api/v1/targets/logs", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2"}
-	for _, id := range []string{"prometheus.scrape.x", "prometheus.remote_write.x", "loki.process.x", "loki.write.x", "otelcol.receiver.otlp.x", "otelcol.exporter.otlphttp.x", "pyroscope.receive_http.x", "pyroscope.write.x", "explore.sink.x"} {
+	for _, id := range []string{"prometheus.scrape.x", "prometheus.remote_write.x", "loki.process.x", "loki.write.x", "otelcol.receiver.otlp.x", "otelcol.exporter.otlphttp.x", "otelcol.exporter.otlp.x", "discovery.relabel.x", "pyroscope.receive_http.x", "pyroscope.write.x", "explore.sink.x"} {
 		queue = append(queue, "/component/"+id, "/api/v0/web/components/"+id, "/api/v1/components/"+id)
 	}
 	seen := map[string]bool{}
@@ -169,7 +228,11 @@ func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 			continue // streams do not end
 		}
 		seen[path] = true
-		resp, err := client.Get(c.URL + path)
+		request, err := http.NewRequest(methodOf(path), c.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(request)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -187,11 +250,22 @@ func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 				at, err := resp.Request.URL.Parse(html.UnescapeString(link[1]))
 				if err == nil && at.Host == resp.Request.URL.Host {
 					queue = append(queue, at.RequestURI())
+					if methodOf(at.Path) == http.MethodPost {
+						queue = append(queue, "/api/v1"+at.RequestURI())
+					}
 				}
 			}
 		}
 	}
 	return paths
+}
+
+// methodOf tells how a path is asked for: a target's answer is fetched by POST.
+func methodOf(path string) string {
+	if strings.HasSuffix(path, "/response") {
+		return http.MethodPost
+	}
+	return http.MethodGet
 }
 
 // unpacked is an answer as texts: as it stands and as a URL's reader sees it;

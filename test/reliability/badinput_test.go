@@ -243,20 +243,15 @@ func slowLoris(t *testing.T, n int, address, text string) func() int {
 	return func() int { return int(closed.Load()) }
 }
 
-// TestBadInput sends everything that is wrong, again and again, beside good
-// load of all four signals, of which nothing is refused, lost or late.
-func TestBadInput(t *testing.T) {
-	t.Parallel()
-	daemon := dockertest.New(t)
-	s := startFourSignals(t, daemon.Host(), 0)
-	id := daemon.Run(dockertest.Container{Name: "writer"})
-	config := s.config(t, daemon.Host(), edit{})
+// configWith is the configuration of s with the pages as further targets.
+func (s *fourSignals) configWith(t *testing.T, docker string, pages []badPage) string {
+	t.Helper()
+	config := s.config(t, docker, edit{})
 	// Bombs cost time, too, which a page's time-out must not be short of.
 	config = strings.Replace(strings.Replace(config, "250ms", "1s", 1), `"200ms"`, `"1s"`, 1)
 	config = strings.Replace(config, "traces = [otelcol.exporter.otlp.tempo.input]",
 		"traces = [otelcol.exporter.otlp.tempo.input]\n\t\tlogs = [otelcol.exporter.otlp.tempo.input]", 1)
 	var targets []string
-	pages := badPages()
 	for _, p := range pages {
 		server := httptest.NewServer(p.page)
 		t.Cleanup(server.Close)
@@ -272,7 +267,38 @@ prometheus.scrape "bad" {
 	forward_to      = [prometheus.remote_write.vm.receiver]
 }
 `, strings.Join(targets, ", "))
-	s.Collector.Configure(t, config)
+	return config
+}
+
+// checkTaken checks that the good items of load were taken, and in time.
+func checkTaken(t *testing.T, load load, noise *harness.Noise) {
+	t.Helper()
+	for name, sender := range map[string]*harness.Attempts{"spans": load.spans, "profiles": load.profiles} {
+		// A disk that others keep busy may be late for a few: they are told to
+		// come again, and do.
+		n, err := sender.Refused()
+		late := err != nil && strings.Contains(err.Error(), "did not answer in time") && n*100 <= sender.Acked()
+		if late {
+			t.Logf("%s: %d were told to come again: %v", name, n, err)
+		}
+		if n > 0 && !late {
+			t.Errorf("%s: %d good ones were refused, the last with: %v", name, n, err)
+		}
+		if slowest := sender.Slowest(); slowest > noise.Bound(5*time.Second) {
+			t.Errorf("%s: the slowest answer took %s, %s are allowed", name, slowest, noise.Bound(5*time.Second))
+		}
+	}
+}
+
+// TestBadInput sends everything that is wrong, again and again, beside good
+// load of all four signals, of which nothing is refused, lost or late.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	daemon := dockertest.New(t)
+	s := startFourSignals(t, daemon.Host(), 0)
+	id := daemon.Run(dockertest.Container{Name: "writer"})
+	pages := badPages()
+	s.Collector.Configure(t, s.configWith(t, daemon.Host(), pages))
 	s.Collector.Start(t)
 	lines := harness.StartSender(t, 5*time.Millisecond, func(seq int) error {
 		daemon.Print(id, "stdout", fmt.Sprintf("line %d\n", seq))
@@ -328,21 +354,7 @@ prometheus.scrape "bad" {
 
 	printed := lines.Stop()
 	spans, profiles := load.spans.Stop(), load.profiles.Stop()
-	for name, sender := range map[string]*harness.Attempts{"spans": load.spans, "profiles": load.profiles} {
-		// A disk that others keep busy may be late for a few: they are told to
-		// come again, and do.
-		n, err := sender.Refused()
-		late := err != nil && strings.Contains(err.Error(), "did not answer in time") && n*100 <= sender.Acked()
-		if late {
-			t.Logf("%s: %d were told to come again: %v", name, n, err)
-		}
-		if n > 0 && !late {
-			t.Errorf("%s: %d good ones were refused, the last with: %v", name, n, err)
-		}
-		if slowest := sender.Slowest(); slowest > noise.Bound(5*time.Second) {
-			t.Errorf("%s: the slowest answer took %s, %s are allowed", name, slowest, noise.Bound(5*time.Second))
-		}
-	}
+	checkTaken(t, load, noise)
 	harness.Eventually(t, 30*time.Second, func() error {
 		if n := len(s.Loki.Entries()); n != len(printed) {
 			return fmt.Errorf("%d of %d lines have arrived", n, len(printed))
@@ -495,8 +507,9 @@ func TestL21_OneBadEntryCostsItself(t *testing.T) {
 				feed()
 				harness.Wait(100 * time.Millisecond)
 			}
-			if n := len(s.Collector.Output()); n > said {
-				t.Errorf("the collector feeds on its own output: it went on saying:\n%s", s.Collector.Output()[said:])
+			// Of a busy machine, the scrape may have to say something.
+			if more := s.Collector.Output()[said:]; strings.Contains(more, "component_id=loki.") {
+				t.Errorf("the collector feeds on its own output: it went on saying:\n%s", more)
 			}
 			dropped := 0.0
 			for _, a := range s.Collector.Accounts(t) {

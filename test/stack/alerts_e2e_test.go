@@ -21,13 +21,13 @@ import (
 	"collector/test/harness"
 )
 
-// quicker makes of the rules what fires within seconds: the times and sizes
+// quicker makes of the rules what fires within seconds: the times and shares
 // are smaller, the expressions stay.
 var quicker = strings.NewReplacer(
 	"interval: 15s", "interval: 1s",
 	"[1m]", "[6s]", "[5m]", "[15s]", "> 1m", "> 3s",
 	"for: 1m", "for: 3s", "for: 2m", "for: 4s", "for: 15m", "for: 10s",
-	"256Mi", "32Ki", "768Mi", "64Ki",
+	"> 0.25", "> 0.00003", "> 0.75", "> 0.00006", // of 1 GiB: 32 and 64 KiB
 )
 
 // alerting is vmalert and Alertmanager.

@@ -112,7 +112,7 @@ func TestTwoThousandTargets(t *testing.T) {
 	}
 	c := harness.NewCollector(t, fmt.Sprintf("prometheus.scrape \"many\" {\n\ttargets = [\n%s\t]\n\tscrape_interval = \"30s\"\n\tforward_to = [explore.sink.default.metrics]\n}\nexplore.sink \"default\" { }\n", targets.String()))
 	c.Start(t, "--explore.memory=8MiB")
-	for _, path := range []string{"/", "/graph", "/components", "/component/prometheus.scrape.many", "/targets", "/targets?per_page=500", "/relabel", "/live", "/explore", "/explore/metrics", "/configuration"} {
+	for _, path := range []string{"/", "/graph", "/components", "/component/prometheus.scrape.many", "/targets", "/targets?per_page=10000", "/targets?per_page=10000&q=project", "/relabel", "/relabel?per_page=10000", "/live", "/explore", "/explore/metrics", "/configuration"} {
 		start := time.Now()
 		resp, err := http.Get(c.URL + path)
 		if err != nil {

@@ -87,7 +87,7 @@ func (u *UI) logTable(entries []explore.Entry, values url.Values) g.Node {
 		}
 		rows = append(rows, Row(clock(e.Time), levelBadge(e.Level), g.Group(line), u.entryLabels(e, values, &left)))
 	}
-	return Table("Log lines, the newest first", []Column{{Title: "Time"}, {Title: "Level"}, {Title: "Line"}, {Title: "Labels"}}, rows...)
+	return h.Div(h.Class("lines"), Table("Log lines, the newest first", []Column{{Title: "Time"}, {Title: "Level"}, {Title: "Line"}, {Title: "Labels"}}, rows...))
 }
 
 // maxPairs is how many labels are shown of one item.

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -109,6 +110,7 @@ func (u *UI) metricPage(r *http.Request, v metricsView, p Page) Page {
 		u.queryForm("/explore/metrics", h.Input(h.Type("hidden"), h.Name("name"), h.Value(v.Name)), hidden,
 			queryField("label", "Label", "", "name=value"),
 			choice("rate", "Show", as, [2]string{"0", "the value"}, [2]string{"1", "the increase per second"}),
+			choice("limit", "Series", values.Get("limit"), [2]string{"", "the 10 highest"}, [2]string{"20", "the 20 highest"}, [2]string{"50", "the 50 highest"}, [2]string{"100", "the 100 highest"}),
 			choice("range", "Time", values.Get("range"), rangeOptions()...)), links)
 	if len(v.Series) == 0 {
 		p.Body = append(p.Body, Empty("No series in the window matches."))
@@ -125,12 +127,32 @@ func (u *UI) metricPage(r *http.Request, v metricsView, p Page) Page {
 		h.NoScript(Notice("info", g.Text("The chart needs JavaScript, which is off in this browser. The table below says the same."))),
 		h.Div(h.ID("chart"), h.Class("chart"), h.Role("img"), g.Attr("aria-label", "Chart of "+Cut(v.Name, 200)+"; the table below says the same"),
 			h.Data("keep", ""), h.Data("points", u.href("/api/v1/explore/metrics?"+r.URL.RawQuery)), h.Data("unit", unit)),
+		u.moreSeries(v, values),
 		Section("series", "Series", u.seriesTable(v, values)))
-	if v.Total > len(v.Series) {
-		p.Body = append(p.Body, h.P(h.Class("more"), g.Textf("%s of %s series are shown: narrow them down by a label.", Count(float64(len(v.Series))), Count(float64(v.Total)))))
-	}
 	return p
 }
+
+// moreSeries says how many series are not shown, and how to see them.
+func (u *UI) moreSeries(v metricsView, values url.Values) g.Node {
+	left := v.Total - len(v.Series)
+	if left <= 0 {
+		return nil
+	}
+	text := fmt.Sprintf("These are the %d series with the highest last values; there are %s more. ", len(v.Series), Count(float64(left)))
+	if len(v.Series) >= mostSeries {
+		return h.P(h.Class("more"), g.Text(text+"Narrow them down by a label."))
+	}
+	wider := url.Values{}
+	for name, value := range values {
+		wider[name] = value
+	}
+	wider.Set("limit", strconv.Itoa(mostSeries))
+	return h.P(h.Class("more"), g.Text(text), h.A(h.Href(u.href("/explore/metrics")+"?"+wider.Encode()), g.Textf("Show up to %d", mostSeries)),
+		g.Text(", or narrow them down by a label."))
+}
+
+// mostSeries is how many series can be asked for at once.
+const mostSeries = 100
 
 func (u *UI) seriesTable(v metricsView, values url.Values) g.Node {
 	left := budget(textBudget)

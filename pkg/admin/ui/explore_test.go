@@ -187,6 +187,27 @@ func TestExploreShowsWhatIsInTheWindow(t *testing.T) {
 	}
 }
 
+// A chart of a few series is read, one of many is not: the others are counted.
+func TestAChartSaysWhatItLeavesOut(t *testing.T) {
+	w := runWindow(t)
+	keepAll(t, w, 130, "")
+	u := exploreUI(t, w)
+	for path, want := range map[string]string{
+		"/explore/metrics?name=requests_total":           "the 10 series with the highest last values; there are 120 more",
+		"/explore/metrics?name=requests_total&limit=50":  "the 50 series with the highest last values; there are 80 more",
+		"/explore/metrics?name=requests_total&limit=100": "there are 30 more. Narrow them down by a label",
+	} {
+		page := get(t, u, path)
+		checkPage(t, path, page)
+		if !strings.Contains(page, want) {
+			t.Errorf("%s does not say %q", path, want)
+		}
+	}
+	if page := get(t, u, "/explore/metrics?name=metric_1_"); strings.Contains(page, "more. ") {
+		t.Error("one series is said to be of more")
+	}
+}
+
 func TestLogsArePagedByACursor(t *testing.T) {
 	w := runWindow(t)
 	keepAll(t, w, 250, "")

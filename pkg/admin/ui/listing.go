@@ -11,12 +11,17 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// perPage is how many rows a page of a list has, so that it stays small.
-const perPage = 200
+// perPage is how many rows a list has without a wish for more. A page has no
+// more than that, so that it stays small, but JSON may have up to maxPerPage.
+const (
+	perPage    = 200
+	maxPerPage = 10000
+)
 
 // Listing is what of a long list is to be shown, and in which order. It comes
 // from the query: q filters, sort is a column's key with "-" before it for
-// descending, page counts from 1, and per_page is at most 10,000.
+// descending, page counts from 1, and per_page is at most 10,000, or 200 on a
+// page for a browser.
 type Listing struct {
 	Query   string
 	Sort    string
@@ -40,7 +45,11 @@ func ParseListing(r *http.Request, sort string) Listing {
 	page, _ := strconv.Atoi(values.Get("page"))
 	l.Page = max(1, page)
 	if n, err := strconv.Atoi(values.Get("per_page")); err == nil && n > 0 {
-		l.PerPage = min(n, 10000)
+		most := perPage
+		if strings.HasPrefix(l.path, "/api/") {
+			most = maxPerPage
+		}
+		l.PerPage = min(n, most)
 	}
 	return l
 }

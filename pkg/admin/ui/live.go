@@ -160,7 +160,7 @@ func (u *UI) liveStream(v liveView) g.Node {
 			h.Span(h.ID("live-state"), h.Role("status"), g.Text("connecting …")),
 			h.Span(h.ID("live-rate"), h.Class("dim")),
 		),
-		h.Div(h.Class("scroll live"), h.Role("region"), h.TabIndex("0"), g.Attr("aria-label", "Events, the newest first"),
+		h.Div(h.Class("scroll live lines"), h.Role("region"), h.TabIndex("0"), g.Attr("aria-label", "Events, the newest first"),
 			h.Table(h.Caption(h.Class("sr"), g.Text("Events, the newest first")), h.THead(h.Tr(heads...)), h.TBody(h.ID("live-rows")))),
 	)
 }

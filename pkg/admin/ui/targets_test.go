@@ -208,3 +208,39 @@ func BenchmarkPages(b *testing.B) {
 		})
 	}
 }
+
+// However many rows are asked for, and however long what they show, a page
+// stays small, while JSON has all.
+func TestPagesStaySmall(t *testing.T) {
+	s := newStock(2000, 2000)
+	long := strings.Repeat("<a long & quoted 'value'> ", 40)
+	for i := range s.targets {
+		pairs := []string{"container", long}
+		for j := range 12 {
+			pairs = append(pairs, fmt.Sprintf("a_label_with_a_long_name_%d", j), long)
+		}
+		s.targets[i].Labels = labels.FromStrings(pairs...)
+		s.targets[i].Discovered = labels.FromStrings(append(pairs, containerName, long, "__address__", long)...)
+		s.targets[i].Job, s.targets[i].Error, s.targets[i].State = long, long, "down"
+		s.targets[i].URL = "http://host/" + long
+	}
+	for i := range s.tails {
+		s.tails[i].Container, s.tails[i].Error = long, long
+		s.tails[i].Labels = map[string]map[string]string{"stdout": {}, "stderr": {}}
+		for j := range 12 {
+			s.tails[i].Labels["stdout"][fmt.Sprintf("a_label_with_a_long_name_%d", j)] = long
+		}
+	}
+	s.rules = []Relabelling{relabelToy(s)}
+	u := newTestUI(t, small, having(s))
+	for _, path := range []string{"/", "/targets", "/targets/logs", "/relabel"} {
+		for _, query := range []string{"", "?per_page=10000", "?per_page=10000&q=long"} {
+			if size := len(get(t, u, path+query)); size > 500<<10 {
+				t.Errorf("%s%s has %d KiB", path, query, size>>10)
+			}
+		}
+	}
+	if all := listed[targetInfo](t, u, "/api/v1/targets?per_page=10000"); len(all.Items) != 2000 {
+		t.Errorf("JSON has %d of 2,000 targets", len(all.Items))
+	}
+}

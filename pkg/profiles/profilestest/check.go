@@ -83,7 +83,8 @@ func checkParameters(query url.Values) error {
 	}
 	from, _ := parseTime(query.Get("from"))
 	until, _ := parseTime(query.Get("until"))
-	if !from.IsZero() && !until.IsZero() && until.Before(from) {
+	// An SDK that stops cuts its end to the second.
+	if !from.IsZero() && !until.IsZero() && until.Before(from.Truncate(time.Second)) {
 		return fmt.Errorf("the profile ends (%s) before it begins (%s)", until, from)
 	}
 	return nil

@@ -36,6 +36,12 @@ function short(v) {
   return String(+v.toPrecision(4));
 }
 
+// formatter makes uPlot write times with 24 hours, and dates with the year first.
+function formatter(template) {
+  return uPlot.fmtDate(template.replace("{h}{aa}", "{HH}:{mm}").replaceAll("{h}", "{HH}").replaceAll("{aa}", "")
+    .replace("{M}/{D}/{YY}", "{YYYY}-{MM}-{DD}").replace("{M}/{D}", "{MM}-{DD}"));
+}
+
 function draw(data) {
   const tables = data.series.map((s) => [s.points.map((p) => p.t / 1000), s.points.map((p) => p.v)]);
   if (tables.length === 0) return;
@@ -44,7 +50,7 @@ function draw(data) {
   const grid = { stroke: colour("--line"), width: 1 };
   const axis = { stroke: ink, grid, ticks: grid };
   const options = {
-    width: box.clientWidth - 24, height: 320,
+    width: box.clientWidth - 24, height: 320, fmtDate: formatter,
     scales: { x: { time: true } },
     axes: [axis, { ...axis, size: 64, label: box.dataset.unit, labelSize: 20, values: (_, ticks) => ticks.map(short) }],
     series: [{}, ...labels.map((label, i) => ({
