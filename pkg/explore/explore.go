@@ -212,7 +212,7 @@ func (w *Window) ObserveLogs(e *live.Edge, logs pipeline.Logs) {
 		shown := withoutInternal(stream.Labels)
 		for _, entry := range stream.Entries {
 			kept = append(kept, Entry{Time: entry.Time, Labels: shown, Metadata: entry.Metadata, Line: strings.Clone(entry.Line)})
-			size += len(entry.Line)
+			size += kept[len(kept)-1].size()
 		}
 	}
 	w.offer(live.Logs, len(kept), size, func() { w.logs.add(kept) })

@@ -297,6 +297,53 @@ func TestTheWindowStaysBelowItsLimits(t *testing.T) {
 	}
 }
 
+func TestLabelsAndResourcesCountAsWell(t *testing.T) {
+	const limit = 100_000
+	w := running(t, limit)
+	long := strings.Repeat("x", limit)
+	all := ptrace.NewTraces()
+	rs := all.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("long", long)
+	rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetTraceID(pcommon.TraceID{1})
+	data := must[[]byte](t)((&ptrace.ProtoMarshaler{}).MarshalTraces(all))
+	w.ObserveOTLP(edge, pipeline.OTLP{Signal: pipeline.SignalTraces, Data: data, Items: 1})
+	w.ObserveMetrics(edge, samples(long, 1))
+	logs := logLines("shop", "x")
+	logs.Streams[0].Entries[0].Metadata = labels.FromStrings("long", long)
+	w.ObserveLogs(edge, logs)
+	profile := ingested(t)
+	profile.Query = "format=pprof&name=shop{long=" + long + "}"
+	w.ObserveProfile(edge, profile)
+	for _, s := range must[[]Stats](t)(w.Stats(t.Context())) {
+		if s.Items != 0 || s.Bytes != 0 {
+			t.Errorf("%s: %d items, %d bytes", s.Signal, s.Items, s.Bytes)
+		}
+	}
+}
+
+func TestWhatIsFromTheFutureGrowsOldToo(t *testing.T) {
+	w := running(t, 1<<20)
+	future := time.Now().AddDate(100, 0, 0)
+	logs := logLines("shop", "x")
+	logs.Streams[0].Entries[0].Time = future
+	w.ObserveLogs(edge, logs)
+	w.ObserveLogs(edge, logLines("shop", "y"))
+	m := samples("m", 1)
+	m.Samples[0].T = future.UnixMilli()
+	w.ObserveMetrics(edge, m)
+	profile := ingested(t)
+	profile.Query += fmt.Sprint("&until=", future.Unix())
+	w.ObserveProfile(edge, profile)
+	if err := w.ask(t.Context(), func() { w.forget(time.Now().Add(time.Second)) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range must[[]Stats](t)(w.Stats(t.Context())) {
+		if s.Items != 0 || s.Bytes != 0 {
+			t.Errorf("%s: %d items, %d bytes are left", s.Signal, s.Items, s.Bytes)
+		}
+	}
+}
+
 func TestAWindowThatIsBusyHoldsNobodyUp(t *testing.T) {
 	w := New(Options{MaxBytes: 1 << 20, MaxAge: time.Hour, Take: func(*live.Edge, live.Signal) bool { return true }})
 	for range waitingCalls + 5 { // nobody runs it

@@ -20,12 +20,24 @@ type Entry struct {
 	Line     string        `json:"line"`
 	Level    string        `json:"level,omitempty"`   // in lower case; filled in by a query
 	TraceID  string        `json:"traceId,omitempty"` // filled in by a query
+
+	came time.Time // here; its own time may be any
 }
 
-// entryOverhead is about what an entry takes besides its line.
-const entryOverhead = 120
+// entryOverhead is about what an entry takes besides its line and labels.
+const entryOverhead = 150
 
-func (e *Entry) size() int { return len(e.Line) + entryOverhead }
+// size counts labels in full, although entries may share them: none may hold
+// more than it is counted for.
+func (e *Entry) size() int {
+	return len(e.Line) + labelsSize(e.Labels) + labelsSize(e.Metadata) + entryOverhead
+}
+
+// labelsSize is about what lset takes in memory.
+func labelsSize(lset labels.Labels) (n int) {
+	lset.Range(func(l labels.Label) { n += len(l.Name) + len(l.Value) + 4 })
+	return n
+}
 
 // logStore holds entries in the order in which they came.
 type logStore struct {
@@ -37,8 +49,9 @@ type logStore struct {
 func newLogStore(limit int) *logStore { return &logStore{limit: limit, next: 1} }
 
 func (s *logStore) add(entries []Entry) {
+	now := time.Now()
 	for _, e := range entries {
-		e.ID = s.next
+		e.ID, e.came = s.next, now
 		s.next++
 		s.bytes += e.size()
 		s.entries = append(s.entries, e)
@@ -61,7 +74,7 @@ func (s *logStore) drop(n int) {
 
 func (s *logStore) forget(t time.Time) {
 	n := 0
-	for n < len(s.entries) && s.entries[n].Time.Before(t) {
+	for n < len(s.entries) && s.entries[n].came.Before(t) {
 		n++
 	}
 	s.drop(n)
@@ -70,7 +83,7 @@ func (s *logStore) forget(t time.Time) {
 func (s *logStore) stats() Stats {
 	st := Stats{Items: len(s.entries), Bytes: s.bytes}
 	if len(s.entries) > 0 {
-		st.Oldest = s.entries[0].Time
+		st.Oldest = s.entries[0].came
 	}
 	return st
 }

@@ -20,7 +20,7 @@ type Point struct {
 
 const (
 	pointSize = 16
-	// seriesOverhead is about what a series takes besides its points.
+	// seriesOverhead is about what a series takes besides its points and labels.
 	seriesOverhead = 600
 	// maxPoints is how many points are kept of a series: 30 min at 5 s.
 	maxPoints = 360
@@ -28,8 +28,14 @@ const (
 
 type series struct {
 	labels labels.Labels
-	points []Point // in the order in which they came
+	points []Point   // in the order in which they came
+	size   int       // without the points
+	came   time.Time // when the last point came
 }
+
+// maxAhead is how far a point may be in the future: one further ahead would
+// never grow old.
+const maxAhead = time.Hour
 
 // metricStore holds series by the hash of their labels.
 type metricStore struct {
@@ -46,22 +52,31 @@ func newMetricStore(limit int) *metricStore {
 // add keeps a point. Of a new series it does so only while there is room: the
 // series that are there stay whole.
 func (s *metricStore) add(lset labels.Labels, p Point) {
+	now := time.Now()
 	hash := lset.Hash()
 	known := s.series[hash]
+	if known == nil && value.IsStaleNaN(p.V) {
+		return
+	}
+	if p.T > now.Add(maxAhead).UnixMilli() {
+		s.skipped++
+		return
+	}
 	if known == nil {
-		if s.bytes+seriesOverhead+pointSize > s.limit || value.IsStaleNaN(p.V) {
+		known = &series{labels: lset, size: seriesOverhead + labelsSize(lset)}
+		if s.bytes+known.size+pointSize > s.limit {
 			s.skipped++
 			return
 		}
-		known = &series{labels: lset}
 		s.series[hash] = known
-		s.bytes += seriesOverhead
+		s.bytes += known.size
 		name := lset.Get(labels.MetricName)
 		if s.byName[name] == nil {
 			s.byName[name] = map[uint64]*series{}
 		}
 		s.byName[name][hash] = known
 	}
+	known.came = now
 	if len(known.points) >= maxPoints || s.bytes+pointSize > s.limit && len(known.points) > 0 {
 		copy(known.points, known.points[1:])
 		known.points[len(known.points)-1] = p
@@ -74,7 +89,7 @@ func (s *metricStore) add(lset labels.Labels, p Point) {
 func (s *metricStore) forget(t time.Time) {
 	for hash, known := range s.series {
 		n := 0
-		for n < len(known.points) && known.points[n].T < t.UnixMilli() {
+		for n < len(known.points) && (known.points[n].T < t.UnixMilli() || known.came.Before(t)) {
 			n++
 		}
 		known.points = slices.Delete(known.points, 0, n)
@@ -83,7 +98,7 @@ func (s *metricStore) forget(t time.Time) {
 			continue
 		}
 		delete(s.series, hash)
-		s.bytes -= seriesOverhead
+		s.bytes -= known.size
 		name := known.labels.Get(labels.MetricName)
 		delete(s.byName[name], hash)
 		if len(s.byName[name]) == 0 {

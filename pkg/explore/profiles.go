@@ -34,7 +34,13 @@ type Profile struct {
 	// Types are what it measures; it is empty for formats that cannot be drawn.
 	Types []ProfileType `json:"types"`
 
-	raw []byte // of pprof
+	raw  []byte    // of pprof
+	came time.Time // here; its own time may be any
+}
+
+// size is about what p takes in memory.
+func (p *Profile) size() int {
+	return len(p.raw) + mapSize(p.Labels) + len(p.Service) + len(p.Format) + profileOverhead
 }
 
 // ProfileType is a kind of values in a profile, and their sum.
@@ -59,27 +65,27 @@ type profileStore struct {
 func newProfileStore(limit int) *profileStore { return &profileStore{limit: limit, next: 1} }
 
 func (s *profileStore) add(p Profile) {
-	if len(p.raw)+profileOverhead > s.limit {
+	if p.size() > s.limit {
 		s.skipped++
 		return
 	}
-	p.ID = s.next
+	p.ID, p.came = s.next, time.Now()
 	s.next++
 	s.profiles = append(s.profiles, p)
-	s.bytes += len(p.raw) + profileOverhead
+	s.bytes += p.size()
 	for s.bytes > s.limit {
 		s.drop()
 	}
 }
 
 func (s *profileStore) drop() {
-	s.bytes -= len(s.profiles[0].raw) + profileOverhead
+	s.bytes -= s.profiles[0].size()
 	s.profiles[0] = Profile{}
 	s.profiles = s.profiles[1:]
 }
 
 func (s *profileStore) forget(t time.Time) {
-	for len(s.profiles) > 0 && s.profiles[0].Time.Before(t) {
+	for len(s.profiles) > 0 && s.profiles[0].came.Before(t) {
 		s.drop()
 	}
 }
@@ -87,7 +93,7 @@ func (s *profileStore) forget(t time.Time) {
 func (s *profileStore) stats() Stats {
 	st := Stats{Items: len(s.profiles), Bytes: s.bytes, Skipped: s.skipped}
 	if len(s.profiles) > 0 {
-		st.Oldest = s.profiles[0].Time
+		st.Oldest = s.profiles[0].came
 	}
 	return st
 }

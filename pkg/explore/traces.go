@@ -24,6 +24,9 @@ type Span struct {
 	Attributes map[string]string `json:"attributes"`
 	Resource   map[string]string `json:"resource"` // shared by the spans of a request
 	Events     []SpanEvent       `json:"events"`
+
+	// shared is the size of Resource, in one span of each trace that has it.
+	shared int
 }
 
 // SpanEvent is an event of a span, such as an exception.
@@ -35,15 +38,17 @@ type SpanEvent struct {
 
 // size is about what s takes in memory.
 func (s *Span) size() int {
-	n := 400 + len(s.Name) + len(s.Message)
-	for name, v := range s.Attributes {
-		n += len(name) + len(v) + 32
-	}
+	n := 400 + s.shared + len(s.Name) + len(s.Message) + mapSize(s.Attributes)
 	for _, e := range s.Events {
-		n += 100 + len(e.Name)
-		for name, v := range e.Attributes {
-			n += len(name) + len(v) + 32
-		}
+		n += 100 + len(e.Name) + mapSize(e.Attributes)
+	}
+	return n
+}
+
+// mapSize is about what m takes in memory.
+func mapSize(m map[string]string) (n int) {
+	for name, v := range m {
+		n += len(name) + len(v) + 32
 	}
 	return n
 }
@@ -122,9 +127,14 @@ func (w *Window) keepSpans(data []byte) error {
 	now := time.Now()
 	for _, rs := range traces.ResourceSpans().All() {
 		resource := stringMap(rs.Resource().Attributes())
+		counted := map[string]bool{} // traces, in which the resource is
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				w.traces.add(readSpan(span, resource), now)
+				read := readSpan(span, resource)
+				if !counted[read.TraceID] {
+					counted[read.TraceID], read.shared = true, mapSize(resource)
+				}
+				w.traces.add(read, now)
 			}
 		}
 	}

@@ -17,9 +17,15 @@ import (
 	"collector/pkg/graph"
 )
 
-// Notice is a box with a message; kind is "bad", "warn", "good" or "info".
+// Notice is a box with a message, which screen readers say when it appears;
+// kind is "bad", "warn", "good" or "info".
 func Notice(kind string, children ...g.Node) g.Node {
-	return h.Div(h.Class("notice "+kind), h.Role("status"), h.Span(h.Class("mark"), g.Attr("aria-hidden", "true"), g.Text(mark(kind))), h.Div(children...))
+	return h.Div(h.Role("status"), Note(kind, children...))
+}
+
+// Note is a Notice that is not said when it changes, for what the page renews.
+func Note(kind string, children ...g.Node) g.Node {
+	return h.Div(h.Class("notice "+kind), h.Span(h.Class("mark"), g.Attr("aria-hidden", "true"), g.Text(mark(kind))), h.Div(children...))
 }
 
 // mark is a shape for each kind, so that it does not show by colour alone.

@@ -59,6 +59,7 @@ func (u *UI) overviewModel(r *http.Request) (overview, error) {
 	now := situation{now: time.Now(), loadError: s.LoadError, components: s.Components, targets: u.scrapeTargets(), tails: u.logTails()}
 	if u.options.Destinations != nil {
 		now.destinations = slices.Clone(u.options.Destinations.Destinations())
+		now.nowhere = len(now.destinations) == 0
 		for i := range now.destinations {
 			d := &now.destinations[i]
 			d.ID, d.URL, d.LastError = shownURL(d.ID), shownURL(d.URL), shownURL(d.LastError)
@@ -263,7 +264,7 @@ func (u *UI) overviewPage(_ *http.Request, o overview) Page {
 	var body []g.Node
 	for i, p := range o.Problems {
 		if i == maxProblems {
-			body = append(body, Notice("bad", h.A(h.Href(u.href("/components?sort=health")), g.Textf("There are %d more problems", len(o.Problems)-i))))
+			body = append(body, Note("bad", h.A(h.Href(u.href("/components?sort=health")), g.Textf("There are %d more problems", len(o.Problems)-i))))
 			break
 		}
 		if p.Link == "/configuration" && o.LoadError != "" {
@@ -272,7 +273,7 @@ func (u *UI) overviewPage(_ *http.Request, o overview) Page {
 		body = append(body, u.problemNode(p))
 	}
 	if len(o.Problems) == 0 {
-		body = append(body, Notice("good", g.Text("Nothing is wrong.")))
+		body = append(body, Note("good", g.Text("Nothing is wrong.")))
 	}
 	body = append(body, h.Div(h.Class("cards signals"), g.Map(o.Signals, u.signalCard)),
 		Section("destinations", "Destinations", u.destinationTable(o.Destinations)),
@@ -289,7 +290,7 @@ func (u *UI) problemNode(p problem) g.Node {
 	if !p.Since.IsZero() {
 		nodes = append(nodes, g.Text(" ("), Ago(p.Since), g.Text(")"))
 	}
-	return Notice(p.Kind, nodes...)
+	return Note(p.Kind, nodes...)
 }
 
 func (u *UI) stateFacts(o overview) []g.Node {

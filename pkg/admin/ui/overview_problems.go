@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"collector/pkg/config"
 	"collector/pkg/graph"
@@ -31,6 +33,7 @@ type situation struct {
 	targets      []ScrapeTarget
 	tails        []LogTail
 	engines      []Engine
+	nowhere      bool // nothing that runs has a destination
 }
 
 // problems are what is wrong, the worst first. Each cause stands there once:
@@ -41,6 +44,13 @@ func (s *situation) problems() []problem {
 		out = append(out, problem{
 			Kind: "bad", Message: "The last reload failed, so the configuration before it runs on: " + config.WithoutPasswords(firstLine(s.loadError)),
 			Mend: "Mend the configuration at the lines that the page Configuration shows, and reload.", Link: "/configuration",
+		})
+	}
+	if s.nowhere {
+		out = append(out, problem{
+			Kind: "warn", Message: "Nothing is collected: no destination is set.",
+			Mend: "Set one of the environment variables COLLECTOR_METRICS_URL, COLLECTOR_LOGS_URL, COLLECTOR_TRACES_ENDPOINT and COLLECTOR_PROFILES_URL, or write a configuration (collector default-config prints one to start from).",
+			Link: "/configuration",
 		})
 	}
 	out = append(out, s.engineProblems()...)
@@ -161,7 +171,15 @@ func intended(reason string) bool { return reason == "relabelled" || reason == "
 // mend is what to do about an error that holds some text.
 type mend struct{ text, advice string }
 
-func (m mend) fits(err string) bool { return strings.Contains(strings.ToLower(err), m.text) }
+// fits looks for the text, and for a number as a word of its own: port 4040 is
+// no 404.
+func (m mend) fits(err string) bool {
+	if _, notNumber := strconv.Atoi(m.text); notNumber != nil {
+		return strings.Contains(strings.ToLower(err), m.text)
+	}
+	words := strings.FieldsFunc(err, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != ':' })
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Trim(word, ":") == m.text })
+}
 
 // advise gives the advice for the first text that err holds.
 func advise(err string, all []mend, otherwise string) string {
@@ -180,13 +198,13 @@ func destinationMend(err string) string {
 		{"connection refused", "Nothing listens there: start the backend, or correct the port in the URL."},
 		{"x509", "The certificate is not accepted: set tls_config > ca_file, or server_name, or renew the certificate."},
 		{"certificate", "The certificate is not accepted: set tls_config > ca_file, or server_name, or renew the certificate."},
+		{"timeout", "The backend does not answer in time: see how it does, and the network on the way."},
+		{"deadline exceeded", "The backend does not answer in time: see how it does, and the network on the way."},
 		{"401", "The credentials are refused: correct basic_auth, authorization or bearer_token of the endpoint."},
 		{"403", "The credentials may not write there: correct them, or their rights at the backend."},
 		{"404", "There is no such path at the backend: correct the path in the URL."},
 		{"429", "The backend limits the rate: raise its limits, or send less. What waits is sent later."},
 		{"unauthenticated", "The credentials are refused: correct the auth settings of the exporter."},
-		{"timeout", "The backend does not answer in time: see how it does, and the network on the way."},
-		{"deadline exceeded", "The backend does not answer in time: see how it does, and the network on the way."},
 		{"no route", "There is no way to the host: see that both are in one network, and the firewall."},
 		{"unreachable", "There is no way to the host: see that both are in one network, and the firewall."},
 		{"no space left", "The disk of the backend, or of this host, is full: make room."},
@@ -242,10 +260,10 @@ func scrapeMend(err string) string {
 		{"no such host", "The name cannot be resolved: correct the target's address, or put both containers into one network."},
 		{"connection refused", "Nothing listens at this port: correct the port that the rules or the container's labels choose, or start the service."},
 		{"no route", "The collector is not in a network of the container: put both into one."},
+		{"did not answer within", "The target is too slow, or in a network that the collector is not in: raise scrape_timeout, or put both into one network."},
 		{"404", "There is no such page: set the path of the metrics (__metrics_path__, metrics_path)."},
 		{"401", "The target asks for credentials: set basic_auth or authorization in the component."},
 		{"403", "The target refuses the credentials: correct them in the component."},
-		{"did not answer within", "The target is too slow, or in a network that the collector is not in: raise scrape_timeout, or put both into one network."},
 		{"http response to https", "The target speaks plain HTTP: set scheme to http."},
 		{"x509", "The certificate is not accepted: set tls_config > ca_file or server_name."},
 		{"content-type", "The answer is no page of metrics: correct the path or the port, or set scrape_fallback_protocol."},

@@ -37,8 +37,14 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 		})}, []string{"bad|loki.write.default (logs to http://loki/push) fails: dial tcp: connect: connection refused|last 1 h 0 min ago|7 lines wait|start the backend"}},
 		"a destination that refuses the password": {situation{destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "server returned 401" })}, []string{"bad|never took|credentials are refused"}},
 		"a destination without a name":            {situation{destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "lookup loki: no such host" })}, []string{"bad|no such host|one network"}},
-		"a slow destination":                      {situation{destinations: destination(func(d *Destination) { d.OldestQueued = now.Add(-10 * time.Minute); d.Queued = 5 })}, []string{"warn|behind: 5 lines|10 min|more capacity"}},
-		"tenants that wait":                       {situation{destinations: destination(func(d *Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|makes 2 tenants wait|Raise the limits"}},
+		"a destination at port 4040 that hangs": {situation{destinations: destination(func(d *Destination) {
+			d.Healthy, d.LastError = false, "Post http://p:4040/ingest: context deadline exceeded"
+		})}, []string{"bad|4040|does not answer in time"}},
+		"a destination without the path":   {situation{destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "server returned HTTP status 404 Not Found" })}, []string{"bad|404|correct the path"}},
+		"a target at port 4040 that hangs": {situation{targets: []ScrapeTarget{{Component: "p", State: "down", Error: "Get http://a:4040/404s: refused"}}}, []string{"bad|1 of the 1|Ask the target"}},
+		"no destination":                   {situation{nowhere: true}, []string{"warn|no destination is set|COLLECTOR_LOGS_URL"}},
+		"a slow destination":               {situation{destinations: destination(func(d *Destination) { d.OldestQueued = now.Add(-10 * time.Minute); d.Queued = 5 })}, []string{"warn|behind: 5 lines|10 min|more capacity"}},
+		"tenants that wait":                {situation{destinations: destination(func(d *Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|makes 2 tenants wait|Raise the limits"}},
 		"a full queue": {situation{destinations: destination(func(d *Destination) {
 			d.Dropped["queue_full"], d.Dropped["relabelled"], d.Recent.Dropped = 4, 3, []float64{0, 0.8}
 		})}, []string{"bad|loses data: 4 lines|queue_full|more room"}},
