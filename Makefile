@@ -1,5 +1,5 @@
-# What the project is built, tested and shipped with. `make test` is all of it,
-# as CI runs it.
+# What the project is built, tested and shipped with. `make test` is what CI runs;
+# `make ui` tests the pages of the debug UI in a real browser.
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
@@ -11,7 +11,7 @@ TAGS     := grpcnotrace
 GCFLAGS  := -gcflags=collector/pkg/admin/ui=-l -gcflags=collector/backend/api=-l
 FUZZTIME ?= 10s
 
-.PHONY: build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
+.PHONY: ui chromium build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
 
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
@@ -27,18 +27,23 @@ unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 	go test -race -shuffle=on ./...
 	cd test/backends/compose && go test -shuffle=on ./...
 
-integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, VictoriaLogs, Chromium
+integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
 	go test -tags integration -count=1 -timeout 25m -parallel 8 ./test/reliability/...
 
+ui: setup tools chromium ## the debug UI in a real browser
+	go test -tags integration -count=1 -timeout 20m ./test/ui/
+
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine and Chromium where they are missing (Debian, as root)
+setup: ## installs the Docker Engine where it is missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
+
+chromium:
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends chromium; }
 
 # Static, so that tests can put them into images that are otherwise empty.
@@ -70,7 +75,7 @@ bench:
 image: build ## needs a Docker Engine
 	deploy/image/build.sh
 
-screenshots: setup ## pictures of all pages of the demo, into bin/screenshots
+screenshots: setup chromium ## pictures of all pages of the demo, into bin/screenshots
 	SCREENSHOTS=$(or $(SCREENSHOTS),bin/screenshots) go test -tags integration -count=1 -v -run TestScreenshots ./test/ui
 
 reference: ## rewrites docs/reference.md from the components' Config types
