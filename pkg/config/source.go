@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/grafana/alloy/syntax/ast"
@@ -233,10 +232,4 @@ func guard(f func() error) (err error) {
 		}
 	}()
 	return f()
-}
-
-// IsFormatted tells whether s is in the canonical layout already.
-func IsFormatted(s Source) (bool, error) {
-	text, err := Format(s)
-	return slices.Equal(text, s.Text), err
 }

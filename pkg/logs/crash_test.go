@@ -84,23 +84,7 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	ids := []string{engine.Run(dockertest.Container{}), engine.Run(dockertest.Container{})}
 	job := strings.Join(append([]string{dir, engine.Host(), loki.URL()}, ids...), " ")
 
-	start := func() (kill func()) {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childEnv+"="+job)
-		child.Stderr = os.Stderr
-		if _, err := child.StdinPipe(); err != nil { // closed when this process ends, whatever its end
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		kill = sync.OnceFunc(func() {
-			child.Process.Kill()
-			child.Wait()
-		})
-		t.Cleanup(kill)
-		return kill
-	}
+	start := func() (kill func()) { return startChild(t, childEnv+"="+job) }
 	written := 0
 	load := func(stop <-chan struct{}) {
 		for {
@@ -116,6 +100,42 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 			}
 		}
 	}
+	killAgainAndAgain(t, loki, start, load)
+	loki.AwaitEntries(t.Context(), written)
+	var want, got []string
+	want = numbered(0, written)
+	for _, e := range loki.Entries() {
+		got = append(got, e.Line)
+	}
+	wantEach(t, want, got)
+	t.Logf("%d lines, %d repeated identically", written, loki.Repeated())
+}
+
+// startChild runs this test program as a collector, which env tells what to do,
+// until it is killed or the test ends.
+func startChild(t *testing.T, env ...string) (kill func()) {
+	t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), env...)
+	child.Stderr = os.Stderr
+	if _, err := child.StdinPipe(); err != nil { // closed when this process ends, whatever its end
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		child.Process.Kill()
+		child.Wait()
+	})
+	t.Cleanup(kill)
+	return kill
+}
+
+// killAgainAndAgain kills the collector nine times under load, in each third
+// round while Loki is down, and leaves one running.
+func killAgainAndAgain(t *testing.T, loki *lokitest.Server, start func() (kill func()), load func(stop <-chan struct{})) {
+	t.Helper()
 	for round := range 9 {
 		loki.Respond(nil)
 		if round%3 == 2 {
@@ -132,12 +152,4 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	}
 	loki.Respond(nil)
 	start()
-	loki.AwaitEntries(t.Context(), written)
-	var want, got []string
-	want = numbered(0, written)
-	for _, e := range loki.Entries() {
-		got = append(got, e.Line)
-	}
-	wantEach(t, want, got)
-	t.Logf("%d lines, %d repeated identically", written, loki.Repeated())
 }

@@ -2,11 +2,8 @@ package logs
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -44,21 +41,7 @@ func TestKilledCollectorCutsNoBlock(t *testing.T) {
 	engine, loki, dir := dockertest.New(t), lokitest.New(t), t.TempDir()
 	id := engine.Run(dockertest.Container{})
 	start := func() (kill func()) {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{dir, engine.Host(), loki.URL(), id}, " "), firstLineEnv+"=^block")
-		child.Stderr = os.Stderr
-		if _, err := child.StdinPipe(); err != nil { // closed when this process ends, whatever its end
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		kill = sync.OnceFunc(func() {
-			child.Process.Kill()
-			child.Wait()
-		})
-		t.Cleanup(kill)
-		return kill
+		return startChild(t, childEnv+"="+strings.Join([]string{dir, engine.Host(), loki.URL(), id}, " "), firstLineEnv+"=^block")
 	}
 	var want []string
 	load := func(stop <-chan struct{}) {
@@ -80,22 +63,7 @@ func TestKilledCollectorCutsNoBlock(t *testing.T) {
 			}
 		}
 	}
-	for round := range 9 {
-		loki.Respond(nil)
-		if round%3 == 2 {
-			loki.Respond(func(lokitest.Request) *lokitest.Answer { return &lokitest.Answer{Status: 503, Body: "down"} })
-		}
-		seen, stop := len(loki.Requests()), make(chan struct{})
-		kill := start()
-		var loading sync.WaitGroup
-		loading.Go(func() { load(stop) })
-		loki.Await(t.Context(), func(_ []lokitest.Entry, requests []lokitest.Request) bool { return len(requests) > seen+round })
-		kill()
-		close(stop)
-		loading.Wait()
-	}
-	loki.Respond(nil)
-	start()
+	killAgainAndAgain(t, loki, start, load)
 	engine.Print(id, "stderr", "block end\n")
 	loki.AwaitEntries(t.Context(), len(want))
 	var got []string

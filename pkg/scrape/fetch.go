@@ -68,14 +68,12 @@ func (f *fetcher) request(ctx context.Context, e *endpoint, accept string) (*htt
 }
 
 func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {
-	var from io.Reader = response.Body
-	if response.Header.Get("Content-Encoding") == "gzip" {
-		z, err := f.unzip(response.Body)
-		if err != nil {
-			return nil, fmt.Errorf("read a gzip page: %w", err)
-		}
-		defer f.gzip.Put(z)
-		from = z
+	from, zipped, err := f.content(response)
+	if err != nil {
+		return nil, err
+	}
+	if zipped != nil {
+		defer f.gzip.Put(zipped)
 	} else if n := response.ContentLength; n > 0 && n < f.ceiling {
 		size = int(n)
 	}
@@ -84,6 +82,18 @@ func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {
 		limit = f.ceiling
 	}
 	return f.readAll(from, size, limit)
+}
+
+// content is an answer's text. zipped, unless it is nil, goes back into f.gzip
+// when the text has been read.
+func (f *fetcher) content(response *http.Response) (from io.Reader, zipped *gzip.Reader, err error) {
+	if response.Header.Get("Content-Encoding") != "gzip" {
+		return response.Body, nil, nil
+	}
+	if zipped, err = f.unzip(response.Body); err != nil {
+		return nil, nil, fmt.Errorf("read a gzip page: %w", err)
+	}
+	return zipped, zipped, nil
 }
 
 func (f *fetcher) unzip(from io.Reader) (*gzip.Reader, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -64,14 +63,12 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 
 // beginning reads at most limit bytes of an answer's text.
 func (f *fetcher) beginning(response *http.Response, limit int64) ([]byte, error) {
-	var from io.Reader = response.Body
-	if response.Header.Get("Content-Encoding") == "gzip" {
-		z, err := f.unzip(response.Body)
-		if err != nil {
-			return nil, fmt.Errorf("read a gzip page: %w", err)
-		}
-		defer f.gzip.Put(z)
-		from = z
+	from, zipped, err := f.content(response)
+	if err != nil {
+		return nil, err
+	}
+	if zipped != nil {
+		defer f.gzip.Put(zipped)
 	}
 	return io.ReadAll(io.LimitReader(from, limit))
 }

@@ -234,8 +234,7 @@ func (e *Engine) Output(t testing.TB, id string) []EngineLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []EngineLine
-	open := make(map[string]*EngineLine) // by stream: a line of which more is to come
+	joined := newPieces()
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	for {
 		var record struct {
@@ -243,20 +242,34 @@ func (e *Engine) Output(t testing.TB, id string) []EngineLine {
 			Time        time.Time
 		}
 		if err := decoder.Decode(&record); err == io.EOF {
-			return out
+			return joined.lines
 		} else if err != nil {
 			t.Fatalf("log file of %s: %v", id, err)
 		}
-		line := open[record.Stream]
-		if line == nil {
-			line = &EngineLine{Time: record.Time, Stream: record.Stream}
-		}
 		text, whole := strings.CutSuffix(record.Log, "\n")
-		line.Text += text
-		if open[record.Stream] = nil; !whole {
-			open[record.Stream] = line
-			continue
-		}
-		out = append(out, *line)
+		joined.add(record.Time, record.Stream, text, whole)
 	}
+}
+
+// pieces joins the pieces in which an Engine keeps long lines.
+type pieces struct {
+	lines []EngineLine
+	open  map[string]*EngineLine // by stream: a line of which more is to come
+}
+
+func newPieces() *pieces { return &pieces{open: make(map[string]*EngineLine)} }
+
+// add adds a piece, the last one of its line if whole. A line has the time of
+// its first piece.
+func (p *pieces) add(at time.Time, stream, text string, whole bool) {
+	line := p.open[stream]
+	if line == nil {
+		line = &EngineLine{Time: at, Stream: stream}
+	}
+	line.Text += text
+	if p.open[stream] = nil; !whole {
+		p.open[stream] = line
+		return
+	}
+	p.lines = append(p.lines, *line)
 }

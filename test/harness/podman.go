@@ -69,28 +69,17 @@ func (e *Engine) PodmanOutput(t testing.TB, id string) []EngineLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []EngineLine
-	open := make(map[string]*EngineLine) // by stream: a line of which more is to come
+	joined := newPieces()
 	for record := range bytes.Lines(data) {
 		fields := strings.SplitN(strings.TrimSuffix(string(record), "\n"), " ", 4)
 		if len(fields) < 4 {
 			t.Fatalf("log file of %s: %.80q", id, record)
 		}
-		stream := fields[1]
-		line := open[stream]
-		if line == nil {
-			at, err := time.Parse(time.RFC3339Nano, fields[0])
-			if err != nil {
-				t.Fatalf("log file of %s: %v", id, err)
-			}
-			line = &EngineLine{Time: at, Stream: stream}
+		at, err := time.Parse(time.RFC3339Nano, fields[0])
+		if err != nil {
+			t.Fatalf("log file of %s: %v", id, err)
 		}
-		line.Text += fields[3]
-		if open[stream] = nil; fields[2] == "P" {
-			open[stream] = line
-			continue
-		}
-		out = append(out, *line)
+		joined.add(at, fields[1], fields[3], fields[2] != "P")
 	}
-	return out
+	return joined.lines
 }

@@ -198,13 +198,6 @@ func (d *Daemon) Print(containerID, stream, text string) {
 // pieceSize is how much of a line the Engine puts in one message.
 const pieceSize = 16 * 1024
 
-// Emit sends an event as it is.
-func (d *Daemon) Emit(kind, action, actorID string, attributes map[string]string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.send(event{kind, action, actorID, attributes, time.Now()})
-}
-
 func (d *Daemon) change(containerID string, f func(*state)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
