@@ -117,13 +117,14 @@ func (r *logRig) holdTrace(t *testing.T, name string) (id string) {
 // and with the time of their first line. What is repeated has to be identical.
 func (r *logRig) checkTraces(t *testing.T, id string, n int) error {
 	t.Helper()
+	// In this order: what has been pushed is in the Engine's log by then.
+	got := distinctEntries(r.Oracle.Pushed(t, id, "stderr"))
 	var first []harness.EngineLine
 	for _, line := range r.Engine.Output(t, id) {
 		if line.Stream == "stderr" && strings.Contains(line.Text, "trace=") {
 			first = append(first, line)
 		}
 	}
-	got := distinctEntries(r.Oracle.Pushed(t, id, "stderr"))
 	for i, entry := range got {
 		if i >= n || entry.Text != workload.Trace(i+1) {
 			t.Fatalf("entry %d of %.12s: %d lines, %.200q", i+1, id, 1+strings.Count(entry.Text, "\n"), entry.Text)
