@@ -31,7 +31,7 @@ integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmaler
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
-	go test -tags integration -count=1 -timeout 25m -parallel 8 ./test/reliability/...
+	go test -tags integration -count=1 -timeout 25m -parallel 5 ./test/reliability/...
 
 ui: setup tools chromium ## the debug UI in a real browser
 	go test -tags integration -count=1 -timeout 20m ./test/ui/

@@ -147,6 +147,25 @@ func (b *bench) start() {
 	}
 }
 
+// discover watches the source's Engine, as discovery.docker does, until the
+// function it returns is called.
+func (b *bench) discover() (stop func()) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := b.source.engine.(*docker.Engine).Run(ctx, 0); err != nil {
+			b.t.Errorf("watch the Engine: %v", err)
+		}
+	}()
+	b.settle(time.Second)
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // settle lets d pass and waits until nothing moves.
 func (b *bench) settle(d time.Duration) {
 	<-time.After(d)

@@ -316,8 +316,17 @@ func TestUnreadableDriverIsWarnedOfOnce(t *testing.T) {
 func TestShortLivedContainerArrivesWhole(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()
-		id := b.container(dockertest.Container{AutoRemove: true})
+		stop := b.discover()
+		defer stop()
+		id := b.daemon.Run(dockertest.Container{AutoRemove: true})
+		b.settle(time.Second)
+		known := b.daemon.Count("/containers/" + id + "/json")
+		b.target(id)
 		b.daemon.AwaitFollowers(id, 1)
+		// Its log may be gone once the Engine has answered another question.
+		if n := b.daemon.Count("/containers/"+id+"/json") - known; known == 0 || n > 0 {
+			t.Errorf("it was inspected %d times, and %d times again before its log was opened", known, n)
+		}
 		b.daemon.Print(id, "stdout", text(numbered(0, 1000))+"no line end")
 		b.daemon.Stop(id)
 		b.removeTarget(id)

@@ -85,11 +85,11 @@ func (c *Collector) Command(t testing.TB, args ...string) *Process {
 	return Start(t, "collector "+strings.Join(args, " "), c.env, c.binary, args...)
 }
 
-// Stop ends the collector with SIGTERM, as Docker does, and checks that it
-// keeps its promise to end in order within 5 s.
+// Stop ends the collector with SIGTERM, as Docker does, and checks that it ends
+// in order.
 func (c *Collector) Stop(t testing.TB) {
 	t.Helper()
-	if code, _ := c.Terminate(t, 5*time.Second); code != 0 {
+	if code, _ := c.Terminate(t, patience); code != 0 {
 		t.Errorf("the collector ended with code %d", code)
 	}
 }
@@ -208,17 +208,22 @@ func (c *Collector) Drained(t testing.TB) error {
 	return nil
 }
 
-// Backlog is what each destination has received so far. Under load there is no
-// moment at which all queues are empty; that all has been dealt with that was
-// there at a time can be said all the same: see Past.
-func (c *Collector) Backlog(t testing.TB) map[string]float64 {
+// Backlog is what each of the destinations has received so far. Under load there
+// is no moment at which all queues are empty; that all has been dealt with that
+// was there at a time can be said all the same: see Past.
+func (c *Collector) Backlog(t testing.TB, of func(Account) bool) map[string]float64 {
 	t.Helper()
 	out := make(map[string]float64)
 	for _, a := range c.Accounts(t) {
-		out[a.key()] = a.Received
+		if of(a) {
+			out[a.key()] = a.Received
+		}
 	}
 	return out
 }
+
+// Every is all accounts.
+func Every(Account) bool { return true }
 
 func (a Account) key() string { return a.Component + " " + a.Signal + " " + a.Destination }
 

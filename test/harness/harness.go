@@ -19,10 +19,15 @@ import (
 	"time"
 )
 
+// patience is how long tests wait at least for what has to come: a machine may
+// be busy with others, and what has come is not waited for.
+const patience = time.Minute
+
 // Eventually calls check until it returns nil, and fails the test with its last
-// error when that has not happened within limit.
+// error when that has not happened within limit, or a minute if that is longer.
 func Eventually(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
+	limit = max(limit, patience)
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)

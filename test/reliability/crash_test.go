@@ -195,7 +195,7 @@ func missing(acked []int, arrived map[string]int) (out []int) {
 // dealt with. Pages go on being scraped meanwhile.
 func (s *fourSignals) drain(t *testing.T) {
 	t.Helper()
-	backlog := s.Collector.Backlog(t)
+	backlog := s.Collector.Backlog(t, harness.Every)
 	harness.GetsOn(t, 60*time.Second, func() error { return s.Collector.Past(t, backlog) })
 }
 

@@ -166,7 +166,7 @@ func (s *fourSignals) damageOnce(t *testing.T, d damage) {
 	if !d.running {
 		s.Collector.Start(t)
 	}
-	backlog := s.Collector.Backlog(t)
+	backlog := s.Collector.Backlog(t, harness.Every)
 	begin := time.Now()
 	for _, p := range s.Proxies {
 		p.Set(t, harness.None)

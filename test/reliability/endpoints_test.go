@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -98,6 +99,9 @@ func testBlackHole(t *testing.T, engine *harness.Engine, writer string) {
 			longest[signal] = max(longest[signal], r.oldest(t, signal, "well"))
 		}
 	}
+	r.getsOn(t, func(a harness.Account) bool {
+		return a.Destination == "well" || strings.HasSuffix(a.Component, ".well")
+	})
 	limit := r.noise.Bound(promptly)
 	for signal, age := range longest {
 		if age > limit {

@@ -66,9 +66,10 @@ func shortLivedContainersAreRead(t *testing.T, e *harness.Engine) {
 	}
 	n, whole := arrived()
 	t.Logf("%d of %d lines have arrived (%.2f %% lost); %d of %d containers are complete", n, containers*lines, 100-100*float64(n)/float64(containers*lines), whole, containers)
-	// An Engine that removes a container before it answers leaves nothing to
-	// read; the bound is for machines that are busy with other tests.
-	if n < containers*lines/2 {
+	// How many is up to the Engine: one that removes a container before it
+	// answers leaves nothing to read. That its log is asked for with no question
+	// between is up to the collector: pkg/logs tests that.
+	if whole == 0 || harness.Soaking() && n < containers*lines/2 {
 		t.Errorf("%d lines of containers that were removed at once are lost", containers*lines-n)
 	}
 	r.finish(t)
@@ -101,6 +102,7 @@ func exitedContainersAreRead(t *testing.T, e *harness.Engine) {
 // by somebody else, are followed on.
 func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L12")
+	noise := harness.StartNoise(t)
 	stuck := r.run(t, "stuck", harness.Container{}, "-lines=100000", "-interval=50ms", "-stay")
 	seconds := int(harness.For(20*time.Second, 10*time.Minute).Seconds())
 	lines := 1000 * seconds // of 1,000 bytes: 1 MB/s
@@ -123,10 +125,10 @@ func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 		return nil
 	}
 	for name, id := range map[string]string{"truncated": truncated, "stuck": stuck} {
-		harness.Eventually(t, 75*time.Second, func() error { return resumed(id) })
+		harness.Eventually(t, 2*time.Minute, func() error { return resumed(id) })
 		t.Logf("lines of a %s log came again after %s", name, time.Since(at).Round(time.Second))
-		if stall := time.Since(at); stall > 60*time.Second {
-			t.Errorf("the stall was %s", stall)
+		if stall, limit := time.Since(at), noise.Bound(time.Minute); stall > limit {
+			t.Errorf("the stall was %s, %s are allowed", stall, limit)
 		}
 		once(t, r.Oracle.Pushed(t, id, "stdout"))
 	}

@@ -18,6 +18,7 @@ func TestL11_EngineAway(t *testing.T) {
 	t.Parallel()
 	e := harness.StartEngine(t)
 	r := newLogRig(t, e, "L11")
+	noise := harness.StartNoise(t)
 	containers, away := 5, harness.For(8*time.Second, time.Minute)
 	if harness.Soaking() {
 		containers = 20
@@ -46,9 +47,8 @@ func TestL11_EngineAway(t *testing.T) {
 			})
 		}
 		t.Logf("%s: all are read again after %s", what, time.Since(begin).Round(100*time.Millisecond))
-		// 5 s is what is promised; the machine runs other tests beside.
-		if took := time.Since(begin); took > 15*time.Second {
-			t.Errorf("%s: it took %s", what, took)
+		if took, limit := time.Since(begin), noise.Bound(5*time.Second); took > limit {
+			t.Errorf("%s: it took %s, %s are allowed", what, took, limit)
 		}
 	}
 	e.Stop(t)

@@ -171,6 +171,14 @@ func storageUsed(t testing.TB, dir string) int64 {
 	return total
 }
 
+// getsOn waits until what the destinations that are well have received by now is
+// delivered, while the others are as they are.
+func (r *rig) getsOn(t testing.TB, well func(harness.Account) bool) {
+	t.Helper()
+	backlog := r.Backlog(t, well)
+	harness.Eventually(t, catchUp, func() error { return r.Past(t, backlog) })
+}
+
 // account is that of one signal at one destination.
 func (r *rig) account(t testing.TB, signal string) harness.Account {
 	t.Helper()

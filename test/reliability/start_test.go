@@ -17,7 +17,7 @@ const soon = 5 * time.Second
 
 // catchUp is how long a test waits for what is under way to arrive. Nothing is
 // promised of it.
-const catchUp = time.Minute
+const catchUp = 2 * time.Minute
 
 // arrival is a way in which destinations come to be there.
 type arrival struct {
