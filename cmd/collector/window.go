@@ -149,7 +149,7 @@ func (v *view) Destinations() []ui.Destination {
 			Received: s.Received, Delivered: s.Delivered, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
 			Dropped: s.Dropped, DamagedBlocks: s.DamagedBlocks,
 			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: config.WithoutPasswords(s.LastError),
-			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, Healthy: s.Healthy, Stores: stores,
+			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, UnansweredSince: s.Unanswered, Healthy: s.Healthy, Stores: stores,
 		}
 		if d.Dropped == nil {
 			d.Dropped = map[string]uint64{}

@@ -56,7 +56,7 @@ type Options struct {
 	Version string
 	// Prefix is where a browser sees the UI, as CleanPrefix gives it.
 	Prefix string
-	// AllowedHosts are names by which a browser may reload, besides those that
+	// AllowedHosts are names by which a browser may ask, besides those that
 	// cannot be another site's.
 	AllowedHosts []string
 	// Access is shared with the block http; nil for a server without one.

@@ -170,6 +170,13 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 	})
 }
 
+// asksPassword tells whether those who ask for path, as it is served, have given
+// a password.
+func (s *Server) asksPassword(path string) bool {
+	a := s.options.Access.current.Load()
+	return a != nil && a.demanded(path)
+}
+
 // servedPath is path without the prefix.
 func (s *Server) servedPath(path string) string {
 	if rest, ok := strings.CutPrefix(path, s.options.Prefix+"/"); ok && s.options.Prefix != "" {

@@ -30,15 +30,17 @@ func secureHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// refuseForeign refuses requests that change something and come from a page of
-// another site, or by a name that may be another site's.
+// refuseForeign refuses what a page of another site must not do, or must not
+// read, and what is asked for by a name that may be another site's.
 func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		check := s.foreignReading
 		if changes(r) {
-			if err := s.foreign(r); err != nil {
-				http.Error(w, err.Error(), http.StatusForbidden)
-				return
-			}
+			check = s.foreign
+		}
+		if err := check(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -72,31 +74,126 @@ func (s *Server) foreign(r *http.Request) error {
 	if origin == "" {
 		origin = r.Header.Get("Referer")
 	}
-	if origin == "" && !strings.Contains(r.UserAgent(), "Mozilla/") {
+	if !fromBrowser(r) {
 		return nil
 	}
-	if origin != "" {
-		if from, err := url.Parse(origin); err != nil || !strings.EqualFold(from.Host, r.Host) {
-			return fmt.Errorf("this request comes from a page of another site (Origin: %q) and is refused", origin)
+	if err := otherOrigin(r, origin); err != nil {
+		return err
+	}
+	return s.rebound(r)
+}
+
+// foreignReading says why a request that changes nothing may come from another
+// site's page.
+//
+// A page can read what its own name leads to, and its owner can make that name
+// lead here once it has been loaded (DNS rebinding). Over plain HTTP a browser
+// then says nothing of the site; that it does shows that the collector is asked
+// over HTTPS, for which the other site has no certificate, or on localhost.
+// What proxies add, such as X-Forwarded-For, shows nothing: a page may send that
+// too, to what it takes for its own site.
+func (s *Server) foreignReading(r *http.Request) error {
+	if forAnybody(r.URL.Path) || !fromBrowser(r) {
+		return nil
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	if site == "same-origin" || site == "none" {
+		return nil
+	}
+	if costly(r.URL.Path) {
+		if site != "" && !topLevel(r) {
+			return fmt.Errorf("this request comes from a page of another site (Sec-Fetch-Site: %s) and is refused", site)
+		}
+		// Of what is only read, a browser tells the origin when another asks.
+		if err := otherOrigin(r, r.Header.Get("Origin")); err != nil {
+			return err
 		}
 	}
-	if !s.knownHost(r.Host) {
-		return fmt.Errorf("this request is for the host %q, which may be another site's name for this address; "+
-			"use the IP address or localhost, or start the collector with --%s=%s", r.Host, allowedHostsFlag, withoutPort(r.Host))
+	if site != "" || s.asksPassword(r.URL.Path) || !s.heedsNames(r) {
+		return nil
+	}
+	return s.rebound(r)
+}
+
+// heedsNames tells whether reading is bound to known names: on a loopback
+// address, which a public name leads to by malice only, and wherever the user
+// has said which names there are. Elsewhere a public name may well be this
+// machine's own.
+func (s *Server) heedsNames(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return !ok || local.IP.IsLoopback() || len(s.options.AllowedHosts) > 0
+}
+
+// forAnybody tells whether an answer is no more than health checks, scrapes and
+// pages that are being loaded need.
+func forAnybody(path string) bool {
+	switch path {
+	case "/metrics", "/-/ready", "/-/healthy", "/favicon.ico":
+		return true
+	}
+	return strings.HasPrefix(path, "/assets/")
+}
+
+// costly tells whether an answer takes much of the collector, or is made for
+// scripts: another site's page has no reason to ask for it.
+func costly(path string) bool {
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/debug/pprof") || strings.HasSuffix(path, "/events") || path == "/-/support"
+}
+
+// fromBrowser tells whether a browser has made a request. A script may choose
+// the User-Agent in some, but cannot take away the language.
+func fromBrowser(r *http.Request) bool {
+	for _, name := range []string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Origin", "Referer", "Accept-Language"} {
+		if len(r.Header.Values(name)) > 0 {
+			return true
+		}
+	}
+	return strings.Contains(r.UserAgent(), "Mozilla/")
+}
+
+// topLevel tells whether somebody has followed a link, so that the answer fills
+// a window of its own.
+func topLevel(r *http.Request) bool {
+	to := r.Header.Get("Sec-Fetch-Dest")
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (to == "document" || to == "")
+}
+
+// otherOrigin is an error if origin is given and is not the host that is asked.
+func otherOrigin(r *http.Request, origin string) error {
+	if origin == "" {
+		return nil
+	}
+	if from, err := url.Parse(origin); err != nil || !strings.EqualFold(from.Host, r.Host) {
+		return fmt.Errorf("this request comes from a page of another site (Origin: %q) and is refused", origin)
 	}
 	return nil
+}
+
+// rebound is an error if the host that is asked may be another site's name.
+func (s *Server) rebound(r *http.Request) error {
+	if s.knownHost(r.Host) {
+		return nil
+	}
+	return fmt.Errorf("this request is for the host %q, which may be another site's name for this address; "+
+		"use the IP address, localhost or HTTPS, or start the collector with --%s=%s", r.Host, allowedHostsFlag, withoutPort(r.Host))
 }
 
 // allowedHostsFlag is named in the message to those who need it.
 const allowedHostsFlag = "server.http.allowed-hosts"
 
 // knownHost tells whether no other site can have made hostport lead here: an
-// address, a name without a dot as in a Compose network, this machine's own, or
-// one that the user vouches for.
+// address, a name without a dot as in a Compose network, one below a domain that
+// is nobody's in the Internet, this machine's own, or one that the user vouches
+// for.
 func (s *Server) knownHost(hostport string) bool {
 	host := strings.ToLower(withoutPort(hostport))
-	if net.ParseIP(host) != nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") {
+	if net.ParseIP(host) != nil || !strings.Contains(host, ".") {
 		return true
+	}
+	for _, private := range []string{".localhost", ".local", ".internal", ".home.arpa", ".lan", ".localdomain"} {
+		if strings.HasSuffix(host, private) {
+			return true
+		}
 	}
 	name, err := os.Hostname()
 	return err == nil && strings.EqualFold(host, name) || slices.ContainsFunc(s.options.AllowedHosts, func(a string) bool { return strings.EqualFold(a, host) })

@@ -2,9 +2,12 @@ package admin
 
 import (
 	"compress/gzip"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +73,7 @@ func TestOnlyOwnPagesChangeAnything(t *testing.T) {
 		"foreign page by GET, referrer": {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "Referer", "http://evil.example/x"}, false},
 		"page on another port":          {"POST", "/-/reload", []string{"Host", "localhost:12345", "Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site"}, false},
 		"rebound name":                  {"POST", "/-/reload", []string{"Host", "evil.example:12345", "Origin", "http://evil.example:12345"}, false},
+		"rebound name, as if by curl":   {"POST", "/-/reload", []string{"Host", "evil.example:12345", "User-Agent", "curl/8", "Accept-Language", "en"}, false},
 		"rebound name by GET":           {"GET", "/-/reload", []string{"Host", "evil.example:12345", "User-Agent", browser}, false},
 		"foreign page, API":             {"POST", "/api/v1/reload", []string{"Origin", "http://evil.example"}, false},
 		"foreign page, below prefix":    {"POST", "/pre/-/reload", []string{"Origin", "http://evil.example"}, false},
@@ -79,6 +83,116 @@ func TestOnlyOwnPagesChangeAnything(t *testing.T) {
 		w := ask(h, test.method, test.path, test.headers...)
 		if refused := w.Code == http.StatusForbidden; refused == test.allowed || (p.reloads == 1) != test.allowed {
 			t.Errorf("%s: status %d, %d reloads: %s", name, w.Code, p.reloads, w.Body)
+		}
+	}
+}
+
+func TestAPageOfAnotherNameReadsNothing(t *testing.T) {
+	const browser = "Mozilla/5.0"
+	paths := []string{"/", "/component/x", "/configuration", "/api/v1/overview", "/api/v0/web/components", "/debug/pprof/cmdline", "/-/support", "/pre/targets"}
+	rebound := []string{"Host", "evil.example:12345"}
+	for name, test := range map[string]struct {
+		headers []string
+		refused bool
+	}{
+		"rebound name": {[]string{"User-Agent", browser}, true},
+		"rebound name, by a script that calls itself curl": {[]string{"User-Agent", "curl/8", "Accept-Language", ""}, true},
+		"rebound name, as if by a proxy":                   {[]string{"User-Agent", browser, "X-Forwarded-For", "10.0.0.1", "X-Forwarded-Host", "localhost"}, true},
+		"curl":                                             {nil, false},
+		"address":                                          {[]string{"User-Agent", browser, "Host", "10.0.0.1:12345"}, false},
+		"address of IPv6":                                  {[]string{"User-Agent", browser, "Host", "[::1]:12345"}, false},
+		"Compose name":                                     {[]string{"User-Agent", browser, "Host", "collector:12345"}, false},
+		"name of the local network":                        {[]string{"User-Agent", browser, "Host", "nas.lan:12345"}, false},
+		"allowed name":                                     {[]string{"User-Agent", browser, "Host", "ui.example.com"}, false},
+		"proxy that speaks HTTPS and keeps the name": {[]string{"User-Agent", browser, "Host", "collector.example.com", "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, false},
+		"own script behind such a proxy":             {[]string{"User-Agent", browser, "Host", "collector.example.com", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, false},
+		"link to it":                                 {[]string{"User-Agent", browser, "Host", "collector.example.com", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false},
+		"proxy that names itself":                    {[]string{"User-Agent", browser, "Host", "upstream:80", "X-Forwarded-Host", "collector.example.com"}, false},
+	} {
+		h := newUIServer(t, &program{ready: true}, func(o *Options) { o.AllowedHosts, o.Prefix = []string{"ui.example.com"}, "/pre" })
+		for _, path := range paths {
+			w := ask(h, "GET", path, append(slices.Clone(rebound), test.headers...)...)
+			if (w.Code == http.StatusForbidden) != test.refused {
+				t.Errorf("%s: %s: %d %.200q", name, path, w.Code, w.Body)
+			}
+			if test.refused && !strings.Contains(w.Body.String(), "--server.http.allowed-hosts=evil.example") {
+				t.Errorf("%s: the answer does not tell what to do: %s", name, w.Body)
+			}
+		}
+		for _, path := range []string{"/metrics", "/-/ready", "/-/healthy", "/assets/app.js", "/pre/-/ready"} {
+			if w := ask(h, "GET", path, append(slices.Clone(rebound), test.headers...)...); w.Code != http.StatusOK {
+				t.Errorf("%s: %s: %d", name, path, w.Code)
+			}
+		}
+	}
+}
+
+// A public name leads to a loopback address by malice only; to another, it may be
+// this machine's own, unless the user has said which are.
+func TestPublicNamesReadWhereTheyMayLead(t *testing.T) {
+	for name, test := range map[string]struct {
+		local   string
+		allowed []string
+		refused bool
+	}{
+		"loopback address":           {"127.0.0.1", nil, true},
+		"loopback address of IPv6":   {"::1", nil, true},
+		"address of the network":     {"10.0.0.1", nil, false},
+		"the same, with other names": {"10.0.0.1", []string{"ui.example.com"}, true},
+	} {
+		h := newUIServer(t, &program{ready: true}, func(o *Options) { o.AllowedHosts = test.allowed })
+		r := httptest.NewRequest("GET", "/api/v1/overview", nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(test.local), Port: 12345}))
+		r.Host = "collector.example.com:12345"
+		r.Header.Set("User-Agent", "Mozilla/5.0")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if (w.Code == http.StatusForbidden) != test.refused {
+			t.Errorf("%s: %d %.200q", name, w.Code, w.Body)
+		}
+	}
+}
+
+// The page of another site has no password.
+func TestWhoHasAPasswordMayUseAnyName(t *testing.T) {
+	for filter, refused := range map[string]bool{"": false, "filter { paths = [\"/metrics\"] }": true} {
+		l := newLoader(t)
+		if err := l.load(basic("one", filter)); err != nil {
+			t.Fatal(err)
+		}
+		h := newUIServer(t, &program{ready: true}, func(o *Options) { o.Access = l.access })
+		r := httptest.NewRequest("GET", "/graph", nil)
+		r.SetBasicAuth("u", "one")
+		w := ask(h, "GET", "/graph", "Host", "collector.example.com", "User-Agent", "Mozilla/5.0", "Authorization", r.Header.Get("Authorization"))
+		if (w.Code == http.StatusForbidden) != refused {
+			t.Errorf("filter %q: %d %s", filter, w.Code, w.Body)
+		}
+	}
+}
+
+func TestAnotherSitesPageReadsNothingThatIsCostly(t *testing.T) {
+	for name, test := range map[string]struct {
+		headers []string
+		refused bool
+	}{
+		"script of another site":     {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "script"}, true},
+		"script of another port":     {[]string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors", "Origin", "http://localhost:3000"}, true},
+		"frame of another site":      {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, true},
+		"another site by an address": {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Origin", "http://evil.example"}, true},
+		"link of another site":       {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Referer", "http://wiki.example/"}, false},
+		"link to an address":         {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://wiki.example/"}, false},
+		"own script":                 {[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, false},
+		"own script by an address":   {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://10.0.0.1:12345/live"}, false},
+	} {
+		h := newUIServer(t, &program{ready: true}, nil)
+		headers := append([]string{"Host", "localhost:12345"}, test.headers...)
+		for _, path := range []string{"/api/v1/overview", "/api/v1/live/events?from=none&to=none", "/live/events?from=none&to=none", "/debug/pprof/", "/-/support", "/api/v0/web/components"} {
+			if w := ask(h, "GET", path, headers...); (w.Code == http.StatusForbidden) != test.refused {
+				t.Errorf("%s: %s: %d %.200q", name, path, w.Code, w.Body)
+			}
+		}
+		if w := ask(h, "GET", "/graph", headers...); w.Code != http.StatusOK {
+			t.Errorf("%s: /graph: %d %s", name, w.Code, w.Body)
 		}
 	}
 }

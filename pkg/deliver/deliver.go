@@ -149,7 +149,10 @@ type Status struct {
 	LastError                string
 	OldestQueued             time.Time // when the oldest waiting block was appended; zero when none waits
 	Waiting                  int       // tags (tenants) that the destination has told to wait, and that others pass
+	// Unanswered is since when requests are under way to which there is no answer
+	// yet; zero while that is not for long.
+	Unanswered time.Time
 	// Healthy is false when the destination has been failing for ten seconds
-	// without a success.
+	// without a success, or has not answered for fifteen.
 	Healthy bool
 }

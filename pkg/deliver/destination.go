@@ -24,6 +24,11 @@ const (
 	forgetLimit = 64 << 20
 	// unhealthyAfter is how long a destination fails before it counts as down.
 	unhealthyAfter = 10 * time.Second
+	// slowAfter is how long a request is under way before that is worth a word,
+	// and silentAfter before its destination counts as down: the request's own
+	// time-out may be long.
+	slowAfter   = 5 * time.Second
+	silentAfter = 15 * time.Second
 	// logEvery throttles what is logged of a destination.
 	logEvery = time.Minute
 )
@@ -46,7 +51,9 @@ type destination struct {
 	lastSuccess  time.Time
 	lastFailure  time.Time
 	lastError    string
-	failingSince time.Time // zero after a success
+	failingSince time.Time   // zero after a success
+	answeredAt   time.Time   // when it last took or refused something
+	underWay     []time.Time // when the requests under way began
 	failureLog   throttle
 	dropLog      throttle
 	waiting      map[string]*tagWait // by tag
@@ -260,8 +267,9 @@ func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok
 		if !admitted {
 			return res, nil, false
 		}
-		start := time.Now()
+		start := l.begin()
 		res, err = l.Sender.Send(l.sending, blocks)
+		l.end(start)
 		var e *Error
 		rejected := errors.As(err, &e) && e.Rejected
 		switch {

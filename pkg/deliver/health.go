@@ -1,8 +1,10 @@
 package deliver
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"time"
 
 	"collector/pkg/queue"
@@ -31,6 +33,10 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 	now := time.Now()
 	d.mu.Lock()
 	d.counts[outcome]++
+	since := later(start, d.answeredAt) // in which it has not answered
+	if outcome != Retry {
+		d.answeredAt, since = now, now
+	}
 	switch outcome {
 	case OK:
 		if d.rejections = 0; t.retries > 0 {
@@ -40,9 +46,9 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 		d.lastSuccess, d.failingSince = now, time.Time{}
 	case Rejected:
 		d.rejections++
-		d.fail(now, err)
+		d.fail(now, since, err)
 	case Retry:
-		d.fail(now, err)
+		d.fail(now, since, err)
 		d.failureLog.warn(d.log, "sending failed; trying again", "err", err, "retries", t.retries)
 	}
 	d.mu.Unlock()
@@ -55,11 +61,44 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 }
 
 // fail takes note of a failure. The caller holds d.mu.
-func (d *destination) fail(now time.Time, err error) {
+func (d *destination) fail(now, since time.Time, err error) {
 	d.lastFailure, d.lastError = now, err.Error()
 	if d.failingSince.IsZero() {
-		d.failingSince = now
+		d.failingSince = since
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// begin takes note of a request that begins now.
+func (d *destination) begin() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	start := time.Now()
+	d.underWay = append(d.underWay, start)
+	return start
+}
+
+// end takes note that a request has ended, as begin gave it.
+func (d *destination) end(start time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.Index(d.underWay, start)
+	d.underWay = slices.Delete(d.underWay, i, i+1)
+}
+
+// unanswered is since when there is no answer to the requests under way; zero
+// if there are none. The caller holds d.mu.
+func (d *destination) unanswered() time.Time {
+	if len(d.underWay) == 0 {
+		return time.Time{}
+	}
+	return later(slices.MinFunc(d.underWay, time.Time.Compare), d.answeredAt)
 }
 
 // health is the part of a Status that the loop knows.
@@ -75,6 +114,13 @@ func (d *destination) health() Status {
 			until = time.Now()
 		}
 		s.Healthy = until.Sub(d.failingSince) < unhealthyAfter
+	}
+	if since := d.unanswered(); !since.IsZero() && time.Since(since) >= slowAfter {
+		s.Unanswered = since
+	}
+	if s.Healthy && !s.Unanswered.IsZero() && time.Since(s.Unanswered) >= silentAfter {
+		s.Healthy, s.LastFailure = false, s.Unanswered
+		s.LastError = fmt.Sprintf("no answer for %s; the request is still under way", time.Since(s.Unanswered).Truncate(time.Second))
 	}
 	return s
 }

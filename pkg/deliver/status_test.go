@@ -1,11 +1,14 @@
 package deliver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +38,112 @@ func TestHealthFollowsTheDestination(t *testing.T) {
 			t.Errorf("after it is back: %+v", s)
 		}
 		r.stop()
+	})
+}
+
+// late is a sender whose requests take time before they are answered.
+type late struct {
+	*fake
+	mu   sync.Mutex
+	took time.Duration
+	err  error
+}
+
+func (l *late) Send(ctx context.Context, blocks []queue.Block) (Result, error) {
+	l.mu.Lock()
+	took, err := l.took, l.err
+	l.mu.Unlock()
+	if !sleep(ctx, took) {
+		return Result{}, ctx.Err()
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return l.fake.Send(ctx, blocks)
+}
+
+func (l *late) set(took time.Duration, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took, l.err = took, err
+}
+
+func TestADestinationThatHangsIsDownBeforeItsRequestTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &late{fake: &fake{}, took: time.Minute, err: errors.New("the request timed out")}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: l, Backoff: Backoff{Min: time.Second, Max: time.Second}}}})
+		time.Sleep(time.Hour)
+		if s := r.Status()[0]; !s.Healthy || !s.Unanswered.IsZero() {
+			t.Errorf("nothing was sent, and yet: %+v", s)
+		}
+		begun := time.Now()
+		r.append("x")
+		for _, step := range []struct {
+			at         time.Duration
+			unanswered bool
+			healthy    bool
+			why        string
+		}{
+			{4 * time.Second, false, true, ""},
+			{6 * time.Second, true, true, ""},
+			{14 * time.Second, true, true, ""},
+			{16 * time.Second, true, false, "no answer for 16s; the request is still under way"},
+			{59 * time.Second, true, false, "no answer for 59s; the request is still under way"},
+			{60*time.Second + 500*time.Millisecond, false, false, "the request timed out"},
+			{80 * time.Second, true, false, "the request timed out"}, // and the next hangs
+		} {
+			time.Sleep(time.Until(begun.Add(step.at)))
+			s := r.Status()[0]
+			if s.Healthy != step.healthy || s.Unanswered.IsZero() == step.unanswered || s.LastError != step.why {
+				t.Errorf("after %s: %+v", step.at, s)
+			}
+		}
+		l.set(0, nil)
+		time.Sleep(2 * time.Minute)
+		if s := r.Status()[0]; !s.Healthy || !s.Unanswered.IsZero() || s.Delivered != 1 {
+			t.Errorf("after it is back: %+v", s)
+		}
+		r.stop()
+	})
+}
+
+func TestADestinationFailsFromTheStartOfItsFirstFailedRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &late{fake: &fake{}, took: 9 * time.Second, err: errors.New("the request timed out")}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: l, Backoff: Backoff{Min: time.Hour, Max: time.Hour}}}})
+		r.append("x")
+		time.Sleep(9500 * time.Millisecond)
+		if s := r.Status()[0]; !s.Healthy || s.LastError == "" {
+			t.Errorf("after 9.5 s: %+v", s)
+		}
+		time.Sleep(time.Second)
+		if s := r.Status()[0]; s.Healthy {
+			t.Errorf("after 10.5 s: %+v", s)
+		}
+		r.stop()
+	})
+}
+
+// Of several requests at once, one may take long while others are answered.
+func TestADestinationThatAnswersOthersIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, err := range []error{nil, &Error{Err: errors.New("400"), Rejected: true}} {
+			l := &late{fake: &fake{}, took: time.Hour}
+			r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: l, Concurrency: 2}}})
+			r.append("x")
+			synctest.Wait()
+			l.set(0, err)
+			time.Sleep(time.Minute)
+			if s := r.Status()[0]; s.Healthy {
+				t.Errorf("one request hangs: %+v", s)
+			}
+			r.append("y")
+			time.Sleep(time.Second)
+			if s := r.Status()[0]; !s.Healthy || !s.Unanswered.IsZero() {
+				t.Errorf("another was answered with %v: %+v", err, s)
+			}
+			r.stop()
+		}
 	})
 }
 

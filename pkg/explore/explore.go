@@ -80,6 +80,7 @@ type Window struct {
 	skipped [4]atomic.Uint64
 	paces   [4]pace
 	done    chan struct{} // closed when Run has returned
+	flames  chan struct{} // one for each flame graph that is being made
 
 	metrics  *metricStore
 	logs     *logStore
@@ -95,7 +96,7 @@ type call struct {
 
 // New makes an empty window.
 func New(o Options) *Window {
-	w := &Window{options: o, calls: make(chan call, waitingCalls), done: make(chan struct{})}
+	w := &Window{options: o, calls: make(chan call, waitingCalls), done: make(chan struct{}), flames: make(chan struct{}, maxFlames)}
 	w.metrics, w.logs = newMetricStore(o.MaxBytes), newLogStore(o.MaxBytes)
 	w.traces, w.profiles = newTraceStore(o.MaxBytes), newProfileStore(o.MaxBytes)
 	return w

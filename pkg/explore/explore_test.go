@@ -241,6 +241,34 @@ func ingested(t testing.TB) pipeline.Profile {
 	}
 }
 
+// over is a context whose end nothing waits for.
+type over struct{ context.Context }
+
+func (over) Err() error { return context.Canceled }
+
+func TestAFlameGraphThatNobodyWaitsForIsNotMade(t *testing.T) {
+	w := running(t, 1<<20)
+	w.ObserveProfile(edge, ingested(t))
+	query := ProfileQuery{Service: "shop", Type: "cpu"}
+	must[FlameResult](t)(w.Flame(t.Context(), query))
+	if _, err := w.Flame(over{context.Background()}, query); err != context.Canceled {
+		t.Errorf("who asked has gone: %v", err)
+	}
+	for range maxFlames {
+		w.flames <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := w.Flame(ctx, query); err != context.DeadlineExceeded {
+		t.Errorf("%d are being made: %v", maxFlames, err)
+	}
+	<-w.flames
+	must[FlameResult](t)(w.Flame(t.Context(), query))
+	if n := len(w.flames); n != maxFlames-1 {
+		t.Errorf("%d places are taken", n)
+	}
+}
+
 func TestProfilesAreSummedUpToAFlameGraph(t *testing.T) {
 	w := running(t, 1<<20)
 	w.ObserveProfile(edge, ingested(t))

@@ -44,6 +44,8 @@ const (
 	maxMerged = 60
 	// maxDepth is how deep a stack is drawn.
 	maxDepth = 256
+	// maxFlames is how many flame graphs are made at a time: the others wait.
+	maxFlames = 2
 	// flameShare is the share of the whole below which a function is left out,
 	// with what it called: it would be too narrow to be seen.
 	flameShare = 2000
@@ -59,14 +61,28 @@ func (w *Window) Flame(ctx context.Context, q ProfileQuery) (FlameResult, error)
 	if err != nil {
 		return FlameResult{}, err
 	}
-	r := FlameResult{Type: q.Type, Root: &Flame{Name: "total"}}
+	select {
+	case w.flames <- struct{}{}:
+		defer func() { <-w.flames }()
+	case <-ctx.Done():
+		return FlameResult{}, ctx.Err()
+	}
+	return sumUp(ctx, found, q.Type)
+}
+
+// sumUp makes a flame graph of values of one type.
+func sumUp(ctx context.Context, found []Profile, of string) (FlameResult, error) {
+	r := FlameResult{Type: of, Root: &Flame{Name: "total"}}
 	functions := map[string]*Function{}
 	for _, p := range found {
+		if err := ctx.Err(); err != nil {
+			return FlameResult{}, err // whoever asked has gone
+		}
 		parsed, err := parsePprof(p.raw)
 		if err != nil {
 			return FlameResult{}, err // it could be read when it came
 		}
-		i := slices.IndexFunc(parsed.SampleType, func(t *pprof.ValueType) bool { return t.Type == q.Type })
+		i := slices.IndexFunc(parsed.SampleType, func(t *pprof.ValueType) bool { return t.Type == of })
 		if i < 0 || r.Unit != "" && parsed.SampleType[i].Unit != r.Unit {
 			continue
 		}

@@ -34,22 +34,22 @@ func WithoutCredentials(text string, answer *http.Response) string {
 		text = WithoutValues(text, values...)
 	}
 	if _, password, ok := answer.Request.BasicAuth(); ok {
-		text = WithoutValues(text, password)
+		text = WithoutSecrets(text, password)
 	}
 	if u := answer.Request.URL; u != nil {
 		for name, values := range u.Query() {
 			if component.NamesSecret(name) {
-				text = WithoutValues(text, values...)
+				text = WithoutSecrets(text, values...)
 			}
 		}
 		if password, ok := u.User.Password(); ok {
-			text = WithoutValues(text, password)
+			text = WithoutSecrets(text, password)
 		}
 	}
 	return component.WithoutPasswords(text)
 }
 
-// WithoutValues is text without values, which are secrets or, as in
+// WithoutValues is text without values of headers, which are secrets or, as in
 // "Bearer …", have one behind the first word; as they are and as in a URL.
 func WithoutValues(text string, values ...string) string {
 	for _, value := range values {
@@ -61,10 +61,20 @@ func WithoutValues(text string, values ...string) string {
 	return text
 }
 
+// WithoutSecrets is text without secrets, as they are and as in a URL.
+func WithoutSecrets(text string, secrets ...string) string {
+	for _, secret := range secrets {
+		text = without(text, secret)
+	}
+	return text
+}
+
 func without(text, secret string) string {
 	if len(secret) < minSecret {
 		return text
 	}
-	text = strings.ReplaceAll(text, secret, component.Redacted)
-	return strings.ReplaceAll(text, url.QueryEscape(secret), component.Redacted)
+	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+		text = strings.ReplaceAll(text, form, component.Redacted)
+	}
+	return text
 }

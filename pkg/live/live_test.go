@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
+	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"github.com/prometheus/prometheus/model/labels"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/pipeline"
 )
@@ -65,6 +68,37 @@ func check(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s differ (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestLabelsForComponentsOnlyAreNotShown(t *testing.T) {
+	hub := &Hub{}
+	e := NewEdge(hub, "a", "b")
+	w := hub.Watch(Filter{})
+	defer w.Close()
+	set := labels.FromStrings("__name__", "up", "__meta_docker_container_id", "c0ffee", "__tenant_id__", "t", "_", "one", "job", "shop")
+	stream := pipeline.Stream{Labels: set, Entries: []pipeline.Entry{{Line: "x"}}}
+	write(t, e, pipeline.Logs{Streams: []pipeline.Stream{stream}})
+	samples := pipeline.Metrics{Samples: []pipeline.Sample{{Series: pipeline.NewSeries(set), V: 1}}}
+	if err := e.Wrap(metricsSink{}).(pipeline.MetricsSink).WriteMetrics(t.Context(), samples); err != nil {
+		t.Fatal(err)
+	}
+	request := &pushv1.PushRequest{Series: []*pushv1.RawProfileSeries{{
+		Labels:  []*typesv1.LabelPair{{Name: "__name__", Value: "process_cpu"}, {Name: "__meta_x", Value: "y"}, {Name: "_", Value: "one"}, {Name: "job", Value: "shop"}, {Name: "service_name", Value: "s"}},
+		Samples: []*pushv1.RawSample{{RawProfile: []byte("p")}},
+	}}}
+	body, err := proto.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Wrap(profilesSink{}).(pipeline.ProfilesSink).WriteProfile(t.Context(), pipeline.Profile{Body: body, Items: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"x", "up 1", "s process_cpu"} {
+		ev := <-w.Events()
+		delete(ev.Labels, "service_name")
+		check(t, "texts", ev.Text, text)
+		check(t, "labels of "+text, ev.Labels, map[string]string{"_": "one", "job": "shop"})
 	}
 }
 

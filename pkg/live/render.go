@@ -92,10 +92,16 @@ func (b *batch) sample(lset labels.Labels, ms int64, value string) {
 	b.give(Event{Time: time.UnixMilli(ms), Labels: shownLabels(lset), Text: lset.Get(labels.MetricName) + " " + value})
 }
 
+// internal tells whether a label is for components only, as is what discovery
+// found out.
+func internal(name string) bool { return strings.HasPrefix(name, "__") }
+
+// shownLabels are the labels that destinations get. The name of a metric stands
+// in the text.
 func shownLabels(lset labels.Labels) map[string]string {
 	shown := make(map[string]string, lset.Len())
 	lset.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if !internal(l.Name) {
 			shown[l.Name] = l.Value
 		}
 	})
@@ -270,11 +276,16 @@ func (b *batch) pushed(body []byte) {
 		return
 	}
 	for _, series := range request.Series {
-		shown := map[string]string{}
+		shown, kind := map[string]string{}, ""
 		for _, pair := range series.Labels {
-			shown[pair.Name] = pair.Value
+			switch {
+			case pair.Name == labels.MetricName:
+				kind = pair.Value
+			case !internal(pair.Name):
+				shown[pair.Name] = pair.Value
+			}
 		}
-		name := shown["service_name"] + " " + shown[labels.MetricName]
+		name := shown["service_name"] + " " + kind
 		for _, sample := range series.Samples {
 			if !b.next() {
 				return

@@ -235,6 +235,7 @@ type grpcTransport struct {
 	mu       sync.Mutex
 	conn     *grpc.ClientConn // guarded by mu
 	timeouts int              // in a row; guarded by mu
+	gaveUp   error            // why answered closed the connection before; guarded by mu
 }
 
 func (g *grpcTransport) sender(l *lane) deliver.Sender { return &grpcSender{g: g, lane: l} }
@@ -287,9 +288,29 @@ func (g *grpcTransport) answered(conn *grpc.ClientConn, err error) {
 		return
 	}
 	if g.timeouts++; (lost || g.timeouts >= maxTimeouts) && g.conn == conn {
-		g.conn, g.timeouts = nil, 0
+		g.conn, g.timeouts, g.gaveUp = nil, 0, err
 		conn.Close()
 	}
+}
+
+// closing tells whether a request failed only as answered has closed the
+// connection, because of another request.
+func closing(err error) bool {
+	st := status.Convert(err)
+	return st.Code() == codes.Canceled && strings.Contains(st.Message(), "connection is closing")
+}
+
+// failure is what a failed call means. One that only another's failure ended
+// has that one's reason.
+func (g *grpcTransport) failure(err error) *deliver.Error {
+	e := grpcError(g.withoutCredentials(err), g.plain)
+	g.mu.Lock()
+	reason := g.gaveUp
+	g.mu.Unlock()
+	if closing(err) && reason != nil {
+		e.Err = grpcError(g.withoutCredentials(reason), g.plain).Err
+	}
+	return e
 }
 
 // grpcSender sends one signal.
@@ -309,7 +330,7 @@ func (s *grpcSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Re
 	s.lane.e.metrics.duration.WithLabelValues(serviceOf(s.lane.signal), statusNumber(err)).
 		Observe(float64(time.Since(start).Microseconds()) / 1000)
 	if err != nil {
-		return deliver.Result{}, grpcError(s.g.withoutCredentials(err), s.g.plain)
+		return deliver.Result{}, s.g.failure(err)
 	}
 	s.lane.delivered(blocks)
 	_, items := sizeOf(blocks)
@@ -394,7 +415,7 @@ func grpcError(err error, plain bool) *deliver.Error {
 		// The client itself says so of a connection that it cannot make.
 		e.Unreachable = st.Code() == codes.Unavailable && e.RetryAfter == 0 ||
 			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection") ||
-			st.Code() == codes.Canceled && strings.Contains(text, "connection is closing") // by answered, for another request
+			closing(err)
 	}
 	return e
 }

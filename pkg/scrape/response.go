@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/httpclient"
 )
 
 const (
@@ -42,9 +44,9 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 	e := t.endpoint()
 	ctx, cancel := context.WithTimeout(ctx, min(e.timeout, shownTime))
 	defer cancel()
-	text := Config{ScrapeProtocols: textProtocols(), MetricNameEscapingScheme: s.cfg.MetricNameEscapingScheme}
+	wanted := Config{ScrapeProtocols: textProtocols(), MetricNameEscapingScheme: s.cfg.MetricNameEscapingScheme}
 	start := time.Now()
-	response, err := s.fetcher.request(ctx, &e, text.accept())
+	response, err := s.fetcher.request(ctx, &e, wanted.accept())
 	if err != nil {
 		return Response{}, errors.New(s.withoutCredentials(err.Error()))
 	}
@@ -57,7 +59,9 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 	if len(body) > shownPage {
 		body, r.Truncated = body[:shownPage], true
 	}
-	r.Body = s.withoutCredentials(strings.ToValidUTF8(string(body), "\uFFFD"))
+	// By the request as it was sent: files may hold other credentials by now.
+	text := httpclient.WithoutCredentials(strings.ToValidUTF8(string(body), "\uFFFD"), response)
+	r.Body = s.withoutCredentials(text)
 	return r, nil
 }
 
@@ -73,27 +77,57 @@ func (f *fetcher) beginning(response *http.Response, limit int64) ([]byte, error
 	return io.ReadAll(io.LimitReader(from, limit))
 }
 
-// withoutCredentials is text without the secrets that the component sends.
+// withoutCredentials is text without the secrets that the component sends, in
+// headers and in the query.
 func (s *Scraper) withoutCredentials(text string) string {
-	c := &s.cfg.HTTPClient
-	secrets := []component.Secret{c.BearerToken}
-	if a := c.BasicAuth; a != nil {
-		pair := base64.StdEncoding.EncodeToString([]byte(a.Username + ":" + string(a.Password)))
-		secrets = append(secrets, component.Secret(pair), a.Password)
-	}
-	if a := c.Authorization; a != nil {
-		secrets = append(secrets, a.Credentials)
-	}
-	if o := c.OAuth2; o != nil {
-		secrets = append(secrets, o.ClientSecret)
-	}
-	for _, values := range c.HTTPHeaders {
-		secrets = append(secrets, values...)
-	}
-	for _, secret := range secrets {
+	for _, secret := range secretsOf(&s.cfg.HTTPClient) {
 		if secret != "" {
-			text = strings.ReplaceAll(text, string(secret), "(secret)")
+			text = strings.ReplaceAll(text, string(secret), component.Redacted)
 		}
 	}
-	return text
+	for name, values := range s.cfg.Params {
+		if component.NamesSecret(name) {
+			text = httpclient.WithoutSecrets(text, values...)
+		}
+	}
+	return component.WithoutPasswords(text)
+}
+
+// secretsOf are the secrets of a client, with those in files as they are now.
+func secretsOf(c *httpclient.Config) []component.Secret {
+	secrets := []component.Secret{c.BearerToken, inFile(c.BearerTokenFile)}
+	if a := c.BasicAuth; a != nil {
+		for _, password := range []component.Secret{a.Password, inFile(a.PasswordFile)} {
+			if password != "" {
+				pair := base64.StdEncoding.EncodeToString([]byte(a.Username + ":" + string(password)))
+				secrets = append(secrets, component.Secret(pair), password)
+			}
+		}
+	}
+	if a := c.Authorization; a != nil {
+		secrets = append(secrets, a.Credentials, inFile(a.CredentialsFile))
+	}
+	if o := c.OAuth2; o != nil {
+		secrets = append(secrets, o.ClientSecret, inFile(o.ClientSecretFile))
+		for name, value := range o.EndpointParams {
+			if component.NamesSecret(name) {
+				secrets = append(secrets, component.Secret(value))
+			}
+		}
+	}
+	for _, headers := range []map[string][]component.Secret{c.HTTPHeaders, c.ProxyConnectHeader} {
+		for _, values := range headers {
+			secrets = append(secrets, values...)
+		}
+	}
+	return secrets
+}
+
+// inFile is the secret in a file; without the file none was sent.
+func inFile(name string) component.Secret {
+	if name == "" {
+		return ""
+	}
+	text, _ := os.ReadFile(name)
+	return component.Secret(strings.TrimSpace(string(text)))
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +63,80 @@ func TestATargetIsAskedAsForAScrape(t *testing.T) {
 	}
 	if pair := base64.StdEncoding.EncodeToString([]byte("me:hunter2planted")); strings.Contains(r.Body, "hunter2planted") || strings.Contains(r.Body, pair) {
 		t.Errorf("a secret is in %q", r.Body)
+	}
+}
+
+// gossip answers with all that it was told.
+func gossip(w http.ResponseWriter, r *http.Request) {
+	user, password, _ := r.BasicAuth()
+	fmt.Fprintln(w, "asked for", r.URL, "by", user, password, r.Header)
+}
+
+func TestAnAnswerShowsNoCredentialsOfFilesAndParameters(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("hunter2planted\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, client := range map[string]httpclient.Config{
+		"password_file":     {BasicAuth: &httpclient.BasicAuth{Username: "me", PasswordFile: file}},
+		"bearer_token_file": {BearerTokenFile: file},
+		"credentials_file":  {Authorization: &httpclient.Authorization{Type: "Token", CredentialsFile: file}},
+		"params":            {},
+	} {
+		cfg := config(nil, newSink())
+		client.FollowRedirects, client.EnableHTTP2 = true, true
+		cfg.HTTPClient = client
+		cfg.Params = map[string][]string{"api_key": {"hunter2 planted"}, "job": {"plainly"}}
+		_, r := asked(t, cfg, func(w http.ResponseWriter, r *http.Request) {
+			gossip(w, r)
+			fmt.Fprintln(w, r.URL.Query())
+			if err := os.WriteFile(file, []byte("changed-since"), 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+		if !strings.Contains(r.Body, "asked for") || !strings.Contains(r.Body, "plainly") || strings.Contains(r.Body, "hunter2") {
+			t.Errorf("%s: %s", name, r.Body)
+		}
+		pair := base64.StdEncoding.EncodeToString([]byte("me:hunter2planted"))
+		if strings.Contains(r.Body, pair) {
+			t.Errorf("%s: %s", name, r.Body)
+		}
+		if err := os.WriteFile(file, []byte("hunter2planted\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The request that is answered in the end has another query.
+func TestAnAnswerAfterARedirectShowsNoParameters(t *testing.T) {
+	cfg := config(nil, newSink())
+	cfg.Params = map[string][]string{"api_key": {"hunter2 planted"}}
+	_, r := asked(t, cfg, func(w http.ResponseWriter, r *http.Request) {
+		if key := r.URL.Query().Get("api_key"); key != "" {
+			http.Redirect(w, r, "/with/"+key, http.StatusFound)
+			return
+		}
+		gossip(w, r)
+	})
+	if !strings.Contains(r.Body, "asked for /with/(secret)") {
+		t.Error(r.Body)
+	}
+}
+
+// A target may have credentials of its own, in its labels.
+func TestAnErrorShowsNoCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("hunter2planted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(discovery.NewSet(at("a:1", "__param_token", "hunter2planted-label")), newSink())
+	cfg.HTTPClient.OAuth2 = &httpclient.OAuth2{ClientID: "me", ClientSecretFile: file, TokenURL: "http://a"}
+	s, _ := run(t, cfg, component.Options{}, roundTrip(func(r *http.Request) (*http.Response, error) {
+		return nil, fmt.Errorf("no token: \"client me with hunter2planted is not known\", for %s", r.URL)
+	}))
+	awaitTargets(t, s, 1)
+	if _, err := s.Fetch(t.Context(), s.TargetStatus()[0].ID); err == nil || !strings.Contains(err.Error(), "no token") || strings.Contains(err.Error(), "hunter2planted") {
+		t.Errorf("%v", err)
 	}
 }
 

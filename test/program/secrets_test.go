@@ -3,6 +3,7 @@ package program
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -214,7 +215,7 @@ var links = regexp.MustCompile(`(?:href|src|action|data-[a-z]+)="([^"]+)"`)
 // test for each that has a secret in it. It returns the paths.
 func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 	t.Helper()
-	queue := []string{"/", "/metrics", "/-/ready", "/-/healthy", "/api/v0/web/components", "/api/v0/web/peers", "/api/v1/components?per_page=10000", "/api/v1/targets?per_page=10000", "/api/v1/targets/logs", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2"}
+	queue := []string{"/", "/metrics", "/-/ready", "/-/healthy", "/api/v0/web/components", "/api/v0/web/peers", "/api/v1/components?per_page=10000", "/api/v1/targets?per_page=10000", "/api/v1/targets/logs", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap", "/live/events", "/api/v1/live/events"}
 	for _, id := range []string{"prometheus.scrape.x", "prometheus.remote_write.x", "loki.process.x", "loki.write.x", "otelcol.receiver.otlp.x", "otelcol.exporter.otlphttp.x", "otelcol.exporter.otlp.x", "discovery.relabel.x", "pyroscope.receive_http.x", "pyroscope.write.x", "explore.sink.x"} {
 		queue = append(queue, "/component/"+id, "/api/v0/web/components/"+id, "/api/v1/components/"+id)
 	}
@@ -224,8 +225,11 @@ func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 		path := queue[0]
 		queue = queue[1:]
 		path, _, _ = strings.Cut(path, "#")
-		if seen[path] || !strings.HasPrefix(path, "/") || strings.Contains(path, "/events") {
-			continue // streams do not end
+		if at, _, query := strings.Cut(path, "?"); query && strings.HasSuffix(at, "/events") {
+			path = at // which has what passes everywhere
+		}
+		if seen[path] || !strings.HasPrefix(path, "/") {
+			continue
 		}
 		seen[path] = true
 		request, err := http.NewRequest(methodOf(path), c.URL+path, nil)
@@ -237,8 +241,7 @@ func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
+		body := readSome(t, path, resp)
 		paths = append(paths, resp.Request.URL.Path)
 		for name, text := range unpacked(t, resp, body) {
 			if strings.Contains(text, planted+"-") {
@@ -260,6 +263,24 @@ func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 	return paths
 }
 
+// readSome reads an answer: of a stream, which does not end, what comes in a few
+// seconds.
+func readSome(t *testing.T, path string, resp *http.Response) []byte {
+	t.Helper()
+	defer resp.Body.Close()
+	stream := strings.HasSuffix(path, "/events")
+	if stream {
+		defer time.AfterFunc(5*time.Second, func() { resp.Body.Close() }).Stop()
+	}
+	body, _ := io.ReadAll(resp.Body)
+	for _, want := range []string{`"signal":"metrics"`, `"signal":"traces"`} {
+		if stream && !bytes.Contains(body, []byte(want)) {
+			t.Errorf("%s has nothing with %s: %s", path, want, body)
+		}
+	}
+	return body
+}
+
 // methodOf tells how a path is asked for: a target's answer is fetched by POST.
 func methodOf(path string) string {
 	if strings.HasSuffix(path, "/response") {
@@ -273,6 +294,7 @@ func methodOf(path string) string {
 func unpacked(t *testing.T, resp *http.Response, body []byte) map[string]string {
 	t.Helper()
 	if resp.Header.Get("Content-Type") != "application/zip" {
+		body = gunzipped(t, body)
 		plain, err := url.QueryUnescape(string(body))
 		if err != nil {
 			plain = ""
@@ -294,12 +316,29 @@ func unpacked(t *testing.T, resp *http.Response, body []byte) map[string]string 
 			t.Fatal(err)
 		}
 		r.Close()
-		texts[" "+f.Name] = string(text)
+		texts[" "+f.Name] = string(gunzipped(t, text))
 	}
 	if len(texts) < 5 {
 		t.Errorf("the bundle has %d files", len(texts))
 	}
 	return texts
+}
+
+// gunzipped is what is in data if that is compressed, as profiles are.
+func gunzipped(t *testing.T, data []byte) []byte {
+	t.Helper()
+	if !bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		return data
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(z)
+	if err != nil || len(plain) == 0 {
+		t.Fatalf("%d bytes: %v", len(plain), err)
+	}
+	return plain
 }
 
 // around is the text before and after the first secret.

@@ -58,6 +58,8 @@ func TestEachPage(t *testing.T) {
 		if wide := eval[float64](b, "document.documentElement.scrollWidth"); wide > 360 {
 			t.Errorf("%s is %v pixels wide on a screen of 360", path, wide)
 		}
+		// The navigation is wider than that, and shows where one is.
+		b.until("(() => { const r = document.querySelector('nav [aria-current=page]').getBoundingClientRect(); return r.left >= 0 && r.right <= 360 })()")
 		b.size(1440, 900)
 	}
 }

@@ -5,6 +5,7 @@ package ui
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
@@ -24,9 +25,27 @@ import (
 // A picture of a page. Full ones go down to the end of the page, within reason.
 type picture struct{ name, path, ready string }
 
-// TestScreenshots takes a picture of each page, light and dark, wide and narrow,
-// into the directory that SCREENSHOTS names.
+// TestScreenshots takes a picture of each page of the demo, light and dark, wide
+// and narrow, into the directory that SCREENSHOTS names.
 func TestScreenshots(t *testing.T) {
+	dir := screenshots(t)
+	url := startDemo(t, "--requests=8")
+	harness.Wait(cmp.Or(gathering(t), time.Minute)) // so that the charts have something to show
+	shootAll(newBrowser(t, url), dir, demoPictures(aTrace(t, url)))
+}
+
+// TestScreenshotsOfContainers takes those of the pages that show containers.
+func TestScreenshotsOfContainers(t *testing.T) {
+	dir := screenshots(t)
+	s := startStack(t)
+	b := newBrowser(t, s.URL)
+	shootAll(b, dir, stackPictures(b))
+	s.Stop(t)
+}
+
+// screenshots is the directory for the pictures.
+func screenshots(t *testing.T) string {
+	t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		t.Skip("set SCREENSHOTS to a directory for the pictures")
@@ -37,10 +56,11 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	url := startDemo(t, "--requests=8")
-	harness.Wait(cmp.Or(gathering(t), time.Minute)) // so that the charts have something to show
-	b := newBrowser(t, url)
-	for _, p := range demoPictures(aTrace(t, url)) {
+	return dir
+}
+
+func shootAll(b *browser, dir string, pictures []picture) {
+	for _, p := range pictures {
 		for _, scheme := range []string{"light", "dark"} {
 			b.scheme(scheme)
 			for name, width := range map[string]int64{"wide": 1440, "phone": 390} {
@@ -53,6 +73,25 @@ func TestScreenshots(t *testing.T) {
 				shoot(b, width, filepath.Join(dir, p.name+"-"+scheme+"-"+name+".png"))
 			}
 		}
+	}
+}
+
+// stackPictures are those that need containers.
+func stackPictures(b *browser) []picture {
+	first := func(path, selector string) string {
+		b.open(path)
+		b.until(fmt.Sprintf("document.querySelector(%q)", selector))
+		return eval[string](b, fmt.Sprintf("document.querySelector(%q).getAttribute('href')", selector))
+	}
+	return []picture{
+		{"containers", "/", "document.querySelector('#containers tbody')"},
+		{"container-targets", "/targets", "document.querySelector('tbody tr')"},
+		{"target", first("/targets", "tbody th a"), ""},
+		{"log-tails", "/targets/logs", "document.querySelector('tbody tr')"},
+		{"container-relabel", "/relabel", "document.querySelector('tbody tr')"},
+		{"relabel-kept", first("/relabel?component=discovery.relabel.scrape&q=shop-api-1", "tbody th a"), ""},
+		{"relabel-dropped", first("/relabel?component=discovery.relabel.scrape&q=worker", "tbody th a"), ""},
+		{"container-graph", "/graph", "document.querySelector('a.node')"},
 	}
 }
 

@@ -78,16 +78,33 @@ type Column struct {
 // Table is a table with a caption, which may be for screen readers only. Rows
 // are made by Row.
 func Table(caption string, columns []Column, rows ...g.Node) g.Node {
-	var heads []g.Node
+	return table(caption, headsOf(columns), rows)
+}
+
+func headsOf(columns []Column) (heads []g.Node) {
 	for _, c := range columns {
 		heads = append(heads, h.Th(h.Scope("col"), g.If(c.Numeric, h.Class("n")), g.Text(c.Title)))
 	}
-	return table(caption, heads, rows)
+	return heads
+}
+
+// GroupedTable is a Table whose rows are in groups, which are made by RowGroup.
+func GroupedTable(caption string, columns []Column, groups ...g.Node) g.Node {
+	return tableOf(caption, headsOf(columns), groups)
+}
+
+// RowGroup is rows below a heading of their own, over all columns.
+func RowGroup(columns int, heading g.Node, rows ...g.Node) g.Node {
+	return h.TBody(h.Tr(h.Class("group"), h.Th(h.Scope("rowgroup"), h.ColSpan(strconv.Itoa(columns)), heading)), g.Group(rows))
 }
 
 func table(caption string, heads, rows []g.Node) g.Node {
+	return tableOf(caption, heads, []g.Node{h.TBody(rows...)})
+}
+
+func tableOf(caption string, heads, bodies []g.Node) g.Node {
 	return h.Div(h.Class("scroll"), h.Role("region"), h.TabIndex("0"), g.Attr("aria-label", caption),
-		h.Table(h.Caption(h.Class("sr"), g.Text(caption)), h.THead(h.Tr(heads...)), h.TBody(rows...)))
+		h.Table(h.Caption(h.Class("sr"), g.Text(caption)), h.THead(h.Tr(heads...)), g.Group(bodies)))
 }
 
 // Row is a row whose first cell is its heading.
@@ -212,9 +229,12 @@ func Cut(s string, n int) string {
 // shows.
 func Sparkline(label string, values []float64) g.Node {
 	const width, height = 120.0, 24.0
-	top := 0.0
+	top, least := 0.0, math.Inf(1)
 	for _, v := range values {
-		top = max(top, v)
+		top, least = max(top, v), min(least, v)
+	}
+	if top-least < top/20 {
+		top *= 2 // what hardly changes runs through the middle
 	}
 	var points strings.Builder
 	for i, v := range values {

@@ -15,6 +15,18 @@ type EdgeRate struct {
 	Recent []float64 `json:"recent,omitempty"`
 }
 
+// perSecond is a rate with its unit, once there are readings to tell it from.
+func perSecond(rate float64, readings []float64, unit string) string {
+	if rate == 0 && len(readings) == 0 {
+		return "–"
+	}
+	return Short(rate) + unit
+}
+
+func (r *EdgeRate) text() string {
+	return perSecond(r.ItemsPerSecond, r.Recent, " "+unitOf(r.Signal)+"/s")
+}
+
 // Rates tells how much flows at the moment.
 type Rates interface{ EdgeRates() []EdgeRate }
 
@@ -38,8 +50,11 @@ type Destination struct {
 	// OldestQueued is when the oldest waiting block came; zero if none waits.
 	OldestQueued time.Time `json:"oldestQueued"`
 	// WaitingTenants were told to wait by the endpoint, while others go on.
-	WaitingTenants int  `json:"waitingTenants"`
-	Healthy        bool `json:"healthy"`
+	WaitingTenants int `json:"waitingTenants"`
+	// UnansweredSince is since when a request is under way without an answer, if
+	// that is long ago.
+	UnansweredSince time.Time `json:"unansweredSince,omitzero"`
+	Healthy         bool      `json:"healthy"`
 	// Stores tells whether anything is delivered to another system: false of a
 	// component such as explore.sink.
 	Stores bool `json:"stores"`

@@ -143,6 +143,7 @@ func bySignal(rates []EdgeRate) []EdgeRate {
 		sum.Signal = r.Signal
 		sum.ItemsPerSecond += r.ItemsPerSecond
 		sum.BytesPerSecond += r.BytesPerSecond
+		sum.Recent = addSeries(sum.Recent, r.Recent)
 		sums[r.Signal] = sum
 	}
 	return slices.SortedFunc(maps.Values(sums), func(a, b EdgeRate) int { return strings.Compare(a.Signal, b.Signal) })
@@ -225,7 +226,7 @@ func (e graphEdge) watchLink(text string) g.Node {
 func rateText(rates []EdgeRate) string {
 	var parts []string
 	for _, r := range rates {
-		parts = append(parts, Short(r.ItemsPerSecond)+" "+unitOf(r.Signal)+"/s")
+		parts = append(parts, r.text())
 	}
 	return strings.Join(parts, ", ")
 }
@@ -293,7 +294,7 @@ func edgeNode(e graphEdge, points polyline) g.Node {
 	nodes := []g.Node{h.Class(class), g.El("path", g.Attr("d", d.String()), g.Attr("marker-end", "url(#arrow)"))}
 	for i, r := range e.Rates {
 		x, y := (points[0].X+points[1].X)/2, (points[0].Y+points[1].Y)/2+4-13*i
-		text := g.El("text", g.Attr("x", fmt.Sprint(x)), g.Attr("y", fmt.Sprint(y)), h.Class("rate"), g.Text(Short(r.ItemsPerSecond)+" "+unitOf(r.Signal)+"/s"))
+		text := g.El("text", g.Attr("x", fmt.Sprint(x)), g.Attr("y", fmt.Sprint(y)), h.Class("rate"), g.Text(r.text()))
 		if e.watch != "" {
 			text = h.A(h.Href(e.watch), g.Attr("aria-label", "Watch "+r.Signal+", "+edgeName(e.From, e.To)), text)
 		}

@@ -110,14 +110,14 @@ func (u *UI) tailsPage(r *http.Request, m tailList) Page {
 			kind = "bad"
 		}
 		rows = append(rows, Row(
-			g.Group{g.Text(Cut(t.Container, 100)), h.Br(), h.Span(h.Class("dim id"), g.Text(Cut(t.ID, 12)))},
+			g.Group{g.Text(Cut(t.Container, 100)), h.Br(), h.Span(h.Class("dim id"), g.Text(t.ID[:min(12, len(t.ID))]))},
 			Badge(kind, t.State),
 			tailLabels(t),
 			h.Span(h.Class("n"), g.Text(lagText(t.LagSeconds))),
 			h.Span(h.Class("n"), g.Text(Count(float64(t.Lines)))),
 			h.Span(h.Class("n"), g.Text(Size(float64(t.Bytes)))),
 			Ago(t.Cursor),
-			g.Text(Cut(t.Error, 200)),
+			errorCell(t.Error),
 		))
 	}
 	columns := []Column{

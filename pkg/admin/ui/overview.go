@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -323,9 +324,9 @@ func (u *UI) signalCard(f signalFlow) g.Node {
 		dropped = []g.Node{Badge("bad", Count(float64(lost))), g.Text(" (" + Cut(strings.Join(reasons, ", "), 300) + ") "), spark(f.Signal+" dropped", f.Recent.Dropped)}
 	}
 	return h.Section(h.Class("card "+f.Signal), title, Facts(
-		Fact("from sources", g.Text(Short(f.SourcesPerSecond)+" "+unit+"/s")),
-		Fact("in", g.Text(Short(f.InPerSecond)+"/s, "+Count(float64(f.Received))+" in all "), spark(f.Signal+" in", f.Recent.In)),
-		Fact("out", g.Text(Short(f.OutPerSecond)+"/s, "+Count(float64(f.Delivered))+" in all "), spark(f.Signal+" out", f.Recent.Out)),
+		Fact("from sources", g.Text(perSecond(f.SourcesPerSecond, f.Recent.In, " "+unit+"/s"))),
+		Fact("in", g.Text(perSecond(f.InPerSecond, f.Recent.In, "/s")+", "+Count(float64(f.Received))+" in all "), spark(f.Signal+" in", f.Recent.In)),
+		Fact("out", g.Text(perSecond(f.OutPerSecond, f.Recent.Out, "/s")+", "+Count(float64(f.Delivered))+" in all "), spark(f.Signal+" out", f.Recent.Out)),
 		Fact("waiting", g.Text(Count(float64(f.Queued))+" ("+Size(float64(f.QueuedBytes))+") "), spark(f.Signal+" waiting", f.Recent.Waiting)),
 		Fact("dropped", dropped...),
 		Fact("lag", g.Text(lagText(f.LagSeconds))),
@@ -369,6 +370,8 @@ func (u *UI) destinationRow(d *Destination) g.Node {
 		state = Badge("info", "shown here only")
 	case !d.Healthy:
 		state = Badge("bad", "down")
+	case !d.UnansweredSince.IsZero():
+		state = Badge("warn", "no answer for "+Count(math.Trunc(time.Since(d.UnansweredSince).Seconds()))+" s")
 	case d.WaitingTenants > 0:
 		state = Badge("warn", Count(float64(d.WaitingTenants))+" tenants wait")
 	case d.LastSuccess.IsZero() && d.Delivered == 0:
@@ -388,38 +391,74 @@ func (u *UI) destinationRow(d *Destination) g.Node {
 	return Row(
 		g.Group{u.ComponentLink(d.Component), h.Br(), h.Span(h.Class("dim"), g.Text(Cut(shownURL(d.URL), 150)))},
 		g.Text(d.Signal), state,
-		g.Group{g.Text(Count(float64(d.Delivered)) + " "), spark(d.Component+" "+d.Signal+" out", d.Recent.Out)},
+		g.Group{spark(d.Component+" "+d.Signal+" out", d.Recent.Out), g.Text(" " + Count(float64(d.Delivered)))},
 		h.Span(h.Class("n"), g.Text(Count(float64(d.Queued)))), oldest, success, failure)
 }
 
+// serviceTable lists the services below their Compose projects.
 func (u *UI) serviceTable(o overview) g.Node {
 	if len(o.Services) == 0 {
 		return Empty("No container has been found.")
 	}
-	columns := []Column{{Title: "Service"}, {Title: "Compose project"}, {Title: "Containers", Numeric: true}, {Title: "Metrics"}, {Title: "Logs"}}
+	columns := []Column{{Title: "Service"}, {Title: "Containers", Numeric: true}, {Title: "Metrics"}, {Title: "Logs"}}
 	window := u.options.Explore != nil // which alone knows of traces and profiles
 	if window {
 		columns = append(columns, Column{Title: "Traces"}, Column{Title: "Profiles"})
 	}
-	var rows []g.Node
-	for i, s := range o.Services {
-		if i == maxServiceRows {
-			break
-		}
-		cells := []g.Node{
-			g.Text(Cut(s.Service, 100)), g.Text(Cut(s.Project, 100)), h.Span(h.Class("n"), g.Text(Count(float64(s.Containers)))),
-			u.collected("/targets?q=", s.Service, s.TargetsUp, s.Targets, "up"), u.collected("/targets/logs?q=", s.Service, s.Reading, s.Tails, "read"),
-		}
-		if window {
-			cells = append(cells, seen(s.Traces), seen(s.Profiles))
-		}
-		rows = append(rows, Row(cells...))
+	var groups []g.Node
+	left := maxServiceRows
+	for rest := o.Services; len(rest) > 0 && left > 0; {
+		n := projectEnd(rest)
+		shown := rest[:min(n, left)]
+		groups = append(groups, RowGroup(len(columns), projectHeading(rest[:n]), g.Map(shown, func(s serviceInfo) g.Node { return u.serviceRow(s, window) })))
+		rest, left = rest[n:], left-len(shown)
 	}
-	nodes := g.Group{Table("What is collected from each service", columns, rows...)}
-	if more := len(o.Services) - len(rows); more > 0 {
+	nodes := g.Group{GroupedTable("What is collected from each service, by Compose project", columns, groups...)}
+	if more := len(o.Services) - maxServiceRows; more > 0 {
 		nodes = append(nodes, h.P(g.Textf("There are %d more services: see ", more), h.A(h.Href(u.href("/targets")), g.Text("the targets")), g.Text(".")))
 	}
 	return nodes
+}
+
+// projectEnd is how many of services, which are sorted, belong to the project of
+// the first.
+func projectEnd(services []serviceInfo) int {
+	n := slices.IndexFunc(services, func(s serviceInfo) bool { return s.Project != services[0].Project })
+	if n < 0 {
+		return len(services)
+	}
+	return n
+}
+
+// projectHeading names a project, of which all services are given.
+func projectHeading(services []serviceInfo) g.Node {
+	containers := 0
+	for i := range services {
+		containers += services[i].Containers
+	}
+	name, counted := services[0].Project, numberOf(len(services), "service")+", "+numberOf(containers, "container")
+	if name == "" {
+		name, counted = "Outside of Compose", numberOf(containers, "container")
+	}
+	return g.Group{h.Strong(g.Text(Cut(name, 100))), h.Span(h.Class("dim"), g.Text(" "+counted))}
+}
+
+func numberOf(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return Count(float64(n)) + " " + what
+}
+
+func (u *UI) serviceRow(s serviceInfo, window bool) g.Node {
+	cells := []g.Node{
+		g.Text(Cut(s.Service, 100)), h.Span(h.Class("n"), g.Text(Count(float64(s.Containers)))),
+		u.collected("/targets?q=", s.Service, s.TargetsUp, s.Targets, "up"), u.collected("/targets/logs?q=", s.Service, s.Reading, s.Tails, "read"),
+	}
+	if window {
+		cells = append(cells, seen(s.Traces), seen(s.Profiles))
+	}
+	return Row(cells...)
 }
 
 // collected links to what is collected of a service, or to why nothing is.

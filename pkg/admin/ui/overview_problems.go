@@ -198,6 +198,7 @@ func destinationMend(err string) string {
 		{"connection refused", "Nothing listens there: start the backend, or correct the port in the URL."},
 		{"x509", "The certificate is not accepted: set tls_config > ca_file, or server_name, or renew the certificate."},
 		{"certificate", "The certificate is not accepted: set tls_config > ca_file, or server_name, or renew the certificate."},
+		{"no answer for", "The backend does not answer in time: see how it does, and the network on the way."},
 		{"timeout", "The backend does not answer in time: see how it does, and the network on the way."},
 		{"deadline exceeded", "The backend does not answer in time: see how it does, and the network on the way."},
 		{"401", "The credentials are refused: correct basic_auth, authorization or bearer_token of the endpoint."},

@@ -78,6 +78,55 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 	}
 }
 
+// Services stand below their projects, with their numbers; those outside of any
+// come last, and what is left out still counts.
+func TestServicesStandBelowTheirProjects(t *testing.T) {
+	s := newStock(6, 0)
+	for i, project := range []string{"shop", "blog", "shop", "", "shop", "blog"} {
+		s.containers[i] = Container{ID: s.containers[i].ID, Name: fmt.Sprintf("c%d", i), Project: project}
+		if project != "" {
+			s.containers[i].Service = fmt.Sprintf("service-%d", i%4)
+		}
+	}
+	page := get(t, newTestUI(t, small, having(s)), "/")
+	checkPage(t, "/", page)
+	at := 0
+	for _, want := range []string{
+		`<tbody><tr class="group"><th scope="rowgroup" colspan="4"><strong>blog</strong><span class="dim"> 1 service, 2 containers</span></th></tr><tr><th scope="row">service-1</th>`,
+		`<strong>shop</strong><span class="dim"> 2 services, 3 containers</span>`, `<th scope="row">service-0</th>`, `<th scope="row">service-2</th>`,
+		`<strong>Outside of Compose</strong><span class="dim"> 1 container</span>`, `<th scope="row">c3</th>`,
+	} {
+		i := strings.Index(page[at:], want)
+		if i < 0 {
+			t.Fatalf("no %s after %.200s", want, page[at:])
+		}
+		at += i
+	}
+}
+
+func TestTheOverviewOfThousandsOfContainersIsBounded(t *testing.T) {
+	s := newStock(2000, 2000)
+	for i := range s.containers {
+		c := &s.containers[i]
+		c.Project, c.Service = fmt.Sprintf("project-%02d", i%3), fmt.Sprintf("service-%04d", i)
+	}
+	u := newTestUI(t, small, having(s))
+	page := get(t, u, "/")
+	checkPage(t, "/", page)
+	if n := strings.Count(page, `<th scope="row">service-`); n != maxServiceRows || len(page) > maxPage {
+		t.Errorf("%d services, %d bytes", n, len(page))
+	}
+	for _, want := range []string{"667 services, 667 containers", "There are 1800 more services"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	var o overview
+	if err := json.Unmarshal([]byte(get(t, u, "/api/v1/overview")), &o); err != nil || len(o.Services) != 2000 {
+		t.Errorf("%d services in the JSON, %v", len(o.Services), err)
+	}
+}
+
 type deliveries []Destination
 
 func (d deliveries) Destinations() []Destination { return d }

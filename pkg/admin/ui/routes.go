@@ -60,6 +60,6 @@ func sections() []section {
 		{"Live", "/live"},
 		{"Explore", "/explore"},
 		{"Configuration", "/configuration"},
-		{"Support", supportPath},
+		{"Support bundle (zip)", supportPath},
 	}
 }

@@ -145,7 +145,7 @@ func (u *UI) targetsPage(r *http.Request, m targetList) Page {
 			Ago(t.LastScrape),
 			h.Span(h.Class("n"), g.Text(seconds(t.LastScrape, t.Seconds))),
 			h.Span(h.Class("n"), g.Text(Count(float64(t.Samples)))),
-			g.Text(Cut(t.Error, 200)),
+			errorCell(t.Error),
 		))
 	}
 	columns := []Column{
@@ -165,6 +165,11 @@ func (u *UI) targetsPage(r *http.Request, m targetList) Page {
 		body = append(body, u.SortedTable(l, "Scrape targets", columns, rows...), u.Pager(l, m.Page, m.Pages, m.Total))
 	}
 	return Page{Title: "Targets", Section: "Targets", API: "/api/v1/targets", Body: body}
+}
+
+// errorCell is an error in a list, for which there has to be room.
+func errorCell(text string) g.Node {
+	return g.If(text != "", h.Span(h.Class("error"), g.Text(Cut(text, 200))))
 }
 
 func badIf(n int) string {

@@ -27,6 +27,14 @@ themeButton.addEventListener("click", () => {
 });
 showTheme();
 
+// On a narrow screen the navigation is moved to the entry of this page.
+const here = document.querySelector('nav [aria-current="page"]');
+if (here) {
+  const nav = here.closest("nav");
+  const [entry, all] = [here.getBoundingClientRect(), nav.getBoundingClientRect()];
+  nav.scrollLeft += entry.left - all.left - (all.width - entry.width) / 2;
+}
+
 // Refresh: fetch the page again and put in what has changed.
 
 let paused = false;
@@ -96,7 +104,9 @@ if (seconds > 0) {
     pauseButton.setAttribute("aria-pressed", String(paused));
     pauseButton.textContent = paused ? "Paused" : "Pause";
   });
-  setInterval(() => {
+  const refreshIfSeen = () => {
     if (!paused && !document.hidden) refresh();
-  }, seconds * 1000);
+  };
+  setInterval(refreshIfSeen, seconds * 1000);
+  document.addEventListener("visibilitychange", refreshIfSeen);
 }

@@ -119,25 +119,36 @@ function open() {
     if (source && source.readyState === EventSource.CLOSED) {
       why();
       source = null;
-      setTimeout(() => { if (!source && pause.getAttribute("aria-pressed") !== "true") open(); }, 10000);
+      setTimeout(goOn, 10000);
     }
   });
 }
 
-function close() {
+function close(because) {
   skippedBefore += skipped;
   skipped = 0;
   if (source) source.close();
   source = null;
-  state.textContent = "paused";
+  state.textContent = because;
 }
+
+// goOn opens the stream again, unless someone has paused it or nobody sees it.
+function goOn() {
+  if (!source && !document.hidden && pause.getAttribute("aria-pressed") !== "true") open();
+}
+
+// A page that nobody sees gives its place among those who watch to others.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) goOn();
+  else if (source) close("not watching while the page is hidden");
+});
 
 pause.addEventListener("click", () => {
   const paused = pause.getAttribute("aria-pressed") !== "true";
   pause.setAttribute("aria-pressed", String(paused));
   pause.textContent = paused ? "Go on" : "Pause";
-  if (paused) close();
-  else open();
+  if (paused) close("paused");
+  else goOn();
 });
 
 document.getElementById("live-clear").addEventListener("click", () => {
@@ -148,4 +159,4 @@ document.getElementById("live-clear").addEventListener("click", () => {
 
 setInterval(show, 200);
 setInterval(tell, 1000);
-open();
+goOn();
