@@ -304,9 +304,13 @@ func (s *Scraper) end(ctx context.Context, t *target, at time.Time) {
 // component stops.
 const shutdownGrace = 2 * time.Second
 
+// forwardPatience is how long receivers may take at least: a queue is just being
+// opened, or waits for a slow disk.
+const forwardPatience = 5 * time.Second
+
 // forward hands a scrape to all receivers, each on its own. A receiver that is
 // not done after half an interval loses the scrape, so that it costs the other
-// receivers none.
+// receivers none but those that fall into forwardPatience.
 func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval time.Duration) {
 	c := &sc.content
 	for _, name := range t.history.pending {
@@ -315,7 +319,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 		}
 	}
 	batch := pipeline.Metrics{Samples: c.samples, Histograms: c.histograms, Exemplars: c.exemplars, Metadata: c.metadata}
-	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), interval/2)
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(interval/2, forwardPatience))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdownGrace, cancel) })
 	defer stop()

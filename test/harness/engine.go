@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func StartEngine(t testing.TB) *Engine {
 		t.Fatal(err)
 	}
 	e := &Engine{Host: "unix://" + filepath.Join(dir, "docker.sock"), dir: dir}
-	e.addBridge(t)
+	e.bridge, _ = addBridge(t)
 	e.Client, err = client.NewClientWithOpts(client.WithHost(e.Host), client.WithAPIVersionNegotiation())
 	if err != nil {
 		t.Fatal(err)
@@ -63,26 +64,26 @@ func StartEngine(t testing.TB) *Engine {
 	return e
 }
 
-// addBridge makes the interface of the default network, on a subnet that no
-// other interface has.
-func (e *Engine) addBridge(t testing.TB) {
+// addBridge makes the interface of a network, on a subnet of 256 addresses that
+// no other interface has, whoever else runs tests. It returns its name and the
+// host's address there.
+func addBridge(t testing.TB) (bridge, address string) {
 	t.Helper()
 	for n := range 200 {
-		e.bridge = fmt.Sprintf("ctest%d", n)
-		if exec.Command("ip", "link", "add", e.bridge, "type", "bridge").Run() != nil {
+		bridge, address = fmt.Sprintf("ctest%d", n), fmt.Sprintf("10.213.%d.1", n)
+		if exec.Command("ip", "link", "add", bridge, "type", "bridge").Run() != nil {
 			continue
 		}
-		bridge := e.bridge
 		t.Cleanup(func() { exec.Command("ip", "link", "del", bridge).Run() })
-		address := fmt.Sprintf("10.213.%d.1/24", n)
-		for _, args := range [][]string{{"addr", "add", address, "dev", bridge}, {"link", "set", bridge, "up"}} {
+		for _, args := range [][]string{{"addr", "add", address + "/24", "dev", bridge}, {"link", "set", bridge, "up"}} {
 			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 				t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
 			}
 		}
-		return
+		return bridge, address
 	}
 	t.Fatal("no bridge can be made: that takes root and iproute2 (run `make setup`)")
+	return "", ""
 }
 
 // Start starts dockerd, which keeps its containers while it is away.
@@ -241,9 +242,11 @@ func (e *Engine) Output(t testing.TB, id string) []EngineLine {
 			Log, Stream string
 			Time        time.Time
 		}
-		if err := decoder.Decode(&record); err == io.EOF {
+		err := decoder.Decode(&record)
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) { // the Engine may be writing
 			return joined.lines
-		} else if err != nil {
+		}
+		if err != nil {
 			t.Fatalf("log file of %s: %v", id, err)
 		}
 		text, whole := strings.CutSuffix(record.Log, "\n")

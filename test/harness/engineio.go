@@ -39,19 +39,28 @@ func (e *Engine) Gateway(t testing.TB) string {
 	return info.IPAM.Config[0].Gateway
 }
 
-// AddNetwork makes a bridge network, which ends with the test.
-func (e *Engine) AddNetwork(t testing.TB, name, subnet string) {
+// AddNetwork makes a bridge network, which ends with the test, and returns the
+// host's address there.
+func (e *Engine) AddNetwork(t testing.TB, name string) (gateway string) {
 	t.Helper()
-	made, err := e.Client.NetworkCreate(context.Background(), name, network.CreateOptions{
-		Driver: "bridge", IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
+	bridge, gateway := addBridge(t)
+	ctx := context.Background()
+	made, err := e.Client.NetworkCreate(ctx, name, network.CreateOptions{
+		Driver: "bridge", Options: map[string]string{"com.docker.network.bridge.name": bridge},
+		IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: gateway + "/24", Gateway: gateway}}},
 	})
 	if err != nil {
 		t.Fatalf("create network %s: %v", name, err)
 	}
 	t.Cleanup(func() {
-		e.removeContainers()
-		e.Client.NetworkRemove(context.Background(), made.ID)
+		if n, err := e.Client.NetworkInspect(ctx, made.ID, network.InspectOptions{}); err == nil {
+			for id := range n.Containers {
+				e.Client.NetworkDisconnect(ctx, made.ID, id, true)
+			}
+		}
+		e.Client.NetworkRemove(ctx, made.ID)
 	})
+	return gateway
 }
 
 // RunCollector runs the collector's binary in a container, with the Engine's

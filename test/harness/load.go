@@ -108,6 +108,13 @@ func (s *Sender) Refused() (int, error) {
 	return s.refused, s.lastFail
 }
 
+// Acked is how many items were acknowledged so far.
+func (s *Sender) Acked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.acked)
+}
+
 // Slowest is the longest that an attempt took so far.
 func (s *Sender) Slowest() time.Duration {
 	s.mu.Lock()
@@ -119,8 +126,9 @@ func (s *Sender) Slowest() time.Duration {
 // gRPC to address, once.
 func SpanSender(t testing.TB, address string) func(seq int) error {
 	t.Helper()
-	// A retry of the client's own could repeat what the collector has taken.
-	exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint(address), otlptracegrpc.WithInsecure(),
+	// A retry of the client's own could repeat what the collector has taken. How
+	// long an answer takes is measured.
+	exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint(address), otlptracegrpc.WithInsecure(), otlptracegrpc.WithTimeout(2*time.Minute),
 		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}))
 	if err != nil {
 		t.Fatal(err)

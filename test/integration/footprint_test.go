@@ -29,16 +29,16 @@ func TestFootprint(t *testing.T) {
 		})
 	}
 	c := harness.NewCollector(t, "", "DOCKER_HOST="+s.Engine.Host,
-		"COLLECTOR_METRICS_URL=http://"+s.Proxies["metrics"].Address+"/api/v1/write",
-		"COLLECTOR_LOGS_URL=http://"+s.Proxies["logs"].Address+"/insert/loki/api/v1/push",
-		"COLLECTOR_TRACES_ENDPOINT="+s.Proxies["traces"].Address,
-		"COLLECTOR_PROFILES_URL=http://"+s.Proxies["profiles"].Address)
+		"COLLECTOR_METRICS_URL=http://"+s.Fronts["metrics"].Address+"/api/v1/write",
+		"COLLECTOR_LOGS_URL=http://"+s.Fronts["logs"].Address+"/insert/loki/api/v1/push",
+		"COLLECTOR_TRACES_ENDPOINT="+s.Fronts["traces"].Address,
+		"COLLECTOR_PROFILES_URL=http://"+s.Fronts["profiles"].Address)
 	begin := time.Now()
 	c.Start(t)
 	ready := time.Since(begin)
 
 	// At rest: everything scraped and read, and some garbage collections past.
-	harness.Eventually(t, 60*time.Second, func() error {
+	harness.Eventually(t, 3*time.Minute, func() error {
 		for _, a := range c.Accounts(t) {
 			if want := map[string]float64{"logs": 200, "metrics": 20 * 21 * 2}[a.Signal]; a.Delivered < want {
 				return fmt.Errorf("%+v, want %v delivered", a, want)

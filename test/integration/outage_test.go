@@ -46,8 +46,8 @@ func TestEachItemArrivesOnce(t *testing.T) {
 	s.Collector.Start(t)
 
 	t.Logf("outage of %s", outage)
-	for _, p := range s.Proxies {
-		p.Set(t, harness.Refuse)
+	for _, f := range s.Fronts {
+		f.Set(t, harness.Outage{Refuse: true})
 	}
 	harness.Wait(outage / 2)
 	s.Collector.Accounts(t)
@@ -56,8 +56,8 @@ func TestEachItemArrivesOnce(t *testing.T) {
 	s.Collector.Start(t)
 	stopAndStart(t, s.Engine, restarted)
 	harness.Wait(outage / 2)
-	for _, p := range s.Proxies {
-		p.Set(t, harness.None)
+	for _, f := range s.Fronts {
+		f.Set(t, harness.Outage{})
 	}
 
 	sentSpans, sentProfiles := spans.Stop(), profiles.Stop()

@@ -30,7 +30,7 @@ type stack struct {
 	Logs      *harness.VictoriaLogs
 	Tempo     *harness.OTLPServer
 	Pyroscope *profilestest.Server
-	Proxies   map[string]*harness.Proxy // by signal
+	Fronts    map[string]*harness.Front // by signal
 
 	Collector                         *harness.Collector
 	GRPCPort, HTTPPort, PyroscopePort int
@@ -48,11 +48,11 @@ func startStack(t *testing.T) *stack {
 		Pyroscope: profilestest.NewServer(t),
 		GRPCPort:  harness.FreePort(t), HTTPPort: harness.FreePort(t), PyroscopePort: harness.FreePort(t),
 	}
-	s.Proxies = map[string]*harness.Proxy{
-		"metrics":  harness.StartProxy(t, hostPort(t, s.Metrics.URL)),
-		"logs":     harness.StartProxy(t, hostPort(t, s.Logs.URL)),
-		"traces":   harness.StartProxy(t, s.Tempo.Address),
-		"profiles": harness.StartProxy(t, hostPort(t, s.Pyroscope.URL)),
+	s.Fronts = map[string]*harness.Front{
+		"metrics":  harness.StartFront(t, hostPort(t, s.Metrics.URL)),
+		"logs":     harness.StartFront(t, hostPort(t, s.Logs.URL)),
+		"traces":   harness.StartFront(t, s.Tempo.Address),
+		"profiles": harness.StartFront(t, hostPort(t, s.Pyroscope.URL)),
 	}
 	s.Collector = harness.NewCollector(t, s.config(t, pipelineConfig))
 	return s
@@ -72,8 +72,8 @@ func (s *stack) config(t *testing.T, text string) string {
 	t.Helper()
 	var b bytes.Buffer
 	err := template.Must(template.New("config").Parse(text)).Execute(&b, map[string]any{
-		"Docker": s.Engine.Host, "Loki": s.Proxies["logs"].Address, "VictoriaMetrics": s.Proxies["metrics"].Address,
-		"Tempo": s.Proxies["traces"].Address, "Pyroscope": s.Proxies["profiles"].Address,
+		"Docker": s.Engine.Host, "Loki": s.Fronts["logs"].Address, "VictoriaMetrics": s.Fronts["metrics"].Address,
+		"Tempo": s.Fronts["traces"].Address, "Pyroscope": s.Fronts["profiles"].Address,
 		"GRPCPort": s.GRPCPort, "HTTPPort": s.HTTPPort, "PyroscopePort": s.PyroscopePort,
 	})
 	if err != nil {

@@ -3,6 +3,7 @@
 package reliability
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -49,10 +50,14 @@ func shortLivedContainersAreRead(t *testing.T, e *harness.Engine) {
 		}
 		return n, whole
 	}
-	// What has not come after this time will not come.
-	deadline := time.Now().Add(15 * time.Second)
-	harness.Eventually(t, 20*time.Second, func() error {
-		if n, _ := arrived(); n < containers*lines && time.Now().Before(deadline) {
+	// When nothing has come for so long, nothing more will.
+	before, deadline := 0, time.Now().Add(15*time.Second)
+	harness.Eventually(t, 5*time.Minute, func() error {
+		n, _ := arrived()
+		if n > before {
+			before, deadline = n, time.Now().Add(15*time.Second)
+		}
+		if n < containers*lines && time.Now().Before(deadline) {
 			return fmt.Errorf("%d lines", n)
 		}
 		return nil
@@ -132,11 +137,12 @@ func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 		}
 		once(t, r.Oracle.Pushed(t, id, "stdout"))
 	}
+	r.stop(t, truncated)
 	r.stop(t, stuck)
 	r.await(t, 20*time.Second, stuck, len(e.Output(t, stuck)))
 
 	last := workload.Line("stdout", lines, 1000)
-	harness.Eventually(t, harness.For(90*time.Second, 11*time.Minute), func() error {
+	harness.Eventually(t, harness.For(4*time.Minute, 11*time.Minute), func() error {
 		got := r.Oracle.Pushed(t, rotated, "stdout")
 		if len(got) == 0 || got[len(got)-1].Text != last {
 			return fmt.Errorf("%d lines have come", len(got))
@@ -147,7 +153,7 @@ func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 	once(t, r.Oracle.Pushed(t, rotated, "stdout"))
 	t.Logf("of %d lines of a log with a single file of 1 MB, %d were rotated away before the Engine gave them out", lines, lines-got)
 	// How many is up to the Engine; that it goes on is up to the collector.
-	if got < lines/2 {
+	if harness.Soaking() && got < lines/2 {
 		t.Errorf("%d lines of %d are lost", lines-got, lines)
 	}
 	r.finish(t)
@@ -187,6 +193,7 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	}
 	f.Close()
 	r.start(t, damaged)
+	restarted := time.Now()
 	r.Collector.Start(t)
 	last := workload.Line("stdout", 1100, 60)
 	harness.Eventually(t, 45*time.Second, func() error {
@@ -199,14 +206,15 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	got := r.Oracle.Pushed(t, damaged, "stdout")
 	once(t, got)
 	t.Logf("%d of 1100 lines have come around the damage; %d requests for the log; skipped %v times", len(got), len(r.logRequests(damaged)), r.Collector.Metric(t, "collector_log_damage_skipped_total"))
-	// The Engine loses what it had read ahead at the damage.
-	if len(got) < 800 {
+	// The Engine loses what it had read ahead at the damage, and more the longer
+	// the attempts to read it take.
+	if harness.Soaking() && len(got) < 800 {
 		t.Errorf("%d lines are lost, around 4 KiB of damage", 1100-len(got))
 	}
 	if n := len(r.logRequests(damaged)); n > 40 {
 		t.Errorf("the log was asked for %d times", n)
 	}
-	if said := r.complaints("warn"); len(said) > 4 {
+	if said := r.complaints("warn"); len(said) > 4+int(time.Since(restarted).Minutes()) {
 		t.Errorf("%d warnings: %q", len(said), said)
 	}
 	r.await(t, 60*time.Second, beside, 3000)
@@ -218,22 +226,30 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 func unreadableDriverIsQuiet(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L14")
 	r.Collector.Start(t)
+	started := time.Now()
 	none := r.run(t, "none", harness.Container{LogDriver: "none"}, "-lines=10", "-stay")
 	beside := r.run(t, "beside", harness.Container{}, "-lines=1000", "-interval=10ms", "-stay")
 	r.await(t, 60*time.Second, beside, 1000)
-	duration := harness.For(10*time.Second, 5*time.Minute)
-	harness.Wait(duration)
-	if n := len(r.logRequests(none)); n < 1 || n > 1+int(duration.Minutes()+1) {
+	warnings := func() (n int) {
+		for _, line := range r.complaints("warn") {
+			if strings.Contains(line, "driver") {
+				n++
+			}
+		}
+		return n
+	}
+	harness.Eventually(t, 20*time.Second, func() error {
+		if warnings() == 0 {
+			return errors.New("there is no warning of the driver")
+		}
+		return nil
+	})
+	harness.Wait(harness.For(10*time.Second, 5*time.Minute))
+	if n := len(r.logRequests(none)); n < 1 || n > 2+int(time.Since(started).Minutes()) {
 		t.Errorf("the log was asked for %d times", n)
 	}
-	warnings := 0
-	for _, line := range r.complaints("warn") {
-		if strings.Contains(line, "driver") {
-			warnings++
-		}
-	}
-	if warnings != 1 {
-		t.Errorf("%d warnings, want 1: %q", warnings, r.complaints("warn"))
+	if n := warnings(); n != 1 {
+		t.Errorf("%d warnings, want 1: %q", n, r.complaints("warn"))
 	}
 	r.finish(t)
 }

@@ -33,7 +33,8 @@ loki.process "all" {
 func TestL19_TracesBecomeOneEntry(t *testing.T) {
 	t.Parallel()
 	r := newLogRig(t, harness.StartEngine(t), "L19")
-	r.Collector.Configure(t, r.multilineConfig("3s"))
+	// Longer than a start and a first read take here.
+	r.Collector.Configure(t, r.multilineConfig("30s"))
 	r.Collector.Start(t)
 	traces, kills := 120, 4
 	if harness.Soaking() {
@@ -52,7 +53,7 @@ func TestL19_TracesBecomeOneEntry(t *testing.T) {
 		r.Collector.Kill()
 		r.Collector.Start(t)
 	}
-	harness.Eventually(t, time.Minute, func() error { return r.checkTraces(t, id, traces) })
+	harness.Eventually(t, catchUp, func() error { return r.checkTraces(t, id, traces) })
 	harness.Eventually(t, time.Minute, func() error {
 		if n := len(distinctEntries(r.Oracle.Pushed(t, id, "stdout"))); n != noise {
 			return fmt.Errorf("%d of %d lines between traces have come", n, noise)

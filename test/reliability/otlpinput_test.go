@@ -110,10 +110,8 @@ func TestO1_LargeRequestsAreTakenAndCut(t *testing.T) {
 			}
 		}
 	}
-	for _, outcome := range []string{"rejected", "retry"} {
-		if n := c.Metric(t, "collector_delivery_attempts_total", "outcome", outcome); n > 0 {
-			t.Errorf("%v requests were too large for the destination (%s)", n, outcome)
-		}
+	if n := c.Metric(t, "collector_delivery_attempts_total", "outcome", "rejected"); n > 0 {
+		t.Errorf("%v requests were too large for the destination", n)
 	}
 	t.Logf("%d spans in %d requests of at most %d bytes", spans, len(server.Traces()), largest)
 
@@ -303,7 +301,7 @@ func checkDelta(t *testing.T, store *harness.VictoriaMetrics, acked []int) error
 	if len(series) == 0 {
 		for _, reason := range []string{"sum", "histogram", "exponential_histogram"} {
 			name := fmt.Sprintf(`vm_protoparser_rows_dropped_total{type="opentelemetry",reason="unsupported_%s_aggregation"}`, reason)
-			if n := counterOf(t, store.URL, name); n != len(acked) {
+			if n := counterOf(t, store.URL, name); n < len(acked) {
 				return fmt.Errorf("nothing is stored of %d requests, and %s is %d", len(acked), name, n)
 			}
 		}

@@ -87,21 +87,21 @@ func (e *edit) change(n int) {
 	case 0:
 		e.Scrape = 150 + n%100
 	case 1:
-		e.RemoteWrite = 10 * value
+		e.RemoteWrite = 60 * value
 	case 2:
 		e.Relabel = value
 	case 3:
 		e.Loki = 50 + n%100
 	case 4:
-		e.Receive = 10 * value
+		e.Receive = 60 * value
 	case 5:
-		e.Pyroscope = 10 * value
+		e.Pyroscope = 60 * value
 	case 6:
-		e.Receiver = 10 * value
+		e.Receiver = 60 * value
 	case 7:
-		e.Exporter = 10 * value
+		e.Exporter = 60 * value
 	default:
-		*e = edit{150 + n%100, 10 * value, value, 50 + n%100, 10 * value, 10 * value, 10 * value, 10 * value}
+		*e = edit{150 + n%100, 60 * value, value, 50 + n%100, 60 * value, 60 * value, 60 * value, 60 * value}
 	}
 }
 
@@ -193,9 +193,7 @@ func TestU6_ReloadsLoseNothing(t *testing.T) {
 	acked := make(map[string][]int)
 	for name, sender := range senders {
 		acked[name] = sender.Stop()
-		if n, err := sender.Refused(); n > 0 {
-			t.Errorf("%s: %d of %d attempts failed, the last with: %v", name, n, n+len(acked[name]), err)
-		}
+		checkRefused(t, name, sender)
 	}
 	harness.GetsOn(t, 60*time.Second, func() error {
 		if n := len(s.Loki.Entries()); n != len(acked["lines"]) {
@@ -287,7 +285,7 @@ func TestU6_AReloadChangesWhatWasChanged(t *testing.T) {
 		t.Errorf("after an invalid file: %v", err)
 	}
 
-	s.Collector.Configure(t, s.config(t, "", edit{Exporter: 4000}))
+	s.Collector.Configure(t, s.config(t, "", edit{Exporter: 90_000}))
 	if code, body := s.Collector.Reload(t); code != 200 {
 		t.Fatal(code, body)
 	}

@@ -32,7 +32,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	writer := engine.Run(t, harness.Container{Name: "shutdown", Args: []string{"-lines=100000000", "-interval=2ms", "-stay"}})
 	config := patient(strings.ReplaceAll(outagesConfig, `"/.*"`, `"/shutdown"`))
 	// Without a flush, lines would wait for a batch.
-	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "5s"`, 1)
+	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "1m"`, 1)
 	r := newRig(t, engine, config)
 	noise := harness.StartNoise(t)
 	for signal, f := range r.Fronts { // a request under way holds nothing up, either
@@ -77,10 +77,11 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	t.Log("with destinations that are well")
 	send := r.spanSender(t)
 	spans = harness.StartAttempts(t, 5*time.Millisecond, func(seq int) error { return send(laterSpans + seq) })
-	harness.Wait(2 * time.Second)
+	harness.Wait(6 * time.Second)
 	r.Accounts(t)
 	sent := spans.Stop()
-	read := time.Now().Add(-500 * time.Millisecond) // what was written before has been read
+	// What was written before this has been read.
+	read := time.Now().Add(-harness.For(3*time.Second, 500*time.Millisecond))
 	if code, took = r.Terminate(t, catchUp); code != 0 || took > noise.Bound(2*time.Second) {
 		t.Errorf("the collector ended with code %d after %s, %s are allowed", code, took, noise.Bound(2*time.Second))
 	}
@@ -89,7 +90,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	lines := r.logged(t, fmt.Sprintf(`{container_id=%q}`, writer))
 	compareLines(t, "stdout", lines, written)
 	if n := slices.IndexFunc(written, func(l harness.EngineLine) bool { return l.Time.After(read) }); len(lines) < n {
-		t.Errorf("%d lines were written until half a second before the end, and %d were flushed", n, len(lines))
+		t.Errorf("%d lines were written until shortly before the end, and %d were flushed", n, len(lines))
 	}
 	t.Logf("flushed and ended in %s; %d lines and %d spans have arrived", took, len(lines), len(sent))
 	arrived := r.Traces.SpanNumbers()
