@@ -156,23 +156,24 @@ func (w *Window) offer(s live.Signal, items, size int, do func()) {
 	w.skipped[s].Add(uint64(items))
 }
 
-// ask has the owner run f and waits for it.
-func (w *Window) ask(ctx context.Context, f func()) error {
-	answered := make(chan struct{})
+// ask has the owner run f and waits for what it returns. f may still run when ask
+// has returned an error, so all that it makes is what it returns.
+func ask[T any](ctx context.Context, w *Window, f func() T) (answer T, err error) {
+	answers := make(chan T, 1)
 	select {
-	case w.calls <- call{do: func() { f(); close(answered) }}:
+	case w.calls <- call{do: func() { answers <- f() }}:
 	case <-w.done:
-		return ErrStopped
+		return answer, ErrStopped
 	case <-ctx.Done():
-		return ctx.Err()
+		return answer, ctx.Err()
 	}
 	select {
-	case <-answered:
-		return nil
+	case answer = <-answers:
+		return answer, nil
 	case <-w.done:
-		return ErrStopped
+		return answer, ErrStopped
 	case <-ctx.Done():
-		return ctx.Err()
+		return answer, ctx.Err()
 	}
 }
 
@@ -190,9 +191,9 @@ type Stats struct {
 }
 
 // Stats says how full the window is, in the order of live.Signals.
-func (w *Window) Stats(ctx context.Context) (all []Stats, err error) {
-	err = w.ask(ctx, func() {
-		all = []Stats{w.metrics.stats(), w.logs.stats(), w.traces.stats(), w.profiles.stats()}
+func (w *Window) Stats(ctx context.Context) ([]Stats, error) {
+	all, err := ask(ctx, w, func() []Stats {
+		return []Stats{w.metrics.stats(), w.logs.stats(), w.traces.stats(), w.profiles.stats()}
 	})
 	for i := range all {
 		all[i].Signal = live.Signals()[i]

@@ -315,7 +315,7 @@ func TestTheWindowStaysBelowItsLimits(t *testing.T) {
 		}
 	}
 	// What is too old goes, and with it what it took.
-	if err := w.ask(t.Context(), func() { w.forget(time.Now().Add(time.Hour)) }); err != nil {
+	if _, err := ask(t.Context(), w, func() bool { w.forget(time.Now().Add(time.Hour)); return true }); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range must[[]Stats](t)(w.Stats(t.Context())) {
@@ -362,7 +362,7 @@ func TestWhatIsFromTheFutureGrowsOldToo(t *testing.T) {
 	profile := ingested(t)
 	profile.Query += fmt.Sprint("&until=", future.Unix())
 	w.ObserveProfile(edge, profile)
-	if err := w.ask(t.Context(), func() { w.forget(time.Now().Add(time.Second)) }); err != nil {
+	if _, err := ask(t.Context(), w, func() bool { w.forget(time.Now().Add(time.Second)); return true }); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range must[[]Stats](t)(w.Stats(t.Context())) {

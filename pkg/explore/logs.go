@@ -110,9 +110,8 @@ type LogResult struct {
 const maxScan = 200_000
 
 // Logs answers q.
-func (w *Window) Logs(ctx context.Context, q LogQuery) (r LogResult, err error) {
-	err = w.ask(ctx, func() { r = w.logs.query(q) })
-	return r, err
+func (w *Window) Logs(ctx context.Context, q LogQuery) (LogResult, error) {
+	return ask(ctx, w, func() LogResult { return w.logs.query(q) })
 }
 
 func (s *logStore) query(q LogQuery) LogResult {

@@ -128,14 +128,14 @@ type MetricName struct {
 }
 
 // MetricNames lists the metrics in the window by name.
-func (w *Window) MetricNames(ctx context.Context) (names []MetricName, err error) {
-	names = []MetricName{}
-	err = w.ask(ctx, func() {
+func (w *Window) MetricNames(ctx context.Context) ([]MetricName, error) {
+	return ask(ctx, w, func() []MetricName {
+		names := []MetricName{}
 		for _, name := range slices.Sorted(maps.Keys(w.metrics.byName)) {
 			names = append(names, MetricName{name, len(w.metrics.byName[name])})
 		}
+		return names
 	})
-	return names, err
 }
 
 // MetricQuery chooses series of one metric.
@@ -161,9 +161,8 @@ type MetricResult struct {
 }
 
 // Metrics answers q.
-func (w *Window) Metrics(ctx context.Context, q MetricQuery) (r MetricResult, err error) {
-	err = w.ask(ctx, func() { r = w.metrics.query(q) })
-	return r, err
+func (w *Window) Metrics(ctx context.Context, q MetricQuery) (MetricResult, error) {
+	return ask(ctx, w, func() MetricResult { return w.metrics.query(q) })
 }
 
 func (s *metricStore) query(q MetricQuery) MetricResult {

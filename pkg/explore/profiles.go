@@ -240,10 +240,8 @@ type ProfileQuery struct {
 }
 
 // Profiles lists the profiles that fit q, the newest first.
-func (w *Window) Profiles(ctx context.Context, q ProfileQuery) (found []Profile, err error) {
-	found = []Profile{}
-	err = w.ask(ctx, func() { found = append(found, w.profiles.query(q)...) })
-	return found, err
+func (w *Window) Profiles(ctx context.Context, q ProfileQuery) ([]Profile, error) {
+	return ask(ctx, w, func() []Profile { return append([]Profile{}, w.profiles.query(q)...) })
 }
 
 func (s *profileStore) query(q ProfileQuery) (found []Profile) {
@@ -276,8 +274,8 @@ func (q *ProfileQuery) matches(p *Profile) bool {
 
 // ProfileServices lists, for each service, the types that its profiles have.
 func (w *Window) ProfileServices(ctx context.Context) (map[string][]string, error) {
-	types := map[string]map[string]bool{}
-	err := w.ask(ctx, func() {
+	types, err := ask(ctx, w, func() map[string]map[string]bool {
+		types := map[string]map[string]bool{}
 		for i := range w.profiles.profiles {
 			p := &w.profiles.profiles[i]
 			if types[p.Service] == nil {
@@ -287,6 +285,7 @@ func (w *Window) ProfileServices(ctx context.Context) (map[string][]string, erro
 				types[p.Service][t.Name] = true
 			}
 		}
+		return types
 	})
 	out := map[string][]string{}
 	for service, names := range types {

@@ -177,9 +177,8 @@ type TraceInfo struct {
 }
 
 // Traces lists the traces that fit q, the newest first.
-func (w *Window) Traces(ctx context.Context, q TraceQuery) (found []TraceInfo, err error) {
-	err = w.ask(ctx, func() { found = w.traces.query(q) })
-	return found, err
+func (w *Window) Traces(ctx context.Context, q TraceQuery) ([]TraceInfo, error) {
+	return ask(ctx, w, func() []TraceInfo { return w.traces.query(q) })
 }
 
 func (s *traceStore) query(q TraceQuery) []TraceInfo {
@@ -257,12 +256,18 @@ type SpanAt struct {
 // Trace gives a trace by its id; ok tells whether the window has it.
 func (w *Window) Trace(ctx context.Context, id string) (found Trace, ok bool, err error) {
 	id = strings.ToLower(id)
-	err = w.ask(ctx, func() {
-		if t := w.traces.byID[id]; t != nil {
-			found, ok = t.tree(), true
+	known, err := ask(ctx, w, func() *Trace {
+		t := w.traces.byID[id]
+		if t == nil {
+			return nil
 		}
+		tree := t.tree()
+		return &tree
 	})
-	return found, ok, err
+	if known == nil {
+		return found, false, err
+	}
+	return *known, true, nil
 }
 
 func (t *trace) tree() Trace {

@@ -486,8 +486,20 @@ func TestTheJournalIsRewrittenWhenItHasGrown(t *testing.T) {
 		}
 		b.kill()
 		b.start()
-		b.pass(4 * time.Second)
+		b.pass(restoredGrace + 4*time.Second)
 		b.want(append(want, "A first", "A"+line)...)
+	})
+}
+
+func TestABlockOutlivesAKillUntilItsSourceReadsOn(t *testing.T) {
+	inProcessBubble(t, func(b *processBench) {
+		b.write(linesAt("stderr", 1, "A first"))
+		b.kill()
+		b.start()
+		b.pass(20 * time.Second) // the Engine is away
+		b.write(linesAt("stderr", 2, " second"))
+		b.pass(4 * time.Second)
+		b.want("A first\n second")
 	})
 }
 
