@@ -241,18 +241,13 @@ func (m *multiline) each(f func(heldBlock) bool) {
 	}
 }
 
-// restoredGrace is what a block that was held when the program ended gets beside
-// its time to wait: its source first has to find the place from which to read on.
-// What comes after it may wait as long, once.
-const restoredGrace = 30 * time.Second
-
 func (m *multiline) restore(h heldBlock, now time.Time, emit emitter) {
 	b := m.get(h.labels)
 	if b == nil {
 		b = m.know(h.labels)
 	}
 	if h.lines > 0 && b.held.lines == 0 {
-		m.hold(b, pipeline.Entry{Time: h.time, Metadata: h.metadata}, string(h.text), now.Add(restoredGrace))
+		m.hold(b, pipeline.Entry{Time: h.time, Metadata: h.metadata}, string(h.text), now)
 		m.lines += h.lines - 1
 		b.held.lines = h.lines
 		m.limit(b, emit)

@@ -56,7 +56,7 @@ func TestTheEndSendsWaitingCallersAway(t *testing.T) {
 				b.sink.set(func() { b.sink.fail = nil })
 				b.start()
 				b.write(logs.Streams...)
-				b.pass(5 * time.Second)
+				b.pass(restoredGrace + 5*time.Second)
 				if name == "held" {
 					b.want("A1\n a", "A2")
 				} else {
@@ -229,7 +229,7 @@ func TestStreamsOfTheSameLabelsComeAgain(t *testing.T) {
 				b.kill()
 				b.start()
 				b.write(again[len(again)-1]...)
-				b.pass(4 * time.Second)
+				b.pass(restoredGrace + 4*time.Second)
 				b.want("A1\n a\n b\n c\n d")
 			})
 		})

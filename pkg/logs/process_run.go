@@ -85,10 +85,15 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
+// restoredGrace is what a block that was held when the program ended gets beside
+// its time to wait: its source first has to find the place from which to read on.
+// What comes after it may wait as long, once.
+const restoredGrace = 30 * time.Second
+
 // replay brings the stages to the state that the journal tells, and leaves in
 // the backlog what was not handed on.
 func (p *Process) replay(data []byte) (damaged int) {
-	now := time.Now()
+	now := time.Now().Add(restoredGrace)
 	return readJournal(data, func(r record) {
 		switch r.kind {
 		case recordInput:

@@ -379,7 +379,7 @@ func TestWhatWasNotHandedOnAtTheKillIsHandedOnAfterwards(t *testing.T) {
 		b.kill()
 		down = false
 		b.start()
-		b.pass(5 * time.Second) // longer than max_wait_time
+		b.pass(restoredGrace + 5*time.Second)
 		b.write(linesAt("stderr", 1, "A1", " a", "A2"))
 		b.write(linesAt("stderr", 4, " b"))
 		b.pass(5 * time.Second)

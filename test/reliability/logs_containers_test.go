@@ -196,7 +196,7 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	restarted := time.Now()
 	r.Collector.Start(t)
 	last := workload.Line("stdout", 1100, 60)
-	harness.Eventually(t, 45*time.Second, func() error {
+	harness.Eventually(t, 3*time.Minute, func() error {
 		got := r.Oracle.Pushed(t, damaged, "stdout")
 		if got[len(got)-1].Text != last {
 			return fmt.Errorf("%d lines have come", len(got))
@@ -217,7 +217,7 @@ func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	if said := r.complaints("warn"); len(said) > 4+int(time.Since(restarted).Minutes()) {
 		t.Errorf("%d warnings: %q", len(said), said)
 	}
-	r.await(t, 60*time.Second, beside, 3000)
+	r.await(t, 3*time.Minute, beside, 3000)
 	r.finish(t)
 }
 
@@ -229,7 +229,7 @@ func unreadableDriverIsQuiet(t *testing.T, e *harness.Engine) {
 	started := time.Now()
 	none := r.run(t, "none", harness.Container{LogDriver: "none"}, "-lines=10", "-stay")
 	beside := r.run(t, "beside", harness.Container{}, "-lines=1000", "-interval=10ms", "-stay")
-	r.await(t, 60*time.Second, beside, 1000)
+	r.await(t, 3*time.Minute, beside, 1000)
 	warnings := func() (n int) {
 		for _, line := range r.complaints("warn") {
 			if strings.Contains(line, "driver") {

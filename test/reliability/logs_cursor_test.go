@@ -113,7 +113,7 @@ func TestL7_FullDisk(t *testing.T) {
 	}
 	var pushed []harness.PushedLine
 	var seen map[string]int
-	harness.Eventually(t, 60*time.Second, func() error { // those that are repeated do not count
+	harness.Eventually(t, 3*time.Minute, func() error { // those that are repeated do not count
 		pushed, seen = r.Oracle.Pushed(t, id, "stdout"), make(map[string]int)
 		for _, line := range pushed {
 			seen[line.Time.String()+line.Text]++

@@ -268,7 +268,7 @@ func changesRepeatNothing(t *testing.T, e *harness.Engine) {
 		}
 		return nil
 	})
-	r.await(t, time.Minute, id, 3000)
+	r.await(t, 5*time.Minute, id, 3000)
 
 	t.Log("another address, name and network")
 	n := renameAndMove(t, r, id, 3000)
@@ -385,9 +385,9 @@ func interleavedStreamsLoseNothing(t *testing.T, e *harness.Engine) {
 	id := r.run(t, "app", harness.Container{}, fmt.Sprintf("-lines=%d", lines), "-streams=stdout,stderr", "-burst=20", "-interval=5ms", "-stay")
 	r.Collector.Start(t)
 	for cut := range 5 {
-		r.Oracle.AwaitCount(t, 60*time.Second, id, (cut+1)*lines/4)
+		r.Oracle.AwaitCount(t, 3*time.Minute, id, (cut+1)*lines/4)
 		r.Proxy.Cut()
 	}
-	r.await(t, 60*time.Second, id, 2*lines)
+	r.await(t, 3*time.Minute, id, 2*lines)
 	r.finish(t)
 }
