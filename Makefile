@@ -1,5 +1,4 @@
-# What the project is built, tested and shipped with. `make test` is what CI runs;
-# `make ui` tests the pages of the debug UI in a real browser.
+# What the project is built, tested and shipped with. `make test` is what CI runs.
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
@@ -16,7 +15,7 @@ FUZZTIME ?= 10s
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
 
-test: lint unit integration reliability ## everything that CI checks
+test: lint unit integration ui reliability ## everything that CI checks
 
 lint:
 	@test -z "$$(gofmt -l cmd pkg test backend third_party)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend third_party; exit 1; }
@@ -33,7 +32,7 @@ integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmaler
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
 	go test -tags integration -count=1 -timeout 25m -parallel 5 ./test/reliability/...
 
-ui: setup tools chromium ## the debug UI in a real browser
+ui: setup tools chromium ## the debug UI in a real browser; installs Chromium where it is missing
 	go test -tags integration -count=1 -timeout 20m ./test/ui/
 
 soak: setup tools ## the same in full: hours
