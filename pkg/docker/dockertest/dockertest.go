@@ -300,7 +300,7 @@ func (d *Daemon) AwaitSubscribers(n int) {
 
 func (d *Daemon) await(what string, done func() bool) {
 	d.t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		d.mu.Lock()
 		ok, requested := done(), d.requested
@@ -311,7 +311,7 @@ func (d *Daemon) await(what string, done func() bool) {
 		select {
 		case <-requested:
 		case <-timeout:
-			d.t.Fatalf("dockertest: waited 30 s for %s", what)
+			d.t.Fatalf("dockertest: waited a minute for %s", what)
 		}
 	}
 }
