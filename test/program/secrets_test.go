@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -17,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"collector/test/harness"
@@ -26,111 +28,23 @@ import (
 // overlooked.
 const planted = "PLANTED"
 
-// secretive is a configuration with a secret wherever there can be one. The
+// secretiveConfig is a configuration with a secret wherever there can be one. The
 // destinations answer with the credentials that they were given, so that those
 // are in error messages too.
-func secretive(backend, file string, otlp, profiles int) string {
-	host := strings.TrimPrefix(backend, "http://")
-	return fmt.Sprintf(`
-logging {
-	level    = "debug"
-	write_to = [loki.process.x.receiver]
-}
-prometheus.scrape "x" {
-	targets = [
-		{ __address__ = %[1]q, __param_token = "PLANTED-scrape-parameter", __password = "PLANTED-target-label" },
-		{ __address__ = "127.0.0.1:1", __param_token = "PLANTED-dead-parameter", __meta_url = "https://user:PLANTED-target-url@example.test/" },
-	]
-	scrape_interval = "1s"
-	scrape_timeout  = "1s"
-	params          = { "api_key" = ["PLANTED-scrape-params"] }
-	basic_auth {
-		username = "user"
-		password = "PLANTED-scrape-password"
+//
+//go:embed secretive.alloy
+var secretiveConfig string
+
+// secretive fills it in.
+func secretive(t *testing.T, backend, file string, otlp, profiles int) string {
+	t.Helper()
+	var b strings.Builder
+	if err := template.Must(template.New("secretive").Parse(secretiveConfig)).Execute(&b, map[string]any{
+		"Host": strings.TrimPrefix(backend, "http://"), "File": file, "OTLP": otlp, "Profiles": profiles,
+	}); err != nil {
+		t.Fatal(err)
 	}
-	http_headers = { "X-Api-Key" = ["PLANTED-scrape-header"] }
-	forward_to   = [prometheus.remote_write.x.receiver]
-}
-discovery.relabel "x" {
-	targets = [{ "__address__" = "x:1", "password" = "PLANTED-input", "name" = "x" }]
-	rule {
-		source_labels = ["password"]
-		target_label  = "copy_of_it"
-	}
-	rule {
-		source_labels = ["name"]
-		regex         = "y"
-		action        = "keep"
-	}
-}
-prometheus.remote_write "x" {
-	endpoint {
-		url          = "http://user:PLANTED-write-url@%[1]s/api/v1/write?token=PLANTED-write-query"
-		bearer_token = "PLANTED-write-bearer"
-		headers      = { "X-Api-Key" = "PLANTED-write-header" }
-	}
-}
-loki.process "x" {
-	forward_to = [loki.write.x.receiver]
-}
-loki.write "x" {
-	endpoint {
-		url     = "http://user:PLANTED-loki-url@%[1]s/loki/api/v1/push"
-		headers = { "Authorization" = "Bearer PLANTED-loki-header" }
-	}
-	endpoint {
-		name = "two"
-		url  = "http://%[1]s/loki/api/v1/push"
-		basic_auth {
-			username = "user"
-			password = sys.env("PLANTED_SECRET")
-		}
-	}
-	endpoint {
-		name = "three"
-		url  = "http://%[1]s/loki/api/v1/push"
-		authorization {
-			type        = "Bearer"
-			credentials = "PLANTED-loki-credentials"
-		}
-	}
-}
-otelcol.receiver.otlp "x" {
-	grpc { endpoint = "127.0.0.1:%[3]d" }
-	output {
-		traces = [otelcol.exporter.otlphttp.x.input, otelcol.exporter.otlp.x.input]
-	}
-}
-otelcol.exporter.otlphttp "x" {
-	client {
-		endpoint = "http://user:PLANTED-otlp-url@%[1]s"
-		headers  = { "X-Api-Key" = "PLANTED-otlp-header" }
-	}
-	traces_endpoint = "http://user:PLANTED-otlp-url@%[1]s/v1/traces?token=PLANTED-otlp-query"
-}
-otelcol.exporter.otlp "x" {
-	client {
-		endpoint = "127.0.0.1:1"
-		headers  = { "X-Api-Key" = "PLANTED-grpc-header" }
-		tls { insecure = true }
-	}
-}
-pyroscope.receive_http "x" {
-	http {
-		listen_address = "127.0.0.1"
-		listen_port    = %[4]d
-	}
-	forward_to = [pyroscope.write.x.receiver]
-}
-pyroscope.write "x" {
-	endpoint {
-		url               = "http://user:PLANTED-profiles-url@%[1]s"
-		bearer_token_file = %[2]q
-		headers           = { "X-Api-Key" = "PLANTED-profiles-header" }
-	}
-}
-explore.sink "x" { }
-`, host, file, otlp, profiles)
+	return b.String()
 }
 
 // gossip answers everything with the credentials that came with it.
@@ -154,7 +68,7 @@ func TestNoPageShowsASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	otlp, profiles := harness.FreePort(t), harness.FreePort(t)
-	text := secretive(backend.URL, file, otlp, profiles)
+	text := secretive(t, backend.URL, file, otlp, profiles)
 	c := harness.NewCollector(t, text, "PLANTED_SECRET=PLANTED-environment")
 	c.Start(t, "--explore.memory=4MiB")
 	spans := harness.StartSender(t, time.Second, harness.SpanSender(t, harness.Address(otlp)))
