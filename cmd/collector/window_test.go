@@ -46,7 +46,7 @@ func runProgram(t testing.TB, text string, args ...string) (*program, string) {
 
 func wait(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !holds(); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no end of waiting for " + what)
 		}

@@ -62,7 +62,7 @@ func run(t *testing.T, r runner) {
 // await waits for the targets to be so.
 func await(t *testing.T, s *Set, ok func([]Target) bool) []Target {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		targets, changed := s.Targets()
 		if ok(targets) {
@@ -71,7 +71,7 @@ func await(t *testing.T, s *Set, ok func([]Target) bool) []Target {
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("waited 20 s; the targets are %v", targets)
+			t.Fatalf("waited 2 min; the targets are %v", targets)
 		}
 	}
 }
@@ -361,7 +361,7 @@ func TestAFilterThatTheEngineRefusesLeavesTheTargets(t *testing.T) {
 	await(t, targetsOf(c, "targets"), count(1))
 	d.Fail("/containers/json", http.StatusBadRequest, "invalid filter 'ancestor'")
 	d.Rename(id, "other")
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for !strings.Contains(c.Status().(DockerStatus).Error, "invalid filter") {
 		select {
 		case <-timeout:

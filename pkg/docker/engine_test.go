@@ -81,7 +81,7 @@ func start(t *testing.T, e *Engine, refresh time.Duration) (stop func()) {
 // await waits for a snapshot.
 func await(t *testing.T, e *Engine, ok func(Snapshot) bool) Snapshot {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		s, changed := e.Snapshot()
 		if ok(s) {
@@ -90,7 +90,7 @@ func await(t *testing.T, e *Engine, ok func(Snapshot) bool) Snapshot {
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("waited 20 s; the snapshot is %+v, the status %+v", s, e.Status())
+			t.Fatalf("waited 2 min; the snapshot is %+v, the status %+v", s, e.Status())
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestVictoriaLogsStoresWhatIsSent(t *testing.T) {
 	wantBalance(t, w, 1000, 1000)
 
 	got := make(map[string]string)
-	for deadline := time.Now().Add(30 * time.Second); len(got) < 1000 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(3 * time.Minute); len(got) < 1000 && time.Now().Before(deadline); {
 		<-time.After(100 * time.Millisecond)
 		got = query(t, "http://"+address)
 	}

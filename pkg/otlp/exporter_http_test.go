@@ -29,6 +29,7 @@ func httpExporter(t *testing.T, endpoint, dir string, change func(*ExporterHTTPC
 	c.SetToDefault()
 	c.Client.Endpoint = endpoint
 	c.Retry.InitialInterval, c.Retry.MaxInterval = 5*time.Millisecond, 50*time.Millisecond
+	c.Client.Timeout = time.Minute // a machine that is busy is no server that hangs
 	if change != nil {
 		change(&c)
 	}

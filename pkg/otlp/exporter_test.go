@@ -159,6 +159,7 @@ func grpcExporter(t *testing.T, address, dir string, change func(*ExporterGRPCCo
 	c.Client.Endpoint = address
 	c.Client.TLS.Insecure = true
 	c.Retry.InitialInterval, c.Retry.MaxInterval = 5*time.Millisecond, 50*time.Millisecond
+	c.Timeout = time.Minute // a machine that is busy is no server that hangs
 	if change != nil {
 		change(&c)
 	}

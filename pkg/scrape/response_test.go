@@ -36,7 +36,7 @@ func asked(t *testing.T, cfg Config, handler http.HandlerFunc) (*Scraper, Respon
 // awaitTargets waits until the scraper has taken over its targets.
 func awaitTargets(t *testing.T, s *Scraper, n int) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for len(s.TargetStatus()) < n {
 		select {
 		case <-time.After(time.Millisecond):

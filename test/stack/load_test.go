@@ -139,7 +139,7 @@ func TestLoadEndsAtOnce(t *testing.T) {
 	load.Signal(syscall.SIGINT)
 	select {
 	case <-load.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it runs on")
 	}
 	if load.ExitCode() != 0 || !strings.Contains(load.Output(), "requests in ") {

@@ -151,7 +151,7 @@ func call[P, R any](b *browser, command cdp.Command[P, R], params P) R {
 
 // text is what the page says, for error messages.
 func (b *browser) text() (text string) {
-	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	text, _ = chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText"))
 	return text
@@ -179,8 +179,13 @@ func eval[T any](b *browser, expression string) (value T) {
 // while it waits.
 func (b *browser) until(expression string) {
 	b.t.Helper()
-	harness.Eventually(b.t, waiting, func() error {
-		ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	b.untilWithin(waiting, expression)
+}
+
+func (b *browser) untilWithin(limit time.Duration, expression string) {
+	b.t.Helper()
+	harness.Eventually(b.t, limit, func() error {
+		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 		defer cancel()
 		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		if err != nil {
