@@ -6,6 +6,7 @@ package main
 func notes() map[string]map[string]string {
 	const (
 		retries  = "no effect: what waits is sent again for as long as the queue on disk holds it"
+		backoff  = "more than 30 s is 30 s: a destination that is well again is not left waiting"
 		onDisk   = "no effect: what waits is in the queue on disk"
 		urlOff   = "without a host, as from an environment variable that is not set, the endpoint is switched off, with a warning"
 		metering = "No effect: the metrics are the same."
@@ -20,6 +21,7 @@ func notes() map[string]map[string]string {
 		"sending_queue > wait_for_result":       onDisk,
 		"sending_queue > storage":               "refused if set: the queue is on disk in any case",
 		"retry_on_failure > max_elapsed_time":   retries,
+		"retry_on_failure > max_interval":       backoff,
 		"retry_on_failure > enabled":            "`false` drops a request that fails once",
 		"debug_metrics":                         metering,
 		"client > tls > reload_interval":        "how often certificate files are read again; `\"0s\"`: never",
@@ -84,6 +86,7 @@ func notes() map[string]map[string]string {
 			"endpoint > url":                              urlOff,
 			"endpoint > tenant_id":                        "the label `__tenant_id__` of an entry goes before it",
 			"endpoint > max_backoff_retries":              retries,
+			"endpoint > max_backoff_period":               backoff,
 			"endpoint > queue_config > capacity":          onDisk,
 			"endpoint > queue_config > drain_timeout":     onDisk,
 			"endpoint > queue_config > min_shards":        "no effect: requests go out one at a time, which keeps the order",
@@ -137,6 +140,7 @@ func notes() map[string]map[string]string {
 		"pyroscope.write": {
 			"endpoint > url":                 urlOff,
 			"endpoint > max_backoff_retries": retries,
+			"endpoint > max_backoff_period":  backoff,
 			"tracing":                        "No effect: requests carry no trace.",
 		},
 	}

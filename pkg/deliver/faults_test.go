@@ -132,6 +132,34 @@ func TestADestinationThatNobodyAnswersAtIsAskedEveryFewSeconds(t *testing.T) {
 	}
 }
 
+// Whatever the longest back-off is, a destination that is well again is found so
+// in half a minute, or when it has said that it would be.
+func TestADestinationThatAnswersIsAskedTwiceAMinuteOrWhenItSays(t *testing.T) {
+	for name, test := range map[string]struct {
+		err     error
+		longest time.Duration
+	}{
+		"503":                  {errors.New("503"), maxPause},
+		"429 with Retry-After": {&Error{Err: errors.New("429"), RetryAfter: 2 * time.Second}, 2 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{fault: func([]string) error { return test.err }}
+			r := start(t, Options{Destinations: []Destination{{
+				ID: "a", Sender: f, Backoff: Backoff{Min: time.Second, Max: 5 * time.Minute, Factor: 2},
+			}}})
+			r.append("x")
+			time.Sleep(20 * time.Minute)
+			r.stop()
+			if n := int(20 * time.Minute / test.longest); len(f.at) < n {
+				t.Errorf("%s: %d requests in 20 minutes, want at least %d", name, len(f.at), n)
+			}
+			if last := f.at[len(f.at)-1].Sub(f.at[len(f.at)-2]); last < test.longest || last > test.longest+time.Second {
+				t.Errorf("%s: the last wait is %v, want %v", name, last, test.longest)
+			}
+		})
+	}
+}
+
 func TestOnlyOneRequestProbesADestinationThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: down}

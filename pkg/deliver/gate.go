@@ -17,6 +17,12 @@ const maxRetryAfter = 10 * time.Minute
 // back, however long the wait that the user allows a struggling server.
 const maxUnreachable = 4 * time.Second
 
+// maxPause is the longest wait for a destination that answers with a failure and
+// does not say when to come again, unless the user's first wait is longer. What
+// waits is one request, and what a minute's asking costs a struggling server is
+// less than what it costs to be well again and left alone for five.
+const maxPause = 30 * time.Second
+
 // gate lets requests to a destination pass. While the destination fails, one
 // request passes at a time, each after a longer wait.
 type gate struct {
@@ -124,11 +130,7 @@ func (g *gate) failed(t ticket, retryAfter time.Duration, unreachable bool) {
 	if t.epoch == g.epoch {
 		g.epoch++
 		g.failures++
-		pause := g.pauseAfter(g.failures)
-		if unreachable {
-			pause = min(pause, maxUnreachable)
-		}
-		g.until = time.Now().Add(pause)
+		g.until = time.Now().Add(g.pauseAfter(g.failures, retryAfter, unreachable))
 	}
 	if after := time.Now().Add(min(retryAfter, maxRetryAfter)); after.After(g.until) {
 		g.until = after
@@ -149,13 +151,21 @@ func (g *gate) abandoned(t ticket) {
 	}
 }
 
-// pauseAfter is the wait after so many failures in a row.
-func (g *gate) pauseAfter(failures int) time.Duration {
+// pauseAfter is the wait after so many failures in a row: as long as the
+// destination says, if it does.
+func (g *gate) pauseAfter(failures int, retryAfter time.Duration, unreachable bool) time.Duration {
 	b := g.backoff
+	longest := max(b.Min, maxPause)
+	switch {
+	case retryAfter > 0:
+		return max(b.Min, min(retryAfter, maxRetryAfter))
+	case unreachable:
+		longest = maxUnreachable
+	}
 	wait := float64(b.Min) * math.Pow(b.Factor, float64(failures-1))
 	wait = min(wait, float64(b.Max))
 	wait *= 1 + b.Jitter*(2*rand.Float64()-1)
-	return time.Duration(wait)
+	return min(time.Duration(wait), longest)
 }
 
 func (g *gate) broadcast() {

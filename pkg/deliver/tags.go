@@ -63,7 +63,7 @@ func (l *loop) tagFailed(tag string, retryAfter time.Duration) {
 	w.failures++
 	failures := w.failures
 	l.mu.Unlock()
-	wait := max(l.gate.pauseAfter(failures), min(retryAfter, maxRetryAfter))
+	wait := l.gate.pauseAfter(failures, retryAfter, false)
 	if !l.reader.Hold(tag) {
 		if t, pass := l.gate.pass(); pass {
 			l.gate.failed(t, retryAfter, false)

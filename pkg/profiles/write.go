@@ -17,7 +17,7 @@ import (
 )
 
 // concurrency is the number of profiles that are sent to an endpoint at once.
-const concurrency = 4
+const concurrency = 8
 
 // Write is pyroscope.write: a queue of profiles and the endpoints that get
 // each of them.

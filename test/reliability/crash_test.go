@@ -131,7 +131,7 @@ func (s *fourSignals) journals() map[string]*harness.Journal {
 			return out
 		}},
 		"traces": {Name: "traces", InFlight: 10, Count: func() int { return len(s.Tempo.Traces()) }, Requests: s.spans},
-		"profiles": {Name: "profiles", InFlight: 4, Count: func() int { return len(s.Pyroscope.Requests()) }, Requests: func() (out [][]harness.Item) {
+		"profiles": {Name: "profiles", InFlight: 8, Count: func() int { return len(s.Pyroscope.Requests()) }, Requests: func() (out [][]harness.Item) {
 			for _, r := range s.Pyroscope.Requests() {
 				whole := fmt.Sprintf("%s %s %x", r.Query, r.ContentType, sha256.Sum256(r.Body))
 				out = append(out, []harness.Item{{Number: r.Labels["seq"], Whole: whole}})
