@@ -202,7 +202,7 @@ func (p *environment) checkData(t *testing.T) {
 		for _, s := range p.series(t, "sum(http_requests_total)") {
 			counted = fmt.Sprint(s.Value[1])
 		}
-		if requests < 50 || requests != roots || fmt.Sprint(requests) != counted {
+		if requests < 10 || requests != roots || fmt.Sprint(requests) != counted {
 			return fmt.Errorf("%d requests were logged, %d traced, %s counted", requests, roots, counted)
 		}
 		return nil
