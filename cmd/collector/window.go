@@ -165,7 +165,8 @@ func (v *view) Destinations() []ui.Destination {
 }
 
 // deliveries visits each destination of each component that has some. stores is
-// false of those that only show what they are given.
+// false of those that only show what they are given: these have a destination
+// for each signal that leads to them, before anything has come.
 func (v *view) deliveries(f func(component string, s deliver.Status, stores bool)) {
 	v.graph.Components(func(id string, c any) {
 		switch c := c.(type) {
@@ -174,12 +175,36 @@ func (v *view) deliveries(f func(component string, s deliver.Status, stores bool
 				f(id, s, true)
 			}
 		case *explore.Sink:
-			given := c.Given()
+			given, wired := c.Given(), v.wired(id)
 			for _, signal := range slices.Sorted(maps.Keys(given)) {
-				if n := given[signal]; n > 0 {
+				if n := given[signal]; n > 0 || wired[signal] {
 					f(id, deliver.Status{ID: "explore", Signal: signal, Received: n, Delivered: n, Healthy: true}, false)
 				}
 			}
 		}
 	})
+}
+
+// wired are the signals for which an edge leads to a component. An edge for OTLP
+// requests does not know its signals before something passes: it may be any of
+// the three.
+func (v *view) wired(to string) map[string]bool {
+	found := map[string]bool{}
+	for _, e := range v.graph.Edges() {
+		if e.To != to {
+			continue
+		}
+		known := false
+		for _, s := range live.Signals() {
+			if e.Carries(s) {
+				known, found[s.String()] = true, true
+			}
+		}
+		if !known {
+			for _, s := range []live.Signal{live.Metrics, live.Logs, live.Traces} {
+				found[s.String()] = true
+			}
+		}
+	}
+	return found
 }

@@ -134,6 +134,40 @@ func TestTheWindowIsOffUnlessAskedFor(t *testing.T) {
 	}
 }
 
+// A sink that something leads to is a destination before anything has come; one
+// that nothing leads to is none.
+func TestASinkIsADestinationBeforeAnythingComes(t *testing.T) {
+	p, url := runProgram(t, `
+explore.sink "e" { }
+explore.sink "unused" { }
+loki.process "p" { forward_to = [explore.sink.e.logs] }
+`)
+	all := p.view.Destinations()
+	if len(all) != 1 || all[0].Component != "explore.sink.e" || all[0].Signal != "logs" || all[0].Received != 0 || all[0].Stores || !all[0].Healthy {
+		t.Errorf("%+v", all)
+	}
+	type overview struct{ Problems []struct{ Message string } }
+	if o := fetchJSON[overview](t, url+"/api/v1/overview"); len(o.Problems) != 0 {
+		t.Errorf("%+v", o)
+	}
+	p, url = runProgram(t, `
+explore.sink "e" { }
+otelcol.processor.batch "b" {
+	output { traces = [explore.sink.e.input] }
+}
+`)
+	if all = p.view.Destinations(); len(all) != 3 || all[0].Signal != "logs" || all[1].Signal != "metrics" || all[2].Signal != "traces" {
+		t.Errorf("%+v", all)
+	}
+	if o := fetchJSON[overview](t, url+"/api/v1/overview"); len(o.Problems) != 0 {
+		t.Errorf("%+v", o)
+	}
+	_, url = runProgram(t, `explore.sink "e" { }`)
+	if o := fetchJSON[overview](t, url+"/api/v1/overview"); len(o.Problems) != 1 || !strings.Contains(o.Problems[0].Message, "no destination is set") {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestStoppingEndsTheStreamsOfEvents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.alloy")
 	if err := os.WriteFile(path, []byte(`explore.sink "e" { }`), 0o600); err != nil {

@@ -56,7 +56,7 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 		ui.WriteJSON(w, http.StatusOK, list)
 	})
 	mux.HandleFunc("GET /api/v0/web/components/{id}", func(w http.ResponseWriter, r *http.Request) {
-		c, ok := s.options.Source.Component(r.PathValue("id"))
+		c, ok := s.ui.Component(r.PathValue("id")) // without secrets that rules have copied
 		if !ok {
 			http.Error(w, fmt.Sprintf("component %q does not exist", r.PathValue("id")), http.StatusNotFound)
 			return

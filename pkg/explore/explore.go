@@ -3,7 +3,8 @@
 //
 // What is observed is copied into a short queue, which never blocks a component:
 // what does not fit is skipped and counted. One goroutine, that of Run, owns all
-// that is kept and answers all questions, so that nothing here is locked.
+// that is kept and answers all questions, so that nothing here is locked but the
+// last flame graphs, which those make who ask for them.
 package explore
 
 import (
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"collector/pkg/live"
 	"collector/pkg/pipeline"
@@ -81,6 +83,7 @@ type Window struct {
 	paces   [4]pace
 	done    chan struct{} // closed when Run has returned
 	flames  chan struct{} // one for each flame graph that is being made
+	sums    sums
 
 	metrics  *metricStore
 	logs     *logStore
@@ -129,6 +132,7 @@ func (w *Window) forget(t time.Time) {
 	w.logs.forget(t)
 	w.traces.forget(t)
 	w.profiles.forget(t)
+	w.sums.forget(time.Now().Add(-sumAge))
 }
 
 // takes tells whether n items that have passed e are to be copied and offered.
@@ -220,17 +224,48 @@ func (w *Window) ObserveLogs(e *live.Edge, logs pipeline.Logs) {
 	w.offer(live.Logs, len(kept), size, func() { w.logs.add(kept) })
 }
 
-// ObserveMetrics is for the edges.
+// ObserveMetrics is for the edges. Of native histograms it keeps the count and
+// the sum.
 func (w *Window) ObserveMetrics(e *live.Edge, m pipeline.Metrics) {
-	if !w.takes(e, live.Metrics, len(m.Samples)) {
+	if !w.takes(e, live.Metrics, m.Items()) {
 		return
 	}
-	samples := slices.Clone(m.Samples)
-	w.offer(live.Metrics, len(samples), len(samples)*pointSize, func() {
+	samples, summed := slices.Clone(m.Samples), summedUp(m.Histograms)
+	w.offer(live.Metrics, m.Items(), (len(samples)+2*len(summed))*pointSize, func() {
 		for _, s := range samples {
 			w.metrics.add(s.Series.Labels, Point{s.T, s.V})
 		}
+		for _, h := range summed {
+			b, name := labels.NewBuilder(h.series.Labels), h.series.Labels.Get(labels.MetricName)
+			w.metrics.add(b.Set(labels.MetricName, name+"_count").Labels(), Point{h.t, h.count})
+			w.metrics.add(b.Set(labels.MetricName, name+"_sum").Labels(), Point{h.t, h.sum})
+		}
 	})
+}
+
+// summedHistogram is what is kept of a native histogram.
+type summedHistogram struct {
+	series     *pipeline.Series
+	t          int64
+	count, sum float64
+}
+
+func summedUp(histograms []pipeline.HistogramSample) (all []summedHistogram) {
+	for i := range histograms {
+		h := &histograms[i]
+		summed := summedHistogram{series: h.Series, t: h.T}
+		switch {
+		case h.H != nil:
+			summed.count, summed.sum = float64(h.H.Count), h.H.Sum
+		case h.FH != nil:
+			summed.count, summed.sum = h.FH.Count, h.FH.Sum
+		}
+		if value.IsStaleNaN(summed.sum) { // the series ends; its count says nothing
+			summed.count = summed.sum
+		}
+		all = append(all, summed)
+	}
+	return all
 }
 
 // ObserveOTLP is for the edges.
@@ -261,13 +296,7 @@ func (w *Window) ObserveProfile(e *live.Edge, p pipeline.Profile) {
 	p.Body = bytes.Clone(p.Body)
 	now := time.Now()
 	w.offer(live.Profiles, p.Items, len(p.Body), func() {
-		profiles, err := readProfiles(p, now)
-		if err != nil {
-			w.skipped[live.Profiles].Add(uint64(p.Items))
-		}
-		for _, profile := range profiles {
-			w.profiles.add(profile)
-		}
+		w.profiles.keep(p, now)
 	})
 }
 

@@ -254,6 +254,7 @@ func TestAFlameGraphThatNobodyWaitsForIsNotMade(t *testing.T) {
 	if _, err := w.Flame(over{context.Background()}, query); err != context.Canceled {
 		t.Errorf("who asked has gone: %v", err)
 	}
+	w.ObserveProfile(edge, ingested(t)) // what has been summed up is at hand
 	for range maxFlames {
 		w.flames <- struct{}{}
 	}

@@ -5,8 +5,9 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	pprof "github.com/google/pprof/profile"
+	"strconv"
+	"sync"
+	"time"
 )
 
 // Flame is a node of a flame graph: a function, the values of the samples in it
@@ -17,7 +18,7 @@ type Flame struct {
 	Self     int64    `json:"self"`
 	Children []*Flame `json:"children,omitempty"`
 
-	byName map[string]*Flame
+	by map[*counted]*Flame
 }
 
 // FlameResult is the sum of some profiles.
@@ -28,6 +29,9 @@ type FlameResult struct {
 	Root     *Flame `json:"root"`
 	// Functions are those with the largest values of their own, at most 100.
 	Functions []Function `json:"functions"`
+	// Cut tells that there was too much to be summed up: the oldest profiles, or
+	// functions that came last, are not in it.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // Function is what a function has in all stacks together.
@@ -45,7 +49,16 @@ const (
 	// maxDepth is how deep a stack is drawn.
 	maxDepth = 256
 	// maxFlames is how many flame graphs are made at a time: the others wait.
-	maxFlames = 2
+	maxFlames = 1
+	// maxSummed is how many bytes of unpacked profiles a flame graph sums up,
+	// and maxFrames how many functions in their stacks.
+	maxSummed = 64 << 20
+	maxFrames = 30_000_000
+	// minSum and maxSum bound the memory of a tree in the making, in which a
+	// node takes about nodeSize bytes besides its name.
+	minSum   = 8 << 20
+	maxSum   = 32 << 20
+	nodeSize = 250
 	// flameShare is the share of the whole below which a function is left out,
 	// with what it called: it would be too narrow to be seen.
 	flameShare = 2000
@@ -54,12 +67,17 @@ const (
 // ErrNoProfile says that no profile fits a query for a flame graph.
 var ErrNoProfile = errors.New("no profile of this kind is in the window")
 
-// Flame sums up the profiles that fit q, whose Type has to be set.
+// Flame sums up the profiles that fit q, whose Type has to be set. The answer
+// may be given to others as well.
 func (w *Window) Flame(ctx context.Context, q ProfileQuery) (FlameResult, error) {
 	q.Limit = maxMerged
 	found, err := w.Profiles(ctx, q)
 	if err != nil {
 		return FlameResult{}, err
+	}
+	of := sumOf(found, q.Type)
+	if r, ok := w.sums.get(of); ok {
+		return r, ctx.Err()
 	}
 	select {
 	case w.flames <- struct{}{}:
@@ -67,91 +85,227 @@ func (w *Window) Flame(ctx context.Context, q ProfileQuery) (FlameResult, error)
 	case <-ctx.Done():
 		return FlameResult{}, ctx.Err()
 	}
-	return sumUp(ctx, found, q.Type)
+	if r, ok := w.sums.get(of); ok { // another has made it meanwhile
+		return r, ctx.Err()
+	}
+	r, err := sumUp(ctx, found, q.Type, w.options.MaxBytes)
+	if err == nil {
+		w.sums.put(of, r)
+	}
+	return r, err
+}
+
+// sums are the last flame graphs, for a page asks for the same one as its script
+// does. They are made and kept outside the goroutine of Run.
+type sums struct {
+	mu   sync.Mutex
+	kept []keptSum
+}
+
+type keptSum struct {
+	of     string
+	result FlameResult
+	made   time.Time
+}
+
+const (
+	// maxSums is how many flame graphs are kept, and sumAge how long.
+	maxSums = 2
+	sumAge  = time.Minute
+)
+
+// sumOf names the sum of profiles that are in the window. Their ids are not
+// used again.
+func sumOf(found []Profile, kind string) string {
+	of := []byte(kind)
+	for _, p := range found {
+		of = strconv.AppendUint(append(of, 0), p.ID, 36)
+	}
+	return string(of)
+}
+
+func (s *sums) get(of string) (FlameResult, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, kept := range s.kept {
+		if kept.of == of {
+			return kept.result, true
+		}
+	}
+	return FlameResult{}, false
+}
+
+func (s *sums) put(of string, r FlameResult) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) == maxSums {
+		s.kept = slices.Delete(s.kept, 0, 1)
+	}
+	s.kept = append(s.kept, keptSum{of, r, time.Now()})
+}
+
+// forget lets go of what was made before t.
+func (s *sums) forget(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = slices.DeleteFunc(s.kept, func(kept keptSum) bool { return kept.made.Before(t) })
+}
+
+// sum is a flame graph in the making.
+type sum struct {
+	FlameResult
+	functions map[string]*counted
+	others    counted // all functions for which there is no room
+	samples   int     // so far
+	room      int     // bytes that the tree and functions may still take
+	frames    int     // functions in stacks that may still be walked over
+	unpacked  int     // bytes of profiles that may still be unpacked
+}
+
+type counted struct {
+	Function
+	sample int // the last one that it was counted in
 }
 
 // sumUp makes a flame graph of values of one type.
-func sumUp(ctx context.Context, found []Profile, of string) (FlameResult, error) {
-	r := FlameResult{Type: of, Root: &Flame{Name: "total"}}
-	functions := map[string]*Function{}
+func sumUp(ctx context.Context, found []Profile, of string, window int) (FlameResult, error) {
+	return newSum(of, window).all(ctx, found, unpackedLimit(window))
+}
+
+// all sums up profiles, each of at most limit bytes when it is unpacked.
+func (s *sum) all(ctx context.Context, found []Profile, limit int) (FlameResult, error) {
 	for _, p := range found {
 		if err := ctx.Err(); err != nil {
 			return FlameResult{}, err // whoever asked has gone
 		}
-		parsed, err := parsePprof(p.raw)
+		if !slices.ContainsFunc(p.Types, s.sums) {
+			continue
+		}
+		if s.unpacked <= 0 || s.frames <= 0 {
+			s.Cut = true
+			break
+		}
+		raw, err := unpack(p.raw, limit)
+		if err == nil {
+			s.unpacked -= len(raw)
+			err = s.add(ctx, raw)
+		}
 		if err != nil {
 			return FlameResult{}, err // it could be read when it came
 		}
-		i := slices.IndexFunc(parsed.SampleType, func(t *pprof.ValueType) bool { return t.Type == of })
-		if i < 0 || r.Unit != "" && parsed.SampleType[i].Unit != r.Unit {
-			continue
-		}
-		r.Unit = parsed.SampleType[i].Unit
-		r.Profiles++
-		for _, sample := range parsed.Sample {
-			r.Root.add(sample, i)
-			count(functions, sample, i)
-		}
 	}
-	if r.Profiles == 0 {
+	if s.Profiles == 0 {
 		return FlameResult{}, ErrNoProfile
 	}
-	r.Root.finish(max(1, r.Root.Value/flameShare))
-	r.Functions = largest(functions)
-	return r, nil
+	s.Root.finish(max(1, s.Root.Value/flameShare))
+	s.Functions = largest(s.functions)
+	return s.FlameResult, nil
 }
 
-// add adds the i-th value of a sample. Its first location is the innermost, and
-// so is the first line of a location with inlined functions.
-func (f *Flame) add(sample *pprof.Sample, i int) {
-	v := sample.Value[i]
-	if v <= 0 {
-		return
+func newSum(of string, window int) *sum {
+	s := &sum{functions: map[string]*counted{}, frames: maxFrames, unpacked: maxSummed}
+	s.room = max(minSum, min(2*window, maxSum))
+	s.Type, s.Root = of, &Flame{Name: "total"}
+	return s
+}
+
+// sums tells whether values of type t belong to it.
+func (s *sum) sums(t ProfileType) bool { return t.Name == s.Type && (s.Unit == "" || t.Unit == s.Unit) }
+
+func (s *sum) add(ctx context.Context, raw []byte) error {
+	parsed, err := readStacks(raw)
+	if err != nil {
+		return err
 	}
-	f.Value += v
-	depth := 0
-	for _, location := range slices.Backward(sample.Location) {
-		for _, line := range slices.Backward(location.Line) {
-			if depth++; line.Function == nil || depth > maxDepth {
-				continue
+	i := slices.IndexFunc(parsed.types, s.sums)
+	if i < 0 {
+		return nil
+	}
+	s.Unit = parsed.types[i].Unit
+	s.Profiles++
+	known := make([]*counted, len(parsed.strings))
+	calls := []*counted{}
+	return parsed.each(ctx, true, func(at *stack) bool {
+		if v := int64(at.values[i]); v > 0 {
+			calls = calls[:0]
+			for _, name := range at.functions {
+				if known[name] == nil {
+					known[name] = s.function(parsed.text(name))
+				}
+				calls = append(calls, known[name])
 			}
-			f = f.child(line.Function.Name)
-			f.Value += v
+			s.samples++
+			s.frames -= len(calls)
+			s.draw(calls, v)
+			s.count(calls, v)
 		}
+		s.Cut = s.Cut || s.frames <= 0
+		return s.frames > 0
+	})
+}
+
+// takes tells whether there is room for a node or function of a name.
+func (s *sum) takes(name string) bool {
+	s.room -= len(name) + nodeSize
+	s.Cut = s.Cut || s.room < 0
+	return s.room >= 0
+}
+
+// function finds a function by its name. One stands for all for which there is
+// no room.
+func (s *sum) function(name string) *counted {
+	f := s.functions[name]
+	switch {
+	case f != nil:
+		return f
+	case !s.takes(name):
+		return &s.others
+	}
+	f = &counted{Function: Function{Name: name}}
+	s.functions[name] = f
+	return f
+}
+
+// draw adds a sample to the tree. What has no room belongs to what called it,
+// but is not its own.
+func (s *sum) draw(stack []*counted, v int64) {
+	f := s.Root
+	f.Value += v
+	for depth, function := range slices.Backward(stack) {
+		if depth < len(stack)-maxDepth {
+			break
+		}
+		c := f.by[function]
+		if c == nil {
+			if function == &s.others || !s.takes(function.Name) {
+				return
+			}
+			c = f.child(function)
+		}
+		f = c
+		f.Value += v
 	}
 	f.Self += v
 }
 
-// count adds the i-th value of a sample to the functions in its stack, to each
-// once, however often it called itself.
-func count(functions map[string]*Function, sample *pprof.Sample, i int) {
-	v := sample.Value[i]
-	if v <= 0 {
-		return
-	}
-	seen := map[string]bool{}
-	for _, location := range sample.Location {
-		for _, line := range location.Line {
-			if line.Function == nil || seen[line.Function.Name] {
-				continue
-			}
-			name := line.Function.Name
-			if functions[name] == nil {
-				functions[name] = &Function{Name: name}
-			}
-			functions[name].Total += v
-			if len(seen) == 0 {
-				functions[name].Self += v
-			}
-			seen[name] = true
+// count adds a sample to the functions in its stack, to each once, however often
+// it called itself.
+func (s *sum) count(stack []*counted, v int64) {
+	for i, f := range stack {
+		if i == 0 {
+			f.Self += v
+		}
+		if f.sample != s.samples {
+			f.Total += v
+			f.sample = s.samples
 		}
 	}
 }
 
-func largest(functions map[string]*Function) []Function {
+func largest(functions map[string]*counted) []Function {
 	all := make([]Function, 0, len(functions))
 	for _, f := range functions {
-		all = append(all, *f)
+		all = append(all, f.Function)
 	}
 	slices.SortFunc(all, func(a, b Function) int {
 		return cmp.Or(cmp.Compare(b.Self, a.Self), cmp.Compare(b.Total, a.Total), cmp.Compare(a.Name, b.Name))
@@ -159,22 +313,19 @@ func largest(functions map[string]*Function) []Function {
 	return slices.Clip(all[:min(len(all), maxFunctions)])
 }
 
-func (f *Flame) child(name string) *Flame {
-	if f.byName == nil {
-		f.byName = map[string]*Flame{}
+func (f *Flame) child(of *counted) *Flame {
+	if f.by == nil {
+		f.by = map[*counted]*Flame{}
 	}
-	c := f.byName[name]
-	if c == nil {
-		c = &Flame{Name: name}
-		f.byName[name] = c
-		f.Children = append(f.Children, c)
-	}
+	c := &Flame{Name: of.Name}
+	f.by[of] = c
+	f.Children = append(f.Children, c)
 	return c
 }
 
 // finish sorts what f called and leaves out what is smaller than least.
 func (f *Flame) finish(least int64) {
-	f.byName = nil
+	f.by = nil
 	f.Children = slices.DeleteFunc(f.Children, func(c *Flame) bool { return c.Value < least })
 	slices.SortFunc(f.Children, func(a, b *Flame) int {
 		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Name, b.Name))

@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -173,7 +174,7 @@ var (
 // levelOf is the level that e tells of itself, by its labels or in its line.
 func levelOf(e *Entry) string {
 	for _, name := range []string{"level", "detected_level", "severity", "severity_text"} {
-		if v := e.Metadata.Get(name) + e.Labels.Get(name); v != "" {
+		if v := cmp.Or(e.Metadata.Get(name), e.Labels.Get(name)); v != "" {
 			return level(v)
 		}
 	}

@@ -2,7 +2,6 @@ package explore
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	pprof "github.com/google/pprof/profile"
-	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
-	"google.golang.org/protobuf/proto"
+	"unicode/utf8"
 
 	"collector/pkg/pipeline"
 )
@@ -52,14 +48,25 @@ type ProfileType struct {
 
 const profileOverhead = 500
 
-// maxUnpacked bounds a profile after decompression.
-const maxUnpacked = 64 << 20
+// maxLabels is how many labels a profile may have.
+const maxLabels = 100
+
+// unpackRate is how many bytes of profiles are unpacked in a second, to be kept:
+// all questions wait meanwhile. A profile counts unpackOverhead more than its
+// length, and maxRatio is how many bytes one byte of gzip may become.
+const (
+	unpackRate     = 32 << 20
+	unpackOverhead = 32 << 10
+	maxRatio       = 1032
+)
 
 type profileStore struct {
 	limit, bytes int
 	profiles     []Profile // in the order in which they came
 	next         uint64
 	skipped      uint64
+	second       int64 // the Unix time to which unpacked belongs
+	unpacked     int   // bytes
 }
 
 func newProfileStore(limit int) *profileStore { return &profileStore{limit: limit, next: 1} }
@@ -98,51 +105,121 @@ func (s *profileStore) stats() Stats {
 	return st
 }
 
-// readProfiles reads what a client pushed.
-func readProfiles(p pipeline.Profile, now time.Time) ([]Profile, error) {
+// unpack unpacks what has come, as far as this second allows.
+func (s *profileStore) unpack(raw []byte) ([]byte, error) {
+	if now := time.Now().Unix(); now != s.second {
+		s.second, s.unpacked = now, 0
+	}
+	limit := min(unpackedLimit(s.limit), unpackRate-s.unpacked)
+	if limit <= 0 {
+		return nil, errors.New("too many profiles in this second")
+	}
+	s.unpacked += unpackOverhead
+	unpacked, err := unpack(raw, limit)
+	if err != nil { // nobody knows how much has been unpacked
+		s.unpacked += min(limit, len(raw)*maxRatio)
+	}
+	s.unpacked += len(unpacked)
+	return unpacked, err
+}
+
+// keep keeps what a client pushed, as far as it can be read and is not too
+// large. What it does not keep counts as skipped.
+func (s *profileStore) keep(p pipeline.Profile, now time.Time) {
 	if p.Route == pipeline.ProfileIngest {
-		read, err := readIngest(p, now)
-		return []Profile{read}, err
-	}
-	request := &pushv1.PushRequest{}
-	if err := proto.Unmarshal(p.Body, request); err != nil {
-		return nil, fmt.Errorf("decode a push request: %w", err)
-	}
-	var all []Profile
-	var failed error
-	for _, series := range request.Series {
-		shown := map[string]string{}
-		for _, pair := range series.Labels {
-			shown[pair.Name] = pair.Value
+		read, raw, err := readIngest(p, now)
+		if err == nil && raw != nil {
+			err = s.pprof(&read, raw)
 		}
-		for _, sample := range series.Samples {
-			read := Profile{Time: now, Service: shown["service_name"], Labels: shown, Size: len(sample.RawProfile)}
-			failed = errors.Join(failed, read.pprof(sample.RawProfile))
-			all = append(all, read)
+		s.addRead(read, err)
+		return
+	}
+	before := s.skipped + s.next
+	request := message{rest: p.Body}
+	for request.next() {
+		if request.number == 1 {
+			s.keepSeries(request.bytes, now)
 		}
 	}
-	return all, failed
+	// What is left could not be read.
+	s.skipped += uint64(p.Items) - min(uint64(p.Items), s.skipped+s.next-before)
+}
+
+func (s *profileStore) addRead(p Profile, err error) {
+	if err != nil {
+		s.skipped++
+		return
+	}
+	s.add(p)
+}
+
+// keepSeries keeps the profiles of a series in a push request: fields 1 are its
+// labels, fields 2 the samples.
+func (s *profileStore) keepSeries(data []byte, now time.Time) {
+	shown, ok := seriesLabels(data)
+	if !ok {
+		return
+	}
+	m := message{rest: data}
+	for m.next() {
+		if m.number != 2 {
+			continue
+		}
+		sample, raw := message{rest: m.bytes}, []byte{}
+		for sample.next() {
+			if sample.number == 1 {
+				raw = bytes.Clone(sample.bytes)
+			}
+		}
+		read := Profile{Time: now, Service: shown["service_name"], Labels: shown, Size: len(raw)}
+		err := sample.err
+		if err == nil {
+			err = s.pprof(&read, raw)
+		}
+		s.addRead(read, err)
+	}
+}
+
+// seriesLabels tells whether the labels can be read, and are not too many.
+func seriesLabels(data []byte) (shown map[string]string, ok bool) {
+	shown = map[string]string{}
+	m := message{rest: data}
+	for m.next() {
+		if m.number != 1 {
+			continue
+		}
+		name, v := "", ""
+		pair := message{rest: m.bytes}
+		for pair.next() {
+			switch pair.number {
+			case 1:
+				name = string(pair.bytes)
+			case 2:
+				v = string(pair.bytes)
+			}
+		}
+		if shown[name] = v; pair.err != nil || len(shown) > maxLabels || !utf8.ValidString(name) || !utf8.ValidString(v) {
+			return nil, false
+		}
+	}
+	return shown, m.err == nil
 }
 
 // readIngest reads the body of POST /ingest: a pprof as it is or as the part
-// "profile" of a form, or another format.
-func readIngest(p pipeline.Profile, now time.Time) (Profile, error) {
+// "profile" of a form, or another format, whose content is not kept.
+func readIngest(p pipeline.Profile, now time.Time) (read Profile, raw []byte, err error) {
 	query, _ := url.ParseQuery(p.Query) // the receiver has checked what matters of it
 	service, shown := readName(query.Get("name"))
-	read := Profile{Time: ingestTime(query.Get("until"), now), Service: service, Labels: shown, Format: query.Get("format"), Size: len(p.Body), Types: []ProfileType{}}
-	body := p.Body
+	read = Profile{Time: ingestTime(query.Get("until"), now), Service: service, Labels: shown, Format: query.Get("format"), Size: len(p.Body), Types: []ProfileType{}}
+	if read.Format != "" && read.Format != "pprof" {
+		return read, nil, nil
+	}
 	kind, parameters, _ := mime.ParseMediaType(p.ContentType)
-	if kind == "multipart/form-data" {
-		part, err := formPart(body, parameters["boundary"])
-		if err != nil {
-			return read, err
-		}
-		body = part
+	if kind != "multipart/form-data" {
+		return read, p.Body, nil
 	}
-	if read.Format == "" || read.Format == "pprof" {
-		return read, read.pprof(body)
-	}
-	return read, nil
+	raw, err = formPart(p.Body, parameters["boundary"])
+	return read, raw, err
 }
 
 func formPart(body []byte, boundary string) ([]byte, error) {
@@ -189,44 +266,20 @@ func ingestTime(s string, now time.Time) time.Time {
 }
 
 // pprof takes raw over as p's content.
-func (p *Profile) pprof(raw []byte) error {
-	p.Format, p.Types = "pprof", []ProfileType{}
-	parsed, err := parsePprof(raw)
+func (s *profileStore) pprof(p *Profile, raw []byte) error {
+	unpacked, err := s.unpack(raw)
 	if err != nil {
 		return err
 	}
-	p.raw = raw
-	for i, t := range parsed.SampleType {
-		total := int64(0)
-		for _, sample := range parsed.Sample {
-			total += sample.Value[i]
-		}
-		p.Types = append(p.Types, ProfileType{t.Type, t.Unit, total})
-	}
-	return nil
-}
-
-func parsePprof(raw []byte) (*pprof.Profile, error) {
-	if bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
-		zipped, err := gzip.NewReader(bytes.NewReader(raw))
-		if err != nil {
-			return nil, fmt.Errorf("unpack a profile: %w", err)
-		}
-		if raw, err = io.ReadAll(io.LimitReader(zipped, maxUnpacked+1)); err != nil {
-			return nil, fmt.Errorf("unpack a profile: %w", err)
-		}
-		if len(raw) > maxUnpacked {
-			return nil, fmt.Errorf("a profile is larger than %d MiB when it is unpacked", maxUnpacked>>20)
-		}
-	}
-	parsed, err := pprof.ParseUncompressed(raw)
-	if err == nil {
-		err = parsed.CheckValid()
-	}
+	parsed, err := readStacks(unpacked)
 	if err != nil {
-		return nil, fmt.Errorf("decode a profile: %w", err)
+		return err
 	}
-	return parsed, nil
+	if err := parsed.totals(); err != nil {
+		return err
+	}
+	p.Format, p.Types, p.raw = "pprof", append([]ProfileType{}, parsed.types...), raw
+	return nil
 }
 
 // ProfileQuery chooses profiles. What is empty lets everything pass.

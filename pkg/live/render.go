@@ -2,7 +2,9 @@ package live
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +28,10 @@ type batch struct {
 	left int // items that may still be examined
 }
 
-func (w *Watcher) batch(e *Edge, s Signal, items int) *batch {
-	return &batch{w: w, edge: e, sig: s, left: w.admit(items)}
+// batch begins a batch for which so many bytes have to be decoded. If they are
+// too many, none of its items is left.
+func (w *Watcher) batch(e *Edge, s Signal, items, decode int) *batch {
+	return &batch{w: w, edge: e, sig: s, left: w.admit(items, decode)}
 }
 
 // next tells whether another item may be examined.
@@ -51,21 +55,20 @@ func (b *batch) give(ev Event) {
 }
 
 func (w *Watcher) logs(e *Edge, logs pipeline.Logs) {
-	b := w.batch(e, Logs, logs.Entries())
+	b := w.batch(e, Logs, logs.Entries(), 0)
 	for _, stream := range logs.Streams {
 		shown := shownLabels(stream.Labels)
 		for _, entry := range stream.Entries {
 			if !b.next() {
 				return
 			}
-			// The line is kept for as long as the event waits: it is immutable.
 			b.give(Event{Time: entry.Time, Labels: shown, Text: entry.Line, Size: len(entry.Line)})
 		}
 	}
 }
 
 func (w *Watcher) metrics(e *Edge, m pipeline.Metrics) {
-	b := w.batch(e, Metrics, m.Items())
+	b := w.batch(e, Metrics, m.Items(), 0)
 	for i := range m.Samples {
 		if !b.next() {
 			return
@@ -99,21 +102,17 @@ func internal(name string) bool { return strings.HasPrefix(name, "__") }
 // shownLabels are the labels that destinations get. The name of a metric stands
 // in the text.
 func shownLabels(lset labels.Labels) map[string]string {
-	shown := make(map[string]string, lset.Len())
+	shown := make(map[string]string, min(lset.Len(), maxLabels))
 	lset.Range(func(l labels.Label) {
 		if !internal(l.Name) {
-			shown[l.Name] = l.Value
+			show(shown, l.Name, l.Value)
 		}
 	})
 	return shown
 }
 
 func (w *Watcher) otlp(e *Edge, r pipeline.OTLP) {
-	if len(r.Data) > maxDecoded {
-		w.skipped.Add(uint64(r.Items))
-		return
-	}
-	b := w.batch(e, ofOTLP(r.Signal), r.Items)
+	b := w.batch(e, ofOTLP(r.Signal), r.Items, len(r.Data))
 	if b.left == 0 {
 		return
 	}
@@ -141,13 +140,14 @@ func (b *batch) traces(data []byte) {
 		return
 	}
 	for _, rs := range traces.ResourceSpans().All() {
+		resource := attributes(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				if !b.next() {
 					return
 				}
 				start := span.StartTimestamp().AsTime()
-				shown := attributes(rs.Resource().Attributes(), span.Attributes())
+				shown := withResource(span.Attributes(), resource)
 				shown["status"] = span.Status().Code().String()
 				b.give(Event{
 					Time: start, Labels: shown, Text: span.Name(), Duration: span.EndTimestamp().AsTime().Sub(start),
@@ -165,15 +165,17 @@ func (b *batch) records(data []byte) {
 		return
 	}
 	for _, rl := range logs.ResourceLogs().All() {
+		resource := attributes(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, record := range sl.LogRecords().All() {
 				if !b.next() {
 					return
 				}
 				text := record.Body().AsString()
-				shown := attributes(rl.Resource().Attributes(), record.Attributes())
+				shown := withResource(record.Attributes(), resource)
 				if level := record.SeverityText(); level != "" {
-					shown["level"] = level
+					shown["level"] = "" // it has room whatever else there is
+					show(shown, "level", level)
 				}
 				b.give(Event{
 					Time: record.Timestamp().AsTime(), Labels: shown, Text: text, Size: len(text),
@@ -191,18 +193,19 @@ func (b *batch) points(data []byte) {
 		return
 	}
 	for _, rm := range metrics.ResourceMetrics().All() {
+		resource := attributes(rm.Resource().Attributes())
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, metric := range sm.Metrics().All() {
-				b.metric(rm.Resource().Attributes(), metric)
+				b.metric(resource, metric)
 			}
 		}
 	}
 }
 
-func (b *batch) metric(resource pcommon.Map, metric pmetric.Metric) {
+func (b *batch) metric(resource []attribute, metric pmetric.Metric) {
 	give := func(at pcommon.Timestamp, attrs pcommon.Map, value string) {
 		if b.next() {
-			b.give(Event{Time: at.AsTime(), Labels: attributes(resource, attrs), Text: metric.Name() + " " + value})
+			b.give(Event{Time: at.AsTime(), Labels: withResource(attrs, resource), Text: metric.Name() + " " + value})
 		}
 	}
 	number := func(points pmetric.NumberDataPointSlice) {
@@ -235,18 +238,40 @@ func (b *batch) metric(resource pcommon.Map, metric pmetric.Metric) {
 	}
 }
 
-func attributes(sets ...pcommon.Map) map[string]string {
+// attribute is one of a resource. It is made a string once for all its items.
+type attribute struct{ name, value string }
+
+func attributes(set pcommon.Map) (all []attribute) {
+	for name, value := range set.All() {
+		if len(all) == maxLabels {
+			break
+		}
+		all = append(all, attribute{name, value.AsString()})
+	}
+	return all
+}
+
+// withResource gives an item's attributes and then, as far as there is room,
+// those of its resource.
+func withResource(own pcommon.Map, resource []attribute) map[string]string {
 	shown := map[string]string{}
-	for _, set := range sets {
-		for name, value := range set.All() {
-			shown[name] = value.AsString()
+	for name, value := range own.All() {
+		show(shown, name, value.AsString())
+	}
+	for _, a := range resource {
+		if _, known := shown[a.name]; !known {
+			show(shown, a.name, a.value)
 		}
 	}
 	return shown
 }
 
 func (w *Watcher) profile(e *Edge, p pipeline.Profile) {
-	b := w.batch(e, Profiles, p.Items)
+	decode := len(p.Body)
+	if p.Route == pipeline.ProfileIngest {
+		decode = 0 // its query says all that is shown
+	}
+	b := w.batch(e, Profiles, p.Items, decode)
 	if b.left == 0 {
 		return
 	}
@@ -254,16 +279,12 @@ func (w *Watcher) profile(e *Edge, p pipeline.Profile) {
 		b.next()
 		query, _ := url.ParseQuery(p.Query) // what can be read of it
 		shown := map[string]string{}
-		for name := range query {
+		for _, name := range slices.Sorted(maps.Keys(query)) {
 			if name != "name" {
-				shown[name] = query.Get(name)
+				show(shown, name, query.Get(name))
 			}
 		}
 		b.give(Event{Time: time.Now(), Labels: shown, Text: query.Get("name"), Size: len(p.Body)})
-		return
-	}
-	if len(p.Body) > maxDecoded {
-		w.skipped.Add(uint64(b.left))
 		return
 	}
 	b.pushed(p.Body)
@@ -282,7 +303,7 @@ func (b *batch) pushed(body []byte) {
 			case pair.Name == labels.MetricName:
 				kind = pair.Value
 			case !internal(pair.Name):
-				shown[pair.Name] = pair.Value
+				show(shown, pair.Name, pair.Value)
 			}
 		}
 		name := shown["service_name"] + " " + kind

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,25 +22,35 @@ const (
 	// maxDecoded is the size in bytes of the largest request that is decoded
 	// to be shown.
 	maxDecoded = 1 << 20
+	// decodeRate is how many bytes of requests are decoded in a second, in the
+	// goroutines of those that sent them.
+	decodeRate = maxDecoded
 	// maxText is how much of a line is shown.
 	maxText = 4 << 10
+	// maxLabels is how many labels of an event are shown, maxValue how much of
+	// a name or value, and maxShown how much of all of them.
+	maxLabels = 40
+	maxValue  = 1 << 10
+	maxShown  = 8 << 10
 )
 
 // Filter chooses what a watcher sees. What is empty lets everything pass.
 type Filter struct {
 	Signals  []Signal
 	From, To string // ids of components
-	// Text is a substring of the event's text or of a label's value, whatever
-	// the case.
+	// Text is a substring of the event's text or of the value of a label that is
+	// shown, whatever the case.
 	Text string
 }
 
 // Event is an item that has passed an edge, as it is shown.
 type Event struct {
-	Time   time.Time         `json:"time"` // its own, not that of its passing
-	Signal Signal            `json:"signal"`
-	From   string            `json:"from"`
-	To     string            `json:"to"`
+	Time   time.Time `json:"time"` // its own, not that of its passing
+	Signal Signal    `json:"signal"`
+	From   string    `json:"from"`
+	To     string    `json:"to"`
+	// Labels may be cut, which "…" at the end of a value tells, and of very many
+	// some are left out.
 	Labels map[string]string `json:"labels"`
 	// Text is the line, the sample as in a metrics page, the name of the span,
 	// or the name of the profile. It may be cut.
@@ -64,6 +76,7 @@ type Watcher struct {
 	second   int64      // the Unix time to which the numbers belong
 	given    int
 	examined int
+	decoded  int // bytes
 }
 
 // Watch begins to watch. The watcher has to be closed.
@@ -126,16 +139,16 @@ func (w *Watcher) sees(e *Edge, s Signal) bool {
 	return len(f.Signals) == 0
 }
 
-// admit tells how many of n items may be examined now. The others count as
-// skipped.
-func (w *Watcher) admit(n int) int {
+// admit tells how many of n items may be examined now, for which so many bytes
+// have to be decoded. The others count as skipped.
+func (w *Watcher) admit(n, decode int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if now := time.Now().Unix(); now != w.second {
-		w.second, w.given, w.examined = now, 0, 0
+		w.second, w.given, w.examined, w.decoded = now, 0, 0, 0
 	}
 	room := examineRate - w.examined
-	if w.given >= watchRate {
+	if w.given >= watchRate || w.decoded+decode > decodeRate {
 		room = 0
 	}
 	if room < n {
@@ -143,6 +156,9 @@ func (w *Watcher) admit(n int) int {
 		n = room
 	}
 	w.examined += n
+	if n > 0 {
+		w.decoded += decode
+	}
 	return n
 }
 
@@ -159,12 +175,41 @@ func (w *Watcher) give(ev Event) bool {
 		return false
 	}
 	w.given++
-	select {
-	case w.events <- ev:
-	default:
+	if len(w.events) == cap(w.events) { // only here events are added
 		w.skipped.Add(1)
+		return true
 	}
+	w.events <- ev.detached()
 	return true
+}
+
+// detached copies what is shown of an event: nothing that waits holds on to the
+// batch or the request that it came with.
+func (ev Event) detached() Event {
+	ev.Text, ev.TraceID, ev.SpanID = strings.Clone(ev.Text), strings.Clone(ev.TraceID), strings.Clone(ev.SpanID)
+	shown, size := make(map[string]string, len(ev.Labels)), 0
+	for _, name := range slices.Sorted(maps.Keys(ev.Labels)) {
+		more := len(name) + len(ev.Labels[name])
+		if size+more > maxShown {
+			continue
+		}
+		size += more
+		shown[strings.Clone(name)] = strings.Clone(ev.Labels[name])
+	}
+	ev.Labels = shown
+	return ev
+}
+
+// show adds a label to those that are shown, if it has room there. It is not
+// copied.
+func show(shown map[string]string, name, v string) {
+	if _, known := shown[name]; len(name) > maxValue || !known && len(shown) >= maxLabels {
+		return
+	}
+	if len(v) > maxValue {
+		v = strings.ToValidUTF8(v[:maxValue], "") + "…"
+	}
+	shown[name] = v
 }
 
 func (w *Watcher) matches(ev *Event) bool {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,8 @@ import (
 	"collector/test/harness"
 )
 
-// startDemo starts `collector demo` and waits until all four signals show, with a
-// profile that has samples.
+// startDemo starts `collector demo` and waits until all four signals show, and
+// enough of them to be drawn.
 func startDemo(t *testing.T, flags ...string) (url string) {
 	t.Helper()
 	c := harness.NewCollector(t, "", "TMPDIR="+t.TempDir(), "DOCKER_HOST=unix:///nowhere.sock")
@@ -43,16 +44,77 @@ func startDemo(t *testing.T, flags ...string) (url string) {
 				return fmt.Errorf("nothing of the %s", s.Signal)
 			}
 		}
-		var flame struct{ Root struct{ Value int64 } }
-		if err := getJSON(url+"/api/v1/explore/flame?service=backend&type=cpu", &flame); err != nil {
-			return err
-		}
-		if flame.Root.Value == 0 {
-			return errors.New("no processor time in the profiles")
-		}
-		return nil
+		return errors.Join(chartIsThere(url), flameIsThere(url))
 	})
 	return url
+}
+
+// chartIsThere is nil once there is something to draw of the increase of a
+// counter. The page of a metric does not renew itself.
+func chartIsThere(url string) error {
+	var metric struct {
+		Series []struct{ Points []struct{ V float64 } }
+	}
+	if err := getJSON(url+"/api/v1/explore/metrics?name=http_requests_total&rate=1", &metric); err != nil {
+		return err
+	}
+	if len(metric.Series) == 0 || len(metric.Series[0].Points) < 2 {
+		return fmt.Errorf("no increase of a counter to draw: %+v", metric)
+	}
+	return nil
+}
+
+// frame is a function in a flame graph.
+type frame struct {
+	Name     string
+	Value    int64
+	Children []frame
+}
+
+// flameIsThere is nil once the flame graph of the backend has enough frames that
+// are wide enough to be drawn, one of them of its own code, and another three
+// calls down. The page does not renew itself, and the first profile of a busy
+// machine may have a few samples only.
+func flameIsThere(url string) error {
+	const frames, deepest = 15, 3
+	var flame struct{ Root frame }
+	if err := getJSON(url+"/api/v1/explore/flame?service=backend&type=cpu", &flame); err != nil {
+		return err
+	}
+	drawn, own, depth := 0, 0, 0
+	var count func(frame, int)
+	count = func(f frame, at int) {
+		if f.Value <= 0 || f.Value < flame.Root.Value/100 {
+			return
+		}
+		drawn, depth = drawn+1, max(depth, at)
+		if strings.Contains(f.Name, "collector/backend") {
+			own++
+		}
+		for _, child := range f.Children {
+			count(child, at+1)
+		}
+	}
+	count(flame.Root, 0)
+	if drawn < frames || own == 0 || depth < deepest {
+		return fmt.Errorf("the flame graph has %d frames, %d of the backend's own, %d calls deep", drawn, own, depth)
+	}
+	return nil
+}
+
+// spansAreThere is nil once the window has these spans of a trace.
+func spansAreThere(url, path string, names ...string) error {
+	var trace struct{ Tree []struct{ Name string } }
+	if err := getJSON(url+"/api/v1"+path, &trace); err != nil {
+		return err
+	}
+	var missing error
+	for _, name := range names {
+		if !slices.ContainsFunc(trace.Tree, func(span struct{ Name string }) bool { return span.Name == name }) {
+			missing = errors.Join(missing, fmt.Errorf("no span %q among %d of %s", name, len(trace.Tree), path))
+		}
+	}
+	return missing
 }
 
 func getJSON(url string, into any) error {

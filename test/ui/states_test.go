@@ -37,11 +37,7 @@ func TestTheReloadButton(t *testing.T) {
 
 	c.Configure(t, twoComponents+"\nloki.process \"broken\" {\n\tforward_to = [nothing.there.logs]\n}\n")
 	press("document.querySelector('.notice.bad')")
-	for _, want := range []string{"nothing.there", "10"} {
-		if !strings.Contains(b.text(), want) {
-			t.Errorf("the page does not say %q of a broken file:\n%s", want, b.text())
-		}
-	}
+	showsTheErrorAtItsLine(t, b)
 	b.open("/")
 	if !strings.Contains(b.text(), "reload") {
 		t.Errorf("the overview does not say that the reload failed:\n%s", b.text())
@@ -52,6 +48,26 @@ func TestTheReloadButton(t *testing.T) {
 	b.open("/component/loki.process.mended")
 	b.until("document.querySelector('h1').innerText === 'loki.process.mended'")
 	c.Stop(t)
+}
+
+// showsTheErrorAtItsLine checks that what is wrong stands right below the line
+// that has it, and that the list above leads there.
+func showsTheErrorAtItsLine(t *testing.T, b *browser) {
+	t.Helper()
+	notes := eval[[][]string](b, `[...document.querySelectorAll('.source .note')].map((note) => {
+		const line = note.previousElementSibling;
+		return [line.id, line.innerText.replace(/\s+/g, ' ').trim(), note.className, note.innerText];
+	})`)
+	if len(notes) != 1 {
+		t.Fatalf("%d notes below lines, not one: %q\n%s", len(notes), notes, b.text())
+	}
+	id, line, class, says := notes[0][0], notes[0][1], notes[0][2], notes[0][3]
+	if !strings.HasPrefix(id, "L") || !strings.Contains(line, "forward_to = [nothing.there.logs]") || class != "note bad" || !strings.Contains(says, "nothing.there") {
+		t.Errorf("below the line %s, %q, stands %q (%s)", id, line, says, class)
+	}
+	if link := eval[string](b, "document.querySelector('#problems a')?.getAttribute('href')"); !strings.HasSuffix(link, "#"+id) {
+		t.Errorf("the list of what is wrong leads to %q, not to %s", link, id)
+	}
 }
 
 // A destination that refuses turns red, with its reason, on a page that is open.
@@ -80,19 +96,27 @@ func TestADeadDestinationTurnsRed(t *testing.T) {
 	b := newBrowser(t, c.URL)
 	b.open("/")
 	b.until("document.querySelector('#destinations .badge.good')")
-	close(dead)
-	start := time.Now()
-	b.until("document.querySelector('#destinations .badge.bad')")
-	took := time.Since(start)
-	t.Logf("red after %s", seconds(took))
-	if took > 30*time.Second {
-		t.Errorf("it takes %s until the destination is red", seconds(took))
-	}
+	turnsRed(t, b, func() { close(dead) })
 	b.until("document.querySelector('.notice.bad').innerText.includes('the disk of the store is full')")
 	if !strings.Contains(eval[string](b, "document.querySelector('#destinations').innerText"), "503") {
 		t.Errorf("the destination's row does not tell the reason:\n%s", b.text())
 	}
 	c.Stop(t)
+}
+
+// turnsRed holds the page that is open to its promise: within 30 s after trouble
+// begins, the destination is red.
+func turnsRed(t *testing.T, b *browser, trouble func()) {
+	t.Helper()
+	noise := harness.StartNoise(t)
+	trouble()
+	start := time.Now()
+	b.untilWithin(3*time.Minute, "document.querySelector('#destinations .badge.bad')")
+	took, most := time.Since(start), noise.Bound(30*time.Second)
+	t.Logf("red after %s, of %s that this machine has", seconds(took), seconds(most))
+	if took > most {
+		t.Errorf("it takes %s until the destination is red", seconds(took))
+	}
 }
 
 // A destination that takes requests and never answers turns red long before
@@ -126,14 +150,7 @@ func TestAHangingDestinationTurnsRed(t *testing.T) {
 	b := newBrowser(t, c.URL)
 	b.open("/")
 	b.until("document.querySelector('#destinations .badge.good')")
-	close(hung)
-	start := time.Now()
-	b.until("document.querySelector('#destinations .badge.bad')")
-	took := time.Since(start)
-	t.Logf("red after %s", seconds(took))
-	if took > 30*time.Second {
-		t.Errorf("it takes %s until the destination is red", seconds(took))
-	}
+	turnsRed(t, b, func() { close(hung) })
 	b.until("document.querySelector('.notice.bad').innerText.includes('no answer for')")
 	if !strings.Contains(eval[string](b, "document.querySelector('#destinations').innerText"), "no answer for") {
 		t.Errorf("the destination's row does not tell the reason:\n%s", b.text())
@@ -161,7 +178,7 @@ func TestTwoThousandTargets(t *testing.T) {
 		fmt.Fprintf(&targets, "\t\t{ __address__ = %q, __metrics_path__ = \"/metrics/%04d\", __meta_service = \"service-%04d\", project = %q, container = \"service-%04d\" },\n", service, i, i, project, i)
 	}
 	c := harness.NewCollector(t, fmt.Sprintf(manyTargets, targets.String()))
-	c.Start(t, "--explore.memory=8MiB")
+	c.Start(t, "--explore.memory=32MiB")
 	pagesStayLight(t, c.URL)
 
 	b := newBrowser(t, c.URL)
@@ -227,12 +244,21 @@ func pagesStayLight(t *testing.T, url string) {
 		}
 		return nil
 	})
+	// The page of a metric ranks all of its series. A busy machine may scrape so
+	// late that some have gone again.
+	harness.Eventually(t, 3*time.Minute, func() error {
+		var metric struct{ Total int }
+		if err := getJSON(url+"/api/v1/explore/metrics?name=service_things_total", &metric); err != nil || metric.Total < 1500 {
+			return fmt.Errorf("%d series in the window: %v", metric.Total, err)
+		}
+		return nil
+	})
 	noise := harness.StartNoise(t)
 	for _, path := range []string{
 		"/", "/graph", "/components", "/component/prometheus.scrape.many", "/component/discovery.relabel.many",
 		"/targets", "/targets?per_page=10000", "/targets?per_page=10000&q=project", "/targets?sort=-duration&page=10",
 		"/relabel", "/relabel?per_page=10000", "/relabel?q=project-07", "/relabel?state=dropped&sort=-outcome", "/relabel/" + one.Items[0].Component + "/" + one.Items[0].ID,
-		"/live", "/explore", "/explore/metrics", "/configuration",
+		"/live", "/explore", "/explore/metrics", "/explore/metrics?name=service_things_total&limit=100", "/configuration",
 	} {
 		pageStaysLight(t, noise, url, path)
 	}
@@ -255,7 +281,7 @@ func pageStaysLight(t *testing.T, noise *harness.Noise, url, path string) {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s, %v", path, resp.Status, err)
 		}
-		most = time.Second + 5*noise.Worst()
+		most = noise.Bound(time.Second)
 		t.Logf("%-60s %6.1f KiB %s (noise %s)", path, float64(len(body))/1024, seconds(took), seconds(noise.Worst()))
 		if len(body) > 500<<10 {
 			t.Errorf("%s has %d KiB", path, len(body)>>10)

@@ -46,7 +46,7 @@ func (f jsonFloat) MarshalJSON() ([]byte, error) {
 
 func (u *UI) componentModel(r *http.Request) (componentDetails, error) {
 	id := r.PathValue("id")
-	info, ok := u.options.Source.Component(id)
+	info, ok := u.Component(id)
 	if !ok {
 		return componentDetails{}, notFound(fmt.Sprintf("There is no component %q in the configuration in force.", id))
 	}

@@ -149,13 +149,6 @@ const (
 	containerName = "__meta_docker_container_name"
 )
 
-// shownLabels are labels without secrets.
-func shownLabels(all labels.Labels) map[string]string {
-	out := make(map[string]string, all.Len())
-	all.Range(func(l labels.Label) { out[l.Name] = shown(l.Name, l.Value) })
-	return out
-}
-
 func shownMap(all map[string]string) map[string]string {
 	out := make(map[string]string, len(all))
 	for name, value := range all {

@@ -37,6 +37,8 @@ func (u *UI) shell(r *http.Request, p Page) g.Node {
 		h.Body(
 			h.A(h.Class("skip"), h.Href("#main"), g.Text("Skip to the content")),
 			u.header(p),
+			// A script says in it that the collector does not answer.
+			h.Div(h.ID("away"), h.Role("status")),
 			h.Main(h.ID("main"), h.TabIndex("-1"), g.If(!p.Still, h.Data("refresh", "5")),
 				u.loadFailure(p),
 				h.Div(h.Class("title"), h.H1(g.Text(p.Title)), g.If(p.API != "", u.jsonLink(p.API, r.URL.RawQuery))),

@@ -39,32 +39,33 @@ func (u *UI) tailsModel(r *http.Request) (tailList, error) {
 		}
 	}
 	l, state, component := ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
+	v := u.veil()
 	m.Paged = Select(l, all, func(t LogTail) bool {
 		return (state == "" || t.State == state || state == "failing" && t.Error != "") && (component == "" || t.Component == component) &&
-			(l.Query == "" || l.Matches(t.Component, t.ID, t.Container, t.State, shownURL(t.Error), tailText(&t)))
+			(l.Query == "" || l.Matches(t.Component, t.ID, t.Container, t.State, v.url(t.Error), tailText(v, &t)))
 	}, compareTails)
 	for i := range m.Items {
-		m.Items[i] = m.Items[i].shown()
+		m.Items[i] = m.Items[i].shown(v)
 	}
 	return m, nil
 }
 
 // shown is the tail without secrets.
-func (t LogTail) shown() LogTail {
-	t.Error = shownURL(t.Error)
+func (t LogTail) shown(v *veil) LogTail {
+	t.Error = v.url(t.Error)
 	streams := map[string]map[string]string{}
 	for stream, labels := range t.Labels {
-		streams[stream] = shownMap(labels)
+		streams[stream] = v.mapped(labels)
 	}
 	t.Labels = streams
 	return t
 }
 
-func tailText(t *LogTail) string {
+func tailText(v *veil, t *LogTail) string {
 	var b strings.Builder
 	for _, labels := range t.Labels {
 		for name, value := range labels {
-			b.WriteString(name + "=" + shown(name, value) + "\x00")
+			b.WriteString(name + "=" + v.shown(name, value) + "\x00")
 		}
 	}
 	return b.String()

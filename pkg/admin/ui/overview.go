@@ -57,7 +57,7 @@ type signalFlow struct {
 
 func (u *UI) overviewModel(r *http.Request) (overview, error) {
 	s := u.options.Source.Summary()
-	now := situation{now: time.Now(), loadError: s.LoadError, components: s.Components, targets: u.scrapeTargets(), tails: u.logTails()}
+	now := situation{now: time.Now(), veil: u.veil(), loadError: s.LoadError, components: s.Components, targets: u.scrapeTargets(), tails: u.logTails()}
 	if u.options.Destinations != nil {
 		now.destinations = slices.Clone(u.options.Destinations.Destinations())
 		now.nowhere = len(now.destinations) == 0
@@ -188,9 +188,10 @@ type serviceInfo struct {
 	Tails      int    `json:"tails"`
 	Reading    int    `json:"tailsReading"`
 	// Traces and Profiles are known only while the Explore window is on, by the
-	// name of the service.
-	Traces   bool `json:"traces"`
-	Profiles bool `json:"profiles"`
+	// name of the service: if Ambiguous, they may be those of another project.
+	Traces    bool `json:"traces"`
+	Profiles  bool `json:"profiles"`
+	Ambiguous bool `json:"ambiguous,omitempty"` // another project has a service of this name
 }
 
 // services groups the containers by project and service.
@@ -223,10 +224,14 @@ func (u *UI) services(ctx context.Context, s *situation) []serviceInfo {
 			info.Reading += boolRank(s.tails[i].State == tailReading && s.tails[i].Error == "")
 		}
 	}
+	named := map[string]int{}
+	for k := range found {
+		named[k.service]++
+	}
 	traces, profiles := u.seenServices(ctx)
 	out := make([]serviceInfo, 0, len(found))
 	for _, info := range found {
-		info.Traces, info.Profiles = traces[info.Service], profiles[info.Service]
+		info.Traces, info.Profiles, info.Ambiguous = traces[info.Service], profiles[info.Service], named[info.Service] > 1
 		out = append(out, *info)
 	}
 	slices.SortFunc(out, func(a, b serviceInfo) int {
@@ -268,8 +273,8 @@ func (u *UI) overviewPage(_ *http.Request, o overview) Page {
 			body = append(body, Note("bad", h.A(h.Href(u.href("/components?sort=health")), g.Textf("There are %d more problems", len(o.Problems)-i))))
 			break
 		}
-		if p.Link == "/configuration" && o.LoadError != "" {
-			continue // every page says so on top
+		if p.everywhere {
+			continue
 		}
 		body = append(body, u.problemNode(p))
 	}
@@ -311,26 +316,43 @@ func (u *UI) signalCard(f signalFlow) g.Node {
 	if f.Destinations == 0 && f.SourcesPerSecond == 0 {
 		return h.Section(h.Class("card"), title, Empty("Nothing in the configuration delivers "+f.Signal+"."))
 	}
-	lost := uint64(0)
-	var reasons []string
-	for _, reason := range sortedKeys(f.Dropped) {
-		if n := f.Dropped[reason]; n > 0 {
-			lost += n
-			reasons = append(reasons, Count(float64(n))+" "+reason)
-		}
-	}
-	dropped := []g.Node{g.Text("none")}
-	if lost > 0 {
-		dropped = []g.Node{Badge("bad", Count(float64(lost))), g.Text(" (" + Cut(strings.Join(reasons, ", "), 300) + ") "), spark(f.Signal+" dropped", f.Recent.Dropped)}
+	if f.Received == 0 && f.SourcesPerSecond == 0 {
+		return h.Section(h.Class("card "+f.Signal), title, Empty("Nothing has come yet."))
 	}
 	return h.Section(h.Class("card "+f.Signal), title, Facts(
 		Fact("from sources", g.Text(perSecond(f.SourcesPerSecond, f.Recent.In, " "+unit+"/s"))),
 		Fact("in", g.Text(perSecond(f.InPerSecond, f.Recent.In, "/s")+", "+Count(float64(f.Received))+" in all "), spark(f.Signal+" in", f.Recent.In)),
 		Fact("out", g.Text(perSecond(f.OutPerSecond, f.Recent.Out, "/s")+", "+Count(float64(f.Delivered))+" in all "), spark(f.Signal+" out", f.Recent.Out)),
 		Fact("waiting", g.Text(Count(float64(f.Queued))+" ("+Size(float64(f.QueuedBytes))+") "), spark(f.Signal+" waiting", f.Recent.Waiting)),
-		Fact("dropped", dropped...),
+		Fact("dropped", f.dropped()...),
 		Fact("lag", g.Text(lagText(f.LagSeconds))),
 	))
+}
+
+// dropped tells how much has been dropped and why: what the configuration wants
+// dropped is no loss.
+func (f *signalFlow) dropped() []g.Node {
+	all, lost := uint64(0), uint64(0)
+	var reasons []string
+	for _, reason := range sortedKeys(f.Dropped) {
+		n := f.Dropped[reason]
+		if n == 0 {
+			continue
+		}
+		all += n
+		if !intended(reason) {
+			lost += n
+		}
+		reasons = append(reasons, Count(float64(n))+" "+reason)
+	}
+	if all == 0 {
+		return []g.Node{g.Text("none")}
+	}
+	kind, wanted := "bad", ""
+	if lost == 0 {
+		kind, wanted = "info", ", as configured"
+	}
+	return []g.Node{Badge(kind, Count(float64(all))), g.Text(" (" + Cut(strings.Join(reasons, ", "), 300) + wanted + ") "), spark(f.Signal+" dropped", f.Recent.Dropped)}
 }
 
 // spark is a sparkline of the last five minutes, once there is something to
@@ -366,6 +388,8 @@ func (u *UI) destinationTable(all []Destination) g.Node {
 func (u *UI) destinationRow(d *Destination) g.Node {
 	state := Badge("good", "up")
 	switch {
+	case !d.Stores && d.Received == 0:
+		state = Badge("info", "nothing has come yet")
 	case !d.Stores:
 		state = Badge("info", "shown here only")
 	case !d.Healthy:
@@ -456,7 +480,7 @@ func (u *UI) serviceRow(s serviceInfo, window bool) g.Node {
 		u.collected("/targets?q=", s.Service, s.TargetsUp, s.Targets, "up"), u.collected("/targets/logs?q=", s.Service, s.Reading, s.Tails, "read"),
 	}
 	if window {
-		cells = append(cells, seen(s.Traces), seen(s.Profiles))
+		cells = append(cells, seen(s.Traces, s.Ambiguous), seen(s.Profiles, s.Ambiguous))
 	}
 	return Row(cells...)
 }
@@ -473,8 +497,12 @@ func (u *UI) collected(path, service string, good, all int, word string) g.Node 
 	return h.A(h.Href(u.href(path+url.QueryEscape(service))), Badge(kind, Count(float64(good))+" of "+Count(float64(all))+" "+word))
 }
 
-func seen(yes bool) g.Node {
-	if yes {
+// seen tells whether something came from a service of this name.
+func seen(yes, ambiguous bool) g.Node {
+	switch {
+	case yes && ambiguous:
+		return Badge("info", "seen, from this or another project")
+	case yes:
 		return Badge("good", "seen")
 	}
 	return h.Span(h.Class("dim"), g.Text("–"))

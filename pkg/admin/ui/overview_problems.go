@@ -22,11 +22,14 @@ type problem struct {
 	Mend      string    `json:"mend"`
 	Link      string    `json:"link,omitempty"` // a page that says more, without the prefix
 	Since     time.Time `json:"since,omitzero"`
+	// everywhere tells that every page says so on top, see loadFailure.
+	everywhere bool
 }
 
 // situation is how everything is at one moment.
 type situation struct {
 	now          time.Time
+	veil         *veil
 	loadError    string
 	components   []graph.ComponentInfo
 	destinations []Destination
@@ -44,6 +47,7 @@ func (s *situation) problems() []problem {
 		out = append(out, problem{
 			Kind: "bad", Message: "The last reload failed, so the configuration before it runs on: " + config.WithoutPasswords(firstLine(s.loadError)),
 			Mend: "Mend the configuration at the lines that the page Configuration shows, and reload.", Link: "/configuration",
+			everywhere: true,
 		})
 	}
 	if s.nowhere {
@@ -250,7 +254,7 @@ func (s *situation) targetProblems() (out []problem) {
 			Kind: "bad", Component: id, Since: first.LastScrape, Mend: scrapeMend(first.Error),
 			Link: "/targets?state=down&component=" + url.QueryEscape(id),
 			Message: fmt.Sprintf("%d of the %d targets of %s fail, such as %s (%s): %s.", len(failing[id]), all[id], id,
-				cmp.Or(nameOf(first.Discovered), "one"), shownURL(first.URL), Cut(firstLine(shownURL(first.Error)), 300)),
+				cmp.Or(s.veil.text(nameOf(first.Discovered)), "one"), s.veil.url(first.URL), Cut(firstLine(s.veil.url(first.Error)), 300)),
 		})
 	}
 	return out
@@ -288,7 +292,7 @@ func (s *situation) tailProblems() (out []problem) {
 		out = append(out, problem{
 			Kind: "warn", Component: id, Since: first.ErrorAt, Link: "/targets/logs?state=failing&component=" + url.QueryEscape(id),
 			Message: fmt.Sprintf("The output of %d of %d containers cannot be read by %s, such as that of %s: %s.", len(failing[id]), all[id], id,
-				first.Container, Cut(firstLine(shownURL(first.Error)), 300)),
+				first.Container, Cut(firstLine(s.veil.url(first.Error)), 300)),
 			Mend: tailMend(first),
 		})
 	}

@@ -42,6 +42,7 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 		})}, []string{"bad|4040|does not answer in time"}},
 		"a destination without the path":   {situation{destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "server returned HTTP status 404 Not Found" })}, []string{"bad|404|correct the path"}},
 		"a target at port 4040 that hangs": {situation{targets: []ScrapeTarget{{Component: "p", State: "down", Error: "Get http://a:4040/404s: refused"}}}, []string{"bad|1 of the 1|Ask the target"}},
+		"rules that drop, as they are to":  {situation{destinations: destination(func(d *Destination) { d.Dropped["relabelled"], d.Recent.Dropped = 3, []float64{1} })}, nil},
 		"no destination":                   {situation{nowhere: true}, []string{"warn|no destination is set|COLLECTOR_LOGS_URL"}},
 		"a slow destination":               {situation{destinations: destination(func(d *Destination) { d.OldestQueued = now.Add(-10 * time.Minute); d.Queued = 5 })}, []string{"warn|behind: 5 lines|10 min|more capacity"}},
 		"tenants that wait":                {situation{destinations: destination(func(d *Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|makes 2 tenants wait|Raise the limits"}},
@@ -163,6 +164,80 @@ func TestTheOverviewAccountsForEverything(t *testing.T) {
 	for _, want := range []string{"The destination prometheus.remote_write.b", "30 (0 B)", "10 too_old", `href="/relabel?q=alone"`, "1 of 2 up", "down", "metrics in over the last five minutes"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// Where a sink is wired up and nothing has come yet, neither the configuration
+// nor an environment variable is to blame.
+func TestTheOverviewWaitsForTheFirstItem(t *testing.T) {
+	u := newTestUI(t, small, func(o *Options) {
+		o.Destinations = deliveries{{Component: "explore.sink.default", ID: "explore", Signal: "logs", Healthy: true}}
+	})
+	page := get(t, u, "/")
+	checkPage(t, "/", page)
+	for want, n := range map[string]int{"Nothing has come yet.": 1, "nothing has come yet": 1, "Nothing in the configuration delivers": 3, "Nothing is collected": 0} {
+		if got := strings.Count(page, want); got != n {
+			t.Errorf("%q stands there %d times, not %d", want, got, n)
+		}
+	}
+}
+
+// A failed reload, which every page tells of on top, does not hide another
+// problem that leads to the page Configuration.
+func TestAFailedReloadHidesNoOtherProblem(t *testing.T) {
+	u := newTestUI(t, small, func(o *Options) { o.Destinations = deliveries{} })
+	u.next = "toy.sink \"x\" {\n\tnonsense = 1\n}\n"
+	if u.load(t.Context()) == nil {
+		t.Fatal("the configuration was loaded")
+	}
+	page := get(t, u, "/")
+	for want, n := range map[string]int{"The last reload failed": 1, "Nothing is collected: no destination is set.": 1, "Nothing is wrong.": 0} {
+		if got := strings.Count(page, want); got != n {
+			t.Errorf("%q stands there %d times, not %d", want, got, n)
+		}
+	}
+}
+
+func TestWhatIsDroppedAsConfiguredIsNoLoss(t *testing.T) {
+	for dropped, want := range map[string]string{
+		"relabelled":            `badge info`,
+		"native_histograms_off": `badge info`,
+		"queue_full":            `badge bad`,
+	} {
+		f := signalFlow{Signal: "metrics", Destinations: 1, Received: 9, Dropped: map[string]uint64{dropped: 3, "relabelled": 2}}
+		var b strings.Builder
+		if err := newTestUI(t, small, nil).signalCard(f).Render(&b); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: no %q in %s", dropped, want, b.String())
+		}
+	}
+}
+
+// Traces and profiles are told apart by the service's name alone.
+func TestServicesOfOneNameInTwoProjectsAreSaidToBeSo(t *testing.T) {
+	s := newStock(3, 0)
+	for i, of := range [][2]string{{"shop", "web"}, {"blog", "web"}, {"shop", "db"}} {
+		s.containers[i] = Container{ID: s.containers[i].ID, Name: fmt.Sprintf("c%d", i), Project: of[0], Service: of[1]}
+	}
+	var o overview
+	if err := json.Unmarshal([]byte(get(t, newTestUI(t, small, having(s)), "/api/v1/overview")), &o); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range o.Services {
+		if service.Ambiguous != (service.Service == "web") {
+			t.Errorf("%+v", service)
+		}
+	}
+	for _, c := range []struct {
+		yes, ambiguous bool
+		want           string
+	}{{true, false, ">seen<"}, {true, true, "seen, from this or another project"}, {false, true, "–"}} {
+		var b strings.Builder
+		if err := seen(c.yes, c.ambiguous).Render(&b); err != nil || !strings.Contains(strings.ReplaceAll(b.String(), " seen<", ">seen<"), c.want) {
+			t.Errorf("%+v: %s, %v", c, b.String(), err)
 		}
 	}
 }

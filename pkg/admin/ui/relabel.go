@@ -54,6 +54,7 @@ func (u *UI) relabelModel(r *http.Request) (relabelList, error) {
 	l, component, state := ParseListing(r, "name"), r.URL.Query().Get("component"), r.URL.Query().Get("state")
 	m := relabelList{Components: []relabelSummary{}, Unlisted: map[string]string{}}
 	var all []relabelInput
+	v := u.veil()
 	for _, c := range u.relabellings() {
 		inputs := c.Inputs()
 		m.Components = append(m.Components, relabelSummary{c.Component, len(inputs)})
@@ -61,8 +62,8 @@ func (u *UI) relabelModel(r *http.Request) (relabelList, error) {
 			continue
 		}
 		for _, labels := range inputs {
-			in := relabelInput{Component: c.Component, Name: nameOf(labels), Address: shownURL(labels.Get("__address__")), labels: labels}
-			if l.Query != "" && !l.Matches(in.Component, in.Name, in.Address) && !l.Matches(allLabels(labels)) {
+			in := relabelInput{Component: c.Component, Name: v.text(nameOf(labels)), Address: v.url(labels.Get("__address__")), labels: labels}
+			if l.Query != "" && !l.Matches(in.Component, in.Name, in.Address) && !l.Matches(allLabels(v, labels)) {
 				continue
 			}
 			c.judge(&in)
@@ -218,44 +219,76 @@ func (u *UI) relabelTraceModel(r *http.Request) (relabelTrace, error) {
 		}
 		for _, input := range c.Inputs() {
 			if inputID(input) == id {
-				return c.trace(input, id, stream), nil
+				return c.trace(u.veil(), input, id, stream), nil
 			}
 		}
 	}
 	return relabelTrace{}, notFound("There is no such target any more: it has disappeared, or its labels have changed. The page Relabel lists those that there are.")
 }
 
-func (c *Relabelling) trace(input labels.Labels, id, stream string) relabelTrace {
+func (c *Relabelling) trace(v *veil, input labels.Labels, id, stream string) relabelTrace {
 	t := c.Trace(input, stream)
+	v = t.veil(v)
 	m := relabelTrace{
-		Component: c.Component, ID: id, Name: nameOf(input), Stream: stream, Streams: c.Streams, Kept: t.Kept,
-		Input: shownLabels(t.Input), Output: shownLabels(t.Output), Steps: []TraceStep{}, Onward: []Onward{},
+		Component: c.Component, ID: id, Name: v.text(nameOf(input)), Stream: stream, Streams: c.Streams, Kept: t.Kept,
+		Input: v.labels(t.Input), Output: v.labels(t.Output), Steps: []TraceStep{}, Onward: []Onward{},
 	}
 	for _, step := range t.Steps {
-		m.Steps = append(m.Steps, step.shown())
+		m.Steps = append(m.Steps, step.shown(v))
 	}
 	if c.After != nil {
-		m.Onward = append(m.Onward, c.After(input, t.Output)...)
+		for _, o := range c.After(input, t.Output) {
+			o.Why = v.url(o.Why)
+			m.Onward = append(m.Onward, o)
+		}
 	}
 	return m
 }
 
-// shown is the step without secrets.
-func (s TraceStep) shown() TraceStep {
-	s.Value = shownURL(s.Value)
-	for _, name := range s.Rule.SourceLabels {
-		if shown(name, "x") != "x" && s.Value != "" {
-			s.Value = "(secret)"
+// veil is v with what is secret in this trace: the input's own secrets, and what
+// rules have made of one.
+func (t *Trace) veil(v *veil) *veil {
+	own := map[string]bool{}
+	secretsIn(t.Input, own)
+	v = v.and(own)
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		// What is put there as it is written is no part of a secret.
+		if !strings.Contains(s.Rule.Replacement, "$") || !s.ofSecret(v) {
+			continue
 		}
+		made := map[string]bool{}
+		for _, c := range s.Changes {
+			if len(c.After) >= minCopied {
+				made[c.After] = true
+			}
+		}
+		v = v.and(made)
 	}
-	s.Rule.Replacement = shown(s.Rule.TargetLabel, s.Rule.Replacement)
+	return v
+}
+
+// ofSecret tells whether the rule looks at a secret.
+func (s *TraceStep) ofSecret(v *veil) bool {
+	named := slices.ContainsFunc(s.Rule.SourceLabels, func(name string) bool { return shown(name, "x") != "x" })
+	return s.Value != "" && (named || v.text(s.Value) != s.Value)
+}
+
+// shown is the step without secrets.
+func (s TraceStep) shown(v *veil) TraceStep {
+	secret := s.ofSecret(v)
+	s.Value = shownURL(s.Value)
+	if secret {
+		s.Value = redacted
+	}
+	s.Rule.Regex, s.Rule.Replacement = v.text(s.Rule.Regex), v.shown(s.Rule.TargetLabel, s.Rule.Replacement)
 	changes := []LabelShift{}
 	for _, c := range s.Changes {
-		after := shown(c.Name, c.After)
-		if s.Value == "(secret)" && c.After != "" {
-			after = "(secret)" // it may have been made of one
+		after := v.shown(c.Name, c.After)
+		if secret && c.After != "" {
+			after = redacted // it may have been made of one
 		}
-		changes = append(changes, LabelShift{c.Name, shown(c.Name, c.Before), after})
+		changes = append(changes, LabelShift{c.Name, v.shown(c.Name, c.Before), after})
 	}
 	s.Changes = changes
 	return s

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,7 +126,7 @@ func (u *UI) writeBundle(w io.Writer, req *http.Request) error {
 	if s.Secrets != nil {
 		secrets = s.Secrets()
 	}
-	b := newBundle(w, secrets)
+	b := newBundle(w, slices.AppendSeq(secrets, maps.Keys(u.veil().values)))
 	b.text("README.txt", supportReadme)
 	b.json("version.json", map[string]any{
 		"version": u.options.Version, "build": shownMap(s.Build), "flags": shownMap(s.Flags), "at": time.Now().UTC(),
@@ -170,7 +172,7 @@ func shownLog(text string) string {
 func (u *UI) allComponents() []any {
 	all := []any{}
 	for _, c := range u.options.Source.Summary().Components {
-		if info, ok := u.options.Source.Component(c.ID); ok {
+		if info, ok := u.Component(c.ID); ok {
 			all = append(all, info)
 		}
 	}
@@ -178,14 +180,14 @@ func (u *UI) allComponents() []any {
 }
 
 func (u *UI) addInventory(b *bundle) {
-	targets := []targetInfo{}
+	targets, v := []targetInfo{}, u.veil()
 	for _, t := range u.scrapeTargets() {
-		targets = append(targets, t.info())
+		targets = append(targets, t.info(v))
 	}
 	b.json("targets.json", targets, nil)
 	tails := u.logTails()
 	for i := range tails {
-		tails[i] = tails[i].shown()
+		tails[i] = tails[i].shown(v)
 	}
 	b.json("tails.json", tails, nil)
 	if u.options.Inventory != nil {

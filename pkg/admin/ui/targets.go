@@ -35,13 +35,18 @@ type targetInfo struct {
 
 // labelSet is labels that are cleared of secrets when they are written as JSON,
 // so that a page that does not show them need not.
-type labelSet labels.Labels
+type labelSet struct {
+	labels labels.Labels
+	veil   *veil
+}
+
+func (l labelSet) shown() map[string]string { return l.veil.labels(l.labels) }
 
 // MarshalJSON implements json.Marshaler.
-func (l labelSet) MarshalJSON() ([]byte, error) { return json.Marshal(shownLabels(labels.Labels(l))) }
+func (l labelSet) MarshalJSON() ([]byte, error) { return json.Marshal(l.shown()) }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (l *labelSet) UnmarshalJSON(text []byte) error { return (*labels.Labels)(l).UnmarshalJSON(text) }
+func (l *labelSet) UnmarshalJSON(text []byte) error { return l.labels.UnmarshalJSON(text) }
 
 // targetList is a page of the targets.
 type targetList struct {
@@ -56,16 +61,19 @@ func (u *UI) scrapeTargets() []ScrapeTarget {
 	return u.options.Inventory.ScrapeTargets()
 }
 
-func (t *ScrapeTarget) info() targetInfo {
+func (t *ScrapeTarget) info(v *veil) targetInfo {
+	own := map[string]bool{}
+	secretsIn(t.Discovered, own)
+	v = v.and(own)
 	return targetInfo{
-		Component: t.Component, ID: t.ID, Name: nameOf(t.Discovered), Job: t.Job, URL: shownURL(t.URL), State: t.State,
-		Labels: shownLabels(t.Labels), DiscoveredLabels: labelSet(t.Discovered),
-		LastScrape: t.LastScrape, Seconds: t.Took.Seconds(), Interval: t.Interval, Samples: t.Samples, Error: shownURL(t.Error),
+		Component: t.Component, ID: t.ID, Name: v.text(nameOf(t.Discovered)), Job: v.text(t.Job), URL: v.url(t.URL), State: t.State,
+		Labels: v.labels(t.Labels), DiscoveredLabels: labelSet{t.Discovered, v},
+		LastScrape: t.LastScrape, Seconds: t.Took.Seconds(), Interval: t.Interval, Samples: t.Samples, Error: v.url(t.Error),
 	}
 }
 
 func (u *UI) targetsModel(r *http.Request) (targetList, error) {
-	all := u.scrapeTargets()
+	all, v := u.scrapeTargets(), u.veil()
 	m := targetList{States: map[string]int{"up": 0, "down": 0, "unknown": 0}}
 	for i := range all {
 		m.States[all[i].State]++
@@ -73,20 +81,20 @@ func (u *UI) targetsModel(r *http.Request) (targetList, error) {
 	l, state, component := ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
 	page := Select(l, all, func(t ScrapeTarget) bool {
 		return (state == "" || t.State == state) && (component == "" || t.Component == component) &&
-			(l.Query == "" || l.Matches(t.Component, t.Job, shownURL(t.URL), t.State, nameOf(t.Discovered), allLabels(t.Labels), shownURL(t.Error)))
+			(l.Query == "" || l.Matches(t.Component, v.text(t.Job), v.url(t.URL), t.State, v.text(nameOf(t.Discovered)), allLabels(v, t.Labels), v.url(t.Error)))
 	}, compareTargets)
 	m.Paged = Paged[targetInfo]{Items: []targetInfo{}, Total: page.Total, Page: page.Page, Pages: page.Pages}
 	for i := range page.Items {
-		m.Items = append(m.Items, page.Items[i].info())
+		m.Items = append(m.Items, page.Items[i].info(v))
 	}
 	return m, nil
 }
 
 // allLabels is labels for a filter to look into; secrets cannot be found.
-func allLabels(all labels.Labels) string {
+func allLabels(v *veil, all labels.Labels) string {
 	var b strings.Builder
 	all.Range(func(l labels.Label) {
-		b.WriteString(l.Name + "=" + shown(l.Name, l.Value) + "\x00")
+		b.WriteString(l.Name + "=" + v.shown(l.Name, l.Value) + "\x00")
 	})
 	return b.String()
 }
@@ -233,7 +241,7 @@ func (u *UI) targetModel(r *http.Request) (targetInfo, error) {
 	component, id := r.PathValue("component"), r.PathValue("id")
 	for _, t := range u.scrapeTargets() {
 		if t.Component == component && t.ID == id {
-			return t.info(), nil
+			return t.info(u.veil()), nil
 		}
 	}
 	return targetInfo{}, notFound("There is no such target any more: it has disappeared, or its labels have changed.")
@@ -264,7 +272,7 @@ func (u *UI) targetBody(t targetInfo) []g.Node {
 				h.P(g.Text("The collector asks the target now, as it does for a scrape, and shows at most 1 MiB of the answer.")),
 				h.Button(h.Type("submit"), h.Class("primary"), g.Text("Ask the target")))),
 		Section("labels", "Labels of its series", labelTable("Labels after relabelling", t.Labels)),
-		Section("discovered", "Labels as the component is given them", labelTable("Labels before the scrape", shownLabels(labels.Labels(t.DiscoveredLabels))),
+		Section("discovered", "Labels as the component is given them", labelTable("Labels before the scrape", t.DiscoveredLabels.shown()),
 			h.P(h.A(h.Href(u.href("/relabel?q="+url.QueryEscape(t.Name))), g.Text("How rules made them"))),
 		))
 }
@@ -313,7 +321,7 @@ func (u *UI) askTarget(r *http.Request) (targetAnswer, error) {
 		return targetAnswer{}, notFound("There is no such target any more.")
 	}
 	if err != nil {
-		return targetAnswer{Target: t, Error: shownURL(err.Error())}, nil
+		return targetAnswer{Target: t, Error: u.veil().url(err.Error())}, nil
 	}
 	return targetAnswer{Target: t, Response: &answer}, nil
 }

@@ -60,6 +60,7 @@ type UI struct {
 	options  Options
 	assets   assets
 	watchers atomic.Int64
+	veils    veils
 	asking   atomic.Int64  // requests to targets under way
 	closing  chan struct{} // closed by Close
 	close    func()

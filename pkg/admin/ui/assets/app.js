@@ -52,6 +52,18 @@ function selecting(main) {
   return !selection.isCollapsed && main.contains(selection.anchorNode);
 }
 
+// links are where the links of an element lead, in order.
+function links(element) {
+  return [...element.querySelectorAll("a[href]")].map((a) => a.getAttribute("href") + "\n").join("");
+}
+
+// moves tells whether a list that has the focus or the pointer would put other
+// links in the place of those that the user is about to follow. More rows below
+// the others move nothing.
+function moves(old, fresh) {
+  return old.matches("tbody, ul, ol") && old.matches(":hover, :focus-within") && !links(fresh).startsWith(links(old));
+}
+
 function sameShape(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id;
 }
@@ -64,7 +76,7 @@ function update(old, fresh) {
     old.nodeValue = fresh.nodeValue;
     return;
   }
-  if (keeps(old)) return;
+  if (keeps(old) || moves(old, fresh)) return;
   for (const { name, value } of fresh.attributes) if (name !== "open" && old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
   const before = [...old.childNodes];
@@ -77,20 +89,46 @@ function update(old, fresh) {
   }
 }
 
-// refresh fetches the page now. It fails silently: the next one may do better.
+const away = document.getElementById("away");
+const patience = 15000; // ms that an answer may take
+let answered = new Date(); // when the last good answer came
+
+// freshMain fetches the page and gives its main element. It throws if there is
+// no good answer.
+async function freshMain() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(patience) });
+  if (response.redirected) throw new Error("it leads to another page");
+  if (!response.ok) throw new Error("status " + response.status);
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
+  if (!fresh) throw new Error("another page answers");
+  return fresh;
+}
+
+// tellAway says that what is shown is old. It says so once, so that a screen
+// reader does not repeat it.
+function tellAway(why) {
+  if (away.firstChild) return;
+  const banner = document.createElement("p");
+  banner.className = "notice bad";
+  const since = answered.toLocaleTimeString([], { hour12: false });
+  banner.textContent = "No answer since " + since + (why ? " (" + why + ")" : "") + "; what you see is old.";
+  away.append(banner);
+}
+
+// refresh fetches the page now. What the user has selected text in stays as it
+// is, but whether there is an answer is told all the same.
 export async function refresh() {
-  const main = document.getElementById("main");
-  if (busy || selecting(main)) return;
+  if (busy) return;
   busy = true;
   try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!response.ok || response.redirected) return;
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    const fresh = page.getElementById("main");
-    if (fresh) update(main, document.importNode(fresh, true));
-    document.body.classList.remove("stale");
-  } catch {
-    document.body.classList.add("stale");
+    const main = document.getElementById("main");
+    const fresh = await freshMain();
+    if (!selecting(main)) update(main, document.importNode(fresh, true));
+    answered = new Date();
+    away.replaceChildren();
+  } catch (problem) {
+    // The browser's own words for no connection and no time differ and help nobody.
+    tellAway(problem.constructor === Error ? problem.message : "");
   } finally {
     busy = false;
   }
@@ -102,7 +140,6 @@ if (seconds > 0) {
   pauseButton.addEventListener("click", () => {
     paused = !paused;
     pauseButton.setAttribute("aria-pressed", String(paused));
-    pauseButton.textContent = paused ? "Paused" : "Pause";
   });
   const refreshIfSeen = () => {
     if (!paused && !document.hidden) refresh();

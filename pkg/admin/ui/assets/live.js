@@ -89,13 +89,24 @@ function tell() {
   rate.textContent = mean.toFixed(mean < 10 ? 1 : 0) + " a second shown" + (all > 0 ? ", " + all.toLocaleString("en") + " skipped" : "");
 }
 
+// refusal is what an answer without a stream says. One of a proxy, or of the
+// check of passwords, is no JSON.
+async function refusal(response) {
+  if ((response.headers.get("Content-Type") || "").startsWith("application/json")) {
+    const { error } = await response.json();
+    if (error) return error;
+  }
+  if (response.status === 401) return "a password is asked for (status 401): load the page again";
+  return "refused (status " + response.status + ")";
+}
+
 // why asks for the reason why there is no stream, which EventSource does not
 // give.
 async function why() {
   const stop = new AbortController();
   try {
     const response = await fetch(section.dataset.events, { signal: stop.signal });
-    if (!response.ok) state.textContent = (await response.json()).error;
+    if (!response.ok) state.textContent = await refusal(response);
   } catch {
     state.textContent = "the collector cannot be reached";
   } finally {
@@ -146,7 +157,6 @@ document.addEventListener("visibilitychange", () => {
 pause.addEventListener("click", () => {
   const paused = pause.getAttribute("aria-pressed") !== "true";
   pause.setAttribute("aria-pressed", String(paused));
-  pause.textContent = paused ? "Go on" : "Pause";
   if (paused) close("paused");
   else goOn();
 });

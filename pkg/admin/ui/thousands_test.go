@@ -1,0 +1,167 @@
+package ui
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"collector/pkg/explore"
+	"collector/pkg/pipeline"
+)
+
+// thousands is how many containers the pages have to bear.
+const thousands = 2000
+
+// crowd is a machine with thousands of containers, in Compose projects of ten
+// services of two containers each, and some outside of any project. Each
+// is a target, and has its output read.
+func crowd() *stock {
+	s := newStock(thousands, thousands)
+	for i := range s.containers {
+		c, t := &s.containers[i], &s.tails[i]
+		if i%20 < 18 {
+			c.Project, c.Service = fmt.Sprintf("a-project-with-a-long-name-%03d", i/20), fmt.Sprintf("a-service-with-a-long-name-%d", i%20/2)
+		} else {
+			c.Project, c.Service = "", ""
+		}
+		all := map[string]string{"container": c.Name, "image": "registry.example/some/where/image:1.2.3", "host": "a-machine-with-a-long-name"}
+		if c.Project != "" {
+			all["project"], all["service"] = c.Project, c.Service
+		}
+		t.Labels = map[string]map[string]string{"stdout": all, "stderr": all}
+	}
+	s.rules = []Relabelling{relabelToy(s), tailToy(s)}
+	return s
+}
+
+// tailToy is a component that reads the output of all containers, and whose
+// rules drop the errors of each fifth of them and all of each seventh.
+func tailToy(s *stock) Relabelling {
+	r := relabelToy(s)
+	r.Component, r.Streams = "loki.source.docker.all", []string{"stdout", "stderr"}
+	r.Dropper = func(input labels.Labels, stream string) (int, bool) {
+		var i int
+		_, _ = fmt.Sscanf(input.Get(containerName), "/shop-service-%04d-1", &i)
+		if i%7 == 0 || i%5 == 0 && stream == "stderr" {
+			return 0, false
+		}
+		return -1, true
+	}
+	trace := r.Trace
+	r.Trace = func(input labels.Labels, stream string) Trace {
+		t := trace(input, stream)
+		if _, t.Kept = r.Dropper(input, stream); !t.Kept {
+			t.Output = labels.EmptyLabels()
+		}
+		return t
+	}
+	return r
+}
+
+// keepOfAll fills a window with what each container sends: samples of two
+// metrics, lines, and a trace; and profiles of some.
+func keepOfAll(t *testing.T, w *explore.Window, s *stock) {
+	t.Helper()
+	var metrics pipeline.Metrics
+	var logs pipeline.Logs
+	now := time.Now()
+	for i := range s.containers {
+		c := &s.containers[i]
+		lset := labels.FromStrings("container", c.Name, "service", "service-of-"+c.Name, "project", c.Project, "instance", fmt.Sprintf("10.0.%d.%d:8080", i/256, i%256))
+		for _, name := range []string{"up", "http_requests_total"} {
+			series := labels.NewBuilder(lset).Set(labels.MetricName, name).Labels()
+			for k := range 3 {
+				metrics.Samples = append(metrics.Samples, pipeline.Sample{Series: pipeline.NewSeries(series), T: now.Add(time.Duration(k-3) * 15 * time.Second).UnixMilli(), V: float64(i + k)})
+			}
+		}
+		line := fmt.Sprintf("level=info msg=\"request %d\" trace_id=%s", i, strings.Repeat("0", 24)+fmt.Sprintf("%08x", i+1))
+		logs.Streams = append(logs.Streams, pipeline.Stream{Labels: lset, Entries: []pipeline.Entry{{Time: now, Line: line}}})
+		if i%20 == 0 { // no more than the window takes at once
+			query := "name=" + url.QueryEscape("service-of-"+c.Name+"{container="+c.Name+"}") + "&format=pprof"
+			w.ObserveProfile(someEdge, pipeline.Profile{Route: pipeline.ProfileIngest, Query: query, ContentType: "application/octet-stream", Body: deepProfile(t, 5, ""), Items: 1})
+		}
+	}
+	w.ObserveMetrics(someEdge, metrics)
+	w.ObserveLogs(someEdge, logs)
+	w.ObserveOTLP(someEdge, tracesOfAll(t, s))
+	for _, known := range statsOf(t, w) {
+		if known.Items < thousands/20 || known.Skipped > 0 {
+			t.Fatalf("%s: %+v", known.Signal, known)
+		}
+	}
+}
+
+// tracesOfAll is a trace of one span of each container.
+func tracesOfAll(t *testing.T, s *stock) pipeline.OTLP {
+	t.Helper()
+	all := ptrace.NewTraces()
+	for i := range s.containers {
+		rs := all.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("service.name", "service-of-"+s.containers[i].Name)
+		span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		span.SetTraceID(pcommon.TraceID{14: byte((i + 1) >> 8), 15: byte(i + 1)})
+		span.SetSpanID(pcommon.SpanID{0: 1})
+		span.SetName("GET /")
+		span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now().Add(-time.Second)))
+		span.SetEndTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	}
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pipeline.OTLP{Signal: pipeline.SignalTraces, Data: data, Items: len(s.containers)}
+}
+
+// With thousands of containers of which everything is collected, every page
+// that lists them or what they send is a page still, whatever is asked of it.
+func TestPagesOfThousandsOfContainersStaySmall(t *testing.T) {
+	s, w := crowd(), runWindow(t)
+	keepOfAll(t, w, s)
+	u := newTestUI(t, small, func(o *Options) { o.Inventory, o.Explore = s, w })
+	tail := "/relabel/loki.source.docker.all/" + inputID(s.targets[11].Discovered)
+	for path, want := range map[string]string{
+		"/":                              "a-project-with-a-long-name-000",
+		"/targets":                       "2\u202f000 in all",
+		"/targets/logs":                  "2\u202f000 in all",
+		"/targets/logs?per_page=10000":   "2\u202f000 in all",
+		"/targets/logs?sort=-lag&page=7": "Page 7 of 10",
+		"/targets/logs?q=name-042":       "18 in all",
+		"/targets/logs?state=failing":    "20 in all",
+		"/relabel":                       "4\u202f000 in all",
+		"/relabel?per_page=10000":        "4\u202f000 in all",
+		"/relabel?component=loki.source.docker.all":                          "2\u202f000 in all",
+		"/relabel?component=loki.source.docker.all&state=dropped&sort=-name": "286 in all",
+		"/relabel?component=loki.source.docker.all&q=service-0005":           "kept, stdout only",
+		tail:               "loki.source.docker.all",
+		"/explore":         "2\u202f000 traces",
+		"/explore/metrics": "http_requests_total",
+		"/explore/metrics?name=http_requests_total":                      "there are 1\u202f990 more",
+		"/explore/metrics?name=up&limit=100&rate=0":                      "there are 1\u202f900 more",
+		"/explore/metrics?name=up&label=container%3Dshop-service-1234-1": "shop-service-1234-1",
+		"/explore/logs":            "request ",
+		"/explore/logs?limit=1000": "request ",
+		"/explore/logs?label=container%3Dshop-service-1234-1&q=request": "request 1234",
+		"/explore/traces": "service-of-shop-service-",
+		"/explore/traces?service=service-of-shop-service-1234-1": "service-of-shop-service-1234-1",
+		"/explore/profiles": "service-of-shop-service-0000-1",
+		"/explore/profiles?service=service-of-shop-service-1240-1&type=cpu": "service-of-shop-service-1240-1",
+		"/components": "toy.sink",
+	} {
+		begin := time.Now()
+		page := get(t, u, path)
+		t.Logf("%-75s %6.1f KiB %s", path, float64(len(page))/1024, time.Since(begin).Round(100*time.Microsecond))
+		checkPage(t, path, page)
+		if len(page) > maxPage {
+			t.Errorf("%s has %d KiB", path, len(page)>>10)
+		}
+		if !strings.Contains(page, want) {
+			t.Errorf("%s does not show %q", path, want)
+		}
+	}
+}
