@@ -106,6 +106,9 @@ var jsonString = regexp.MustCompile(`"(?:[^"\\]|\\.)*"(\s*:)?`)
 
 // json is JSON without secrets in its values.
 func (v *veil) json(text json.RawMessage) json.RawMessage {
+	if v == nil || len(v.values) == 0 {
+		return text
+	}
 	return jsonString.ReplaceAllFunc(text, func(found []byte) []byte {
 		var value string
 		if found[len(found)-1] == ':' || json.Unmarshal(found, &value) != nil {
