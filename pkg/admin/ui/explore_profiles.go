@@ -23,8 +23,10 @@ type profilesView struct {
 	Type     string              `json:"type"`
 	Unit     string              `json:"unit"`
 	// Total is the sum of Merged profiles.
-	Total     int64              `json:"total"`
-	Merged    int                `json:"merged"`
+	Total  int64 `json:"total"`
+	Merged int   `json:"merged"`
+	// Cut tells that there was more than is added up.
+	Cut       bool               `json:"cut,omitempty"`
 	Functions []explore.Function `json:"functions"`
 	Profiles  []explore.Profile  `json:"profiles"`
 }
@@ -72,7 +74,7 @@ func (u *UI) profilesModel(r *http.Request) (profilesView, error) {
 	if err != nil {
 		return v, err
 	}
-	v.Unit, v.Total, v.Merged, v.Functions = flame.Unit, flame.Root.Value, flame.Profiles, flame.Functions
+	v.Unit, v.Total, v.Merged, v.Functions, v.Cut = flame.Unit, flame.Root.Value, flame.Profiles, flame.Functions, flame.Cut
 	return v, nil
 }
 
@@ -148,7 +150,8 @@ func (u *UI) profileForm(v profilesView, values url.Values) g.Node {
 // flameNode is where the script draws.
 func (u *UI) flameNode(v profilesView, tree string) g.Node {
 	return Section("flame", "Where it goes",
-		h.P(g.Textf("%s of %s in %s.", amount(v.Total, v.Unit), v.Type, many(v.Merged, "profile"))),
+		h.P(g.Textf("%s of %s in %s.", amount(v.Total, v.Unit), v.Type, many(v.Merged, "profile")),
+			g.If(v.Cut, g.Text(" There was more than can be added up: what is older, or rarer, is left out."))),
 		h.NoScript(Notice("info", g.Text("The flame graph needs JavaScript, which is off in this browser. The table below lists the functions."))),
 		h.Div(h.Class("bar"), g.Attr("hidden"), h.ID("flame-tools"),
 			h.Label(h.For("flame-find"), g.Text("Find a function")), h.Input(h.ID("flame-find"), h.Type("search")),
