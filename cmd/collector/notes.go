@@ -1,41 +1,30 @@
 package main
 
+import "maps"
+
+// What notes say more than once.
+const (
+	noteRetries  = "no effect: what waits is sent again for as long as the queue on disk holds it"
+	noteBackoff  = "more than 30 s is 30 s: a destination that is well again is not left waiting"
+	noteOnDisk   = "no effect: what waits is in the queue on disk"
+	noteURLOff   = "without a host, as from an environment variable that is not set, the endpoint is switched off, with a warning"
+	noteMetering = "No effect: the metrics are the same."
+	noteHandler  = "refused if set: there are no authentication components"
+)
+
 // notes are what the reference says of arguments and blocks, by component and
 // path, beyond their types and defaults: where the name alone does not tell,
 // and where the effect differs from Alloy's.
 func notes() map[string]map[string]string {
-	const (
-		retries  = "no effect: what waits is sent again for as long as the queue on disk holds it"
-		backoff  = "more than 30 s is 30 s: a destination that is well again is not left waiting"
-		onDisk   = "no effect: what waits is in the queue on disk"
-		urlOff   = "without a host, as from an environment variable that is not set, the endpoint is switched off, with a warning"
-		metering = "No effect: the metrics are the same."
-		handler  = "refused if set: there are no authentication components"
-	)
-	exporter := map[string]string{
-		"client > endpoint":                     "without a host, as from an environment variable that is not set, the exporter is switched off, with a warning, and drops and counts what it is given",
-		"client > auth":                         handler,
-		"client > tls > insecure":               "`true` for a destination without TLS",
-		"sending_queue > enabled":               onDisk,
-		"sending_queue > queue_size":            "the cap of the queue on disk with `sizer = \"bytes\"`, and without effect otherwise",
-		"sending_queue > wait_for_result":       onDisk,
-		"sending_queue > storage":               "refused if set: the queue is on disk in any case",
-		"retry_on_failure > max_elapsed_time":   retries,
-		"retry_on_failure > max_interval":       backoff,
-		"retry_on_failure > enabled":            "`false` drops a request that fails once",
-		"debug_metrics":                         metering,
-		"client > tls > reload_interval":        "how often certificate files are read again; `\"0s\"`: never",
-		"sending_queue > batch":                 "Without it, and without a batch processor before, no request waits for others.",
-		"sending_queue > batch > flush_timeout": "how long a request may wait for others",
+	all := make(map[string]map[string]string)
+	for _, of := range []map[string]map[string]string{serviceNotes(), logNotes(), otlpNotes(), sampleNotes()} {
+		maps.Copy(all, of)
 	}
-	gRPC := map[string]string{
-		"client > endpoint": "`host:port`; " + exporter["client > endpoint"],
-	}
-	for path, note := range exporter {
-		if _, own := gRPC[path]; !own {
-			gRPC[path] = note
-		}
-	}
+	return all
+}
+
+// serviceNotes are those of discovery and of what all components share.
+func serviceNotes() map[string]map[string]string {
 	return map[string]map[string]string{
 		"discovery.docker": {
 			"host":                 "`unix://`, `tcp://`, `http://` or `https://`",
@@ -66,6 +55,12 @@ func notes() map[string]map[string]string {
 			"format":   "`logfmt` or `json`",
 			"write_to": "receivers of the log, besides standard error; its label is `component=\"alloy\"`",
 		},
+	}
+}
+
+// logNotes are those of the loki components.
+func logNotes() map[string]map[string]string {
+	return map[string]map[string]string{
 		"loki.process": {
 			"stage.multiline":                 "Makes one entry of the lines of a stream from one that matches `firstline` to the next; it has the time of its first line.",
 			"stage.multiline > firstline":     "RE2",
@@ -83,39 +78,75 @@ func notes() map[string]map[string]string {
 		},
 		"loki.write": {
 			"max_streams":                                 "`0`: no limit",
-			"endpoint > url":                              urlOff,
+			"endpoint > url":                              noteURLOff,
 			"endpoint > tenant_id":                        "the label `__tenant_id__` of an entry goes before it",
-			"endpoint > max_backoff_retries":              retries,
-			"endpoint > max_backoff_period":               backoff,
-			"endpoint > queue_config > capacity":          onDisk,
-			"endpoint > queue_config > drain_timeout":     onDisk,
+			"endpoint > max_backoff_retries":              noteRetries,
+			"endpoint > max_backoff_period":               noteBackoff,
+			"endpoint > queue_config > capacity":          noteOnDisk,
+			"endpoint > queue_config > drain_timeout":     noteOnDisk,
 			"endpoint > queue_config > min_shards":        "no effect: requests go out one at a time, which keeps the order",
 			"endpoint > queue_config > block_on_overflow": "no effect: sources wait when the queue on disk is full",
 			"wal": "No effect: entries wait in the queue on disk in any case.",
 		},
+	}
+}
+
+// otlpNotes are those of the otelcol components.
+func otlpNotes() map[string]map[string]string {
+	exporter := map[string]string{
+		"client > endpoint":                     "without a host, as from an environment variable that is not set, the exporter is switched off, with a warning, and drops and counts what it is given",
+		"client > auth":                         noteHandler,
+		"client > tls > insecure":               "`true` for a destination without TLS",
+		"sending_queue > enabled":               noteOnDisk,
+		"sending_queue > queue_size":            "the cap of the queue on disk with `sizer = \"bytes\"`, and without effect otherwise",
+		"sending_queue > wait_for_result":       noteOnDisk,
+		"sending_queue > storage":               "refused if set: the queue is on disk in any case",
+		"retry_on_failure > max_elapsed_time":   noteRetries,
+		"retry_on_failure > max_interval":       noteBackoff,
+		"retry_on_failure > enabled":            "`false` drops a request that fails once",
+		"debug_metrics":                         noteMetering,
+		"client > tls > reload_interval":        "how often certificate files are read again; `\"0s\"`: never",
+		"sending_queue > batch":                 "Without it, and without a batch processor before, no request waits for others.",
+		"sending_queue > batch > flush_timeout": "how long a request may wait for others",
+	}
+	gRPC := map[string]string{
+		"client > endpoint": "`host:port`; " + exporter["client > endpoint"],
+	}
+	for path, note := range exporter {
+		if _, own := gRPC[path]; !own {
+			gRPC[path] = note
+		}
+	}
+	return map[string]map[string]string{
 		"otelcol.exporter.otlp":     gRPC,
 		"otelcol.exporter.otlphttp": exporter,
 		"otelcol.processor.batch": {
 			"timeout":             "how long a request may wait for others",
 			"send_batch_size":     "as many items make a batch go out",
 			"send_batch_max_size": "`0`: no limit but the receiver's",
-			"debug_metrics":       metering,
+			"debug_metrics":       noteMetering,
 		},
 		"otelcol.receiver.otlp": {
 			"grpc":                  "There is no listener without the block.",
 			"http":                  "There is no listener without the block.",
 			"output":                "A signal without a receiver is refused, as in Alloy.",
-			"grpc > auth":           handler,
-			"http > auth":           handler,
+			"grpc > auth":           noteHandler,
+			"http > auth":           noteHandler,
 			"http > cors":           "Off without `allowed_origins`.",
-			"debug_metrics":         metering,
+			"debug_metrics":         noteMetering,
 			"http > cors > max_age": "in seconds",
 		},
+	}
+}
+
+// sampleNotes are those of the prometheus and pyroscope components.
+func sampleNotes() map[string]map[string]string {
+	return map[string]map[string]string{
 		"prometheus.remote_write": {
 			"external_labels":                                "added to series that lack them",
-			"endpoint > url":                                 urlOff,
+			"endpoint > url":                                 noteURLOff,
 			"endpoint > protobuf_message":                    "remote write 2.0 is refused",
-			"endpoint > queue_config > capacity":             onDisk,
+			"endpoint > queue_config > capacity":             noteOnDisk,
 			"endpoint > queue_config > min_shards":           "no effect: requests go out one at a time, which keeps the order",
 			"endpoint > queue_config > max_shards":           "no effect: requests go out one at a time, which keeps the order",
 			"endpoint > queue_config > max_samples_per_send": "the default stands for up to 10,000 samples and 1 MiB",
@@ -138,9 +169,9 @@ func notes() map[string]map[string]string {
 			"http > conn_limit":         "connections at once",
 		},
 		"pyroscope.write": {
-			"endpoint > url":                 urlOff,
-			"endpoint > max_backoff_retries": retries,
-			"endpoint > max_backoff_period":  backoff,
+			"endpoint > url":                 noteURLOff,
+			"endpoint > max_backoff_retries": noteRetries,
+			"endpoint > max_backoff_period":  noteBackoff,
 			"tracing":                        "No effect: requests carry no trace.",
 		},
 	}
