@@ -12,15 +12,13 @@ import (
 // or encoded. Convert it to string to use it.
 type Secret string
 
-const redacted = "(secret)"
-
-func (s Secret) String() string               { return redacted }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (s Secret) String() string               { return Redacted }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+func (s Secret) LogValue() slog.Value         { return slog.StringValue(Redacted) }
 
 // Format is what package fmt uses for every verb, even one that a string has
 // no use for.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
 
 // Bytes is a size in bytes, written with a unit: "512KiB", "1MiB", "1.5GB".
 // As in Alloy, KB means KiB and a bare number is an error.

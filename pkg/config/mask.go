@@ -53,13 +53,16 @@ func maskLine(line string) string {
 // and passwords in URLs.
 func maskString(name, value string) string {
 	if namesSecret(name) && value != "" {
-		return "(secret)"
+		return Redacted
 	}
 	return WithoutPasswords(value)
 }
 
 // Shown is the value of something called name as it may be shown.
 func Shown(name, value string) string { return maskString(name, value) }
+
+// Redacted is component.Redacted, which stands where a secret was.
+const Redacted = component.Redacted
 
 // WithoutPasswords is component.WithoutPasswords, for the packages that show
 // what a configuration holds.
@@ -71,7 +74,7 @@ func WithoutSecrets(json string) string {
 	json = jsonMember.ReplaceAllStringFunc(json, func(found string) string {
 		parts := jsonMember.FindStringSubmatch(found)
 		if namesSecret(parts[2]) && parts[3] != "" {
-			return parts[1] + `"(secret)"`
+			return parts[1] + `"` + Redacted + `"`
 		}
 		return found
 	})

@@ -319,6 +319,12 @@ func TestTheWindowStaysBelowItsLimits(t *testing.T) {
 	if _, err := ask(t.Context(), w, func() bool { w.forget(time.Now().Add(time.Hour)); return true }); err != nil {
 		t.Fatal(err)
 	}
+	wantEmpty(t, w)
+}
+
+// wantEmpty fails the test if a window holds anything.
+func wantEmpty(t *testing.T, w *Window) {
+	t.Helper()
 	for _, s := range must[[]Stats](t)(w.Stats(t.Context())) {
 		if s.Items != 0 || s.Bytes != 0 {
 			t.Errorf("%s: %d items, %d bytes are left", s.Signal, s.Items, s.Bytes)
@@ -366,11 +372,7 @@ func TestWhatIsFromTheFutureGrowsOldToo(t *testing.T) {
 	if _, err := ask(t.Context(), w, func() bool { w.forget(time.Now().Add(time.Second)); return true }); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range must[[]Stats](t)(w.Stats(t.Context())) {
-		if s.Items != 0 || s.Bytes != 0 {
-			t.Errorf("%s: %d items, %d bytes are left", s.Signal, s.Items, s.Bytes)
-		}
-	}
+	wantEmpty(t, w)
 }
 
 func TestAWindowThatIsBusyHoldsNobodyUp(t *testing.T) {

@@ -163,18 +163,24 @@ func (b *browser) choose(name, component string) {
 	b.press(name, "/relabel/"+component+"/")
 }
 
+// shows fails the test unless the elements that selectors choose have texts.
+func (b *browser) shows(texts map[string]string) {
+	b.t.Helper()
+	for selector, want := range texts {
+		if got := eval[string](b, fmt.Sprintf("document.querySelector(%q)?.innerText", selector)); !strings.Contains(got, want) {
+			b.t.Errorf("%s: %q, not %q\n%s", selector, got, want, b.text())
+		}
+	}
+}
+
 func tracesTheDropped(t *testing.T, _ *stack, b *browser) {
 	b.choose("shop-worker-1", "discovery.relabel.scrape")
-	for selector, want := range map[string]string{
+	b.shows(map[string]string{
 		".notice.warn":            "Rule 1 drops it: __meta_docker_container_label_metrics_scrape is empty, which does not match “true”",
 		"#rule-1 h3":              "Rule 1: keep",
 		"#rule-1 .badge.bad":      "dropped here",
 		"#rule-1 p:first-of-type": `action = "keep"`,
-	} {
-		if got := eval[string](b, fmt.Sprintf("document.querySelector(%q)?.innerText", selector)); !strings.Contains(got, want) {
-			t.Errorf("%s: %q, not %q\n%s", selector, got, want, b.text())
-		}
-	}
+	})
 	if eval[bool](b, "Boolean(document.getElementById('rule-2'))") {
 		t.Error("a rule after the one that drops has an effect")
 	}
@@ -182,17 +188,13 @@ func tracesTheDropped(t *testing.T, _ *stack, b *browser) {
 
 func tracesTheKept(t *testing.T, s *stack, b *browser) {
 	b.choose("shop-api-1", "discovery.relabel.scrape")
-	for selector, want := range map[string]string{
+	b.shows(map[string]string{
 		".notice.good":     "It is kept.",
 		"#rule-1 .badge":   "passes",
 		"#rule-2 .badge":   "changes nothing",
 		"#rule-3 .badge":   "changes a label",
 		"#rule-3 tbody tr": "job\tnot there\tapi",
-	} {
-		if got := eval[string](b, fmt.Sprintf("document.querySelector(%q)?.innerText", selector)); !strings.Contains(got, want) {
-			t.Errorf("%s: %q, not %q\n%s", selector, got, want, b.text())
-		}
-	}
+	})
 	b.press("see the target", "/targets/prometheus.scrape.containers/")
 	if !strings.Contains(b.text(), s.engine.IP(t, s.ids["shop-api-1"])) {
 		t.Errorf("it is another target:\n%s", b.text())

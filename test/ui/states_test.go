@@ -83,15 +83,7 @@ func TestADeadDestinationTurnsRed(t *testing.T) {
 	}))
 	t.Cleanup(backend.Close)
 	service := metricsService(t)
-	c := harness.NewCollector(t, fmt.Sprintf(`
-		prometheus.scrape "service" {
-			targets         = [{ __address__ = %q }]
-			scrape_interval = "1s"
-			scrape_timeout  = "1s"
-			forward_to      = [prometheus.remote_write.store.receiver]
-		}
-		prometheus.remote_write "store" { endpoint { url = "%s/api/v1/write" } }
-	`, service, backend.URL))
+	c := harness.NewCollector(t, scrapedInto(backend.URL, "", service))
 	c.Start(t)
 	b := newBrowser(t, c.URL)
 	b.open("/")
@@ -102,6 +94,25 @@ func TestADeadDestinationTurnsRed(t *testing.T) {
 		t.Errorf("the destination's row does not tell the reason:\n%s", b.text())
 	}
 	c.Stop(t)
+}
+
+// scrapedInto is a configuration that scrapes a service every second into a
+// backend, whose endpoint may have another argument.
+func scrapedInto(backend, argument, service string) string {
+	return fmt.Sprintf(`
+		prometheus.scrape "service" {
+			targets         = [{ __address__ = %q }]
+			scrape_interval = "1s"
+			scrape_timeout  = "1s"
+			forward_to      = [prometheus.remote_write.store.receiver]
+		}
+		prometheus.remote_write "store" {
+			endpoint {
+				url = "%s/api/v1/write"
+				%s
+			}
+		}
+	`, service, backend, argument)
 }
 
 // turnsRed holds the page that is open to its promise: within 30 s after trouble
@@ -132,20 +143,7 @@ func TestAHangingDestinationTurnsRed(t *testing.T) {
 		}
 	}))
 	t.Cleanup(backend.Close)
-	c := harness.NewCollector(t, fmt.Sprintf(`
-		prometheus.scrape "service" {
-			targets         = [{ __address__ = %q }]
-			scrape_interval = "1s"
-			scrape_timeout  = "1s"
-			forward_to      = [prometheus.remote_write.store.receiver]
-		}
-		prometheus.remote_write "store" {
-			endpoint {
-				url            = "%s/api/v1/write"
-				remote_timeout = "5m"
-			}
-		}
-	`, metricsService(t), backend.URL))
+	c := harness.NewCollector(t, scrapedInto(backend.URL, `remote_timeout = "5m"`, metricsService(t)))
 	c.Start(t)
 	b := newBrowser(t, c.URL)
 	b.open("/")

@@ -188,6 +188,14 @@ func Count(v float64) string {
 	return b.String()
 }
 
+// many is a number of things, such as "1 profile" and "2 profiles".
+func many(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return Count(float64(n)) + " " + what + "s"
+}
+
 // Short is a number to three figures, with k, M or G.
 func Short(v float64) string {
 	for _, unit := range []struct {

@@ -211,10 +211,3 @@ func amount(v int64, unit string) string {
 	}
 	return Count(float64(v))
 }
-
-func many(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return Count(float64(n)) + " " + what + "s"
-}

@@ -460,18 +460,11 @@ func projectHeading(services []serviceInfo) g.Node {
 	for i := range services {
 		containers += services[i].Containers
 	}
-	name, counted := services[0].Project, numberOf(len(services), "service")+", "+numberOf(containers, "container")
+	name, counted := services[0].Project, many(len(services), "service")+", "+many(containers, "container")
 	if name == "" {
-		name, counted = "Outside of Compose", numberOf(containers, "container")
+		name, counted = "Outside of Compose", many(containers, "container")
 	}
 	return g.Group{h.Strong(g.Text(Cut(name, 100))), h.Span(h.Class("dim"), g.Text(" "+counted))}
-}
-
-func numberOf(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return Count(float64(n)) + " " + what
 }
 
 func (u *UI) serviceRow(s serviceInfo, window bool) g.Node {

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
+
+	"collector/pkg/config"
 )
 
 // relabelInput is one input of a component with rules, and what became of it.
@@ -279,14 +281,14 @@ func (s TraceStep) shown(v *veil) TraceStep {
 	secret := s.ofSecret(v)
 	s.Value = shownURL(s.Value)
 	if secret {
-		s.Value = redacted
+		s.Value = config.Redacted
 	}
 	s.Rule.Regex, s.Rule.Replacement = v.text(s.Rule.Regex), v.shown(s.Rule.TargetLabel, s.Rule.Replacement)
 	changes := []LabelShift{}
 	for _, c := range s.Changes {
 		after := v.shown(c.Name, c.After)
 		if secret && c.After != "" {
-			after = redacted // it may have been made of one
+			after = config.Redacted // it may have been made of one
 		}
 		changes = append(changes, LabelShift{c.Name, v.shown(c.Name, c.Before), after})
 	}

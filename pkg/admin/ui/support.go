@@ -86,9 +86,9 @@ func newBundle(w io.Writer, secrets []string) *bundle {
 		if len(s) < minSecret {
 			continue
 		}
-		pairs = append(pairs, s, "(secret)")
+		pairs = append(pairs, s, config.Redacted)
 		if text, err := json.Marshal(s); err == nil && string(text[1:len(text)-1]) != s {
-			pairs = append(pairs, string(text[1:len(text)-1]), "(secret)")
+			pairs = append(pairs, string(text[1:len(text)-1]), config.Redacted)
 		}
 	}
 	return &bundle{zip: zip.NewWriter(w), hide: strings.NewReplacer(pairs...)}

@@ -11,6 +11,8 @@ import (
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
+
+	"collector/pkg/config"
 )
 
 // value is JSON whose fields keep their order.
@@ -157,8 +159,8 @@ func (r *renderer) leaf(v value) g.Node {
 			return Ago(t)
 		}
 	}
-	if v.text == "(secret)" {
-		return h.Span(h.Class("secret"), g.Text("(secret)"))
+	if v.text == config.Redacted {
+		return h.Span(h.Class("secret"), g.Text(config.Redacted))
 	}
 	if v.text == "" {
 		return h.Span(h.Class("dim"), g.Text("empty"))

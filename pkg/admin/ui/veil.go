@@ -22,9 +22,6 @@ type veil struct {
 	within *strings.Replacer // of the longer ones, which may be parts of others; nil for none
 }
 
-// redacted stands where a secret was.
-const redacted = "(secret)"
-
 // minCopied is how long a secret must be to be looked for among other labels:
 // what is shorter stands for many things.
 const minCopied = 4
@@ -47,7 +44,7 @@ func newVeil(secrets map[string]bool) *veil {
 	})
 	var pairs []string
 	for _, s := range long {
-		pairs = append(pairs, s, redacted)
+		pairs = append(pairs, s, config.Redacted)
 	}
 	if len(pairs) > 0 {
 		v.within = strings.NewReplacer(pairs...)
@@ -74,7 +71,7 @@ func (v *veil) text(text string) string {
 	case v == nil:
 		return text
 	case v.values[text]:
-		return redacted
+		return config.Redacted
 	case v.within != nil:
 		return v.within.Replace(text)
 	}
@@ -120,7 +117,7 @@ func (v *veil) json(text json.RawMessage) json.RawMessage {
 		}
 		out, err := json.Marshal(hidden)
 		if err != nil {
-			return []byte(`"` + redacted + `"`)
+			return []byte(`"` + config.Redacted + `"`)
 		}
 		return out
 	})

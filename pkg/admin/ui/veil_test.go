@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/config"
 )
 
 // copying is a relabelling that copies a secret, and what it made of it.
@@ -114,12 +116,12 @@ func TestTheVeilFollowsTheInputs(t *testing.T) {
 	s := &stock{rules: []Relabelling{rule}}
 	u := newTestUI(t, small, having(s))
 	first := u.veil()
-	if u.veil() != first || first.text("first-secret") != redacted {
+	if u.veil() != first || first.text("first-secret") != config.Redacted {
 		t.Error("it is made again, or hides nothing")
 	}
 	inputs = slices.Clone(inputs)
 	inputs[0] = labels.FromStrings("password", "second-secret")
-	if v := u.veil(); v.text("second-secret") != redacted || v.text("first-secret") != "first-secret" {
+	if v := u.veil(); v.text("second-secret") != config.Redacted || v.text("first-secret") != "first-secret" {
 		t.Error("it hides what was a secret, not what is")
 	}
 	s.rules = nil
