@@ -342,13 +342,14 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("%v refused OTLP requests are counted, %d rounds were made", counted, rounds)
 	}
 	for _, p := range pages {
-		for _, family := range []string{"up"} {
-			if n := badSamples(s.Metrics, family, p.name, 1); n > 0 {
-				t.Errorf("%s: %s is 1 %d times", p.name, family, n)
+		harness.Eventually(t, 30*time.Second, func() error {
+			if n := badSamples(s.Metrics, "up", p.name, 0); n < 5 {
+				return fmt.Errorf("%s: up is 0 %d times only", p.name, n)
 			}
-			if n := badSamples(s.Metrics, family, p.name, 0); n < 5 {
-				t.Errorf("%s: %s is 0 %d times only", p.name, family, n)
-			}
+			return nil
+		})
+		if n := badSamples(s.Metrics, "up", p.name, 1); n > 0 {
+			t.Errorf("%s: up is 1 %d times", p.name, n)
 		}
 	}
 	harness.Eventually(t, 45*time.Second, func() error {

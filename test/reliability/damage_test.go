@@ -10,12 +10,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"collector/pkg/docker/dockertest"
+	"collector/pkg/logs/lokitest"
 	"collector/test/harness"
 )
 
@@ -147,6 +149,7 @@ func damageAll(t *testing.T, chosen func(damage) bool) (lost int) {
 		}
 	}
 	spans, profiles, printed := load.spans.Stop(), load.profiles.Stop(), lines.Stop()
+	s.awaitLine(t, fmt.Sprintf("line %d", len(printed)))
 	s.drain(t)
 	for _, signal := range []string{"traces", "profiles"} {
 		v, _ := s.Journals[signal].Judge()
@@ -162,6 +165,20 @@ func damageAll(t *testing.T, chosen func(damage) bool) (lost int) {
 	t.Logf("logs: %d lines, %d arrived", len(printed), len(arrived))
 	s.Collector.Stop(t)
 	return lost + len(printed) - len(arrived)
+}
+
+// awaitLine waits for the last line of a container: that a sender has ended does
+// not mean that its lines have been read. As the lines of a stream are read and
+// sent in order, those before it have then arrived, or are lost.
+func (s *fourSignals) awaitLine(t *testing.T, last string) {
+	t.Helper()
+	harness.GetsOn(t, 60*time.Second, func() error {
+		entries := s.Loki.Entries()
+		if !slices.ContainsFunc(entries, func(e lokitest.Entry) bool { return e.Line == last }) {
+			return fmt.Errorf("%q has not arrived; %d lines have", last, len(entries))
+		}
+		return nil
+	})
 }
 
 // damageOnce lets the queues fill, damages them, and waits until what was
