@@ -95,15 +95,59 @@ func (c *Config) New(name, userAgent string) (*http.Client, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	transport, err := roundTripper(p, name, userAgent)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: transport}
+	if !c.FollowRedirects {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return client, nil
+}
+
+// roundTripper makes what sends the requests of p: with its credentials and
+// headers as long as they go to the host that they are for.
+func roundTripper(p promconfig.HTTPClientConfig, name, userAgent string) (http.RoundTripper, error) {
+	foreign := promconfig.HTTPClientConfig{
+		TLSConfig: withoutIdentity(p.TLSConfig), ProxyConfig: p.ProxyConfig, EnableHTTP2: p.EnableHTTP2,
+	}
+	other, err := plainRoundTripper(foreign, name, userAgent)
+	if err != nil {
+		return nil, err
+	}
+	inner := p
+	inner.OAuth2 = nil
+	own, err := plainRoundTripper(inner, name, userAgent)
+	if err != nil {
+		return nil, err
+	}
+	if p.OAuth2 != nil {
+		if own, err = newOAuth2(p.OAuth2, own, name, userAgent); err != nil {
+			return nil, err
+		}
+	}
+	return &guard{own: own, foreign: other}, nil
+}
+
+// withoutIdentity is how a server other than the one that t is for is talked to.
+func withoutIdentity(t promconfig.TLSConfig) promconfig.TLSConfig {
+	t.Cert, t.CertFile, t.CertRef = "", "", ""
+	t.Key, t.KeyFile, t.KeyRef = "", "", ""
+	t.ServerName = ""
+	return t
+}
+
+func plainRoundTripper(p promconfig.HTTPClientConfig, name, userAgent string) (http.RoundTripper, error) {
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	client, err := promconfig.NewClientFromConfig(p, name,
+	transport, err := promconfig.NewRoundTripperFromConfig(p, name,
 		promconfig.WithUserAgent(userAgent),
 		// The library's own dialer keeps a trace of every connection.
 		promconfig.WithDialContextFunc(dialer.DialContext))
 	if err != nil {
 		return nil, fmt.Errorf("make the HTTP client: %w", err)
 	}
-	return client, nil
+	return transport, nil
 }
 
 func (c *Config) prometheus() (promconfig.HTTPClientConfig, error) {

@@ -1,0 +1,156 @@
+package httpclient
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+)
+
+// maxWords bounds what is kept of an answer's text, in bytes.
+const maxWords = 512
+
+// Words is what an answer, whose body begins as given, says in words, on one
+// line and without the request's credentials: the message of a
+// google.rpc.Status in protobuf or of an error in JSON, the title of a web
+// page, or the text itself.
+func Words(answer *http.Response, body []byte) string {
+	text := WithoutCredentials(wordsOf(body), answer)
+	if len(text) > maxWords {
+		text = strings.ToValidUTF8(text[:maxWords], "") + "…"
+	}
+	return text
+}
+
+func wordsOf(body []byte) string {
+	if title, is := webPage(body); is {
+		return "a web page" + title
+	}
+	if text := statusOf(body); text != "" {
+		return oneLine(text)
+	}
+	if text := jsonMessage(body); text != "" {
+		return oneLine(text)
+	}
+	if text := oneLine(string(body)); readable(text) {
+		return text
+	}
+	return fmt.Sprintf("(%d bytes that are not text)", len(body))
+}
+
+// statusOf is the message of a google.rpc.Status in protobuf, which OTLP, Loki
+// and others answer under different content types; "" if body isn't one.
+func statusOf(body []byte) string {
+	const code, message = 1<<3 | 0, 2<<3 | 2 // its first fields; no text begins so
+	if len(body) == 0 || body[0] != code && body[0] != message {
+		return ""
+	}
+	var status spb.Status
+	if proto.Unmarshal(body, &status) != nil || len(status.ProtoReflect().GetUnknown()) > 0 {
+		return ""
+	}
+	return StatusWords(&status)
+}
+
+// StatusWords is a status with the details of it that are for people.
+func StatusWords(s *spb.Status) string {
+	words := []string{s.GetMessage()}
+	if s.GetMessage() == "" && s.GetCode() != 0 {
+		words[0] = codes.Code(s.GetCode()).String()
+	}
+	for _, packed := range s.GetDetails() {
+		detail, err := packed.UnmarshalNew()
+		if err != nil {
+			continue // a kind that isn't known here
+		}
+		switch d := detail.(type) {
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				words = append(words, v.GetField()+": "+v.GetDescription())
+			}
+		case *errdetails.QuotaFailure:
+			for _, v := range d.GetViolations() {
+				words = append(words, v.GetSubject()+": "+v.GetDescription())
+			}
+		case *errdetails.ErrorInfo:
+			words = append(words, strings.TrimSpace(d.GetReason()+" "+d.GetDomain()))
+		case *errdetails.LocalizedMessage:
+			words = append(words, d.GetMessage())
+		}
+	}
+	return strings.Trim(strings.Join(words, "; "), "; ")
+}
+
+// jsonMessage is the message of an error in JSON as Connect, Prometheus, Loki,
+// OTLP and OAuth2 have it; "" if body isn't one.
+func jsonMessage(body []byte) string {
+	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+		return ""
+	}
+	var message struct {
+		Message     string `json:"message"`
+		Error       any    `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if json.Unmarshal(body, &message) != nil {
+		return ""
+	}
+	words, _ := message.Error.(string)
+	switch {
+	case message.Message != "":
+		return message.Message
+	case words != "" && message.Description != "":
+		return words + ": " + message.Description
+	}
+	return words
+}
+
+var pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
+// webPage reports whether body is the beginning of an HTML document, whatever
+// its content type says, and returns its title in quotes and parentheses, if it
+// has one.
+func webPage(body []byte) (title string, is bool) {
+	kind := http.DetectContentType(body)
+	xhtml := strings.HasPrefix(kind, "text/xml") && bytes.Contains(bytes.ToLower(body), []byte("<html"))
+	if !strings.HasPrefix(kind, "text/html") && !xhtml {
+		return "", false
+	}
+	if found := pageTitle.FindSubmatch(body); found != nil {
+		if text := oneLine(html.UnescapeString(string(found[1]))); text != "" {
+			return fmt.Sprintf(" (%q)", text), true
+		}
+	}
+	return "", true
+}
+
+// oneLine is text without line breaks, control characters and what is not
+// UTF-8.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// readable reports whether text is more than a few words among bytes that say
+// nothing to people.
+func readable(text string) bool {
+	return 4*strings.Count(text, string(utf8.RuneError)) <= utf8.RuneCountInString(text)
+}
