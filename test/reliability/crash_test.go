@@ -321,6 +321,10 @@ func TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight(t *testing.T) {
 		lines, err = checkLines(t, engine, s.Loki, ids...)
 		return err
 	})
+	// A batch of lines is in the queue a moment before its cursor is stored. A kill
+	// between the two has that batch read again; as both wait in the queue, they
+	// may arrive one after the other with no cut between them.
+	s.Journals["logs"].Abandoned = len(servedAtKill)
 	verdicts := s.drainAndJudge(t)
 	if lost := missing(spans, verdicts["traces"].Arrived); len(lost) > 0 {
 		t.Errorf("%d of %d acknowledged spans are lost: %v", len(lost), len(spans), lost)
