@@ -20,15 +20,18 @@ var allowedImports = map[string]string{
 	"backend/api":     "backend/observe",
 	"backend/observe": "",
 
+	"pkg/throttle": "",
+	"pkg/clock":    "pkg/throttle",
+
 	"pkg/pipeline":   "",
 	"pkg/listen":     "",
-	"pkg/docker":     "",
+	"pkg/docker":     "pkg/throttle",
 	"pkg/component":  "pkg/docker pkg/listen",
 	"pkg/httpclient": "pkg/component",
 	"pkg/logging":    "pkg/component pkg/pipeline",
-	"pkg/queue":      "pkg/pipeline",
-	"pkg/deliver":    "pkg/pipeline pkg/queue",
-	"pkg/discovery":  "pkg/component pkg/docker pkg/httpclient",
+	"pkg/queue":      "pkg/clock pkg/pipeline pkg/throttle",
+	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/throttle",
+	"pkg/discovery":  "pkg/component pkg/docker pkg/httpclient pkg/throttle",
 	"pkg/config":     "pkg/component",
 	"pkg/live":       "pkg/pipeline",
 	"pkg/explore":    "pkg/component pkg/live pkg/pipeline",
@@ -43,7 +46,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue"
+const signalPackages = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/clock pkg/throttle"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

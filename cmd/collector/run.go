@@ -21,6 +21,7 @@ import (
 
 	"collector/cmd/collector/builtin"
 	"collector/pkg/admin"
+	"collector/pkg/clock"
 	"collector/pkg/config"
 	"collector/pkg/docker"
 	"collector/pkg/graph"
@@ -117,6 +118,7 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 	defer viewing.Wait()
 	defer stopServing()
 	viewing.Go(func() { p.view.run(serving) })
+	viewing.Go(func() { (&clock.Watch{Logger: p.logger}).Run(serving) })
 	served := make(chan error, 1)
 	go func() { served <- p.server.Run(serving) }()
 

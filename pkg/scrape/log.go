@@ -11,44 +11,6 @@ import (
 	"collector/pkg/component"
 )
 
-// throttle logs each message at most once in a while.
-type throttle struct {
-	log *slog.Logger
-
-	mu   sync.Mutex
-	seen map[string]*silence // guarded by mu
-}
-
-type silence struct {
-	until   time.Time
-	dropped int
-}
-
-const throttlePeriod = 10 * time.Second
-
-func (t *throttle) warn(message string, args ...any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.seen == nil {
-		t.seen = make(map[string]*silence)
-	}
-	s := t.seen[message]
-	if s == nil {
-		s = new(silence)
-		t.seen[message] = s
-	}
-	now := time.Now()
-	if now.Before(s.until) {
-		s.dropped++
-		return
-	}
-	if s.dropped > 0 {
-		args = append(args, "not_shown", s.dropped)
-	}
-	s.until, s.dropped = now.Add(throttlePeriod), 0
-	t.log.Warn(message, args...)
-}
-
 // failureLog is scrape_failure_log_file: one JSON object per failed scrape. The
 // file is opened when it is first needed, and again after an error.
 type failureLog struct {

@@ -27,7 +27,8 @@ type history struct {
 	// pending are families whose metadata no receiver has yet.
 	pending []string
 	// lastOwn is the time of the last sample of each series that brings its own
-	// timestamps, as such a sample is often repeated from scrape to scrape.
+	// timestamps, as such a sample is often repeated from scrape to scrape. One
+	// that lies ahead of the clock is from before the clock was set back.
 	lastOwn map[*pipeline.Series]int64
 	// lastExemplar serves the same purpose for exemplars.
 	lastExemplar map[*pipeline.Series]exemplar.Exemplar
@@ -183,7 +184,7 @@ func (h *history) inOrder(out *content, s *pipeline.Series, t, now int64) bool {
 	case ok && t == last:
 		out.repeated++
 		return false
-	case ok && t < last:
+	case ok && t < last && last <= now:
 		out.outOfOrder++
 		return false
 	}

@@ -53,7 +53,7 @@ func (s *Scraper) Run(ctx context.Context) error {
 	reported = s.sync(ctx, &q, list, reported)
 	for {
 		if len(q) > 0 {
-			timer.Reset(time.Until(q[0].due))
+			timer.Reset(q[0].due.Sub(s.now()))
 		} else {
 			timer.Stop()
 		}
@@ -84,7 +84,7 @@ func (s *Scraper) forget() {
 
 // start starts all scrapes that are due.
 func (s *Scraper) start(q *queue) {
-	now := time.Now()
+	now := s.now()
 	for len(*q) > 0 && !(*q)[0].due.After(now) {
 		t := (*q)[0]
 		due := t.due
@@ -107,7 +107,7 @@ func (s *Scraper) start(q *queue) {
 // list, so that each complaint is made once.
 func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, reported map[string]bool) map[string]bool {
 	s.metrics.syncs.Inc()
-	now := time.Now()
+	now := s.now()
 	wanted, complaints := s.endpoints(list, reported)
 	s.mu.Lock()
 	defer s.mu.Unlock()

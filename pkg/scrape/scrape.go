@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 // Scraper is a running prometheus.scrape.
@@ -40,7 +42,8 @@ type Scraper struct {
 	fetcher  fetcher
 	settings settings
 	failures failureLog
-	quiet    throttle
+	quiet    throttle.Log
+	now      func() time.Time // time.Now
 
 	contents   sync.Pool    // of *scratch
 	remembered atomic.Int64 // series
@@ -86,13 +89,12 @@ func New(cfg Config, o component.Options) (*Scraper, error) {
 			maxSchema: cfg.maxSchema(), nativeHists: cfg.ScrapeNativeHistograms,
 			classicHists: cfg.ScrapeClassicHistograms, toNHCB: cfg.ConvertClassicHistogramsToNHCB,
 		},
-		targets: make(map[string]*target),
+		targets: make(map[string]*target), now: time.Now,
 	}
 	if s.job == "" {
 		s.job = o.ID
 	}
 	s.failures = failureLog{path: cfg.ScrapeFailureLogFile, job: s.job}
-	s.quiet = throttle{log: o.Logger}
 	s.contents.New = func() any { return &scratch{builder: labels.NewBuilder(labels.EmptyLabels())} }
 	s.metrics, err = newMetrics(o.Metrics, func() float64 { return float64(s.remembered.Load()) })
 	return s, err
@@ -102,12 +104,12 @@ func New(cfg Config, o component.Options) (*Scraper, error) {
 func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	start := time.Now()
+	start := s.now()
 	at := start
 	// A timer's lateness of a moment is taken out, as regular timestamps
-	// compress better.
+	// compress better. due itself may show a time from before the clock was set.
 	if late := start.Sub(due); late >= 0 && late <= min(e.interval/100, 2*time.Millisecond) {
-		at = due
+		at = start.Add(-late)
 	}
 	if !t.last.IsZero() {
 		s.metrics.interval.WithLabelValues(e.interval.String()).Observe(start.Sub(t.last).Seconds())
@@ -121,7 +123,7 @@ func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
 	if outcome.interrupted {
 		return
 	}
-	outcome.took = time.Since(start)
+	outcome.took = s.now().Sub(start)
 	s.note(t, e, at, outcome)
 	s.addReport(t, e, sc, at.UnixMilli(), outcome)
 	s.forward(t.ctx, t, sc, e.interval)
@@ -216,13 +218,13 @@ func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
 	switch {
 	case o.err != nil:
 		if before != healthDown {
-			s.quiet.warn("scrape failed", "target", component.WithoutPasswords(e.url), "err", component.WithoutPasswords(o.err.Error()))
+			s.quiet.Warn(s.log, e.key, "scrape failed", "target", component.WithoutPasswords(e.url), "err", component.WithoutPasswords(o.err.Error()))
 		}
 		if err := s.failures.write(component.WithoutPasswords(e.url), o.err); err != nil {
-			s.quiet.warn("write scrape_failure_log_file", "err", err)
+			s.quiet.Warn(s.log, "", "write scrape_failure_log_file", "err", err)
 		}
 	case before == healthDown:
-		s.log.Info("scrape succeeds again", "target", component.WithoutPasswords(e.url))
+		s.quiet.Log(s.log, slog.LevelInfo, e.key, "scrape succeeds again", "target", component.WithoutPasswords(e.url))
 	}
 }
 
@@ -336,7 +338,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 	}
 	s.metrics.fanoutLatency.Observe(time.Since(start).Seconds())
 	failed := 0
-	for _, err := range errs {
+	for i, err := range errs {
 		if err == nil {
 			s.metrics.forwarded.Add(float64(batch.Items()))
 			continue
@@ -344,7 +346,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 		failed++
 		s.metrics.forwardErrors.Inc()
 		s.metrics.drop(reasonForwardFailed, batch.Items())
-		s.quiet.warn("a receiver refused a scrape", "samples", batch.Items(), "err", err)
+		s.quiet.Warn(s.log, strconv.Itoa(i), "a receiver refused a scrape", "forward_to", i+1, "samples", batch.Items(), "err", err)
 	}
 	if failed == 0 {
 		t.history.pending = nil

@@ -136,6 +136,12 @@ func run(t *testing.T, cfg Config, o component.Options, transport http.RoundTrip
 	if transport != nil {
 		s.fetcher.client = &http.Client{Transport: transport}
 	}
+	return s, start(t, s)
+}
+
+// start runs a scraper until the test ends or the function returned is called.
+func start(t *testing.T, s *Scraper) func() {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -146,7 +152,7 @@ func run(t *testing.T, cfg Config, o component.Options, transport http.RoundTrip
 		}
 	})
 	t.Cleanup(stop)
-	return s, stop
+	return stop
 }
 
 // once scrapes one target of cfg once, from a server.

@@ -144,16 +144,18 @@ func (e *endpoint) firstScrape(now time.Time) time.Time {
 	return now.Add(e.offset() % spread)
 }
 
-// nextScrape is the target's next turn after a scrape that was due at last. It
-// is never less than half an interval later.
+// nextScrape is the target's next turn after a scrape that began at last: never
+// less than half an interval later, nor more than one and a half. The wall clock
+// decides on the place in the interval alone, so that setting it keeps no target
+// waiting.
 func (e *endpoint) nextScrape(last time.Time) time.Time {
 	interval := int64(e.interval)
 	earliest := last.UnixNano() + interval/2
 	turn := earliest - earliest%interval + int64(e.offset())
-	for turn < earliest {
+	if turn < earliest {
 		turn += interval
 	}
-	return time.Unix(0, turn)
+	return last.Add(time.Duration(turn - last.UnixNano()))
 }
 
 // target is a running target.
