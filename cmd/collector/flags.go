@@ -56,7 +56,7 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.BoolVar(&f.noSupport, "server.http.disable-support-bundle", false, "do not serve /-/support")
 	set.BoolVar(&f.pprof, "server.http.enable-pprof", true, "serve /debug/pprof")
 	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
-	set.StringSliceVar(&f.hosts, "server.http.allowed-hosts", nil, "public names by which browsers may use the UI over plain HTTP, where no others may then; addresses and names without a dot always may")
+	set.StringSliceVar(&f.hosts, admin.AllowedHostsFlag, nil, "public names by which browsers may use the UI over plain HTTP without a password; addresses, local names, HTTPS and other programs need none")
 	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, to be looked at in the UI under Explore, such as 16MiB; 0 keeps none")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
 	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")

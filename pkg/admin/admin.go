@@ -56,8 +56,8 @@ type Options struct {
 	Version string
 	// Prefix is where a browser sees the UI, as CleanPrefix gives it.
 	Prefix string
-	// AllowedHosts are names by which a browser may ask, besides those that
-	// cannot be another site's.
+	// AllowedHosts are names by which a browser may ask over plain HTTP without a
+	// password, besides those that cannot be another site's.
 	AllowedHosts []string
 	// Access is shared with the block http; nil for a server without one.
 	Access *Access
@@ -148,19 +148,28 @@ func (s *Server) Handler() http.Handler {
 	return secureHeaders(s.authenticate(handler))
 }
 
+// Paths that are known elsewhere too.
+const (
+	readyPath   = "/-/ready"
+	healthyPath = "/-/healthy"
+	reloadPath  = "/-/reload"
+	metricsPath = "/metrics"
+	pprofPath   = "/debug/pprof"
+)
+
 // mux is all paths. The answers under /-/ are those of Alloy, to the byte, as
 // health checks compare them.
 func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/-/ready", s.ready)
-	mux.HandleFunc("/-/healthy", s.healthy)
-	mux.HandleFunc("HEAD /-/reload", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc(readyPath, s.ready)
+	mux.HandleFunc(healthyPath, s.healthy)
+	mux.HandleFunc("HEAD "+reloadPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", "GET, POST") // looking changes nothing
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	})
-	mux.HandleFunc("GET /-/reload", s.reload)
-	mux.HandleFunc("POST /-/reload", s.reload)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Gatherer, promhttp.HandlerOpts{
+	mux.HandleFunc("GET "+reloadPath, s.reload)
+	mux.HandleFunc("POST "+reloadPath, s.reload)
+	mux.Handle("GET "+metricsPath, promhttp.HandlerFor(s.options.Gatherer, promhttp.HandlerOpts{
 		// One component's broken metric must not hide all others.
 		ErrorHandling:     promhttp.ContinueOnError,
 		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),

@@ -25,7 +25,7 @@ func compress(next http.Handler) http.Handler {
 
 // ownCompression tells whether what is at path compresses its answers itself.
 func ownCompression(path string) bool {
-	return path == "/metrics" || strings.HasPrefix(path, "/debug/pprof") || path == "/-/support"
+	return path == metricsPath || forPrograms(path)
 }
 
 func acceptsGzip(r *http.Request) bool {

@@ -166,16 +166,15 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passwordGiven{}, true)))
 	})
 }
 
-// asksPassword tells whether those who ask for path, as it is served, have given
-// a password.
-func (s *Server) asksPassword(path string) bool {
-	a := s.options.Access.current.Load()
-	return a != nil && a.demanded(path)
-}
+// passwordGiven is the key of what authenticate adds to a request's context.
+type passwordGiven struct{}
+
+// gavePassword reports whether a password was demanded and given.
+func gavePassword(r *http.Request) bool { return r.Context().Value(passwordGiven{}) != nil }
 
 // servedPath is path without the prefix.
 func (s *Server) servedPath(path string) string {

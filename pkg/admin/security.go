@@ -1,13 +1,16 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
+
+	"collector/pkg/admin/ui"
+	"collector/pkg/listen"
 )
 
 // contentPolicy allows a page its own files and nothing else: no other host, no
@@ -31,14 +34,10 @@ func secureHeaders(next http.Handler) http.Handler {
 }
 
 // refuseForeign refuses what a page of another site must not do, or must not
-// read, and what is asked for by a name that may be another site's.
+// read, and what a browser asks for by a name that may be another site's.
 func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		check := s.foreignReading
-		if changes(r) {
-			check = s.foreign
-		}
-		if err := check(r); err != nil {
+		if err := s.foreign(r); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
@@ -46,147 +45,122 @@ func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	})
 }
 
-// changes tells whether a request may change something. Alloy reloads at a GET
-// too.
-func changes(r *http.Request) bool {
-	if r.URL.Path == "/-/reload" {
-		return true
-	}
-	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
-}
-
-// foreign says why a request may come from another site's page. One without any
-// sign of a browser, such as curl's, does not.
-//
-// What a browser says of the site itself decides where it says it, as behind a
-// proxy that rewrites Host. Otherwise Origin has to name the host that was
-// asked, by a name that nobody else can make lead here: a public name may be
-// the other site's own, which it has made lead to this address.
+// foreign says why a request may be that of another site's page. One that shows
+// no sign of a browser, such as curl's, is not.
 func (s *Server) foreign(r *http.Request) error {
-	switch site := r.Header.Get("Sec-Fetch-Site"); site {
-	case "":
-	case "same-origin", "none":
-		return nil
-	default:
-		return fmt.Errorf("this request comes from a page of another site (Sec-Fetch-Site: %s) and is refused", site)
-	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		origin = r.Header.Get("Referer")
-	}
-	if !fromBrowser(r) {
+	if !listen.FromBrowser(r) {
 		return nil
 	}
-	if err := otherOrigin(r, origin); err != nil {
+	var err error
+	switch path := r.URL.Path; {
+	case changes(r):
+		err = foreignChange(r)
+	case forAnybody(path):
+		return nil
+	case forPrograms(path):
+		err = foreignDownload(r)
+	case forScripts(path) && !topLevel(r):
+		err = listen.OtherSite(r)
+	}
+	if err != nil || r.TLS != nil || gavePassword(r) {
 		return err
 	}
 	return s.rebound(r)
 }
 
-// foreignReading says why a request that changes nothing may come from another
-// site's page.
-//
-// A page can read what its own name leads to, and its owner can make that name
-// lead here once it has been loaded (DNS rebinding). Over plain HTTP a browser
-// then says nothing of the site; that it does shows that the collector is asked
-// over HTTPS, for which the other site has no certificate, or on localhost.
-// What proxies add, such as X-Forwarded-For, shows nothing: a page may send that
-// too, to what it takes for its own site.
-func (s *Server) foreignReading(r *http.Request) error {
-	if forAnybody(r.URL.Path) || !fromBrowser(r) {
-		return nil
+// changes reports whether a request may change something. Alloy reloads at a GET
+// too.
+func changes(r *http.Request) bool {
+	if r.URL.Path == reloadPath {
+		return true
 	}
-	site := r.Header.Get("Sec-Fetch-Site")
-	if site == "same-origin" || site == "none" {
-		return nil
-	}
-	if costly(r.URL.Path) {
-		if site != "" && !topLevel(r) {
-			return fmt.Errorf("this request comes from a page of another site (Sec-Fetch-Site: %s) and is refused", site)
-		}
-		// Of what is only read, a browser tells the origin when another asks.
-		if err := otherOrigin(r, r.Header.Get("Origin")); err != nil {
-			return err
-		}
-	}
-	if site != "" || s.asksPassword(r.URL.Path) || !s.heedsNames(r) {
-		return nil
-	}
-	return s.rebound(r)
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }
 
-// heedsNames tells whether reading is bound to known names: on a loopback
-// address, which a public name leads to by malice only, and wherever the user
-// has said which names there are. Elsewhere a public name may well be this
-// machine's own.
-func (s *Server) heedsNames(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return !ok || local.IP.IsLoopback() || len(s.options.AllowedHosts) > 0
+// foreignChange says why a browser's request that changes something may come
+// from another site. A browser tells the origin of each POST, but over plain HTTP
+// that of a GET only by its referrer, which a page can leave out: a GET has to
+// show that it is the collector's own.
+func foreignChange(r *http.Request) error {
+	if err := foreignDownload(r); err != nil {
+		return err
+	}
+	shown := r.Header.Get("Sec-Fetch-Site") + r.Header.Get("Origin") + r.Header.Get("Referer")
+	if r.Method == http.MethodGet && shown == "" {
+		return errors.New("this request does not tell whether a page of another site has made it, and is refused: " +
+			"use the button on the Configuration page, or `curl -X POST` with this address")
+	}
+	return nil
 }
 
-// forAnybody tells whether an answer is no more than health checks, scrapes and
+// foreignDownload says why a browser's request comes from another site, by a
+// link too.
+func foreignDownload(r *http.Request) error {
+	if err := listen.OtherSite(r); err != nil || r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "" {
+		return err
+	}
+	if from := r.Header.Get("Referer"); from != "" && !listen.SameHost(from, r) {
+		return fmt.Errorf("this request comes from a page of another site (Referer: %.200q) and is refused", from)
+	}
+	return nil
+}
+
+// forAnybody reports whether an answer is no more than health checks, scrapes and
 // pages that are being loaded need.
 func forAnybody(path string) bool {
 	switch path {
-	case "/metrics", "/-/ready", "/-/healthy", "/favicon.ico":
+	case metricsPath, readyPath, healthyPath, "/favicon.ico":
 		return true
 	}
 	return strings.HasPrefix(path, "/assets/")
 }
 
-// costly tells whether an answer takes much of the collector, or is made for
-// scripts: another site's page has no reason to ask for it.
-func costly(path string) bool {
-	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/debug/pprof") || strings.HasSuffix(path, "/events") || path == "/-/support"
+// forPrograms reports whether an answer takes much of the collector, and is a
+// file: another site has no reason to link to it.
+func forPrograms(path string) bool {
+	return strings.HasPrefix(path, pprofPath) || path == ui.SupportPath
 }
 
-// fromBrowser tells whether a browser has made a request. A script may choose
-// the User-Agent in some, but cannot take away the language.
-func fromBrowser(r *http.Request) bool {
-	for _, name := range []string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Origin", "Referer", "Accept-Language"} {
-		if len(r.Header.Values(name)) > 0 {
-			return true
-		}
-	}
-	return strings.Contains(r.UserAgent(), "Mozilla/")
+// forScripts reports whether an answer is made for scripts: another site's have
+// no reason to ask for it. A link to it may be followed.
+func forScripts(path string) bool {
+	return strings.HasPrefix(path, "/api/") || strings.HasSuffix(path, "/events")
 }
 
-// topLevel tells whether somebody has followed a link, so that the answer fills
+// topLevel reports whether somebody has followed a link, so that the answer fills
 // a window of its own.
 func topLevel(r *http.Request) bool {
 	to := r.Header.Get("Sec-Fetch-Dest")
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (to == "document" || to == "")
 }
 
-// otherOrigin is an error if origin is given and is not the host that is asked.
-func otherOrigin(r *http.Request, origin string) error {
-	if origin == "" {
-		return nil
-	}
-	if from, err := url.Parse(origin); err != nil || !strings.EqualFold(from.Host, r.Host) {
-		return fmt.Errorf("this request comes from a page of another site (Origin: %q) and is refused", origin)
-	}
-	return nil
-}
-
 // rebound is an error if the host that is asked may be another site's name.
+//
+// A page can read what its own name leads to, and its owner can make that name
+// lead here once it has been loaded (DNS rebinding). To the browser both are one
+// site, so that Sec-Fetch-Site: same-origin shows nothing, and the address that
+// the request came to shows nothing either: a container's is not loopback, however
+// its port is published. What proxies add, such as X-Forwarded-Proto, shows
+// nothing: a page may send that to what it takes for its own site. TLS of the
+// collector's own does, for the other site has no certificate for its name here,
+// and so does a password, which its page does not have.
 func (s *Server) rebound(r *http.Request) error {
 	if s.knownHost(r.Host) {
 		return nil
 	}
-	return fmt.Errorf("this request is for the host %q, which may be another site's name for this address; "+
-		"use the IP address, localhost or HTTPS, or start the collector with --%s=%s", r.Host, allowedHostsFlag, withoutPort(r.Host))
+	return fmt.Errorf("this request is for the host %.200q, which may be another site's name for this address; "+
+		"use the IP address, localhost or HTTPS, set a password, or start the collector with --%s=%.200s", r.Host, AllowedHostsFlag, hostName(r.Host))
 }
 
-// allowedHostsFlag is named in the message to those who need it.
-const allowedHostsFlag = "server.http.allowed-hosts"
+// AllowedHostsFlag is named in the message to those who need it.
+const AllowedHostsFlag = "server.http.allowed-hosts"
 
-// knownHost tells whether no other site can have made hostport lead here: an
+// knownHost reports whether no other site can have made hostport lead here: an
 // address, a name without a dot as in a Compose network, one below a domain that
-// is nobody's in the Internet, this machine's own, or one that the user vouches
-// for.
+// is nobody's in the Internet, one of this machine or container, or one that the
+// user vouches for.
 func (s *Server) knownHost(hostport string) bool {
-	host := strings.ToLower(withoutPort(hostport))
+	host := hostName(hostport)
 	if net.ParseIP(host) != nil || !strings.Contains(host, ".") {
 		return true
 	}
@@ -195,16 +169,17 @@ func (s *Server) knownHost(hostport string) bool {
 			return true
 		}
 	}
-	name, err := os.Hostname()
-	return err == nil && strings.EqualFold(host, name) || slices.ContainsFunc(s.options.AllowedHosts, func(a string) bool { return strings.EqualFold(a, host) })
+	is := func(name string) bool { return hostName(name) == host }
+	return slices.ContainsFunc(s.options.AllowedHosts, is) || slices.ContainsFunc(ownNames(), is)
 }
 
-func withoutPort(hostport string) string {
+// hostName is the name or address in hostport as it can be compared.
+func hostName(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = hostport
 	}
-	return strings.Trim(host, "[]")
+	return strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 }
 
 // belowPrefix serves what is asked for below prefix as if it were asked for

@@ -3,10 +3,12 @@ package admin
 import (
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -59,24 +61,30 @@ func TestOnlyOwnPagesChangeAnything(t *testing.T) {
 		headers      []string
 		allowed      bool
 	}{
-		"curl":                          {"POST", "/-/reload", nil, true},
-		"curl by name":                  {"POST", "/-/reload", []string{"Host", "collector.example.com:12345"}, true},
-		"curl by GET":                   {"GET", "/-/reload", nil, true},
-		"own page":                      {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "http://10.0.0.1:12345"}, true},
-		"own page by a Compose name":    {"POST", "/configuration/reload", []string{"Host", "collector:12345", "Origin", "http://collector:12345", "User-Agent", browser}, true},
-		"own page behind a proxy":       {"POST", "/api/v1/reload", []string{"Host", "upstream:80", "Origin", "https://collector.example.com", "Sec-Fetch-Site", "same-origin"}, true},
-		"own page by an allowed name":   {"POST", "/-/reload", []string{"Host", "ui.example.com", "Origin", "http://ui.example.com"}, true},
-		"address bar":                   {"GET", "/-/reload", []string{"Host", "localhost:12345", "User-Agent", browser, "Sec-Fetch-Site", "none"}, true},
-		"foreign page":                  {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "http://evil.example"}, false},
-		"foreign page, no origin given": {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "null"}, false},
-		"foreign page by GET":           {"GET", "/-/reload", []string{"Sec-Fetch-Site", "cross-site"}, false},
-		"foreign page by GET, referrer": {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "Referer", "http://evil.example/x"}, false},
-		"page on another port":          {"POST", "/-/reload", []string{"Host", "localhost:12345", "Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site"}, false},
-		"rebound name":                  {"POST", "/-/reload", []string{"Host", "evil.example:12345", "Origin", "http://evil.example:12345"}, false},
-		"rebound name, as if by curl":   {"POST", "/-/reload", []string{"Host", "evil.example:12345", "User-Agent", "curl/8", "Accept-Language", "en"}, false},
-		"rebound name by GET":           {"GET", "/-/reload", []string{"Host", "evil.example:12345", "User-Agent", browser}, false},
-		"foreign page, API":             {"POST", "/api/v1/reload", []string{"Origin", "http://evil.example"}, false},
-		"foreign page, below prefix":    {"POST", "/pre/-/reload", []string{"Origin", "http://evil.example"}, false},
+		"curl":                                {"POST", "/-/reload", nil, true},
+		"curl by name":                        {"POST", "/-/reload", []string{"Host", "collector.example.com:12345"}, true},
+		"curl by GET":                         {"GET", "/-/reload", nil, true},
+		"own page":                            {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "http://10.0.0.1:12345"}, true},
+		"own page by a Compose name":          {"POST", "/configuration/reload", []string{"Host", "collector:12345", "Origin", "http://collector:12345", "User-Agent", browser}, true},
+		"own page behind a proxy":             {"POST", "/api/v1/reload", []string{"Host", "upstream:80", "Origin", "https://collector.example.com", "Sec-Fetch-Site", "same-origin"}, true},
+		"own page by an allowed name":         {"POST", "/-/reload", []string{"Host", "ui.example.com", "Origin", "http://ui.example.com"}, true},
+		"address bar":                         {"GET", "/-/reload", []string{"Host", "localhost:12345", "User-Agent", browser, "Sec-Fetch-Site", "none"}, true},
+		"foreign page":                        {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "http://evil.example"}, false},
+		"foreign page, no origin given":       {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "null"}, false},
+		"foreign page by GET":                 {"GET", "/-/reload", []string{"Sec-Fetch-Site", "cross-site"}, false},
+		"foreign page by GET, referrer":       {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "Referer", "http://evil.example/x"}, false},
+		"page on another port":                {"POST", "/-/reload", []string{"Host", "localhost:12345", "Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site"}, false},
+		"rebound name":                        {"POST", "/-/reload", []string{"Host", "evil.example:12345", "Origin", "http://evil.example:12345"}, false},
+		"rebound name, as if by curl":         {"POST", "/-/reload", []string{"Host", "evil.example:12345", "User-Agent", "curl/8", "Accept-Language", "en"}, false},
+		"rebound name by GET":                 {"GET", "/-/reload", []string{"Host", "evil.example:12345", "User-Agent", browser}, false},
+		"foreign page, API":                   {"POST", "/api/v1/reload", []string{"Origin", "http://evil.example"}, false},
+		"foreign page, below prefix":          {"POST", "/pre/-/reload", []string{"Origin", "http://evil.example"}, false},
+		"foreign page by GET, nothing told":   {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "User-Agent", browser, "Accept", "image/webp,*/*"}, false},
+		"foreign page by GET, origin alone":   {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "http://evil.example"}, false},
+		"own link by GET":                     {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "Referer", "http://10.0.0.1:12345/configuration"}, true},
+		"PowerShell":                          {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0 (Windows NT) WindowsPowerShell/5.1"}, true},
+		"rebound name that is its own site":   {"POST", "/-/reload", []string{"Host", "evil.example:12345", "Origin", "http://evil.example:12345", "Sec-Fetch-Site", "same-origin"}, false},
+		"rebound name by GET of its own site": {"GET", "/-/reload", []string{"Host", "evil.example:12345", "Referer", "http://evil.example:12345/", "Sec-Fetch-Site", "same-origin"}, false},
 	} {
 		p := &program{}
 		h := newUIServer(t, p, func(o *Options) { o.AllowedHosts, o.Prefix = []string{"ui.example.com"}, "/pre" })
@@ -104,18 +112,27 @@ func TestAPageOfAnotherNameReadsNothing(t *testing.T) {
 		"Compose name":                                     {[]string{"User-Agent", browser, "Host", "collector:12345"}, false},
 		"name of the local network":                        {[]string{"User-Agent", browser, "Host", "nas.lan:12345"}, false},
 		"allowed name":                                     {[]string{"User-Agent", browser, "Host", "ui.example.com"}, false},
-		"proxy that speaks HTTPS and keeps the name": {[]string{"User-Agent", browser, "Host", "collector.example.com", "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, false},
-		"own script behind such a proxy":             {[]string{"User-Agent", browser, "Host", "collector.example.com", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, false},
-		"link to it":                                 {[]string{"User-Agent", browser, "Host", "collector.example.com", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false},
-		"proxy that names itself":                    {[]string{"User-Agent", browser, "Host", "upstream:80", "X-Forwarded-Host", "collector.example.com"}, false},
+		"names of home networks":                           {[]string{"User-Agent", browser, "Host", "nas.home.arpa:12345"}, false},
+		"name of a cloud's network":                        {[]string{"User-Agent", browser, "Host", "ip-10-0-0-1.eu.compute.internal"}, false},
+		"localhost with a dot behind it":                   {[]string{"User-Agent", browser, "Host", "localhost.:12345"}, false},
+		"rebound name with a dot behind it":                {[]string{"User-Agent", browser, "Host", "evil.example.:12345"}, true},
+		"rebound name that looks like an address":          {[]string{"User-Agent", browser, "Host", "10.0.0.1.evil.example:12345"}, true},
+		"rebound name, typed in":                           {[]string{"User-Agent", browser, "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true},
+		"rebound page, which is of the same site":          {[]string{"User-Agent", browser, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, true},
+		"rebound page, as if by HTTPS":                     {[]string{"User-Agent", browser, "X-Forwarded-Proto", "https"}, true},
+		"proxy that names itself":                          {[]string{"User-Agent", browser, "Host", "upstream:80", "X-Forwarded-Host", "collector.example.com"}, false},
 	} {
 		h := newUIServer(t, &program{ready: true}, func(o *Options) { o.AllowedHosts, o.Prefix = []string{"ui.example.com"}, "/pre" })
+		host := rebound[1]
+		if at := slices.Index(test.headers, "Host"); at >= 0 {
+			host = test.headers[at+1]
+		}
 		for _, path := range paths {
 			w := ask(h, "GET", path, append(slices.Clone(rebound), test.headers...)...)
 			if (w.Code == http.StatusForbidden) != test.refused {
 				t.Errorf("%s: %s: %d %.200q", name, path, w.Code, w.Body)
 			}
-			if test.refused && !strings.Contains(w.Body.String(), "--server.http.allowed-hosts=evil.example") {
+			if test.refused && !strings.Contains(w.Body.String(), "--server.http.allowed-hosts="+strings.TrimSuffix(strings.TrimSuffix(host, ":12345"), ".")) {
 				t.Errorf("%s: the answer does not tell what to do: %s", name, w.Body)
 			}
 		}
@@ -127,29 +144,43 @@ func TestAPageOfAnotherNameReadsNothing(t *testing.T) {
 	}
 }
 
-// A public name leads to a loopback address by malice only; to another, it may be
-// this machine's own, unless the user has said which are.
-func TestPublicNamesReadWhereTheyMayLead(t *testing.T) {
-	for name, test := range map[string]struct {
-		local   string
-		allowed []string
-		refused bool
-	}{
-		"loopback address":           {"127.0.0.1", nil, true},
-		"loopback address of IPv6":   {"::1", nil, true},
-		"address of the network":     {"10.0.0.1", nil, false},
-		"the same, with other names": {"10.0.0.1", []string{"ui.example.com"}, true},
-	} {
-		h := newUIServer(t, &program{ready: true}, func(o *Options) { o.AllowedHosts = test.allowed })
-		r := httptest.NewRequest("GET", "/api/v1/overview", nil)
-		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(test.local), Port: 12345}))
-		r.Host = "collector.example.com:12345"
-		r.Header.Set("User-Agent", "Mozilla/5.0")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if (w.Code == http.StatusForbidden) != test.refused {
-			t.Errorf("%s: %d %.200q", name, w.Code, w.Body)
+// A container's address is not loopback, however its port is published.
+func TestNamesAreCheckedOnEveryAddress(t *testing.T) {
+	for _, local := range []string{"127.0.0.1", "::1", "172.17.0.2", "10.0.0.1"} {
+		for name, test := range map[string]struct {
+			allowed []string
+			tls     *tls.ConnectionState
+			refused bool
+		}{
+			"public name":                {nil, nil, true},
+			"another name is allowed":    {[]string{"ui.example.com"}, nil, true},
+			"allowed name":               {[]string{"Collector.Example.com."}, nil, false},
+			"allowed name with its port": {[]string{"collector.example.com:12345"}, nil, false},
+			"HTTPS":                      {nil, &tls.ConnectionState{}, false},
+		} {
+			h := newUIServer(t, &program{ready: true}, func(o *Options) { o.AllowedHosts = test.allowed })
+			r := httptest.NewRequest("GET", "/api/v1/overview", nil)
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(local), Port: 12345}))
+			r.Host, r.TLS = "collector.example.com:12345", test.tls
+			r.Header.Set("User-Agent", "Mozilla/5.0")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if (w.Code == http.StatusForbidden) != test.refused {
+				t.Errorf("%s on %s: %d %.200q", name, local, w.Code, w.Body)
+			}
 		}
+	}
+}
+
+func TestTheNamesOfTheContainerAreItsOwn(t *testing.T) {
+	hosts := "127.0.0.1\tlocalhost blocked.example\n::1 localhost\n# 172.17.0.2 comment.example\n172.17.0.2\tcollector.corp.example collector # own\n10.0.0.9 other.example\n"
+	got := namesIn(hosts, func(ip net.IP) bool { return ip.String() == "172.17.0.2" })
+	if !slices.Equal(got, []string{"collector.corp.example", "collector"}) {
+		t.Errorf("%q", got)
+	}
+	name, err := os.Hostname()
+	if err != nil || !slices.Contains(ownNames(), name) {
+		t.Errorf("%q: %v is not among %q", name, err, ownNames())
 	}
 }
 
@@ -171,23 +202,33 @@ func TestWhoHasAPasswordMayUseAnyName(t *testing.T) {
 }
 
 func TestAnotherSitesPageReadsNothingThatIsCostly(t *testing.T) {
+	scripts := []string{"/api/v1/overview", "/api/v1/live/events?from=none&to=none", "/live/events?from=none&to=none", "/api/v0/web/components"}
+	files := []string{"/debug/pprof/", "/debug/pprof/cmdline", "/-/support"}
 	for name, test := range map[string]struct {
 		headers []string
-		refused bool
+		refused bool // where answers are for scripts
+		file    bool // refused where answers are files
 	}{
-		"script of another site":     {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "script"}, true},
-		"script of another port":     {[]string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors", "Origin", "http://localhost:3000"}, true},
-		"frame of another site":      {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, true},
-		"another site by an address": {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Origin", "http://evil.example"}, true},
-		"link of another site":       {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Referer", "http://wiki.example/"}, false},
-		"link to an address":         {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://wiki.example/"}, false},
-		"own script":                 {[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, false},
-		"own script by an address":   {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://10.0.0.1:12345/live"}, false},
+		"script of another site":              {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "script"}, true, true},
+		"script of another port":              {[]string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors", "Origin", "http://localhost:3000"}, true, true},
+		"frame of another site":               {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, true, true},
+		"another site by an address":          {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Origin", "http://evil.example"}, true, true},
+		"link of another site":                {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Referer", "http://wiki.example/"}, false, true},
+		"link of another site, no referrer":   {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false, true},
+		"link to an address":                  {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://wiki.example/"}, false, true},
+		"address bar":                         {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0"}, false, false},
+		"own script":                          {[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, false, false},
+		"own script by an address":            {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://10.0.0.1:12345/live"}, false, false},
+		"own link, as the navigation has one": {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://10.0.0.1:12345/"}, false, false},
 	} {
 		h := newUIServer(t, &program{ready: true}, nil)
 		headers := append([]string{"Host", "localhost:12345"}, test.headers...)
-		for _, path := range []string{"/api/v1/overview", "/api/v1/live/events?from=none&to=none", "/live/events?from=none&to=none", "/debug/pprof/", "/-/support", "/api/v0/web/components"} {
-			if w := ask(h, "GET", path, headers...); (w.Code == http.StatusForbidden) != test.refused {
+		for _, path := range append(slices.Clone(scripts), files...) {
+			refused := test.refused
+			if slices.Contains(files, path) {
+				refused = test.file
+			}
+			if w := ask(h, "GET", path, headers...); (w.Code == http.StatusForbidden) != refused {
 				t.Errorf("%s: %s: %d %.200q", name, path, w.Code, w.Body)
 			}
 		}

@@ -47,7 +47,8 @@ type httpServer struct {
 	intake  *intake
 	logger  *slog.Logger
 	codings map[string]*coding
-	bodies  sync.Pool // of *bytes.Buffer
+	bodies  sync.Pool  // of *bytes.Buffer
+	cors    *cors.Cors // nil: no page of another site may send
 
 	unwired, wrong notice
 }
@@ -58,6 +59,12 @@ func newHTTPServer(config HTTPServer, t *tls.Config, in *intake, logger *slog.Lo
 	}
 	h := &httpServer{config: config, tls: t, intake: in, logger: logger, codings: make(map[string]*coding)}
 	h.bodies.New = func() any { return new(bytes.Buffer) }
+	if c := config.CORS; c != nil && len(c.AllowedOrigins) > 0 {
+		h.cors = cors.New(cors.Options{
+			AllowedOrigins: c.AllowedOrigins, AllowedHeaders: c.AllowedHeaders,
+			AllowCredentials: true, MaxAge: c.MaxAge,
+		})
+	}
 	for _, name := range config.CompressionAlgorithms {
 		if name == "x-snappy-framed" {
 			h.codings[name] = newCoding("snappy", defaultLevel, 0)
@@ -95,14 +102,20 @@ func (h *httpServer) serve(ctx context.Context, l net.Listener) error {
 
 // handler answers all requests. CORS is off without allowed_origins.
 func (h *httpServer) handler() http.Handler {
-	var handler http.Handler = http.HandlerFunc(h.timed)
-	if c := h.config.CORS; c != nil && len(c.AllowedOrigins) > 0 {
-		handler = cors.New(cors.Options{
-			AllowedOrigins: c.AllowedOrigins, AllowedHeaders: c.AllowedHeaders,
-			AllowCredentials: true, MaxAge: c.MaxAge,
-		}).Handler(handler)
+	if h.cors != nil {
+		return h.cors.Handler(http.HandlerFunc(h.timed))
 	}
-	return handler
+	return http.HandlerFunc(h.timed)
+}
+
+// otherSite says why a request is that of a page that may not send: of another
+// site, unless CORS allows it. A browser sends some without asking.
+func (h *httpServer) otherSite(r *http.Request) error {
+	err := listen.OtherSite(r)
+	if err == nil || h.cors != nil && h.cors.OriginAllowed(r) {
+		return nil
+	}
+	return fmt.Errorf("%w: to let it send, list its origin in http > cors > allowed_origins of the receiver", err)
 }
 
 func (h *httpServer) timed(w http.ResponseWriter, r *http.Request) {
@@ -133,6 +146,9 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if h.intake.sinks[s] == nil {
 		h.unwired.log(h.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
 		return plain(w, http.StatusNotFound, "404 page not found: "+string(s)+" are not wired in the receiver's output")
+	}
+	if err := h.otherSite(r); err != nil {
+		return h.refuse(w, contentType, http.StatusForbidden, h.intake.refuse(transportHTTP, refusedOtherSite, pipeline.Permanent(err)))
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

@@ -16,8 +16,9 @@ const (
 const (
 	refusedMalformed = "malformed"
 	refusedTooLarge  = "too_large"
-	refusedEncoding  = "encoding" // of the content or its type
-	refusedOverload  = "overload" // too many bytes in memory at once
+	refusedEncoding  = "encoding"   // of the content or its type
+	refusedOverload  = "overload"   // too many bytes in memory at once
+	refusedOtherSite = "other_site" // from a page that CORS does not allow
 	refusedQueueFull = "queue_full"
 	refusedSink      = "sink" // any other error of a sink
 )

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -333,6 +334,47 @@ func TestReceiverCORS(t *testing.T) {
 		}
 		if want != "" && answer.Header.Get("Access-Control-Max-Age") != "60" {
 			t.Errorf("max age %q", answer.Header.Get("Access-Control-Max-Age"))
+		}
+	}
+}
+
+func TestPagesOfOtherSitesSendNothingUnlessCORSAllows(t *testing.T) {
+	for name, test := range map[string]struct {
+		headers []string
+		refused bool
+	}{
+		"program":                           {[]string{"User-Agent", "OTel-OTLP-Exporter-Go/1.40"}, false},
+		"program by a public name":          {[]string{"Host", "otlp.example.com"}, false},
+		"own page":                          {[]string{"Host", "otlp.example.com", "Origin", "http://otlp.example.com", "User-Agent", "Mozilla/5.0"}, false},
+		"own page behind a proxy":           {[]string{"Origin", "https://shop.example", "Sec-Fetch-Site", "same-origin"}, false},
+		"allowed page":                      {[]string{"Origin", "https://a.example.com", "Sec-Fetch-Site", "cross-site"}, false},
+		"other page":                        {[]string{"Origin", "http://evil.example"}, true},
+		"other page, as the browser says":   {[]string{"Sec-Fetch-Site", "cross-site", "User-Agent", "Mozilla/5.0"}, true},
+		"page of another port":              {[]string{"Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site"}, true},
+		"allowed page that is not so named": {[]string{"Origin", "https://example.com.evil.example"}, true},
+	} {
+		var to sink
+		sv := serve(t, all(&to), func(c *ReceiverConfig) { c.HTTP.CORS = &CORS{AllowedOrigins: []string{"https://*.example.com"}} })
+		r, _ := http.NewRequest(http.MethodPost, "http://"+sv.http+"/v1/traces", strings.NewReader("{}"))
+		r.Header.Set("Content-Type", typeJSON)
+		for i := 0; i < len(test.headers); i += 2 {
+			r.Header.Set(test.headers[i], test.headers[i+1])
+		}
+		r.Host = r.Header.Get("Host")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if (answer.StatusCode == http.StatusForbidden) != test.refused || !test.refused && answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s %s", name, answer.Status, text)
+		}
+		if test.refused && !strings.Contains(string(text), "allowed_origins") {
+			t.Errorf("%s: the answer does not tell what to do: %s", name, text)
+		}
+		if got := counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedOtherSite); (got == 1) != test.refused {
+			t.Errorf("%s: %v refusals are counted", name, got)
 		}
 	}
 }

@@ -157,9 +157,22 @@ func (r *Receive) server() *http.Server {
 
 func (r *Receive) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /ingest", r.metrics.instrument("ingest", http.HandlerFunc(r.ingest)))
-	mux.Handle("POST "+pushProcedure, r.metrics.instrument("push", r.pushHandler()))
+	mux.Handle("POST /ingest", r.metrics.instrument("ingest", r.refuseOtherSites(http.HandlerFunc(r.ingest))))
+	mux.Handle("POST "+pushProcedure, r.metrics.instrument("push", r.refuseOtherSites(r.pushHandler())))
 	return mux
+}
+
+// refuseOtherSites refuses what a browser sends for a page of another site, before
+// anything of the body is read. No profiler runs in a page, and there is no CORS
+// here to allow it.
+func (r *Receive) refuseOtherSites(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := listen.OtherSite(req); err != nil {
+			r.refuse(w, http.StatusForbidden, "other_site", err.Error())
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // forward gives p to every sink, see pipeline.WriteAll. An error is the client's

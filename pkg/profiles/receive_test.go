@@ -223,6 +223,48 @@ func TestIngestRefusesBadRequestsWithTheReason(t *testing.T) {
 	}
 }
 
+func TestPagesOfOtherSitesSendNoProfiles(t *testing.T) {
+	for name, test := range map[string]struct {
+		headers []string
+		refused bool
+	}{
+		"program":                         {[]string{"User-Agent", "pyroscope/1.0"}, false},
+		"program by a public name":        {[]string{"Host", "profiles.example.com"}, false},
+		"own page behind a proxy":         {[]string{"Origin", "https://shop.example", "Sec-Fetch-Site", "same-origin"}, false},
+		"other page":                      {[]string{"Origin", "http://evil.example"}, true},
+		"other page, as the browser says": {[]string{"Sec-Fetch-Site", "cross-site"}, true},
+	} {
+		to := &sink{}
+		r := start(t, receiveConfig(to))
+		for _, path := range []string{"/ingest?name=app", pushProcedure} {
+			req, err := http.NewRequest("POST", r.url+path, strings.NewReader(`{}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			for i := 0; i < len(test.headers); i += 2 {
+				req.Header.Set(test.headers[i], test.headers[i+1])
+			}
+			req.Host = req.Header.Get("Host")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if (resp.StatusCode == http.StatusForbidden) != test.refused || !test.refused && resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s: %s", name, path, resp.Status)
+			}
+		}
+		want := 0.0
+		if test.refused {
+			want = 2
+		}
+		if got := value(t, r.reg, "pyroscope_receive_http_dropped_profiles_total", "other_site"); got != want || test.refused && len(to.profiles()) > 0 {
+			t.Errorf("%s: %v refusals are counted, %d profiles forwarded", name, got, len(to.profiles()))
+		}
+	}
+}
+
 func TestClientsAreToldToRetryWhatCouldNotBeQueued(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))

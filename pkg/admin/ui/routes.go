@@ -60,6 +60,6 @@ func sections() []section {
 		{"Live", "/live"},
 		{"Explore", "/explore"},
 		{"Configuration", "/configuration"},
-		{"Support bundle (zip)", supportPath},
+		{"Support bundle (zip)", SupportPath},
 	}
 }

@@ -21,7 +21,8 @@ import (
 	"collector/pkg/config"
 )
 
-const supportPath = "/-/support"
+// SupportPath is where support bundles are.
+const SupportPath = "/-/support"
 
 // Support is what only the program can give to a support bundle.
 type Support struct {

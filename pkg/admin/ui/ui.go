@@ -92,7 +92,7 @@ func (u *UI) Register(mux *http.ServeMux) {
 	ask := define("", "", u.askTarget, u.responsePage)
 	mux.HandleFunc("POST /targets/{component}/{id}/response", func(w http.ResponseWriter, req *http.Request) { u.servePage(w, req, ask) })
 	mux.HandleFunc("POST /api/v1/targets/{component}/{id}/response", func(w http.ResponseWriter, req *http.Request) { u.serveJSON(w, req, ask) })
-	mux.HandleFunc("GET "+supportPath, u.serveSupport)
+	mux.HandleFunc("GET "+SupportPath, u.serveSupport)
 	mux.HandleFunc("POST /configuration/reload", u.reloadPage)
 	mux.HandleFunc("POST /api/v1/reload", u.reloadAPI)
 	mux.HandleFunc("GET /live/events", u.liveEvents)
