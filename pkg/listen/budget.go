@@ -1,18 +1,52 @@
 package listen
 
 import (
+	"errors"
+	"net"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
-// Budget bounds the bytes that a server holds in memory of the requests under
-// way. A request that is alone may exceed it, and small requests find room for an
-// eighth more when large ones have taken it all.
+// ErrNoRoom says that other requests hold the memory: the client should send
+// again later.
+var ErrNoRoom = errors.New("the requests under way hold as much memory as they may; send again later")
+
+// ErrTooLarge says that a request takes more memory than any request may: to
+// send it again is of no use.
+var ErrTooLarge = errors.New("the request takes more memory than one request may")
+
+const (
+	// aloneShare is how many times the budget one request may take that is alone.
+	aloneShare = 3
+	// slowArrival is how long a request may take to arrive before it has to go
+	// when others need its memory.
+	slowArrival = 2 * time.Second
+	// endingTime is how long a request waits for the memory of those that were
+	// ended for it.
+	endingTime = time.Second
+)
+
+// Budget bounds the memory that the requests under way take: what has arrived of
+// them, what it unpacks to, and what decoding makes of it. Each request has a
+// Claim, which grows before the memory is made, and is released when the last of
+// it is freed.
+//
+// A request that is alone may exceed the budget, up to a bound, and small
+// requests find room for an eighth more when large ones have taken it all. When
+// there is no room, requests that are still arriving end: the oldest, if it has
+// been arriving for long, or one of the client that holds the most, if that is
+// more than its share and the other is within its own. A client's share is the
+// budget divided by the number of clients, so that it bites only while others
+// wait: many clients behind one address are one client, and may take it all.
 type Budget struct {
-	max int64
+	max     int64
+	buffers buffers
 
 	mu          sync.Mutex
-	used, small int64 // guarded by mu; small is the part of it that small requests hold
+	used, small int64               // guarded by mu; small is the part of it that small requests hold
+	claims      map[*Claim]struct{} // that have taken something; guarded by mu
+	freed       chan struct{}       // closed when room is given back; nil while nobody waits; guarded by mu
 }
 
 // WithinMemory is bytes, or less where the program's memory limit is low: what
@@ -21,7 +55,7 @@ type Budget struct {
 func WithinMemory(bytes int64) int64 { return min(bytes, debug.SetMemoryLimit(-1)/24) }
 
 // NewBudget makes a budget of so many bytes.
-func NewBudget(bytes int64) *Budget { return &Budget{max: bytes} }
+func NewBudget(bytes int64) *Budget { return &Budget{max: bytes, claims: make(map[*Claim]struct{})} }
 
 // Used is what requests under way have taken.
 func (b *Budget) Used() int64 {
@@ -38,30 +72,151 @@ func (b *Budget) ofSmall(taken int64) int64 {
 	return taken
 }
 
-// Claim is what one request takes of a budget.
+// Claim is what one request takes of a budget. It is for one goroutine.
 type Claim struct {
 	budget *Budget
-	taken  int64
+	client string
+	since  time.Time
+	taken  int64  // guarded by budget.mu
+	end    func() // ends the request while it arrives; guarded by budget.mu
 }
 
-// Claim begins a request, which has taken nothing yet.
-func (b *Budget) Claim() Claim { return Claim{budget: b} }
+// Claim begins a request of a client, which has taken nothing yet. end, if any,
+// makes the request fail and be released soon; it is called at most once, from
+// another goroutine, and not after Arrived or Release.
+func (b *Budget) Claim(client string, end func()) *Claim {
+	return &Claim{budget: b, client: client, since: time.Now(), end: end}
+}
 
-// Take takes n bytes more if they are within the budget, and tells whether they
-// are.
-func (c *Claim) Take(n int) bool {
+// ClientOf is the client of a request from that address, as host:port: its
+// host, and of IPv6 the network of 64 bits, of which a client has all addresses.
+func ClientOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+		return ip.Mask(net.CIDRMask(64, 128)).String()
+	}
+	return host
+}
+
+// Grow takes n bytes more, before they are made. It fails with ErrTooLarge or
+// ErrNoRoom; before that, it waits a moment for the room of requests that end in
+// favor of this one.
+func (c *Claim) Grow(n int) error {
+	if n <= 0 {
+		c.Shrink(-n)
+		return nil
+	}
+	var timeout <-chan time.Time
+	for {
+		end, freed, err := c.take(int64(n), timeout != nil)
+		if err != nil || freed == nil {
+			return err
+		}
+		if end != nil {
+			end()
+		}
+		if timeout == nil {
+			timeout = time.After(endingTime)
+		}
+		select {
+		case <-freed:
+		case <-timeout:
+			return ErrNoRoom
+		}
+	}
+}
+
+// take takes n bytes, or returns what to wait for, and what ends another
+// request. waiting: this one has ended another already.
+func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, err error) {
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	used, taken := b.used+int64(n), c.taken+int64(n)
-	small := b.small - b.ofSmall(c.taken) + b.ofSmall(taken)
-	fits := used <= b.max || b.used == c.taken || b.ofSmall(taken) > 0 && small <= b.max/8
-	if n > 0 && !fits {
-		return false
+	used, taken := b.used+n, c.taken+n
+	if taken > aloneShare*b.max {
+		return nil, nil, ErrTooLarge
 	}
-	b.used, b.small, c.taken = used, small, taken
-	return true
+	small := b.small - b.ofSmall(c.taken) + b.ofSmall(taken)
+	if used <= b.max || b.used == c.taken || b.ofSmall(taken) > 0 && small <= b.max/8 {
+		b.used, b.small, c.taken = used, small, taken
+		b.claims[c] = struct{}{}
+		return nil, nil, nil
+	}
+	victim := b.victim(c, taken)
+	if victim == nil && !waiting {
+		return nil, nil, ErrNoRoom
+	}
+	if victim != nil {
+		end, victim.end = victim.end, nil
+	}
+	if b.freed == nil {
+		b.freed = make(chan struct{})
+	}
+	return end, b.freed, nil
 }
 
-// Release gives back what was taken.
-func (c *Claim) Release() { c.Take(int(-c.taken)) }
+// victim is the request that has to go so that c can have taken so much; nil:
+// none. The caller holds mu.
+func (b *Budget) victim(c *Claim, taken int64) *Claim {
+	held := map[string]int64{c.client: taken - c.taken}
+	var oldest *Claim
+	for other := range b.claims {
+		held[other.client] += other.taken
+		if other != c && other.end != nil && (oldest == nil || other.since.Before(oldest.since)) {
+			oldest = other
+		}
+	}
+	if oldest == nil || time.Since(oldest.since) > slowArrival {
+		return oldest
+	}
+	share := b.max / int64(len(held))
+	if held[c.client] > share {
+		return nil
+	}
+	var victim *Claim
+	for other := range b.claims {
+		if other.end == nil || held[other.client] <= share || other.client == c.client {
+			continue
+		}
+		if victim == nil || held[other.client] > held[victim.client] ||
+			other.client == victim.client && other.since.Before(victim.since) {
+			victim = other
+		}
+	}
+	return victim
+}
+
+// Shrink gives back n bytes that are freed.
+func (c *Claim) Shrink(n int) {
+	b := c.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := c.taken - int64(n)
+	b.small += b.ofSmall(taken) - b.ofSmall(c.taken)
+	b.used -= int64(n)
+	c.taken = taken
+	if taken == 0 {
+		delete(b.claims, c)
+	}
+	if n > 0 && b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+// Arrived says that all of the request is there: it is no longer ended in favor
+// of others.
+func (c *Claim) Arrived() {
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	c.end = nil
+}
+
+// Release gives back all that was taken. Another call does nothing.
+func (c *Claim) Release() {
+	c.Arrived()
+	c.Shrink(int(c.taken))
+}

@@ -1,28 +1,37 @@
 package listen
 
-import "testing"
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// takes reports whether c may take n bytes more.
+func takes(c *Claim, n int) bool { return c.Grow(n) == nil }
 
 func TestBudget(t *testing.T) {
 	b := NewBudget(100)
-	first, second := b.Claim(), b.Claim()
+	first, second := b.Claim("", nil), b.Claim("", nil)
 	f := func(name string, got, want bool) {
 		t.Helper()
 		if got != want {
 			t.Errorf("%s: %t, want %t", name, got, want)
 		}
 	}
-	f("a request that is alone exceeds the budget", first.Take(150), true)
-	f("another does not come in", second.Take(7), false)
-	f("nothing is no more than nothing", second.Take(0), true)
-	f("the first one goes on", first.Take(50), true)
+	f("a request that is alone exceeds the budget", takes(first, 150), true)
+	f("another does not come in", takes(second, 7), false)
+	f("nothing is no more than nothing", takes(second, 0), true)
+	f("the first one goes on", takes(first, 50), true)
 	if b.Used() != 200 {
 		t.Errorf("%d bytes are taken", b.Used())
 	}
 	first.Release()
 	first.Release() // changes nothing
-	f("there is room again", second.Take(60), true)
-	f("for what fits", first.Take(40), true)
-	f("and no more", second.Take(7), false)
+	f("there is room again", takes(second, 60), true)
+	f("for what fits", takes(first, 40), true)
+	f("and no more", takes(second, 7), false)
 	first.Release()
 	second.Release()
 	if b.Used() != 0 {
@@ -32,33 +41,158 @@ func TestBudget(t *testing.T) {
 
 func TestLargeRequestsLeaveRoomForSmallOnes(t *testing.T) {
 	b := NewBudget(1600)
-	large := b.Claim()
-	large.Take(2000) // alone
-	second := b.Claim()
-	if second.Take(101) {
+	large := b.Claim("", nil)
+	takes(large, 2000) // alone
+	second := b.Claim("", nil)
+	if takes(second, 101) {
 		t.Error("a second large request is taken beyond the budget")
 	}
-	first, third := b.Claim(), b.Claim()
-	if !first.Take(60) || !first.Take(40) || !third.Take(100) {
+	first, third := b.Claim("", nil), b.Claim("", nil)
+	if !takes(first, 60) || !takes(first, 40) || !takes(third, 100) {
 		t.Error("small requests find no room beside a large one")
 	}
-	if fourth := b.Claim(); fourth.Take(1) {
+	if fourth := b.Claim("", nil); takes(fourth, 1) {
 		t.Error("small requests take more than an eighth beyond the budget")
 	}
-	if first.Take(1) {
+	if takes(first, 1) {
 		t.Error("a small request grows large beyond the budget")
 	}
 	large.Release()
-	if !first.Take(1) || !second.Take(101) {
+	if !takes(first, 1) || !takes(second, 101) {
 		t.Error("what a large request gave back is not there for others")
 	}
-	for _, c := range []*Claim{&first, &second, &third} {
+	for _, c := range []*Claim{first, second, third} {
 		c.Release()
 	}
 	if n := b.Used(); n != 0 {
 		t.Errorf("%d bytes are held by nobody", n)
 	}
-	if fourth := b.Claim(); !fourth.Take(1600) {
+	if fourth := b.Claim("", nil); !takes(fourth, 1600) {
 		t.Error("the whole budget is not there again")
+	}
+}
+
+func TestNoRequestTakesAllTheMemoryThoughItIsAlone(t *testing.T) {
+	b := NewBudget(100)
+	c := b.Claim("a", nil)
+	if err := c.Grow(300); err != nil {
+		t.Fatalf("three times the budget, alone: %v", err)
+	}
+	if err := c.Grow(1); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("more than that: %v", err)
+	}
+	c.Release()
+	if n := b.Used(); n != 0 {
+		t.Errorf("%d bytes are held by nobody", n)
+	}
+}
+
+// arriving is a request that is released when it is ended for another.
+func arriving(b *Budget, client string, n int) (c *Claim, ended *atomic.Bool) {
+	ended = new(atomic.Bool)
+	c = b.Claim(client, func() {
+		ended.Store(true)
+		c.Release()
+	})
+	if err := c.Grow(n); err != nil {
+		panic(err)
+	}
+	return c, ended
+}
+
+func TestARequestThatHasBeenArrivingForLongMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		_, old := arriving(b, "a", 60)
+		time.Sleep(slowArrival / 2)
+		_, young := arriving(b, "a", 40)
+		c := b.Claim("a", nil)
+		if err := c.Grow(50); !errors.Is(err, ErrNoRoom) || old.Load() || young.Load() {
+			t.Errorf("before that, none of the same client ends: %v", err)
+		}
+		time.Sleep(slowArrival/2 + 1)
+		if err := c.Grow(50); err != nil || !old.Load() || young.Load() {
+			t.Errorf("the oldest makes room, and only that: %v, %t, %t", err, old.Load(), young.Load())
+		}
+	})
+}
+
+func TestAClientHasItsShareWhileOthersHoldAllTheRest(t *testing.T) {
+	b := NewBudget(90)
+	var ended []*atomic.Bool
+	for range 9 {
+		_, e := arriving(b, "greedy", 10)
+		ended = append(ended, e)
+	}
+	count := func() (n int) {
+		for _, e := range ended {
+			if e.Load() {
+				n++
+			}
+		}
+		return n
+	}
+	good := b.Claim("good", nil)
+	if err := good.Grow(45); err != nil || count() != 5 {
+		t.Errorf("half of it: %v, and %d of the other's requests ended, want 5", err, count())
+	}
+	if err := good.Grow(10); !errors.Is(err, ErrNoRoom) || count() != 5 {
+		t.Errorf("more than its share: %v, %d ended", err, count())
+	}
+	third := b.Claim("third", nil)
+	if err := third.Grow(15); err != nil || count() != 6 {
+		t.Errorf("of a third client: %v, %d ended", err, count())
+	}
+	if err := third.Grow(15); !errors.Is(err, ErrNoRoom) || count() != 6 {
+		t.Errorf("of one that has its share: %v, %d ended", err, count())
+	}
+}
+
+func TestAllMayGoToOneClientWhileNobodyElseWaits(t *testing.T) {
+	b := NewBudget(100)
+	for range 10 {
+		if err := b.Claim("proxy", nil).Grow(10); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhatHasArrivedIsNotEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		first, ended := arriving(b, "a", 100)
+		first.Arrived()
+		time.Sleep(time.Minute)
+		if err := b.Claim("b", nil).Grow(50); !errors.Is(err, ErrNoRoom) || ended.Load() {
+			t.Errorf("got %v, ended: %t", err, ended.Load())
+		}
+	})
+}
+
+// One that is ended and holds on to its memory keeps the other waiting, though
+// not for ever: room is what was given back, not what was promised.
+func TestRoomIsThereOnlyWhenItIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		if err := b.Claim("a", func() {}).Grow(100); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if err := b.Claim("b", nil).Grow(50); !errors.Is(err, ErrNoRoom) || time.Since(begun) != endingTime {
+			t.Errorf("got %v after %s", err, time.Since(begun))
+		}
+		if n := b.Used(); n != 100 {
+			t.Errorf("%d bytes are taken", n)
+		}
+	})
+}
+
+func TestClientOf(t *testing.T) {
+	for address, want := range map[string]string{
+		"10.0.0.1:1234": "10.0.0.1", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::", "[::ffff:10.0.0.1]:1": "::ffff:10.0.0.1", "@": "@", "": "",
+	} {
+		if got := ClientOf(address); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
 	}
 }

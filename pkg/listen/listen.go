@@ -19,6 +19,10 @@ import (
 // acceptPause is how long accepting rests after an error that may pass.
 const acceptPause = 10 * time.Millisecond
 
+// maxRequests is what the requests under way may take of the memory where the
+// program has no memory limit; where it has one, they may take a twelfth of it.
+const maxRequests = 128 << 20
+
 // Pool hands out listeners by network and address. It is safe for concurrent
 // use.
 type Pool struct {
@@ -30,6 +34,7 @@ type Pool struct {
 // shared is what all views of a pool have in common.
 type shared struct {
 	bind    func(network, address string) (net.Listener, error)
+	budget  *Budget
 	mu      sync.Mutex
 	sockets map[string]*socket // by network and address; guarded by mu
 }
@@ -42,8 +47,12 @@ type Held struct {
 
 // NewPool makes an empty pool.
 func NewPool() *Pool {
-	return &Pool{shared: &shared{bind: bind, sockets: make(map[string]*socket)}, held: make(map[string]Held)}
+	return &Pool{shared: &shared{bind: bind, budget: NewBudget(2 * WithinMemory(maxRequests/2)), sockets: make(map[string]*socket)}, held: make(map[string]Held)}
 }
+
+// Budget bounds the memory that the requests of all servers take which listen by
+// the pool.
+func (p *Pool) Budget() *Budget { return p.budget }
 
 // View returns a pool with the same sockets that keeps account of its own
 // listeners. Each component has one: two components that run side by side must

@@ -34,9 +34,9 @@ func newAdmission(b *listen.Budget) *admission {
 // enter holds room for one request until leave is called. ok is false when
 // there is none.
 func (a *admission) enter() (leave func(), ok bool) {
-	claim := a.budget.Claim()
+	claim := a.budget.Claim("", nil)
 	release := sync.OnceFunc(claim.Release)
-	if !claim.Take(int(a.expected.Load())) {
+	if claim.Grow(int(a.expected.Load())) != nil {
 		release()
 		return nil, false
 	}

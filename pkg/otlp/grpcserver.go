@@ -136,9 +136,9 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 	}
 	defer message.free()
 	g.intake.admission.arrived(len(message.data()))
-	claim := g.intake.inFlight.Claim()
+	claim := g.intake.inFlight.Claim("", nil)
 	defer claim.Release()
-	within := claim.Take(len(message.data()))
+	within := claim.Grow(len(message.data())) == nil
 	ctx := stream.Context()
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)

@@ -164,9 +164,9 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 		}
 	}()
 	buffer.Reset()
-	claim := h.intake.inFlight.Claim()
+	claim := h.intake.inFlight.Claim(listen.ClientOf(r.RemoteAddr), nil)
 	defer claim.Release()
-	if code, err := h.read(buffer, &claim, w, r); err != nil {
+	if code, err := h.read(buffer, claim, w, r); err != nil {
 		return h.refuse(w, contentType, code, err)
 	}
 	data, err := buffer.Bytes(), error(nil)
@@ -206,7 +206,7 @@ type claimed struct {
 
 func (c *claimed) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
-	if !c.claim.Take(n) {
+	if c.claim.Grow(n) != nil {
 		err = errOverload
 	}
 	return n, err

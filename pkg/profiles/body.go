@@ -53,14 +53,14 @@ func (b *buffers) put(buf []byte) {
 // released.
 type meter struct {
 	io.ReadCloser
-	claim  listen.Claim
+	claim  *listen.Claim
 	full   error // what to fail with
 	failed error // what Read failed with
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.ReadCloser.Read(p)
-	if !m.claim.Take(n) {
+	if m.claim.Grow(n) != nil {
 		err = m.full
 	}
 	if err != nil && err != io.EOF {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"collector/pkg/component"
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -22,7 +23,7 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 		r.refuse(w, http.StatusBadRequest, "bad_request", err.Error())
 		return
 	}
-	body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody), claim: r.bodies.Claim(), full: errOverloaded}
+	body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody), claim: r.bodies.Claim(listen.ClientOf(req.RemoteAddr), nil), full: errOverloaded}
 	defer body.claim.Release()
 	req.Body = body
 	data, err := readBody(req, &r.buffers)

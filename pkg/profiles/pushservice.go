@@ -49,7 +49,7 @@ func (r *Receive) pushHandler() http.Handler {
 		connect.WithCompression("gzip",
 			func() connect.Decompressor {
 				return &limitedGzip{
-					limit: r.maxBody / unpackedShare, claim: unpacked.Claim(), refused: tooLarge,
+					limit: r.maxBody / unpackedShare, claim: unpacked.Claim("", nil), refused: tooLarge,
 					overloaded: r.metrics.dropped.WithLabelValues("overloaded"),
 				}
 			},
@@ -69,7 +69,7 @@ func (r *Receive) pushHandler() http.Handler {
 			return
 		}
 		// The few bytes over the limit are the envelope of gRPC.
-		body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody+1024), claim: r.bodies.Claim(), full: errUnavailable(errOverloaded.Error())}
+		body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody+1024), claim: r.bodies.Claim(listen.ClientOf(req.RemoteAddr), nil), full: errUnavailable(errOverloaded.Error())}
 		defer body.claim.Release()
 		req.Body = body
 		if unary {
@@ -238,7 +238,7 @@ type limitedGzip struct {
 	reader gzip.Reader
 	limit  int64 // see unpackedShare
 	left   int64
-	claim  listen.Claim // of what requests under way may take unpacked
+	claim  *listen.Claim // of what requests under way may take unpacked
 
 	refused, overloaded prometheus.Counter
 }
@@ -255,7 +255,7 @@ func (g *limitedGzip) Read(p []byte) (int, error) {
 		g.refused.Inc()
 		return 0, errTooLarge(g.limit)
 	}
-	if !g.claim.Take(n) {
+	if g.claim.Grow(n) != nil {
 		g.overloaded.Inc()
 		return 0, errUnavailable(errOverloaded.Error())
 	}

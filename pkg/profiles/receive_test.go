@@ -371,7 +371,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	r := start(t, c, small)
 	r.bodies = listen.NewBudget(1000)
 	// One body may be larger than the budget when it is alone.
-	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 5000))); resp.StatusCode != 200 {
+	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 3000))); resp.StatusCode != 200 {
 		t.Fatalf("%s %s", resp.Status, text)
 	}
 	// The first holds its place while the second arrives.
