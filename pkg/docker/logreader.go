@@ -58,6 +58,9 @@ type Frame struct {
 // messages follow one another, and what separates them is the "\n", or nothing
 // but the time at the start of the next.
 //
+// Lines end in "\n" or "\r\n", with and without a TTY, also where a piece ends
+// between the two.
+//
 // Malformed input gives an error. An error other than io.EOF may come in the
 // middle of a line.
 type LogReader struct {
@@ -81,15 +84,17 @@ type LogReader struct {
 	cur    Frame
 	length int // bytes of its text that have been delivered
 
-	heldCR bool        // with a TTY: the last piece had a "\r" at its end, which is left out so far
-	open   [2]openLine // stdout, stderr: lines that have no end yet
+	open [2]openLine // stdout, stderr: lines that have no end yet
 }
 
-// openLine is a line of which the last message had no "\n".
+// openLine is a line of which the last piece had no "\n".
 type openLine struct {
 	active bool
 	time   time.Time
 	last   int // length of the last message
+	// heldCR is set when the last piece had a "\r" at its end, which is left
+	// out until it is known whether the "\n" follows.
+	heldCR bool
 }
 
 // NewLogReader reads frames (https://docs.docker.com/reference/api/engine/, "Attach to a container", stream format) or, with tty, raw
@@ -212,7 +217,7 @@ func (r *LogReader) endOpenLine() (Frame, bool) {
 	if !line.active || r.joinAll || line.time.Equal(r.cur.Time) || line.last >= chunk {
 		return Frame{}, false
 	}
-	line.active, r.heldCR = false, false
+	line.active, line.heldCR = false, false
 	return Frame{Time: line.time, Stream: r.cur.Stream}, true
 }
 
@@ -235,7 +240,7 @@ func (r *LogReader) deliver(text []byte, more, newline bool) (Frame, error) {
 	case newline:
 		line.active = false
 	case !line.active:
-		*line = openLine{active: true, time: f.Time, last: r.length}
+		line.active, line.time, line.last = true, f.Time, r.length
 	default:
 		line.last = r.length
 	}
@@ -248,13 +253,42 @@ func (r *LogReader) nextMultiplexed() (Frame, error) {
 		return Frame{}, r.cut(err, "a message")
 	}
 	text := r.buf[r.start : r.start+n]
+	if n > 0 && r.line().heldCR && !(n == 1 && r.rest == 1 && text[0] == '\n') {
+		return r.deliverCR()
+	}
 	r.skip(n)
 	r.rest -= int64(n)
-	if r.rest > 0 {
-		return r.deliver(text, true, false)
+	if r.rest == 0 {
+		if line, newline := bytes.CutSuffix(text, []byte("\n")); newline {
+			return r.deliverLine(line)
+		}
 	}
-	text, newline := bytes.CutSuffix(text, []byte("\n"))
-	return r.deliver(text, false, newline)
+	return r.deliverPiece(text, r.rest > 0)
+}
+
+// deliverLine returns the frame that ends a line, which may end in "\r\n".
+func (r *LogReader) deliverLine(text []byte) (Frame, error) {
+	r.line().heldCR = false
+	return r.deliver(bytes.TrimSuffix(text, []byte("\r")), false, true)
+}
+
+// deliverPiece returns a frame whose line goes on. The "\n" after a "\r" may be
+// in the next, and before 23.0 the logging driver local leaves it out.
+func (r *LogReader) deliverPiece(text []byte, more bool) (Frame, error) {
+	if text, cr := bytes.CutSuffix(text, []byte("\r")); cr {
+		r.line().heldCR = true
+		r.length++
+		return r.deliver(text, more, false)
+	}
+	return r.deliver(text, more, false)
+}
+
+// deliverCR returns the "\r" that was held back: it does not end the line. It
+// belongs to the message before.
+func (r *LogReader) deliverCR() (Frame, error) {
+	r.line().heldCR = false
+	r.length--
+	return r.deliver([]byte("\r"), true, false)
 }
 
 // need reads until n bytes are in the buffer.

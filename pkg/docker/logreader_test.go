@@ -71,7 +71,7 @@ func checkFrames(t *testing.T, input string, tty bool, want []got) {
 
 func TestFramesCarryStreamTimeAndText(t *testing.T) {
 	checkFrames(t, message(1, at(1), "out\n")+message(2, at(2), "err\n")+message(1, at(3), "\n")+message(0, at(4), "a\x00b \r\n"), false, []got{
-		{1, "stdout", "out", false}, {2, "stderr", "err", false}, {3, "stdout", "", false}, {4, "stdout", "a\x00b \r", false},
+		{1, "stdout", "out", false}, {2, "stderr", "err", false}, {3, "stdout", "", false}, {4, "stdout", "a\x00b ", false},
 	})
 }
 
@@ -122,6 +122,69 @@ func TestAMessageLongerThanAFrameIsCutIntoPieces(t *testing.T) {
 	})
 	checkFrames(t, message(1, at(1), text[:maxPiece]+"\n"), false, []got{
 		{1, "stdout", text[:maxPiece], true}, {1, "stdout", "", false},
+	})
+}
+
+func TestCarriageReturnsBeforeLineEndsAreRemoved(t *testing.T) {
+	checkFrames(t, message(1, at(1), "status=200\r\n")+message(2, at(2), "\r\n")+message(1, at(3), "10%\r20%\r\n")+message(1, at(4), "two\r\r\n"), false, []got{
+		{1, "stdout", "status=200", false}, {2, "stderr", "", false}, {3, "stdout", "10%\r20%", false}, {4, "stdout", "two\r", false},
+	})
+	// The driver local before 23.0 leaves out the line end of a last piece.
+	checkFrames(t, message(1, at(1), "end\r")+message(1, at(2), "next\r"), false, []got{
+		{1, "stdout", "end", true}, {1, "stdout", "", false}, {2, "stdout", "next", true},
+	})
+	full := strings.Repeat("x", maxPiece-1) + "\r"
+	checkFrames(t, message(1, at(1), full+"\n"), false, []got{{1, "stdout", full[:maxPiece-1], true}, {1, "stdout", "", false}})
+	checkFrames(t, message(1, at(1), full+"y\r\n"), false, []got{
+		{1, "stdout", full[:maxPiece-1], true}, {1, "stdout", "\r", true}, {1, "stdout", "y", false},
+	})
+}
+
+func TestALineEndIsRemovedWhereverAPieceEndsInIt(t *testing.T) {
+	text := "a\r\n\r\nb\rc\r\r\n\rd\r\n"
+	want := []string{"a", "", "b\rc\r", "\rd"}
+	for cut := range 1 << (len(text) - 1) { // at each place, or not
+		var wire strings.Builder
+		line, start := 1, 0
+		for i := range len(text) {
+			if last := text[i] == '\n'; last || i < len(text)-1 && cut>>i&1 == 1 {
+				wire.WriteString(message(1, at(line), text[start:i+1]))
+				wire.WriteString(message(2, at(line), "between\r\n"))
+				if start = i + 1; last {
+					line++
+				}
+			}
+		}
+		frames, err := decode(NewLogReader(io.NopCloser(strings.NewReader(wire.String())), false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := []string{""}
+		for _, f := range frames {
+			switch {
+			case f.Stream == "stderr" && (f.Text != "between" || f.Partial):
+				t.Fatalf("cut %b: the other stream has %+v", cut, f)
+			case f.Stream == "stdout":
+				lines[len(lines)-1] += f.Text
+				if !f.Partial {
+					lines = append(lines, "")
+				}
+			}
+		}
+		if diff := cmp.Diff(append(want, ""), lines); diff != "" {
+			t.Fatalf("cut %b (-want +got):\n%s", cut, diff)
+		}
+	}
+}
+
+func TestAFullPieceThatEndsInACarriageReturnIsFull(t *testing.T) {
+	piece := strings.Repeat("x", chunk-1)
+	// Before 18.06, each piece has its own time.
+	checkFrames(t, message(1, at(1), piece+"\r")+message(1, at(2), "\n")+message(1, at(3), "next\n"), false, []got{
+		{1, "stdout", piece, true}, {2, "stdout", "", false}, {3, "stdout", "next", false},
+	})
+	checkFrames(t, message(1, at(1), piece+"\r")+message(1, at(2), piece)+message(1, at(3), "next\n"), false, []got{
+		{1, "stdout", piece, true}, {2, "stdout", "\r", true}, {2, "stdout", piece, true}, {1, "stdout", "", false}, {3, "stdout", "next", false},
 	})
 }
 
@@ -308,7 +371,9 @@ func agreesWithLibrary(t *testing.T, text string, random *rand.Rand) {
 			b.WriteByte('\n')
 		}
 	}
-	if mine["stdout"].String() != stdout.String() || mine["stderr"].String() != stderr.String() {
+	// A carriage return at the end of a line belongs to the line end.
+	content := func(raw string) string { return strings.TrimSuffix(strings.ReplaceAll(raw, "\r\n", "\n"), "\r") }
+	if mine["stdout"].String() != content(stdout.String()) || mine["stderr"].String() != content(stderr.String()) {
 		t.Fatalf("%q decoded as %v", text, frames)
 	}
 }

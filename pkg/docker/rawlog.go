@@ -44,25 +44,16 @@ func (r *LogReader) nextRaw() (Frame, error) {
 	if err != nil {
 		return Frame{}, err
 	}
-	if r.heldCR && n > 0 {
-		r.heldCR = false
-		return r.deliver([]byte("\r"), true, false)
+	if r.line().heldCR && n > 0 {
+		return r.deliverCR()
 	}
 	text := r.buf[r.start : r.start+n]
 	r.skip(n)
-	switch end {
-	case atLimit:
-		return r.deliver(text, true, false)
-	case atNewline:
+	if end == atNewline {
 		r.skip(1)
-		r.heldCR = false
-		return r.deliver(bytes.TrimSuffix(text, []byte("\r")), false, true)
+		return r.deliverLine(text)
 	}
-	// The "\n" after a "\r" may be in the next message, and before 23.0 the
-	// logging driver local leaves it out.
-	text, cr := bytes.CutSuffix(text, []byte("\r"))
-	r.heldCR = r.heldCR || cr
-	return r.deliver(text, false, false)
+	return r.deliverPiece(text, end == atLimit)
 }
 
 // rawPiece finds how many bytes the next piece has, and reads them.

@@ -26,24 +26,25 @@ type identity struct {
 }
 
 // newIdentity labels the streams of target. As in Alloy, the extra labels win
-// over those of the target, and the rules see both.
-func newIdentity(target discovery.Target, extra map[string]string, rules *discovery.Rules) *identity {
+// over those of the target, and the rules see both. Names that Loki would refuse
+// are made valid.
+func newIdentity(target discovery.Target, extra map[string]string, rules *discovery.Rules, names *discovery.LabelNames) *identity {
 	id := &identity{target: target}
 	for stream := range streamCount {
-		id.streams[stream] = labelStream(target, extra, stream, rules.Apply)
+		id.streams[stream] = labelStream(target, extra, stream, names, rules.Apply)
 	}
 	return id
 }
 
 // labelStream labels one stream of target; apply applies the rules.
-func labelStream(target discovery.Target, extra map[string]string, stream int, apply func(*labels.Builder) bool) streamLabels {
+func labelStream(target discovery.Target, extra map[string]string, stream int, names *discovery.LabelNames, apply func(*labels.Builder) bool) streamLabels {
 	b := labels.NewBuilder(target)
 	for name, value := range extra {
 		b.Set(name, value)
 	}
 	b.Set(logStreamLabel, streamName(stream))
 	keep := apply(b)
-	lset := public(b.Labels())
+	lset := names.Valid(public(b.Labels()))
 	return streamLabels{labels: lset, drop: !keep || lset.IsEmpty()}
 }
 

@@ -105,12 +105,43 @@ func TestEmptyLinesMakeNoEntry(t *testing.T) {
 	})
 }
 
+func TestLineEndsOfTwoBytesAreNoPartOfALine(t *testing.T) {
+	for _, tty := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tty=%v", tty), func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				b.start()
+				id := b.container(dockertest.Container{TTY: tty})
+				atJoint, long := strings.Repeat("a", 16<<10-1), strings.Repeat("b", 300_000)
+				const limit = 256 << 10
+				line := func(text string) {
+					if !tty { // a terminal adds its own
+						text += "\r"
+					}
+					b.daemon.Print(id, "stdout", text+"\n")
+					b.settle(time.Second)
+				}
+				for _, text := range []string{"status=200", "", "10%\r20%", atJoint, long, long[:limit], "end"} {
+					line(text)
+				}
+				marker := "… [cut by collector: 300000 bytes]"
+				b.wantLines("status=200", "10%\r20%", atJoint, long[:limit-len(marker)]+marker, long[:limit], "end")
+				if n := valueOf(b.source.metrics.emptyLines); n != 1 {
+					t.Errorf("%v empty lines are counted, want 1", n)
+				}
+				if n := valueOf(b.source.metrics.cutLines); n != 1 {
+					t.Errorf("%v lines are counted as cut, want 1", n)
+				}
+			})
+		})
+	}
+}
+
 func TestBytesThatAreNotTextAreKept(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()
-		b.daemon.Print(b.container(dockertest.Container{}), "stdout", "nul\x00nul\nreturn\r\nbad\xff\xfe utf8 \xe2\x82\n")
+		b.daemon.Print(b.container(dockertest.Container{}), "stdout", "nul\x00nul\nre\rturn\nbad\xff\xfe utf8 \xe2\x82\n")
 		b.settle(time.Second)
-		b.wantLines("nul\x00nul", "return\r", "bad\uFFFD utf8 \uFFFD")
+		b.wantLines("nul\x00nul", "re\rturn", "bad\uFFFD utf8 \uFFFD")
 		if n := valueOf(b.source.metrics.invalidLines); n != 1 {
 			t.Errorf("%v lines are counted as invalid, want 1", n)
 		}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/docker"
@@ -95,6 +97,7 @@ type SourceDocker struct {
 	opts    component.Options
 	limit   int
 	engine  engine
+	names   *discovery.LabelNames
 	metrics *sourceMetrics
 	batches sync.Pool     // of *batch
 	opening chan struct{} // has room for openAtOnce
@@ -112,7 +115,7 @@ func NewSourceDocker(cfg SourceDockerConfig, o component.Options) (*SourceDocker
 		return nil, err
 	}
 	s := &SourceDocker{
-		cfg: cfg, opts: o,
+		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
 		limit:   int(cfg.MaxLineSize),
 		opening: make(chan struct{}, openAtOnce),
 		tails:   make(map[string]*tail),

@@ -59,7 +59,7 @@ func newTail(s *SourceDocker, id string) *tail {
 func (t *tail) setTarget(target discovery.Target) {
 	old := t.identity.Load()
 	if old == nil || !labels.Equal(old.target, target) {
-		t.identity.Store(newIdentity(target, t.source.cfg.Labels, t.source.cfg.RelabelRules))
+		t.identity.Store(newIdentity(target, t.source.cfg.Labels, t.source.cfg.RelabelRules, t.source.names))
 		t.present.Store(true)
 		signal(t.wake)
 		return

@@ -32,7 +32,7 @@ func (s *SourceDocker) Trace(t discovery.Target, stream string) (out discovery.T
 		if streamName(i) != stream {
 			continue
 		}
-		made := labelStream(t, s.cfg.Labels, i, func(b *labels.Builder) (keep bool) {
+		made := labelStream(t, s.cfg.Labels, i, s.names, func(b *labels.Builder) (keep bool) {
 			out.Input = discovery.Held(b)
 			out.Steps, keep = s.cfg.RelabelRules.Trace(b)
 			return keep
@@ -58,7 +58,7 @@ func (s *SourceDocker) Dropper(t discovery.Target, stream string) (rule int, kep
 	rule = -1
 	for i := range streamCount {
 		if streamName(i) == stream {
-			kept = !labelStream(t, s.cfg.Labels, i, func(b *labels.Builder) bool {
+			kept = !labelStream(t, s.cfg.Labels, i, s.names, func(b *labels.Builder) bool {
 				rule = s.cfg.RelabelRules.Dropper(b)
 				return rule < 0
 			}).drop

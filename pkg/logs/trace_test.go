@@ -21,7 +21,7 @@ func TestATraceEqualsTheLabelsOfAStream(t *testing.T) {
 	targets := discovery.NewSet(labels.FromStrings(containerIDLabel, "1", containerNameLabel, "/web"), labels.FromStrings(containerIDLabel, "1", "__port", "2"))
 	s := &SourceDocker{cfg: SourceDockerConfig{Targets: targets, Labels: map[string]string{"extra": "yes"}, RelabelRules: rules}}
 	target := s.Inputs()[0]
-	real := newIdentity(target, s.cfg.Labels, rules)
+	real := newIdentity(target, s.cfg.Labels, rules, nil)
 	for stream := range streamCount {
 		trace := s.Trace(target, streamName(stream))
 		rule, kept := s.Dropper(target, streamName(stream))

@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/golang/snappy"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/discovery"
 	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
@@ -32,6 +34,7 @@ const (
 type Write struct {
 	opts     component.Options
 	external []labels.Label
+	names    *discovery.LabelNames
 	senders  []*sender
 	writer   *deliver.Writer
 	metrics  *writeMetrics
@@ -49,9 +52,9 @@ func NewWrite(cfg WriteConfig, o component.Options) (*Write, error) {
 	}
 	cfg.warn(o.Warn)
 	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.NamesNoHost(e.URL) })
-	w := &Write{opts: o, maxBlock: maxBlock}
+	w := &Write{opts: o, maxBlock: maxBlock, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger)}
 	w.buffers.New = func() any { return new([]byte) }
-	labels.FromMap(cfg.ExternalLabels).Range(func(l labels.Label) { w.external = append(w.external, l) })
+	w.names.Valid(labels.FromMap(cfg.ExternalLabels)).Range(func(l labels.Label) { w.external = append(w.external, l) })
 	var err error
 	if w.metrics, err = newWriteMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -184,9 +187,9 @@ func (w *Write) recycle(buf *[]byte) {
 }
 
 // streamLabels is what is sent of lset: what is public, and the external
-// labels that it doesn't have itself.
+// labels that it doesn't have itself, with names that Loki accepts.
 func (w *Write) streamLabels(lset labels.Labels) labels.Labels {
-	lset = public(lset)
+	lset = w.names.Valid(public(lset))
 	if len(w.external) == 0 {
 		return lset
 	}

@@ -47,10 +47,7 @@ func (e *encoder) deriveSeries(lset labels.Labels) *series {
 				builder.Set(l.Name, l.Value)
 			}
 		}
-		if !e.rules.Apply(builder) {
-			return &series{dropped: true}
-		}
-		lset = builder.Labels()
+		lset = e.relabelled(builder)
 	}
 	if lset.IsEmpty() {
 		return &series{dropped: true}

@@ -231,3 +231,34 @@ func TestCodecMemoryIsSmall(t *testing.T) {
 	t.Logf("an idle codec holds %d KiB", grown>>10)
 	runtime.KeepAlive(c)
 }
+
+func TestRulesMakeValidLabelNames(t *testing.T) {
+	var rule discovery.Rule
+	rule.SetToDefault()
+	rule.Action, rule.Regex = "labelmap", "label_(.+)"
+	rules, err := discovery.Compile([]discovery.Rule{rule})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := shape{rules: rules}
+	for input, want := range map[string]string{
+		"label_2fa":  `{_2fa="on", __name__="up", label_2fa="on"}`,
+		"label_a.5g": `{__name__="up", "a.5g"="on", "label_a.5g"="on"}`, // of a target that is scraped so
+	} {
+		m := oneSample("__name__", "up", input, "on")
+		got, _, _ := encodeAll(t, newEncoder(nil, own, newCodec(), new(activeSeries), 10), m)
+		var b batch
+		plain := newEncoder(nil, shape{}, newCodec(), new(activeSeries), 10)
+		if err := plain.encode(m, func(p *batch) error {
+			return (&shaper{shape: own, always: true}).apply(&b, p.raw, time.Unix(0, 0))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, ts := range unmarshal(t, b.raw).Timeseries {
+			got = append(got, remotewritetest.Labels(ts.Labels))
+		}
+		if diff := cmp.Diff([]string{want, want}, got); diff != "" {
+			t.Errorf("%s, as the block is made and as it is sent (-want +got):\n%s", input, diff)
+		}
+	}
+}

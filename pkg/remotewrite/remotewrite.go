@@ -34,6 +34,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
@@ -96,11 +97,13 @@ func New(cfg Config, o component.Options) (*Component, error) {
 // makeEndpoints makes the endpoints. It returns their remote_name by their id,
 // and the shape that blocks for them have.
 func (c *Component) makeEndpoints(endpoints []Endpoint, codec *codec, o component.Options) (names map[string]string, all shape, err error) {
+	made := discovery.NewLabelNames(model.LegacyValidation, o.Logger)
 	shapes := make([]shape, len(endpoints))
 	for i := range endpoints {
 		if shapes[i], err = shapeOf(&endpoints[i]); err != nil {
 			return nil, shape{}, err
 		}
+		shapes[i].names = made
 	}
 	all = common(shapes)
 	names = make(map[string]string)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -16,6 +17,7 @@ import (
 // wants, and each endpoint shapes them when it sends.
 type shape struct {
 	rules      *discovery.Rules
+	names      *discovery.LabelNames // of labels that rules make
 	exemplars  bool
 	histograms bool
 	metadata   MetadataConfig
@@ -40,6 +42,19 @@ func common(shapes []shape) shape {
 		}
 	}
 	return all
+}
+
+// relabelled is what the rules make of the labels in b; none if they drop them. A
+// series whose names are valid in the legacy scheme stays so.
+func (s *shape) relabelled(b *labels.Builder) labels.Labels {
+	legacy := s.rules.MakeNames() && b.Labels().IsValid(model.LegacyValidation)
+	if !s.rules.Apply(b) {
+		return labels.EmptyLabels()
+	}
+	if legacy {
+		return s.names.Valid(b.Labels())
+	}
+	return b.Labels()
 }
 
 func union(shapes []shape) shape {
@@ -135,12 +150,7 @@ func (s *shaper) relabel(dst *batch, e *entry) error {
 	if err != nil {
 		return err
 	}
-	builder := labels.NewBuilder(lset)
-	if !s.rules.Apply(builder) {
-		dst.dropped.relabelled += e.items()
-		return nil
-	}
-	relabelled := builder.Labels()
+	relabelled := s.relabelled(labels.NewBuilder(lset))
 	if relabelled.IsEmpty() {
 		dst.dropped.relabelled += e.items()
 		return nil

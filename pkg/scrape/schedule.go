@@ -155,6 +155,16 @@ func (t *target) replace(e endpoint) bool {
 	return changed
 }
 
+// endpoint reads a target. Names of labels that the component's validation scheme
+// refuses are made valid, as they would fail every scrape.
+func (s *Scraper) endpoint(t discovery.Target) (endpoint, error) {
+	e, err := newEndpoint(&s.cfg, s.job, t)
+	if err == nil {
+		e.setLabels(s.names.Valid(e.labels))
+	}
+	return e, err
+}
+
 // endpoints reads a list of targets. Of those with equal labels it keeps the
 // one that is being scraped already, or else the first.
 func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (map[string]endpoint, map[string]bool) {
@@ -167,7 +177,7 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 		complaints[id] = true
 	}
 	for _, t := range list {
-		e, err := newEndpoint(&s.cfg, s.job, t)
+		e, err := s.endpoint(t)
 		if errors.Is(err, errEnded) {
 			continue
 		}

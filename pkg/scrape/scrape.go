@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
+	"collector/pkg/discovery"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -38,6 +39,7 @@ type Scraper struct {
 	id       string
 	job      string
 	log      *slog.Logger
+	names    *discovery.LabelNames
 	metrics  *metrics
 	fetcher  fetcher
 	settings settings
@@ -78,7 +80,7 @@ func New(cfg Config, o component.Options) (*Scraper, error) {
 		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")
 	}
 	s := &Scraper{
-		cfg: cfg, id: o.ID, job: cfg.JobName, log: o.Logger,
+		cfg: cfg, id: o.ID, job: cfg.JobName, log: o.Logger, names: discovery.NewLabelNames(cfg.validation(), o.Logger),
 		fetcher: fetcher{
 			client: client, accept: cfg.accept(), encoding: cfg.acceptEncoding(),
 			userAgent: o.UserAgent, bodyLimit: int64(cfg.BodySizeLimit), ceiling: int64(largestPage),

@@ -99,7 +99,7 @@ func (s *Scraper) find(id string) *target {
 // Explain tells what becomes of a target in the list that the component is
 // given: the id of the one that is scraped for it, or why none is.
 func (s *Scraper) Explain(t discovery.Target) (id string, err error) {
-	e, err := newEndpoint(&s.cfg, s.job, t)
+	e, err := s.endpoint(t)
 	if errors.Is(err, errEnded) {
 		return "", errors.New("its container has ended")
 	}

@@ -64,13 +64,16 @@ func newEndpoint(cfg *Config, job string, t discovery.Target) (endpoint, error) 
 	if invalid != nil {
 		return e, invalid
 	}
-	e.labels = b.Labels()
-	e.key = string(e.labels.Bytes(nil))
+	e.setLabels(b.Labels())
 	e.url = targetURL(cfg, t, address)
 	if _, err := url.Parse(e.url); err != nil {
 		return e, fmt.Errorf("its address: %w", err)
 	}
 	return e, nil
+}
+
+func (e *endpoint) setLabels(lset labels.Labels) {
+	e.labels, e.key = lset, string(lset.Bytes(nil))
 }
 
 func (e *endpoint) setTiming(t discovery.Target) error {

@@ -28,6 +28,7 @@ func main() {
 	rerun := flag.Int("rerun", -1, "lines to write to each stream when the container is started again, which go on in number; -1: lines, from the first on")
 	exact := flag.Bool("exact", false, "cut lines to their sizes, too")
 	nul := flag.Bool("nul", false, "write NUL bytes in the place of dots")
+	crlf := flag.Bool("crlf", false, "end lines in a carriage return and a newline")
 	traces := flag.Int("traces", 0, "traces to write to stderr, line by line")
 	traceInterval := flag.Duration("trace-interval", time.Millisecond, "pause after each line of a trace")
 	streams := flag.String("streams", "stdout", "streams to write to, separated by commas")
@@ -59,7 +60,10 @@ func main() {
 			out = os.Stderr
 		}
 		if *nul {
-			out = nulWriter{out}
+			out = replacing{out, ".", "\x00"}
+		}
+		if *crlf {
+			out = replacing{out, "\n", "\r\n"}
 		}
 		writers.Go(func() { write(out, stream, *first, *lines, *burst, *interval, parse(*sizes), *exact) })
 	}
@@ -71,11 +75,17 @@ func main() {
 	os.Exit(*exit)
 }
 
-// nulWriter writes NUL bytes in the place of dots.
-type nulWriter struct{ to io.Writer }
+// replacing writes one text in the place of another.
+type replacing struct {
+	to        io.Writer
+	text, new string
+}
 
-func (w nulWriter) Write(p []byte) (int, error) {
-	return w.to.Write(bytes.ReplaceAll(p, []byte("."), []byte{0}))
+func (w replacing) Write(p []byte) (int, error) {
+	if _, err := w.to.Write(bytes.ReplaceAll(p, []byte(w.text), []byte(w.new))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // proceed returns the first line and the number of lines of this run. The next

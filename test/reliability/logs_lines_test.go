@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"collector/test/harness"
+	"collector/test/workload"
 )
 
 const lineLimit = 256 << 10 // of loki.source.docker by default
@@ -106,6 +107,39 @@ func terminal(t *testing.T, e *harness.Engine) {
 	if n := r.Collector.Metric(t, "loki_source_docker_target_parsing_errors_total"); n > 0 {
 		t.Errorf("%v parsing errors", n)
 	}
+	r.finish(t)
+}
+
+// A line end of two bytes is no part of the line, whatever driver keeps the log
+// and wherever it cuts a line into pieces.
+func carriageReturns(t *testing.T, e *harness.Engine) {
+	r := newLogRig(t, e, "CRLF")
+	r.Collector.Start(t)
+	sizes := []int{0, 40, 16382, 16383, 16384, 32767}
+	const lines = 60
+	for _, driver := range []string{"json-file", "local"} {
+		id := r.run(t, driver, harness.Container{LogDriver: driver}, fmt.Sprintf("-lines=%d", lines), "-exact", "-crlf",
+			"-sizes=0,40,16382,16383,16384,32767", "-streams=stdout,stderr", "-stay")
+		r.Oracle.AwaitCount(t, 20*time.Second, id, 2*lines*(len(sizes)-1)/len(sizes))
+		for _, stream := range []string{"stdout", "stderr"} {
+			seq := 0
+			for _, got := range r.Oracle.Pushed(t, id, stream) {
+				if seq++; seq%len(sizes) == 0 { // an empty line
+					seq++
+				}
+				size := sizes[seq%len(sizes)]
+				if want := workload.Line(stream, seq, size)[:size]; got.Text != want {
+					t.Fatalf("%s: line %d of %s has %d bytes that end in %q, want %d", driver, seq, stream, len(got.Text), got.Text[max(0, len(got.Text)-20):], size)
+				}
+			}
+		}
+	}
+	harness.Eventually(t, 10*time.Second, func() error {
+		if got := r.Collector.Metric(t, "collector_log_lines_empty_total"); got != 2*2*lines/float64(len(sizes)) {
+			return fmt.Errorf("%v empty lines were counted", got)
+		}
+		return nil
+	})
 	r.finish(t)
 }
 

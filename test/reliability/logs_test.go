@@ -175,6 +175,7 @@ func TestDockerLogs(t *testing.T) {
 		{"L8_AlloysPositionsAreContinued", alloysPositionsAreContinued},
 		{"L16_Terminal", terminal},
 		{"L17_EmptyLines", emptyLines},
+		{"CarriageReturnsBeforeLineEndsAreRemoved", carriageReturns},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
