@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"collector/pkg/component"
+	"collector/pkg/httpclient"
 )
 
 // largestPage bounds a page where the user sets no limit, so that no target
@@ -34,7 +35,7 @@ type fetcher struct {
 // fetch gets a page into a buffer, which the caller gives back. size is a guess
 // at its length.
 func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte, contentType string, err error) {
-	response, err := f.request(ctx, e, f.accept)
+	response, err := f.request(ctx, f.client, e, f.accept)
 	if err != nil {
 		return nil, "", err
 	}
@@ -44,7 +45,7 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte
 		_ = response.Body.Close()
 	}()
 	if response.StatusCode != http.StatusOK {
-		return nil, "", fmt.Errorf("server returned HTTP status %s", response.Status)
+		return nil, "", f.refusal(response)
 	}
 	page, err = f.body(response, size)
 	if err != nil {
@@ -55,7 +56,7 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte
 }
 
 // request asks a target for its page.
-func (f *fetcher) request(ctx context.Context, e *endpoint, accept string) (*http.Response, error) {
+func (f *fetcher) request(ctx context.Context, client *http.Client, e *endpoint, accept string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,21 @@ func (f *fetcher) request(ctx context.Context, e *endpoint, accept string) (*htt
 	request.Header.Set("Accept-Encoding", f.encoding)
 	request.Header.Set("User-Agent", f.userAgent)
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64))
-	return f.client.Do(request)
+	return client.Do(request)
+}
+
+// refusal is why an answer is no page.
+func (f *fetcher) refusal(response *http.Response) error {
+	to, err := response.Location()
+	if err != nil || response.StatusCode/100 != 3 {
+		return fmt.Errorf("%w %s", errStatus, response.Status)
+	}
+	why := "it leads to another host or port"
+	if from := response.Request; from == nil || httpclient.SameHost(from.URL, to) {
+		why = "follow_redirects is off, or there were too many"
+	}
+	return fmt.Errorf("%w to %s (HTTP status %s), which is not followed: %s: if the metrics are there, scrape that address", errRedirect,
+		httpclient.WithoutCredentials(httpclient.CleanURL(to), response), response.Status, why)
 }
 
 func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {

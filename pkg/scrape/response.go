@@ -26,7 +26,8 @@ type Response struct {
 	Status      string        `json:"status"`
 	ContentType string        `json:"contentType"`
 	Body        string        `json:"body"`
-	Truncated   bool          `json:"truncated"` // there is more than Body
+	Truncated   bool          `json:"truncated"`          // there is more than Body
+	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
 	Took        time.Duration `json:"took"`
 }
 
@@ -34,7 +35,8 @@ type Response struct {
 var ErrNoTarget = errors.New("there is no such target")
 
 // Fetch asks a target for its page, for a person to read: as a scrape does, but
-// for text only, whatever the status of the answer, and at most 1 MiB. The
+// for text only, whatever the status of the answer, without following a redirect,
+// and at most 1 MiB. The
 // component's own credentials are hidden where the target sends them back.
 func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 	t := s.find(id)
@@ -46,7 +48,9 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 	defer cancel()
 	wanted := Config{ScrapeProtocols: textProtocols(), MetricNameEscapingScheme: s.cfg.MetricNameEscapingScheme}
 	start := time.Now()
-	response, err := s.fetcher.request(ctx, &e, wanted.accept())
+	still := *s.fetcher.client
+	still.CheckRedirect = followNone
+	response, err := s.fetcher.request(ctx, &still, &e, wanted.accept())
 	if err != nil {
 		return Response{}, errors.New(s.withoutCredentials(err.Error()))
 	}
@@ -62,6 +66,9 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 	// By the request as it was sent: files may hold other credentials by now.
 	text := httpclient.WithoutCredentials(strings.ToValidUTF8(string(body), "\uFFFD"), response)
 	r.Body = s.withoutCredentials(text)
+	if to, err := response.Location(); err == nil {
+		r.Location = s.withoutCredentials(httpclient.WithoutCredentials(httpclient.CleanURL(to), response))
+	}
 	return r, nil
 }
 

@@ -73,6 +73,9 @@ func New(cfg Config, o component.Options) (*Scraper, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.HTTPClient.FollowRedirects {
+		client.CheckRedirect = followOwn
+	}
 	if cfg.HonorMetadata {
 		o.Warn("honor_metadata", "metadata is always handed on")
 	}

@@ -11,8 +11,10 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// The errors of a page that is over a limit.
+// The errors of a scrape that are counted apart.
 var (
+	errStatus        = errors.New("server returned HTTP status")
+	errRedirect      = errors.New("the target redirects")
 	errBodySizeLimit = errors.New("the page is larger than body_size_limit allows")
 	errSampleLimit   = errors.New("the page has more samples than sample_limit allows")
 	errBucketLimit   = errors.New("a native histogram has more buckets than native_histogram_bucket_limit allows")

@@ -48,8 +48,9 @@ type Response struct {
 	Status      string        `json:"status"`
 	ContentType string        `json:"contentType"`
 	Body        string        `json:"body"`
-	Truncated   bool          `json:"truncated"` // there is more than the body
-	Took        time.Duration `json:"took"`      // ns
+	Truncated   bool          `json:"truncated"`          // there is more than the body
+	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
+	Took        time.Duration `json:"took"`               // ns
 }
 
 // LogTail is a container whose output is read.

@@ -3,11 +3,13 @@ package ui
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	g "maragu.dev/gomponents"
@@ -302,8 +304,32 @@ type targetAnswer struct {
 	Error    string     `json:"error,omitempty"` // why there is no response
 }
 
-// maxAsking is how many targets may be asked at once.
-const maxAsking = 4
+const (
+	// maxAsking is how many targets may be asked at once.
+	maxAsking = 4
+	// maxAsks is how many may be asked in askWindow, by all who use the UI
+	// together: whoever reaches it can make the collector send requests.
+	maxAsks   = 30
+	askWindow = 10 * time.Second
+)
+
+// askRate counts the requests to targets.
+type askRate struct {
+	mu    sync.Mutex
+	since time.Time // guarded by mu; when the window under way began
+	asks  int       // guarded by mu; since then
+}
+
+// admit reports whether a target may be asked now.
+func (a *askRate) admit(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.since.IsZero() || now.Sub(a.since) >= askWindow {
+		a.since, a.asks = now, 0
+	}
+	a.asks++
+	return a.asks <= maxAsks
+}
 
 // askTarget asks a target on behalf of a person. The target is one that is
 // being scraped: nobody can have the collector ask something else.
@@ -315,6 +341,9 @@ func (u *UI) askTarget(r *http.Request) (targetAnswer, error) {
 	defer u.asking.Add(-1)
 	if u.asking.Add(1) > maxAsking {
 		return targetAnswer{Target: t, Error: "other requests to targets are under way: try again in a moment"}, nil
+	}
+	if !u.asked.admit(time.Now()) {
+		return targetAnswer{Target: t, Error: fmt.Sprintf("%d requests to targets were made in the last %s: try again in a moment", maxAsks, askWindow)}, nil
 	}
 	answer, found, err := u.options.Inventory.Fetch(r.Context(), t.Component, t.ID)
 	if !found {
@@ -336,6 +365,7 @@ func (u *UI) responsePage(_ *http.Request, m targetAnswer) Page {
 		text, cut := fitting(a.Body, maxAnswer)
 		body = append(body, Facts(
 			Fact("status", Badge(map[bool]string{true: "good", false: "bad"}[strings.HasPrefix(a.Status, "200")], Cut(a.Status, 200))),
+			g.If(a.Location != "", Fact("redirects to", h.Code(g.Text(Cut(a.Location, 500))), g.Text(" (not followed)"))),
 			Fact("content type", h.Code(g.Text(Cut(a.ContentType, 200)))),
 			Fact("took", g.Text(Duration(a.Took))),
 			Fact("size", g.Text(Size(float64(len(a.Body)))), g.If(a.Truncated, g.Text(" and more, which was not read"))),

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -179,6 +180,24 @@ func TestATargetIsAskedOnDemandOnly(t *testing.T) {
 	if page := u.ask("POST", path+"/response").Body.String(); len(s.asked) != 3 || !strings.Contains(page, "try again") {
 		t.Error("there is no bound to requests at once")
 	}
+}
+
+func TestTargetsAreAskedAtABoundedRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStock(5, 0)
+		u := newTestUI(t, small, having(s))
+		const path = "/targets/prometheus.scrape.containers/0000000000000001/response"
+		for range 2 * maxAsks {
+			u.ask("POST", path)
+		}
+		if page := u.ask("POST", path).Body.String(); len(s.asked) != maxAsks || !strings.Contains(page, "try again") {
+			t.Errorf("asked %d times", len(s.asked))
+		}
+		time.Sleep(askWindow)
+		if u.ask("POST", path); len(s.asked) != maxAsks+1 {
+			t.Error("not asked again later")
+		}
+	})
 }
 
 func TestSecretsInTexts(t *testing.T) {
