@@ -41,6 +41,11 @@ const (
 	waitingCalls = 256
 	waitingBytes = 8 << 20
 	sweepEvery   = 5 * time.Second
+	// maxItems is how many items an OTLP request may have, and maxElements how
+	// many parts of any kind, to be decoded and kept: an empty one takes two bytes,
+	// and hundreds when it is decoded.
+	maxItems    = 50_000
+	maxElements = 200_000
 )
 
 // perSecond is how many items of a signal are kept in a second. It bounds what
@@ -135,12 +140,13 @@ func (w *Window) forget(t time.Time) {
 	w.sums.forget(time.Now().Add(-sumAge))
 }
 
-// takes tells whether n items that have passed e are to be copied and offered.
-func (w *Window) takes(e *live.Edge, s live.Signal, n int) bool {
+// takes tells whether n items of so many bytes that have passed e are to be copied
+// and offered.
+func (w *Window) takes(e *live.Edge, s live.Signal, n, size int) bool {
 	if n == 0 || !w.options.Take(e, s) {
 		return false
 	}
-	if w.waiting.Load() >= waitingBytes || len(w.calls) == cap(w.calls) || !w.paces[s].admit(n, perSecond(s)) {
+	if w.waiting.Load()+int64(size) > waitingBytes || len(w.calls) == cap(w.calls) || !w.paces[s].admit(n, perSecond(s)) {
 		w.skipped[s].Add(uint64(n))
 		return false
 	}
@@ -209,7 +215,7 @@ func (w *Window) Stats(ctx context.Context) ([]Stats, error) {
 
 // ObserveLogs is for the edges.
 func (w *Window) ObserveLogs(e *live.Edge, logs pipeline.Logs) {
-	if !w.takes(e, live.Logs, logs.Entries()) {
+	if !w.takes(e, live.Logs, logs.Entries(), logs.Entries()) {
 		return
 	}
 	var kept []Entry
@@ -227,7 +233,7 @@ func (w *Window) ObserveLogs(e *live.Edge, logs pipeline.Logs) {
 // ObserveMetrics is for the edges. Of native histograms it keeps the count and
 // the sum.
 func (w *Window) ObserveMetrics(e *live.Edge, m pipeline.Metrics) {
-	if !w.takes(e, live.Metrics, m.Items()) {
+	if !w.takes(e, live.Metrics, m.Items(), m.Items()*pointSize) {
 		return
 	}
 	samples, summed := slices.Clone(m.Samples), summedUp(m.Histograms)
@@ -277,12 +283,16 @@ func (w *Window) ObserveOTLP(e *live.Edge, r pipeline.OTLP) {
 	case pipeline.SignalLogs:
 		signal, keep = live.Logs, w.keepRecords
 	}
-	if !w.takes(e, signal, r.Items) {
+	if !w.takes(e, signal, r.Items, len(r.Data)) {
+		return
+	}
+	if r.Items > maxItems {
+		w.skipped[signal].Add(uint64(r.Items))
 		return
 	}
 	data := bytes.Clone(r.Data)
 	w.offer(signal, r.Items, len(data), func() {
-		if keep(data) != nil {
+		if live.CheckSize(data, maxElements) != nil || keep(data) != nil {
 			w.skipped[signal].Add(uint64(r.Items))
 		}
 	})
@@ -290,7 +300,7 @@ func (w *Window) ObserveOTLP(e *live.Edge, r pipeline.OTLP) {
 
 // ObserveProfile is for the edges.
 func (w *Window) ObserveProfile(e *live.Edge, p pipeline.Profile) {
-	if !w.takes(e, live.Profiles, p.Items) {
+	if !w.takes(e, live.Profiles, p.Items, len(p.Body)) {
 		return
 	}
 	p.Body = bytes.Clone(p.Body)

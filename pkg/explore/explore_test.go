@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"mime/multipart"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -447,4 +448,28 @@ func FuzzWindow(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestARequestOfManyEmptyPartsIsNotDecoded(t *testing.T) {
+	for name, request := range map[string]pipeline.OTLP{
+		"spans":     {Signal: pipeline.SignalTraces, Data: []byte("\x0a\x00"), Items: 500_000},
+		"resources": {Signal: pipeline.SignalTraces, Data: bytes.Repeat([]byte("\x0a\x00"), 2_000_000), Items: 1},
+		"logs":      {Signal: pipeline.SignalLogs, Data: bytes.Repeat([]byte("\x0a\x00"), 2_000_000), Items: 1},
+		"metrics":   {Signal: pipeline.SignalMetrics, Data: bytes.Repeat([]byte("\x0a\x00"), 2_000_000), Items: 1},
+	} {
+		w := running(t, 1<<20)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w.ObserveOTLP(edge, request)
+		stats := must[[]Stats](t)(w.Stats(t.Context()))
+		runtime.ReadMemStats(&after)
+		if n := int(after.TotalAlloc - before.TotalAlloc); n > 2*len(request.Data)+1<<20 {
+			t.Errorf("%s: %d bytes are allocated for %d", name, n, len(request.Data))
+		}
+		skipped := uint64(0)
+		for _, s := range stats {
+			skipped += s.Skipped
+		}
+		check(t, name+" skipped", skipped, uint64(request.Items))
+	}
 }

@@ -153,3 +153,33 @@ func TestWhatIsDecodedInASecondIsBounded(t *testing.T) {
 		sees("a large push", func() { w.ObserveProfile(e, pushed(t, maxDecoded)) }, 0, 1)
 	})
 }
+
+// settle waits until what has passed so far has been shown.
+func settle(w *Watcher) {
+	w.hub.watching.Lock()
+	a := w.hub.audience
+	w.hub.watching.Unlock()
+	if a == nil {
+		return
+	}
+	done := make(chan struct{})
+	a.shows <- showing{render: func(*scene) { close(done) }}
+	<-done
+}
+
+// What the audience is told is seen by the watcher, and by the others.
+
+func (w *Watcher) ObserveLogs(e *Edge, logs pipeline.Logs) {
+	w.hub.audience.ObserveLogs(e, logs)
+	settle(w)
+}
+
+func (w *Watcher) ObserveOTLP(e *Edge, r pipeline.OTLP) {
+	w.hub.audience.ObserveOTLP(e, r)
+	settle(w)
+}
+
+func (w *Watcher) ObserveProfile(e *Edge, p pipeline.Profile) {
+	w.hub.audience.ObserveProfile(e, p)
+	settle(w)
+}

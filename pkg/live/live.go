@@ -61,6 +61,9 @@ type Observer interface {
 type Hub struct {
 	mu        sync.Mutex // held to replace observers
 	observers atomic.Pointer[[]Observer]
+
+	watching sync.Mutex // held to add or remove a watcher
+	audience *audience  // nil without watchers; guarded by watching
 }
 
 // Observe hands o what passes from now on, until stop is called.

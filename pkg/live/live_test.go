@@ -53,6 +53,7 @@ func write(t testing.TB, e *Edge, logs pipeline.Logs) {
 
 // seen is what has come so far.
 func seen(w *Watcher) []string {
+	settle(w)
 	var texts []string
 	for {
 		select {

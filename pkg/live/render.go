@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,79 +22,91 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// batch gives the items of one call to a watcher, as far as its limits go.
-type batch struct {
-	w    *Watcher
-	edge *Edge
-	sig  Signal
-	left int // items that may still be examined
-}
-
-// batch begins a batch for which so many bytes have to be decoded. If they are
-// too many, none of its items is left.
-func (w *Watcher) batch(e *Edge, s Signal, items, decode int) *batch {
-	return &batch{w: w, edge: e, sig: s, left: w.admit(items, decode)}
-}
-
-// next tells whether another item may be examined.
-func (b *batch) next() bool {
-	if b.left == 0 {
-		return false
+// ObserveLogs copies the lines that somebody may examine.
+func (a *audience) ObserveLogs(e *Edge, logs pipeline.Logs) {
+	to, most := a.admit(e, Logs, logs.Entries(), 0)
+	if len(to) == 0 {
+		return
 	}
-	b.left--
-	return true
-}
-
-func (b *batch) give(ev Event) {
-	ev.Signal, ev.From, ev.To = b.sig, b.edge.From, b.edge.To
-	if len(ev.Text) > maxText {
-		ev.Text = strings.ToValidUTF8(ev.Text[:maxText], "")
-	}
-	if !b.w.give(ev) {
-		b.w.skipped.Add(uint64(b.left))
-		b.left = 0
-	}
-}
-
-func (w *Watcher) logs(e *Edge, logs pipeline.Logs) {
-	b := w.batch(e, Logs, logs.Entries(), 0)
+	kept, size := make([]line, 0, most), 0
 	for _, stream := range logs.Streams {
-		shown := shownLabels(stream.Labels)
-		for _, entry := range stream.Entries {
-			if !b.next() {
-				return
-			}
-			b.give(Event{Time: entry.Time, Labels: shown, Text: entry.Line, Size: len(entry.Line)})
+		for _, entry := range stream.Entries[:min(len(stream.Entries), most-len(kept))] {
+			text := entry.Line[:min(len(entry.Line), maxText+utf8.UTFMax)] // give cuts the rest
+			kept = append(kept, line{stream.Labels, entry.Time, strings.Clone(text), len(entry.Line)})
+			size += len(text)
 		}
+	}
+	a.offer(to, size, func(s *scene) {
+		s.edge, s.sig = e, Logs
+		s.lines(kept)
+	})
+}
+
+// line is a log entry as far as it is shown.
+type line struct {
+	labels labels.Labels
+	time   time.Time
+	text   string
+	size   int
+}
+
+func (s *scene) lines(kept []line) {
+	for i := range kept {
+		if !s.next() {
+			return
+		}
+		l := &kept[i]
+		s.give(Event{Time: l.time, Labels: shownLabels(l.labels), Text: l.text, Size: l.size})
 	}
 }
 
-func (w *Watcher) metrics(e *Edge, m pipeline.Metrics) {
-	b := w.batch(e, Metrics, m.Items(), 0)
-	for i := range m.Samples {
-		if !b.next() {
-			return
-		}
-		s := &m.Samples[i]
-		b.sample(s.Series.Labels, s.T, strconv.FormatFloat(s.V, 'g', -1, 64))
+// ObserveMetrics copies the samples that somebody may examine.
+func (a *audience) ObserveMetrics(e *Edge, m pipeline.Metrics) {
+	to, most := a.admit(e, Metrics, m.Items(), 0)
+	if len(to) == 0 {
+		return
 	}
-	for i := range m.Histograms {
-		if !b.next() {
+	samples := slices.Clone(m.Samples[:min(len(m.Samples), most)])
+	histograms := slices.Clone(m.Histograms[:min(len(m.Histograms), most-len(samples))])
+	for i := range histograms {
+		h := &histograms[i]
+		if h.H != nil {
+			h.H = h.H.Copy()
+		} else if h.FH != nil {
+			h.FH = h.FH.Copy()
+		}
+	}
+	a.offer(to, (len(samples)+len(histograms))*sampleSize, func(s *scene) {
+		s.edge, s.sig = e, Metrics
+		s.samples(samples, histograms)
+	})
+}
+
+func (s *scene) samples(samples []pipeline.Sample, histograms []pipeline.HistogramSample) {
+	for i := range samples {
+		if !s.next() {
 			return
 		}
-		h := &m.Histograms[i]
+		v := &samples[i]
+		s.sample(v.Series.Labels, v.T, strconv.FormatFloat(v.V, 'g', -1, 64))
+	}
+	for i := range histograms {
+		if !s.next() {
+			return
+		}
+		h := &histograms[i]
 		value := ""
 		if h.H != nil {
 			value = h.H.String()
 		} else if h.FH != nil {
 			value = h.FH.String()
 		}
-		b.sample(h.Series.Labels, h.T, value)
+		s.sample(h.Series.Labels, h.T, value)
 	}
 }
 
-func (b *batch) sample(lset labels.Labels, ms int64, value string) {
-	b.give(Event{Time: time.UnixMilli(ms), Labels: shownLabels(lset), Text: lset.Get(labels.MetricName) + " " + value})
+func (s *scene) sample(lset labels.Labels, ms int64, value string) {
+	s.give(Event{Time: time.UnixMilli(ms), Labels: shownLabels(lset), Text: lset.Get(labels.MetricName) + " " + value})
 }
 
 // internal tells whether a label is for components only, as is what discovery
@@ -111,45 +125,53 @@ func shownLabels(lset labels.Labels) map[string]string {
 	return shown
 }
 
-func (w *Watcher) otlp(e *Edge, r pipeline.OTLP) {
-	b := w.batch(e, ofOTLP(r.Signal), r.Items, len(r.Data))
-	if b.left == 0 {
+// ObserveOTLP copies a request that somebody may examine, if it is small.
+func (a *audience) ObserveOTLP(e *Edge, r pipeline.OTLP) {
+	to, _ := a.admit(e, ofOTLP(r.Signal), r.Items, len(r.Data))
+	if len(to) == 0 {
 		return
 	}
-	switch r.Signal {
-	case pipeline.SignalTraces:
-		b.traces(r.Data)
-	case pipeline.SignalLogs:
-		b.records(r.Data)
-	default:
-		b.points(r.Data)
-	}
+	data := bytes.Clone(r.Data)
+	a.offer(to, len(data), func(s *scene) {
+		s.edge, s.sig = e, ofOTLP(r.Signal)
+		if CheckSize(data, maxElements) != nil {
+			s.skip()
+			return
+		}
+		switch r.Signal {
+		case pipeline.SignalTraces:
+			s.traces(data)
+		case pipeline.SignalLogs:
+			s.records(data)
+		default:
+			s.points(data)
+		}
+	})
 }
 
 // undecodable tells of a request that cannot be shown. The receiver has checked
 // its outline only.
-func (b *batch) undecodable(err error) {
-	b.give(Event{Time: time.Now(), Text: fmt.Sprintf("a request that cannot be decoded: %s", err)})
-	b.left = 0
+func (s *scene) undecodable(err error) {
+	s.give(Event{Time: time.Now(), Text: fmt.Sprintf("a request that cannot be decoded: %s", err)})
 }
 
-func (b *batch) traces(data []byte) {
+func (s *scene) traces(data []byte) {
 	traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
 	if err != nil {
-		b.undecodable(err)
+		s.undecodable(err)
 		return
 	}
 	for _, rs := range traces.ResourceSpans().All() {
 		resource := attributes(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				if !b.next() {
+				if !s.next() {
 					return
 				}
 				start := span.StartTimestamp().AsTime()
 				shown := withResource(span.Attributes(), resource)
 				shown["status"] = span.Status().Code().String()
-				b.give(Event{
+				s.give(Event{
 					Time: start, Labels: shown, Text: span.Name(), Duration: span.EndTimestamp().AsTime().Sub(start),
 					TraceID: span.TraceID().String(), SpanID: span.SpanID().String(),
 				})
@@ -158,17 +180,17 @@ func (b *batch) traces(data []byte) {
 	}
 }
 
-func (b *batch) records(data []byte) {
+func (s *scene) records(data []byte) {
 	logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data)
 	if err != nil {
-		b.undecodable(err)
+		s.undecodable(err)
 		return
 	}
 	for _, rl := range logs.ResourceLogs().All() {
 		resource := attributes(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, record := range sl.LogRecords().All() {
-				if !b.next() {
+				if !s.next() {
 					return
 				}
 				text := record.Body().AsString()
@@ -177,7 +199,7 @@ func (b *batch) records(data []byte) {
 					shown["level"] = "" // it has room whatever else there is
 					show(shown, "level", level)
 				}
-				b.give(Event{
+				s.give(Event{
 					Time: record.Timestamp().AsTime(), Labels: shown, Text: text, Size: len(text),
 					TraceID: record.TraceID().String(), SpanID: record.SpanID().String(),
 				})
@@ -186,26 +208,26 @@ func (b *batch) records(data []byte) {
 	}
 }
 
-func (b *batch) points(data []byte) {
+func (s *scene) points(data []byte) {
 	metrics, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(data)
 	if err != nil {
-		b.undecodable(err)
+		s.undecodable(err)
 		return
 	}
 	for _, rm := range metrics.ResourceMetrics().All() {
 		resource := attributes(rm.Resource().Attributes())
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, metric := range sm.Metrics().All() {
-				b.metric(resource, metric)
+				s.metric(resource, metric)
 			}
 		}
 	}
 }
 
-func (b *batch) metric(resource []attribute, metric pmetric.Metric) {
+func (s *scene) metric(resource []attribute, metric pmetric.Metric) {
 	give := func(at pcommon.Timestamp, attrs pcommon.Map, value string) {
-		if b.next() {
-			b.give(Event{Time: at.AsTime(), Labels: withResource(attrs, resource), Text: metric.Name() + " " + value})
+		if s.next() {
+			s.give(Event{Time: at.AsTime(), Labels: withResource(attrs, resource), Text: metric.Name() + " " + value})
 		}
 	}
 	number := func(points pmetric.NumberDataPointSlice) {
@@ -266,34 +288,51 @@ func withResource(own pcommon.Map, resource []attribute) map[string]string {
 	return shown
 }
 
-func (w *Watcher) profile(e *Edge, p pipeline.Profile) {
+// ObserveProfile copies the query of a profile, or a push that somebody may
+// examine, if it is small.
+func (a *audience) ObserveProfile(e *Edge, p pipeline.Profile) {
 	decode := len(p.Body)
 	if p.Route == pipeline.ProfileIngest {
 		decode = 0 // its query says all that is shown
 	}
-	b := w.batch(e, Profiles, p.Items, decode)
-	if b.left == 0 {
+	to, _ := a.admit(e, Profiles, p.Items, decode)
+	if len(to) == 0 {
 		return
 	}
 	if p.Route == pipeline.ProfileIngest {
-		b.next()
-		query, _ := url.ParseQuery(p.Query) // what can be read of it
-		shown := map[string]string{}
-		for _, name := range slices.Sorted(maps.Keys(query)) {
-			if name != "name" {
-				show(shown, name, query.Get(name))
-			}
-		}
-		b.give(Event{Time: time.Now(), Labels: shown, Text: query.Get("name"), Size: len(p.Body)})
+		query, size := strings.Clone(p.Query), len(p.Body)
+		a.offer(to, len(query), func(s *scene) {
+			s.edge, s.sig = e, Profiles
+			s.ingested(query, size)
+		})
 		return
 	}
-	b.pushed(p.Body)
+	body := bytes.Clone(p.Body)
+	a.offer(to, len(body), func(s *scene) {
+		s.edge, s.sig = e, Profiles
+		if CheckSize(body, maxElements) != nil {
+			s.skip()
+			return
+		}
+		s.pushed(body)
+	})
 }
 
-func (b *batch) pushed(body []byte) {
+func (s *scene) ingested(text string, size int) {
+	query, _ := url.ParseQuery(text) // what can be read of it
+	shown := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != "name" {
+			show(shown, name, query.Get(name))
+		}
+	}
+	s.give(Event{Time: time.Now(), Labels: shown, Text: query.Get("name"), Size: size})
+}
+
+func (s *scene) pushed(body []byte) {
 	request := &pushv1.PushRequest{}
 	if err := proto.Unmarshal(body, request); err != nil {
-		b.undecodable(err)
+		s.undecodable(err)
 		return
 	}
 	for _, series := range request.Series {
@@ -308,10 +347,10 @@ func (b *batch) pushed(body []byte) {
 		}
 		name := shown["service_name"] + " " + kind
 		for _, sample := range series.Samples {
-			if !b.next() {
+			if !s.next() {
 				return
 			}
-			b.give(Event{Time: time.Now(), Labels: shown, Text: name, Size: len(sample.RawProfile)})
+			s.give(Event{Time: time.Now(), Labels: shown, Text: name, Size: len(sample.RawProfile)})
 		}
 	}
 }

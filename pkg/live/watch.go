@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"collector/pkg/pipeline"
 )
 
 // Limits of one watcher. They bound what watching may cost the components.
@@ -20,10 +18,13 @@ const (
 	// watchBuffer is how many events may wait for the watcher.
 	watchBuffer = 2 * watchRate
 	// maxDecoded is the size in bytes of the largest request that is decoded
-	// to be shown.
-	maxDecoded = 1 << 20
-	// decodeRate is how many bytes of requests are decoded in a second, in the
-	// goroutines of those that sent them.
+	// to be shown, maxItems how many items it may have, and maxElements how many
+	// parts of any kind.
+	maxDecoded  = 1 << 20
+	maxItems    = 10_000
+	maxElements = 50_000
+	// decodeRate is how many bytes of requests are copied and decoded in a second
+	// for a watcher.
 	decodeRate = maxDecoded
 	// maxText is how much of a line is shown.
 	maxText = 4 << 10
@@ -51,6 +52,7 @@ type Event struct {
 	To     string    `json:"to"`
 	// Labels may be cut, which "…" at the end of a value tells, and of very many
 	// some are left out.
+	// All watchers are given the same map.
 	Labels map[string]string `json:"labels"`
 	// Text is the line, the sample as in a metrics page, the name of the span,
 	// or the name of the profile. It may be cut.
@@ -65,10 +67,11 @@ type Event struct {
 // Watcher is given events. What it does not take in time, and what exceeds its
 // rate, it is told of as a number only.
 type Watcher struct {
+	hub     *Hub
 	filter  Filter
 	needle  string // filter.Text in lower case
 	events  chan Event
-	stop    func()
+	leave   func()
 	skipped atomic.Uint64
 	paused  atomic.Bool
 
@@ -81,8 +84,9 @@ type Watcher struct {
 
 // Watch begins to watch. The watcher has to be closed.
 func (h *Hub) Watch(f Filter) *Watcher {
-	w := &Watcher{filter: f, needle: strings.ToLower(f.Text), events: make(chan Event, watchBuffer)}
-	w.stop = h.Observe(w)
+	w := &Watcher{hub: h, filter: f, needle: strings.ToLower(f.Text), events: make(chan Event, watchBuffer)}
+	h.join(w)
+	w.leave = sync.OnceFunc(func() { h.leave(w) })
 	return w
 }
 
@@ -96,35 +100,7 @@ func (w *Watcher) Skipped() uint64 { return w.skipped.Load() }
 func (w *Watcher) Pause(paused bool) { w.paused.Store(paused) }
 
 // Close ends the watching.
-func (w *Watcher) Close() { w.stop() }
-
-// ObserveLogs is for the edges.
-func (w *Watcher) ObserveLogs(e *Edge, logs pipeline.Logs) {
-	if w.sees(e, Logs) {
-		w.logs(e, logs)
-	}
-}
-
-// ObserveMetrics is for the edges.
-func (w *Watcher) ObserveMetrics(e *Edge, m pipeline.Metrics) {
-	if w.sees(e, Metrics) {
-		w.metrics(e, m)
-	}
-}
-
-// ObserveOTLP is for the edges.
-func (w *Watcher) ObserveOTLP(e *Edge, r pipeline.OTLP) {
-	if w.sees(e, ofOTLP(r.Signal)) {
-		w.otlp(e, r)
-	}
-}
-
-// ObserveProfile is for the edges.
-func (w *Watcher) ObserveProfile(e *Edge, p pipeline.Profile) {
-	if w.sees(e, Profiles) {
-		w.profile(e, p)
-	}
-}
+func (w *Watcher) Close() { w.leave() }
 
 func (w *Watcher) sees(e *Edge, s Signal) bool {
 	f := &w.filter
@@ -140,7 +116,8 @@ func (w *Watcher) sees(e *Edge, s Signal) bool {
 }
 
 // admit tells how many of n items may be examined now, for which so many bytes
-// have to be decoded. The others count as skipped.
+// have to be decoded. The others count as skipped. Of a request with too many
+// items none is, as it could be decoded as a whole only.
 func (w *Watcher) admit(n, decode int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,7 +125,7 @@ func (w *Watcher) admit(n, decode int) int {
 		w.second, w.given, w.examined, w.decoded = now, 0, 0, 0
 	}
 	room := examineRate - w.examined
-	if w.given >= watchRate || w.decoded+decode > decodeRate {
+	if w.given >= watchRate || w.decoded+decode > decodeRate || decode > 0 && n > maxItems {
 		room = 0
 	}
 	if room < n {
@@ -162,10 +139,10 @@ func (w *Watcher) admit(n, decode int) int {
 	return n
 }
 
-// give hands over ev if the filter lets it pass. It tells whether more may
-// follow in this second.
-func (w *Watcher) give(ev Event) bool {
-	if !w.matches(&ev) {
+// give hands over ev, of which detached makes a copy, if the filter lets it pass.
+// It tells whether more may follow in this second.
+func (w *Watcher) give(ev *Event, detached func() Event) bool {
+	if !w.matches(ev) {
 		return true
 	}
 	w.mu.Lock()
@@ -179,7 +156,7 @@ func (w *Watcher) give(ev Event) bool {
 		w.skipped.Add(1)
 		return true
 	}
-	w.events <- ev.detached()
+	w.events <- detached()
 	return true
 }
 
