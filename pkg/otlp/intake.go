@@ -70,7 +70,7 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, with
 		if errors.Is(err, pipeline.ErrFull) {
 			reason = refusedQueueFull
 		}
-		return in.refuse(transport, reason, err)
+		return pipeline.ForClient(in.refuse(transport, reason, err))
 	}
 	in.metrics.accepted[s].WithLabelValues(transport).Add(float64(items))
 	return nil

@@ -62,3 +62,29 @@ func IsPermanent(err error) bool {
 	var p permanentError
 	return errors.As(err, &p)
 }
+
+// unstored is a failure of a sink as a remote client may read it.
+type unstored struct {
+	text string
+	err  error
+}
+
+func (e unstored) Error() string { return e.text }
+func (e unstored) Unwrap() error { return e.err }
+
+// ForClient is the error of a sink with a text that may be sent to a remote
+// client: without the paths and names of the machine, which are for the log.
+// Errors that IsPermanent tells of are about the client's own data and stay.
+func ForClient(err error) error {
+	switch {
+	case err == nil || IsPermanent(err):
+		return err
+	case errors.Is(err, ErrFull):
+		return unstored{"the queue is full; send again later", err}
+	case errors.Is(err, ErrClosed):
+		return unstored{"the collector is stopping or reloading; send again", err}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unstored{"the queue did not take the data in time; send again", err}
+	}
+	return unstored{"the data could not be queued, the collector's log says why; send again later", err}
+}

@@ -46,7 +46,8 @@ type Receive struct {
 	conns   atomic.Int64
 	counts  receiveCounts
 
-	lossLogged atomic.Int64 // when a loss was last logged, in nanoseconds since the epoch
+	// When a loss and a refusal were last logged, in nanoseconds since the epoch.
+	lossLogged, refusalLogged atomic.Int64
 
 	mu       sync.Mutex
 	listener net.Listener // bound and not yet in use; guarded by mu
@@ -190,6 +191,7 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 		func(err error) { r.lose(p.Items, err) })
 	if err != nil {
 		r.metrics.dropped.WithLabelValues(dropReason(err)).Add(float64(p.Items))
+		r.logRefusal(err)
 		return err
 	}
 	r.counts.forwarded.Add(uint64(p.Items))
@@ -200,10 +202,23 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 // while.
 func (r *Receive) lose(profiles int, err error) {
 	r.metrics.lost.WithLabelValues(dropReason(err)).Add(float64(profiles))
-	now, last := time.Now().UnixNano(), r.lossLogged.Load()
-	if now-last > int64(lossLogInterval) && r.lossLogged.CompareAndSwap(last, now) {
+	if due(&r.lossLogged) {
 		r.options.Logger.Error("one of several destinations does not take profiles that another takes; they are lost for that one", "err", err)
 	}
+}
+
+// logRefusal logs in full, once in a while, what a client is told without the
+// names of files.
+func (r *Receive) logRefusal(err error) {
+	if dropReason(err) != "client_gone" && due(&r.refusalLogged) {
+		r.options.Logger.Warn("profile refused", "reason", dropReason(err), "err", err)
+	}
+}
+
+// due tells whether a message may be logged again, and takes note that it is.
+func due(last *atomic.Int64) bool {
+	now, before := time.Now().UnixNano(), last.Load()
+	return now-before > int64(lossLogInterval) && last.CompareAndSwap(before, now)
 }
 
 func dropReason(err error) string {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -288,6 +290,32 @@ func TestClientsAreToldToRetryWhatCouldNotBeQueued(t *testing.T) {
 	f(context.DeadlineExceeded, 503, connect.CodeUnavailable, "5")
 	f(errors.New("disk broken"), 503, connect.CodeUnavailable, "5")
 	f(pipeline.Permanent(errors.New("bad")), 400, connect.CodeInvalidArgument, "")
+}
+
+// TestClientsAreNotToldLocalPaths has a queue fail; what remote clients are told
+// has no path, and the log has all of it.
+func TestClientsAreNotToldLocalPaths(t *testing.T) {
+	const dir = "/var/lib/alloy/data/pyroscope.write.p"
+	var log bytes.Buffer
+	s := &sink{answer: func(context.Context) error {
+		return &fs.PathError{Op: "write", Path: dir, Err: errors.New("no space left on device")}
+	}}
+	r := start(t, receiveConfig(s), func(r *Receive) { r.options.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader("x 1\n"))
+	if resp.StatusCode != 503 || text == "" || strings.Contains(text, "/var/lib") {
+		t.Errorf("ingest: %s %q", resp.Status, text)
+	}
+	_, err := pushv1connect.NewPusherServiceClient(http.DefaultClient, r.url).
+		Push(t.Context(), connect.NewRequest(pushOf(series([]string{"p"}, "service_name", "a"))))
+	if connect.CodeOf(err) != connect.CodeUnavailable || strings.Contains(err.Error(), "/var/lib") {
+		t.Errorf("push: %v", err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), dir) {
+		t.Errorf("the log does not name the queue: %s", &log)
+	}
 }
 
 func TestClientsWaitBoundedlyForTheQueue(t *testing.T) {
