@@ -29,8 +29,9 @@ var allowedImports = map[string]string{
 	"pkg/component":  "pkg/docker pkg/listen",
 	"pkg/httpclient": "pkg/component",
 	"pkg/logging":    "pkg/component pkg/pipeline",
-	"pkg/queue":      "pkg/clock pkg/pipeline pkg/throttle",
-	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/throttle",
+	"pkg/storage":    "",
+	"pkg/queue":      "pkg/clock pkg/pipeline pkg/storage pkg/throttle",
+	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/storage pkg/throttle",
 	"pkg/discovery":  "pkg/component pkg/docker pkg/httpclient pkg/throttle",
 	"pkg/config":     "pkg/component",
 	"pkg/live":       "pkg/pipeline",
@@ -46,7 +47,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/clock pkg/throttle"
+const signalPackages = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/storage pkg/clock pkg/throttle"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

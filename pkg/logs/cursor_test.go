@@ -2,6 +2,9 @@ package logs
 
 import (
 	"bytes"
+	"collector/pkg/storage"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -32,8 +35,16 @@ func testMetrics(t testing.TB) *sourceMetrics {
 
 func openTestStore(t testing.TB, dir string, log *bytes.Buffer) *cursorStore {
 	t.Helper()
-	return openCursorStore(dir, slog.New(slog.NewTextHandler(log, nil)), testMetrics(t), time.Now)
+	s, err := openCursorStore(dir, slog.New(slog.NewTextHandler(log, nil)), testMetrics(t), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
+
+// die does what the end of the process does: nothing is closed or synced, and
+// its lock is free.
+func die(s *cursorStore) { s.lock.Close() }
 
 func someCursor(n int64) cursor {
 	return cursor{{Time: 1_700_000_000_000_000_000 + n, Lines: n, Out: n}, {Time: 5, Lines: 2, Out: 7}}
@@ -46,7 +57,7 @@ func TestCursorsSurviveTheDeathOfTheProcess(t *testing.T) {
 		s.put("a", someCursor(i))
 		s.put("b", someCursor(100+i))
 	}
-	// Neither closed nor synced.
+	die(s)
 	again := openTestStore(t, dir, log)
 	for id, want := range map[string]cursor{"a": someCursor(9), "b": someCursor(109), "c": {}} {
 		if d := cmp.Diff(want, again.lookup(id)); d != "" {
@@ -67,6 +78,7 @@ func TestCursorFileStaysSmall(t *testing.T) {
 	if s.size > 2*compactAbove {
 		t.Errorf("the file has %d bytes for one container", s.size)
 	}
+	die(s)
 	if got := openTestStore(t, dir, log).lookup("container"); got != someCursor(19_999) {
 		t.Errorf("the cursor is %v", got)
 	}
@@ -146,6 +158,7 @@ func TestCursorsAreKeptInMemoryWhileTheDiskTakesNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.sync()
+	die(s)
 	if got := openTestStore(t, dir, log).lookup("a"); got != someCursor(99) {
 		t.Errorf("after the disk came back, the cursor is %v", got)
 	}
@@ -160,6 +173,7 @@ func TestHalfAWrittenLineCostsNoOther(t *testing.T) {
 	}
 	s.torn = true
 	s.put("c", someCursor(2))
+	die(s)
 	again := openTestStore(t, dir, log)
 	if again.lookup("a") != someCursor(1) || again.lookup("c") != someCursor(2) {
 		t.Error("a good line was lost")
@@ -390,4 +404,67 @@ func FuzzJoin(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCursorsAreLockedLikeAQueue opens the cursors of another process, which
+// would overwrite each other's.
+func TestCursorsAreLockedLikeAQueue(t *testing.T) {
+	dir, log := t.TempDir(), &bytes.Buffer{}
+	s := openTestStore(t, dir, log)
+	s.put("a", someCursor(1))
+	if _, err := openCursorStore(dir, slog.New(slog.DiscardHandler), testMetrics(t), time.Now); !errors.Is(err, storage.ErrInUse) {
+		t.Errorf("opened twice: %v", err)
+	}
+	s.close()
+	again := openTestStore(t, dir, log)
+	defer again.close()
+	if again.lookup("a") != someCursor(1) {
+		t.Error("the cursor is lost")
+	}
+	p := newTestProcess(t, ProcessConfig{}, dir)
+	if err := p.Run(t.Context()); !errors.Is(err, storage.ErrInUse) {
+		t.Errorf("held lines in a folder that is in use: %v", err)
+	}
+}
+
+// TestLogFilesAreTheCollectorsAlone has links where the files of the log
+// components are, and looks at the modes of what they make.
+func TestLogFilesAreTheCollectorsAlone(t *testing.T) {
+	victim := filepath.Join(t.TempDir(), "victim")
+	for _, name := range []string{storage.LockName, cursorFile + ".new", journalFile} {
+		dir := t.TempDir()
+		if err := errors.Join(os.WriteFile(victim, []byte("untouched"), 0o644), os.Symlink(victim, filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := openCursorStore(dir, slog.New(slog.DiscardHandler), testMetrics(t), time.Now); err == nil {
+			s.put("a", someCursor(1))
+			s.close()
+		}
+		if err := newTestProcess(t, ProcessConfig{}, dir).Run(ended(t)); err == nil && name != cursorFile+".new" {
+			t.Errorf("%s: a link is followed", name)
+		}
+		if content, _ := os.ReadFile(victim); string(content) != "untouched" {
+			t.Errorf("%s: what a link led to is %q now", name, content)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "loki.source.docker.default")
+	s := openTestStore(t, dir, &bytes.Buffer{})
+	s.put("a", someCursor(1))
+	s.close()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) == 0 {
+		t.Fatal(entries, err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", e.Name(), info, err)
+		}
+	}
+}
+
+// ended is a context that has ended.
+func ended(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"collector/pkg/storage"
 )
 
 const (
@@ -48,6 +50,7 @@ type cursorStore struct {
 	dirty   chan struct{}    // has a token when a sync is due
 
 	mu      sync.Mutex
+	lock    *os.File // keeps others out of dir; guarded by mu
 	file    *os.File // guarded by mu; nil while there is none
 	size    int64    // of file; guarded by mu
 	torn    bool     // the last write may have left half a line; guarded by mu
@@ -62,10 +65,10 @@ type cursorEntry struct {
 	gone   int64 // seconds since the epoch; 0 while the container exists
 }
 
-// openCursorStore reads what is in dir. It never fails: cursors that can't be
-// read are lost, which is logged, and those that can't be written are tried
-// again.
-func openCursorStore(dir string, logger *slog.Logger, metrics *sourceMetrics, now func() time.Time) *cursorStore {
+// openCursorStore reads what is in dir. It fails where the folder is another
+// one's. Cursors that can't be read are lost, which is logged, and those that
+// can't be written are tried again.
+func openCursorStore(dir string, logger *slog.Logger, metrics *sourceMetrics, now func() time.Time) (*cursorStore, error) {
 	s := &cursorStore{
 		dir: dir, logger: logger, metrics: metrics, now: now,
 		dirty:   make(chan struct{}, 1),
@@ -73,19 +76,44 @@ func openCursorStore(dir string, logger *slog.Logger, metrics *sourceMetrics, no
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.lockDir(); storage.Refused(err) {
+		return nil, err
+	}
 	s.load()
 	s.alloy = s.readAlloyPositions()
 	if err := s.compact(); err != nil {
 		s.report(err)
 	}
-	return s
+	return s, nil
+}
+
+// lockDir makes the folder and keeps others out of it. Where it can't be made,
+// as on a full disk, there is nobody to keep out, and compact tries again. It
+// holds mu.
+func (s *cursorStore) lockDir() error {
+	if s.lock != nil {
+		if _, err := os.Lstat(filepath.Join(s.dir, storage.LockName)); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		s.lock.Close() // somebody has removed the folder
+		s.lock = nil
+	}
+	if err := storage.Own(s.dir); err != nil {
+		return fmt.Errorf("open log cursors: %w", err)
+	}
+	lock, err := storage.Lock(s.dir)
+	if err != nil {
+		return fmt.Errorf("open log cursors in %s: %w", s.dir, err)
+	}
+	s.lock = lock
+	return nil
 }
 
 // load reads the cursor file, and the previous one if that is missing, empty or
 // damaged. Without containers it is empty, so that this is no sign of damage.
 func (s *cursorStore) load() {
 	path := filepath.Join(s.dir, cursorFile)
-	data, err := os.ReadFile(path)
+	data, err := storage.ReadFile(path, 0)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
 		s.loadPrevious()
 		return
@@ -100,7 +128,7 @@ func (s *cursorStore) load() {
 	}
 	s.metrics.cursorDamage.Inc()
 	aside := path + ".damaged"
-	if info, statErr := os.Stat(path); statErr == nil {
+	if info, statErr := os.Lstat(path); statErr == nil {
 		s.floor = info.ModTime().Add(-rereadWindow).UnixNano()
 	}
 	if renameErr := os.Rename(path, aside); renameErr != nil {
@@ -113,7 +141,7 @@ func (s *cursorStore) load() {
 }
 
 func (s *cursorStore) loadPrevious() {
-	data, err := os.ReadFile(filepath.Join(s.dir, previousFile))
+	data, err := storage.ReadFile(filepath.Join(s.dir, previousFile), 0)
 	if err != nil {
 		return
 	}
@@ -244,7 +272,7 @@ func (s *cursorStore) compact() (err error) {
 			err = fmt.Errorf("rewrite log cursors: %w", err)
 		}
 	}()
-	if err := os.MkdirAll(s.dir, 0o750); err != nil {
+	if err := s.lockDir(); err != nil {
 		return err
 	}
 	var buf []byte
@@ -279,7 +307,7 @@ func (s *cursorStore) compact() (err error) {
 // writeDurably makes a file that holds data and is on disk, and leaves it open
 // for appending.
 func writeDurably(path string, data []byte) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := storage.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return nil, err
 	}
@@ -363,6 +391,10 @@ func (s *cursorStore) close() {
 	if s.file != nil {
 		s.file.Close()
 		s.file = nil
+	}
+	if s.lock != nil {
+		s.lock.Close()
+		s.lock = nil
 	}
 }
 

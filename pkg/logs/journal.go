@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/pipeline"
+	"collector/pkg/storage"
 )
 
 // The journal of loki.process is a file of records, each of them
@@ -73,7 +74,7 @@ type journal struct {
 
 // openJournal opens or makes the file.
 func openJournal(path string) (*journal, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := storage.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return nil, err
 	}

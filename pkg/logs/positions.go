@@ -3,12 +3,13 @@ package logs
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"collector/pkg/storage"
 )
 
 // positionsFile is where Alloy keeps what it has read of Docker's logs, in the
@@ -26,7 +27,7 @@ const cursorPrefix = "cursor-"
 // written; a container that has a cursor of ours doesn't look at it.
 func (s *cursorStore) readAlloyPositions() map[string]int64 {
 	path := filepath.Join(s.dir, positionsFile)
-	data, err := os.ReadFile(path)
+	data, err := storage.ReadFile(path, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

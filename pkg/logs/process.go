@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type Process struct {
 	running context.Context // ends with Run; nil before
 	stages  stages
 	journal *journal // nil while Run does not run
+	dirLock *os.File // keeps others out of dir; nil likewise
 	recent  *recentCalls
 	backlog output // what the journal has to be handed on, and who has not got it
 	next    int    // the first receiver that has not got the backlog

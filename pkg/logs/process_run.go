@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"collector/pkg/storage"
 )
 
 const (
@@ -23,6 +25,9 @@ func (p *Process) Run(ctx context.Context) error {
 	p.lock <- struct{}{}
 	p.running = ctx
 	err := p.open()
+	if err != nil {
+		p.unlockDir()
+	}
 	p.release()
 	if err != nil {
 		return err
@@ -45,11 +50,15 @@ func (p *Process) Run(ctx context.Context) error {
 // open reads the journal of the time before, and makes it anew. It holds the
 // lock.
 func (p *Process) open() error {
-	if err := os.MkdirAll(p.dir, 0o750); err != nil {
-		return fmt.Errorf("make the directory of held log entries: %w", err)
+	if err := storage.Own(p.dir); err != nil {
+		return fmt.Errorf("make the folder of held log entries: %w", err)
+	}
+	var err error
+	if p.dirLock, err = storage.Lock(p.dir); err != nil {
+		return fmt.Errorf("open held log entries in %s: %w", p.dir, err)
 	}
 	path := filepath.Join(p.dir, journalFile)
-	data, err := os.ReadFile(path)
+	data, err := storage.ReadFile(path, 0)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read held log entries: %w", err)
 	}
@@ -214,7 +223,16 @@ func (p *Process) stop() error {
 	}
 	p.journal.close()
 	p.journal = nil
+	p.unlockDir()
 	return nil
+}
+
+// unlockDir lets others use the folder. It holds the lock.
+func (p *Process) unlockDir() {
+	if p.dirLock != nil {
+		p.dirLock.Close()
+		p.dirLock = nil
+	}
 }
 
 // report counts and logs a failure to keep the journal. It holds the lock.

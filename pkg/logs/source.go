@@ -170,8 +170,12 @@ func openEngine(cfg SourceDockerConfig, o component.Options) (*docker.Engine, er
 
 // Run follows the containers until ctx ends.
 func (s *SourceDocker) Run(ctx context.Context) error {
+	store, err := openCursorStore(s.opts.Dir, s.opts.Logger, s.metrics, time.Now)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
-	s.store = openCursorStore(s.opts.Dir, s.opts.Logger, s.metrics, time.Now)
+	s.store = store
 	clear(s.tails)
 	s.mu.Unlock()
 	defer s.store.close()

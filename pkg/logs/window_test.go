@@ -1,8 +1,8 @@
 package logs
 
 import (
+	"bytes"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -146,7 +146,7 @@ func TestLostCursorFileCostsNothingAfterAStop(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		open := func() *cursorStore {
-			return openCursorStore(dir, slog.New(slog.DiscardHandler), testMetrics(t), time.Now)
+			return openTestStore(t, dir, new(bytes.Buffer))
 		}
 		for round := range int64(3) {
 			want := cursorAt(1e18 + round)

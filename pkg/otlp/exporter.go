@@ -13,6 +13,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
+	"collector/pkg/storage"
 )
 
 // destinationID names the one destination of each of an exporter's queues.
@@ -144,7 +145,7 @@ func (e *Exporter) begin(ctx context.Context) error {
 	defer e.mu.Unlock()
 	e.ctx, e.ended = ctx, false
 	for _, l := range e.lanes {
-		if _, err := os.Stat(l.dir); l.writer == nil && err != nil {
+		if _, err := os.Lstat(l.dir); l.writer == nil && err != nil {
 			continue
 		}
 		if !e.hasDestination(l) {
@@ -181,6 +182,9 @@ func (e *Exporter) startLocked(l *lane) error {
 		if !e.hasDestination(l) {
 			return pipeline.Permanent(fmt.Errorf("%s has no endpoint for %s", e.o.ID, l.signal))
 		}
+		if err := e.ownFolder(); err != nil {
+			return err
+		}
 		w, err := deliver.New(e.options(l))
 		if err != nil {
 			return err
@@ -205,6 +209,14 @@ func (e *Exporter) startLocked(l *lane) error {
 		}
 	})
 	return nil
+}
+
+// ownFolder makes the folder in which the lanes' queues have theirs.
+func (e *Exporter) ownFolder() error {
+	if e.off || e.o.Dir == "" {
+		return nil
+	}
+	return storage.Own(e.o.Dir)
 }
 
 func (e *Exporter) options(l *lane) deliver.Options {

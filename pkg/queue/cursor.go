@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"math/bits"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"collector/pkg/storage"
 )
 
 const (
@@ -22,6 +23,8 @@ const (
 	laneMarkLen  = 16
 	slotLen      = 4096 // each slot has a page of its own
 	rosterAt     = 2 * slotLen
+	// maxCursorFile bounds what is read of a cursor file.
+	maxCursorFile = rosterAt + 1<<20
 	// maxAhead is how far beyond the cursor a block's acknowledgement is
 	// remembered on disk, in blocks.
 	maxAhead = 8192
@@ -122,7 +125,43 @@ func parseCursor(b []byte) (cursor, bool) {
 	for b = b[cursorLen+n:]; len(b) > 0; b = b[laneMarkLen:] {
 		c.lanes = append(c.lanes, laneMark{tag: le.Uint64(b), seq: le.Uint64(b[8:])})
 	}
-	return c, true
+	return c, c.plausible()
+}
+
+// plausible tells whether the numbers may be those of a queue: a checksum can be
+// made for any.
+func (c *cursor) plausible() bool {
+	if max(c.generation, c.before, c.unsaved, c.rest) >= maxNumber || c.rest < c.seq {
+		return false
+	}
+	for _, m := range c.lanes {
+		if m.seq < c.seq || m.seq >= maxNumber {
+			return false
+		}
+	}
+	return true
+}
+
+// undone is how many of the blocks from one to another, without that, are not
+// known to be done with.
+func (c *cursor) undone(from, to uint64) uint64 {
+	n := uint64(0)
+	if end := max(from, c.end()); end < to {
+		n, to = to-end, end
+	}
+	if from >= to {
+		return n
+	}
+	if len(c.lanes) > 0 {
+		return n + to - from // of which tags they were can't be known
+	}
+	// Of what cursor tells, at most maxAhead blocks are from rest on.
+	for seq := max(from, c.rest); seq < to; seq++ {
+		if !c.isDone(seq, "") {
+			n++
+		}
+	}
+	return n
 }
 
 // encodeRoster makes the list of all readers that every cursor file carries,
@@ -191,8 +230,8 @@ func readCursors(dir string, names []string) (map[string]cursorFile, error) {
 		if !strings.HasSuffix(name, cursorSuffix) {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrPermission) {
+		b, err := storage.ReadFile(filepath.Join(dir, name), maxCursorFile)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrLink) {
 			return nil, fmt.Errorf("read cursor: %w", err)
 		}
 		// What can't be read counts as damaged.

@@ -1,8 +1,11 @@
 package queue
 
 import (
+	"errors"
 	"os"
 	"slices"
+
+	"collector/pkg/storage"
 )
 
 // holdsTags tells whether blocks of some tags wait apart, behind which those of
@@ -74,7 +77,7 @@ func (q *Queue) needed() map[*segment]bool {
 // lost. The caller holds q.mu.
 func (q *Queue) empty(i, next int) bool {
 	s, n := q.segments[i], q.segments[next]
-	f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
+	f, err := storage.OpenFile(s.path, os.O_WRONLY)
 	if err != nil {
 		q.complain("cannot empty a segment of the queue", "err", err)
 		return false
@@ -105,6 +108,10 @@ func (s *segment) finishEmptying() error {
 	if s.doneTo == 0 || s.size <= segmentLen {
 		return nil
 	}
+	f, err := storage.OpenFile(s.path, os.O_WRONLY)
+	if err != nil {
+		return err
+	}
 	s.size = segmentLen
-	return os.Truncate(s.path, segmentLen)
+	return errors.Join(f.Truncate(segmentLen), f.Close())
 }

@@ -264,12 +264,13 @@ func (r *Reader) fillLanes() error {
 		l := r.lanes[i]
 		from := l.runs[0]
 		limit := from.seg.size
+		s := &scanner{salt: from.seg.salt, limit: limit, off: from.off, until: q.until(from.seg)}
 		f, err := from.seg.open()
 		q.mu.Unlock()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
 		}
-		s := &scanner{r: f, salt: from.seg.salt, limit: limit, off: from.off}
+		s.r = f
 		var found []meta
 		if err == nil {
 			found, err = scanLane(s, from, l.tag, l.window)

@@ -25,12 +25,13 @@ func (r *Reader) fill(upTo uint64) error {
 		}
 		from := r.load
 		limit := from.seg.size
+		s := &scanner{salt: from.seg.salt, limit: limit, off: from.off, until: q.until(from.seg)}
 		f, err := from.seg.open()
 		q.mu.Unlock()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
 		}
-		s := &scanner{r: f, salt: from.seg.salt, limit: limit, off: from.off}
+		s.r = f
 		var found []meta
 		ended := true
 		if err == nil {
@@ -93,12 +94,14 @@ func (r *Reader) loaded(from place, found []meta, off, limit int64, ended bool) 
 			}
 			r.push(m)
 		}
-		r.load.seq, r.load.before = m.seq+1, m.before+uint64(m.items)
+		r.load.seq++
+		r.pass(uint64(m.items))
 	}
 	r.load.off = off
 	if ended {
 		passed = r.nextSegment(limit) || passed
 	}
+	r.arrive()
 	if passed {
 		r.unsaved = true
 	}
@@ -115,7 +118,11 @@ func (r *Reader) nextSegment(limit int64) (passed bool) {
 		if i+1 < len(q.segments) {
 			n := q.segments[i+1]
 			if s.doneTo > r.load.seq {
-				r.load.seq, r.load.before = s.doneTo, max(r.load.before, s.doneBefore)
+				if s.doneBefore > r.load.before {
+					r.received -= min(r.received, s.doneBefore-r.load.before) // a former process was done with them
+					r.load.before = s.doneBefore
+				}
+				r.load.seq = s.doneTo
 			}
 			passed = r.skip(n.first, n.before)
 			r.load.seg, r.load.off = n, segmentLen
@@ -131,23 +138,34 @@ func (r *Reader) nextSegment(limit int64) (passed bool) {
 	return passed
 }
 
+// pass moves load on past a block of so many items. Where the counts on disk do
+// not add up, the block has come in addition to them.
+func (r *Reader) pass(items uint64) {
+	before := r.load.before + items
+	if over := before - min(before, r.q.items); over > 0 {
+		r.received += over
+		before = r.q.items
+	}
+	r.load.before = before
+}
+
+// arrive drops, at the end of the log, the items that the counts on disk have
+// promised and that were in no block.
+func (r *Reader) arrive() {
+	if r.atEnd() && r.load.before < r.q.items {
+		r.drop(ReasonDamaged, r.q.items-r.load.before)
+		r.load.before = r.q.items
+	}
+}
+
 // skip moves load on to the block seq, with so many items before it. What lies
 // between is lost, unless it was done with already.
 func (r *Reader) skip(seq, before uint64) (passed bool) {
 	if seq <= r.load.seq {
 		return false
 	}
-	undone := uint64(0)
-	for s := r.load.seq; s < seq; s++ {
-		if s >= r.ahead.end() {
-			undone += seq - s
-			break
-		}
-		// Of which tag it was can't be known.
-		if len(r.ahead.lanes) > 0 || !r.ahead.isDone(s, "") {
-			undone++
-		}
-	}
+	before = min(before, r.q.items)
+	undone := r.ahead.undone(r.load.seq, seq)
 	if undone > 0 && before > r.load.before {
 		r.drop(ReasonDamaged, before-r.load.before)
 		r.damaged += undone

@@ -445,7 +445,7 @@ func (r *Reader) drop(reason string, items uint64) {
 }
 
 // atEnd tells whether all blocks have been loaded. The caller holds Queue.mu.
-func (r *Reader) atEnd() bool { return r.load.seq == r.q.seq }
+func (r *Reader) atEnd() bool { return r.load.seq >= r.q.seq }
 
 // cursor is the first block on disk that r is not done with, and the number of
 // items before it. The caller holds Queue.mu.
@@ -532,6 +532,7 @@ func (r *Reader) lose(s *segment, next place) {
 	}
 	r.closeLanes()
 	if r.load.seg == s && !r.atEnd() {
+		next.before = max(next.before, r.load.before)
 		r.drop(ReasonFull, next.before-r.load.before)
 		r.load = next
 	}

@@ -12,6 +12,11 @@ const (
 	segmentMagic    = "CQS1"
 	segmentLen      = 64 // of a segment's header
 
+	// maxNumber is more than the number of any block and the count of all items
+	// can come to. A file that says as much is damaged, whatever its checksum:
+	// below it, no sum of a few of them overflows.
+	maxNumber = 1 << 62
+
 	maxTag   = math.MaxUint16
 	maxData  = math.MaxInt32
 	maxItems = math.MaxInt32
@@ -95,6 +100,9 @@ func parseHeader(b []byte, salt uint32, tag string) (header, bool) {
 	if t := b[recordHeaderLen : recordHeaderLen+n]; string(t) != tag {
 		tag = string(t)
 	}
+	if le.Uint32(b[20:]) > maxItems || le.Uint64(b[24:]) >= 2*maxNumber || le.Uint64(b[32:]) >= 2*maxNumber {
+		return header{}, false
+	}
 	return header{
 		dataSum:  le.Uint32(b[8:]),
 		dataLen:  int(le.Uint32(b[12:])),
@@ -145,7 +153,7 @@ func parseSegmentHeader(b []byte, salt uint32) (segmentHeader, bool) {
 	if len(b) < segmentLen || string(b[:4]) != segmentMagic || le.Uint32(b[4:]) != checksum(salt, b[8:segmentLen]) {
 		return segmentHeader{}, false
 	}
-	return segmentHeader{
+	h := segmentHeader{
 		index:       le.Uint64(b[8:]),
 		salt:        salt,
 		first:       le.Uint64(b[16:]),
@@ -154,5 +162,7 @@ func parseSegmentHeader(b []byte, salt uint32) (segmentHeader, bool) {
 		floorBefore: le.Uint64(b[40:]),
 		doneTo:      le.Uint64(b[48:]),
 		doneBefore:  le.Uint64(b[56:]),
-	}, true
+	}
+	// The index is not bounded here: it is that of the file's name.
+	return h, max(h.first, h.before, h.floor, h.floorBefore, h.doneTo, h.doneBefore) < maxNumber
 }

@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"collector/pkg/storage"
 )
 
 // Open opens or creates the queue in o.Dir, which this process must be alone to
@@ -70,25 +71,21 @@ func open(o Options, sys system) (*Queue, error) {
 
 // lockDir makes the directory and keeps others out of it.
 func (q *Queue) lockDir() error {
-	if err := os.MkdirAll(q.dir, 0o750); err != nil {
+	if err := storage.Own(q.dir); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(q.lockPath(), os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := storage.Lock(q.dir)
+	if errors.Is(err, storage.ErrInUse) {
+		return fmt.Errorf("%w by another process or component", ErrInUse)
+	}
 	if err != nil {
 		return err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("%w by another process or component", ErrInUse)
-		}
-		return fmt.Errorf("lock: %w", err)
 	}
 	q.lock = f
 	return nil
 }
 
-func (q *Queue) lockPath() string { return filepath.Join(q.dir, "lock") }
+func (q *Queue) lockPath() string { return filepath.Join(q.dir, storage.LockName) }
 
 func (q *Queue) removed() bool {
 	_, err := os.Stat(q.lockPath())
@@ -195,10 +192,8 @@ func (q *Queue) recoverSegments(names []string) (floor place, err error) {
 			continue
 		}
 		s.first, s.before, s.doneTo, s.doneBefore = h.first, h.before, h.doneTo, h.doneBefore
-		if err := s.finishEmptying(); err != nil {
-			return floor, err
-		}
-		if h.floor > floor.seq {
+		// No reader can have been done with what came after the segment.
+		if h.floor > floor.seq && h.floor <= max(h.first, h.doneTo) {
 			floor = place{seq: h.floor, before: h.floorBefore}
 		}
 		q.segments = append(q.segments, s)
@@ -206,6 +201,12 @@ func (q *Queue) recoverSegments(names []string) (floor place, err error) {
 	slices.SortFunc(q.segments, func(a, b *segment) int {
 		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.index, b.index))
 	})
+	q.alignSegments()
+	for _, s := range q.segments {
+		if err := s.finishEmptying(); err != nil {
+			return floor, err
+		}
+	}
 	if n := len(q.segments); n > 0 {
 		if err := q.recoverEnd(q.segments[n-1]); err != nil {
 			return floor, err
@@ -219,10 +220,30 @@ func (q *Queue) recoverSegments(names []string) (floor place, err error) {
 	return floor, nil
 }
 
+// alignSegments sees to it that the segments, which are in order, do not
+// overlap, whatever they say: a reader that is past the end of one is nowhere
+// past the next one.
+func (q *Queue) alignSegments() {
+	for i, s := range q.segments {
+		if i > 0 {
+			s.before = max(s.before, q.segments[i-1].before)
+		}
+		if s.doneTo <= s.first {
+			s.doneTo, s.doneBefore = 0, 0
+		}
+	}
+	for i := range max(len(q.segments), 1) - 1 {
+		s, n := q.segments[i], q.segments[i+1]
+		if s.doneTo > 0 {
+			s.doneTo, s.doneBefore = min(s.doneTo, n.first), min(s.doneBefore, n.before)
+		}
+	}
+}
+
 // examine reads the header of s or, where that is damaged, makes it out from
 // the first record. found is false when there is neither.
 func (q *Queue) examine(s *segment) (h segmentHeader, found bool, err error) {
-	f, err := os.Open(s.path)
+	f, err := storage.Open(s.path)
 	if err != nil {
 		return h, false, err
 	}
@@ -252,12 +273,13 @@ func (q *Queue) examine(s *segment) (h segmentHeader, found bool, err error) {
 // recoverEnd finds the end of the last segment, cuts off what follows, and
 // makes the segment the active one.
 func (q *Queue) recoverEnd(s *segment) error {
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	f, err := storage.OpenFile(s.path, os.O_RDWR)
 	if err != nil {
 		return err
 	}
 	q.seq, q.items = max(s.first, s.doneTo), max(s.before, s.doneBefore)
-	sc := &scanner{r: f, salt: s.salt, limit: s.size, off: segmentLen}
+	// A segment has a record for each block, so that its size bounds their numbers.
+	sc := &scanner{r: f, salt: s.salt, limit: s.size, off: segmentLen, until: s.first + uint64(s.size/recordHeaderLen)}
 	end := int64(segmentLen)
 	for {
 		h, _, err := sc.next(q.seq)
@@ -268,7 +290,10 @@ func (q *Queue) recoverEnd(s *segment) error {
 			}
 			break
 		}
-		q.seq, q.items, end = h.seq+1, max(q.items, h.before)+uint64(h.items), sc.off
+		if h.seq > q.seq {
+			q.items = max(q.items, min(h.before, maxNumber)) // blocks are missing
+		}
+		q.seq, q.items, end = h.seq+1, q.items+uint64(h.items), sc.off
 	}
 	if s.size > end {
 		q.cutOff(f, s, end)
@@ -428,6 +453,7 @@ func (r *Reader) resume() error {
 	if err := r.fill(c.end()); err != nil {
 		return err
 	}
+	r.arrive()
 	r.received = r.queued()
 	for _, n := range r.dropped {
 		r.received += n

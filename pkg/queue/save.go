@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"collector/pkg/storage"
 )
 
 const (
@@ -97,7 +99,7 @@ func (r *Reader) openCursor() error {
 	if r.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(r.q.dir, r.name), os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := storage.OpenFile(filepath.Join(r.q.dir, r.name), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}

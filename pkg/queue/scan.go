@@ -17,6 +17,9 @@ type scanner struct {
 	r     io.ReaderAt
 	salt  uint32
 	limit int64 // where the segment ends
+	// until is above the seq of every block of the segment, if it is not 0:
+	// records that say otherwise are none of them.
+	until uint64
 	off   int64 // of the next record
 	tag   string
 
@@ -41,7 +44,7 @@ func (s *scanner) next(min uint64) (header, int64, error) {
 		at := s.off
 		s.off += h.size()
 		s.tag = h.tag
-		if h.seq >= min {
+		if h.seq >= min && (s.until == 0 || h.seq < s.until) {
 			return h, at, nil
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+
+	"collector/pkg/storage"
 )
 
 const (
@@ -43,7 +45,7 @@ type segment struct {
 // open opens the segment for reading. The caller holds Queue.mu, under which
 // the file does not go away by the queue's own doing.
 func (s *segment) open() (*os.File, error) {
-	f, err := os.Open(s.path)
+	f, err := storage.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.missing.Store(true)
 	}
@@ -105,7 +107,7 @@ func (q *Queue) startSegment() error {
 }
 
 func createSegment(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	return storage.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
 // header makes the header of a segment. The caller holds q.mu.
@@ -258,6 +260,14 @@ func (q *Queue) reuse() {
 	for _, r := range q.readers {
 		r.load = place{seg: a, off: segmentLen, seq: q.seq, before: q.items}
 	}
+}
+
+// until is above the seq of every block of s. The caller holds q.mu.
+func (q *Queue) until(s *segment) uint64 {
+	if i := slices.Index(q.segments, s); i >= 0 && i+1 < len(q.segments) {
+		return q.segments[i+1].first
+	}
+	return q.seq
 }
 
 // lowest is the first block that some reader is not done with. The caller
