@@ -135,7 +135,11 @@ func (c *Config) NewPush(name, userAgent string) (*http.Client, error) {
 func Unacknowledged(answer *http.Response, body []byte) error {
 	switch answer.StatusCode / 100 {
 	case 3:
-		return notFollowed(answer)
+		err := notFollowed(answer)
+		if _, page := webPage(body); len(body) > 0 && !page {
+			err = fmt.Errorf("%w: %s", err, Words(answer, body))
+		}
+		return err
 	case 2:
 		if title, is := webPage(body); is {
 			return fmt.Errorf("%s is answered with a web page%s, not with an acknowledgement: is there a login page or another server in front?", askedURL(answer), title)
@@ -183,6 +187,16 @@ func whyNotFollowed(answer *http.Response, to *url.URL) string {
 		return "it leads to another host or port"
 	}
 	return ""
+}
+
+// SetHeader sets a header of a request as the configuration has it. What is
+// called Host is not sent as a header, but names the host that is asked for.
+func SetHeader(r *http.Request, name, value string) {
+	if strings.EqualFold(name, "Host") {
+		r.Host = value
+		return
+	}
+	r.Header.Set(name, value)
 }
 
 // CleanURL is a URL for people: without the user, the query and the fragment,

@@ -2,9 +2,11 @@ package httpclient
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -18,7 +20,30 @@ import (
 )
 
 // maxWords bounds what is kept of an answer's text, in bytes.
-const maxWords = 512
+const maxWords = 1024
+
+// maxDrained is how much of an answer is read beyond its beginning, so that its
+// connection can be used again.
+const maxDrained = 64 << 10
+
+// Beginning reads the beginning of an answer's body, of at most limit bytes,
+// unpacked if the server has compressed it although nobody asked for that. What
+// can't be read is not there: the status has come already.
+func Beginning(answer *http.Response, limit int64) []byte {
+	body, err := io.ReadAll(io.LimitReader(answer.Body, limit))
+	if err == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxDrained))
+	}
+	if !strings.EqualFold(answer.Header.Get("Content-Encoding"), "gzip") {
+		return body
+	}
+	zipped, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return body
+	}
+	plain, _ := io.ReadAll(io.LimitReader(zipped, limit))
+	return plain
+}
 
 // Words is what an answer, whose body begins as given, says in words, on one
 // line and without the request's credentials: the message of a
@@ -37,12 +62,12 @@ func wordsOf(body []byte) string {
 		return "a web page" + title
 	}
 	if text := statusOf(body); text != "" {
-		return oneLine(text)
+		return OneLine(text)
 	}
 	if text := jsonMessage(body); text != "" {
-		return oneLine(text)
+		return OneLine(text)
 	}
-	if text := oneLine(string(body)); readable(text) {
+	if text := OneLine(string(body)); readable(text) {
 		return text
 	}
 	return fmt.Sprintf("(%d bytes that are not text)", len(body))
@@ -127,16 +152,16 @@ func webPage(body []byte) (title string, is bool) {
 		return "", false
 	}
 	if found := pageTitle.FindSubmatch(body); found != nil {
-		if text := oneLine(html.UnescapeString(string(found[1]))); text != "" {
+		if text := OneLine(html.UnescapeString(string(found[1]))); text != "" {
 			return fmt.Sprintf(" (%q)", text), true
 		}
 	}
 	return "", true
 }
 
-// oneLine is text without line breaks, control characters and what is not
+// OneLine is text without line breaks, control characters and what is not
 // UTF-8.
-func oneLine(text string) string {
+func OneLine(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -38,7 +37,7 @@ type sender struct {
 }
 
 func newSender(e Endpoint, userAgent string, m *writeMetrics) (*sender, error) {
-	client, err := e.HTTP.New("loki.write", userAgent)
+	client, err := e.HTTP.NewPush("loki.write", userAgent)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +99,8 @@ type answer struct {
 	status     int
 	text       string
 	retryAfter time.Duration
+	// unacknowledged says why the answer does not mean what its status says.
+	unacknowledged error
 }
 
 // post sends one request.
@@ -120,7 +121,7 @@ func (s *sender) post(ctx context.Context, tenant string, body []byte) (a answer
 	}
 	for name, value := range s.endpoint.Headers {
 		if request.Header.Get(name) == "" {
-			request.Header.Set(name, value)
+			httpclient.SetHeader(request, name, value)
 		}
 	}
 	response, err := s.client.Do(request)
@@ -129,9 +130,11 @@ func (s *sender) post(ctx context.Context, tenant string, body []byte) (a answer
 	}
 	defer response.Body.Close()
 	status = response.StatusCode
-	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)) // so that the connection is used again
-	return answer{status: status, text: httpclient.WithoutCredentials(strings.TrimSpace(string(text)), response), retryAfter: retryAfter(response.Header, time.Now())}, nil
+	text := httpclient.Beginning(response, maxAnswer)
+	return answer{
+		status: status, text: httpclient.Words(response, text), retryAfter: retryAfter(response.Header, time.Now()),
+		unacknowledged: httpclient.Unacknowledged(response, text),
+	}, nil
 }
 
 // withoutURL takes the URL out of an error: it may hold a password, and who
@@ -146,12 +149,16 @@ func withoutURL(err error) error {
 
 // judge turns an answer into what deliver has to do.
 func (s *sender) judge(a answer, tenant string, blocks, entries, size int) (deliver.Result, error) {
+	if a.unacknowledged != nil {
+		s.metrics.batchRetries.WithLabelValues(s.host, tenant).Inc()
+		return deliver.Result{}, &deliver.Error{Err: a.unacknowledged, RetryAfter: a.retryAfter}
+	}
 	if a.status/100 == 2 {
 		s.metrics.sentBytes.WithLabelValues(s.host, tenant).Add(float64(size))
 		s.metrics.sentEntries.WithLabelValues(s.host, tenant).Add(float64(entries))
 		return deliver.Result{}, nil
 	}
-	err := fmt.Errorf("HTTP status %d: %s", a.status, a.text)
+	err := fmt.Errorf("HTTP status %d %s: %s", a.status, http.StatusText(a.status), a.text)
 	reason := dropReason(a)
 	if a.status == http.StatusTooManyRequests && !s.endpoint.RetryOnHTTP429 {
 		// Smaller requests would be refused as well: all of it is dropped.

@@ -303,13 +303,21 @@ func closing(err error) bool {
 // failure is what a failed call means. One that only another's failure ended
 // has that one's reason.
 func (g *grpcTransport) failure(err error) *deliver.Error {
-	e := grpcError(g.withoutCredentials(err), g.plain)
+	e := g.judge(err)
 	g.mu.Lock()
 	reason := g.gaveUp
 	g.mu.Unlock()
 	if closing(err) && reason != nil {
-		e.Err = grpcError(g.withoutCredentials(reason), g.plain).Err
+		e.Err = g.judge(reason).Err
 	}
+	return e
+}
+
+// judge is grpcError without the headers that were sent, which some servers
+// repeat.
+func (g *grpcTransport) judge(err error) *deliver.Error {
+	e := grpcError(err, g.plain)
+	e.Err = errors.New(g.withoutHeaders(e.Err.Error()))
 	return e
 }
 
@@ -337,18 +345,7 @@ func (s *grpcSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Re
 	return bounded(answer, items), nil
 }
 
-// withoutCredentials is the error of a call without the headers that were sent,
-// which some servers repeat.
-func (g *grpcTransport) withoutCredentials(err error) error {
-	st, ok := status.FromError(err)
-	if !ok {
-		return err
-	}
-	p := st.Proto()
-	p.Message = g.withoutHeaders(p.Message)
-	return status.FromProto(p).Err()
-}
-
+// withoutHeaders is text without the values of headers that were sent.
 func (g *grpcTransport) withoutHeaders(text string) string {
 	for i := 0; i+1 < len(g.headers); i += 2 {
 		if !httpclient.Harmless(g.headers[i]) {
@@ -384,7 +381,7 @@ func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res delive
 		return res, err
 	}
 	res = partialSuccess(answer.data())
-	res.Message = s.g.withoutHeaders(res.Message)
+	res.Message = s.g.withoutHeaders(httpclient.OneLine(res.Message))
 	return res, nil
 }
 
@@ -394,7 +391,9 @@ func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res delive
 func grpcError(err error, plain bool) *deliver.Error {
 	st := status.Convert(err)
 	text := st.Message()
-	e := &deliver.Error{Err: fmt.Errorf("%s: %s%s", st.Code(), text, grpcHint(text, plain))}
+	said := st.Proto()
+	said.Code = 0 // which is shown in any case
+	e := &deliver.Error{Err: fmt.Errorf("%s: %s%s", st.Code(), httpclient.OneLine(httpclient.StatusWords(said)), grpcHint(text, plain))}
 	switch st.Code() {
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:
 		e.Rejected = true

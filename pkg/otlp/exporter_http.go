@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -17,9 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	spb "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
@@ -222,7 +217,7 @@ func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
 		}
 		transport.Proxy = http.ProxyURL(u)
 	}
-	client := &http.Client{Transport: transport, Timeout: c.Timeout}
+	client := &http.Client{Transport: transport, Timeout: c.Timeout, CheckRedirect: httpclient.PushRedirects(true)}
 	if c.Cookies != nil && c.Cookies.Enabled {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
@@ -303,17 +298,19 @@ func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res delive
 		return res, 0, &deliver.Error{Err: fmt.Errorf("%w%s", err, httpHint(err))}
 	}
 	defer answer.Body.Close()
-	// What cannot be read of the answer is lost; the status has come.
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	text := httpclient.Beginning(answer, maxAnswer)
+	if err := httpclient.Unacknowledged(answer, text); err != nil {
+		return res, answer.StatusCode, &deliver.Error{Err: err, RetryAfter: retryAfterOf(answer.Header.Get("Retry-After"), time.Now())}
+	}
 	if answer.StatusCode/100 != 2 {
 		return res, answer.StatusCode, httpError(answer, text, time.Now())
 	}
-	if contentType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); contentType == typeJSON {
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) { // whatever its content type says
 		res = partialSuccessJSON(text)
 	} else {
 		res = partialSuccess(text)
 	}
-	res.Message = httpclient.WithoutCredentials(res.Message, answer)
+	res.Message = httpclient.WithoutCredentials(httpclient.OneLine(res.Message), answer)
 	return res, answer.StatusCode, nil
 }
 
@@ -361,10 +358,7 @@ func (s *httpSender) header(r *http.Request) {
 		r.Header.Set("Content-Encoding", s.h.coding.name)
 	}
 	for name, value := range s.h.config.Client.Headers {
-		r.Header.Set(name, value)
-		if strings.EqualFold(name, "Host") {
-			r.Host = value
-		}
+		httpclient.SetHeader(r, name, value)
 	}
 }
 
@@ -372,7 +366,14 @@ func (s *httpSender) header(r *http.Request) {
 // of either side's configuration mends is held back rather than lost: wrong
 // credentials, and a wrong path.
 func httpError(answer *http.Response, body []byte, now time.Time) *deliver.Error {
-	e := &deliver.Error{Err: fmt.Errorf("the server answers %s%s", answer.Status, messageOf(answer, body))}
+	text := "the server answers " + answer.Status
+	if words := httpclient.Words(answer, body); words != "" {
+		text += ": " + words
+	}
+	if answer.Request != nil {
+		text = "POST " + httpclient.CleanURL(answer.Request.URL) + ": " + text
+	}
+	e := &deliver.Error{Err: errors.New(text)}
 	switch code := answer.StatusCode; code {
 	case http.StatusRequestEntityTooLarge:
 		e.Rejected, e.TooLarge = true, true
@@ -399,25 +400,6 @@ func retryAfterOf(s string, now time.Time) time.Duration {
 		return at.Sub(now)
 	}
 	return 0
-}
-
-// messageOf is the server's reason: the message of a google.rpc.Status, or the
-// beginning of a text.
-func messageOf(answer *http.Response, body []byte) string {
-	contentType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	var st spb.Status
-	switch {
-	case contentType == typeProtobuf && proto.Unmarshal(body, &st) == nil:
-		return ": " + httpclient.WithoutCredentials(st.GetMessage(), answer)
-	case contentType == typeJSON && protojson.Unmarshal(body, &st) == nil && st.GetMessage() != "":
-		return ": " + httpclient.WithoutCredentials(st.GetMessage(), answer)
-	}
-	const most = 300
-	text := httpclient.WithoutCredentials(strings.ToValidUTF8(string(body), ""), answer)
-	if text = strings.TrimSpace(text); text == "" {
-		return ""
-	}
-	return ": " + strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // httpHint explains the library's words for what is usually a wrong setting.

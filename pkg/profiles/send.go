@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -21,7 +20,7 @@ import (
 )
 
 // maxAnswer is how much of an error's text is read.
-const maxAnswer = 2048
+const maxAnswer = 4 << 10
 
 // sender sends profiles to one endpoint.
 type sender struct {
@@ -40,7 +39,7 @@ func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
-	client, err := c.HTTP.New(o.ID, o.UserAgent)
+	client, err := c.HTTP.NewPush(o.ID, o.UserAgent)
 	if err != nil {
 		return nil, err
 	}
@@ -131,10 +130,7 @@ func (s *sender) request(ctx context.Context, f *frame) error {
 		return err
 	}
 	for name, value := range s.headers {
-		req.Header.Set(name, value)
-		if http.CanonicalHeaderKey(name) == "Host" {
-			req.Host = value
-		}
+		httpclient.SetHeader(req, name, value)
 	}
 	if f.route == pipeline.ProfilePush {
 		req.Header.Set("Content-Type", "application/proto")
@@ -152,11 +148,25 @@ func (s *sender) request(ctx context.Context, f *frame) error {
 		return fmt.Errorf("send a profile to %s: %w", s.endpoint, err)
 	}
 	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if resp.StatusCode/100 == 2 {
+	text := httpclient.Beginning(resp, maxAnswer)
+	answer := newAnswerError(s.endpoint, resp, text)
+	if answer.unacknowledged = unacknowledged(f.route, resp, text); answer.unacknowledged == nil && resp.StatusCode/100 == 2 {
 		return nil
 	}
-	return newAnswerError(s.endpoint, resp, []byte(httpclient.WithoutCredentials(string(text), resp)))
+	return answer
+}
+
+// unacknowledged says why an answer does not mean what its status says, if so.
+// One to a push is also held to the Connect protocol, as every client of it does.
+func unacknowledged(route pipeline.ProfileRoute, resp *http.Response, text []byte) error {
+	if err := httpclient.Unacknowledged(resp, text); err != nil || route != pipeline.ProfilePush || resp.StatusCode/100 != 2 {
+		return err
+	}
+	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || kind != "application/proto" {
+		return fmt.Errorf("%s answers %s with content type %q, which is not what Pyroscope's push API answers: is the URL that of Pyroscope?",
+			httpclient.CleanURL(resp.Request.URL), resp.Status, kind)
+	}
+	return nil
 }
 
 // Split implements deliver.Sender. Only a push request can hold several
@@ -181,28 +191,32 @@ func (s *sender) Split(block queue.Block) []queue.Block {
 	return parts
 }
 
-// answerError is an answer that is not 2xx.
+// answerError is an answer that does not acknowledge the profile.
 type answerError struct {
-	endpoint   string
-	status     int
-	code       string // of the Connect protocol; may be empty
-	message    string // the server's words
-	retryAfter time.Duration
+	endpoint       string
+	status         int
+	code           string // of the Connect protocol; may be empty
+	message        string // the server's words
+	retryAfter     time.Duration
+	unacknowledged error // why, if it is neither a refusal nor a failure
 }
 
 func newAnswerError(endpoint string, resp *http.Response, text []byte) *answerError {
-	e := &answerError{endpoint: endpoint, status: resp.StatusCode, retryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())}
-	var body struct{ Code, Message string }
-	if json.Unmarshal(text, &body) == nil && body.Message != "" {
-		e.code, e.message = body.Code, body.Message
-	} else {
-		e.message = string(text)
+	e := &answerError{
+		endpoint: endpoint, status: resp.StatusCode, message: httpclient.Words(resp, text),
+		retryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
-	e.message = strings.Join(strings.Fields(strings.ToValidUTF8(e.message, "\uFFFD")), " ")
+	var body struct{ Code string }
+	if json.Unmarshal(text, &body) == nil {
+		e.code = body.Code
+	}
 	return e
 }
 
 func (e *answerError) Error() string {
+	if e.unacknowledged != nil {
+		return e.unacknowledged.Error()
+	}
 	text := fmt.Sprintf("%s answered %d %s", e.endpoint, e.status, http.StatusText(e.status))
 	if e.message != "" {
 		text += ": " + e.message

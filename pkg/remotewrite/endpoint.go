@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +28,8 @@ const (
 	reasonDamaged       = "damaged"
 )
 
-// maxMessage bounds what is kept of an answer's text.
-const maxMessage = 512
+// maxMessage is how much of an answer is read for its words.
+const maxMessage = 4 << 10
 
 // endpoint sends blocks to one destination. It is a deliver.Sender.
 type endpoint struct {
@@ -201,24 +200,23 @@ func (e *endpoint) post(ctx context.Context, r *request) error {
 		return e.clean(err)
 	}
 	defer resp.Body.Close()
-	// The status decides; what is missing of the text is of no matter. All of it
-	// is read, within reason, so that the connection can be used again.
-	message, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage))
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	message := httpclient.Beginning(resp, maxMessage)
 	e.metrics.duration.Observe(time.Since(start).Seconds())
-	if resp.StatusCode/100 == 2 {
+	refused := &statusError{
+		status: resp.StatusCode, message: httpclient.Words(resp, message),
+		retryAfter:     retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		unacknowledged: httpclient.Unacknowledged(resp, message),
+	}
+	if resp.StatusCode/100 == 2 && refused.unacknowledged == nil {
 		return nil
 	}
-	return &statusError{
-		status: resp.StatusCode, message: oneLine([]byte(httpclient.WithoutCredentials(string(message), resp))),
-		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
-	}
+	return refused
 }
 
 func (e *endpoint) setHeaders(req *http.Request, r *request) {
 	for name, value := range e.cfg.Headers {
 		if !ownHeader(name) {
-			req.Header.Set(name, value)
+			httpclient.SetHeader(req, name, value)
 		}
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
@@ -277,14 +275,18 @@ func (e *endpoint) result(d drops) deliver.Result {
 	return r
 }
 
-// statusError is an answer other than 2xx.
+// statusError is an answer that does not acknowledge the data.
 type statusError struct {
-	status     int
-	message    string
-	retryAfter time.Duration
+	status         int
+	message        string
+	retryAfter     time.Duration
+	unacknowledged error // why, if it is neither a refusal nor a failure
 }
 
 func (e *statusError) Error() string {
+	if e.unacknowledged != nil {
+		return e.unacknowledged.Error()
+	}
 	text := strconv.Itoa(e.status) + " " + http.StatusText(e.status)
 	if e.message == "" {
 		return text
@@ -296,10 +298,6 @@ func (e *statusError) Error() string {
 // encoding that they do not know.
 func (e *statusError) mayBeEncoding() bool {
 	return e.status == http.StatusBadRequest || e.status == http.StatusUnsupportedMediaType
-}
-
-func oneLine(message []byte) string {
-	return strings.ToValidUTF8(strings.Join(strings.Fields(string(message)), " "), "\uFFFD")
 }
 
 // retryAfter reads the header of that name: seconds or a date.

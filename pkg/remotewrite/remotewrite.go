@@ -135,9 +135,12 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	if err != nil {
 		return nil, validateURL(cfg.URL)
 	}
-	client, err := cfg.Client.New("remote_write", o.UserAgent)
+	client, err := cfg.Client.NewPush("remote_write", o.UserAgent)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.SigV4 != nil {
+		client.CheckRedirect = cfg.SigV4.resigning(client.CheckRedirect)
 	}
 	clean := cleanURL(u)
 	id := cmp.Or(cfg.Name, clean)

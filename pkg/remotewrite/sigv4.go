@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,6 +40,26 @@ func (s *SigV4) sign(r *http.Request, body []byte, now time.Time) {
 	}
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+s.AccessKey+"/"+scope+
 		", SignedHeaders="+names+", Signature="+hex.EncodeToString(key))
+}
+
+// resigning is a client's CheckRedirect that signs the requests which check
+// lets through: a signature is good for one path only.
+func (s *SigV4) resigning(check func(next *http.Request, via []*http.Request) error) func(next *http.Request, via []*http.Request) error {
+	return func(next *http.Request, via []*http.Request) error {
+		if err := check(next, via); err != nil {
+			return err
+		}
+		copied, err := next.GetBody()
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(copied)
+		if err != nil {
+			return err
+		}
+		s.sign(next, body, time.Now())
+		return nil
+	}
 }
 
 func mac(key []byte, text string) []byte {

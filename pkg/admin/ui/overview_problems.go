@@ -197,6 +197,8 @@ func advise(err string, all []mend, otherwise string) string {
 
 func destinationMend(err string) string {
 	return advise(err, []mend{
+		{"redirects to", "Set the URL to the address that it redirects to, if that takes the data. If it is a login page, give the endpoint its credentials, or go past the proxy."},
+		{"web page", "Something other than the backend answers, such as a login page: give the endpoint its credentials, or correct the URL."},
 		{"no such host", "The name cannot be resolved: correct the host in the URL, or put both containers into one network."},
 		{"server misbehaving", "The name cannot be resolved: see that DNS works here, or put both containers into one network."},
 		{"connection refused", "Nothing listens there: start the backend, or correct the port in the URL."},

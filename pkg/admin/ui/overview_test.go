@@ -45,7 +45,13 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 		"rules that drop, as they are to":  {situation{destinations: destination(func(d *Destination) { d.Dropped["relabelled"], d.Recent.Dropped = 3, []float64{1} })}, nil},
 		"no destination":                   {situation{nowhere: true}, []string{"warn|no destination is set|COLLECTOR_LOGS_URL"}},
 		"a slow destination":               {situation{destinations: destination(func(d *Destination) { d.OldestQueued = now.Add(-10 * time.Minute); d.Queued = 5 })}, []string{"warn|behind: 5 lines|10 min|more capacity"}},
-		"tenants that wait":                {situation{destinations: destination(func(d *Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|makes 2 tenants wait|Raise the limits"}},
+		"a destination that redirects": {situation{destinations: destination(func(d *Destination) {
+			d.Healthy, d.LastError = false, "http://loki redirects to https://loki/ (301 Moved Permanently), which is not followed"
+		})}, []string{"bad|redirects to https://loki/|Set the URL"}},
+		"a login page in front": {situation{destinations: destination(func(d *Destination) {
+			d.Healthy, d.LastError = false, `http://loki is answered with a web page ("404"), not with an acknowledgement`
+		})}, []string{"bad|web page|credentials"}},
+		"tenants that wait": {situation{destinations: destination(func(d *Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|makes 2 tenants wait|Raise the limits"}},
 		"a full queue": {situation{destinations: destination(func(d *Destination) {
 			d.Dropped["queue_full"], d.Dropped["relabelled"], d.Recent.Dropped = 4, 3, []float64{0, 0.8}
 		})}, []string{"bad|loses data: 4 lines|queue_full|more room"}},
