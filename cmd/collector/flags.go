@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 const listenVariable = "COLLECTOR_HTTP_LISTEN_ADDR"
 
 const listenFlag = "server.http.listen-addr"
+
+const clusterFlag = "cluster.enabled"
 
 const prefixFlag = "server.http.ui-path-prefix"
 
@@ -61,7 +64,7 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
 	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")
 	configFlags(set, &f.configKind)
-	set.BoolVar(&f.cluster, "cluster.enabled", false, "clustering is not supported; only false is accepted")
+	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: there are no clusters, and each collector does all of its work")
 	acceptIdle(set)
 	return set, f
 }
@@ -100,9 +103,6 @@ func idleSwitch(set *pflag.FlagSet, names ...string) {
 
 // check refuses what would ask for behaviour that is not there.
 func (f *runFlags) check() error {
-	if f.cluster {
-		return fmt.Errorf("--cluster.enabled=true: collector runs alone, without a cluster; leave the flag out")
-	}
 	if _, err := admin.CleanPrefix(f.prefix); err != nil {
 		return fmt.Errorf("--%s: %w", prefixFlag, err)
 	}
@@ -113,6 +113,13 @@ func (f *runFlags) check() error {
 		return fmt.Errorf("--%s=%s: give at least 1MiB, or 0 to keep nothing", exploreMemoryFlag, component.Bytes(f.exploreMemory))
 	}
 	return checkFormat(f.configKind)
+}
+
+// warn says which flags ask for what is not there.
+func (f *runFlags) warn(logger *slog.Logger) {
+	if f.cluster {
+		logger.Warn("there are no clusters: this collector scrapes all of its targets, and so does every other one with the same configuration", "flag", "--"+clusterFlag)
+	}
 }
 
 // minExploreMemory is below what a scrape of one target may take.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,7 +32,7 @@ func TestFlagsOfAlloyAreAccepted(t *testing.T) {
 }
 
 func TestFlagsThatAskForMoreAreRefused(t *testing.T) {
-	for _, arg := range []string{"--cluster.enabled=true", "--cluster.enabled", "--config.format=static"} {
+	for _, arg := range []string{"--config.format=static", "--config.format=otelcol"} {
 		set, f := newRunFlags()
 		if err := set.Parse([]string{arg}); err != nil {
 			t.Fatal(err)
@@ -39,6 +40,27 @@ func TestFlagsThatAskForMoreAreRefused(t *testing.T) {
 		name, _, _ := strings.Cut(arg, "=")
 		if err := f.check(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
+func TestClustersAreNotThereAndTheFlagSaysSo(t *testing.T) {
+	for args, want := range map[string]string{
+		"": "", "--cluster.enabled=false": "", "--cluster.node-name=a --cluster.join-addresses=b:1": "",
+		"--cluster.enabled --cluster.join-addresses=a:1,b:2 --cluster.rejoin-interval=1m --cluster.max-join-peers=3": "--cluster.enabled",
+		"--cluster.enabled=true --cluster.advertise-interfaces=eth0 --cluster.wait-timeout=5s":                       "--cluster.enabled",
+	} {
+		set, f := newRunFlags()
+		if err := set.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.check(); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+		var log strings.Builder
+		f.warn(slog.New(slog.NewTextHandler(&log, nil)))
+		if (want == "") != (log.String() == "") || !strings.Contains(log.String(), want) {
+			t.Errorf("%s: the log is %q, want it to name %q", args, log.String(), want)
 		}
 	}
 }

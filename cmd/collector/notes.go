@@ -162,7 +162,7 @@ func sampleNotes() map[string]map[string]string {
 			"enable_protobuf_negotiation": "no effect",
 			"extra_metrics":               "adds `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes`",
 			"scrape_native_histograms":    "asks for protobuf first",
-			"clustering > enabled":        "`true` is refused",
+			"clustering > enabled":        "`true` has no effect, with a warning: there are no clusters, and all targets are scraped",
 		},
 		"pyroscope.receive_http": {
 			"graceful_shutdown_timeout": "no effect: stopping takes 5 s at most",

@@ -59,6 +59,7 @@ func run(args []string, errOut io.Writer) error {
 	limitMemory()
 	releaseStart()
 	p := newProgram(flags, set.Arg(0), errOut)
+	flags.warn(p.logger)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	p.handleSignals(ctx, stop)

@@ -140,6 +140,48 @@ func TestRulesThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
+// keepequal and dropequal compare two labels: what else a rule has must be what
+// it has without being set.
+func TestRulesThatCompareLabelsTakeTheDefaultsOfTheRestOnly(t *testing.T) {
+	for action, kept := range map[string]bool{"keepequal": true, "dropequal": false} {
+		equal := func(change func(*Rule)) Rule {
+			return rule(func(r *Rule) {
+				r.Action, r.SourceLabels, r.TargetLabel = action, []string{"a"}, "b"
+				change(r)
+			})
+		}
+		r := equal(func(*Rule) {})
+		if err := r.Validate(); err != nil {
+			t.Fatalf("%s: %v", action, err)
+		}
+		explicit := equal(func(r *Rule) { r.Regex, r.Separator, r.Replacement, r.Modulus = "(.*)", ";", "$1", 0 })
+		if err := explicit.Validate(); err != nil {
+			t.Errorf("%s with the defaults written out: %v", action, err)
+		}
+		rules, err := Compile([]Rule{r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range []string{"1", "2"} {
+			if got := rules.Apply(labels.NewBuilder(labels.FromStrings("a", "1", "b", b))); got != (kept == (b == "1")) {
+				t.Errorf("%s of 1 and %s: kept is %t", action, b, got)
+			}
+		}
+		for name, change := range map[string]func(*Rule){
+			"regex":       func(r *Rule) { r.Regex = ".*" },
+			"separator":   func(r *Rule) { r.Separator = "," },
+			"replacement": func(r *Rule) { r.Replacement = "$2" },
+			"modulus":     func(r *Rule) { r.Modulus = 2 },
+			"target":      func(r *Rule) { r.TargetLabel = "" },
+		} {
+			r := equal(change)
+			if err := r.Validate(); err == nil {
+				t.Errorf("%s with another %s is accepted", action, name)
+			}
+		}
+	}
+}
+
 func BenchmarkRelabel(b *testing.B) {
 	var targets []Target
 	for i := range 2000 {

@@ -23,8 +23,10 @@ type Rule struct {
 
 // SetToDefault sets what Prometheus starts from.
 func (r *Rule) SetToDefault() {
-	*r = Rule{Separator: ";", Regex: "(.*)", Replacement: "$1", Action: string(relabel.Replace)}
+	*r = Rule{Separator: ";", Regex: defaultRegex, Replacement: "$1", Action: string(relabel.Replace)}
 }
+
+const defaultRegex = "(.*)"
 
 // Validate reports a rule that cannot work.
 func (r *Rule) Validate() error {
@@ -47,6 +49,11 @@ func (r *Rule) compile() (*relabel.Config, error) {
 	regex, err := relabel.NewRegexp(r.Regex)
 	if err != nil {
 		return nil, fmt.Errorf("regex: %w", err)
+	}
+	if r.Regex == defaultRegex {
+		// The library tells by the pointer whether keepequal and dropequal, which
+		// take no expression, have got one.
+		regex = relabel.DefaultRelabelConfig.Regex
 	}
 	c := &relabel.Config{
 		Separator: r.Separator, Regex: regex, Modulus: r.Modulus, TargetLabel: r.TargetLabel,

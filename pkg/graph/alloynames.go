@@ -2,8 +2,7 @@ package graph
 
 import "strings"
 
-// alloyComponents are the components that Alloy has: those of version 1.12,
-// and a few that came or went shortly before or after.
+// alloyComponents are the components that Alloy has, those of version 1.12.
 func alloyComponents() []string {
 	return strings.Fields(`
 		beyla.ebpf
@@ -23,23 +22,23 @@ func alloyComponents() []string {
 		loki.source.journal loki.source.kafka loki.source.kubernetes loki.source.kubernetes_events
 		loki.source.podlogs loki.source.syslog loki.source.windowsevent loki.write
 		mimir.alerts.kubernetes mimir.rules.kubernetes
-		otelcol.auth.basic otelcol.auth.bearer otelcol.auth.google otelcol.auth.headers
+		otelcol.auth.basic otelcol.auth.bearer otelcol.auth.headers
 		otelcol.auth.oauth2 otelcol.auth.sigv4
-		otelcol.connector.count otelcol.connector.host_info otelcol.connector.servicegraph
+		otelcol.connector.host_info otelcol.connector.servicegraph
 		otelcol.connector.spanlogs otelcol.connector.spanmetrics
 		otelcol.exporter.awss3 otelcol.exporter.datadog otelcol.exporter.debug otelcol.exporter.faro
-		otelcol.exporter.file otelcol.exporter.googlecloud otelcol.exporter.googlecloudpubsub
-		otelcol.exporter.kafka otelcol.exporter.loadbalancing otelcol.exporter.logging
+		otelcol.exporter.googlecloud otelcol.exporter.googlecloudpubsub
+		otelcol.exporter.kafka otelcol.exporter.loadbalancing
 		otelcol.exporter.loki otelcol.exporter.otlp otelcol.exporter.otlphttp
 		otelcol.exporter.prometheus otelcol.exporter.splunkhec otelcol.exporter.syslog
 		otelcol.extension.jaeger_remote_sampling
 		otelcol.processor.attributes otelcol.processor.batch otelcol.processor.cumulativetodelta
 		otelcol.processor.deltatocumulative otelcol.processor.discovery otelcol.processor.filter
 		otelcol.processor.groupbyattrs otelcol.processor.interval otelcol.processor.k8sattributes
-		otelcol.processor.memory_limiter otelcol.processor.metric_start_time
+		otelcol.processor.memory_limiter
 		otelcol.processor.probabilistic_sampler otelcol.processor.resourcedetection
 		otelcol.processor.span otelcol.processor.tail_sampling otelcol.processor.transform
-		otelcol.receiver.awscloudwatch otelcol.receiver.awsecscontainermetrics otelcol.receiver.awss3
+		otelcol.receiver.awscloudwatch otelcol.receiver.awsecscontainermetrics
 		otelcol.receiver.cloudflare otelcol.receiver.datadog otelcol.receiver.faro
 		otelcol.receiver.file_stats otelcol.receiver.filelog otelcol.receiver.fluentforward
 		otelcol.receiver.googlecloudpubsub otelcol.receiver.influxdb otelcol.receiver.jaeger
@@ -47,10 +46,10 @@ func alloyComponents() []string {
 		otelcol.receiver.prometheus otelcol.receiver.solace otelcol.receiver.splunkhec
 		otelcol.receiver.syslog otelcol.receiver.tcplog otelcol.receiver.vcenter otelcol.receiver.zipkin
 		otelcol.storage.file
-		prometheus.echo prometheus.enrich
+		prometheus.enrich
 		prometheus.exporter.apache prometheus.exporter.azure prometheus.exporter.blackbox
 		prometheus.exporter.cadvisor prometheus.exporter.catchpoint prometheus.exporter.cloudwatch
-		prometheus.exporter.consul prometheus.exporter.databricks prometheus.exporter.dnsmasq
+		prometheus.exporter.consul prometheus.exporter.dnsmasq
 		prometheus.exporter.elasticsearch prometheus.exporter.gcp prometheus.exporter.github
 		prometheus.exporter.kafka prometheus.exporter.memcached prometheus.exporter.mongodb
 		prometheus.exporter.mssql prometheus.exporter.mysql prometheus.exporter.oracledb
@@ -62,7 +61,7 @@ func alloyComponents() []string {
 		prometheus.operator.servicemonitors
 		prometheus.receive_http prometheus.relabel prometheus.remote_write prometheus.scrape
 		prometheus.write.queue
-		pyroscope.ebpf pyroscope.enrich pyroscope.java pyroscope.receive_http pyroscope.relabel
+		pyroscope.ebpf pyroscope.java pyroscope.receive_http pyroscope.relabel
 		pyroscope.scrape pyroscope.write
 		remote.http remote.kubernetes.configmap remote.kubernetes.secret remote.s3 remote.vault
 	`)

@@ -60,17 +60,10 @@ type Config struct {
 	Clustering Clustering        `alloy:"clustering,block,optional"`
 }
 
-// Clustering is Alloy's distribution of targets over a cluster.
+// Clustering is Alloy's distribution of targets over a cluster. In Alloy it has
+// an effect only with --cluster.enabled; here it never has.
 type Clustering struct {
 	Enabled bool `alloy:"enabled,attr"`
-}
-
-// Validate refuses clustering.
-func (c *Clustering) Validate() error {
-	if c.Enabled {
-		return errors.New("enabled: this collector does not form clusters: set enabled = false or remove the block clustering")
-	}
-	return nil
 }
 
 // The values of scrape_protocols.
@@ -144,7 +137,6 @@ func (c *Config) Validate() error {
 	if c.BodySizeLimit < 0 {
 		add(fmt.Errorf("body_size_limit is %v: use 0 (no limit of its own) or a size", c.BodySizeLimit))
 	}
-	add(c.Clustering.Validate())
 	add(c.HTTPClient.Validate())
 	return errors.Join(errs...)
 }

@@ -470,6 +470,21 @@ func TestOffsetsAreSpread(t *testing.T) {
 	}
 }
 
+// In Alloy the block has no effect unless the program was told to form a cluster.
+func TestClusteringIsAcceptedAndSaidToHaveNoEffect(t *testing.T) {
+	for _, enabled := range []bool{false, true} {
+		cfg := config(discovery.NewSet())
+		cfg.Clustering.Enabled = enabled
+		var warned []string
+		if _, err := New(cfg, component.Options{Warn: func(name, _ string) { warned = append(warned, name) }}); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool][]string{true: {"clustering > enabled"}}[enabled]; !slices.Equal(warned, want) {
+			t.Errorf("enabled = %t: warnings about %v, want %v", enabled, warned, want)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, c := range []struct {
 		change func(*Config)
@@ -492,7 +507,7 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.MetricNameEscapingScheme = "x" }, "metric_name_escaping_scheme"},
 		{func(c *Config) { c.MetricNameEscapingScheme = "allow-utf-8" }, "needs metric_name_validation_scheme"},
 		{func(c *Config) { c.NativeHistogramMinBucketFactor = -1 }, "min_bucket_factor"},
-		{func(c *Config) { c.Clustering.Enabled = true }, "clusters"},
+		{func(c *Config) { c.Clustering.Enabled = true }, ""},
 		{func(c *Config) { c.HTTPClient.BearerToken, c.HTTPClient.BasicAuth = "x", &httpclient.BasicAuth{} }, "at most one"},
 		{func(*Config) {}, ""},
 		{func(c *Config) { c.ScrapeNativeHistograms = true }, ""},
