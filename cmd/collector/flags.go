@@ -36,6 +36,7 @@ type runFlags struct {
 	storage    string
 	configKind string
 	cluster    bool
+	allowEmpty bool
 	prefix     string
 	noSupport  bool
 	set        *pflag.FlagSet
@@ -64,6 +65,7 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
 	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")
 	configFlags(set, &f.configKind)
+	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "let a reload stop everything: without it, a configuration or a file of it without components is refused where the one in force has some")
 	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: there are no clusters, and each collector does all of its work")
 	acceptIdle(set)
 	return set, f

@@ -7,7 +7,7 @@ const (
 	noteRetries  = "no effect: what waits is sent again for as long as the queue on disk holds it"
 	noteBackoff  = "more than 30 s is 30 s: a destination that is well again is not left waiting"
 	noteOnDisk   = "no effect: what waits is in the queue on disk"
-	noteURLOff   = "without a host, as from an environment variable that is not set, the endpoint is switched off, with a warning"
+	noteURLOff   = "without a scheme or a host, as from an environment variable that is not set, the endpoint is switched off, with a warning"
 	noteMetering = "No effect: the metrics are the same."
 	noteHandler  = "refused if set: there are no authentication components"
 )

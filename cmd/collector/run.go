@@ -95,7 +95,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...graph.D
 	p.graph = graph.New(graph.Options{
 		Definitions: append(components(log, p.access), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
-		Live: hub,
+		Live: hub, AllowEmpty: flags.allowEmpty,
 	})
 	p.view.graph = p.graph
 	p.server = admin.New(admin.Options{
@@ -170,7 +170,11 @@ func (p *program) sources() ([]config.Source, error) {
 	if p.path == "" {
 		return p.builtin(), nil
 	}
-	sources, err := config.Read(p.path)
+	read := config.Read
+	if p.graph.Ready() {
+		read = config.ReadAgain
+	}
+	sources, err := read(p.path)
 	if errors.Is(err, fs.ErrNotExist) && p.path == os.Getenv(defaultConfigVariable) {
 		p.logger.Info("there is no configuration file, so the built-in one runs", "path", p.path)
 		return p.builtin(), nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -446,5 +447,33 @@ func TestBlocksThatOnlyAlloyHasAreNamed(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A pipe that was read at the start has no writer any more, or one that says
+// nothing: a reload must wait for neither for ever.
+func TestAPipeIsNotWaitedForAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe.alloy")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip("no named pipes here:", err)
+	}
+	sources, err := ReadAgain(path)
+	if err != nil || len(sources) != 1 || len(sources[0].Text) != 0 {
+		t.Errorf("without a writer: %v %v, want an empty file", sources, err)
+	}
+	writer, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if _, err := readAgain(path, 10*time.Millisecond); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "regular file") {
+		t.Errorf("with a writer that says nothing: %v", err)
+	}
+	regular := filepath.Join(t.TempDir(), "a.alloy")
+	if err := os.WriteFile(regular, []byte("a { }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if sources, err := ReadAgain(filepath.Dir(regular)); err != nil || len(sources) != 1 || string(sources[0].Text) != "a { }\n" {
+		t.Errorf("a directory: %v %v", sources, err)
 	}
 }

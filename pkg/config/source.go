@@ -5,11 +5,14 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/grafana/alloy/syntax/ast"
 	"github.com/grafana/alloy/syntax/parser"
@@ -30,7 +33,21 @@ const maxSource = 32 << 20
 
 // Read reads the file at path or, if path is a directory, each *.alloy file
 // directly in it, sorted by name.
-func Read(path string) ([]Source, error) {
+func Read(path string) ([]Source, error) { return read(path, readFile) }
+
+// ReadAgain is Read of a path that has been read before. A pipe is not waited
+// for as it is the first time: without a writer it is empty, and one whose writer
+// says nothing is an error.
+func ReadAgain(path string) ([]Source, error) { return readAgain(path, pipeTime) }
+
+// pipeTime is how long a pipe may keep a reload waiting for its text.
+const pipeTime = 5 * time.Second
+
+func readAgain(path string, wait time.Duration) ([]Source, error) {
+	return read(path, func(name string) (Source, error) { return readFileAgain(name, wait) })
+}
+
+func read(path string, readFile func(string) (Source, error)) ([]Source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -57,6 +74,24 @@ func readFile(name string) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
+	return readAll(name, f)
+}
+
+func readFileAgain(name string, wait time.Duration) (Source, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Source{}, err
+	}
+	_ = f.SetReadDeadline(time.Now().Add(wait)) // regular files have none, and need none
+	s, err := readAll(name, f)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%q is a pipe or a terminal, and nobody ended what is written to it within %s: load the configuration from a regular file", name, wait)
+	}
+	return s, err
+}
+
+// readAll reads and closes f.
+func readAll(name string, f *os.File) (Source, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
 	if err == nil && len(text) > maxSource {

@@ -40,6 +40,8 @@ type Options struct {
 	Registry  *prometheus.Registry
 	Docker    *docker.Pool
 	Listeners *listen.Pool
+	// AllowEmpty lets a configuration without components follow one that has some.
+	AllowEmpty bool
 	// Live is where what flows between components is observed.
 	Live *live.Hub
 }
@@ -156,6 +158,9 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	old := c.graph()
 	next, ds := build(c.options, c.metrics, sources, old)
 	err := ds.Err()
+	if err == nil && !c.options.AllowEmpty {
+		err = emptied(old, next, sources).Err()
+	}
 	if err == nil {
 		err = errors.Join(ctx.Err(), c.stopping.Err())
 	}

@@ -6,26 +6,45 @@ import (
 	"strings"
 )
 
-// NamesNoHost tells whether a destination's URL has no host, as it does when
-// it is made of environment variables that are not set: "", "/push",
-// "http:///push", "http://:/push". Writers accept such a URL and switch its
-// endpoint off, so that one configuration serves with and without a backend.
-// "http://:3100/push" is this host.
-func NamesNoHost(raw string) bool {
-	if raw == "" || strings.HasPrefix(raw, "/") {
-		return true
-	}
+// placeholder is what no host has: "<LOKI_HOST>", "${LOKI_HOST}".
+const placeholder = "<>{}$"
+
+// Off says why nothing can be sent to raw, a destination's URL, or "" when
+// something can. Writers accept such a URL and switch its endpoint off, as
+// Alloy starts with it too:
+//   - it has no host, as when it is made of environment variables that are not
+//     set: "", "/push", "http:///push", "http://:/push", so that one
+//     configuration serves with and without a backend;
+//   - it has no scheme, or another than http and https: "loki:3100/push", or a
+//     placeholder that was not filled in, "<LOKI_ENDPOINT>", as may be its host;
+//   - it cannot be parsed.
+//
+// "http://:3100/push" is this host. What Off says holds nothing of raw, which
+// may hold a password.
+func Off(raw string) (why string) {
+	const noHost = "it names no host (is an environment variable not set?)"
 	u, err := url.Parse(raw)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && (u.Host == "" || u.Host == ":") && u.Opaque == ""
+	switch {
+	case raw == "" || strings.HasPrefix(raw, "/"):
+		return noHost
+	case err != nil:
+		return "it is not a valid URL: write it as http://host:port/path"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "it has neither http:// nor https:// in front (is a placeholder not filled in?)"
+	case u.Host == "" || u.Host == ":":
+		return noHost
+	case strings.ContainsAny(u.Host, placeholder):
+		return "its host is a placeholder that was not filled in"
+	}
+	return ""
 }
 
 // WarnOff reports the endpoints that are switched off. urls are those of all
 // endpoint blocks.
 func WarnOff(warn func(name, why string), urls []string) {
-	const why = "it names no host (is an environment variable not set?), so the endpoint is switched off: "
 	on := 0
 	for _, u := range urls {
-		if !NamesNoHost(u) {
+		if Off(u) == "" {
 			on++
 		}
 	}
@@ -34,8 +53,8 @@ func WarnOff(warn func(name, why string), urls []string) {
 		consequence = "it gets nothing"
 	}
 	for i, u := range urls {
-		if NamesNoHost(u) {
-			warn(fmt.Sprintf("endpoint %d > url", i+1), why+consequence)
+		if why := Off(u); why != "" {
+			warn(fmt.Sprintf("endpoint %d > url", i+1), why+", so the endpoint is switched off: "+consequence)
 		}
 	}
 	if len(urls) == 0 {

@@ -5,13 +5,21 @@ import (
 	"testing"
 )
 
-func TestNamesNoHost(t *testing.T) {
-	for raw, want := range map[string]bool{
-		"": true, "/api/v1/write": true, "http:///api/v1/write": true, "https://": true, "http://:/push": true,
-		"http://vm": false, "http://:8428/write": false, "vm/write": false, "vm:8428": false, "http:vm": false,
+func TestAURLThatNothingCanBeSentToIsOff(t *testing.T) {
+	for raw, want := range map[string]string{
+		"": "no host", "/api/v1/write": "no host", "http:///api/v1/write": "no host", "https://": "no host",
+		"http://:/push": "no host", "http:vm": "no host",
+		"http://vm": "", "http://:8428/write": "", "HTTPS://vm/x?y=z": "", "http://[::1]:8428/": "", "http://u:p@vm/": "",
+		"vm/write": "in front", "vm:8428": "in front", "localhost:3100/loki/api/v1/push": "in front",
+		"<LOKI_ENDPOINT>": "in front", "ftp://vm/x": "in front", "hunter2:secret@vm/x": "in front",
+		"127.0.0.1:3100/push": "valid", "http://%zz": "valid", "http://<HOST>/push": "placeholder", "http://${HOST}:3100/": "valid", " http://vm": "valid",
 	} {
-		if got := NamesNoHost(raw); got != want {
-			t.Errorf("%q: %t, want %t", raw, got, want)
+		got := Off(raw)
+		if (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %q, want %q", raw, got, want)
+		}
+		if strings.Contains(got, "hunter2") {
+			t.Errorf("%q shows a secret", got)
 		}
 	}
 }
@@ -23,6 +31,7 @@ func TestWarnOffNamesTheEndpointAndWhatBecomesOfTheData(t *testing.T) {
 	}{
 		{[]string{"http://a", "http://b"}, ""},
 		{[]string{"http://a", ""}, "endpoint 2 > url: it gets nothing\n"},
+		{[]string{"http://a", "<URL>", "b:3100/push"}, "endpoint 2 > url: it gets nothing\nendpoint 3 > url: it gets nothing\n"},
 		{[]string{"", "/x"}, "endpoint 1 > url: what is sent to this component is dropped and counted\nendpoint 2 > url: what is sent to this component is dropped and counted\n"},
 		{nil, "endpoint: what is sent to this component is dropped and counted\n"},
 	} {

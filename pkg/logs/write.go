@@ -51,7 +51,7 @@ func NewWrite(cfg WriteConfig, o component.Options) (*Write, error) {
 		return nil, err
 	}
 	cfg.warn(o.Warn)
-	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.NamesNoHost(e.URL) })
+	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{opts: o, maxBlock: maxBlock, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger)}
 	w.buffers.New = func() any { return new([]byte) }
 	w.names.Valid(labels.FromMap(cfg.ExternalLabels)).Range(func(l labels.Label) { w.external = append(w.external, l) })

@@ -105,15 +105,13 @@ func (c *WriteConfig) Validate() error {
 
 // Validate reports settings that can't work.
 func (e *Endpoint) Validate() error {
-	u, err := url.Parse(e.URL)
+	_, err := url.Parse(e.URL)
 	switch {
 	case err != nil:
 		// The text of err holds the URL, and with it perhaps a password.
 		return errors.New("url cannot be read: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\"")
-	case httpclient.NamesNoHost(e.URL):
+	case httpclient.Off(e.URL) != "":
 		return nil
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return errors.New("url is not complete: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\"")
 	case e.BatchSize <= 0:
 		return errors.New("batch_size: must be positive")
 	case e.BatchWait < 0:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -27,7 +29,6 @@ type Exporter struct {
 	o         component.Options
 	retry     Retry
 	queue     SendingQueue
-	off       bool // there is no destination: what comes is dropped and counted
 	transport transport
 	metrics   *exporterMetrics
 	lanes     [3]*lane
@@ -55,6 +56,7 @@ type lane struct {
 	signal pipeline.Signal
 	dir    string
 	e      *Exporter
+	off    bool // there is no place to send to: what comes is dropped and counted
 
 	writer  *deliver.Writer // nil until the lane is started; written with Exporter.mu held
 	active  bool            // the writer runs; guarded by Exporter.mu
@@ -65,21 +67,44 @@ type lane struct {
 	limits limits             // guarded by mu
 }
 
-// newExporter makes an exporter; the caller adds transport and metrics.
-func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetrics, off bool) *Exporter {
-	e := &Exporter{o: o, retry: retry, queue: q, off: off, failed: make(chan error, 3)}
+// newExporter makes an exporter; the caller adds transport and metrics. off says
+// which argument has the endpoint of a signal, and why nothing can be sent there;
+// why is "" when something can.
+func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetrics, off func(pipeline.Signal) (argument, why string)) *Exporter {
+	e := &Exporter{o: o, retry: retry, queue: q, failed: make(chan error, 3)}
 	for i, s := range signals() {
-		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(q.Batch, nil)}
+		_, why := off(s)
+		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(q.Batch, nil), off: why != ""}
 	}
-	if off {
-		o.Warn("client > endpoint", "it names no host (is an environment variable not set?), so the exporter is switched off: what is sent to it is dropped and counted")
-	}
+	warnOff(o.Warn, off)
 	q.warn(o)
 	d.warn(o)
 	if retry.MaxElapsedTime != 0 && retry.MaxElapsedTime != defaultMaxElapsedTime {
 		o.Warn("retry_on_failure > max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
 	}
 	return e
+}
+
+// warnOff reports each argument whose endpoint is switched off, once.
+func warnOff(warn func(name, why string), off func(pipeline.Signal) (argument, why string)) {
+	stopped := map[string][]string{} // by argument: the signals that have nowhere to go
+	for _, s := range signals() {
+		if argument, why := off(s); why != "" {
+			stopped[argument] = append(stopped[argument], string(s))
+		}
+	}
+	for _, s := range signals() {
+		argument, why := off(s)
+		names := stopped[argument]
+		if why == "" || names[0] != string(s) {
+			continue
+		}
+		consequence := ", so it is switched off: " + strings.Join(names, " and ") + " sent here are dropped and counted"
+		if len(names) == len(signals()) {
+			consequence = ", so the exporter is switched off: what is sent to it is dropped and counted"
+		}
+		warn(argument, why+consequence)
+	}
 }
 
 // Exports is the sink for all signals.
@@ -173,9 +198,9 @@ func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
 	return l.writer, nil
 }
 
-// hasDestination tells whether the lane leads somewhere. An exporter that is
-// switched off drops what comes.
-func (e *Exporter) hasDestination(l *lane) bool { return e.off || e.transport.url(l.signal) != "" }
+// hasDestination tells whether the lane leads somewhere. One that is switched
+// off drops what comes.
+func (e *Exporter) hasDestination(l *lane) bool { return l.off || e.transport.url(l.signal) != "" }
 
 func (e *Exporter) startLocked(l *lane) error {
 	if l.writer == nil {
@@ -213,14 +238,14 @@ func (e *Exporter) startLocked(l *lane) error {
 
 // ownFolder makes the folder in which the lanes' queues have theirs.
 func (e *Exporter) ownFolder() error {
-	if e.off || e.o.Dir == "" {
+	if e.o.Dir == "" || !slices.ContainsFunc(e.lanes[:], func(l *lane) bool { return !l.off }) {
 		return nil
 	}
 	return storage.Own(e.o.Dir)
 }
 
 func (e *Exporter) options(l *lane) deliver.Options {
-	if e.off {
+	if l.off {
 		return deliver.Options{Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
 	}
 	return deliver.Options{

@@ -96,9 +96,6 @@ func (c *GRPCClient) Validate() error {
 	if c.BalancerName != "" && balancer.Get(c.BalancerName) == nil {
 		errs = append(errs, fmt.Errorf("balancer_name: %q is not known: use round_robin or pick_first", c.BalancerName))
 	}
-	if _, err := c.target(); err != nil && !c.off() {
-		errs = append(errs, err)
-	}
 	for name := range c.Headers {
 		if !headerName.MatchString(strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), "grpc-") {
 			errs = append(errs, fmt.Errorf("headers: %q is no name that gRPC can send", name))
@@ -114,29 +111,44 @@ var headerName = regexp.MustCompile(`^[a-z0-9._-]+$`)
 // to an authority.
 var grpcScheme = regexp.MustCompile(`^(dns|passthrough):(//[^/]*/)?`)
 
-// off tells whether the endpoint names no host, as one does that is made of
-// environment variables that are not set.
-func (c *GRPCClient) off() bool { return c.address() == "" || c.address() == ":" }
-
-func (c *GRPCClient) address() string {
+// target is the endpoint as the gRPC library has it. http:// and https:// are
+// taken off; that https:// means TLS, dialOptions knows.
+func (c *GRPCClient) target() string {
 	return strings.TrimPrefix(strings.TrimPrefix(c.Endpoint, "http://"), "https://")
 }
 
-// target is the endpoint as the gRPC library has it. http:// and https:// are
-// taken off; that https:// means TLS, dialOptions knows.
-func (c *GRPCClient) target() (string, error) {
-	target := c.address()
-	if strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:") {
-		return target, nil
+// off says why nothing can be sent to the endpoint, as httpclient.Off does of a
+// URL, or "" when something can.
+func (c *GRPCClient) off() string {
+	target := c.target()
+	switch {
+	case target == "" || target == ":":
+		return httpclient.Off("")
+	case strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:"):
+		return ""
 	}
-	_, port, err := net.SplitHostPort(grpcScheme.ReplaceAllString(target, ""))
+	host, port, err := c.hostPort()
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if err != nil {
-		return "", fmt.Errorf("endpoint: %q is no address of a gRPC server: write HOST:PORT without a path, such as \"tempo:4317\"", c.Endpoint)
+	if err != nil || strings.ContainsAny(host, "/<>{}$ ") {
+		return "it is not the address of a gRPC server: write HOST:PORT without a path, such as \"tempo:4317\""
 	}
-	return target, nil
+	return ""
+}
+
+// grpcPort is the library's, where an address has none.
+const grpcPort = "443"
+
+func (c *GRPCClient) hostPort() (host, port string, err error) {
+	address := grpcScheme.ReplaceAllString(c.target(), "")
+	if host, port, err = net.SplitHostPort(address); err == nil {
+		return host, port, nil
+	}
+	if host, _, alone := net.SplitHostPort(address + ":"); alone == nil {
+		return host, grpcPort, nil
+	}
+	return "", "", err
 }
 
 // ClientKeepalive is the client > keepalive block.
@@ -150,10 +162,7 @@ type ClientKeepalive struct {
 func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, error) {
 	o = o.WithDefaults()
 	setupGRPC()
-	target, err := c.Client.target()
-	if err != nil && !c.Client.off() {
-		return nil, fmt.Errorf("client > %w", err)
-	}
+	target := c.Client.target()
 	tlsConfig, err := c.Client.TLS.config()
 	if err != nil {
 		return nil, fmt.Errorf("client > tls > %w", err)
@@ -161,7 +170,11 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 	if tlsConfig == nil && strings.HasPrefix(c.Client.Endpoint, "https://") {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, c.Client.off())
+	off := c.Client.off()
+	if _, port, _ := c.Client.hostPort(); off == "" && !strings.HasSuffix(target, ":"+port) {
+		o.Warn("client > endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
+	}
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, func(pipeline.Signal) (string, string) { return "client > endpoint", off })
 	g := &grpcTransport{target: target, timeout: c.Timeout, plain: tlsConfig == nil}
 	g.dial = func() (*grpc.ClientConn, error) {
 		return grpc.NewClient(target, c.Client.dialOptions(tlsConfig, o.UserAgent)...)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,36 +61,44 @@ func (c *ExporterHTTPConfig) Validate() error {
 		{"client > endpoint", c.Client.Endpoint}, {"traces_endpoint", c.TracesEndpoint},
 		{"metrics_endpoint", c.MetricsEndpoint}, {"logs_endpoint", c.LogsEndpoint},
 	} {
-		if httpclient.NamesNoHost(e.url) {
-			continue
-		}
-		if u, err := url.Parse(e.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			errs = append(errs, fmt.Errorf("%s: %q is no URL: write it such as \"http://tempo:4318\"", e.name, e.url))
+		if _, err := url.Parse(e.url); err != nil { // whose text holds the URL, and with it perhaps a password
+			errs = append(errs, fmt.Errorf("%s: it is not a valid URL: write it such as \"http://tempo:4318\"", e.name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// off tells whether there is no endpoint, as when they are made of environment
-// variables that are not set.
-func (c *ExporterHTTPConfig) off() bool {
-	for _, e := range []string{c.Client.Endpoint, c.TracesEndpoint, c.MetricsEndpoint, c.LogsEndpoint} {
-		if !httpclient.NamesNoHost(e) {
-			return false
-		}
+// own is the argument with the endpoint of one signal, and its value.
+func (c *ExporterHTTPConfig) own(s pipeline.Signal) (argument, endpoint string) {
+	return string(s) + "_endpoint", map[pipeline.Signal]string{
+		pipeline.SignalTraces: c.TracesEndpoint, pipeline.SignalMetrics: c.MetricsEndpoint, pipeline.SignalLogs: c.LogsEndpoint,
+	}[s]
+}
+
+// off says why nothing can be sent to the endpoint of a signal, and which
+// argument that is. A signal that has no endpoint though another has one is not
+// switched off: who sends it is refused.
+func (c *ExporterHTTPConfig) off(s pipeline.Signal) (argument, why string) {
+	if name, own := c.own(s); own != "" {
+		return name, httpclient.Off(own)
 	}
-	return true
+	if c.Client.Endpoint == "" && slices.ContainsFunc([]string{c.TracesEndpoint, c.MetricsEndpoint, c.LogsEndpoint}, func(own string) bool {
+		return httpclient.Off(own) == ""
+	}) {
+		return "", ""
+	}
+	return "client > endpoint", httpclient.Off(c.Client.Endpoint)
 }
 
 // endpoint is where requests of the signal go; "" when there is no such place.
 func (c *ExporterHTTPConfig) endpoint(s pipeline.Signal) string {
-	own := map[pipeline.Signal]string{
-		pipeline.SignalTraces: c.TracesEndpoint, pipeline.SignalMetrics: c.MetricsEndpoint, pipeline.SignalLogs: c.LogsEndpoint,
-	}[s]
-	if !httpclient.NamesNoHost(own) {
+	_, own := c.own(s)
+	switch _, why := c.off(s); {
+	case why != "":
+		return ""
+	case own != "":
 		return own
-	}
-	if httpclient.NamesNoHost(c.Client.Endpoint) {
+	case c.Client.Endpoint == "":
 		return ""
 	}
 	return strings.TrimSuffix(c.Client.Endpoint, "/") + "/v1/" + string(s)
@@ -184,7 +193,7 @@ func NewExporterHTTP(c ExporterHTTPConfig, o component.Options) (*Exporter, erro
 		}
 		h.coding = newCoding(name, level, maxRequestBytes)
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, c.off())
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, c.off)
 	e.transport = h
 	e.metrics = newExporterMetrics(e, "otlphttp", prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "http_client_duration_milliseconds", Help: "Duration of the HTTP requests sent.", Buckets: durationBuckets(),

@@ -66,9 +66,10 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		return c.Validate()
 	}
 	f(endpoint(func(*EndpointConfig) {}), "")
-	f(endpoint(func(c *EndpointConfig) { c.URL = "host:4040" }), "http://")
-	f(endpoint(func(c *EndpointConfig) { c.URL = "ftp://host" }), "http://")
-	f(endpoint(func(c *EndpointConfig) { c.URL = "http:host" }), "host is missing")
+	// Alloy starts with these too.
+	f(endpoint(func(c *EndpointConfig) { c.URL = "host:4040" }), "")
+	f(endpoint(func(c *EndpointConfig) { c.URL = "ftp://host" }), "")
+	f(endpoint(func(c *EndpointConfig) { c.URL = "http:host" }), "")
 	f(endpoint(func(c *EndpointConfig) { c.URL = "http://h?a=b" }), "query")
 	f(endpoint(func(c *EndpointConfig) { c.RemoteTimeout = 0 }), "remote_timeout")
 	f(endpoint(func(c *EndpointConfig) { c.MinBackoff = time.Hour }), "min_backoff_period")

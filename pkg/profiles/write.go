@@ -33,7 +33,7 @@ type Write struct {
 func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 	o = o.WithDefaults()
 	c.warn(o)
-	c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), func(e EndpointConfig) bool { return httpclient.NamesNoHost(e.URL) })
+	c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), func(e EndpointConfig) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{config: c, metrics: newWriteMetrics(o.Metrics)}
 	endpoints := make(map[string]string) // by destination
 	var destinations []deliver.Destination

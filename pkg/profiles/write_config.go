@@ -82,7 +82,7 @@ func (c *WriteConfig) Validate() error {
 
 // Validate reports settings that cannot work.
 func (c *EndpointConfig) Validate() error {
-	if httpclient.NamesNoHost(c.URL) {
+	if httpclient.Off(c.URL) != "" {
 		return nil
 	}
 	if _, err := parseURL(c.URL); err != nil {

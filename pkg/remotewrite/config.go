@@ -229,17 +229,9 @@ func validHeaderName(name string) bool {
 }
 
 func validateURL(raw string) error {
-	if httpclient.NamesNoHost(raw) {
-		return nil
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
+	if _, err := url.Parse(raw); err != nil {
 		// The text of err holds the URL, and with it perhaps a password.
 		return errors.New("url cannot be read: write it as http://host:port/path")
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		// What looks like a scheme may be a host or a user's name.
-		return errors.New("url is not complete: write it as http://host:port/path, or with https")
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ type Component struct {
 func New(cfg Config, o component.Options) (*Component, error) {
 	o = o.WithDefaults()
 	cfg.warn(o.Warn)
-	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.NamesNoHost(e.URL) })
+	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
 	m, err := newMetrics(o.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

@@ -273,6 +273,14 @@ func TestStorageThatCannotBeWrittenIsNamed(t *testing.T) {
 }
 
 func TestWhatIsSwitchedOffSaysSoAndCountsWhatItDrops(t *testing.T) {
+	for name, endpoint := range map[string]string{
+		"no host": `sys.env("COLLECTOR_TEST_UNSET")`, "placeholder": `"<ENDPOINT>"`, "no scheme": `"localhost:3100/push"`,
+	} {
+		t.Run(name, func(t *testing.T) { switchedOff(t, endpoint) })
+	}
+}
+
+func switchedOff(t *testing.T, endpoint string) {
 	otlp, push := harness.FreePort(t), harness.FreePort(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`
 		otelcol.receiver.otlp "x" {
@@ -296,12 +304,12 @@ func TestWhatIsSwitchedOffSaysSoAndCountsWhatItDrops(t *testing.T) {
 			forward_to      = [prometheus.remote_write.x.receiver]
 		}
 		logging { write_to = [loki.write.x.receiver] }
-		otelcol.exporter.otlp     "x" { client { endpoint = sys.env("COLLECTOR_TEST_UNSET") } }
-		otelcol.exporter.otlphttp "x" { client { endpoint = sys.env("COLLECTOR_TEST_UNSET") } }
-		loki.write                "x" { endpoint { url = sys.env("COLLECTOR_TEST_UNSET") } }
-		pyroscope.write           "x" { endpoint { url = sys.env("COLLECTOR_TEST_UNSET") } }
-		prometheus.remote_write   "x" { endpoint { url = sys.env("COLLECTOR_TEST_UNSET") } }
-	`, otlp, push, otlp))
+		otelcol.exporter.otlp     "x" { client { endpoint = %[4]s } }
+		otelcol.exporter.otlphttp "x" { client { endpoint = %[4]s } }
+		loki.write                "x" { endpoint { url = %[4]s } }
+		pyroscope.write           "x" { endpoint { url = %[4]s } }
+		prometheus.remote_write   "x" { endpoint { url = %[4]s } }
+	`, otlp, push, otlp, endpoint))
 	c.Start(t)
 	span := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"x","kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}`
 	post(t, fmt.Sprintf("http://127.0.0.1:%d/v1/traces", otlp), "application/json", span)

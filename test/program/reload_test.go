@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -167,5 +170,42 @@ func TestSelfMetrics(t *testing.T) {
 		}
 		return nil
 	})
+	c.Stop(t)
+}
+
+// What can be read only once, or was cut off, must not stop what runs.
+func TestAReloadOfNothingStopsNothing(t *testing.T) {
+	text := "loki.write \"x\" { endpoint { url = \"http://127.0.0.1:1/loki/api/v1/push\" } }\n"
+	pipe := filepath.Join(t.TempDir(), "pipe.alloy")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go os.WriteFile(pipe, []byte(text), 0o600) // waits for the reader
+	c := harness.NewCollector(t, "")
+	c.Start(t, pipe)
+	refused := func(what string) {
+		t.Helper()
+		if code, body := c.Reload(t); code != 400 || !strings.Contains(body, "no components") || !strings.Contains(body, "--config.allow-empty") {
+			t.Errorf("%s: %d %q", what, code, body)
+		}
+		if code, page := status(t, c.URL+"/api/v0/web/components"); code != 200 || !strings.Contains(page, "loki.write.x") {
+			t.Errorf("%s: %d %s", what, code, page)
+		}
+	}
+	refused("a pipe that has been read")
+	c.Stop(t)
+
+	c = harness.NewCollector(t, text)
+	c.Start(t)
+	c.Configure(t, "")
+	refused("a file cut off to nothing")
+	c.Stop(t)
+
+	c = harness.NewCollector(t, text)
+	c.Start(t, "--config.allow-empty")
+	c.Configure(t, "")
+	if code, body := c.Reload(t); code != 200 {
+		t.Errorf("with --config.allow-empty: %d %s", code, body)
+	}
 	c.Stop(t)
 }
