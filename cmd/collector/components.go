@@ -57,7 +57,7 @@ func components(log *logging.Log, access *admin.Access) []graph.Definition {
 		graph.Define("loki.write", logs.NewWrite, graph.Doc{
 			Summary: "Delivers log entries by Loki's push protocol.", Exports: []graph.Export{logsReceiver},
 		}),
-		graph.Define("prometheus.scrape", scrape.New, graph.Doc{
+		graph.Define("prometheus.scrape", scrape.NewBudget().New, graph.Doc{
 			Summary: "Scrapes the metrics pages of targets.",
 		}),
 		graph.Define("prometheus.remote_write", remotewrite.New, graph.Doc{

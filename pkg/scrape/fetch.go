@@ -33,8 +33,8 @@ type fetcher struct {
 }
 
 // fetch gets a page into a buffer, which the caller gives back. size is a guess
-// at its length.
-func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte, contentType string, err error) {
+// at its length. c is charged for the buffer.
+func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (page []byte, contentType string, err error) {
 	response, err := f.request(ctx, f.client, e, f.accept)
 	if err != nil {
 		return nil, "", err
@@ -47,7 +47,7 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int) (page []byte
 	if response.StatusCode != http.StatusOK {
 		return nil, "", f.refusal(response)
 	}
-	page, err = f.body(response, size)
+	page, err = f.body(response, size, c)
 	if err != nil {
 		f.buffers.put(page)
 		return nil, "", err
@@ -82,7 +82,7 @@ func (f *fetcher) refusal(response *http.Response) error {
 		httpclient.WithoutCredentials(httpclient.CleanURL(to), response), response.Status, why)
 }
 
-func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {
+func (f *fetcher) body(response *http.Response, size int, c *claim) ([]byte, error) {
 	from, zipped, err := f.content(response)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (f *fetcher) body(response *http.Response, size int) ([]byte, error) {
 	if limit <= 0 {
 		limit = f.ceiling
 	}
-	return f.readAll(from, size, limit)
+	return f.readAll(from, size, limit, c)
 }
 
 // content is an answer's text. zipped, unless it is nil, goes back into f.gzip
@@ -123,8 +123,12 @@ func (f *fetcher) unzip(from io.Reader) (*gzip.Reader, error) {
 }
 
 // readAll reads to the end, unless that is at the limit or beyond.
-func (f *fetcher) readAll(from io.Reader, size int, limit int64) ([]byte, error) {
-	page := f.buffers.get(min(size, int(limit)) + 512)
+func (f *fetcher) readAll(from io.Reader, size int, limit int64, c *claim) ([]byte, error) {
+	// A length that is only announced makes no large buffer.
+	page := f.buffers.get(min(size, int(limit), maxGuess) + 512)
+	if err := c.take(int64(cap(page))); err != nil {
+		return page, err
+	}
 	for {
 		n, err := from.Read(page[len(page):cap(page)])
 		page = page[:len(page)+n]
@@ -136,6 +140,9 @@ func (f *fetcher) readAll(from io.Reader, size int, limit int64) ([]byte, error)
 		}
 		// The parser needs room for two more bytes at the end of the page.
 		if cap(page)-len(page) < 64 {
+			if err := c.take(int64(cap(page))); err != nil {
+				return page, err
+			}
 			page = f.buffers.grow(page)
 		}
 		if err == io.EOF {
@@ -146,6 +153,9 @@ func (f *fetcher) readAll(from io.Reader, size int, limit int64) ([]byte, error)
 		}
 	}
 }
+
+// maxGuess bounds the first buffer for a page.
+const maxGuess = 4 << 20
 
 // buffers keeps buffers by their size, so that one large page does not make all
 // of them large.

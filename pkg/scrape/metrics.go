@@ -1,6 +1,8 @@
 package scrape
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,15 @@ const (
 	reasonOutOfOrder    = "out_of_order"
 	reasonOutOfBounds   = "out_of_bounds"
 	reasonForwardFailed = "forward_failed"
+)
+
+// The reasons for which a scrape fails, besides those of a limit.
+const (
+	failedUnreachable = "unreachable" // no answer, or not all of it
+	failedTimeout     = "timeout"
+	failedStatus      = "status"
+	failedRedirect    = "redirect"
+	failedPage        = "bad_page" // it cannot be read
 )
 
 type metrics struct {
@@ -26,6 +37,7 @@ type metrics struct {
 	forwarded      prometheus.Counter
 	forwardErrors  prometheus.Counter
 	dropped        *prometheus.CounterVec
+	failures       *prometheus.CounterVec
 	bodyLimit      prometheus.Counter
 	sampleLimit    prometheus.Counter
 	targetLimit    prometheus.Counter
@@ -65,6 +77,9 @@ func newMetrics(reg prometheus.Registerer, series func() float64) (*metrics, err
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prometheus_scrape_dropped_samples_total", Help: "Scraped samples that were not handed on, by reason.",
 		}, []string{"reason"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prometheus_scrape_failures_total", Help: "Scrapes that failed, by reason.",
+		}, []string{"reason"}),
 		seriesInMemory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "prometheus_scrape_remembered_series", Help: "Series remembered from the last page of each target.",
 		}, series),
@@ -86,10 +101,39 @@ func newMetrics(reg prometheus.Registerer, series func() float64) (*metrics, err
 		pagesFast:     counter("prometheus_scrape_pages_compared_total", "Pages read by comparing them with the page before."),
 		pagesFull:     counter("prometheus_scrape_pages_parsed_total", "Pages parsed in full."),
 	}
-	for _, c := range []prometheus.Collector{m.targets, m.interval, m.fanoutLatency, m.dropped, m.seriesInMemory} {
+	for _, c := range []prometheus.Collector{m.targets, m.interval, m.fanoutLatency, m.dropped, m.failures, m.seriesInMemory} {
 		register(c)
 	}
 	return m, errs
+}
+
+// fail counts a scrape that failed. otherwise is the reason if err tells none.
+func (m *metrics) fail(err error, otherwise string) {
+	reason := otherwise
+	for _, known := range []struct {
+		err    error
+		reason string
+		count  prometheus.Counter // that Prometheus has for it
+	}{
+		{errBodySizeLimit, "body_size_limit", m.bodyLimit},
+		{errSampleLimit, "sample_limit", m.sampleLimit},
+		{errBucketLimit, "bucket_limit", m.bucketLimit},
+		{errLabelLimit, "label_limit", m.labelLimits},
+		{errTargetLimit, "target_limit", nil}, // counted once for all targets
+		{errMemory, "memory", nil},
+		{errRedirect, failedRedirect, nil},
+		{errStatus, failedStatus, nil},
+		{context.DeadlineExceeded, failedTimeout, nil},
+	} {
+		if errors.Is(err, known.err) {
+			reason = known.reason
+			if known.count != nil {
+				known.count.Inc()
+			}
+			break
+		}
+	}
+	m.failures.WithLabelValues(reason).Inc()
 }
 
 // drop counts n samples of one scrape that are not handed on.

@@ -22,7 +22,8 @@ const farFuture = 10 * time.Minute
 // from one scrape to the next.
 type history struct {
 	memory
-	count    int // series in memory
+	count    int   // series in memory
+	bytes    int64 // that it takes, with families
 	families map[string]pipeline.Metadata
 	// pending are families whose metadata no receiver has yet.
 	pending []string
@@ -72,7 +73,8 @@ func (h *history) read(r *reader, page []byte, contentType string, track bool) (
 	}
 	wasLive := h.live
 	next, gone := r.rec.finish()
-	if next != &h.memory {
+	changed := next != &h.memory
+	if changed {
 		h.memory = *next
 		h.count = h.series()
 		h.forgetFamilies()
@@ -88,6 +90,9 @@ func (h *history) read(r *reader, page []byte, contentType string, track bool) (
 		}
 	}
 	h.describe(r.out.families)
+	if changed {
+		h.bytes = h.measure()
+	}
 	return walked, nil
 }
 
@@ -118,6 +123,9 @@ func (h *history) readPage(r *reader, page []byte, contentType string) (walked b
 		if w.walk() {
 			h.parseRun = 0
 			return true, nil
+		}
+		if r.short != nil {
+			return false, r.short
 		}
 		r.out.reset()
 	}

@@ -85,6 +85,9 @@ type reader struct {
 	rec    recorder
 	out    *content
 	now    int64
+	claim  *claim
+	owed   int64 // bytes made and not yet taken of claim
+	short  error // why there is no room for more
 	// scratch is given to parsers, and would else be allocated for each line.
 	scratch exemplar.Exemplar
 }
@@ -106,16 +109,30 @@ func (r *reader) sample(s *slot, again bool, v float64, t int64, own bool) bool 
 		r.out.own = append(r.out.own, len(r.out.samples))
 	}
 	r.out.samples = append(r.out.samples, pipeline.Sample{Series: s.series, T: t, V: v})
+	r.charge(sampleCost)
 	return true
 }
 
 func (r *reader) overLimit() bool { return r.sampleLimit > 0 && r.out.limited > r.sampleLimit }
+
+// chargeEvery is how many bytes are made of a page before they are counted.
+const chargeEvery = 64 << 10
+
+// charge counts what is made of the page, and reports whether there is room.
+func (r *reader) charge(bytes int64) bool {
+	if r.owed += bytes; r.owed >= chargeEvery && r.short == nil {
+		r.short = r.claim.take(r.owed)
+		r.owed = 0
+	}
+	return r.short == nil
+}
 
 func (r *reader) exemplar(s *slot, e exemplar.Exemplar) {
 	if !e.HasTs {
 		e.Ts = r.out.samples[len(r.out.samples)-1].T
 	}
 	r.out.exemplars = append(r.out.exemplars, pipeline.Exemplar{Series: s.series, Exemplar: e})
+	r.charge(exemplarCost)
 }
 
 // describe takes a HELP, TYPE or UNIT line, if it says anything new.
@@ -141,6 +158,7 @@ func (r *reader) describe(p textparse.Parser, entry textparse.Entry) {
 	}
 	change.name, change.text = string(name), string(text)
 	r.out.families = append(r.out.families, change)
+	r.charge(familyCost + int64(len(name)+len(text)))
 }
 
 // parse reads a page in any format through textparse.
@@ -157,7 +175,7 @@ func (r *reader) parse(page []byte, contentType string) error {
 	}
 	var family familyKind
 	var failed error // a limit: the page is counted to its end
-	for {
+	for r.short == nil {
 		entry, err := p.Next()
 		if errors.Is(err, io.EOF) {
 			return failed
@@ -186,6 +204,7 @@ func (r *reader) parse(page []byte, contentType string) error {
 			return err
 		}
 	}
+	return r.short
 }
 
 func (r *reader) parseSeries(p textparse.Parser, family familyKind, countOnly bool) error {
@@ -236,6 +255,7 @@ func (r *reader) locate(p textparse.Parser, text []byte, family familyKind) (s *
 	}
 	s, again = r.rec.addSeries(text, family, lset)
 	r.out.fresh++
+	r.charge(slotCost + int64(len(text)) + costOf(lset))
 	return s, again, nil
 }
 
@@ -271,6 +291,7 @@ func (r *reader) parseHistogram(p textparse.Parser, family familyKind, countOnly
 		r.out.ownHistograms = append(r.out.ownHistograms, len(r.out.histograms))
 	}
 	r.out.histograms = append(r.out.histograms, sample)
+	r.charge(exemplarCost + bucketCost*int64(bucketsOf(sample)))
 	r.histogramExemplars(p, s)
 	return nil
 }
@@ -283,12 +304,20 @@ func (r *reader) histogramExemplars(p textparse.Parser, s *slot) {
 	for p.Exemplar(&e) {
 		if e.HasTs {
 			r.out.exemplars = append(r.out.exemplars, pipeline.Exemplar{Series: s.series, Exemplar: e})
+			r.charge(exemplarCost)
 		}
 		e = exemplar.Exemplar{}
 	}
 	slices.SortFunc(r.out.exemplars[from:], func(a, b pipeline.Exemplar) int {
 		return exemplar.Compare(a.Exemplar, b.Exemplar)
 	})
+}
+
+func bucketsOf(s pipeline.HistogramSample) int {
+	if s.H != nil {
+		return len(s.H.PositiveBuckets) + len(s.H.NegativeBuckets)
+	}
+	return len(s.FH.PositiveBuckets) + len(s.FH.NegativeBuckets)
 }
 
 // fit reduces the resolution of a histogram until it is within the limits.
@@ -299,12 +328,7 @@ func (r *reader) fit(h *histogram.Histogram, fh *histogram.FloatHistogram) (*his
 		}
 		return fh.Schema
 	}
-	buckets := func() int {
-		if h != nil {
-			return len(h.PositiveBuckets) + len(h.NegativeBuckets)
-		}
-		return len(fh.PositiveBuckets) + len(fh.NegativeBuckets)
-	}
+	buckets := func() int { return bucketsOf(pipeline.HistogramSample{H: h, FH: fh}) }
 	reduce := func(to int32) {
 		if h != nil {
 			h = h.ReduceResolution(to)

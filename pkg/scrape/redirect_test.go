@@ -65,7 +65,7 @@ func TestATargetRedirectsToItselfOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, _, err := s.fetcher.fetch(t.Context(), &endpoint{url: target.URL + "/metrics", timeout: time.Minute}, 0)
+		page, _, err := s.fetcher.fetch(t.Context(), &endpoint{url: target.URL + "/metrics", timeout: time.Minute}, 0, nil)
 		s.fetcher.client.CloseIdleConnections()
 		switch {
 		case asked.Load() > 0:

@@ -65,6 +65,8 @@ func (s *Scraper) Run(ctx context.Context) error {
 			reported = s.sync(ctx, &q, list, reported)
 		case <-timer.C:
 			s.start(&q)
+		case <-s.crowded:
+			s.startOver(&q)
 		}
 	}
 }
@@ -76,6 +78,7 @@ func (s *Scraper) forget() {
 	defer s.mu.Unlock()
 	for _, t := range s.targets {
 		t.cancel(nil)
+		t.claim.settle(0)
 	}
 	clear(s.targets)
 	s.remembered.Store(0)
@@ -103,6 +106,27 @@ func (s *Scraper) start(q *queue) {
 	}
 }
 
+// shed has a target that takes too much memory give that up at once.
+func (s *Scraper) shed() {
+	select {
+	case s.crowded <- struct{}{}:
+	default:
+	}
+}
+
+// startOver makes the targets due that have to give up their memory: being
+// scraped, they will find that out.
+func (s *Scraper) startOver(q *queue) {
+	now := s.now()
+	for _, t := range *q {
+		if t.claim.crowding() {
+			t.due = now
+		}
+	}
+	heap.Init(q)
+	s.start(q)
+}
+
 // sync takes over a new list of targets. It returns what was wrong with the
 // list, so that each complaint is made once.
 func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, reported map[string]bool) map[string]bool {
@@ -123,7 +147,7 @@ func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, r
 	for key, e := range wanted {
 		t, ok := s.targets[key]
 		if !ok {
-			t = &target{due: e.firstScrape(now)}
+			t = &target{due: e.firstScrape(now), claim: s.budget.claim(s.shed)}
 			t.ctx, t.cancel = context.WithCancelCause(ctx)
 			t.state.endpoint, t.state.health = e, healthUnknown
 			s.targets[key] = t
@@ -139,7 +163,7 @@ func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, r
 	s.refused = nil
 	if limit := int(s.cfg.TargetLimit); limit > 0 && len(s.targets) > limit {
 		s.metrics.targetLimit.Inc()
-		s.refused = fmt.Errorf("target_limit is exceeded: there are %d targets, the limit is %d", len(s.targets), limit)
+		s.refused = fmt.Errorf("%w: there are %d targets, the limit is %d", errTargetLimit, len(s.targets), limit)
 	}
 	return complaints
 }

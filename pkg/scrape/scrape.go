@@ -15,6 +15,7 @@
 package scrape
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,8 +48,10 @@ type Scraper struct {
 	quiet    throttle.Log
 	now      func() time.Time // time.Now
 
-	contents   sync.Pool    // of *scratch
-	remembered atomic.Int64 // series
+	budget     *Budget
+	crowded    chan struct{} // has a token when a target has to give up its memory
+	contents   sync.Pool     // of *scratch
+	remembered atomic.Int64  // series
 	running    sync.WaitGroup
 
 	mu sync.Mutex
@@ -63,8 +66,11 @@ type scratch struct {
 	builder *labels.Builder
 }
 
-// New makes a scraper and starts nothing.
-func New(cfg Config, o component.Options) (*Scraper, error) {
+// New makes a scraper that has a budget of its own, and starts nothing.
+func New(cfg Config, o component.Options) (*Scraper, error) { return NewBudget().New(cfg, o) }
+
+// New makes a scraper that shares the budget, and starts nothing.
+func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	o = o.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -97,7 +103,7 @@ func New(cfg Config, o component.Options) (*Scraper, error) {
 			maxSchema: cfg.maxSchema(), nativeHists: cfg.ScrapeNativeHistograms,
 			classicHists: cfg.ScrapeClassicHistograms, toNHCB: cfg.ConvertClassicHistogramsToNHCB,
 		},
-		targets: make(map[string]*target), now: time.Now,
+		targets: make(map[string]*target), now: time.Now, budget: b, crowded: make(chan struct{}, 1),
 	}
 	if s.job == "" {
 		s.job = o.ID
@@ -128,6 +134,7 @@ func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
 	sc.content.reset()
 
 	outcome := s.collect(t, e, sc, at, refused)
+	s.settle(t, outcome.err)
 	if outcome.interrupted {
 		return
 	}
@@ -143,6 +150,7 @@ type outcome struct {
 	bytes int
 	took  time.Duration
 	err   error
+	why   string // the reason of err, if it does not tell
 	added int
 	// interrupted tells that the target or the component has ended before the
 	// page was there. What such a scrape says about the target would be wrong.
@@ -154,12 +162,12 @@ type outcome struct {
 func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refused error) outcome {
 	track := s.cfg.TrackTimestampsStaleness
 	out := &sc.content
-	if refused != nil {
+	if err := cmp.Or(refused, t.claim.admit()); err != nil {
 		t.history.markAllStale(out, at.UnixMilli(), track)
-		return outcome{err: refused}
+		return outcome{err: err}
 	}
 	ctx, cancel := t.fetching(e.timeout)
-	page, contentType, err := s.fetcher.fetch(ctx, &e, t.size)
+	page, contentType, err := s.fetcher.fetch(ctx, &e, t.size, t.claim)
 	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
 	if err != nil && t.ctx.Err() != nil && !late {
@@ -170,7 +178,7 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 			err = fmt.Errorf("the target did not answer within scrape_timeout (%s): %w", e.timeout, err)
 		}
 		t.history.markAllStale(out, at.UnixMilli(), track)
-		o := outcome{err: err}
+		o := outcome{err: err, why: failedUnreachable}
 		if errors.Is(err, errBodySizeLimit) {
 			o.bytes = -1
 		}
@@ -181,7 +189,7 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 		t.size = len(page)
 	}
 	r := &reader{
-		settings: &s.settings, target: e.labels, out: out, now: at.UnixMilli(),
+		settings: &s.settings, target: e.labels, out: out, now: at.UnixMilli(), claim: t.claim,
 		rules: &rules{
 			honorLabels: s.cfg.HonorLabels, names: s.cfg.validation(), labelLimit: int(s.cfg.LabelLimit),
 			nameLengthMax: int(s.cfg.LabelNameLengthLimit), valLengthMax: int(s.cfg.LabelValueLengthLimit),
@@ -202,18 +210,21 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 	return outcome{bytes: len(page), err: err, added: out.added}
 }
 
+// settle has a target hold what is remembered of it from now on: nothing, if
+// there is no room for it.
+func (s *Scraper) settle(t *target, err error) {
+	if errors.Is(err, errMemory) {
+		s.remembered.Add(int64(-t.history.count))
+		t.history, t.size = history{}, 0
+	}
+	t.claim.settle(t.history.size())
+}
+
 // note keeps the outcome for the UI, counts it and logs a change for the worse
 // or the better.
 func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
-	switch {
-	case errors.Is(o.err, errBodySizeLimit):
-		s.metrics.bodyLimit.Inc()
-	case errors.Is(o.err, errSampleLimit):
-		s.metrics.sampleLimit.Inc()
-	case errors.Is(o.err, errBucketLimit):
-		s.metrics.bucketLimit.Inc()
-	case errors.Is(o.err, errLabelLimit):
-		s.metrics.labelLimits.Inc()
+	if o.err != nil {
+		s.metrics.fail(o.err, cmp.Or(o.why, failedPage))
 	}
 	t.state.Lock()
 	before := t.state.health
@@ -304,6 +315,7 @@ func (s *Scraper) end(ctx context.Context, t *target, at time.Time) {
 		sc.content.samples = append(sc.content.samples, staleMarker(series, at.UnixMilli()))
 	}
 	s.remembered.Add(int64(-t.history.count))
+	t.claim.settle(0)
 	if len(sc.content.samples) > 0 {
 		s.forward(ctx, t, sc, t.endpoint().interval)
 	}

@@ -15,6 +15,7 @@ import (
 var (
 	errStatus        = errors.New("server returned HTTP status")
 	errRedirect      = errors.New("the target redirects")
+	errTargetLimit   = errors.New("target_limit is exceeded")
 	errBodySizeLimit = errors.New("the page is larger than body_size_limit allows")
 	errSampleLimit   = errors.New("the page has more samples than sample_limit allows")
 	errBucketLimit   = errors.New("a native histogram has more buckets than native_histogram_bucket_limit allows")

@@ -170,6 +170,8 @@ type target struct {
 	cancel context.CancelCauseFunc
 	ctx    context.Context
 
+	claim *claim
+
 	// mu is held during a scrape, and guards what follows.
 	mu      sync.Mutex
 	history history

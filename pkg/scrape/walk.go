@@ -194,7 +194,7 @@ func (w *walker) newComment(line []byte) bool {
 	w.rec.addComment(line, kind, family)
 	w.off += len(line) + 1
 	w.aheadAt = w.off
-	return true
+	return w.charge(slotCost + int64(len(line)))
 }
 
 func familyText(p textparse.Parser, entry textparse.Entry) (name, text []byte) {
@@ -225,8 +225,11 @@ func (w *walker) series(after int, t tail, known bool) bool {
 	s, again := w.rec.take()
 	w.off = t.end
 	w.sample(s, again, t.v, t.t, t.own)
-	return !w.overLimit()
+	return w.mayGoOn()
 }
+
+// mayGoOn reports whether the page is within all limits so far.
+func (w *walker) mayGoOn() bool { return w.short == nil && !w.overLimit() }
 
 func (w *walker) newSeries(after int, t tail, known bool) bool {
 	text := w.page[w.off:after]
@@ -255,13 +258,14 @@ func (w *walker) newSeries(after int, t tail, known bool) bool {
 		}
 		s, again = w.rec.addSeries(text, w.family, lset)
 		w.out.fresh++
+		w.charge(slotCost + int64(len(text)) + costOf(lset))
 	}
 	w.off, w.aheadAt = t.end, t.end
 	added := w.sample(s, again, t.v, t.t, t.own)
 	if added && t.exemplar {
 		w.exemplar(s, ex)
 	}
-	return !w.overLimit()
+	return w.mayGoOn()
 }
 
 // agrees has textparse read the current line, and tells whether it sees the
