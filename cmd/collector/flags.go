@@ -20,6 +20,9 @@ const listenFlag = "server.http.listen-addr"
 
 const clusterFlag = "cluster.enabled"
 
+// defaultStorage is where queues and cursors are unless a flag says otherwise.
+const defaultStorage = "data-alloy/"
+
 const prefixFlag = "server.http.ui-path-prefix"
 
 // The flags of the Explore window, which Alloy does not have.
@@ -63,7 +66,7 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.StringSliceVar(&f.hosts, admin.AllowedHostsFlag, nil, "public names by which browsers may use the UI over plain HTTP without a password; addresses, local names, HTTPS and other programs need none")
 	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, to be looked at in the UI under Explore, such as 16MiB; 0 keeps none")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
-	set.StringVar(&f.storage, "storage.path", "data-alloy/", "directory for queues and cursors")
+	set.StringVar(&f.storage, "storage.path", defaultStorage, "directory for queues and cursors")
 	configFlags(set, &f.configKind)
 	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "let a reload stop everything: without it, a configuration or a file of it without components is refused where the one in force has some")
 	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: there are no clusters, and each collector does all of its work")

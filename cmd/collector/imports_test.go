@@ -26,7 +26,7 @@ var allowedImports = map[string]string{
 	"pkg/pipeline":   "",
 	"pkg/listen":     "",
 	"pkg/docker":     "pkg/throttle",
-	"pkg/component":  "pkg/docker pkg/listen",
+	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",
 	"pkg/httpclient": "pkg/component",
 	"pkg/logging":    "pkg/component pkg/pipeline",
 	"pkg/storage":    "",
@@ -36,7 +36,7 @@ var allowedImports = map[string]string{
 	"pkg/config":     "pkg/component",
 	"pkg/live":       "pkg/pipeline",
 	"pkg/explore":    "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":      "pkg/component pkg/config pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
+	"pkg/graph":      "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
 	"pkg/admin":      "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live",
 	"pkg/admin/ui":   "pkg/config pkg/explore pkg/graph pkg/live",
 

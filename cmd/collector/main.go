@@ -31,6 +31,7 @@ Usage:
   collector validate PATH          check a configuration without running it
   collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
   collector default-config         print the built-in configuration
+  collector queue list|drain|drop  look at, deliver or delete what waits on disk for a writer that was removed
   collector healthcheck [URL]      ask a running collector, or what else URL names, whether it is ready
   collector --version
 
@@ -69,6 +70,8 @@ func command(args []string, in io.Reader, out, errOut io.Writer) error {
 		return validate(args, out, errOut)
 	case "fmt":
 		return format(args, in, out)
+	case "queue":
+		return queueCommand(args, out)
 	case "healthcheck":
 		return healthcheck(args, out)
 	case "default-config":

@@ -23,6 +23,7 @@ import (
 	"collector/pkg/admin"
 	"collector/pkg/clock"
 	"collector/pkg/config"
+	"collector/pkg/deliver"
 	"collector/pkg/docker"
 	"collector/pkg/graph"
 	"collector/pkg/listen"
@@ -77,6 +78,8 @@ type program struct {
 	server *admin.Server
 	access *admin.Access
 	view   *view
+	// orphans are the queues of writers that are no longer in the configuration.
+	orphans *deliver.Orphans
 
 	reloading sync.Mutex // one reload at a time
 }
@@ -91,11 +94,13 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...graph.D
 	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
 	listeners := listen.NewPool()
 	hub := &live.Hub{}
+	p.orphans = deliver.NewOrphans(flags.storage, p.logger)
+	registry.MustRegister(p.orphans)
 	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
 	p.graph = graph.New(graph.Options{
 		Definitions: append(components(log, p.access), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
-		Live: hub, AllowEmpty: flags.allowEmpty,
+		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans,
 	})
 	p.view.graph = p.graph
 	p.server = admin.New(admin.Options{
@@ -103,7 +108,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...graph.D
 		Program: p, Gatherer: p.graph, Listeners: listeners, Logger: p.logger,
 		Source: p.graph, Version: version, Prefix: p.prefix, AllowedHosts: flags.hosts, Access: p.access,
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
-		Inventory: inventory{p.graph}, Support: flags.supportFor(log, p.graph),
+		Inventory: inventory{p.graph}, Orphans: p.orphanedQueues, Support: flags.supportFor(log, p.graph),
 	})
 	return p
 }
@@ -119,6 +124,7 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 	defer viewing.Wait()
 	defer stopServing()
 	viewing.Go(func() { p.view.run(serving) })
+	viewing.Go(func() { p.orphans.Run(serving) })
 	viewing.Go(func() { (&clock.Watch{Logger: p.logger}).Run(serving) })
 	served := make(chan error, 1)
 	go func() { served <- p.server.Run(serving) }()
@@ -129,6 +135,7 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 		return exit{1}
 	}
 	p.loaded()
+	p.warnOpen()
 	select {
 	case <-ctx.Done():
 	case err := <-served:
@@ -139,6 +146,18 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 	p.stop()
 	stopServing()
 	return <-served
+}
+
+// warnOpen says so when everybody who reaches the address may use the UI: it
+// shows the configuration and what flows, and reloads.
+func (p *program) warnOpen() {
+	_, secured := p.graph.Component("http")
+	host, _, err := net.SplitHostPort(p.server.Addr().String())
+	if ip := net.ParseIP(host); secured || err != nil || ip == nil || ip.IsLoopback() {
+		return
+	}
+	p.logger.Warn("the UI is open to everyone who can reach its address; publish its port on 127.0.0.1 only, listen on a loopback address, or set a password in the block http",
+		"address", p.server.Addr().String(), "flag", "--"+listenFlag)
 }
 
 func (p *program) stop() {

@@ -49,6 +49,7 @@ type Options struct {
 	// nil.
 	Destinations ui.Destinations
 	Inventory    ui.Inventory // may be nil
+	Orphans      func() []ui.OrphanedQueue
 	Support      *ui.Support  // nil for a server without support bundles
 	Live         *live.Hub
 	Explore      *explore.Window
@@ -187,7 +188,7 @@ func (s *Server) mux() *http.ServeMux {
 		s.ui = ui.New(ui.Options{
 			Source: s.options.Source, Reload: s.options.Program.Reload, Rates: s.options.Rates,
 			Destinations: s.options.Destinations, Live: s.options.Live, Explore: s.options.Explore,
-			Inventory: s.options.Inventory, Support: s.options.Support,
+			Inventory: s.options.Inventory, Orphans: s.options.Orphans, Support: s.options.Support,
 			Prefix: s.options.Prefix, Version: s.options.Version, Logger: s.options.Logger,
 		})
 		s.ui.Register(mux)

@@ -35,6 +35,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/deliver"
 	"collector/pkg/docker"
 	"collector/pkg/listen"
 )
@@ -53,6 +54,9 @@ type Options struct {
 	// Dir is the component's own directory below --storage.path. It may not
 	// exist yet.
 	Dir string
+	// Orphans has the queues of writers that are no longer in the configuration;
+	// nil: nobody looks for any.
+	Orphans *deliver.Orphans
 	// Docker shares connections to Docker Engines between components.
 	Docker *docker.Pool
 	// Listeners keeps listening sockets open across reloads.

@@ -88,8 +88,10 @@ type Backoff struct {
 
 // Destination is one endpoint of a writer.
 type Destination struct {
-	ID          string // stable name of the queue's reader and of the destination label
-	URL         string // for people; without credentials
+	ID  string // stable name of the queue's reader and of the destination label
+	URL string // for people; without credentials
+	// Key tells the destination again when another writer sends there. Without it, what waits when its writer is removed is only named.
+	Key         string
 	Sender      Sender
 	Batch       queue.Want
 	Backoff     Backoff
@@ -126,7 +128,9 @@ const (
 
 // Options make a Writer.
 type Options struct {
+	Component    string // its id, such as "loki.write.default"
 	Dir          string // of the queue
+	Orphans      *Orphans
 	Signal       string // "logs", "metrics", "traces", "profiles": label of the accounting
 	Destinations []Destination
 	MaxBytes     int64

@@ -77,11 +77,13 @@ type loop struct {
 	running context.Context // ends when delivery is to finish
 	sending context.Context // ends when requests are to be given up
 	reader  *queue.Reader
+	once    bool // ends when there is nothing to hand out
 }
 
 // run delivers until running ends, and then what is left until sending ends.
-func (d *destination) run(running, sending context.Context, r *queue.Reader) {
-	l := &loop{destination: d, running: running, sending: sending, reader: r}
+// With once, it ends as soon as there is nothing to hand out.
+func (d *destination) run(running, sending context.Context, r *queue.Reader, once bool) {
+	l := &loop{destination: d, running: running, sending: sending, reader: r, once: once}
 	defer l.stopTags()
 	var workers sync.WaitGroup
 	defer workers.Wait()
@@ -111,8 +113,15 @@ func (l *loop) next() *queue.Lease {
 			break
 		}
 		ctx, want := l.waitFor()
-		lease, err := l.reader.Next(ctx, want)
-		if lease != nil {
+		var lease *queue.Lease
+		var err error
+		if l.once {
+			want.MaxWait = 0
+			lease, err = l.reader.TryNext(want)
+		} else {
+			lease, err = l.reader.Next(ctx, want)
+		}
+		if lease != nil || l.once && err == nil {
 			return lease
 		}
 		if l.running.Err() != nil {

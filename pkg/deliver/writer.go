@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +24,9 @@ const (
 	// A queue that is in use may be that of a writer that is just ending.
 	inUsePatience = 15 * time.Second
 	inUseRetry    = 50 * time.Millisecond
+	// drainPause is after how long what a former writer has left is looked at again
+	// where a tenant has to wait.
+	drainPause = time.Second
 )
 
 // Writer is a queue and a delivery loop for each of its destinations.
@@ -139,10 +144,10 @@ func (w *Writer) Run(ctx context.Context) error {
 	defer stop()
 	var loops sync.WaitGroup
 	for _, d := range w.destinations[1:] {
-		loops.Go(func() { d.run(ctx, sending, q.Reader(d.ID)) })
+		loops.Go(func() { w.serve(ctx, sending, d, q.Reader(d.ID)) })
 	}
 	first := w.destinations[0]
-	first.run(ctx, sending, q.Reader(first.ID))
+	w.serve(ctx, sending, first, q.Reader(first.ID))
 	loops.Wait()
 	err = q.Close()
 	w.close(q)
@@ -153,18 +158,99 @@ func (w *Writer) Run(ctx context.Context) error {
 func (w *Writer) open(ctx context.Context) (*queue.Queue, error) {
 	o := queue.Options{
 		Dir: w.o.Dir, MaxBytes: w.o.MaxBytes, MaxAge: w.o.MaxAge, WhenFull: w.o.WhenFull, Logger: w.o.Logger,
+		Description: w.describe(),
 	}
 	for _, d := range w.destinations {
 		o.Readers = append(o.Readers, d.ID)
 	}
 	deadline := time.Now().Add(inUsePatience)
 	for {
-		q, err := queue.Open(o)
+		var q *queue.Queue
+		err := w.o.Orphans.setAside(w.o.Dir, o.Description)
+		if err == nil {
+			q, err = queue.Open(o)
+		}
 		if !errors.Is(err, queue.ErrInUse) || time.Now().After(deadline) {
 			return q, err
 		}
 		if !sleep(ctx, inUseRetry) {
 			return nil, ctx.Err()
+		}
+	}
+}
+
+// describe says whose the queue is.
+func (w *Writer) describe() queue.Description {
+	d := queue.Description{Component: w.o.Component, Signal: w.o.Signal}
+	for _, to := range w.destinations {
+		d.Destinations = append(d.Destinations, queue.Destination{Reader: to.ID, URL: placeOf(to.URL), Key: to.Key})
+	}
+	return d
+}
+
+// placeOf is a URL without what may be secret in it.
+func placeOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
+// Use is what the writer has of the storage path.
+func (w *Writer) Use() Use {
+	var u Use
+	if len(w.destinations) > 0 {
+		u.Dirs = []string{w.o.Dir}
+	}
+	for _, d := range w.destinations {
+		u.Keys = append(u.Keys, d.Key)
+	}
+	return u
+}
+
+// serve delivers to a destination: first what former writers have left for it,
+// as that is older, and then what the writer's own queue has.
+func (w *Writer) serve(running, sending context.Context, d *destination, r *queue.Reader) {
+	var aside sync.WaitGroup
+	defer aside.Wait()
+	claims, more := w.o.Orphans.claim(d.Key)
+	for _, c := range claims {
+		d.run(running, sending, c.reader, true)
+		aside.Go(func() { w.serveAside(running, sending, d, c) })
+	}
+	if more != nil {
+		aside.Go(func() { w.claimMore(running, sending, d, more) })
+	}
+	d.run(running, sending, r, false)
+}
+
+// serveAside delivers what a former writer has left beside the rest, until
+// nothing is left of it.
+func (w *Writer) serveAside(running, sending context.Context, d *destination, c claim) {
+	defer c.release()
+	own := newDestination(d.Destination, w.o) // whose tags wait on their own
+	for c.reader.Queued() > 0 && running.Err() == nil {
+		own.run(running, sending, c.reader, true)
+		sleep(running, drainPause)
+	}
+}
+
+// claimMore delivers what is left while the writer runs.
+func (w *Writer) claimMore(running, sending context.Context, d *destination, more <-chan struct{}) {
+	var aside sync.WaitGroup
+	defer aside.Wait()
+	for {
+		select {
+		case <-more:
+		case <-running.Done():
+			return
+		}
+		var claims []claim
+		claims, more = w.o.Orphans.claim(d.Key)
+		for _, c := range claims {
+			aside.Go(func() { w.serveAside(running, sending, d, c) })
 		}
 	}
 }
@@ -315,13 +401,17 @@ func newCollector(w *Writer) *collector {
 		ids = append(ids, d.ID)
 	}
 	for _, id := range ids {
-		c.descriptions = append(c.descriptions, describe(w.o.Signal, id))
+		c.descriptions = append(c.descriptions, describe(w.o.Signal, id, nil))
 	}
 	return c
 }
 
-func describe(signal, destination string) *descriptions {
-	labels := prometheus.Labels{"signal": signal, "destination": destination}
+func describe(signal, destination string, labels prometheus.Labels) *descriptions {
+	labels = maps.Clone(labels)
+	if labels == nil {
+		labels = prometheus.Labels{}
+	}
+	labels["signal"], labels["destination"] = signal, destination
 	desc := func(name, help string, variable ...string) *prometheus.Desc {
 		return prometheus.NewDesc("collector_"+name, help, variable, labels)
 	}

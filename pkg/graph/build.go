@@ -314,7 +314,7 @@ func (b *builder) show(v any) (any, bool) {
 func (b *builder) componentOptions(n *node, block *config.Block, warnings *config.Diagnostics) component.Options {
 	o := b.options
 	return component.Options{
-		ID: n.id, Logger: n.logger, Docker: o.Docker, Listeners: n.listeners, UserAgent: o.UserAgent,
+		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Listeners: n.listeners, UserAgent: o.UserAgent,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": "/", "component_id": n.id}, n.registry),
 		Dir:     filepath.Join(o.StoragePath, n.id),
 		Warn: func(name, why string) {

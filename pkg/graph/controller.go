@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/config"
+	"collector/pkg/deliver"
 	"collector/pkg/docker"
 	"collector/pkg/listen"
 	"collector/pkg/live"
@@ -37,7 +38,9 @@ type Options struct {
 	Logger      *slog.Logger
 	// Registry is the program's own. The controller registers its metrics
 	// there, and Gather includes it.
-	Registry  *prometheus.Registry
+	Registry *prometheus.Registry
+	// Orphans looks for queues that no component has; it may be nil.
+	Orphans   *deliver.Orphans
 	Docker    *docker.Pool
 	Listeners *listen.Pool
 	// AllowEmpty lets a configuration without components follow one that has some.
@@ -82,6 +85,23 @@ func Check(o Options, sources []config.Source) config.Diagnostics {
 		n.close()
 	}
 	return append(ds.Errors(), ds.Warnings()...)
+}
+
+// Make builds the graph of a configuration and returns one of its components,
+// which runs nothing and listens to nothing.
+func Make(o Options, sources []config.Source, id string) (any, error) {
+	o = o.withDefaults()
+	o.Listeners = listen.NewDryPool()
+	g, ds := build(o, newMetrics(), sources, nil)
+	if err := ds.Err(); err != nil {
+		return nil, err
+	}
+	for _, n := range g.nodes {
+		if n.id == id {
+			return n.component, nil
+		}
+	}
+	return nil, fmt.Errorf("the configuration has no component %q", id)
 }
 
 // Controller runs the components of a configuration.
@@ -235,6 +255,7 @@ func (c *Controller) swap(old, next *graph) {
 		c.options.Logger.Warn("component does not end; its successor waits for it", "component_id", n.id)
 	}
 	c.leaving = slices.DeleteFunc(append(c.leaving, gone...), (*node).ended)
+	c.settle(next)
 	for _, n := range next.nodes {
 		if old.has(n) {
 			continue
@@ -248,6 +269,24 @@ func (c *Controller) swap(old, next *graph) {
 		n.start(c.ctx, before)
 	}
 }
+
+// settle tells the inventory of queues which of them the components of next have,
+// when those of others have ended and theirs have not begun.
+func (c *Controller) settle(next *graph) {
+	if c.options.Orphans == nil {
+		return
+	}
+	var uses []deliver.Use
+	for _, n := range next.nodes {
+		if w, ok := n.component.(queueUser); ok {
+			uses = append(uses, w.QueueUse())
+		}
+	}
+	c.options.Orphans.Settle(uses)
+}
+
+// queueUser is a component that has queues on disk.
+type queueUser interface{ QueueUse() deliver.Use }
 
 func (n *node) ended() bool {
 	select {

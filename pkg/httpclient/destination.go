@@ -1,7 +1,10 @@
 package httpclient
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/textproto"
 	"net/url"
 	"strings"
 )
@@ -60,4 +63,32 @@ func WarnOff(warn func(name, why string), urls []string) {
 	if len(urls) == 0 {
 		warn("endpoint", "there is none: "+consequence)
 	}
+}
+
+// tenantHeader is by which Loki, Mimir, Tempo and Pyroscope tell tenants apart.
+const tenantHeader = "X-Scope-Orgid"
+
+// Key tells a destination again when another component of the same kind sends
+// there: it is the same for the same signal, URL and tenant, whatever the
+// credentials are. It is a hash, from which nothing can be read. c may be nil.
+func Key(kind, signal, raw, tenant string, headers map[string]string, c *Config) string {
+	if u, err := url.Parse(raw); err == nil {
+		u.User, u.Fragment = nil, ""
+		u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+		raw = u.String()
+	}
+	for name, value := range headers {
+		if textproto.CanonicalMIMEHeaderKey(name) == tenantHeader {
+			tenant = value
+		}
+	}
+	if c != nil {
+		for name, values := range c.HTTPHeaders {
+			if textproto.CanonicalMIMEHeaderKey(name) == tenantHeader && len(values) > 0 {
+				tenant = string(values[0])
+			}
+		}
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{kind, signal, raw, tenant}, "\x00")))
+	return hex.EncodeToString(sum[:12])
 }

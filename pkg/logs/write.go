@@ -69,7 +69,7 @@ func NewWrite(cfg WriteConfig, o component.Options) (*Write, error) {
 		}
 	})
 	w.writer, err = deliver.New(deliver.Options{
-		Dir: o.Dir, Signal: "logs", Destinations: destinations, WhenFull: queue.Wait,
+		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "logs", Destinations: destinations, WhenFull: queue.Wait,
 		Logger: o.Logger, Metrics: o.Metrics,
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func (w *Write) destinations(cfg WriteConfig) ([]deliver.Destination, error) {
 			id = fmt.Sprintf("%s-%d", id, used[id])
 		}
 		out = append(out, deliver.Destination{
-			ID: id, URL: redactedURL(e.URL), Sender: s, Batch: e.want(startDensity),
+			ID: id, URL: redactedURL(e.URL), Key: httpclient.Key("loki.write", "logs", e.URL, e.TenantID, e.Headers, &e.HTTP), Sender: s, Batch: e.want(startDensity),
 			Backoff: deliver.Backoff{Min: e.MinBackoff, Max: e.MaxBackoff},
 		})
 	}
@@ -147,6 +147,12 @@ func (w *Write) Status() any { return w.writer.Status() }
 
 // Destinations is the same by its type.
 func (w *Write) Destinations() []deliver.Status { return w.writer.Status() }
+
+// QueueUse is what the component has of the storage path.
+func (w *Write) QueueUse() deliver.Use { return w.writer.Use() }
+
+// QueueWriter is what delivers its queue.
+func (w *Write) QueueWriter(string) (*deliver.Writer, error) { return w.writer, nil }
 
 // WriteLogs implements pipeline.LogsSink. It takes all of logs or none.
 func (w *Write) WriteLogs(ctx context.Context, logs pipeline.Logs) error {

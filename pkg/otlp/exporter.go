@@ -13,6 +13,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 	"collector/pkg/storage"
@@ -47,6 +48,8 @@ type transport interface {
 	// url is where requests of the signal go, for people; "" when there is no
 	// such place.
 	url(s pipeline.Signal) string
+	// tenantHeaders are the headers of which one may name the tenant.
+	tenantHeaders() map[string]string
 	// close lets go of connections. The transport can be used again.
 	close()
 }
@@ -141,11 +144,15 @@ func (e *Exporter) started() []*lane {
 func (e *Exporter) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	changed := e.o.Orphans.Changed()
 	err := e.begin(ctx)
-	if err == nil {
+	for err == nil && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case err = <-e.failed:
+		case <-changed: // a lane may have to deliver what another exporter has left
+			changed = e.o.Orphans.Changed()
+			err = e.begin(ctx)
 		}
 	}
 	cancel()
@@ -170,12 +177,11 @@ func (e *Exporter) begin(ctx context.Context) error {
 	defer e.mu.Unlock()
 	e.ctx, e.ended = ctx, false
 	for _, l := range e.lanes {
-		if _, err := os.Lstat(l.dir); l.writer == nil && err != nil {
+		if _, err := os.Lstat(l.dir); l.writer == nil && err != nil && !e.o.Orphans.Waits(e.key(l)) {
 			continue
 		}
 		if !e.hasDestination(l) {
-			e.o.Logger.Warn("requests are queued for which there is no endpoint any more; they stay there", "signal", l.signal, "queue", l.dir)
-			continue
+			continue // e.o.Orphans names what waits
 		}
 		if err := e.startLocked(l); err != nil {
 			return err
@@ -246,14 +252,17 @@ func (e *Exporter) ownFolder() error {
 
 func (e *Exporter) options(l *lane) deliver.Options {
 	if l.off {
-		return deliver.Options{Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
+		return deliver.Options{Component: e.o.ID, Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
 	}
 	return deliver.Options{
-		Dir:    l.dir,
-		Signal: string(l.signal),
+		Component: e.o.ID,
+		Orphans:   e.o.Orphans,
+		Dir:       l.dir,
+		Signal:    string(l.signal),
 		Destinations: []deliver.Destination{{
 			ID:          destinationID,
 			URL:         e.transport.url(l.signal),
+			Key:         e.key(l),
 			Sender:      e.transport.sender(l),
 			Batch:       limitsOf(e.queue.Batch, nil).want,
 			Backoff:     e.retry.backoff(),
@@ -265,6 +274,38 @@ func (e *Exporter) options(l *lane) deliver.Options {
 		Logger:   e.o.Logger.With("signal", string(l.signal)),
 		Metrics:  e.o.Metrics,
 	}
+}
+
+// key tells the destination of a lane again, see deliver.Destination.
+func (e *Exporter) key(l *lane) string {
+	if !e.hasDestination(l) || l.off {
+		return ""
+	}
+	kind := e.o.ID
+	if i := strings.LastIndexByte(kind, '.'); i >= 0 {
+		kind = kind[:i]
+	}
+	return httpclient.Key(kind, string(l.signal), e.transport.url(l.signal), "", e.transport.tenantHeaders(), nil)
+}
+
+// QueueUse is what the component has of the storage path.
+func (e *Exporter) QueueUse() deliver.Use {
+	var u deliver.Use
+	for _, l := range e.lanes {
+		if key := e.key(l); key != "" {
+			u.Dirs, u.Keys = append(u.Dirs, l.dir), append(u.Keys, key)
+		}
+	}
+	return u
+}
+
+// QueueWriter is what delivers the queue of a signal.
+func (e *Exporter) QueueWriter(signal string) (*deliver.Writer, error) {
+	l := e.lane(pipeline.Signal(signal))
+	if l == nil || e.key(l) == "" {
+		return nil, fmt.Errorf("%s has no endpoint for %s", e.o.ID, signal)
+	}
+	return deliver.New(e.options(l))
 }
 
 // WriteOTLP queues request, cut into as many as are needed so that a receiver

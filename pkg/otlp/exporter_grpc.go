@@ -253,6 +253,15 @@ type grpcTransport struct {
 
 func (g *grpcTransport) sender(l *lane) deliver.Sender { return &grpcSender{g: g, lane: l} }
 
+// tenantHeaders are the headers of which one may name the tenant.
+func (g *grpcTransport) tenantHeaders() map[string]string {
+	headers := map[string]string{}
+	for i := 0; i+1 < len(g.headers); i += 2 {
+		headers[g.headers[i]] = g.headers[i+1]
+	}
+	return headers
+}
+
 func (g *grpcTransport) url(pipeline.Signal) string {
 	if g.plain {
 		return "http://" + g.target

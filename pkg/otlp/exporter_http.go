@@ -248,6 +248,8 @@ type httpTransport struct {
 func (h *httpTransport) sender(l *lane) deliver.Sender { return &httpSender{h: h, lane: l} }
 func (h *httpTransport) close()                        { h.client.CloseIdleConnections() }
 
+func (h *httpTransport) tenantHeaders() map[string]string { return h.config.Client.Headers }
+
 func (h *httpTransport) url(s pipeline.Signal) string {
 	u, err := url.Parse(h.config.endpoint(s))
 	if err != nil { // refused by Validate

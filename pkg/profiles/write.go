@@ -49,6 +49,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 		destinations = append(destinations, deliver.Destination{
 			ID:          id,
 			URL:         s.endpoint,
+			Key:         httpclient.Key("pyroscope.write", "profiles", c.Endpoints[i].URL, "", c.Endpoints[i].Headers, &c.Endpoints[i].HTTP),
 			Sender:      s,
 			Batch:       queue.Want{MaxItems: 1},
 			Backoff:     deliver.Backoff{Min: c.Endpoints[i].MinBackoff, Max: c.Endpoints[i].MaxBackoff},
@@ -60,6 +61,8 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 	}
 	var err error
 	w.writer, err = deliver.New(deliver.Options{
+		Component:    o.ID,
+		Orphans:      o.Orphans,
 		Dir:          o.Dir,
 		Signal:       "profiles",
 		Destinations: destinations,
@@ -124,6 +127,12 @@ func (w *Write) Status() any { return w.writer.Status() }
 
 // Destinations is the same by its type.
 func (w *Write) Destinations() []deliver.Status { return w.writer.Status() }
+
+// QueueUse is what the component has of the storage path.
+func (w *Write) QueueUse() deliver.Use { return w.writer.Use() }
+
+// QueueWriter is what delivers its queue.
+func (w *Write) QueueWriter(string) (*deliver.Writer, error) { return w.writer, nil }
 
 // WriteProfile implements pipeline.ProfilesSink. It fails with
 // pipeline.ErrFull when the queue is full.

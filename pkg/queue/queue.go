@@ -7,6 +7,7 @@
 //	0000000000000007-8d1f2a90.seg   segments: index and salt, both in hexadecimal
 //	0000000000000008-11c0fe4d.seg   the last one is written to
 //	5b0c…e1.cursor              how far a reader has come; named by a hash of its id
+//	destinations.json           whose it is and where its readers send; older ones lack it
 //
 // All numbers are little-endian. "seq" numbers the blocks from 1 on; "before"
 // counts the items of all earlier blocks, which makes the number of items
@@ -119,7 +120,9 @@ type Options struct {
 	MaxBytes int64
 	MaxAge   time.Duration // older blocks are dropped, reason "too_old"; 0: no limit
 	WhenFull Policy
-	Logger   *slog.Logger
+	// Description is kept beside the queue, unless it is empty.
+	Description Description
+	Logger      *slog.Logger
 }
 
 // Want says when enough blocks wait to be handed out together.
@@ -149,6 +152,7 @@ type Queue struct {
 	segmentSize int64
 	maxAge      time.Duration
 	policy      Policy
+	description Description
 	lock        *os.File
 	system      system
 	buffers     sync.Pool // of *[]byte, for encoding records
@@ -393,18 +397,34 @@ func (q *Queue) Reader(id string) *Reader {
 func (q *Queue) Close() error {
 	q.writing.Lock()
 	defer q.writing.Unlock()
+	if !q.finish() {
+		return nil
+	}
+	q.reuse()
+	err := q.sync()
+	if err = errors.Join(err, q.closeFiles()); err != nil {
+		return fmt.Errorf("close queue %q: %w", q.dir, err)
+	}
+	return nil
+}
+
+// finish ends all calls under way and the syncer. It tells whether that had not
+// been done. The caller holds q.writing.
+func (q *Queue) finish() bool {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
-		return nil
+		return false
 	}
 	q.closed = true
 	close(q.done)
 	q.mu.Unlock()
 	q.syncer.Wait()
+	return true
+}
 
-	q.reuse()
-	err := q.sync()
+// closeFiles closes all files, the lock last.
+func (q *Queue) closeFiles() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
@@ -413,8 +433,5 @@ func (q *Queue) Close() error {
 	for _, r := range q.readers {
 		r.close()
 	}
-	if err = errors.Join(err, q.lock.Close()); err != nil {
-		return fmt.Errorf("close queue %q: %w", q.dir, err)
-	}
-	return nil
+	return q.lock.Close()
 }

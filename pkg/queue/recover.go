@@ -35,7 +35,7 @@ func open(o Options, sys system) (*Queue, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	q := &Queue{
-		dir: o.Dir, log: o.Logger, maxAge: o.MaxAge, policy: o.WhenFull, system: sys,
+		dir: o.Dir, description: o.Description, log: o.Logger, maxAge: o.MaxAge, policy: o.WhenFull, system: sys,
 		wakeSync: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}),
 		complained: make(map[string]time.Time),
 		seq:        1,
@@ -130,6 +130,7 @@ func (q *Queue) remake() error {
 	}
 	q.newFiles = true
 	q.needSync()
+	q.describe()
 	return nil
 }
 
@@ -164,7 +165,19 @@ func (q *Queue) recover() error {
 		}
 	}
 	q.reap(true)
+	q.describe()
 	return nil
+}
+
+// describe keeps the description. Without it, all works for as long as the
+// writer is in the configuration.
+func (q *Queue) describe() {
+	if q.description.Component == "" {
+		return
+	}
+	if err := describe(q.dir, q.description); err != nil {
+		q.complain("cannot write down where the queue's data goes; its writer would have to be named if it were removed", "dir", q.dir, "err", err)
+	}
 }
 
 // recoverSegments finds the segments and the end of the log. It returns the

@@ -82,7 +82,7 @@ func New(cfg Config, o component.Options) (*Component, error) {
 		destinations[i] = e.destination()
 	}
 	c.writer, err = deliver.New(deliver.Options{
-		Dir: o.Dir, Signal: "metrics", Destinations: destinations, WhenFull: queue.DropOldest,
+		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "metrics", Destinations: destinations, WhenFull: queue.DropOldest,
 		Logger: o.Logger, Metrics: o.Metrics,
 	})
 	if err != nil {
@@ -185,6 +185,7 @@ func (e *endpoint) destination() deliver.Destination {
 	}
 	return deliver.Destination{
 		ID: e.id, URL: e.url, Sender: e, Batch: want,
+		Key:     httpclient.Key("prometheus.remote_write", "metrics", e.target, "", e.cfg.Headers, &e.cfg.Client),
 		Backoff: deliver.Backoff{Min: max(q.MinBackoff, time.Millisecond), Max: max(q.MinBackoff, q.MaxBackoff, time.Millisecond)},
 		MaxAge:  q.SampleAgeLimit,
 	}
@@ -211,6 +212,12 @@ func blockItems(endpoints []Endpoint) int {
 	}
 	return items
 }
+
+// QueueUse is what the component has of the storage path.
+func (c *Component) QueueUse() deliver.Use { return c.writer.Use() }
+
+// QueueWriter is what delivers its queue.
+func (c *Component) QueueWriter(string) (*deliver.Writer, error) { return c.writer, nil }
 
 // Run delivers until ctx ends.
 func (c *Component) Run(ctx context.Context) error {

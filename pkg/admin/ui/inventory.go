@@ -71,6 +71,16 @@ type LogTail struct {
 	ErrorAt     time.Time                    `json:"errorAt,omitzero"`
 }
 
+// OrphanedQueue is what waits for a destination that the configuration no longer
+// has.
+type OrphanedQueue struct {
+	Folder, Component, Signal, URL string
+	Items                          uint64
+	Bytes                          int64
+	Oldest, KeptUntil              time.Time
+	Delivering                     bool // by a writer to the same destination
+}
+
 // Engine is a connection to Docker.
 type Engine struct {
 	Component string    `json:"component"`

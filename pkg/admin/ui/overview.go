@@ -69,6 +69,9 @@ func (u *UI) overviewModel(r *http.Request) (overview, error) {
 	if u.options.Inventory != nil {
 		now.engines = u.options.Inventory.Engines()
 	}
+	if u.options.Orphans != nil {
+		now.orphans = u.options.Orphans()
+	}
 	o := overview{
 		LoadedAt: s.LoadedAt, Hash: s.Hash, LoadError: s.LoadError, Components: map[graph.HealthState]int{}, Problems: now.problems(),
 		Destinations: append([]Destination{}, now.destinations...), Targets: map[string]int{}, Tails: map[string]int{},

@@ -36,6 +36,7 @@ type situation struct {
 	targets      []ScrapeTarget
 	tails        []LogTail
 	engines      []Engine
+	orphans      []OrphanedQueue
 	nowhere      bool // nothing that runs has a destination
 }
 
@@ -60,6 +61,9 @@ func (s *situation) problems() []problem {
 	out = append(out, s.engineProblems()...)
 	for i := range s.destinations {
 		out = append(out, s.destinations[i].problems(s.now)...)
+	}
+	for i := range s.orphans {
+		out = append(out, s.orphans[i].problems(s.now)...)
 	}
 	out = append(out, s.targetProblems()...)
 	out = append(out, s.tailProblems()...)
@@ -238,6 +242,23 @@ func dropMend(reason string) string {
 		return "The protocol has no histograms with custom buckets: do not convert classic histograms to them."
 	}
 	return "The destination refuses these items for good. Its last error says why; the component's page and log show it."
+}
+
+// problems tells of what waits for nobody.
+func (q *OrphanedQueue) problems(now time.Time) []problem {
+	if q.Delivering || q.Items == 0 {
+		return nil
+	}
+	place := q.Component
+	if q.URL != "" {
+		place += " to " + shownURL(q.URL)
+	}
+	return []problem{{
+		Kind: "warn", Since: q.Oldest,
+		Message: fmt.Sprintf("%s %s wait for a destination that is no longer in the configuration: %s (%s in %s, the oldest since %s). They are kept until %s.",
+			Count(float64(q.Items)), unitOf(q.Signal), place, Size(float64(q.Bytes)), q.Folder, Duration(now.Sub(q.Oldest)), q.KeptUntil.UTC().Format(time.DateOnly)),
+		Mend: "Define a writer of the same kind for the same destination, which delivers them; or send them elsewhere with collector queue drain, or delete them with collector queue drop.",
+	}}
 }
 
 // targetProblems are the components whose targets fail.

@@ -47,6 +47,9 @@ type Options struct {
 	Explore *explore.Window
 	// Inventory is what there is to collect from; it may be nil.
 	Inventory Inventory
+	// Orphans lists the queues that no writer of the configuration has; it may be
+	// nil.
+	Orphans func() []OrphanedQueue
 	// Support is what only the program can give to a support bundle; nil if
 	// there is to be no bundle.
 	Support *Support
