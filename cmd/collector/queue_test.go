@@ -146,8 +146,8 @@ func TestEveryRenamedWriterDeliversWhatWaits(t *testing.T) {
 					s = newSite(root)
 				}
 				defer func() { s.Stop(0) }()
-				to.up.Store(true)
 				s.load(t, "logging { level = \"warn\" }\n"+block("renamed"))
+				to.up.Store(true)
 				await(t, "nothing is delivered", func() bool { return to.took.Load() == 1 })
 				await(t, "the queue stays", func() bool {
 					found, err := queue.Find(root)

@@ -151,9 +151,8 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 // warnOpen says so when everybody who reaches the address may use the UI: it
 // shows the configuration and what flows, and reloads.
 func (p *program) warnOpen() {
-	_, secured := p.graph.Component("http")
 	host, _, err := net.SplitHostPort(p.server.Addr().String())
-	if ip := net.ParseIP(host); secured || err != nil || ip == nil || ip.IsLoopback() {
+	if ip := net.ParseIP(host); !p.access.Open() || err != nil || ip == nil || ip.IsLoopback() {
 		return
 	}
 	p.logger.Warn("the UI is open to everyone who can reach its address; publish its port on 127.0.0.1 only, listen on a loopback address, or set a password in the block http",

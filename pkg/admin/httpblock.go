@@ -115,6 +115,18 @@ func (a *Access) Keep(block bool) {
 	a.kept.Store(a.current.Load())
 }
 
+// Open tells whether everybody who reaches the server may use its pages.
+func (a *Access) Open() bool {
+	now := a.current.Load()
+	switch {
+	case now == nil:
+		return true
+	case now.tls != nil && now.tls.ClientAuth >= tls.RequireAnyClientCert:
+		return false
+	}
+	return !now.demanded("/")
+}
+
 // HTTPBlock is a block http as a component. It comes into force when it is
 // bound, before anything else of its configuration runs, so that there is no
 // moment at which the server is open.

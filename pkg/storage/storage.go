@@ -160,6 +160,9 @@ const LockName = "lock"
 // Lock keeps others out of a folder until the file that it returns is closed.
 func Lock(dir string) (*os.File, error) {
 	f, err := OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: give the folder to user %d, who runs the collector: chown -R %d %s", err, os.Geteuid(), os.Geteuid(), dir)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,11 +4,14 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,5 +105,83 @@ func TestImage(t *testing.T) {
 	engine.WaitExit(t, created.ID)
 	if code := engine.Inspect(t, created.ID).State.ExitCode; code != 0 {
 		t.Errorf("/bin/alloy --version: exit code %d", code)
+	}
+}
+
+// TestTheImageOpensAlloysVolumeWithNothingElseChanged starts the image as Alloy's
+// is started, with a volume that Alloy has written as root or as its own user,
+// and a socket that is root's alone.
+func TestTheImageOpensAlloysVolumeWithNothingElseChanged(t *testing.T) {
+	engine := harness.StartEngine(t)
+	buildImage(t, engine)
+	config := filepath.Join(t.TempDir(), "config.alloy")
+	text := `discovery.docker "all" { host = "unix:///var/run/docker.sock" }
+loki.source.docker "all" {
+	host = "unix:///var/run/docker.sock"
+	targets = discovery.docker.all.targets
+	forward_to = [loki.write.default.receiver]
+}
+loki.write "default" { endpoint { url = "http://127.0.0.1:1/loki/api/v1/push" } }
+`
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket := strings.TrimPrefix(engine.Host, "unix://")
+	if err := errors.Join(os.Chmod(socket, 0o600), os.Chown(socket, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, owner := range []int{0, 473} {
+		t.Run(fmt.Sprintf("user %d", owner), func(t *testing.T) {
+			volume := t.TempDir()
+			for _, dir := range []string{"loki.source.docker.all", "loki.write.default", "prometheus.remote_write.default/wal"} {
+				if err := os.MkdirAll(filepath.Join(volume, dir), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			positions := filepath.Join(volume, "loki.source.docker.all", "positions.yml")
+			if err := os.WriteFile(positions, []byte("positions: {}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := filepath.WalkDir(volume, func(path string, _ fs.DirEntry, err error) error {
+				return errors.Join(err, os.Chown(path, owner, owner))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			port := harness.FreePort(t)
+			ctx := context.Background()
+			created, err := engine.Client.ContainerCreate(ctx, &container.Config{
+				Image: imageName,
+				Cmd:   []string{"run", "--server.http.listen-addr=0.0.0.0:12345", "--storage.path=/var/lib/alloy/data", "/etc/alloy/config.alloy"},
+			}, &container.HostConfig{
+				PortBindings: nat.PortMap{"12345/tcp": {{HostIP: "127.0.0.1", HostPort: fmt.Sprint(port)}}},
+				Binds:        []string{config + ":/etc/alloy/config.alloy:ro", socket + ":/var/run/docker.sock:ro", volume + ":/var/lib/alloy/data"},
+			}, nil, nil, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := engine.Client.ContainerStart(ctx, created.ID, container.StartOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			// The collector reads its own output: cursors and lines are on disk.
+			harness.Eventually(t, 30*time.Second, func() error {
+				for _, name := range []string{"loki.source.docker.all/cursors", "loki.write.default/destinations.json"} {
+					info, err := os.Stat(filepath.Join(volume, name))
+					if err != nil {
+						return err
+					}
+					if info.Size() == 0 {
+						return fmt.Errorf("%s is empty", name)
+					}
+				}
+				return nil
+			})
+			if status := engine.Inspect(t, created.ID).State.Status; status != "running" {
+				t.Errorf("it is %s", status)
+			}
+			if err := engine.Client.ContainerStop(ctx, created.ID, container.StopOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

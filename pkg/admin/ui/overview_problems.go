@@ -255,7 +255,7 @@ func (q *OrphanedQueue) problems(now time.Time) []problem {
 	}
 	return []problem{{
 		Kind: "warn", Since: q.Oldest,
-		Message: fmt.Sprintf("%s %s wait for a destination that is no longer in the configuration: %s (%s in %s, the oldest since %s). They are kept until %s.",
+		Message: fmt.Sprintf("%s %s wait for a destination that is no longer in the configuration: %s (%s in %s, oldest waiting %s). They are kept until %s.",
 			Count(float64(q.Items)), unitOf(q.Signal), place, Size(float64(q.Bytes)), q.Folder, Duration(now.Sub(q.Oldest)), q.KeptUntil.UTC().Format(time.DateOnly)),
 		Mend: "Define a writer of the same kind for the same destination, which delivers them; or send them elsewhere with collector queue drain, or delete them with collector queue drop.",
 	}}

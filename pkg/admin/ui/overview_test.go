@@ -65,6 +65,10 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 		"Docker that is not mounted":       {situation{engines: []Engine{{Host: "unix:///s", Error: "connect: no such file or directory"}}}, []string{"bad|no such file|Mount the socket"}},
 		"a sick component":                 {situation{components: sick}, []string{"bad|loki.write.default is unhealthy: listen :80|Another program has the port"}},
 		"a component whose cause is named": {situation{components: sick, destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "x509: unknown authority" })}, []string{"bad|x509|ca_file"}},
+		"a queue that no writer has": {situation{orphans: []OrphanedQueue{
+			{Folder: "/data/loki.write.old", Component: "loki.write.old", Signal: "logs", URL: "http://loki:3100/push", Items: 5, Bytes: 2048, Oldest: now.Add(-2 * time.Hour), KeptUntil: now},
+			{Folder: "/data/orphaned/loki.write.x-logs-1", Component: "loki.write.x", Signal: "logs", Items: 7, Delivering: true},
+		}}, []string{"warn|5 lines wait|no longer in the configuration|loki.write.old to http://loki:3100/push|2.0 KiB in /data/loki.write.old|2 h|collector queue drain|collector queue drop"}},
 		"the worst comes first": {situation{destinations: destination(func(d *Destination) { d.DamagedBlocks = 1 }), targets: []ScrapeTarget{{Component: "p", State: "down", Error: "connection refused"}}}, []string{
 			"bad|1 of the 1 targets|Nothing listens", "warn|damaged"}},
 	} {
