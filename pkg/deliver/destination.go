@@ -383,7 +383,7 @@ func (l *loop) fresh(blocks []queue.Block) int {
 }
 
 func (l *loop) old(b *queue.Block) bool {
-	return l.MaxAge > 0 && b.MaxTime != 0 && b.MaxTime < time.Now().Add(-l.MaxAge).UnixNano()
+	return l.MaxAge > 0 && b.MaxTime != 0 && b.MaxTime < b.Clock(time.Now())-int64(l.MaxAge)
 }
 
 // dropOld drops the first blocks of a lease that are too old, and returns what

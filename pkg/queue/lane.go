@@ -317,6 +317,9 @@ func (r *Reader) loadedLane(l *lane, from run, found []meta, off int64) (passed 
 		return false // the cap has taken it away
 	}
 	first := &l.runs[0]
+	for i := range found {
+		found[i].appended = r.q.ages.loaded(found[i].seq, found[i].appended)
+	}
 	l.metas = append(l.metas, found...)
 	for _, m := range found {
 		first.blocks--

@@ -84,6 +84,7 @@ func (r *Reader) loaded(from place, found []meta, off, limit int64, ended bool) 
 		return false // the cap has taken the place away
 	}
 	for _, m := range found {
+		m.appended = q.ages.loaded(m.seq, m.appended)
 		passed = r.skip(m.seq, m.before) || passed
 		known := m.seq < r.ahead.end()
 		if known && r.ahead.isDone(m.seq, m.tag) {
@@ -236,6 +237,7 @@ func (r *Reader) read(l *Lease, files []openFile) {
 				bad = append(bad, m)
 				continue
 			}
+			b.since = r.q.ages.time(m.appended)
 			l.Blocks = append(l.Blocks, b)
 			good = append(good, m)
 		}
@@ -281,5 +283,5 @@ func decode(record []byte, m meta) (Block, bool) {
 	if checksum(0, data) != h.dataSum {
 		return Block{}, false
 	}
-	return Block{Data: data, Tag: h.tag, Items: h.items, MinTime: h.minTime, MaxTime: h.maxTime}, true
+	return Block{Data: data, Tag: h.tag, Items: h.items, MinTime: h.minTime, MaxTime: h.maxTime, recorded: h.appended}, true
 }

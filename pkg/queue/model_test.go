@@ -15,7 +15,7 @@ import (
 
 // quick is a system that does not wait for the disk, with small segments.
 func quick() system {
-	return system{write: (*os.File).WriteAt, sync: func(*os.File) error { return nil }, minSegment: 600, laneWindow: 4}
+	return system{write: (*os.File).WriteAt, sync: func(*os.File) error { return nil }, now: time.Now, minSegment: 600, laneWindow: 4}
 }
 
 func tryOpen(t testing.TB, o Options, sys system) *Queue {

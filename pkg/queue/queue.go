@@ -62,6 +62,7 @@ import (
 	"time"
 
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 // Block is what is stored: bytes that only the writer and the sender
@@ -73,6 +74,9 @@ type Block struct {
 	// MinTime and MaxTime bound the timestamps of the items, in nanoseconds
 	// since the epoch; 0 when unknown.
 	MinTime, MaxTime int64
+
+	recorded int64     // when it was appended, by the machine's clock then
+	since    time.Time // the same, by the queue's own clock
 }
 
 // Policy is what happens to an Append when the queue is at its cap.
@@ -140,6 +144,7 @@ type Want struct {
 type system struct {
 	write      func(f *os.File, b []byte, off int64) (int, error)
 	sync       func(f *os.File) error
+	now        func() time.Time
 	minSegment int64
 	laneWindow int
 }
@@ -151,6 +156,7 @@ type Queue struct {
 	cap         int64
 	segmentSize int64
 	maxAge      time.Duration
+	ages        ages
 	policy      Policy
 	description Description
 	lock        *os.File
@@ -160,8 +166,7 @@ type Queue struct {
 	wakeSync    chan struct{}
 	done        chan struct{} // closed by Close
 
-	complaining sync.Mutex           // taken last
-	complained  map[string]time.Time // guarded by complaining; when each message was last logged
+	complaints throttle.Log
 
 	// writing is held by whoever changes the active segment or makes room. It
 	// is taken before mu.
@@ -342,10 +347,10 @@ func (q *Queue) appendRecords(records []byte, blocks []Block) error {
 		}
 		a = q.active
 	}
-	now := time.Now().UnixNano()
+	now := q.ages.now()
 	seq, before := q.seq, q.items
 	for rest, i := records, 0; i < len(blocks); i++ {
-		seal(rest, a.salt, seq, before, now)
+		seal(rest, a.salt, seq, before, now.UnixNano())
 		rest = rest[recordSize(len(blocks[i].Tag), len(blocks[i].Data)):]
 		seq++
 		before += uint64(blocks[i].Items)
@@ -366,7 +371,7 @@ func (q *Queue) appendRecords(records []byte, blocks []Block) error {
 		b := &blocks[i]
 		m := meta{
 			seg: a, off: a.size, size: recordSize(len(b.Tag), len(b.Data)), seq: q.seq, before: q.items,
-			items: b.Items, dataLen: len(b.Data), appended: now, tag: b.Tag,
+			items: b.Items, dataLen: len(b.Data), appended: q.ages.appended(q.seq, now), tag: b.Tag,
 		}
 		a.size += m.size
 		q.disk += m.size

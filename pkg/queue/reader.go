@@ -160,7 +160,7 @@ func (r *Reader) try(w Want, wt *waiter) (*Lease, time.Duration, error) {
 			q.mu.Unlock()
 			return nil, 0, pipeline.ErrClosed
 		}
-		metas, wait := r.chooseAndTake(w, time.Now().UnixNano())
+		metas, wait := r.chooseAndTake(w, q.ages.steady(q.ages.now()))
 		if metas == nil {
 			if wt != nil && !slices.Contains(r.waiters, wt) {
 				r.waiters = append(r.waiters, wt)
@@ -545,7 +545,7 @@ func (r *Reader) expire() {
 	if q.maxAge <= 0 {
 		return
 	}
-	oldest := time.Now().Add(-q.maxAge).UnixNano()
+	oldest := q.ages.steady(q.ages.now()) - int64(q.maxAge)
 	q.mu.Lock()
 	n := 0
 	for n < len(r.pending) && r.pending[n].appended < oldest {

@@ -24,7 +24,7 @@ import (
 // longer among o.Readers, in their order; when there is none, it starts at the
 // end. The readers of a new queue start at its beginning.
 func Open(o Options) (*Queue, error) {
-	return open(o, system{write: (*os.File).WriteAt, sync: (*os.File).Sync, minSegment: minSegment, laneWindow: laneWindow})
+	return open(o, system{write: (*os.File).WriteAt, sync: (*os.File).Sync, now: time.Now, minSegment: minSegment, laneWindow: laneWindow})
 }
 
 func open(o Options, sys system) (*Queue, error) {
@@ -37,8 +37,8 @@ func open(o Options, sys system) (*Queue, error) {
 	q := &Queue{
 		dir: o.Dir, description: o.Description, log: o.Logger, maxAge: o.MaxAge, policy: o.WhenFull, system: sys,
 		wakeSync: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}),
-		complained: make(map[string]time.Time),
-		seq:        1,
+		ages: newAges(sys.now),
+		seq:  1,
 	}
 	roster := encodeRoster(o.Readers)
 	for _, id := range o.Readers {

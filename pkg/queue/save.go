@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,12 +11,8 @@ import (
 	"collector/pkg/storage"
 )
 
-const (
-	// syncEvery is how long a block waits at most before it is synced.
-	syncEvery = time.Second
-	// complainEvery is how often a failure is logged that goes on.
-	complainEvery = time.Minute
-)
+// syncEvery is how long a block waits at most before it is synced.
+const syncEvery = time.Second
 
 // state is the cursor of r as it is now. The caller holds Queue.mu.
 func (r *Reader) state() cursor {
@@ -131,13 +128,7 @@ func (q *Queue) saveCursors() {
 
 // complain logs a failure that is met again at each attempt.
 func (q *Queue) complain(msg string, args ...any) {
-	q.complaining.Lock()
-	defer q.complaining.Unlock()
-	if last, ok := q.complained[msg]; ok && time.Since(last) < complainEvery {
-		return
-	}
-	q.complained[msg] = time.Now()
-	q.log.Warn(msg, args...)
+	q.complaints.Warn(q.log, fmt.Sprint(args...), msg, args...)
 }
 
 // needSync makes the syncer look after what has just been written. The caller

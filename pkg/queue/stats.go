@@ -48,7 +48,7 @@ func (q *Queue) Stats() []Stats {
 			}
 		}
 		if oldest != 0 {
-			s.Oldest = time.Unix(0, oldest)
+			s.Oldest = q.ages.time(oldest)
 		}
 		all = append(all, s)
 	}

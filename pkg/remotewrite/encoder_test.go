@@ -250,7 +250,7 @@ func TestRulesMakeValidLabelNames(t *testing.T) {
 		var b batch
 		plain := newEncoder(nil, shape{}, newCodec(), new(activeSeries), 10)
 		if err := plain.encode(m, func(p *batch) error {
-			return (&shaper{shape: own, always: true}).apply(&b, p.raw, time.Unix(0, 0))
+			return (&shaper{shape: own, always: true}).apply(&b, p.raw, time.Unix(0, 0), 0)
 		}); err != nil {
 			t.Fatal(err)
 		}

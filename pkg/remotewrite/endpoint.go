@@ -119,7 +119,7 @@ func (e *endpoint) reshape(r *request, blocks []queue.Block, now time.Time) erro
 			return err
 		}
 		source.raw = raw
-		if err := e.shaper.apply(shaped, raw, now); err != nil {
+		if err := e.shaper.apply(shaped, raw, now, blocks[i].Clock(now)); err != nil {
 			return err
 		}
 	}

@@ -87,17 +87,17 @@ func (s *shaper) needed(blocks []queue.Block, now time.Time) bool {
 	if s.always {
 		return true
 	}
-	oldest := now.Add(-s.maxAge).UnixNano()
 	return s.maxAge > 0 && slices.ContainsFunc(blocks, func(b queue.Block) bool {
-		return b.MinTime != 0 && b.MinTime < oldest
+		return b.MinTime != 0 && b.MinTime < b.Clock(now)-int64(s.maxAge)
 	})
 }
 
-// apply adds to dst what the endpoint wants of raw, a WriteRequest.
-func (s *shaper) apply(dst *batch, raw []byte, now time.Time) error {
+// apply adds to dst what the endpoint wants of raw, a WriteRequest. clock is what
+// the clock that stamped its samples shows, in nanoseconds.
+func (s *shaper) apply(dst *batch, raw []byte, now time.Time, clock int64) error {
 	oldest := int64(-1 << 62)
 	if s.maxAge > 0 {
-		oldest = now.Add(-s.maxAge).UnixMilli()
+		oldest = (clock - int64(s.maxAge)) / int64(time.Millisecond)
 	}
 	families := 0
 	for len(raw) > 0 {
