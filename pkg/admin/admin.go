@@ -50,7 +50,7 @@ type Options struct {
 	Destinations ui.Destinations
 	Inventory    ui.Inventory // may be nil
 	Orphans      func() []ui.OrphanedQueue
-	Support      *ui.Support  // nil for a server without support bundles
+	Support      *ui.Support // nil for a server without support bundles
 	Live         *live.Hub
 	Explore      *explore.Window
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"collector/pkg/queue"
+	"collector/pkg/throttle"
 )
 
 const (
@@ -29,8 +30,6 @@ const (
 	// time-out may be long.
 	slowAfter   = 5 * time.Second
 	silentAfter = 15 * time.Second
-	// logEvery throttles what is logged of a destination.
-	logEvery = time.Minute
 )
 
 // destination is the delivery loop of one endpoint.
@@ -54,8 +53,8 @@ type destination struct {
 	failingSince time.Time   // zero after a success
 	answeredAt   time.Time   // when it last took or refused something
 	underWay     []time.Time // when the requests under way began
-	failureLog   throttle
-	dropLog      throttle
+	failures     throttle.Log
+	drops        throttle.Log
 	waiting      map[string]*tagWait // by tag
 }
 
@@ -131,7 +130,7 @@ func (l *loop) next() *queue.Lease {
 			continue // the batch has changed
 		}
 		l.mu.Lock()
-		l.failureLog.warn(l.log, "cannot read the queue; trying again", "err", err)
+		l.failures.Warn(l.log, "", "cannot read the queue; trying again", "err", err)
 		l.mu.Unlock()
 		sleep(l.running, time.Second)
 	}
@@ -226,7 +225,7 @@ func (l *loop) settle(lease *queue.Lease, n int, dropped map[string]int) *queue.
 	if err := l.reader.Settle(lease, dropped); err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.failureLog.warn(l.log, "cannot save what has been delivered; trying again", "err", err)
+		l.failures.Warn(l.log, "", "cannot save what has been delivered; trying again", "err", err)
 	}
 	return rest
 }

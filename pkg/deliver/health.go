@@ -2,31 +2,12 @@ package deliver
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
 	"collector/pkg/queue"
 )
-
-// throttle lets one line a minute through to the log.
-type throttle struct {
-	last    time.Time
-	skipped int
-}
-
-func (t *throttle) warn(log *slog.Logger, msg string, args ...any) {
-	if now := time.Now(); t.last.IsZero() || now.Sub(t.last) >= logEvery {
-		if t.skipped > 0 {
-			args = append(args, "suppressed", t.skipped)
-		}
-		t.last, t.skipped = now, 0
-		log.Warn(msg, args...)
-		return
-	}
-	t.skipped++
-}
 
 // record takes note of an attempt.
 func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
@@ -41,7 +22,7 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 	case OK:
 		if d.rejections = 0; t.retries > 0 {
 			d.log.Info("the destination takes data again", "down_for", now.Sub(d.failingSince).Round(time.Millisecond))
-			d.failureLog = throttle{}
+			d.failures.Forget()
 		}
 		d.lastSuccess, d.failingSince = now, time.Time{}
 	case Rejected:
@@ -49,7 +30,7 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 		d.fail(now, since, err)
 	case Retry:
 		d.fail(now, since, err)
-		d.failureLog.warn(d.log, "sending failed; trying again", "err", err, "retries", t.retries)
+		d.failures.Warn(d.log, concerned(blocks, err), "sending failed; trying again", "err", err, "retries", t.retries)
 	}
 	d.mu.Unlock()
 	if d.Observe != nil {
@@ -58,6 +39,15 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 			Duration: now.Sub(start), Err: err, Outcome: outcome, Retries: t.retries,
 		})
 	}
+}
+
+// concerned is the tag of the blocks, if err is about that tag alone: what one
+// tenant is told keeps nothing else of the destination from the log.
+func concerned(blocks []queue.Block, err error) string {
+	if ofTag(err) == nil || len(blocks) == 0 {
+		return ""
+	}
+	return blocks[0].Tag
 }
 
 // fail takes note of a failure. The caller holds d.mu.
@@ -156,9 +146,7 @@ func (d *destination) tally(blocks []queue.Block, res Result) map[string]int {
 }
 
 func (d *destination) lost(tally map[string]int, items, bytes int, reason, words string) map[string]int {
-	d.mu.Lock()
-	d.dropLog.warn(d.log, "items dropped", "items", items, "reason", reason, "err", words)
-	d.mu.Unlock()
+	d.drops.Warn(d.log, reason, "items dropped", "items", items, "reason", reason, "err", words)
 	if d.OnDrop != nil {
 		d.OnDrop(items, bytes, reason)
 	}

@@ -231,6 +231,19 @@ func TestTTYTimesThatTheProcessPrintedStay(t *testing.T) {
 	}
 }
 
+// What the Engine stamped before the clock was set back is told apart from what
+// the process printed as before.
+func TestTTYPiecesAreJoinedAfterTheClockWasSetBack(t *testing.T) {
+	piece, stamp := strings.Repeat("x", chunk), at(1).Format(stamped)+" "
+	r := NewLogReader(io.NopCloser(strings.NewReader(stamp+piece+stamp+"end\r\n")), true)
+	r.now = func() time.Time { return at(1).Add(-time.Hour) }
+	for _, want := range []string{piece, "end"} {
+		if f, err := r.Next(); err != nil || string(f.Text) != want {
+			t.Fatalf("%d bytes, want %d; %v", len(f.Text), len(want), err)
+		}
+	}
+}
+
 func TestTTYLinesWithoutEndAreCutIntoPieces(t *testing.T) {
 	text := strings.Repeat("y", 2*maxPiece+10)
 	checkFrames(t, at(1).Format(stamped)+" "+text+"\r\n", true, []got{

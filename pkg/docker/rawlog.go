@@ -103,7 +103,11 @@ func (r *LogReader) findStamp(text []byte, from int) int {
 		at := i + dot
 		if t, ok := parseStamp(text[at:]); ok && !t.Before(r.cur.Time) {
 			if latest.IsZero() {
-				latest = r.now().Add(skew)
+				// The Engine's own clock may have been set back since.
+				if latest = r.now(); latest.Before(r.cur.Time) {
+					latest = r.cur.Time
+				}
+				latest = latest.Add(skew)
 			}
 			if !t.After(latest) {
 				return at

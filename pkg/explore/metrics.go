@@ -87,7 +87,12 @@ func (s *metricStore) add(lset labels.Labels, p Point) {
 }
 
 func (s *metricStore) forget(t time.Time) {
+	ahead := time.Now().Add(maxAhead).UnixMilli()
 	for hash, known := range s.series {
+		// What came before the clock was set back would never grow old.
+		points := len(known.points)
+		known.points = slices.DeleteFunc(known.points, func(p Point) bool { return p.T > ahead })
+		s.bytes -= (points - len(known.points)) * pointSize
 		n := 0
 		for n < len(known.points) && (known.points[n].T < t.UnixMilli() || known.came.Before(t)) {
 			n++

@@ -13,8 +13,6 @@ const (
 	// unreadablePause is how often a container is tried again whose logging
 	// driver can't be read.
 	unreadablePause = time.Minute
-	// warnEvery bounds what one tail logs: its lines may be read by a tail.
-	warnEvery = time.Minute
 	// openTimeout bounds the two requests that open an output.
 	openTimeout = 30 * time.Second
 	// corruptAttempts is how often the Engine may fail to read its log at the

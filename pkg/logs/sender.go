@@ -132,7 +132,7 @@ func (s *sender) post(ctx context.Context, tenant string, body []byte) (a answer
 	status = response.StatusCode
 	text := httpclient.Beginning(response, maxAnswer)
 	return answer{
-		status: status, text: httpclient.Words(response, text), retryAfter: retryAfter(response.Header, time.Now()),
+		status: status, text: httpclient.Words(response, text), retryAfter: httpclient.RetryAfter(response.Header, time.Now()),
 		unacknowledged: httpclient.Unacknowledged(response, text),
 	}, nil
 }
@@ -216,16 +216,4 @@ func dropReason(a answer) string {
 		return reasonRateLimited
 	}
 	return reasonGeneric
-}
-
-// retryAfter reads the header of that name: seconds or a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > 0 && seconds < 1e9 {
-		return time.Duration(seconds * float64(time.Second))
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(0, date.Sub(now))
-	}
-	return 0
 }

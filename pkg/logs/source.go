@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"collector/pkg/clock"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/docker"
@@ -170,7 +171,7 @@ func openEngine(cfg SourceDockerConfig, o component.Options) (*docker.Engine, er
 
 // Run follows the containers until ctx ends.
 func (s *SourceDocker) Run(ctx context.Context) error {
-	store, err := openCursorStore(s.opts.Dir, s.opts.Logger, s.metrics, time.Now)
+	store, err := openCursorStore(s.opts.Dir, s.opts.Logger, s.metrics, clock.Steady())
 	if err != nil {
 		return err
 	}

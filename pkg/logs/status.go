@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"log/slog"
 	"strings"
 	"time"
 )
@@ -16,8 +15,6 @@ type tailState struct {
 	connections uint64
 	lastError   string
 	lastErrorAt time.Time
-	warnedAt    time.Time
-	unsaid      int // warnings left out since warnedAt
 }
 
 // SourceStatus is a snapshot of loki.source.docker.
@@ -119,23 +116,10 @@ func (t *tail) setError(err error) {
 	t.status.lastError, t.status.lastErrorAt = err.Error(), time.Now()
 }
 
-// warn logs at most once a minute for each tail: what the collector logs may
-// itself be tailed.
+// warn logs each message at most once a minute for each tail: what the collector
+// logs may itself be tailed.
 func (t *tail) warn(msg string, args ...any) {
-	t.mu.Lock()
-	if time.Since(t.status.warnedAt) < warnEvery {
-		t.status.unsaid++
-		t.mu.Unlock()
-		return
-	}
-	unsaid := t.status.unsaid
-	t.status.warnedAt, t.status.unsaid = time.Now(), 0
-	t.mu.Unlock()
-	args = append(args, "container", t.label())
-	if unsaid > 0 {
-		args = append(args, slog.Int("similar", unsaid))
-	}
-	t.source.opts.Logger.Warn(msg, args...)
+	t.quiet.Warn(t.source.opts.Logger, "", msg, append(args, "container", t.label())...)
 }
 
 // Silent connections are opened again after this time, and then each time

@@ -10,6 +10,7 @@ import (
 
 	"collector/pkg/discovery"
 	"collector/pkg/docker"
+	"collector/pkg/throttle"
 )
 
 // tail follows the output of one container. Its run reads; the lines are
@@ -42,6 +43,7 @@ type tail struct {
 	inFlight   int64     // time of the oldest line that deliver holds, or 0; guarded by mu
 	silence    silence   // guarded by mu
 	status     tailState // guarded by mu
+	quiet      throttle.Log
 
 	endConnection context.CancelCauseFunc // nil without a connection; guarded by mu
 }

@@ -455,7 +455,7 @@ func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 		now.Add(time.Minute).Format(http.TimeFormat): time.Minute,
 		now.Add(-time.Hour).Format(http.TimeFormat):  0,
 	} {
-		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+		if got := httpclient.RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q is %v, want %v", value, got, want)
 		}
 	}

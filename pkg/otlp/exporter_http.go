@@ -311,7 +311,7 @@ func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res delive
 	defer answer.Body.Close()
 	text := httpclient.Beginning(answer, maxAnswer)
 	if err := httpclient.Unacknowledged(answer, text); err != nil {
-		return res, answer.StatusCode, &deliver.Error{Err: err, RetryAfter: retryAfterOf(answer.Header.Get("Retry-After"), time.Now())}
+		return res, answer.StatusCode, &deliver.Error{Err: err, RetryAfter: httpclient.RetryAfter(answer.Header, time.Now())}
 	}
 	if answer.StatusCode/100 != 2 {
 		return res, answer.StatusCode, httpError(answer, text, time.Now())
@@ -391,26 +391,15 @@ func httpError(answer *http.Response, body []byte, now time.Time) *deliver.Error
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
 		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
 		http.StatusUnsupportedMediaType:
-		e.RetryAfter = retryAfterOf(answer.Header.Get("Retry-After"), now)
+		e.RetryAfter = httpclient.RetryAfter(answer.Header, now)
 	default:
 		if code/100 == 4 {
 			e.Rejected = true
 		} else {
-			e.RetryAfter = retryAfterOf(answer.Header.Get("Retry-After"), now)
+			e.RetryAfter = httpclient.RetryAfter(answer.Header, now)
 		}
 	}
 	return e
-}
-
-// retryAfterOf reads a number of seconds, or a date.
-func retryAfterOf(s string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(s)); err == nil && seconds >= 0 && seconds < 1<<31 {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(s); err == nil && at.After(now) {
-		return at.Sub(now)
-	}
-	return 0
 }
 
 // httpHint explains the library's words for what is usually a wrong setting.

@@ -18,6 +18,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 )
 
@@ -187,7 +188,7 @@ func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	f := func(s string, want time.Duration) {
 		t.Helper()
-		if got := retryAfterOf(s, now); got != want {
+		if got := httpclient.RetryAfter(http.Header{"Retry-After": {s}}, now); got != want {
 			t.Errorf("%q: %v, want %v", s, got, want)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 const (
@@ -29,8 +30,6 @@ const (
 	// retryAfter is the number of seconds after which a client whose profile
 	// could not be taken may try again.
 	retryAfter = "5"
-	// lossLogInterval is how often a loss is logged at most.
-	lossLogInterval = time.Minute
 )
 
 // Receive is pyroscope.receive_http: a server for both of Pyroscope's push
@@ -46,8 +45,7 @@ type Receive struct {
 	conns   atomic.Int64
 	counts  receiveCounts
 
-	// When a loss and a refusal were last logged, in nanoseconds since the epoch.
-	lossLogged, refusalLogged atomic.Int64
+	quiet throttle.Log
 
 	mu       sync.Mutex
 	listener net.Listener // bound and not yet in use; guarded by mu
@@ -202,23 +200,15 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 // while.
 func (r *Receive) lose(profiles int, err error) {
 	r.metrics.lost.WithLabelValues(dropReason(err)).Add(float64(profiles))
-	if due(&r.lossLogged) {
-		r.options.Logger.Error("one of several destinations does not take profiles that another takes; they are lost for that one", "err", err)
-	}
+	r.quiet.Log(r.options.Logger, slog.LevelError, dropReason(err), "one of several destinations does not take profiles that another takes; they are lost for that one", "err", err)
 }
 
 // logRefusal logs in full, once in a while, what a client is told without the
 // names of files.
 func (r *Receive) logRefusal(err error) {
-	if dropReason(err) != "client_gone" && due(&r.refusalLogged) {
-		r.options.Logger.Warn("profile refused", "reason", dropReason(err), "err", err)
+	if dropReason(err) != "client_gone" {
+		r.quiet.Warn(r.options.Logger, dropReason(err), "profile refused", "reason", dropReason(err), "err", err)
 	}
-}
-
-// due tells whether a message may be logged again, and takes note that it is.
-func due(last *atomic.Int64) bool {
-	now, before := time.Now().UnixNano(), last.Load()
-	return now-before > int64(lossLogInterval) && last.CompareAndSwap(before, now)
 }
 
 func dropReason(err error) string {

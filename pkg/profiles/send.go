@@ -204,7 +204,7 @@ type answerError struct {
 func newAnswerError(endpoint string, resp *http.Response, text []byte) *answerError {
 	e := &answerError{
 		endpoint: endpoint, status: resp.StatusCode, message: httpclient.Words(resp, text),
-		retryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		retryAfter: httpclient.RetryAfter(resp.Header, time.Now()),
 	}
 	var body struct{ Code string }
 	if json.Unmarshal(text, &body) == nil {
@@ -241,16 +241,4 @@ func (e *answerError) rejects() (rejected, tooLarge bool) {
 		return false, false
 	}
 	return e.status/100 == 4, false
-}
-
-// parseRetryAfter reads a number of seconds or a date. It is 0 when there is
-// none.
-func parseRetryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
-		return time.Duration(max(0, min(seconds, 24*60*60))) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, min(at.Sub(now), 24*time.Hour))
-	}
-	return 0
 }

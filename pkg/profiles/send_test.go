@@ -263,8 +263,8 @@ func TestParseRetryAfter(t *testing.T) {
 	now := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	f := func(value string, want time.Duration) {
 		t.Helper()
-		if got := parseRetryAfter(value, now); got != want {
-			t.Errorf("parseRetryAfter(%q) = %s, want %s", value, got, want)
+		if got := httpclient.RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("RetryAfter of %q = %s, want %s", value, got, want)
 		}
 	}
 	f("", 0)

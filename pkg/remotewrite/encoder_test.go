@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/clock/clocktest"
 	"collector/pkg/discovery"
 	"collector/pkg/pipeline"
 	"collector/pkg/remotewrite/remotewritetest"
@@ -261,4 +262,24 @@ func TestRulesMakeValidLabelNames(t *testing.T) {
 			t.Errorf("%s, as the block is made and as it is sent (-want +got):\n%s", input, diff)
 		}
 	}
+}
+
+// Setting the machine's clock makes no series active or idle.
+func TestActiveSeriesFollowNoStepOfTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var active activeSeries
+		machine := &clocktest.Clock{}
+		active.windowAt(machine.Now())
+		active.current.Add(7)
+		for _, by := range []time.Duration{-time.Hour, 24 * time.Hour, -time.Minute} {
+			machine.Set(by)
+			if n := active.count(machine.Now()); n != 7 {
+				t.Errorf("%d series are active after a step of %s", n, by)
+			}
+		}
+		time.Sleep(activeWindow)
+		if n := active.count(machine.Now()); n != 7 {
+			t.Errorf("%d series were active in the last minutes", n)
+		}
+	})
 }

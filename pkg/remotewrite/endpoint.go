@@ -204,7 +204,7 @@ func (e *endpoint) post(ctx context.Context, r *request) error {
 	e.metrics.duration.Observe(time.Since(start).Seconds())
 	refused := &statusError{
 		status: resp.StatusCode, message: httpclient.Words(resp, message),
-		retryAfter:     retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		retryAfter:     httpclient.RetryAfter(resp.Header, time.Now()),
 		unacknowledged: httpclient.Unacknowledged(resp, message),
 	}
 	if resp.StatusCode/100 == 2 && refused.unacknowledged == nil {
@@ -298,20 +298,6 @@ func (e *statusError) Error() string {
 // encoding that they do not know.
 func (e *statusError) mayBeEncoding() bool {
 	return e.status == http.StatusBadRequest || e.status == http.StatusUnsupportedMediaType
-}
-
-// retryAfter reads the header of that name: seconds or a date.
-func retryAfter(value string, now time.Time) time.Duration {
-	if value == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }
 
 // clean takes the URL out of err, which may hold credentials.

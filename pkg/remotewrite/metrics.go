@@ -154,6 +154,7 @@ func raise(v *atomic.Int64, n int64) int64 {
 
 // activeSeries counts the series of the window under way and of the one before.
 type activeSeries struct {
+	begun   atomic.Pointer[time.Time]
 	window  atomic.Uint32 // number of the window under way
 	current atomic.Int64
 	before  atomic.Int64
@@ -161,7 +162,12 @@ type activeSeries struct {
 
 // windowAt returns the number of the window at now, and begins it if need be.
 func (a *activeSeries) windowAt(now time.Time) uint32 {
-	w := uint32(now.Unix() / int64(activeWindow/time.Second))
+	begun := a.begun.Load()
+	if begun == nil {
+		a.begun.CompareAndSwap(nil, &now)
+		begun = a.begun.Load()
+	}
+	w := 1 + uint32(now.Sub(*begun)/activeWindow)
 	old := a.window.Load()
 	if w == old || !a.window.CompareAndSwap(old, w) {
 		return w

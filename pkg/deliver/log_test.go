@@ -1,0 +1,38 @@
+package deliver
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"collector/pkg/queue"
+)
+
+// A tenant that is told to wait all the time, and a reason for which much is
+// dropped, keep nothing else that happens at the destination from the log.
+func TestOneTroubleHidesNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := new(bytes.Buffer)
+		d := &destination{log: slog.New(slog.NewTextHandler(out, nil)), counts: map[Outcome]uint64{}}
+		noisy, quiet := []queue.Block{{Tag: "noisy", Items: 1}}, []queue.Block{{Tag: "quiet", Items: 1}}
+		ofTenant := func(text string) error { return &Error{Err: errors.New(text), OfTag: true} }
+		for range 3 {
+			d.record(Retry, noisy, time.Now(), ofTenant("noisy is over its limit"), ticket{})
+		}
+		d.record(Retry, quiet, time.Now(), ofTenant("quiet is over its limit"), ticket{})
+		d.record(Retry, quiet, time.Now(), errors.New("connection refused"), ticket{})
+		for range 3 {
+			d.lost(nil, 1, 1, ReasonTooLarge, "entry too large")
+		}
+		d.lost(nil, 1, 1, ReasonRejected, "no such tenant")
+		for _, want := range []string{"noisy is over", "quiet is over", "connection refused", "entry too large", "no such tenant"} {
+			if n := strings.Count(out.String(), want); n != 1 {
+				t.Errorf("%q is logged %d times in\n%s", want, n, out)
+			}
+		}
+	})
+}

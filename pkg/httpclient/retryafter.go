@@ -1,0 +1,29 @@
+package httpclient
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// longestRetryAfter is above what anybody waits for who is told to.
+const longestRetryAfter = 24 * time.Hour
+
+// RetryAfter is how long an answer asks to wait: Retry-After in seconds, or a
+// date. A date is counted from the answer's own, so that it means the same
+// whatever this machine's clock shows. It is 0 when the answer asks for nothing.
+func RetryAfter(answer http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(answer.Get("Retry-After"))
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > 0 && seconds < 1e9 {
+		return time.Duration(min(seconds, longestRetryAfter.Seconds()) * float64(time.Second))
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(answer.Get("Date")); err == nil {
+		now = date
+	}
+	return max(0, min(at.Sub(now), longestRetryAfter))
+}
