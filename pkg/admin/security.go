@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -37,7 +38,7 @@ func secureHeaders(next http.Handler) http.Handler {
 // read, and what a browser asks for by a name that may be another site's.
 func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.foreign(r); err != nil {
+		if err := cmp.Or(scraped(r), s.foreign(r)); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
