@@ -73,7 +73,7 @@ func NewBatch(c BatchConfig, o component.Options) (*Batch, error) {
 		config:   c,
 		outputs:  make(map[pipeline.Signal]*fanout),
 		batching: pipeline.Batching{Timeout: c.Timeout, MinItems: int(c.SendBatchSize), MaxItems: int(c.SendBatchMaxSize)},
-		metrics:  newBatchMetrics(o.Metrics),
+		metrics:  newBatchMetrics(o.Metrics, o.ID),
 		groups:   make(map[string]bool),
 	}
 	for _, k := range c.MetadataKeys {
@@ -83,6 +83,9 @@ func NewBatch(c BatchConfig, o component.Options) (*Batch, error) {
 		if sinks := c.Output.sinks(s); len(sinks) > 0 {
 			b.outputs[s] = &fanout{sinks: sinks, lost: b.metrics.lost, logger: o.Logger}
 		}
+	}
+	if len(b.keys) == 0 {
+		b.metrics.cardinality.Set(float64(len(b.outputs))) // each signal is one combination
 	}
 	return b, nil
 }
@@ -154,8 +157,14 @@ type batchMetrics struct {
 	lost              *prometheus.CounterVec
 }
 
-func newBatchMetrics(r prometheus.Registerer) *batchMetrics {
+func newBatchMetrics(r prometheus.Registerer, id string) *batchMetrics {
 	const prefix = "otelcol_processor_batch_"
+	// The labels of the OpenTelemetry SDK, with which the processor's own metrics
+	// come in Alloy.
+	r = prometheus.WrapRegistererWith(prometheus.Labels{
+		"processor": "batch/" + id, "otel_scope_name": "go.opentelemetry.io/collector/processor/batchprocessor",
+		"otel_scope_version": "", "otel_scope_schema_url": "",
+	}, r)
 	m := &batchMetrics{
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "batch_send_size", Help: "Items in the batches that were sent.",

@@ -54,6 +54,9 @@ func (c *Collector) Configure(t testing.TB, configuration string) {
 	}
 }
 
+// Config is the path of the configuration file; "" with the built-in one.
+func (c *Collector) Config() string { return c.config }
+
 // Start starts the collector and waits until it is ready.
 func (c *Collector) Start(t testing.TB, flags ...string) {
 	t.Helper()
