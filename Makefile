@@ -10,7 +10,7 @@ TAGS     := grpcnotrace
 GCFLAGS  := -gcflags=collector/pkg/admin/ui=-l -gcflags=collector/backend/api=-l
 FUZZTIME ?= 10s
 
-.PHONY: ui chromium build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
+.PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
 
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
@@ -31,6 +31,9 @@ integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmaler
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
 	go test -tags integration -count=1 -timeout 25m -parallel 5 ./test/reliability/...
+
+conformance: ## the recorded cases of Alloy 1.12 (see test/conformance); not all pass yet
+	go test -tags integration -count=1 -timeout 15m -parallel 8 ./test/conformance
 
 ui: setup tools chromium ## the debug UI in a real browser; installs Chromium where it is missing
 	go test -tags integration -count=1 -timeout 20m ./test/ui/

@@ -65,6 +65,8 @@ func (r *received) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		r.note(request.Header, strings.TrimSuffix(path, "/v1/"+signal), signal)
 	default:
 		r.takeOther(request, path, body)
+		// A Connect client takes an answer for one if it has the type of its request.
+		w.Header().Set("Content-Type", request.Header.Get("Content-Type"))
 	}
 	if err != nil && r.problem == nil {
 		r.problem = fmt.Errorf("%s %s: %w", request.Method, request.URL, err)
