@@ -233,11 +233,19 @@ func appendText[T string | []byte](buf []byte, text T) []byte {
 	return append(binary.AppendUvarint(buf, uint64(len(text))), text...)
 }
 
+// journalWork bounds the bytes over which sums are made, as a multiple of the
+// file's: what looks like the start of a record may stand at every few bytes of a
+// file that is not a journal, each time with a length up to its end.
+const journalWork = 16
+
 // readJournal calls f for each good record, in order, and counts the places at
 // which there was anything else.
 func readJournal(data []byte, f func(record)) (damaged int) {
 	whole := true
-	for len(data) > 0 {
+	for work := journalWork * len(data); len(data) > 0; {
+		if work -= bodySize(data); work < 0 {
+			return damaged + 1
+		}
 		if r, n, ok := readRecord(data); ok {
 			f(r)
 			data, whole = data[n:], true
@@ -254,6 +262,17 @@ func readJournal(data []byte, f func(record)) (damaged int) {
 		data = data[1+next:]
 	}
 	return damaged
+}
+
+// bodySize is how many bytes readRecord makes a sum over.
+func bodySize(data []byte) int {
+	if len(data) < journalHeader || string(data[:4]) != journalMagic {
+		return 0
+	}
+	if size := uint64(binary.LittleEndian.Uint32(data[4:])); size <= uint64(len(data)-journalHeader) {
+		return int(size)
+	}
+	return 0
 }
 
 // readRecord reads the record at the start of data, of n bytes.

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -153,4 +154,31 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("%+v is read again as %+v", first, again)
 		}
 	})
+}
+
+// TestAForgedJournalCostsNoTime has what looks like a record, with a length up to
+// the end of the file, at every few bytes.
+func TestAForgedJournalCostsNoTime(t *testing.T) {
+	good := appendDone(nil)
+	data := bytes.Clone(good)
+	const size = 16 << 20
+	for len(data) < size {
+		data = append(data, journalMagic...)
+		data = binary.LittleEndian.AppendUint32(data, uint32(size-len(data)-journalHeader))
+		data = append(data, 1, 2, 3, 4, 5)
+	}
+	done := make(chan [2]int, 1)
+	go func() {
+		records := 0
+		damaged := readJournal(data, func(record) { records++ })
+		done <- [2]int{records, damaged}
+	}()
+	select {
+	case got := <-done:
+		if got[0] != 1 || got[1] == 0 {
+			t.Errorf("%d records, %d damaged places", got[0], got[1])
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("reading does not end")
+	}
 }

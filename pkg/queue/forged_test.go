@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,4 +186,32 @@ func FuzzForgedNumbers(f *testing.F) {
 		}
 		endsWithin(t, broken, blocks, time.Minute)
 	})
+}
+
+// TestAForgedSegmentCostsNoTime has what looks like a header, with the longest
+// tag, at every few bytes.
+func TestAForgedSegmentCostsNoTime(t *testing.T) {
+	const size = 8 << 20
+	candidate := make([]byte, 20)
+	copy(candidate, recordMagic)
+	binary.LittleEndian.PutUint32(candidate[16:], maxTag)
+	segment := bytes.Repeat(candidate, size/len(candidate))
+	reads := &countingReader{ReaderAt: bytes.NewReader(segment)}
+	s := &scanner{r: reads, limit: int64(len(segment))}
+	if _, _, err := s.next(0); err != io.EOF {
+		t.Errorf("got %v", err)
+	}
+	if reads.bytes > 4*scanWork*size {
+		t.Errorf("%d bytes are read of a segment of %d", reads.bytes, size)
+	}
+}
+
+type countingReader struct {
+	io.ReaderAt
+	bytes int64
+}
+
+func (r *countingReader) ReadAt(b []byte, off int64) (int, error) {
+	r.bytes += int64(len(b))
+	return r.ReaderAt.ReadAt(b, off)
 }

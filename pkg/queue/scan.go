@@ -7,6 +7,9 @@ import (
 )
 
 const (
+	// scanWork bounds the bytes of what only looks like headers, as a multiple of
+	// the segment's: each may claim a tag of 64 KiB, and stand at every few bytes.
+	scanWork    = 16
 	scanChunk   = 4 << 10  // read at once to walk from header to header
 	resyncChunk = 64 << 10 // read at once to find the next header after damage
 )
@@ -21,6 +24,7 @@ type scanner struct {
 	// records that say otherwise are none of them.
 	until uint64
 	off   int64 // of the next record
+	waste int64 // bytes of what only looked like headers
 	tag   string
 
 	buf    []byte
@@ -34,6 +38,9 @@ func (s *scanner) next(min uint64) (header, int64, error) {
 		h, ok, err := s.parse(s.off)
 		if err != nil {
 			return header{}, 0, err
+		}
+		if s.waste > scanWork*s.limit {
+			return header{}, 0, io.EOF
 		}
 		if !ok {
 			if s.off, err = s.find(s.off + 1); err != nil {
@@ -70,6 +77,9 @@ func (s *scanner) parse(off int64) (header, bool, error) {
 		}
 	}
 	h, ok := parseHeader(b, s.salt, s.tag)
+	if !ok {
+		s.waste += int64(recordHeaderLen + n)
+	}
 	return h, ok && off+h.size() <= s.limit, nil
 }
 
