@@ -71,13 +71,18 @@ func demo(args []string, out, errOut io.Writer) error {
 		return err
 	}
 	limitMemory()
-	p := newProgram(flags, "", errOut, demoService())
+	log, flush := unblocked(errOut)
+	defer flush()
+	page, flushPage := unblocked(out)
+	defer flushPage()
+	p := newProgram(flags, "", log, demoService())
+	p.flush = flush
 	p.fixed = []config.Source{{Name: "<demo>", Text: []byte(text)}}
-	p.loaded = func() { announce(out, p, d, taken) }
+	p.loaded = func() { announce(page, p, d, taken) }
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	p.handleSignals(ctx, stop)
-	return p.run(ctx, errOut)
+	return p.run(ctx, log)
 }
 
 func newDemoFlags(out io.Writer) (*pflag.FlagSet, *runFlags, *float64) {

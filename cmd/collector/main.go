@@ -50,7 +50,9 @@ func main() {
 	case errors.As(err, &e):
 		os.Exit(e.code)
 	default:
-		fmt.Fprintln(os.Stderr, strings.TrimRight("Error: "+err.Error(), "\n"))
+		errOut, flush := unblocked(os.Stderr)
+		fmt.Fprintln(errOut, strings.TrimRight("Error: "+err.Error(), "\n"))
+		flush()
 		os.Exit(1)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/grpclog"
 
 	"collector/cmd/collector/builtin"
 	"collector/pkg/admin"
@@ -59,12 +60,27 @@ func run(args []string, errOut io.Writer) error {
 	}
 	limitMemory()
 	releaseStart()
-	p := newProgram(flags, set.Arg(0), errOut)
+	unblocked, flush := unblocked(errOut)
+	defer flush()
+	p := newProgram(flags, set.Arg(0), unblocked)
+	p.flush = flush
 	flags.warn(p.logger)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	p.handleSignals(ctx, stop)
-	return p.run(ctx, errOut)
+	return p.run(ctx, unblocked)
+}
+
+// lastWords is how long the last lines of the log may take at the end.
+const lastWords = 500 * time.Millisecond
+
+// unblocked is a writer to out that never waits and whose reader may go: then
+// the runtime would end the process by SIGPIPE. flush waits, within bounds, for
+// what was written.
+func unblocked(out io.Writer) (w *logging.Output, flush func()) {
+	signal.Ignore(syscall.SIGPIPE)
+	w = logging.NewOutput(out)
+	return w, func() { w.Flush(lastWords) }
 }
 
 // program is a running collector.
@@ -73,6 +89,7 @@ type program struct {
 	prefix string          // of the UI's paths
 	fixed  []config.Source // if set, the configuration
 	loaded func()          // says so, once the first configuration is in force
+	flush  func()          // waits, within bounds, for the log to be written
 	logger *slog.Logger
 	graph  *graph.Controller
 	server *admin.Server
@@ -88,10 +105,16 @@ type program struct {
 // table.
 func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...graph.Definition) *program {
 	log := logging.New(errOut)
+	// The libraries' own messages must not get to standard error on their own.
+	slog.SetDefault(log.Logger())
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, errOut))
 	p := &program{path: path, prefix: flags.cleanPrefix(), logger: log.Logger(), access: &admin.Access{}}
 	p.loaded = func() { p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String()) }
 	registry := prometheus.NewRegistry()
 	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
+	if err := log.Register(registry); err != nil {
+		p.logger.Error("register the log's metrics", "err", err)
+	}
 	listeners := listen.NewPool()
 	hub := &live.Hub{}
 	p.orphans = deliver.NewOrphans(flags.storage, p.logger)
@@ -279,6 +302,7 @@ func (p *program) handleSignals(ctx context.Context, stop func()) {
 				stop()
 			default:
 				p.logger.Warn("a second signal ends the process at once; what is queued is on disk")
+				p.flush()
 				os.Exit(1)
 			}
 		}

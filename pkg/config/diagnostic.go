@@ -104,7 +104,7 @@ func (r Range) excerpt() (source, carets string) {
 		if from = runeStart(source, max(start-leadIn, 0)); from > 0 {
 			before = "…"
 		}
-		if to = runeStart(source, min(from+maxExcerpt, len(source))); to < len(source) {
+		if to = max(runeStart(source, min(from+maxExcerpt, len(source))), start); to < len(source) {
 			after = "…"
 		}
 		end = min(end, to)
@@ -121,10 +121,12 @@ func (r Range) excerpt() (source, carets string) {
 
 // runeStart is i, or where the character begins that i is in the middle of.
 func runeStart(s string, i int) int {
-	for i > 0 && i < len(s) && !utf8.RuneStart(s[i]) {
-		i--
+	for back := range min(utf8.UTFMax, i+1) {
+		if i-back == len(s) || utf8.RuneStart(s[i-back]) {
+			return i - back
+		}
 	}
-	return i
+	return i // no UTF-8
 }
 
 // printable replaces what could steer a terminal, character by character.

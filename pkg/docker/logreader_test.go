@@ -399,8 +399,8 @@ func FuzzParseStamp(f *testing.F) {
 	f.Add("0000-01-01T00:00:00,000000000Z ")
 	f.Add("0000-00-00T00:00:00.000000000Z ")
 	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) != stampLen+1 || s[19] == ',' {
-			return // the Engine writes no comma, which time.Parse takes for a point
+		if len(s) != stampLen+1 || s[19] == ',' || s[20] == '+' || s[20] == '-' {
+			return // the Engine writes no comma and no sign, which time.Parse takes
 		}
 		got, ok := parseStamp([]byte(s))
 		want, err := time.Parse("2006-01-02T15:04:05.000000000Z ", s)

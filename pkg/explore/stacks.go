@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -255,8 +256,11 @@ func (m *message) next() bool {
 	if len(m.rest) == 0 || m.err != nil {
 		return false
 	}
-	number, kind, n := protowire.ConsumeTag(m.rest)
+	// The library for pprof, and so Pyroscope, skips fields of numbers that
+	// protobuf does not allow, where ConsumeTag fails.
+	tag, n := protowire.ConsumeVarint(m.rest)
 	if n >= 0 {
+		number, kind := protowire.Number(min(tag>>3, math.MaxInt32)), protowire.Type(tag&7)
 		m.rest = m.rest[n:]
 		m.number, m.value, m.bytes, m.packed = number, 0, nil, false
 		switch kind {

@@ -1,5 +1,6 @@
 // Package logging is the collector's own log: slog records as logfmt or JSON
 // on standard error, and to Loki receivers where the configuration says so.
+// Logging waits for neither: what they don't take in time is dropped and counted.
 package logging
 
 import (
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
@@ -60,13 +62,20 @@ type Log struct {
 	out    io.Writer
 	config Config
 	level  slog.Level
-	lines  chan line // to the sinks of config.WriteTo; nil without any
+	feeds  []*feed // to the sinks of config.WriteTo
 	// early is what was written before the first logging block came into force,
 	// for its sinks. It is nil from then on.
-	early []line
-	// lost counts lines that no sink was quick enough to take.
-	lost   int
-	recent recent
+	early   []line
+	dropped uint64 // lines that sinks did not get, ever
+	recent  recent
+}
+
+// feed is the way to one sink of write_to. Each has its own, so that none waits
+// for another.
+type feed struct {
+	sink  pipeline.LogsSink
+	lines chan line
+	lost  int // lines that the sink was not quick enough to take; guarded by Log.mu
 }
 
 type line struct {
@@ -86,54 +95,93 @@ const maxEarly = 100
 func New(out io.Writer) *Log {
 	l := &Log{out: out, early: []line{}}
 	l.config.SetToDefault()
+	if o, ok := out.(*Output); ok {
+		o.describe(func(lost int) []byte {
+			const text = "lines of the collector's own log were lost: they could not be written, or nobody read them"
+			record := slog.NewRecord(time.Now(), slog.LevelWarn, text, 0)
+			record.AddAttrs(slog.Int("lines", lost))
+			line, _ := (&handler{log: l}).format(context.Background(), record) // a record of ours has no error
+			return line
+		})
+	}
 	return l
+}
+
+// Register adds the log's own metrics.
+func (l *Log) Register(r prometheus.Registerer) error {
+	const name, help = "collector_log_lines_dropped_total", "Lines of the collector's own log that were dropped, as nobody read them in time or they could not be written."
+	counter := func(to string, count func() uint64) error {
+		return r.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"to": to},
+		}, func() float64 { return float64(count()) }))
+	}
+	err := counter("write_to", func() uint64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.dropped
+	})
+	if o, ok := l.out.(*Output); ok {
+		err = errors.Join(err, counter("stderr", o.Dropped))
+	}
+	return err
 }
 
 // Logger returns a logger that writes to l.
 func (l *Log) Logger() *slog.Logger { return slog.New(&handler{log: l}) }
 
-// apply makes c the settings in force and returns the lines for its sinks.
-func (l *Log) apply(c Config) <-chan line {
+// apply makes c the settings in force and returns what feeds its sinks.
+func (l *Log) apply(c Config) []*feed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.config = c
 	l.level, _ = parseLevel(c.Level) // Validate has accepted it
-	l.lines, l.lost = nil, 0
-	if len(c.WriteTo) > 0 {
-		l.lines = make(chan line, backlog)
+	l.feeds = nil
+	for _, sink := range c.WriteTo {
+		f := &feed{sink: sink, lines: make(chan line, backlog)}
 		for _, early := range l.early {
-			l.lines <- early
+			f.lines <- early
 		}
+		l.feeds = append(l.feeds, f)
 	}
 	l.early = nil
-	return l.lines
+	return l.feeds
 }
 
 func (l *Log) write(t time.Time, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out.Write(text) // there is nowhere to report that standard error fails
+	l.out.Write(text) // an Output counts what it loses; there is nowhere else to report it
 	written := line{t, strings.TrimSuffix(string(text), "\n")}
 	l.recent.add(written.text)
 	if l.early != nil && len(l.early) < maxEarly {
 		l.early = append(l.early, written)
 	}
-	if l.lines == nil {
-		return
-	}
-	select {
-	case l.lines <- written:
-	default:
-		l.lost++
+	for _, f := range l.feeds {
+		select {
+		case f.lines <- written:
+		default:
+			f.lost++
+			l.dropped++
+		}
 	}
 }
 
-func (l *Log) takeLost() int {
+// takeLost is how many lines f has lost since it was asked last.
+func (l *Log) takeLost(f *feed) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.lost
-	l.lost = 0
+	n := f.lost
+	f.lost = 0
 	return n
+}
+
+// lose counts lines that f's sink did not take. It was not told of others, which
+// are counted already.
+func (l *Log) lose(f *feed, lines, others int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.lost += lines + others
+	l.dropped += uint64(lines)
 }
 
 // Component puts one logging block into force while it runs.
@@ -154,43 +202,58 @@ const lastLines = 200 * time.Millisecond
 // Run applies the block's settings, carries log lines to its sinks until ctx
 // ends, and then goes back to the defaults.
 func (c *Component) Run(ctx context.Context) error {
-	lines := c.log.apply(c.config)
-	defer func() {
-		var defaults Config
-		defaults.SetToDefault()
-		c.log.apply(defaults)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLines)
-		defer cancel()
-		if len(lines) > 0 {
-			c.forward(ctx, <-lines, lines)
-		}
-	}()
+	feeds := c.log.apply(c.config)
+	var running sync.WaitGroup
+	for _, f := range feeds {
+		running.Go(func() { c.feed(ctx, f) })
+	}
+	<-ctx.Done()
+	running.Wait()
+	var defaults Config
+	defaults.SetToDefault()
+	c.log.apply(defaults)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLines)
+	defer cancel()
+	for _, f := range feeds {
+		running.Go(func() {
+			if len(f.lines) > 0 {
+				c.forward(last, f, <-f.lines)
+			}
+		})
+	}
+	running.Wait()
+	return nil
+}
+
+func (c *Component) feed(ctx context.Context, f *feed) {
 	for {
 		select {
-		case l := <-lines:
-			c.forward(ctx, l, lines)
+		case l := <-f.lines:
+			c.forward(ctx, f, l)
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }
 
-// forward sends first and whatever waits behind it as one batch to each sink.
-func (c *Component) forward(ctx context.Context, first line, more <-chan line) {
+// forward sends first and whatever waits behind it as one batch to f's sink.
+func (c *Component) forward(ctx context.Context, f *feed, first line) {
 	entries := []pipeline.Entry{{Time: first.time, Line: first.text}}
-	for range len(more) {
-		l := <-more
+	for range len(f.lines) {
+		l := <-f.lines
 		entries = append(entries, pipeline.Entry{Time: l.time, Line: l.text})
 	}
-	if n := c.log.takeLost(); n > 0 {
-		text := fmt.Sprintf("level=warn msg=\"log lines were not sent to the receivers of logging > write_to, which did not keep up\" lines=%d", n)
+	lines := len(entries)
+	n := c.log.takeLost(f)
+	if n > 0 {
+		text := fmt.Sprintf("level=warn msg=\"log lines were not sent to a receiver of logging > write_to, which did not keep up\" lines=%d", n)
 		entries = append(entries, pipeline.Entry{Time: time.Now(), Line: text})
 	}
 	// Alloy's own log carries this label; dashboards select by it.
 	logs := pipeline.Logs{Streams: []pipeline.Stream{{Labels: labels.FromStrings("component", "alloy"), Entries: entries}}}
-	for _, sink := range c.config.WriteTo {
-		// An error would have to be logged, and so come back here.
-		_ = pipeline.Offer(ctx, sink, func(ctx context.Context, s pipeline.LogsSink) error { return s.WriteLogs(ctx, logs) })
+	// An error is counted: logged, it would come back here.
+	if err := pipeline.Offer(ctx, f.sink, func(ctx context.Context, s pipeline.LogsSink) error { return s.WriteLogs(ctx, logs) }); err != nil {
+		c.log.lose(f, lines, n)
 	}
 }
 
@@ -207,6 +270,16 @@ func (h *handler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	text, err := h.format(ctx, r)
+	if err != nil {
+		return err
+	}
+	h.log.write(r.Time, text)
+	return nil
+}
+
+// format is r as a line in the format in force.
+func (h *handler) format(ctx context.Context, r slog.Record) ([]byte, error) {
 	h.log.mu.Lock()
 	format := h.log.config.Format
 	h.log.mu.Unlock()
@@ -219,11 +292,8 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	for _, step := range h.steps {
 		inner = step(inner)
 	}
-	if err := inner.Handle(ctx, r); err != nil {
-		return err
-	}
-	h.log.write(r.Time, buf.Bytes())
-	return nil
+	err := inner.Handle(ctx, r)
+	return buf.Bytes(), err
 }
 
 // asAlloyWrites names the time ts, in UTC, and writes levels in lower case.

@@ -140,7 +140,7 @@ func TestAStuckSinkDoesNotBlockLogging(t *testing.T) {
 		if n := strings.Count(out.String(), "\n"); n != 1+3*backlog {
 			t.Errorf("%d lines on standard error", n)
 		}
-		if n := log.takeLost(); n != 2*backlog {
+		if n := log.takeLost(log.feeds[0]); n != 2*backlog {
 			t.Errorf("%d lines counted that the sink did not take", n)
 		}
 	})
