@@ -1,7 +1,9 @@
 package otlp
 
 import (
+	"bytes"
 	"fmt"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
@@ -39,11 +41,17 @@ func fromJSON(s pipeline.Signal, data []byte) ([]byte, error) {
 	return r.MarshalProto()
 }
 
-// toJSON turns a request in protobuf into one in JSON.
+// toJSON turns a request in protobuf into one in JSON, which holds UTF-8 only:
+// what is none in a string becomes U+FFFD. The library writes strings as they are,
+// and everything else in ASCII.
 func toJSON(s pipeline.Signal, data []byte) ([]byte, error) {
 	r := newRequest(s)
 	if err := r.UnmarshalProto(data); err != nil {
 		return nil, fmt.Errorf("decode protobuf: %w", err)
 	}
-	return r.MarshalJSON()
+	text, err := r.MarshalJSON()
+	if err != nil || utf8.Valid(text) {
+		return text, err
+	}
+	return bytes.ToValidUTF8(text, []byte(string(utf8.RuneError))), nil
 }
