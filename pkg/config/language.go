@@ -48,6 +48,7 @@ func NewLanguage(version string) *Language {
 	if decode, ok := library.Lookup("base64_decode"); ok {
 		v["base64_decode"] = textual(decode)
 	}
+	boundedText(v, library)
 	return &Language{variables: v}
 }
 
