@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -24,11 +26,11 @@ const stopGrace = 2 * time.Second
 
 // Bounds on what one connection can make the server hold in memory.
 const (
-	streamWindow         = 256 << 10
+	streamWindow         = 64 << 10
 	connWindow           = 1 << 20
 	defaultMaxStreams    = 100
 	handshakeTimeout     = 20 * time.Second
-	maxGRPCHeaderListLen = 64 << 10
+	maxGRPCHeaderListLen = 16 << 10
 )
 
 // grpcServer serves OTLP/gRPC.
@@ -78,14 +80,12 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 
 func (g *grpcServer) options() []grpc.ServerOption {
 	c := g.config
-	if c.MaxRecvMsgSize <= 0 {
-		c.MaxRecvMsgSize = defaultMaxRecvMsgSize
-	}
 	if c.MaxConcurrentStreams == 0 {
 		c.MaxConcurrentStreams = defaultMaxStreams
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.InTapHandle(endable),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
 		grpc.MaxHeaderListSize(maxGRPCHeaderListLen),
@@ -124,46 +124,51 @@ func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
 }
 
 func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
-	leave, ok := g.intake.admission.enter()
-	if !ok {
-		return statusOf(g.intake.refuse(transportGRPC, refusedOverload, errOverload)).Err()
-	}
-	var message received
-	err := stream.RecvMsg(&message)
-	leave()
-	if err != nil {
-		return g.unreadable(err)
-	}
-	defer message.free()
-	g.intake.admission.arrived(len(message.data()))
-	claim := g.intake.inFlight.Claim("", nil)
-	defer claim.Release()
-	within := claim.Grow(len(message.data())) == nil
 	ctx := stream.Context()
+	in, err := g.arrive(ctx)
+	if in != nil {
+		defer in.release()
+	}
+	if err == nil {
+		err = in.receive(int(g.config.MaxRecvMsgSize))
+	}
+	if err != nil {
+		return g.unreadable(ctx, err)
+	}
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
 	}
-	if err := g.intake.take(ctx, s, message.data(), within, transportGRPC); err != nil {
+	if err := g.intake.take(ctx, s, in.message, transportGRPC); err != nil {
 		return statusOf(err).Err()
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
 }
 
-// unreadable counts a request whose message could not be received. Its client
-// has been answered already.
-func (g *grpcServer) unreadable(err error) error {
+// unreadable counts a request whose message could not be received, and returns
+// what its client is told.
+func (g *grpcServer) unreadable(ctx context.Context, err error) error {
 	reason := refusedMalformed
-	switch status.Code(err) {
-	case codes.ResourceExhausted:
+	switch {
+	case errors.Is(err, listen.ErrNoRoom):
+		reason, err = refusedOverload, errOverload
+	case errors.Is(err, listen.ErrTooSlow):
+		reason = refusedTooSlow
+	case errors.Is(err, listen.ErrTooLarge):
+		reason, err = refusedTooLarge, fmt.Errorf("%w: %w; send smaller batches, or give the collector more memory", errTooLarge, err)
+	case errors.Is(err, errTooLarge):
 		reason = refusedTooLarge
 		err = fmt.Errorf("%w; send smaller batches, or raise grpc > max_recv_msg_size above %s", err, g.config.MaxRecvMsgSize)
-	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:
-		return err // the client has gone
-	case codes.Unimplemented:
-		reason = refusedEncoding
+	case ctx.Err() != nil:
+		return status.FromContextError(ctx.Err()).Err() // the client has gone
+	case status.Code(err) == codes.Unavailable:
+		return err // so has its connection
+	case status.Code(err) == codes.Unimplemented:
+		return g.intake.refuse(transportGRPC, refusedEncoding, err)
+	default:
+		err = pipeline.Permanent(fmt.Errorf("read the message: %w", err))
 	}
-	return g.intake.refuse(transportGRPC, reason, err)
+	return statusOf(g.intake.refuse(transportGRPC, reason, err)).Err()
 }
 
 // unknown answers calls of services that are not served.

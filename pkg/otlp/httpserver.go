@@ -180,7 +180,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if h.config.IncludeMetadata {
 		ctx = withMetadata(ctx, r.Header.Values)
 	}
-	if err := h.intake.take(ctx, s, data, true, transportHTTP); err != nil {
+	if err := h.intake.take(ctx, s, data, transportHTTP); err != nil {
 		return h.refuse(w, contentType, 0, err)
 	}
 	return accepted(w, contentType)

@@ -12,11 +12,6 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// maxInFlight bounds the bytes of the requests that a receiver holds in memory;
-// above it, senders are told to come back. By HTTP they count as they arrive, by
-// gRPC as is expected of them, and when they have arrived.
-const maxInFlight = 64 << 20
-
 // retryAfter is when a refused sender is told to come back.
 const retryAfter = 5 * time.Second
 
@@ -29,16 +24,13 @@ type intake struct {
 	metrics  *receiverMetrics
 	logger   *slog.Logger
 	inFlight *listen.Budget
-	// admission is to inFlight, for requests by gRPC.
-	admission *admission
 
 	refusals notice
 }
 
 // newIntake makes the intake of a receiver.
 func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
-	in := &intake{sinks: make(map[pipeline.Signal]*fanout), metrics: m, logger: logger, inFlight: listen.NewBudget(listen.WithinMemory(maxInFlight))}
-	in.admission = newAdmission(in.inFlight)
+	in := &intake{sinks: make(map[pipeline.Signal]*fanout), metrics: m, logger: logger, inFlight: listen.NewPool().Budget()}
 	for _, s := range signals() {
 		if sinks := output.sinks(s); len(sinks) > 0 {
 			in.sinks[s] = &fanout{sinks: sinks, lost: m.lost, logger: logger}
@@ -51,17 +43,12 @@ func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
 	return in
 }
 
-// take checks a request and writes it to the signal's sinks, if it is within
-// what may be in flight. It keeps nothing of data. Its error is permanent when
-// the sender is at fault.
-func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, within bool, transport string) error {
+// take checks a request and writes it to the signal's sinks. It keeps nothing of
+// data. Its error is permanent when the sender is at fault.
+func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, transport string) error {
 	items, err := walk(s, data)
 	if err != nil {
 		return in.refuse(transport, refusedMalformed, pipeline.Permanent(err))
-	}
-	if !within {
-		in.metrics.refused[s].WithLabelValues(transport).Add(float64(items))
-		return in.refuse(transport, refusedOverload, errOverload)
 	}
 	err = in.sinks[s].WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
 	if err != nil {

@@ -34,8 +34,9 @@ func NewReceiver(c ReceiverConfig, o component.Options) (*Receiver, error) {
 	c.DebugMetrics.warn(o)
 	r := &Receiver{config: c, o: o}
 	in := newIntake(c.Output, newReceiverMetrics(o.Metrics), o.Logger)
+	in.inFlight = o.Listeners.Budget()
 	if c.GRPC != nil {
-		r.grpc = &grpcServer{config: *c.GRPC, tls: grpcTLS, intake: in, logger: o.Logger}
+		r.grpc = &grpcServer{config: c.GRPC.withDefaults(), tls: grpcTLS, intake: in, logger: o.Logger}
 	}
 	if c.HTTP != nil {
 		r.http = newHTTPServer(*c.HTTP, httpTLS, in, o.Logger)

@@ -19,6 +19,7 @@ const (
 	refusedEncoding  = "encoding"   // of the content or its type
 	refusedOverload  = "overload"   // too many bytes in memory at once
 	refusedOtherSite = "other_site" // from a page that CORS does not allow
+	refusedTooSlow   = "too_slow"   // it trickled in
 	refusedQueueFull = "queue_full"
 	refusedSink      = "sink" // any other error of a sink
 )
