@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
@@ -40,6 +43,7 @@ type grpcServer struct {
 	intake *intake
 	logger *slog.Logger
 
+	paths   *listen.Paths
 	unwired notice
 }
 
@@ -86,6 +90,7 @@ func (g *grpcServer) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.InTapHandle(endable),
+		grpc.StatsHandler(encodingWatch{intake: g.intake}),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
 		grpc.MaxHeaderListSize(maxGRPCHeaderListLen),
@@ -133,21 +138,23 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 		err = in.receive(int(g.config.MaxRecvMsgSize))
 	}
 	if err != nil {
-		return g.unreadable(ctx, err)
+		return g.unreadable(stream, err)
 	}
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
 	}
-	if err := g.intake.take(ctx, s, in.message, transportGRPC); err != nil {
-		return statusOf(err).Err()
+	if err := g.intake.take(ctx, s, in.message, sender{transportGRPC, clientOf(ctx)}); err != nil {
+		return refused(stream, err)
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
 }
 
 // unreadable counts a request whose message could not be received, and returns
 // what its client is told.
-func (g *grpcServer) unreadable(ctx context.Context, err error) error {
+func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
+	ctx := stream.Context()
+	from := sender{transportGRPC, clientOf(ctx)}
 	reason := refusedMalformed
 	switch {
 	case errors.Is(err, listen.ErrNoRoom):
@@ -164,11 +171,37 @@ func (g *grpcServer) unreadable(ctx context.Context, err error) error {
 	case status.Code(err) == codes.Unavailable:
 		return err // so has its connection
 	case status.Code(err) == codes.Unimplemented:
-		return g.intake.refuse(transportGRPC, refusedEncoding, err)
+		return g.intake.refuse(from, refusedEncoding, err)
 	default:
 		err = pipeline.Permanent(fmt.Errorf("read the message: %w", err))
 	}
-	return statusOf(g.intake.refuse(transportGRPC, reason, err)).Err()
+	return refused(stream, g.intake.refuse(from, reason, err))
+}
+
+// refused is the answer to a request that is not taken. When to send it again
+// is said in each of the places where clients look: Go's in the status's details,
+// Python's in a trailer that has them alone, and clients for which gRPC
+// itself retries in the trailer that it defines for that.
+func refused(stream grpc.ServerStream, err error) error {
+	st := statusOf(err)
+	if st.Code() == codes.Unavailable {
+		trailer := metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(retryAfter.Milliseconds(), 10))
+		if info, err := proto.Marshal(retryInfo()); err == nil {
+			trailer.Set("google.rpc.retryinfo-bin", string(info))
+		}
+		stream.SetTrailer(trailer)
+	}
+	return st.Err()
+}
+
+// serves lists the methods of the wired signals.
+func (g *grpcServer) serves() (methods []string) {
+	for _, s := range signals() {
+		if g.intake.sinks[s] != nil {
+			methods = append(methods, "/"+serviceOf(s)+"/Export")
+		}
+	}
+	return methods
 }
 
 // unknown answers calls of services that are not served.
@@ -178,7 +211,11 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	for _, s := range signals() {
 		if service == serviceOf(s) {
 			g.unwired.log(g.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}
+	}
+	if hint := g.paths.Unknown(g.serves(), http.MethodPost, method, clientOf(stream.Context())); hint != "" {
+		return status.Errorf(codes.Unimplemented, "unknown service %s: %s", service, hint)
 	}
 	return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 }
