@@ -3,12 +3,9 @@ package otlp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,9 +15,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
-	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -29,11 +24,11 @@ const stopGrace = 2 * time.Second
 
 // Bounds on what one connection can make the server hold in memory.
 const (
-	streamWindow         = 64 << 10
+	streamWindow         = 256 << 10
 	connWindow           = 1 << 20
 	defaultMaxStreams    = 100
 	handshakeTimeout     = 20 * time.Second
-	maxGRPCHeaderListLen = 16 << 10
+	maxGRPCHeaderListLen = 64 << 10
 )
 
 // grpcServer serves OTLP/gRPC.
@@ -43,7 +38,6 @@ type grpcServer struct {
 	intake *intake
 	logger *slog.Logger
 
-	paths   *listen.Paths
 	unwired notice
 }
 
@@ -84,13 +78,14 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 
 func (g *grpcServer) options() []grpc.ServerOption {
 	c := g.config
+	if c.MaxRecvMsgSize <= 0 {
+		c.MaxRecvMsgSize = defaultMaxRecvMsgSize
+	}
 	if c.MaxConcurrentStreams == 0 {
 		c.MaxConcurrentStreams = defaultMaxStreams
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.InTapHandle(endable),
-		grpc.StatsHandler(encodingWatch{intake: g.intake}),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
 		grpc.MaxHeaderListSize(maxGRPCHeaderListLen),
@@ -129,79 +124,46 @@ func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
 }
 
 func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
-	ctx := stream.Context()
-	in, err := g.arrive(ctx)
-	if in != nil {
-		defer in.release()
+	leave, ok := g.intake.admission.enter()
+	if !ok {
+		return statusOf(g.intake.refuse(transportGRPC, refusedOverload, errOverload)).Err()
 	}
-	if err == nil {
-		err = in.receive(int(g.config.MaxRecvMsgSize))
-	}
+	var message received
+	err := stream.RecvMsg(&message)
+	leave()
 	if err != nil {
-		return g.unreadable(stream, err)
+		return g.unreadable(err)
 	}
+	defer message.free()
+	g.intake.admission.arrived(len(message.data()))
+	claim := g.intake.inFlight.Claim("", nil)
+	defer claim.Release()
+	within := claim.Grow(len(message.data())) == nil
+	ctx := stream.Context()
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
 	}
-	if err := g.intake.take(ctx, s, in.message, sender{transportGRPC, clientOf(ctx)}); err != nil {
-		return refused(stream, err)
+	if err := g.intake.take(ctx, s, message.data(), within, transportGRPC); err != nil {
+		return statusOf(err).Err()
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
 }
 
-// unreadable counts a request whose message could not be received, and returns
-// what its client is told.
-func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
-	ctx := stream.Context()
-	from := sender{transportGRPC, clientOf(ctx)}
+// unreadable counts a request whose message could not be received. Its client
+// has been answered already.
+func (g *grpcServer) unreadable(err error) error {
 	reason := refusedMalformed
-	switch {
-	case errors.Is(err, listen.ErrNoRoom):
-		reason, err = refusedOverload, errOverload
-	case errors.Is(err, listen.ErrTooSlow):
-		reason = refusedTooSlow
-	case errors.Is(err, listen.ErrTooLarge):
-		reason, err = refusedTooLarge, fmt.Errorf("%w: %w; send smaller batches, or give the collector more memory", errTooLarge, err)
-	case errors.Is(err, errTooLarge):
+	switch status.Code(err) {
+	case codes.ResourceExhausted:
 		reason = refusedTooLarge
 		err = fmt.Errorf("%w; send smaller batches, or raise grpc > max_recv_msg_size above %s", err, g.config.MaxRecvMsgSize)
-	case ctx.Err() != nil:
-		return status.FromContextError(ctx.Err()).Err() // the client has gone
-	case status.Code(err) == codes.Unavailable:
-		return err // so has its connection
-	case status.Code(err) == codes.Unimplemented:
-		return g.intake.refuse(from, refusedEncoding, err)
-	default:
-		err = pipeline.Permanent(fmt.Errorf("read the message: %w", err))
+	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:
+		return err // the client has gone
+	case codes.Unimplemented:
+		reason = refusedEncoding
 	}
-	return refused(stream, g.intake.refuse(from, reason, err))
-}
-
-// refused is the answer to a request that is not taken. When to send it again
-// is said in each of the places where clients look: Go's in the status's details,
-// Python's in a trailer that has them alone, and clients for which gRPC
-// itself retries in the trailer that it defines for that.
-func refused(stream grpc.ServerStream, err error) error {
-	st := statusOf(err)
-	if st.Code() == codes.Unavailable {
-		trailer := metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(retryAfter.Milliseconds(), 10))
-		if info, err := proto.Marshal(retryInfo()); err == nil {
-			trailer.Set("google.rpc.retryinfo-bin", string(info))
-		}
-		stream.SetTrailer(trailer)
-	}
-	return st.Err()
-}
-
-// serves lists the methods of the wired signals.
-func (g *grpcServer) serves() (methods []string) {
-	for _, s := range signals() {
-		if g.intake.sinks[s] != nil {
-			methods = append(methods, "/"+serviceOf(s)+"/Export")
-		}
-	}
-	return methods
+	return g.intake.refuse(transportGRPC, reason, err)
 }
 
 // unknown answers calls of services that are not served.
@@ -211,11 +173,7 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	for _, s := range signals() {
 		if service == serviceOf(s) {
 			g.unwired.log(g.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
-			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}
-	}
-	if hint := g.paths.Unknown(g.serves(), http.MethodPost, method, clientOf(stream.Context())); hint != "" {
-		return status.Errorf(codes.Unimplemented, "unknown service %s: %s", service, hint)
 	}
 	return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 }

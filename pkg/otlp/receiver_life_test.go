@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -27,7 +28,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	var c HTTPServer
 	c.SetToDefault()
 	in := newIntake(all(&to), newReceiverMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-	in.inFlight = listen.NewBudget(5000)
+	in.inFlight = listen.NewBudget(1000)
 	h := newHTTPServer(c, nil, in, in.logger)
 	ask := func(body io.Reader) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -36,7 +37,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 		h.answer(w, r)
 		return w
 	}
-	data := request(t, pipeline.SignalTraces, 1, 1, 1, 5000)
+	data := request(t, pipeline.SignalTraces, 1, 1, 1, 2000)
 	if w := ask(bytes.NewReader(data)); w.Code != 200 {
 		t.Errorf("a request of %d bytes that is alone is answered %d", len(data), w.Code)
 	}
@@ -48,6 +49,9 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	client.Write(nil) // returns when the first part has been read
 	if w := ask(bytes.NewReader(data)); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("a request above the bound is answered %d", w.Code)
+	}
+	if err := in.take(t.Context(), pipeline.SignalTraces, data, false, transportGRPC); !errors.Is(err, errOverload) {
+		t.Errorf("got %v", err)
 	}
 	client.Write(data[len(data)-1:])
 	client.Close()

@@ -7,35 +7,24 @@ type kind uint8
 
 const (
 	kindUnknown kind = iota // not in the schema: skipped, whatever it is
-	kindBool
-	kindInt64
-	kindUint32
-	kindSint32
-	kindSpanKind
-	kindStatusCode
-	kindSeverity
-	kindTemporality
-	kindFixed64
-	kindSfixed64
-	kindDouble
-	kindFixed32
-	kindString
+	kindVarint
+	kindI64
+	kindI32
 	kindBytes
 	kindTraceID
 	kindSpanID
-	kindFixed64s // repeated, packed or not
-	kindDoubles  // repeated, packed or not
-	kindUint64s  // varints; repeated, packed or not
+	kindI64s    // repeated, packed or not
+	kindVarints // repeated, packed or not
 	firstMessage
 )
 
 func (k kind) wire() int {
-	switch {
-	case k <= kindTemporality:
+	switch k {
+	case kindVarint:
 		return wireVarint
-	case k <= kindDouble:
+	case kindI64:
 		return wireI64
-	case k == kindFixed32:
+	case kindI32:
 		return wireI32
 	default:
 		return wireLen
@@ -134,26 +123,15 @@ func (m message) scopes() message { return m - msgResourceSpans + msgScopeSpans 
 
 // The kinds as strings of one byte, of which fields is written.
 const (
-	unknown     = string(rune(kindUnknown))
-	boolean     = string(rune(kindBool))
-	signed      = string(rune(kindInt64))
-	number      = string(rune(kindUint32))
-	sint32      = string(rune(kindSint32))
-	spanKind    = string(rune(kindSpanKind))
-	statusCode  = string(rune(kindStatusCode))
-	severity    = string(rune(kindSeverity))
-	temporality = string(rune(kindTemporality))
-	fixed64     = string(rune(kindFixed64))
-	sfixed64    = string(rune(kindSfixed64))
-	double      = string(rune(kindDouble))
-	fixed32     = string(rune(kindFixed32))
-	text        = string(rune(kindString))
-	blob        = string(rune(kindBytes))
-	traceID     = string(rune(kindTraceID))
-	spanID      = string(rune(kindSpanID))
-	fixed64List = string(rune(kindFixed64s))
-	doubleList  = string(rune(kindDoubles))
-	uint64List  = string(rune(kindUint64s))
+	unknown = string(rune(kindUnknown))
+	varint  = string(rune(kindVarint))
+	i64     = string(rune(kindI64))
+	i32     = string(rune(kindI32))
+	blob    = string(rune(kindBytes))
+	traceID = string(rune(kindTraceID))
+	spanID  = string(rune(kindSpanID))
+	i64s    = string(rune(kindI64s))
+	varints = string(rune(kindVarints))
 
 	resourceSpans    = string(rune(msgResourceSpans))
 	resourceMetrics  = string(rune(msgResourceMetrics))
@@ -193,41 +171,41 @@ const (
 func (m message) fields() string {
 	switch m {
 	case msgKeyValue:
-		return text + anyValue
+		return blob + anyValue
 	case msgAnyValue:
-		return text + boolean + signed + double + array + keyValueList + blob
+		return blob + varint + varint + i64 + array + keyValueList + blob
 	case msgArray:
 		return anyValue
 	case msgKeyValueList:
 		return keyValue
 	case msgResource:
-		return keyValue + number + entityRef
+		return keyValue + varint + entityRef
 	case msgEntityRef:
-		return text + text + text + text
+		return blob + blob + blob + blob
 	case msgScope:
-		return text + text + keyValue + number
+		return blob + blob + keyValue + varint
 	case msgTraces:
 		return resourceSpans
 	case msgResourceSpans:
-		return resource + scopeSpans + text
+		return resource + scopeSpans + blob
 	case msgScopeSpans:
-		return scope + span + text
+		return scope + span + blob
 	case msgSpan:
-		return traceID + spanID + text + spanID + text + spanKind + fixed64 + fixed64 + keyValue + number + spanEvent + number + spanLink + number + spanStatus + fixed32
+		return traceID + spanID + blob + spanID + blob + varint + i64 + i64 + keyValue + varint + spanEvent + varint + spanLink + varint + spanStatus + i32
 	case msgSpanEvent:
-		return fixed64 + text + keyValue + number
+		return i64 + blob + keyValue + varint
 	case msgSpanLink:
-		return traceID + spanID + text + keyValue + number + fixed32
+		return traceID + spanID + blob + keyValue + varint + i32
 	case msgSpanStatus:
-		return unknown + text + statusCode
+		return unknown + blob + varint
 	case msgLogs:
 		return resourceLogs
 	case msgResourceLogs:
-		return resource + scopeLogs + text
+		return resource + scopeLogs + blob
 	case msgScopeLogs:
-		return scope + logRecord + text
+		return scope + logRecord + blob
 	case msgLogRecord:
-		return fixed64 + severity + text + unknown + anyValue + keyValue + number + fixed32 + traceID + spanID + fixed64 + text
+		return i64 + varint + blob + unknown + anyValue + keyValue + varint + i32 + traceID + spanID + i64 + blob
 	default:
 		return m.metricFields()
 	}
@@ -239,35 +217,35 @@ func (m message) metricFields() string {
 	case msgMetrics:
 		return resourceMetrics
 	case msgResourceMetrics:
-		return resource + scopeMetrics + text
+		return resource + scopeMetrics + blob
 	case msgScopeMetrics:
-		return scope + metric + text
+		return scope + metric + blob
 	case msgMetric:
-		return text + text + text + unknown + gauge + unknown + sum + unknown + histogram + exponential + summary + keyValue
+		return blob + blob + blob + unknown + gauge + unknown + sum + unknown + histogram + exponential + summary + keyValue
 	case msgGauge:
 		return numberPoint
 	case msgSum:
-		return numberPoint + temporality + boolean
+		return numberPoint + varint + varint
 	case msgHistogram:
-		return histogramPoint + temporality
+		return histogramPoint + varint
 	case msgExponentialHistogram:
-		return exponentialPoint + temporality
+		return exponentialPoint + varint
 	case msgSummary:
 		return summaryPoint
 	case msgNumberPoint:
-		return unknown + fixed64 + fixed64 + double + exemplar + sfixed64 + keyValue + number
+		return unknown + i64 + i64 + i64 + exemplar + i64 + keyValue + varint
 	case msgHistogramPoint:
-		return unknown + fixed64 + fixed64 + fixed64 + double + fixed64List + doubleList + exemplar + keyValue + number + double + double
+		return unknown + i64 + i64 + i64 + i64 + i64s + i64s + exemplar + keyValue + varint + i64 + i64
 	case msgExponentialPoint:
-		return keyValue + fixed64 + fixed64 + fixed64 + double + sint32 + fixed64 + buckets + buckets + number + exemplar + double + double + double
+		return keyValue + i64 + i64 + i64 + i64 + varint + i64 + buckets + buckets + varint + exemplar + i64 + i64 + i64
 	case msgBuckets:
-		return sint32 + uint64List
+		return varint + varints
 	case msgSummaryPoint:
-		return unknown + fixed64 + fixed64 + fixed64 + double + quantile + keyValue + number
+		return unknown + i64 + i64 + i64 + i64 + quantile + keyValue + varint
 	case msgQuantile:
-		return double + double
+		return i64 + i64
 	case msgExemplar:
-		return unknown + fixed64 + double + spanID + traceID + sfixed64 + keyValue
+		return unknown + i64 + i64 + spanID + traceID + i64 + keyValue
 	}
 	return ""
 }

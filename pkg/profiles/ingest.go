@@ -3,8 +3,10 @@ package profiles
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
+	"collector/pkg/component"
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
@@ -13,35 +15,27 @@ import (
 // anything: only the backend looks into it.
 func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	if req.ContentLength > r.maxBody {
-		r.refuse(w, http.StatusRequestEntityTooLarge, "too_large", tooLargeMessage(r.maxBody))
+		r.tooLarge(w)
 		return
 	}
-	body := http.MaxBytesReader(w, req.Body, r.maxBody)
-	arrival, err := r.arrive(w, req)
-	defer arrival.Release()
 	query := req.URL.RawQuery
-	var data []byte
-	if err == nil {
-		if _, err := rewriteQuery(query, nil); err != nil {
-			r.refuse(w, http.StatusBadRequest, "bad_request", err.Error())
-			return
-		}
-		data, err = arrival.ReadAll(arrival.Reader(body), req.ContentLength, r.maxBody)
+	if _, err := rewriteQuery(query, nil); err != nil {
+		r.refuse(w, http.StatusBadRequest, "bad_request", err.Error())
+		return
 	}
-	if errors.Is(err, listen.ErrNoRoom) && req.ContentLength < 0 {
-		arrival.Release()
-		err = drain(w, body, err)
+	body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody), claim: r.bodies.Claim(listen.ClientOf(req.RemoteAddr), nil), full: errOverloaded}
+	defer body.claim.Release()
+	req.Body = body
+	data, err := readBody(req, &r.buffers)
+	if errors.Is(err, errOverloaded) && req.ContentLength < 0 {
+		body.claim.Release()
+		err = drain(w, body.ReadCloser, err)
 	}
 	if err != nil {
-		status, reason, message := r.refusal(err)
-		if status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", retryAfter)
-		}
-		r.refuse(w, status, reason, message)
+		r.badBody(w, err)
 		return
 	}
-	arrival.Arrived()
-	defer arrival.Free(data)
+	defer func() { r.buffers.put(data) }()
 	err = r.forward(req.Context(), pipeline.Profile{
 		Route:       pipeline.ProfileIngest,
 		Query:       query,
@@ -72,6 +66,28 @@ func unavailable(err error) string {
 	default:
 		return "the profile was not taken: it could not be queued; try again later"
 	}
+}
+
+// badBody answers a request whose body could not be read.
+func (r *Receive) badBody(w http.ResponseWriter, err error) {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		r.tooLarge(w)
+	case errors.Is(err, errOverloaded):
+		w.Header().Set("Retry-After", retryAfter)
+		r.refuse(w, http.StatusServiceUnavailable, "overloaded", err.Error())
+	default:
+		r.refuse(w, http.StatusRequestTimeout, "body_unreadable", "the request body could not be read: "+err.Error())
+	}
+}
+
+func (r *Receive) tooLarge(w http.ResponseWriter) {
+	r.refuse(w, http.StatusRequestEntityTooLarge, "too_large", tooLargeMessage(r.maxBody))
+}
+
+func tooLargeMessage(limit int64) string {
+	return fmt.Sprintf("the request is larger than the limit of %s", component.Bytes(limit))
 }
 
 // refuse answers a request from which no profile came.

@@ -41,6 +41,7 @@ type Receive struct {
 	tls     *tls.Config
 	maxBody int64
 	bodies  *listen.Budget
+	buffers buffers
 	conns   atomic.Int64
 	counts  receiveCounts
 
@@ -56,7 +57,7 @@ type receiveCounts struct{ received, forwarded atomic.Uint64 }
 // NewReceive checks c and starts nothing.
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	o = o.WithDefaults()
-	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget()}
+	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: listen.NewBudget(listen.WithinMemory(maxBodies))}
 	if c.HTTP.TLS != nil {
 		var err error
 		if r.tls, err = c.HTTP.TLS.server(); err != nil {
