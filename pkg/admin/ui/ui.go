@@ -61,7 +61,7 @@ type UI struct {
 	assets   assets
 	watchers atomic.Int64
 	veils    veils
-	asking   atomic.Int64  // requests to targets under way
+	asking   atomic.Int64 // requests to targets under way
 	asked    askRate
 	closing  chan struct{} // closed by Close
 	close    func()
