@@ -24,7 +24,7 @@ var allowedImports = map[string]string{
 	"pkg/clock":    "pkg/throttle",
 
 	"pkg/pipeline":   "",
-	"pkg/listen":     "",
+	"pkg/listen":     "pkg/throttle",
 	"pkg/docker":     "pkg/throttle",
 	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",
 	"pkg/httpclient": "pkg/component",

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"collector/pkg/deliver"
+	"collector/pkg/pipeline"
 )
 
 // The fields of an Export…ServiceResponse and of its partial_success, which
@@ -71,4 +72,29 @@ func partialSuccessJSON(answer []byte) (res deliver.Result) {
 func bounded(res deliver.Result, items int) deliver.Result {
 	res.Dropped = min(max(res.Dropped, 0), items)
 	return res
+}
+
+// partial is what a receiver says of a request that it took in part.
+type partial struct {
+	items   int // that were not taken
+	message string
+}
+
+// json encodes p as an Export…ServiceResponse.
+func (p partial) json(s pipeline.Signal) []byte {
+	if p == (partial{}) {
+		return []byte(`{"partialSuccess":{}}`)
+	}
+	rejected := map[pipeline.Signal]string{
+		pipeline.SignalTraces: "rejectedSpans", pipeline.SignalMetrics: "rejectedDataPoints", pipeline.SignalLogs: "rejectedLogRecords",
+	}
+	success := map[string]string{"errorMessage": p.message}
+	if p.items > 0 {
+		success[rejected[s]] = strconv.Itoa(p.items)
+	}
+	answer, err := json.Marshal(map[string]any{"partialSuccess": success})
+	if err != nil {
+		panic("BUG: " + err.Error()) // strings can be encoded
+	}
+	return answer
 }

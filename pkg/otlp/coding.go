@@ -266,12 +266,3 @@ func (e *snappyBlockEncoder) Close() error {
 	_, err := e.to.Write(snappy.Encode(nil, e.raw.Bytes()))
 	return err
 }
-
-// readLimited reads r to its end into buf, or fails with errTooLarge.
-func readLimited(buf *bytes.Buffer, r io.Reader, limit int64) error {
-	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
-	if err == nil && n > limit {
-		err = errTooLarge
-	}
-	return err
-}

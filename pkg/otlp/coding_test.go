@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -38,15 +37,4 @@ func FuzzCoding(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestReadLimited(t *testing.T) {
-	var b bytes.Buffer
-	if err := readLimited(&b, strings.NewReader("12345"), 5); err != nil || b.String() != "12345" {
-		t.Errorf("at the limit: %q, %v", b.String(), err)
-	}
-	b.Reset()
-	if err := readLimited(&b, strings.NewReader("123456"), 5); !errors.Is(err, errTooLarge) {
-		t.Errorf("above the limit: %v", err)
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,8 +16,11 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -38,6 +43,7 @@ type grpcServer struct {
 	intake *intake
 	logger *slog.Logger
 
+	paths   *listen.Paths
 	unwired notice
 }
 
@@ -86,6 +92,7 @@ func (g *grpcServer) options() []grpc.ServerOption {
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.StatsHandler(encodingWatch{intake: g.intake}),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
 		grpc.MaxHeaderListSize(maxGRPCHeaderListLen),
@@ -126,13 +133,13 @@ func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
 func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
 	leave, ok := g.intake.admission.enter()
 	if !ok {
-		return statusOf(g.intake.refuse(transportGRPC, refusedOverload, errOverload)).Err()
+		return refused(stream, g.intake.refuse(senderOf(stream.Context()), refusedOverload, errOverload))
 	}
 	var message received
 	err := stream.RecvMsg(&message)
 	leave()
 	if err != nil {
-		return g.unreadable(err)
+		return g.unreadable(senderOf(stream.Context()), err)
 	}
 	defer message.free()
 	g.intake.admission.arrived(len(message.data()))
@@ -144,15 +151,40 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
 	}
-	if err := g.intake.take(ctx, s, message.data(), within, transportGRPC); err != nil {
-		return statusOf(err).Err()
+	if err := g.intake.take(ctx, s, message.data(), within, senderOf(ctx)); err != nil {
+		return refused(stream, err)
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
 }
 
+// refused is the answer to a request that is not taken. When to send it again
+// is said in each of the places where clients look: Go's in the status's details,
+// Python's in a trailer that has them alone, and clients for which gRPC
+// itself retries in the trailer that it defines for that.
+func refused(stream grpc.ServerStream, err error) error {
+	st := statusOf(err)
+	if st.Code() == codes.Unavailable {
+		trailer := metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(retryAfter.Milliseconds(), 10))
+		if info, err := proto.Marshal(retryInfo()); err == nil {
+			trailer.Set("google.rpc.retryinfo-bin", string(info))
+		}
+		stream.SetTrailer(trailer)
+	}
+	return st.Err()
+}
+
+// senderOf is who called by gRPC.
+func senderOf(ctx context.Context) sender {
+	from := sender{transport: transportGRPC}
+	if p, ok := peer.FromContext(ctx); ok {
+		from.client = p.Addr.String()
+	}
+	return from
+}
+
 // unreadable counts a request whose message could not be received. Its client
 // has been answered already.
-func (g *grpcServer) unreadable(err error) error {
+func (g *grpcServer) unreadable(from sender, err error) error {
 	reason := refusedMalformed
 	switch status.Code(err) {
 	case codes.ResourceExhausted:
@@ -163,7 +195,17 @@ func (g *grpcServer) unreadable(err error) error {
 	case codes.Unimplemented:
 		reason = refusedEncoding
 	}
-	return g.intake.refuse(transportGRPC, reason, err)
+	return g.intake.refuse(from, reason, err)
+}
+
+// serves lists the methods of the wired signals.
+func (g *grpcServer) serves() (methods []string) {
+	for _, s := range signals() {
+		if g.intake.sinks[s] != nil {
+			methods = append(methods, "/"+serviceOf(s)+"/Export")
+		}
+	}
+	return methods
 }
 
 // unknown answers calls of services that are not served.
@@ -173,7 +215,11 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	for _, s := range signals() {
 		if service == serviceOf(s) {
 			g.unwired.log(g.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}
+	}
+	if hint := g.paths.Unknown(g.serves(), http.MethodPost, method, senderOf(stream.Context()).client); hint != "" {
+		return status.Errorf(codes.Unimplemented, "unknown service %s: %s", service, hint)
 	}
 	return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 }

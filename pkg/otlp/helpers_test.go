@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
@@ -220,4 +222,42 @@ func eventually(t *testing.T, what string, is func() bool) {
 			t.Fatalf("it does not come true that %s", what)
 		}
 	}
+}
+
+// exportWithTrailer is export, and returns the answer's trailer, too.
+func exportWithTrailer(t *testing.T, address string, s pipeline.Signal, data []byte) (metadata.MD, error) {
+	t.Helper()
+	var trailer metadata.MD
+	err := export(t, address, s, data, grpc.Trailer(&trailer))
+	return trailer, err
+}
+
+// exportEncoded calls by gRPC with a message in that encoding, whether or not
+// anyone knows it, and returns the code and the whole trailer.
+func exportEncoded(t *testing.T, address, encoding string) (code string, trailer http.Header) {
+	t.Helper()
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequest(http.MethodPost, "http://"+address+"/"+serviceOf(pipeline.SignalTraces)+"/Export", bytes.NewReader([]byte{1, 0, 0, 0, 1, 'x'}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Header.Set("Grpc-Encoding", encoding)
+	r.Header.Set("Te", "trailers")
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	trailer = http.Header{}
+	maps.Copy(trailer, answer.Trailer)
+	for name, values := range answer.Header { // without a body, the header is the trailer
+		trailer[name] = values
+	}
+	return trailer.Get("Grpc-Status"), trailer
 }

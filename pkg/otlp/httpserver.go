@@ -1,12 +1,9 @@
 package otlp
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"log"
 	"log/slog"
 	"mime"
@@ -35,9 +32,7 @@ const (
 // Bounds on what a slow client can hold.
 const (
 	readHeaderTimeout = 10 * time.Second
-	readBodyTimeout   = 2 * time.Minute
 	maxHTTPHeader     = 64 << 10
-	keptBody          = 1 << 20 // larger buffers are not kept for reuse
 )
 
 // httpServer serves OTLP/HTTP.
@@ -47,10 +42,12 @@ type httpServer struct {
 	intake  *intake
 	logger  *slog.Logger
 	codings map[string]*coding
-	bodies  sync.Pool  // of *bytes.Buffer
+	readers sync.Pool  // of *jsonReader
 	cors    *cors.Cors // nil: no page of another site may send
 
 	unwired, wrong notice
+	paths          *listen.Paths
+	takesPlain     bool // bodies that are not compressed
 }
 
 func newHTTPServer(config HTTPServer, t *tls.Config, in *intake, logger *slog.Logger) *httpServer {
@@ -58,7 +55,8 @@ func newHTTPServer(config HTTPServer, t *tls.Config, in *intake, logger *slog.Lo
 		config.MaxRequestBodySize = defaultMaxRequestBodySize
 	}
 	h := &httpServer{config: config, tls: t, intake: in, logger: logger, codings: make(map[string]*coding)}
-	h.bodies.New = func() any { return new(bytes.Buffer) }
+	h.readers.New = func() any { return new(jsonReader) }
+	h.takesPlain = slices.Contains(config.CompressionAlgorithms, "")
 	if c := config.CORS; c != nil && len(c.AllowedOrigins) > 0 {
 		h.cors = cors.New(cors.Options{
 			AllowedOrigins: c.AllowedOrigins, AllowedHeaders: c.AllowedHeaders,
@@ -141,14 +139,15 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	}
 	s, ok := h.signalOf(r.URL.Path)
 	if !ok {
-		return plain(w, http.StatusNotFound, "404 page not found")
+		hint := h.paths.Unknown(h.serves(), r.Method, r.URL.Path, r.RemoteAddr)
+		return plain(w, http.StatusNotFound, strings.TrimSuffix("404 page not found: "+hint, ": "))
 	}
 	if h.intake.sinks[s] == nil {
 		h.unwired.log(h.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
 		return plain(w, http.StatusNotFound, "404 page not found: "+string(s)+" are not wired in the receiver's output")
 	}
 	if err := h.otherSite(r); err != nil {
-		return h.refuse(w, contentType, http.StatusForbidden, h.intake.refuse(transportHTTP, refusedOtherSite, pipeline.Permanent(err)))
+		return h.refuse(w, contentType, http.StatusForbidden, h.intake.refuse(sender{transportHTTP, r.RemoteAddr}, refusedOtherSite, pipeline.Permanent(err)))
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -157,33 +156,31 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if contentType != typeProtobuf && contentType != typeJSON {
 		return plain(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: ["+typeJSON+", "+typeProtobuf+"]")
 	}
-	buffer := h.bodies.Get().(*bytes.Buffer)
-	defer func() {
-		if buffer.Cap() <= keptBody {
-			h.bodies.Put(buffer)
-		}
-	}()
-	buffer.Reset()
-	claim := h.intake.inFlight.Claim(listen.ClientOf(r.RemoteAddr), nil)
-	defer claim.Release()
-	if code, err := h.read(buffer, claim, w, r); err != nil {
+	arrival := h.intake.inFlight.ArriveHTTP(w, r)
+	defer arrival.Release()
+	body, code, err := h.read(arrival, s, contentType, w, r)
+	if err != nil {
 		return h.refuse(w, contentType, code, err)
 	}
-	data, err := buffer.Bytes(), error(nil)
-	if contentType == typeJSON {
-		if data, err = fromJSON(s, data); err != nil {
-			err = h.intake.refuse(transportHTTP, refusedMalformed, pipeline.Permanent(err))
-			return h.refuse(w, contentType, http.StatusBadRequest, err)
-		}
-	}
+	defer arrival.Free(body.data)
 	ctx := r.Context()
 	if h.config.IncludeMetadata {
 		ctx = withMetadata(ctx, r.Header.Values)
 	}
-	if err := h.intake.take(ctx, s, data, true, transportHTTP); err != nil {
+	if err := h.intake.take(ctx, s, body.data, true, sender{transportHTTP, r.RemoteAddr}); err != nil {
 		return h.refuse(w, contentType, 0, err)
 	}
-	return accepted(w, contentType)
+	return accepted(w, contentType, s, h.intake.lostIn(s, body.unheld, r.RemoteAddr))
+}
+
+// serves lists the paths of the wired signals.
+func (h *httpServer) serves() (paths []string) {
+	for _, path := range []string{h.config.TracesURLPath, h.config.MetricsURLPath, h.config.LogsURLPath} {
+		if s, _ := h.signalOf(path); h.intake.sinks[s] != nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 func (h *httpServer) signalOf(path string) (pipeline.Signal, bool) {
@@ -196,56 +193,6 @@ func (h *httpServer) signalOf(path string) (pipeline.Signal, bool) {
 		return pipeline.SignalLogs, true
 	}
 	return "", false
-}
-
-// claimed takes what is read out of a budget.
-type claimed struct {
-	io.Reader
-	claim *listen.Claim
-}
-
-func (c *claimed) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	if c.claim.Grow(n) != nil {
-		err = errOverload
-	}
-	return n, err
-}
-
-// read reads the body, decompressed, and claims it. On failure it counts the
-// refusal and says with which status to answer; 0: the one that the error
-// stands for.
-func (h *httpServer) read(buffer *bytes.Buffer, claim *listen.Claim, w http.ResponseWriter, r *http.Request) (code int, err error) {
-	// A body that trickles in holds a connection, but not for ever. Where the
-	// deadline cannot be set, nothing is lost but this.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readBodyTimeout))
-	limit := int64(h.config.MaxRequestBodySize)
-	var body io.Reader = http.MaxBytesReader(w, r.Body, limit)
-	name := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
-	switch c := h.codings[name]; {
-	case c != nil:
-		body, err = c.Decompress(body)
-	case name == "identity" || name == "" && slices.Contains(h.config.CompressionAlgorithms, ""):
-	default:
-		err = errors.New("content encoding " + strconv.Quote(name) + " is not supported; supported: [" + strings.Join(h.config.CompressionAlgorithms, ", ") + "]")
-		return http.StatusUnsupportedMediaType, h.intake.refuse(transportHTTP, refusedEncoding, err)
-	}
-	if err == nil {
-		err = readLimited(buffer, &claimed{body, claim}, limit)
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case err == nil:
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-		return 0, nil
-	case errors.Is(err, errOverload):
-		return 0, h.intake.refuse(transportHTTP, refusedOverload, err)
-	case errors.As(err, &tooLarge) || errors.Is(err, errTooLarge):
-		err = fmt.Errorf("%w; send smaller batches, or raise http > max_request_body_size above %s", errTooLarge, h.config.MaxRequestBodySize)
-		return http.StatusRequestEntityTooLarge, h.intake.refuse(transportHTTP, refusedTooLarge, err)
-	default:
-		return http.StatusBadRequest, h.intake.refuse(transportHTTP, refusedMalformed, pipeline.Permanent(err))
-	}
 }
 
 // refuse answers with a google.rpc.Status in the encoding of the request. code
@@ -261,8 +208,8 @@ func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int,
 	} else {
 		body, err = proto.Marshal(st)
 	}
-	if err != nil {
-		return plain(w, http.StatusInternalServerError, err.Error())
+	if err != nil { // statusOf makes none that cannot be encoded
+		return plain(w, code, st.GetMessage())
 	}
 	if code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
@@ -273,12 +220,13 @@ func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int,
 	return code
 }
 
-// accepted answers with an empty Export…ServiceResponse.
-func accepted(w http.ResponseWriter, contentType string) int {
+// accepted answers with an Export…ServiceResponse: an empty one, or what of the
+// request was lost.
+func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost partial) int {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(http.StatusOK)
 	if contentType == typeJSON {
-		_, _ = io.WriteString(w, `{"partialSuccess":{}}`)
+		_, _ = w.Write(lost.json(s)) // the client may have gone
 	}
 	return http.StatusOK
 }
@@ -287,10 +235,7 @@ func accepted(w http.ResponseWriter, contentType string) int {
 func (h *httpServer) wrongProtocol(w http.ResponseWriter, r *http.Request) int {
 	const hint = "this port serves OTLP/HTTP, and this looks like OTLP/gRPC: use the gRPC port, usually 4317, or set the client's protocol to http/protobuf"
 	h.wrong.log(h.logger, slog.LevelWarn, "wrong protocol", "transport", transportHTTP, "client", r.RemoteAddr, "hint", hint)
-	w.Header().Set("Content-Type", "application/grpc")
-	w.Header().Set("Grpc-Status", "12") // Unimplemented
-	w.Header().Set("Grpc-Message", hint)
-	w.WriteHeader(http.StatusOK)
+	listen.RefuseGRPC(w, hint)
 	return http.StatusOK
 }
 

@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 // maxInFlight bounds the bytes of the requests that a receiver holds in memory;
@@ -17,8 +19,11 @@ import (
 // gRPC as is expected of them, and when they have arrived.
 const maxInFlight = 64 << 20
 
-// retryAfter is when a refused sender is told to come back.
-const retryAfter = 5 * time.Second
+// retryAfter is when a refused sender is told to come back. SDKs give up 10 s
+// after the first try: they come back three times, the last time after 9 s. By
+// its own back-off, or told 5 s, JavaScript's would come for the last time after
+// 8 s or 5 s.
+const retryAfter = 3 * time.Second
 
 // errOverload says that a receiver holds as many bytes as it may.
 var errOverload = errors.New("the receiver holds as many requests as it may; send again later")
@@ -32,8 +37,11 @@ type intake struct {
 	// admission is to inFlight, for requests by gRPC.
 	admission *admission
 
-	refusals notice
+	refusals, lossy throttle.Log
 }
+
+// sender is who sent a request.
+type sender struct{ transport, client string }
 
 // newIntake makes the intake of a receiver.
 func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
@@ -54,33 +62,46 @@ func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
 // take checks a request and writes it to the signal's sinks, if it is within
 // what may be in flight. It keeps nothing of data. Its error is permanent when
 // the sender is at fault.
-func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, within bool, transport string) error {
+func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, within bool, from sender) error {
 	items, err := walk(s, data)
 	if err != nil {
-		return in.refuse(transport, refusedMalformed, pipeline.Permanent(err))
+		return in.refuse(from, refusedMalformed, pipeline.Permanent(err))
 	}
 	if !within {
-		in.metrics.refused[s].WithLabelValues(transport).Add(float64(items))
-		return in.refuse(transport, refusedOverload, errOverload)
+		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
+		return in.refuse(from, refusedOverload, errOverload)
 	}
 	err = in.sinks[s].WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
 	if err != nil {
-		in.metrics.refused[s].WithLabelValues(transport).Add(float64(items))
+		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
 		reason := refusedSink
 		if errors.Is(err, pipeline.ErrFull) {
 			reason = refusedQueueFull
 		}
-		return pipeline.ForClient(in.refuse(transport, reason, err))
+		return pipeline.ForClient(in.refuse(from, reason, err))
 	}
-	in.metrics.accepted[s].WithLabelValues(transport).Add(float64(items))
+	in.metrics.accepted[s].WithLabelValues(from.transport).Add(float64(items))
 	return nil
 }
 
 // refuse counts and logs a request that is not taken, and returns err.
-func (in *intake) refuse(transport, reason string, err error) error {
-	in.metrics.refusedRequests.WithLabelValues(transport, reason).Inc()
-	in.refusals.log(in.logger, slog.LevelWarn, "request refused", "transport", transport, "reason", reason, "err", err)
+func (in *intake) refuse(from sender, reason string, err error) error {
+	in.metrics.refusedRequests.WithLabelValues(from.transport, reason).Inc()
+	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request refused",
+		"transport", from.transport, "client", from.client, "reason", reason, "err", err)
 	return err
+}
+
+// lostIn counts and logs what of a request could not be held.
+func (in *intake) lostIn(s pipeline.Signal, u unheld, client string) partial {
+	if u.values == 0 {
+		return partial{}
+	}
+	in.metrics.droppedValues.WithLabelValues(string(s)).Add(float64(u.values))
+	in.metrics.refused[s].WithLabelValues(transportHTTP).Add(float64(u.items))
+	in.lossy.Log(in.logger, slog.LevelWarn, string(s), "a client sends values that their fields cannot hold; they were dropped, and the rest was taken",
+		"signal", s, "client", client, "values", u.values, "items", u.items, "first", u.first)
+	return partial{items: u.items, message: fmt.Sprintf("%d values were dropped because their fields cannot hold them; the first: %s", u.values, u.first)}
 }
 
 // fanout writes each request to several sinks.

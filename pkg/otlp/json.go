@@ -32,15 +32,6 @@ func newRequest(s pipeline.Signal) jsonRequest {
 	}
 }
 
-// fromJSON turns a request in JSON into one in protobuf.
-func fromJSON(s pipeline.Signal, data []byte) ([]byte, error) {
-	r := newRequest(s)
-	if err := r.UnmarshalJSON(data); err != nil {
-		return nil, fmt.Errorf("decode JSON: %w", err)
-	}
-	return r.MarshalProto()
-}
-
 // toJSON turns a request in protobuf into one in JSON, which holds UTF-8 only:
 // what is none in a string becomes U+FFFD. The library writes strings as they are,
 // and everything else in ASCII.

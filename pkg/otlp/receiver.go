@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"collector/pkg/component"
+	"collector/pkg/listen"
 )
 
 // Receiver is otelcol.receiver.otlp.
@@ -34,11 +35,13 @@ func NewReceiver(c ReceiverConfig, o component.Options) (*Receiver, error) {
 	c.DebugMetrics.warn(o)
 	r := &Receiver{config: c, o: o}
 	in := newIntake(c.Output, newReceiverMetrics(o.Metrics), o.Logger)
+	paths := listen.NewPaths(o.Metrics, o.Logger)
 	if c.GRPC != nil {
-		r.grpc = &grpcServer{config: *c.GRPC, tls: grpcTLS, intake: in, logger: o.Logger}
+		r.grpc = &grpcServer{config: *c.GRPC, tls: grpcTLS, intake: in, logger: o.Logger, paths: paths}
 	}
 	if c.HTTP != nil {
 		r.http = newHTTPServer(*c.HTTP, httpTLS, in, o.Logger)
+		r.http.paths = paths
 		if cors := c.HTTP.CORS; cors != nil && len(cors.AllowedOrigins) == 0 {
 			o.Warn("http > cors", "without allowed_origins, no web page may send")
 		}

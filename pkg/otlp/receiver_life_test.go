@@ -28,7 +28,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	var c HTTPServer
 	c.SetToDefault()
 	in := newIntake(all(&to), newReceiverMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-	in.inFlight = listen.NewBudget(1000)
+	in.inFlight = listen.NewBudget(5000)
 	h := newHTTPServer(c, nil, in, in.logger)
 	ask := func(body io.Reader) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -37,7 +37,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 		h.answer(w, r)
 		return w
 	}
-	data := request(t, pipeline.SignalTraces, 1, 1, 1, 2000)
+	data := request(t, pipeline.SignalTraces, 1, 1, 1, 5000)
 	if w := ask(bytes.NewReader(data)); w.Code != 200 {
 		t.Errorf("a request of %d bytes that is alone is answered %d", len(data), w.Code)
 	}
@@ -50,7 +50,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	if w := ask(bytes.NewReader(data)); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("a request above the bound is answered %d", w.Code)
 	}
-	if err := in.take(t.Context(), pipeline.SignalTraces, data, false, transportGRPC); !errors.Is(err, errOverload) {
+	if err := in.take(t.Context(), pipeline.SignalTraces, data, false, sender{transport: transportGRPC}); !errors.Is(err, errOverload) {
 		t.Errorf("got %v", err)
 	}
 	client.Write(data[len(data)-1:])

@@ -19,6 +19,7 @@ const (
 	refusedEncoding  = "encoding"   // of the content or its type
 	refusedOverload  = "overload"   // too many bytes in memory at once
 	refusedOtherSite = "other_site" // from a page that CORS does not allow
+	refusedTooSlow   = "too_slow"   // it trickled in
 	refusedQueueFull = "queue_full"
 	refusedSink      = "sink" // any other error of a sink
 )
@@ -27,6 +28,7 @@ type receiverMetrics struct {
 	accepted, refused map[pipeline.Signal]*prometheus.CounterVec // by transport
 	refusedRequests   *prometheus.CounterVec                     // by transport and reason
 	lost              *prometheus.CounterVec                     // by signal and reason
+	droppedValues     *prometheus.CounterVec                     // by signal
 	rpcDuration       *prometheus.HistogramVec                   // by service and code
 	httpDuration      *prometheus.HistogramVec                   // by method and code
 }
@@ -43,6 +45,10 @@ func newReceiverMetrics(r prometheus.Registerer) *receiverMetrics {
 			Name: "otelcol_receiver_lost_items_total",
 			Help: "Items that one of several destinations took and another did not.",
 		}, []string{"signal", "reason"}),
+		droppedValues: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "otelcol_receiver_dropped_values_total",
+			Help: "Values in JSON that were dropped because their field cannot hold them; the rest of the request was taken.",
+		}, []string{"signal"}),
 		rpcDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rpc_server_duration_milliseconds", Help: "Duration of the gRPC requests received.", Buckets: durationBuckets(),
 		}, []string{"rpc_system", "rpc_service", "rpc_method", "rpc_grpc_status_code"}),
@@ -61,7 +67,7 @@ func newReceiverMetrics(r prometheus.Registerer) *receiverMetrics {
 		}, []string{"transport"})
 		r.MustRegister(m.accepted[s], m.refused[s])
 	}
-	r.MustRegister(m.refusedRequests, m.lost, m.rpcDuration, m.httpDuration)
+	r.MustRegister(m.refusedRequests, m.lost, m.droppedValues, m.rpcDuration, m.httpDuration)
 	return m
 }
 

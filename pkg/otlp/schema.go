@@ -7,24 +7,35 @@ type kind uint8
 
 const (
 	kindUnknown kind = iota // not in the schema: skipped, whatever it is
-	kindVarint
-	kindI64
-	kindI32
+	kindBool
+	kindInt64
+	kindUint32
+	kindSint32
+	kindSpanKind
+	kindStatusCode
+	kindSeverity
+	kindTemporality
+	kindFixed64
+	kindSfixed64
+	kindDouble
+	kindFixed32
+	kindString
 	kindBytes
 	kindTraceID
 	kindSpanID
-	kindI64s    // repeated, packed or not
-	kindVarints // repeated, packed or not
+	kindFixed64s // repeated, packed or not
+	kindDoubles  // repeated, packed or not
+	kindUint64s  // varints; repeated, packed or not
 	firstMessage
 )
 
 func (k kind) wire() int {
-	switch k {
-	case kindVarint:
+	switch {
+	case k <= kindTemporality:
 		return wireVarint
-	case kindI64:
+	case k <= kindDouble:
 		return wireI64
-	case kindI32:
+	case k == kindFixed32:
 		return wireI32
 	default:
 		return wireLen
@@ -123,15 +134,26 @@ func (m message) scopes() message { return m - msgResourceSpans + msgScopeSpans 
 
 // The kinds as strings of one byte, of which fields is written.
 const (
-	unknown = string(rune(kindUnknown))
-	varint  = string(rune(kindVarint))
-	i64     = string(rune(kindI64))
-	i32     = string(rune(kindI32))
-	blob    = string(rune(kindBytes))
-	traceID = string(rune(kindTraceID))
-	spanID  = string(rune(kindSpanID))
-	i64s    = string(rune(kindI64s))
-	varints = string(rune(kindVarints))
+	unknown     = string(rune(kindUnknown))
+	boolean     = string(rune(kindBool))
+	signed      = string(rune(kindInt64))
+	number      = string(rune(kindUint32))
+	sint32      = string(rune(kindSint32))
+	spanKind    = string(rune(kindSpanKind))
+	statusCode  = string(rune(kindStatusCode))
+	severity    = string(rune(kindSeverity))
+	temporality = string(rune(kindTemporality))
+	fixed64     = string(rune(kindFixed64))
+	sfixed64    = string(rune(kindSfixed64))
+	double      = string(rune(kindDouble))
+	fixed32     = string(rune(kindFixed32))
+	text        = string(rune(kindString))
+	blob        = string(rune(kindBytes))
+	traceID     = string(rune(kindTraceID))
+	spanID      = string(rune(kindSpanID))
+	fixed64List = string(rune(kindFixed64s))
+	doubleList  = string(rune(kindDoubles))
+	uint64List  = string(rune(kindUint64s))
 
 	resourceSpans    = string(rune(msgResourceSpans))
 	resourceMetrics  = string(rune(msgResourceMetrics))
@@ -171,41 +193,41 @@ const (
 func (m message) fields() string {
 	switch m {
 	case msgKeyValue:
-		return blob + anyValue
+		return text + anyValue
 	case msgAnyValue:
-		return blob + varint + varint + i64 + array + keyValueList + blob
+		return text + boolean + signed + double + array + keyValueList + blob
 	case msgArray:
 		return anyValue
 	case msgKeyValueList:
 		return keyValue
 	case msgResource:
-		return keyValue + varint + entityRef
+		return keyValue + number + entityRef
 	case msgEntityRef:
-		return blob + blob + blob + blob
+		return text + text + text + text
 	case msgScope:
-		return blob + blob + keyValue + varint
+		return text + text + keyValue + number
 	case msgTraces:
 		return resourceSpans
 	case msgResourceSpans:
-		return resource + scopeSpans + blob
+		return resource + scopeSpans + text
 	case msgScopeSpans:
-		return scope + span + blob
+		return scope + span + text
 	case msgSpan:
-		return traceID + spanID + blob + spanID + blob + varint + i64 + i64 + keyValue + varint + spanEvent + varint + spanLink + varint + spanStatus + i32
+		return traceID + spanID + text + spanID + text + spanKind + fixed64 + fixed64 + keyValue + number + spanEvent + number + spanLink + number + spanStatus + fixed32
 	case msgSpanEvent:
-		return i64 + blob + keyValue + varint
+		return fixed64 + text + keyValue + number
 	case msgSpanLink:
-		return traceID + spanID + blob + keyValue + varint + i32
+		return traceID + spanID + text + keyValue + number + fixed32
 	case msgSpanStatus:
-		return unknown + blob + varint
+		return unknown + text + statusCode
 	case msgLogs:
 		return resourceLogs
 	case msgResourceLogs:
-		return resource + scopeLogs + blob
+		return resource + scopeLogs + text
 	case msgScopeLogs:
-		return scope + logRecord + blob
+		return scope + logRecord + text
 	case msgLogRecord:
-		return i64 + varint + blob + unknown + anyValue + keyValue + varint + i32 + traceID + spanID + i64 + blob
+		return fixed64 + severity + text + unknown + anyValue + keyValue + number + fixed32 + traceID + spanID + fixed64 + text
 	default:
 		return m.metricFields()
 	}
@@ -217,35 +239,35 @@ func (m message) metricFields() string {
 	case msgMetrics:
 		return resourceMetrics
 	case msgResourceMetrics:
-		return resource + scopeMetrics + blob
+		return resource + scopeMetrics + text
 	case msgScopeMetrics:
-		return scope + metric + blob
+		return scope + metric + text
 	case msgMetric:
-		return blob + blob + blob + unknown + gauge + unknown + sum + unknown + histogram + exponential + summary + keyValue
+		return text + text + text + unknown + gauge + unknown + sum + unknown + histogram + exponential + summary + keyValue
 	case msgGauge:
 		return numberPoint
 	case msgSum:
-		return numberPoint + varint + varint
+		return numberPoint + temporality + boolean
 	case msgHistogram:
-		return histogramPoint + varint
+		return histogramPoint + temporality
 	case msgExponentialHistogram:
-		return exponentialPoint + varint
+		return exponentialPoint + temporality
 	case msgSummary:
 		return summaryPoint
 	case msgNumberPoint:
-		return unknown + i64 + i64 + i64 + exemplar + i64 + keyValue + varint
+		return unknown + fixed64 + fixed64 + double + exemplar + sfixed64 + keyValue + number
 	case msgHistogramPoint:
-		return unknown + i64 + i64 + i64 + i64 + i64s + i64s + exemplar + keyValue + varint + i64 + i64
+		return unknown + fixed64 + fixed64 + fixed64 + double + fixed64List + doubleList + exemplar + keyValue + number + double + double
 	case msgExponentialPoint:
-		return keyValue + i64 + i64 + i64 + i64 + varint + i64 + buckets + buckets + varint + exemplar + i64 + i64 + i64
+		return keyValue + fixed64 + fixed64 + fixed64 + double + sint32 + fixed64 + buckets + buckets + number + exemplar + double + double + double
 	case msgBuckets:
-		return varint + varints
+		return sint32 + uint64List
 	case msgSummaryPoint:
-		return unknown + i64 + i64 + i64 + i64 + quantile + keyValue + varint
+		return unknown + fixed64 + fixed64 + fixed64 + double + quantile + keyValue + number
 	case msgQuantile:
-		return i64 + i64
+		return double + double
 	case msgExemplar:
-		return unknown + i64 + i64 + spanID + traceID + i64 + keyValue
+		return unknown + fixed64 + double + spanID + traceID + sfixed64 + keyValue
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
@@ -19,21 +20,28 @@ import (
 // OTLP: InvalidArgument for what no retry mends, and otherwise Unavailable
 // with the time after which to send again.
 func statusOf(err error) *status.Status {
+	// A status holds a text: one with other bytes could not be encoded.
+	message := strings.ToValidUTF8(err.Error(), "\uFFFD")
 	switch {
 	case pipeline.IsPermanent(err):
-		return status.New(codes.InvalidArgument, err.Error())
+		return status.New(codes.InvalidArgument, message)
 	case errors.Is(err, errTooLarge):
-		return status.New(codes.ResourceExhausted, err.Error())
+		return status.New(codes.ResourceExhausted, message)
 	case errors.Is(err, context.DeadlineExceeded):
-		return status.New(codes.DeadlineExceeded, err.Error())
+		return status.New(codes.DeadlineExceeded, message)
 	case errors.Is(err, context.Canceled):
-		return status.New(codes.Canceled, err.Error())
+		return status.New(codes.Canceled, message)
 	}
-	s := status.New(codes.Unavailable, err.Error())
-	if detailed, derr := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)}); derr == nil {
+	s := status.New(codes.Unavailable, message)
+	if detailed, derr := s.WithDetails(retryInfo()); derr == nil {
 		s = detailed
 	}
 	return s
+}
+
+// retryInfo tells a client when to send again.
+func retryInfo() *errdetails.RetryInfo {
+	return &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)}
 }
 
 // httpCodeOf is the HTTP status that says the same as s.

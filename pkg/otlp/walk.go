@@ -75,11 +75,6 @@ func walkScalar(b []byte, pos, wire int, k kind) (int, error) {
 	switch k {
 	case kindUnknown:
 		return skip(b, pos, wire)
-	case kindVarint, kindI64, kindI32, kindBytes:
-		if wire != k.wire() {
-			return 0, errWireType
-		}
-		return skip(b, pos, wire)
 	case kindTraceID, kindSpanID:
 		if wire != wireLen {
 			return 0, errWireType
@@ -89,15 +84,20 @@ func walkScalar(b []byte, pos, wire int, k kind) (int, error) {
 			err = errIDLength
 		}
 		return end, err
-	default:
+	case kindFixed64s, kindDoubles, kindUint64s:
 		return walkRepeated(b, pos, wire, k)
+	default:
+		if wire != k.wire() {
+			return 0, errWireType
+		}
+		return skip(b, pos, wire)
 	}
 }
 
 // walkRepeated checks numbers that may be packed.
 func walkRepeated(b []byte, pos, wire int, k kind) (int, error) {
 	element := wireI64
-	if k == kindVarints {
+	if k == kindUint64s {
 		element = wireVarint
 	}
 	if wire == element {

@@ -1,0 +1,36 @@
+package otlp
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/stats"
+)
+
+// encodingWatch counts and logs the requests by gRPC whose compression is not
+// supported. The library refuses them by itself, for good and with the names of
+// those that it knows, and tells no handler.
+type encodingWatch struct{ intake *intake }
+
+// TagRPC implements stats.Handler.
+func (encodingWatch) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// TagConn implements stats.Handler.
+func (encodingWatch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn implements stats.Handler.
+func (encodingWatch) HandleConn(context.Context, stats.ConnStats) {}
+
+// HandleRPC implements stats.Handler.
+func (w encodingWatch) HandleRPC(_ context.Context, event stats.RPCStats) {
+	h, ok := event.(*stats.InHeader)
+	if !ok || h.Compression == "" || h.Compression == encoding.Identity || encoding.GetCompressor(h.Compression) != nil {
+		return
+	}
+	from := sender{transport: transportGRPC}
+	if h.RemoteAddr != nil {
+		from.client = h.RemoteAddr.String()
+	}
+	_ = w.intake.refuse(from, refusedEncoding, fmt.Errorf("grpc-encoding %.40q is not supported", h.Compression))
+}
