@@ -3,13 +3,14 @@ package component
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 var (
 	// urlParameter is one of a URL's query, in JSON too.
 	urlParameter = regexp.MustCompile(`((?:[?&]|\\u0026)([^=?&\s"'#\\]+)=)([^&\s"'#\\]*)`)
-	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"@]+)@")
+	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"]+)@")
 	labelPair    = regexp.MustCompile(`(([A-Za-z_][A-Za-z0-9_]*)=)"((?:[^"\\]|\\.)*)"`)
 )
 
@@ -26,17 +27,80 @@ func NamesSecret(name string) bool {
 	lower := strings.ToLower(name)
 	for _, word := range [...]string{
 		"password", "secret", "token", "credentials", "passphrase", "authorization", "cookie", "key_pem", "apikey", "api-key", "api_key",
+		"passwd", "signature", "private_key", "private-key", "access_key", "access-key",
 	} {
 		if strings.Contains(lower, word) {
 			return true
 		}
 	}
+	parameter, ok := strings.CutPrefix(lower, paramPrefix)
+	return ok && slices.ContainsFunc(strings.FieldsFunc(parameter, func(c rune) bool { return c == '_' || c == '-' || c == '.' }), briefSecret)
+}
+
+// paramPrefix begins the names of labels that are parameters of a scrape.
+const paramPrefix = "__param_"
+
+// briefSecret reports whether a part of a parameter's name is what secrets are
+// called there.
+func briefSecret(part string) bool {
+	return slices.Contains([]string{"key", "sig", "auth", "pass", "pwd", "pw", "code"}, part)
+}
+
+// ShowsParameter reports whether the value of a URL's parameter of this name may
+// be shown: secrets have too many names there ("key", "sig", "auth", "code") to
+// list them, so that these are the names of what is none.
+func ShowsParameter(name string) bool {
+	switch strings.TrimSuffix(strings.ToLower(name), "[]") {
+	case "action", "aggregationtype", "all", "collect", "collector", "db", "debug", "direction", "encoding", "end", "exclude", "filters",
+		"follow", "format", "from", "gc", "instance", "interval", "job", "level", "limit", "match", "mode", "module", "name", "names", "network", "page",
+		"path", "per_page", "period", "precision", "samplerate", "scope", "seconds", "service", "severity", "since", "size", "sort",
+		"spyname", "start", "stats", "stderr", "stdout", "step", "stream", "tail", "target", "time", "timeout", "timestamps", "to",
+		"type", "units", "until", "v", "verbose", "version", "worker":
+		return true
+	}
 	return false
 }
 
+// ShowsHeader reports whether the value of a header of this name may be shown:
+// what a service calls the header of its key nobody can know, so that these are
+// the names of what is none.
+func ShowsHeader(name string) bool {
+	switch strings.ToLower(name) {
+	case "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding", "content-length", "content-type", "host",
+		"user-agent", "x-prometheus-remote-write-version", "x-scope-orgid":
+		return true
+	}
+	return false
+}
+
+// HidesValue reports whether the value of a label or an argument of this name
+// must not be shown: of the parameters of a scrape only known ones are shown.
+func HidesValue(name string) bool {
+	if parameter, ok := strings.CutPrefix(name, paramPrefix); ok && !ShowsParameter(parameter) {
+		return true
+	}
+	return NamesSecret(name)
+}
+
+// plainParameter is the name of a parameter that anything but a text can have.
+var plainParameter = regexp.MustCompile(`^[A-Za-z0-9_.~$+\[\]-]+$`)
+
+// HidesParameter reports whether the value of a parameter that was found in a
+// text must not be shown. What looks less like a URL's, as in a regular
+// expression, is judged by its name alone.
+func HidesParameter(name string) bool {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	if plainParameter.MatchString(name) {
+		return !ShowsParameter(name)
+	}
+	return NamesSecret(name)
+}
+
 // WithoutPasswords is text, such as an error or a URL, without the passwords of
-// URLs in it, and without the values of their parameters that are called like a
-// secret.
+// URLs in it, and without the values of their parameters, but for those that are
+// known to be no secrets.
 func WithoutPasswords(text string) string {
 	if strings.Contains(text, "://") {
 		text = urlPassword.ReplaceAllString(text, "${1}"+Redacted+"@")
@@ -46,7 +110,7 @@ func WithoutPasswords(text string) string {
 	}
 	return urlParameter.ReplaceAllStringFunc(text, func(found string) string {
 		parts := urlParameter.FindStringSubmatch(found)
-		if name, err := url.QueryUnescape(parts[2]); err == nil && NamesSecret(name) && parts[3] != "" {
+		if HidesParameter(parts[2]) && parts[3] != "" {
 			return parts[1] + Redacted
 		}
 		return found
@@ -58,7 +122,7 @@ func WithoutPasswords(text string) string {
 func WithoutLabelSecrets(text string) string {
 	return WithoutPasswords(labelPair.ReplaceAllStringFunc(text, func(found string) string {
 		parts := labelPair.FindStringSubmatch(found)
-		if NamesSecret(parts[2]) && parts[3] != "" {
+		if HidesValue(parts[2]) && parts[3] != "" {
 			return parts[1] + `"` + Redacted + `"`
 		}
 		return found

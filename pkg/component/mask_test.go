@@ -3,21 +3,45 @@ package component
 import "testing"
 
 func TestLabelsThatAreSecretAreNotWritten(t *testing.T) {
-	got := WithoutLabelSecrets(`{__address__="x:1", __param_api_key="a\"b", url="http://u:p@h/?token=x&y=z", password=""}`)
-	if want := `{__address__="x:1", __param_api_key="(secret)", url="http://u:(secret)@h/?token=(secret)&y=z", password=""}`; got != want {
+	got := WithoutLabelSecrets(`{__address__="x:1", __param_api_key="a\"b", url="http://u:p@h/?token=x&step=z", password=""}`)
+	if want := `{__address__="x:1", __param_api_key="(secret)", url="http://u:(secret)@h/?token=(secret)&step=z", password=""}`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
 
 func TestURLsAreWrittenWithoutPasswordsAndKeys(t *testing.T) {
 	for text, want := range map[string]string{
-		"http://h/?a=b&api_key=x&c=d":       "http://h/?a=b&api_key=(secret)&c=d",
-		`Get "http://h/m?token=x": refused`: `Get "http://h/m?token=(secret)": refused`,
-		"http://u:p@h/":                     "http://u:(secret)@h/",
-		"key_file=/a is no parameter":       "key_file=/a is no parameter",
+		"http://h/?format=b&api_key=x&type=d": "http://h/?format=b&api_key=(secret)&type=d",
+		`Get "http://h/m?token=x": refused`:   `Get "http://h/m?token=(secret)": refused`,
+		"http://u:p@h/":                       "http://u:(secret)@h/",
+		"key_file=/a is no parameter":         "key_file=/a is no parameter",
 	} {
 		if got := WithoutPasswords(text); got != want {
 			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
+func TestOnlyKnownHeadersAndParametersAreShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://h/?key=x&sig=y&auth=z&code=w&p=v":    "http://h/?key=(secret)&sig=(secret)&auth=(secret)&code=(secret)&p=(secret)",
+		"http://h/?match[]=up&module=x&from=1":       "http://h/?match[]=up&module=x&from=1",
+		"http://h/?match%5B%5D=up&k%65y=x":           "http://h/?match%5B%5D=up&k%65y=(secret)",
+		"tcp://u:p@ss@h:1/x":                         "tcp://u:(secret)@h:1/x",
+		"(?i)job=x and (?P<name>a=b) are no queries": "(?i)job=x and (?P<name>a=b) are no queries",
+	} {
+		if got := WithoutPasswords(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	for name, shown := range map[string]bool{"x-honeycomb-team": false, "X-Api-Key": false, "DD-API-KEY": false, "X-Scope-OrgID": true, "Content-Type": true} {
+		if ShowsHeader(name) != shown {
+			t.Errorf("header %s: %v", name, !shown)
+		}
+	}
+	for name, hidden := range map[string]bool{"__param_access_token": true, "__param_sig": true, "__param_anything": true, "__param_module": false, "__param_collect[]": false, "job": false, "key": false} {
+		if HidesValue(name) != hidden {
+			t.Errorf("label %s: %v", name, !hidden)
 		}
 	}
 }

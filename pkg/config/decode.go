@@ -114,6 +114,7 @@ func (r *decoding) attribute(stmt *ast.AttributeStmt, parent string, fields []fi
 	if f.block {
 		// It is there, if in the wrong form: not missing as well.
 		first[f.name] = at.Line
+		at.secret = true // it may be what is secret within the block
 		r.report(at, f.name+" { ... }", "%q of %s is a block, not an argument; write it without \"=\"", f.name, parent)
 		return
 	}
@@ -142,6 +143,8 @@ func (r *decoding) unknown(at Range, kind, name, parent string, fields []field) 
 		}
 		slices.Sort(names)
 		hint = didYouMean(name, names)
+		meant, ok := lookup(fields, Nearest(name, names))
+		at.secret = !ok || holdsSecret(meant.typ) // else nobody knows what it was meant to be
 	}
 	r.report(at, acceptedNames(fields), "unknown %s %q of %s%s", kind, name, parent, hint)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -26,8 +27,9 @@ type Range struct {
 	Line, Column       int
 	EndLine, EndColumn int // the last byte, inclusive
 
-	text   string // the line that it starts in, without its end
-	secret bool   // every string in that line is to be hidden
+	text   string    // the line that it starts in, without its end
+	lines  *excerpts // of the whole source; may be nil
+	secret bool      // every string in that line is to be hidden
 }
 
 // String is "file:line:column".
@@ -41,10 +43,33 @@ func (r Range) String() string {
 // Source is the line in which r starts, as it may be shown: what looks like a
 // credential is masked.
 func (r Range) Source() string {
-	if r.secret {
-		return maskStrings(r.text)
+	line := r.text
+	if shown := r.lines.line(r.Line); len(shown) == len(line) {
+		line = shown
 	}
-	return maskLine(r.text)
+	if r.secret {
+		return maskStrings(line)
+	}
+	return maskLine(line)
+}
+
+// excerpts are the lines of a source as they may be shown, which are made when
+// one is asked for: whether a string is a secret may be told by a line before it.
+type excerpts struct {
+	source string
+	once   sync.Once
+	shown  []string // guarded by once
+}
+
+func (e *excerpts) line(number int) string {
+	if e == nil {
+		return ""
+	}
+	e.once.Do(func() { e.shown = shownLines(e.source) })
+	if number < 1 || number > len(e.shown) {
+		return ""
+	}
+	return e.shown[number-1]
 }
 
 // Diagnostic is one thing that is wrong with a configuration.

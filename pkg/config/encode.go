@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func (e *encoder) raw(v any) {
 
 func (e *encoder) structure(v reflect.Value) {
 	e.out = append(e.out, '{')
-	first, enum := true, ""
+	first, enum, secret := true, "", makesSecret(v)
 	for _, f := range fieldsOf(v.Type()) {
 		value := v.FieldByIndex(f.index)
 		if f.enum != "" { // one list for all blocks of this kind
@@ -59,9 +60,46 @@ func (e *encoder) structure(v reflect.Value) {
 		first = false
 		e.raw(f.name)
 		e.out = append(e.out, ':')
+		if secret && f.name == "replacement" {
+			e.hidden(value)
+			continue
+		}
 		e.value(value, f.name)
 	}
 	e.out = append(e.out, '}')
+}
+
+// makesSecret reports whether v is a rule that writes to a label of which the
+// value must not be shown.
+func makesSecret(v reflect.Value) bool {
+	for _, f := range fieldsOf(v.Type()) {
+		if value := v.FieldByIndex(f.index); f.name == "target_label" && value.Kind() == reflect.String {
+			return component.HidesValue(value.String())
+		}
+	}
+	return false
+}
+
+// groupsOnly is a replacement that has nothing of its own.
+var groupsOnly = regexp.MustCompile(`^(?:\$\d+|\$\{\w+\})*$`)
+
+// hidden writes what stands for the strings in v.
+func (e *encoder) hidden(v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Slice:
+		e.out = append(e.out, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				e.out = append(e.out, ',')
+			}
+			e.hidden(v.Index(i))
+		}
+		e.out = append(e.out, ']')
+	case v.Kind() == reflect.String && groupsOnly.MatchString(v.String()):
+		e.raw(v.String())
+	default:
+		e.raw(component.Redacted)
+	}
 }
 
 func (e *encoder) value(v reflect.Value, name string) {
@@ -94,7 +132,7 @@ func (e *encoder) value(v reflect.Value, name string) {
 		}
 		e.out = append(e.out, ']')
 	case reflect.Map:
-		e.object(v)
+		e.object(v, name)
 	case reflect.String:
 		e.raw(maskString(name, v.String()))
 	default:
@@ -118,7 +156,7 @@ func asText(v any) (any, bool) {
 	return nil, false
 }
 
-func (e *encoder) object(v reflect.Value) {
+func (e *encoder) object(v reflect.Value, name string) {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 	e.out = append(e.out, '{')
@@ -128,6 +166,10 @@ func (e *encoder) object(v reflect.Value) {
 		}
 		e.raw(key.String())
 		e.out = append(e.out, ':')
+		if hiddenEntry(name, key.String()) {
+			e.hidden(v.MapIndex(key))
+			continue
+		}
 		e.value(v.MapIndex(key), key.String())
 	}
 	e.out = append(e.out, '}')

@@ -45,6 +45,19 @@ func Highlight(s Source) [][]Piece {
 	return p.lines()
 }
 
+// shownLines are the lines of a source as they may be shown, each as long as it is.
+func shownLines(text string) []string {
+	var out []string
+	for _, line := range Highlight(Source{Text: []byte(text)}) {
+		var b strings.Builder
+		for _, piece := range line {
+			b.WriteString(piece.Text)
+		}
+		out = append(out, b.String())
+	}
+	return out
+}
+
 // lexeme is one token of the source.
 type lexeme struct {
 	start, end int
@@ -154,27 +167,102 @@ func (p *painter) begins(i int) bool {
 	return slices.Contains([]token.Token{token.EOF, token.TERMINATOR, token.LCURLY, token.RCURLY}, p.tokenAt(before))
 }
 
-// headersName names maps whose values are all secrets.
-var headersName = regexp.MustCompile(`(?i)^(http_headers|proxy_connect_header|owner_auth)$`)
-
 // hide marks what follows the name of a secret, up to the end of its value.
 func (p *painter) hide() {
 	for i := 0; i < len(p.lexemes); i++ {
-		l := p.lexemes[i]
-		key := l.token == token.IDENT && (p.begins(i) || p.tokenAt(i+1) == token.ASSIGN) || l.token == token.STRING && p.tokenAt(i+1) == token.ASSIGN
-		name := strings.Trim(p.text[l.start:l.end], "\"`")
-		if key && l.class != Heading && (namesSecret(name) || headersName.MatchString(name)) {
-			i = p.hideValue(i + 1)
+		if p.lexemes[i].class == Heading {
+			if name := p.text[p.lexemes[i].start:p.lexemes[i].end]; p.tokenAt(i+1) == token.LCURLY && (name == "rule" || name == "write_relabel_config") {
+				p.hideReplacement(i + 2)
+			}
+			continue
 		}
+		name, ok := p.key(i)
+		switch {
+		case !ok:
+		case namesSecret(name) || name == "owner_auth":
+			i = p.hideValue(i + 1)
+		case holdsEntries(name):
+			i = p.hideEntries(i+1, name)
+		}
+	}
+}
+
+// key is the name of the argument or the member of an object that begins at i.
+func (p *painter) key(i int) (name string, ok bool) {
+	l := p.lexemes[i]
+	ok = l.token == token.IDENT && (p.begins(i) || p.tokenAt(i+1) == token.ASSIGN) || l.token == token.STRING && p.tokenAt(i+1) == token.ASSIGN
+	return strings.Trim(p.text[l.start:l.end], "\"`"), ok
+}
+
+// hideEntries hides the entries of a map called of that may not be shown, and
+// returns where it ends. What is no map is hidden as a whole.
+func (p *painter) hideEntries(i int, of string) int {
+	if p.tokenAt(i+1) != token.LCURLY {
+		return p.hideValue(i)
+	}
+	for i += 2; i < len(p.lexemes) && p.tokenAt(i) != token.RCURLY; i++ {
+		name, ok := p.key(i)
+		switch {
+		case !ok || p.tokenAt(i+1) != token.ASSIGN:
+		case hiddenEntry(of, name):
+			i = p.hideValue(i+1) - 1
+		default:
+			i = p.valueEnd(i+1) - 1
+		}
+	}
+	return i
+}
+
+// hideReplacement hides the replacement in the block that begins at i if it is a
+// rule that writes to a label of which the value must not be shown.
+func (p *painter) hideReplacement(i int) {
+	replacement, secret := 0, false
+	for depth := 0; i < len(p.lexemes) && depth >= 0; i++ {
+		switch p.tokenAt(i) {
+		case token.LCURLY:
+			depth++
+		case token.RCURLY:
+			depth--
+		}
+		name, ok := p.key(i)
+		switch {
+		case !ok || depth != 0:
+		case name == "replacement":
+			replacement = i
+		case name == "target_label" && i+2 < len(p.lexemes):
+			l := p.lexemes[i+2]
+			secret = namesSecret(strings.Trim(p.text[l.start:l.end], "\"`"))
+		}
+	}
+	if secret && replacement > 0 {
+		p.hideValue(replacement + 1)
 	}
 }
 
 // hideValue hides the value that begins at i and returns where it ends.
 func (p *painter) hideValue(i int) int {
-	depth := 0
-	for ; i < len(p.lexemes); i++ {
+	end := p.valueEnd(i)
+	for ; i < end; i++ {
 		l := &p.lexemes[i]
 		switch l.token {
+		case token.STRING, token.ILLEGAL, token.NUMBER, token.FLOAT:
+			l.class = Hidden
+		case token.IDENT:
+			// A name in an expression is part of a path or a call. One that
+			// stands alone is a secret whose quotes were forgotten.
+			path := p.tokenAt(i+1) == token.DOT || p.tokenAt(i-1) == token.DOT || p.tokenAt(i+1) == token.LPAREN || p.tokenAt(i+1) == token.ASSIGN
+			if !path {
+				l.class = Hidden
+			}
+		}
+	}
+	return end
+}
+
+// valueEnd is where the value that begins at i ends.
+func (p *painter) valueEnd(i int) int {
+	for depth := 0; i < len(p.lexemes); i++ {
+		switch p.tokenAt(i) {
 		case token.LCURLY, token.LBRACK, token.LPAREN:
 			depth++
 		case token.RCURLY, token.RBRACK, token.RPAREN:
@@ -184,15 +272,6 @@ func (p *painter) hideValue(i int) int {
 		case token.TERMINATOR, token.COMMA:
 			if depth == 0 {
 				return i
-			}
-		case token.STRING, token.ILLEGAL, token.NUMBER, token.FLOAT:
-			l.class = Hidden
-		case token.IDENT:
-			// A name in an expression is part of a path or a call. One that
-			// stands alone is a secret whose quotes were forgotten.
-			path := p.tokenAt(i+1) == token.DOT || p.tokenAt(i-1) == token.DOT || p.tokenAt(i+1) == token.LPAREN || p.tokenAt(i+1) == token.ASSIGN
-			if !path {
-				l.class = Hidden
 			}
 		}
 	}

@@ -48,6 +48,9 @@ func TestHighlightHidesSecrets(t *testing.T) {
 		`http_headers = {"X-Any" = ["hunter2"]}`, "http_headers = {\n\t\"X\" = [\n\"hunter2\",\n],\n}", `headers = {"Authorization" = "hunter2"}`, `x = {password = "hunter2", ok = "y"}`,
 		`password = hunter2`, `password "hunter2"`, `password = 'hunter2'`, `password = "hunter2`, `// password = "hunter2"`, `/* api_key: hunter2 */`, "/* x\npassword = hunter2\n*/",
 		`url = "http://u:hunter2@h/"`, `key_pem = "-----hunter2`, "a {\n client_secret =\n \"hunter2\"\n}", `api_key = 12345 + "hunter2"`,
+		`headers = {"x-honeycomb-team" = "hunter2"}`, "headers = {\n\t\"X-Scope-OrgID\" = \"a\",\n\t\"X-Team\" = concat(\"a\", \"hunter2\"),\n}", `headers = ["hunter2"]`, `headers = merge({"a" = "hunter2"})`,
+		`params = {"sig" = ["hunter2"]}`, `url = "http://h/?auth=hunter2"`, `passwrd = "hunter2"`, `basic_pasword = "hunter2"`, `x = {"__param_key" = "hunter2"}`,
+		"rule {\n\ttarget_label = \"__param_access_token\"\n\treplacement = \"hunter2\"\n}", "a {\n rule {\n\treplacement = \"hunter2\"\n\ttarget_label = \"__param_sig\"\n}\n}",
 	} {
 		if got := plainText(Highlight(Source{Text: []byte(source)})); strings.Contains(got, "hunter2") {
 			t.Errorf("%q is shown as %q", source, got)
@@ -55,6 +58,8 @@ func TestHighlightHidesSecrets(t *testing.T) {
 	}
 	for _, source := range []string{
 		`password_file = "/run/x"`, "authorization {\n\ttype = \"Bearer\"\n}", `token_url = "http://h/"`, `password = local.file.x.content`, "password = sys.env(\"X\")\nname = \"y\"",
+		`headers = {"X-Scope-OrgID" = "tenant", "Accept" = "text/plain"}`, `params = {"module" = ["http", "tcp"]}`, "rule {\n\ttarget_label = \"job\"\n\treplacement = \"shop\"\n}",
+		`regex = "(?i)a=b"`, `keyword = "x"`,
 	} {
 		got := plainText(Highlight(Source{Text: []byte(source)}))
 		if want := strings.ReplaceAll(source, `"X"`, "***"); got != want {

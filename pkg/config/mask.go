@@ -13,10 +13,40 @@ var (
 	// urlParameter is one of a URL's query, in JSON too.
 	urlParameter = regexp.MustCompile(`((?:[?&]|\\u0026)([^=?&\s"'#\\]+)=)([^&\s"'#\\]*)`)
 	jsonMember   = regexp.MustCompile(`("([^"\\]*)":\s?)"((?:[^"\\]|\\.)*)"`)
-	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"@]+)@")
+	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"]+)@")
 )
 
-func namesSecret(name string) bool { return component.NamesSecret(name) }
+// namesSecret reports whether an argument, a label or a member of an object of
+// this name holds a secret, or is meant to: one that is misspelt is shown where it
+// is reported.
+func namesSecret(name string) bool {
+	if component.HidesValue(name) {
+		return true
+	}
+	for part := range strings.FieldsFuncSeq(strings.ToLower(name), func(c rune) bool { return c == '_' || c == '-' }) {
+		for _, word := range [...]string{"password", "passphrase", "credentials", "authorization"} {
+			if d := len(part) - len(word); -2 <= d && d <= 2 && editDistance(part, word) <= 2 {
+				return !strings.HasSuffix(name, "_file") && !strings.HasSuffix(name, "_url")
+			}
+		}
+	}
+	return false
+}
+
+// hiddenEntry reports whether the value of an entry of a map must not be shown:
+// of headers and of parameters only known ones are.
+func hiddenEntry(of, name string) bool {
+	switch of {
+	case "headers", "http_headers", "proxy_connect_header":
+		return !component.ShowsHeader(name)
+	case "params", "endpoint_params":
+		return !component.ShowsParameter(name)
+	}
+	return false
+}
+
+// holdsEntries reports whether entries of a map of this name may be hidden.
+func holdsEntries(name string) bool { return hiddenEntry(name, "") }
 
 // maskLine replaces credentials in a source line by asterisks, one for each
 // byte, so that columns stay. Behind the name of a secret every string is taken
@@ -27,7 +57,7 @@ func maskLine(line string) string {
 	}
 	for _, m := range assignment.FindAllStringSubmatchIndex(line, -1) {
 		parameter := m[2] > 0 && (line[m[2]-1] == '?' || line[m[2]-1] == '&') // of a URL, see below
-		if !parameter && namesSecret(line[m[2]:m[3]]) {
+		if name := line[m[2]:m[3]]; !parameter && (namesSecret(name) || holdsEntries(name)) {
 			line = line[:m[1]] + maskStrings(line[m[1]:])
 			break
 		}
@@ -42,7 +72,7 @@ func maskLine(line string) string {
 		hide(m[4], m[5])
 	}
 	for _, m := range urlParameter.FindAllStringSubmatchIndex(line, -1) {
-		if namesSecret(line[m[4]:m[5]]) {
+		if component.HidesParameter(line[m[4]:m[5]]) {
 			hide(m[6], m[7])
 		}
 	}
@@ -52,11 +82,15 @@ func maskLine(line string) string {
 // maskString hides the value of the string called name if that is a secret,
 // and passwords in URLs.
 func maskString(name, value string) string {
-	if namesSecret(name) && value != "" {
+	if component.HidesValue(name) && value != "" {
 		return Redacted
 	}
 	return WithoutPasswords(value)
 }
+
+// NamesSecret is component.NamesSecret, for the packages that look for what a
+// secret has been copied to.
+func NamesSecret(name string) bool { return component.NamesSecret(name) }
 
 // Shown is the value of something called name as it may be shown.
 func Shown(name, value string) string { return maskString(name, value) }
@@ -73,7 +107,7 @@ func WithoutPasswords(text string) string { return component.WithoutPasswords(te
 func WithoutSecrets(json string) string {
 	json = jsonMember.ReplaceAllStringFunc(json, func(found string) string {
 		parts := jsonMember.FindStringSubmatch(found)
-		if namesSecret(parts[2]) && parts[3] != "" {
+		if component.HidesValue(parts[2]) && parts[3] != "" {
 			return parts[1] + `"` + Redacted + `"`
 		}
 		return found

@@ -121,6 +121,7 @@ func filesIn(dir string) ([]string, error) {
 type file struct {
 	name  string
 	lines []string
+	shown *excerpts
 	tree  *ast.File
 }
 
@@ -149,7 +150,9 @@ func Parse(sources []Source) (*Document, Diagnostics) {
 			case *ast.BlockStmt:
 				doc.Blocks = append(doc.Blocks, newBlock(f, stmt))
 			case *ast.AttributeStmt:
-				all = append(all, Diagnostic{At: f.node(stmt.Name), Message: fmt.Sprintf(
+				at := f.node(stmt.Name)
+				at.secret = true // nobody knows what it is
+				all = append(all, Diagnostic{At: at, Message: fmt.Sprintf(
 					"argument %q stands outside of any block; only blocks may stand at the top level", stmt.Name.Name)})
 			}
 		}
@@ -159,7 +162,7 @@ func Parse(sources []Source) (*Document, Diagnostics) {
 
 func parseFile(s Source) (*file, Diagnostics) {
 	text := normalize(s.Text)
-	f := &file{name: s.Name, lines: strings.Split(string(text), "\n")}
+	f := &file{name: s.Name, lines: strings.Split(string(text), "\n"), shown: &excerpts{source: string(text)}}
 	if ds := f.notText(text); ds != nil {
 		return f, ds
 	}
@@ -231,7 +234,7 @@ func (f *file) at(start, end token.Position) Range {
 		r.EndLine, r.EndColumn = r.Line, r.Column
 	}
 	if r.Line >= 1 && r.Line <= len(f.lines) {
-		r.text = f.lines[r.Line-1]
+		r.text, r.lines = f.lines[r.Line-1], f.shown
 	}
 	return r
 }

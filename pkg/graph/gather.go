@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"collector/pkg/config"
 )
 
 // Gather gives the metrics of the program's registry and of every component
@@ -27,10 +29,33 @@ func (c *Controller) gatherFrom(m *merger, id string, from prometheus.Gatherer) 
 		c.conflicts.warn(c.options.Logger, "gather metrics", id, err.Error())
 	}
 	for _, f := range families {
+		for i, metric := range f.Metric {
+			f.Metric[i] = withoutSecrets(metric)
+		}
 		if conflict := m.add(f); conflict != "" {
 			c.conflicts.warn(c.options.Logger, "gather metrics", id, conflict)
 		}
 	}
+}
+
+// withoutSecrets is m without the passwords and parameters of URLs in its labels:
+// whoever makes a metric of a URL need not think of them.
+func withoutSecrets(m *dto.Metric) *dto.Metric {
+	shown := m
+	for i, l := range m.Label {
+		value := config.WithoutPasswords(l.GetValue())
+		if value == l.GetValue() {
+			continue
+		}
+		if shown == m { // which its collector keeps
+			shown = &dto.Metric{
+				Label: slices.Clone(m.Label), Gauge: m.Gauge, Counter: m.Counter, Summary: m.Summary, Untyped: m.Untyped,
+				Histogram: m.Histogram, TimestampMs: m.TimestampMs,
+			}
+		}
+		shown.Label[i] = &dto.LabelPair{Name: l.Name, Value: &value}
+	}
+	return shown
 }
 
 // merger joins metric families of one name.

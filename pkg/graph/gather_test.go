@@ -116,3 +116,16 @@ func TestReference(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestNoMetricHasASecretInALabel(t *testing.T) {
+	inBubble(t, func(b bench) {
+		gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: "toy_up", ConstLabels: prometheus.Labels{"url": "tcp://u:hunter2@h:1/?sig=hunter2&module=x", "z": "kept"}})
+		b.options.Registry.MustRegister(gauge)
+		for range 2 { // the collector's own labels stay as they are
+			got := page(t, b.Controller)
+			if strings.Contains(got, "hunter2") || !strings.Contains(got, `toy_up{url="tcp://u:(secret)@h:1/?sig=(secret)&module=x",z="kept"} 0`) {
+				t.Errorf("got\n%s", got)
+			}
+		}
+	})
+}

@@ -8,14 +8,6 @@ import (
 	"collector/pkg/component"
 )
 
-// harmless are the headers of a request that have no secret in them.
-const harmless = " Accept Accept-Encoding Content-Encoding Content-Length Content-Type User-Agent X-Prometheus-Remote-Write-Version X-Scope-Orgid "
-
-// Harmless tells whether a header of a request has no secret in it.
-func Harmless(name string) bool {
-	return strings.Contains(harmless, " "+http.CanonicalHeaderKey(name)+" ")
-}
-
 // minSecret is how long a header's value must be to be taken out wherever it
 // stands: a shorter one is part of other words.
 const minSecret = 6
@@ -28,7 +20,7 @@ func WithoutCredentials(text string, answer *http.Response) string {
 		return text
 	}
 	for name, values := range answer.Request.Header {
-		if Harmless(name) {
+		if component.ShowsHeader(name) {
 			continue
 		}
 		text = WithoutValues(text, values...)
@@ -38,7 +30,7 @@ func WithoutCredentials(text string, answer *http.Response) string {
 	}
 	if u := answer.Request.URL; u != nil {
 		for name, values := range u.Query() {
-			if component.NamesSecret(name) {
+			if !component.ShowsParameter(name) {
 				text = WithoutSecrets(text, values...)
 			}
 		}

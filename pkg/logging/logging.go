@@ -296,7 +296,8 @@ func (h *handler) format(ctx context.Context, r slog.Record) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// asAlloyWrites names the time ts, in UTC, and writes levels in lower case.
+// asAlloyWrites names the time ts, in UTC, writes levels in lower case, and leaves
+// out secrets.
 func asAlloyWrites(groups []string, a slog.Attr) slog.Attr {
 	switch {
 	case len(groups) > 0:
@@ -305,7 +306,7 @@ func asAlloyWrites(groups []string, a slog.Attr) slog.Attr {
 	case a.Key == slog.LevelKey:
 		return slog.String(slog.LevelKey, strings.ToLower(a.Value.String()))
 	}
-	return a
+	return clean(a)
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {

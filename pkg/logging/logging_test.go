@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
@@ -217,4 +220,22 @@ func TestASecretIsHiddenInBothFormats(t *testing.T) {
 			t.Errorf("got %q", s)
 		}
 	})
+}
+
+func TestNothingThatIsLoggedShowsASecret(t *testing.T) {
+	for _, format := range []string{"logfmt", "json"} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			log := New(&out)
+			run(t, log, Config{Level: "debug", Format: format})
+			set := labels.FromStrings("__param_access_token", "hunter2", "job", "shown")
+			logger := log.Logger().With("host", "tcp://u:hunter2@h:2375").WithGroup("group")
+			logger.Warn("asked https://u:hunter2@h/", "url", "http://h/?key=hunter2&module=shown", "err", fmt.Errorf("get %q: no", "http://h/?sig=hunter2"),
+				"labels", set, "text", set.String(), "list", []string{"http://u:hunter2@h/"}, "password", "hunter2", "n", 7)
+			synctest.Wait()
+			if text := out.String(); strings.Contains(text, "hunter2") || strings.Count(text, "shown") != 3 || !strings.Contains(text, "tcp://u:(secret)@h:2375") {
+				t.Errorf("%s: %s", format, text)
+			}
+		})
+	}
 }

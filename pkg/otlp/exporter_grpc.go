@@ -370,7 +370,7 @@ func (s *grpcSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Re
 // withoutHeaders is text without the values of headers that were sent.
 func (g *grpcTransport) withoutHeaders(text string) string {
 	for i := 0; i+1 < len(g.headers); i += 2 {
-		if !httpclient.Harmless(g.headers[i]) {
+		if !component.ShowsHeader(g.headers[i]) {
 			text = httpclient.WithoutValues(text, g.headers[i+1])
 		}
 	}

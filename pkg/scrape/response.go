@@ -93,7 +93,7 @@ func (s *Scraper) withoutCredentials(text string) string {
 		}
 	}
 	for name, values := range s.cfg.Params {
-		if component.NamesSecret(name) {
+		if !component.ShowsParameter(name) {
 			text = httpclient.WithoutSecrets(text, values...)
 		}
 	}
@@ -117,7 +117,7 @@ func secretsOf(c *httpclient.Config) []component.Secret {
 	if o := c.OAuth2; o != nil {
 		secrets = append(secrets, o.ClientSecret, inFile(o.ClientSecretFile))
 		for name, value := range o.EndpointParams {
-			if component.NamesSecret(name) {
+			if !component.ShowsParameter(name) {
 				secrets = append(secrets, component.Secret(value))
 			}
 		}

@@ -51,11 +51,11 @@ func secretive(t *testing.T, backend, file string, otlp, profiles int) string {
 func gossip(t *testing.T) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/metrics") {
-			fmt.Fprintf(w, "# asked with %s, %s\na_number 1\n", r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"))
+			fmt.Fprintf(w, "# asked with %s, %s at %s\na_number 1\n", r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"), r.URL)
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "no entry for %s with the key %s at %s", r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"), r.URL)
+		fmt.Fprintf(w, "no entry for %s with the keys %s, %s at %s", r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"), r.Header.Get("X-Honeycomb-Team"), r.URL)
 	}))
 	t.Cleanup(server.Close)
 	return server
@@ -81,7 +81,7 @@ func TestNoPageShowsASecret(t *testing.T) {
 	})
 	visited := crawl(t, c)
 	// After a failed reload, the file that failed is shown too.
-	c.Configure(t, text+"\nloki.wriite \"y\" { password = \"PLANTED-broken\" }\n")
+	c.Configure(t, text+"\nloki.wriite \"y\" { password = \"PLANTED-broken\" }\n"+misspelt)
 	c.Reload(t)
 	visited = append(visited, crawl(t, c)...)
 	for _, page := range []string{"/graph", "/targets", "/relabel", "/configuration", "/component/loki.write.x", "/api/v1/components/prometheus.remote_write.x", "/-/support"} {
@@ -99,6 +99,50 @@ func TestNoPageShowsASecret(t *testing.T) {
 		t.Errorf("the log shows a secret: %s", around(log))
 	} else if !strings.Contains(log, "scrape failed") || !strings.Contains(log, "no entry for") {
 		t.Errorf("the log has nothing of the failures:\n%s", log)
+	}
+}
+
+// misspelt is a block of which an argument is meant to hold a secret.
+const misspelt = `
+loki.write "z" {
+	endpoint {
+		url = "http://127.0.0.1:1/loki/api/v1/push?key=PLANTED-broken-key"
+		basic_auth {
+			username = "user"
+			passwrd  = "PLANTED-misspelt"
+		}
+		headers = { "x-honeycomb-team" = "PLANTED-broken-team", }}
+}
+`
+
+// The messages of validate quote the lines that they are about; fmt writes the
+// file as it is.
+func TestValidateShowsNoSecretAndFmtLeavesAll(t *testing.T) {
+	text := secretive(t, "http://127.0.0.1:1", "/nowhere", 4317, 4040)
+	for name, more := range map[string]string{
+		"misspelt argument":     strings.Replace(misspelt, "}}", "}\n\t}", 1),
+		"syntax":                misspelt + "}",
+		"wrong types":           "loki.write \"z\" {\n\tendpoint {\n\t\turl = 5\n\t\theaders = [\"PLANTED-list\"]\n\t\tbasic_auth = \"PLANTED-pair\"\n\t}\n}\n",
+		"outside of any block":  "passwrd = \"PLANTED-outside\"\n",
+		"misspelt in a header":  "loki.write \"z\" {\n\tendpoint {\n\t\turl = \"http://h/\"\n\t\theaders = {\n\t\t\t\"x-honeycomb-team\" = PLANTED-unquoted,\n\t\t}\n\t}\n}\n",
+		"replacement of a rule": "discovery.relabel \"z\" {\n\ttargets = []\n\trule {\n\t\ttarget_label = \"__param_access_token\"\n\t\treplacement = \"PLANTED-rule\" + 5\n\t}\n}\n",
+	} {
+		c := harness.NewCollector(t, text+more)
+		p := c.Command(t, "validate", c.Config())
+		if <-p.Done(); p.ExitCode() == 0 {
+			t.Errorf("%s: accepted", name)
+		}
+		if out := p.Output(); strings.Contains(out, planted) {
+			t.Errorf("%s: validate shows a secret: %s", name, around(out))
+		}
+	}
+	c := harness.NewCollector(t, text)
+	p := c.Command(t, "fmt", c.Config())
+	if <-p.Done(); p.ExitCode() != 0 {
+		t.Fatal(p.Output())
+	}
+	if out := p.Output(); strings.Count(out, planted) != strings.Count(text, planted) || strings.Contains(out, "(secret)") {
+		t.Errorf("fmt has changed what it formats: %s", out)
 	}
 }
 
@@ -130,7 +174,7 @@ var links = regexp.MustCompile(`(?:href|src|action|data-[a-z]+)="([^"]+)"`)
 func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 	t.Helper()
 	queue := []string{"/", "/metrics", "/-/ready", "/-/healthy", "/api/v0/web/components", "/api/v0/web/peers", "/api/v1/components?per_page=10000", "/api/v1/targets?per_page=10000", "/api/v1/targets/logs", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap", "/live/events", "/api/v1/live/events"}
-	for _, id := range []string{"prometheus.scrape.x", "prometheus.remote_write.x", "loki.process.x", "loki.write.x", "otelcol.receiver.otlp.x", "otelcol.exporter.otlphttp.x", "otelcol.exporter.otlp.x", "discovery.relabel.x", "pyroscope.receive_http.x", "pyroscope.write.x", "explore.sink.x"} {
+	for _, id := range []string{"prometheus.scrape.x", "prometheus.remote_write.x", "loki.process.x", "loki.write.x", "otelcol.receiver.otlp.x", "otelcol.exporter.otlphttp.x", "otelcol.exporter.otlp.x", "discovery.relabel.x", "discovery.docker.x", "discovery.relabel.put_on_one", "prometheus.scrape.put", "pyroscope.receive_http.x", "pyroscope.write.x", "explore.sink.x"} {
 		queue = append(queue, "/component/"+id, "/api/v0/web/components/"+id, "/api/v1/components/"+id)
 	}
 	seen := map[string]bool{}

@@ -272,7 +272,7 @@ func (t *Trace) veil(v *veil) *veil {
 
 // ofSecret tells whether the rule looks at a secret.
 func (s *TraceStep) ofSecret(v *veil) bool {
-	named := slices.ContainsFunc(s.Rule.SourceLabels, func(name string) bool { return shown(name, "x") != "x" })
+	named := slices.ContainsFunc(s.Rule.SourceLabels, func(name string) bool { return config.NamesSecret(name) })
 	return s.Value != "" && (named || v.text(s.Value) != s.Value)
 }
 

@@ -202,10 +202,10 @@ func TestTargetsAreAskedAtABoundedRate(t *testing.T) {
 
 func TestSecretsInTexts(t *testing.T) {
 	for text, want := range map[string]string{
-		"http://h/?a=b&token=x&c=d":                "http://h/?a=b&token=(secret)&c=d",
-		`{"url":"http://u:p@h/?a=b\u0026token=x"}`: `{"url":"http://u:(secret)@h/?a=b\u0026token=(secret)"}`,
-		"api_key=1 is no parameter":                "api_key=1 is no parameter",
-		"two /?password=1 and /?secret=2":          "two /?password=(secret) and /?secret=(secret)",
+		"http://h/?format=b&token=x&type=d":             "http://h/?format=b&token=(secret)&type=d",
+		`{"url":"http://u:p@h/?format=b\u0026token=x"}`: `{"url":"http://u:(secret)@h/?format=b\u0026token=(secret)"}`,
+		"api_key=1 is no parameter":                     "api_key=1 is no parameter",
+		"two /?password=1 and /?secret=2":               "two /?password=(secret) and /?secret=(secret)",
 	} {
 		if got := shownURL(text); got != want {
 			t.Errorf("%s: %s", text, got)

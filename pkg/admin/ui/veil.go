@@ -126,7 +126,7 @@ func (v *veil) json(text json.RawMessage) json.RawMessage {
 // secretsIn adds the values of the labels that are called like secrets.
 func secretsIn(l labels.Labels, found map[string]bool) {
 	l.Range(func(l labels.Label) {
-		if len(l.Value) >= minCopied && l.Value != "true" && l.Value != "false" && config.Shown(l.Name, "x") != "x" {
+		if len(l.Value) >= minCopied && l.Value != "true" && l.Value != "false" && config.NamesSecret(l.Name) {
 			found[l.Value] = true
 		}
 	})
