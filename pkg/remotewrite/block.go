@@ -59,7 +59,12 @@ type batch struct {
 	out      []byte   // scratch for the block
 	families []uint64 // metadata that the batch holds, for a metadataLimiter
 	dropped  drops
+	lost     lostExemplars
 }
+
+// lostExemplars counts exemplars that were dropped while their samples went on,
+// by reason. They are no items, so that the queue does not count them.
+type lostExemplars struct{ relabelled, tooLong int }
 
 func (b *batch) reset() {
 	*b = batch{raw: b.raw[:0], message: b.message[:0], out: b.out[:0], families: b.families[:0]}

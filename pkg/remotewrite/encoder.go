@@ -3,7 +3,9 @@ package remotewrite
 import (
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -145,12 +147,25 @@ func (e *encoder) addHistogram(b *batch, h *pipeline.HistogramSample, window uin
 
 func (e *encoder) addExemplar(b *batch, x *pipeline.Exemplar, window uint32) {
 	d := e.of(x.Series, window)
-	if d.dropped {
+	switch {
+	case d.dropped:
+		b.lost.relabelled++
+		return
+	case exemplarTooLong(x.Exemplar.Labels):
+		b.lost.tooLong++
 		return
 	}
 	b.message = appendExemplar(b.message[:0], x.Exemplar)
 	b.contents.exemplars++
 	b.raw = appendSeries(b.raw, d.labels, tagExemplars, b.message)
+}
+
+// exemplarTooLong reports whether an exemplar's labels have more characters than
+// OpenMetrics allows. Some backends refuse a whole request because of one.
+func exemplarTooLong(lset labels.Labels) bool {
+	n := 0
+	lset.Range(func(l labels.Label) { n += utf8.RuneCountInString(l.Name) + utf8.RuneCountInString(l.Value) })
+	return n > exemplar.ExemplarMaxLabelSetLength
 }
 
 // addMetadata adds the families that are due.

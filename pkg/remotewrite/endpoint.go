@@ -26,6 +26,8 @@ const (
 	reasonTooOld        = "too_old"
 	reasonRateLimited   = "rate_limited"
 	reasonDamaged       = "damaged"
+
+	reasonExemplarTooLong = "labels_too_long" // of exemplars alone
 )
 
 // maxMessage is how much of an answer is read for its words.

@@ -25,6 +25,7 @@ type metrics struct {
 	bytes    *prometheus.CounterVec
 	metaSize *prometheus.CounterVec
 	leftOut  *prometheus.CounterVec
+	lost     *prometheus.CounterVec
 	sentTime *prometheus.GaugeVec
 	duration *prometheus.HistogramVec
 
@@ -37,6 +38,7 @@ type endpointMetrics struct {
 	samples, histograms, exemplars, metadata prometheus.Counter
 	samplesRetried, bytes, metadataBytes     prometheus.Counter
 	dropped                                  *prometheus.CounterVec
+	exemplarsRelabelled, exemplarsTooLong    prometheus.Counter
 	highestSent                              prometheus.Gauge
 	duration                                 prometheus.Observer
 	highestSentMilli                         atomic.Int64
@@ -61,6 +63,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		bytes:    counter("bytes_total", "Bytes sent, compressed, of requests that the destination took."),
 		metaSize: counter("metadata_bytes_total", "Bytes of metadata, before compression, in requests that the destination took."),
 		leftOut:  counter("samples_left_out_total", "Samples that an endpoint's settings left out of a request.", "reason"),
+		lost:     counter("exemplars_dropped_total", "Exemplars that were dropped while their samples went on, by reason.", "reason"),
 		sentTime: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: storage + "queue_highest_sent_timestamp_seconds", Help: "The newest sample that the destination took, in seconds since the epoch.",
 		}, byEndpoint),
@@ -78,7 +81,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "prometheus_remote_write_wal_storage_active_series", Help: "Series that had a sample in the last minutes, roughly.",
 	}, func() float64 { return float64(m.active.count(time.Now())) })
 	for _, c := range []prometheus.Collector{
-		m.appended, m.samples, m.hists, m.exempl, m.families, m.retried, m.bytes, m.metaSize, m.leftOut, m.sentTime, m.duration, highest, active,
+		m.appended, m.samples, m.hists, m.exempl, m.families, m.retried, m.bytes, m.metaSize, m.leftOut, m.lost, m.sentTime, m.duration, highest, active,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -90,16 +93,18 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 // endpoint returns the metrics of one endpoint, all at 0.
 func (m *metrics) endpoint(name, url string) *endpointMetrics {
 	return &endpointMetrics{
-		samples:        m.samples.WithLabelValues(name, url),
-		histograms:     m.hists.WithLabelValues(name, url),
-		exemplars:      m.exempl.WithLabelValues(name, url),
-		metadata:       m.families.WithLabelValues(name, url),
-		samplesRetried: m.retried.WithLabelValues(name, url),
-		bytes:          m.bytes.WithLabelValues(name, url),
-		metadataBytes:  m.metaSize.WithLabelValues(name, url),
-		dropped:        m.leftOut.MustCurryWith(prometheus.Labels{"remote_name": name, "url": url}),
-		highestSent:    m.sentTime.WithLabelValues(name, url),
-		duration:       m.duration.WithLabelValues(name, url),
+		samples:             m.samples.WithLabelValues(name, url),
+		histograms:          m.hists.WithLabelValues(name, url),
+		exemplars:           m.exempl.WithLabelValues(name, url),
+		metadata:            m.families.WithLabelValues(name, url),
+		samplesRetried:      m.retried.WithLabelValues(name, url),
+		bytes:               m.bytes.WithLabelValues(name, url),
+		metadataBytes:       m.metaSize.WithLabelValues(name, url),
+		dropped:             m.leftOut.MustCurryWith(prometheus.Labels{"remote_name": name, "url": url}),
+		exemplarsRelabelled: m.lost.WithLabelValues(name, url, reasonRelabelled),
+		exemplarsTooLong:    m.lost.WithLabelValues(name, url, reasonExemplarTooLong),
+		highestSent:         m.sentTime.WithLabelValues(name, url),
+		duration:            m.duration.WithLabelValues(name, url),
 	}
 }
 
@@ -137,6 +142,11 @@ func (m *endpointMetrics) leftOut(d drops) {
 			m.dropped.WithLabelValues(part.reason).Add(float64(part.n))
 		}
 	}
+}
+
+func (m *endpointMetrics) lostExemplars(lost lostExemplars) {
+	m.exemplarsRelabelled.Add(float64(lost.relabelled))
+	m.exemplarsTooLong.Add(float64(lost.tooLong))
 }
 
 // raise sets v to at least n and returns it.

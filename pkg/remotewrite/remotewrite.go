@@ -276,6 +276,7 @@ func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error 
 			c.metrics.queued(b)
 		}
 		c.drop(b.dropped)
+		c.lose(b.lost)
 		return nil
 	})
 }
@@ -298,6 +299,15 @@ func (c *Component) drop(d drops) {
 	}{{d.relabelled, reasonRelabelled}, {d.histograms, reasonHistograms}, {d.customBuckets, reasonCustomBuckets}} {
 		if part.n > 0 {
 			c.writer.Drop(part.n, part.reason)
+		}
+	}
+}
+
+// lose accounts for exemplars that are sent to no endpoint.
+func (c *Component) lose(lost lostExemplars) {
+	for _, e := range c.endpoints {
+		if e.cfg.SendExemplars {
+			e.metrics.lostExemplars(lost)
 		}
 	}
 }

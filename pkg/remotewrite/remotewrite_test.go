@@ -176,6 +176,57 @@ func TestHistogramsExemplarsAndMetadataArrive(t *testing.T) {
 	}
 }
 
+func TestExemplarsThatBackendsRefuseAreDroppedAndTheirSamplesGoOn(t *testing.T) {
+	r := remotewritetest.New(t, nil)
+	cfg := testConfig(r.URL, r.URL)
+	cfg.Endpoints[0].Name, cfg.Endpoints[1].Name = "with", "without"
+	cfg.Endpoints[1].SendExemplars = false
+	quick(&cfg)
+	metrics := prometheus.NewRegistry()
+	c, _ := start(t, cfg, component.Options{Metrics: metrics})
+	series := pipeline.NewSeries(labels.FromStrings("__name__", "m"))
+	x := func(name, value string) pipeline.Exemplar {
+		return pipeline.Exemplar{Series: series, Exemplar: exemplar.Exemplar{Labels: labels.FromStrings(name, value, "b", "c"), Value: 1, Ts: 7, HasTs: true}}
+	}
+	write(t, c, pipeline.Metrics{
+		Samples: []pipeline.Sample{{Series: series, T: 5, V: 1}},
+		Exemplars: []pipeline.Exemplar{
+			x("trace_id", strings.Repeat("x", 118)), x("trace_id", strings.Repeat("\u00e4", 118)), // 128 characters, also in more bytes
+			x("trace_id", strings.Repeat("x", 119)), x(strings.Repeat("n", 119), "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"),
+		},
+	})
+	r.WaitSamples(2)
+	exemplars := 0
+	for _, request := range r.Requests() {
+		for _, s := range request.Write.Timeseries {
+			exemplars += len(s.Exemplars)
+		}
+	}
+	for i := range cfg.Endpoints {
+		if s := balance(t, c, i); s.Delivered != 1 || len(s.Dropped) != 0 {
+			t.Errorf("status: %+v", s)
+		}
+	}
+	if exemplars != 2 {
+		t.Errorf("%d exemplars arrived, want 2", exemplars)
+	}
+	var got strings.Builder
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if n := m.GetCounter().GetValue(); f.GetName() == "prometheus_remote_storage_exemplars_dropped_total" && n > 0 {
+				fmt.Fprint(&got, m.GetLabel()[1].GetValue(), " ", m.GetLabel()[0].GetValue(), " ", n, "\n")
+			}
+		}
+	}
+	if got.String() != "with labels_too_long 2\n" && got.String() != "labels_too_long with 2\n" {
+		t.Errorf("counted: %s", got.String())
+	}
+}
+
 func TestAnOutageCostsNothing(t *testing.T) {
 	var down atomic.Bool
 	var failures atomic.Int64
