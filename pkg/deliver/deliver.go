@@ -32,6 +32,7 @@ type Result struct {
 	Dropped int    // items that the destination refused while it took the others
 	Reason  string // why; "partial_success" when empty
 	Message string // the destination's words
+	Unasked bool   // there was nothing to send: the answer is not the destination's
 }
 
 // Error is a failed send and what to do about it.
@@ -157,6 +158,7 @@ type Status struct {
 	// yet; zero while that is not for long.
 	Unanswered time.Time
 	// Healthy is false when the destination has been failing for ten seconds
-	// without a success, or has not answered for fifteen.
+	// without a success, has not answered for fifteen, or has refused the last
+	// three times all that could not be cut any further.
 	Healthy bool
 }

@@ -30,6 +30,9 @@ const (
 	// time-out may be long.
 	slowAfter   = 5 * time.Second
 	silentAfter = 15 * time.Second
+	// refusedInARow is how often in a row a destination refuses something for
+	// good before it counts as down. A bad item or two among good ones do not.
+	refusedInARow = 3
 )
 
 // destination is the delivery loop of one endpoint.
@@ -46,6 +49,7 @@ type destination struct {
 	limit        int                // bytes; 0: none
 	limitUntil   time.Time
 	rejections   int // in a row
+	refused      int // what was refused for good, in a row: items, or requests as a whole
 	counts       map[Outcome]uint64
 	lastSuccess  time.Time
 	lastFailure  time.Time
@@ -62,12 +66,21 @@ func newDestination(d Destination, o Options) *destination {
 	d.Concurrency = max(d.Concurrency, 1)
 	return &destination{
 		Destination: d,
-		log:         o.Logger.With("destination", d.ID),
+		log:         loggerOf(d, o.Logger),
 		gate:        newGate(d.Backoff),
 		batch:       d.Batch,
 		counts:      map[Outcome]uint64{OK: 0, Retry: 0, Rejected: 0},
 		waiting:     make(map[string]*tagWait),
 	}
+}
+
+// loggerOf names the destination, and where it is unless the name says so.
+func loggerOf(d Destination, log *slog.Logger) *slog.Logger {
+	log = log.With("destination", d.ID)
+	if d.URL != "" && d.URL != d.ID {
+		log = log.With("url", d.URL)
+	}
+	return log
 }
 
 // loop is one run of a destination.
@@ -283,6 +296,7 @@ func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok
 		switch {
 		case err == nil:
 			l.answered(OK, blocks, start, nil, t)
+			l.took(res, itemsOf(blocks))
 			return res, nil, true
 		case rejected:
 			l.answered(Rejected, blocks, start, err, t)

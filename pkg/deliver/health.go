@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,6 +50,21 @@ func concerned(blocks []queue.Block, err error) string {
 		return ""
 	}
 	return blocks[0].Tag
+}
+
+// took takes note of what a destination has done with items that it has
+// acknowledged: it may have refused them all in the same breath.
+func (d *destination) took(res Result, items int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case res.Unasked:
+	case items > 0 && res.Dropped >= items:
+		d.refused++
+		d.lastFailure, d.lastError = time.Now(), fmt.Sprintf("all of %d items refused: %s", items, cmp.Or(res.Message, res.Reason, ReasonPartialSuccess))
+	default:
+		d.refused = 0
+	}
 }
 
 // fail takes note of a failure. The caller holds d.mu.
@@ -105,6 +122,9 @@ func (d *destination) health() Status {
 		}
 		s.Healthy = until.Sub(d.failingSince) < unhealthyAfter
 	}
+	if d.refused >= refusedInARow {
+		s.Healthy = false
+	}
 	if since := d.unanswered(); !since.IsZero() && time.Since(since) >= slowAfter {
 		s.Unanswered = since
 	}
@@ -127,6 +147,11 @@ func (d *destination) drop(tally map[string]int, blocks []queue.Block, reason st
 	words := ""
 	if err != nil {
 		words = err.Error()
+	}
+	if e := (*Error)(nil); errors.As(err, &e) && e.Rejected {
+		d.mu.Lock()
+		d.refused++
+		d.mu.Unlock()
 	}
 	return d.lost(tally, itemsOf(blocks), bytesOf(blocks), reason, words)
 }

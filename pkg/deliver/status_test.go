@@ -147,6 +147,70 @@ func TestADestinationThatAnswersOthersIsNotSilent(t *testing.T) {
 	})
 }
 
+func TestADestinationThatRefusesEverythingIsDown(t *testing.T) {
+	all := func([]string) error { return &Error{Err: errors.New("400 no such tenant"), Rejected: true} }
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: all}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f}}})
+		for i, want := range []bool{true, true, false, false} { // 4 requests of 4
+			r.append(fmt.Sprint(i))
+			time.Sleep(time.Second)
+			if s := r.Status()[0]; s.Healthy != want || s.LastError != "400 no such tenant" {
+				t.Errorf("after %d refusals: %+v", i+1, s)
+			}
+		}
+		f.setFault(nil)
+		r.append("good")
+		time.Sleep(time.Second)
+		if s := r.Status()[0]; !s.Healthy || s.Delivered != 1 {
+			t.Errorf("after a success: %+v", s)
+		}
+		f.setFault(rejectIf(func(s string) bool { return s == "bad" }))
+		for range 5 {
+			r.append("bad", "good")
+			time.Sleep(time.Second)
+		}
+		if s := r.Status()[0]; !s.Healthy || s.Dropped["rejected"] != 9 {
+			t.Errorf("it takes half of what comes: %+v", s)
+		}
+		r.stop()
+	})
+}
+
+// refusing is a sender whose destination acknowledges requests and drops what
+// they hold.
+type refusing struct {
+	*fake
+	res Result
+}
+
+func (r *refusing) Send(ctx context.Context, blocks []queue.Block) (Result, error) {
+	_, err := r.fake.Send(ctx, blocks)
+	res := r.res
+	res.Dropped = itemsOf(blocks)
+	return res, err
+}
+
+func TestADestinationThatAcknowledgesAndDropsEverythingIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &refusing{fake: &fake{}, res: Result{Message: "limit reached"}}
+		own := &refusing{fake: &fake{}, res: Result{Reason: "relabelled", Unasked: true}}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: s}, {ID: "b", Sender: own}}})
+		for i := range 4 {
+			r.append(fmt.Sprint(i))
+			time.Sleep(time.Second)
+		}
+		all := r.Status()
+		if all[0].Healthy || all[0].LastError != "all of 1 items refused: limit reached" {
+			t.Errorf("%+v", all[0])
+		}
+		if !all[1].Healthy || all[1].LastError != "" {
+			t.Errorf("the rules dropped everything, nobody refused: %+v", all[1])
+		}
+		r.stop()
+	})
+}
+
 func TestFailuresAreLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

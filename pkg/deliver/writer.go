@@ -426,7 +426,7 @@ func describe(signal, destination string, labels prometheus.Labels) *description
 		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
 		oldest:    desc("oldest_queued_seconds", "Age of the oldest block that waits for the destination; 0 when none waits."),
 		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait, while others' data passes theirs."),
-		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds, or has not answered for fifteen."),
+		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds, has not answered for fifteen, or has refused the last three items or requests for good."),
 	}
 }
 

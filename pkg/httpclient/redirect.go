@@ -203,8 +203,5 @@ func SetHeader(r *http.Request, name, value string) {
 // in any of which may be a credential.
 func CleanURL(u *url.URL) string {
 	clean := url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	if clean.String() == "" {
-		return "/"
-	}
 	return clean.String()
 }

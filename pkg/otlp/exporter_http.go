@@ -255,7 +255,7 @@ func (h *httpTransport) url(s pipeline.Signal) string {
 	if err != nil { // refused by Validate
 		return ""
 	}
-	return u.Redacted()
+	return httpclient.CleanURL(u)
 }
 
 // httpSender sends one signal.

@@ -79,7 +79,9 @@ func (e *endpoint) Send(ctx context.Context, blocks []queue.Block) (deliver.Resu
 		return e.failed(r, err)
 	}
 	e.metrics.sent(r)
-	return e.result(r.dropped), nil
+	result := e.result(r.dropped)
+	result.Unasked = len(r.body) == 0
+	return result, nil
 }
 
 // Split cuts a block in two.
