@@ -97,11 +97,33 @@ func (c *GRPCClient) Validate() error {
 		errs = append(errs, fmt.Errorf("balancer_name: %q is not known: use round_robin or pick_first", c.BalancerName))
 	}
 	for name := range c.Headers {
+		if namesAuthority(name) {
+			continue
+		}
 		if !headerName.MatchString(strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), "grpc-") {
 			errs = append(errs, fmt.Errorf("headers: %q is no name that gRPC can send", name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// namesAuthority reports whether a header stands for the host that is asked for:
+// gRPC has a field of its own for it, and would send such a header beside it.
+func namesAuthority(header string) bool {
+	return strings.EqualFold(header, "Host") || header == ":authority"
+}
+
+// authority is the host that is asked for; "" for that of the endpoint.
+func (c *GRPCClient) authority() string {
+	if c.Authority != "" {
+		return c.Authority
+	}
+	for name, value := range c.Headers {
+		if namesAuthority(name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // headerName is what gRPC takes as the name of metadata.
@@ -180,7 +202,9 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 		return grpc.NewClient(target, c.Client.dialOptions(tlsConfig, o.UserAgent)...)
 	}
 	for name, value := range c.Client.Headers {
-		g.headers = append(g.headers, name, value)
+		if !namesAuthority(name) {
+			g.headers = append(g.headers, name, value)
+		}
 	}
 	if name := c.Client.Compression; name != "" && name != "none" {
 		g.compressed = true
@@ -223,8 +247,8 @@ func (c *GRPCClient) dialOptions(t *tls.Config, userAgent string) []grpc.DialOpt
 	if c.WriteBufferSize > 0 {
 		options = append(options, grpc.WithWriteBufferSize(int(c.WriteBufferSize)))
 	}
-	if c.Authority != "" {
-		options = append(options, grpc.WithAuthority(c.Authority))
+	if authority := c.authority(); authority != "" {
+		options = append(options, grpc.WithAuthority(authority))
 	}
 	if k := c.Keepalive; k != nil {
 		options = append(options, grpc.WithKeepaliveParams(keepalive.ClientParameters{

@@ -169,6 +169,19 @@ func TestHTTPExporterReadsAnswers(t *testing.T) {
 	}
 }
 
+func TestAWrongPathIsShownWithoutItsSecrets(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	wrong := strings.Replace(s.URL, "http://", "http://u:s3cret@", 1) + "/wrong"
+	e := httpExporter(t, s.URL, t.TempDir(), func(c *ExporterHTTPConfig) { c.TracesEndpoint = wrong + "?key=s3cret" })
+	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 5, 1), nil)
+	eventually(t, "the failure shows", func() bool { return e.status(t).LastError != "" })
+	got := e.status(t)
+	if want := "POST " + s.URL + "/wrong: the server answers 404 Not Found: 404 page not found"; got.LastError != want || got.URL != s.URL+"/wrong" {
+		t.Errorf("%q at %q, want %q", got.LastError, got.URL, want)
+	}
+}
+
 func TestHTTPExporterShowsTheServersReason(t *testing.T) {
 	body, err := proto.Marshal(&spb.Status{Code: 3, Message: "span 7 has no name"})
 	if err != nil {

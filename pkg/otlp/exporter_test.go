@@ -548,6 +548,21 @@ func TestExporterSendsHeaders(t *testing.T) {
 	}
 }
 
+func TestAHostHeaderIsTheHostThatGRPCAsksFor(t *testing.T) {
+	for _, name := range []string{"Host", "host", ":authority"} {
+		b := startBackend(t, &backend{}, "127.0.0.1:0")
+		e := grpcExporter(t, b.address, t.TempDir(), func(c *ExporterGRPCConfig) {
+			c.Client.Headers = map[string]string{name: "name.example"}
+		})
+		e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
+		e.settled(t)
+		if got := b.metadata[0].Get(":authority"); len(got) != 1 || got[0] != "name.example" {
+			t.Errorf("%s: the server was asked as %v", name, got)
+		}
+		e.stop()
+	}
+}
+
 func TestExporterGRPCEndpoints(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"tempo:4317": "tempo:4317", "http://tempo:4317": "tempo:4317", "https://tempo:443": "tempo:443",
