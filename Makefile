@@ -6,8 +6,12 @@ BRANCH   ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.branch=$(BRANCH)
 # grpcnotrace keeps html/template out, and with that 6 MB (see third_party/go-conntrack).
 TAGS     := grpcnotrace
-# Pages are made of many small calls, which are not worth a megabyte of inlined copies.
-GCFLAGS  := -gcflags=collector/pkg/admin/ui=-l -gcflags=collector/backend/api=-l
+# Pages are made of many small calls, which are not worth a megabyte of inlined copies;
+# nor is what runs at a start, a load or a request to the Engine.
+COLD     := collector/pkg/admin/ui collector/backend/api collector/pkg/admin collector/pkg/config collector/pkg/discovery \
+	collector/pkg/graph collector/cmd/collector github.com/docker/docker/... github.com/grafana/alloy/syntax/... \
+	github.com/prometheus/common/config github.com/spf13/pflag
+GCFLAGS  := $(foreach package,$(COLD),-gcflags=$(package)=-l)
 FUZZTIME ?= 10s
 
 .PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
