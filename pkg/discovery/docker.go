@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,7 +94,9 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // not known) gives one target without __address__, so that its logs can be
 // read; one in the network of a container that is in the host's is reached
 // through host_networking_host; the host's network is known for containers of
-// Podman, too, which leaves it out; a port that is published for IPv4 and IPv6
+// Podman, too, which leaves it out; a container with an IPv6 address alone is
+// reached there, and match_first_network passes over networks in which a
+// container has no address; a port that is published for IPv4 and IPv6
 // gives one target; a network that the Engine tells nothing of still has its id
 // and name; and the target of a container that has ended stays for a few
 // seconds, with EndedLabel.
@@ -340,7 +343,7 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 	b := labels.NewBuilder(common)
 	switch {
 	case c.NetworkMode == hostMode:
-		b.Set(model.AddressLabel, d.hostAddress())
+		b.Set(model.AddressLabel, bracketed(d.hostAddress()))
 	case host != "":
 		b.Set(model.AddressLabel, net.JoinHostPort(host, strconv.Itoa(d.config.Port)))
 	}
@@ -353,7 +356,19 @@ func (d *Docker) hostAddress() string {
 	if d.config.HostNetworkingHost == defaultHost && d.place.host != "" {
 		return d.place.host
 	}
-	return d.config.HostNetworkingHost
+	host := d.config.HostNetworkingHost
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		return host[1 : len(host)-1]
+	}
+	return host
+}
+
+// bracketed is a host as it is written where a port may follow.
+func bracketed(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 // networksOf returns the networks through which c is reached, sorted by name:

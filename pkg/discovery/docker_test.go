@@ -172,6 +172,68 @@ func TestDockerAddressesAreThoseOfDockerSD(t *testing.T) {
 	}
 }
 
+func TestContainersWithIPv6AddressesHaveTargets(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		container dockertest.Container
+		all       bool
+		host      string
+		want      string
+	}{
+		{"only IPv6", dockertest.Container{Networks: map[string]string{"six": "fd00::2"}, Ports: []dockertest.Port{{Private: 80}}}, false, "", "[fd00::2]:80"},
+		{"without a port", dockertest.Container{Networks: map[string]string{"six": "fd00::2"}}, false, "", "[fd00::2]:8000"},
+		{"a network with an address", dockertest.Container{Networks: map[string]string{"a": "", "b": "fd00::2"}}, false, "", "[fd00::2]:8000"},
+		{"the first with an address", dockertest.Container{Networks: map[string]string{"a": "", "b": "10.0.0.2", "c": "fd00::2"}}, false, "", "10.0.0.2:8000"},
+		{"every network", dockertest.Container{Networks: map[string]string{"b": "10.0.0.2", "c": "fd00::2"}}, true, "", "10.0.0.2:8000 [fd00::2]:8000"},
+		{"the host by IPv6", dockertest.Container{NetworkMode: "host"}, false, "fd00::1", "[fd00::1]"},
+		{"the host in brackets", dockertest.Container{NetworkMode: "host", Ports: []dockertest.Port{{Private: 80}}}, false, "[fd00::1]", "[fd00::1]:80"},
+		{"the host with a port", dockertest.Container{NetworkMode: "host"}, false, "gateway:9100", "gateway:9100"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := dockertest.New(t)
+			d.Run(test.container)
+			config := dockerConfig(d)
+			config.MatchFirstNetwork, config.Port = !test.all, 8000
+			if test.host != "" {
+				config.HostNetworkingHost = test.host
+			}
+			c := newDocker(t, d, config)
+			run(t, c)
+			var got []string
+			for _, target := range await(t, targetsOf(c, "targets"), count(len(strings.Fields(test.want)))) {
+				got = append(got, target.Get("__address__"))
+			}
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("addresses %q, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// A container that shares the network of one with an IPv6 address, and what an
+// inspection and Podman tell.
+func TestIPv6AddressesAreKnownFromEveryAnswer(t *testing.T) {
+	for _, podman := range []bool{false, true} {
+		d := dockertest.New(t)
+		if podman {
+			d.SetPodman()
+		}
+		c := newDocker(t, d, dockerConfig(d))
+		run(t, c)
+		d.AwaitSubscribers(1)
+		owner := d.Run(dockertest.Container{Networks: map[string]string{"six": "fd00::2"}})
+		d.Run(dockertest.Container{NetworkMode: "container:" + owner, Ports: []dockertest.Port{{Private: 90}}})
+		await(t, targetsOf(c, "targets"), func(targets []Target) bool {
+			var got []string
+			for _, target := range targets {
+				got = append(got, target.Get("__address__"))
+			}
+			slices.Sort(got)
+			return slices.Equal(got, []string{"[fd00::2]:80", "[fd00::2]:90"})
+		})
+	}
+}
+
 func TestContainersWithoutAddressHaveATargetForTheirLogs(t *testing.T) {
 	d := dockertest.New(t)
 	gone := d.Create(dockertest.Container{Name: "gone"})

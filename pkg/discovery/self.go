@@ -1,8 +1,10 @@
 package discovery
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -32,7 +34,8 @@ func findSelf() self {
 		return self{}
 	}
 	routes, _ := os.ReadFile("/proc/net/route")
-	return self{id: string(m[1]), gateway: defaultGateway(string(routes))}
+	routes6, _ := os.ReadFile("/proc/net/ipv6_route")
+	return self{id: string(m[1]), gateway: cmp.Or(defaultGateway(string(routes)), defaultGateway6(string(routes6)))}
 }
 
 // defaultGateway finds the default route in a table of the kernel's, whose
@@ -49,6 +52,25 @@ func defaultGateway(routes string) string {
 		}
 		slices.Reverse(address)
 		return net.IP(address).String()
+	}
+	return ""
+}
+
+// defaultGateway6 does the same for IPv6. The columns are the destination, the
+// length of its prefix, the source with its own, and the next hop.
+func defaultGateway6(routes string) string {
+	for line := range strings.Lines(routes) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 || strings.Trim(fields[0], "0") != "" || fields[1] != "00" {
+			continue
+		}
+		address, err := hex.DecodeString(fields[4])
+		ip, ok := netip.AddrFromSlice(address)
+		// One of the link alone can't be written as a target's address.
+		if err != nil || !ok || ip.IsUnspecified() || ip.IsLinkLocalUnicast() {
+			continue
+		}
+		return ip.String()
 	}
 	return ""
 }
@@ -75,12 +97,23 @@ func (p place) equal(other place) bool {
 }
 
 // nearest is the first of the networks that the collector is in, too, or else
-// the first.
+// the first. One in which the container has no address is the last choice.
 func (p place) nearest(networks []docker.Endpoint) docker.Endpoint {
-	for _, n := range networks {
-		if slices.ContainsFunc(p.networks, func(mine docker.Endpoint) bool { return mine.NetworkID == n.NetworkID }) {
-			return n
+	shared := func(n docker.Endpoint) bool {
+		return slices.ContainsFunc(p.networks, func(mine docker.Endpoint) bool { return mine.NetworkID == n.NetworkID })
+	}
+	for _, suits := range []func(docker.Endpoint) bool{
+		func(n docker.Endpoint) bool { return shared(n) && hasAddress(n) },
+		hasAddress,
+		shared,
+	} {
+		if i := slices.IndexFunc(networks, suits); i >= 0 {
+			return networks[i]
 		}
 	}
 	return networks[0]
 }
+
+// hasAddress tells whether a container can be reached in a network: in the
+// host's it has no address of its own.
+func hasAddress(n docker.Endpoint) bool { return n.IP != "" || n.Name == hostMode }

@@ -20,6 +20,22 @@ func TestDefaultGateway(t *testing.T) {
 	}
 }
 
+func TestDefaultGatewayOfIPv6(t *testing.T) {
+	const zero = "00000000000000000000000000000000"
+	const table = "fd000000000000000000000000000000 40 " + zero + " 00 " + zero + " 00000100 00000001 00000000 00000001     eth0\n" +
+		zero + " 00 " + zero + " 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth1\n" +
+		zero + " 00 " + zero + " 00 fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n" +
+		zero + " 00 " + zero + " 00 " + zero + " ffffffff 00000001 00000000 00200200       lo\n"
+	if got := defaultGateway6(table); got != "fd00::1" {
+		t.Errorf("got %q", got)
+	}
+	for _, table := range []string{"", "\n", zero + " 00 " + zero + " 00 nonsense 1\n", zero + " 00\n"} {
+		if got := defaultGateway6(table); got != "" {
+			t.Errorf("got %q of %q", got, table)
+		}
+	}
+}
+
 // A collector in a container prefers the networks that it is in, and reaches
 // the host by its gateway.
 func TestPlaceOfTheCollector(t *testing.T) {

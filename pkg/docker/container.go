@@ -37,7 +37,8 @@ type Container struct {
 	Ended bool
 }
 
-// Endpoint is a container's place in a network.
+// Endpoint is a container's place in a network. IP is an IPv6 address if it has
+// no other, and empty without any.
 type Endpoint struct {
 	Name, NetworkID, IP string
 }
@@ -154,7 +155,7 @@ func endpoints(networks map[string]*network.EndpointSettings) []Endpoint {
 	var out []Endpoint
 	for name, n := range networks {
 		if n != nil {
-			out = append(out, Endpoint{Name: name, NetworkID: n.NetworkID, IP: n.IPAddress})
+			out = append(out, Endpoint{Name: name, NetworkID: n.NetworkID, IP: cmp.Or(n.IPAddress, n.GlobalIPv6Address)})
 		}
 	}
 	slices.SortFunc(out, func(a, b Endpoint) int { return strings.Compare(a.Name, b.Name) })

@@ -231,7 +231,13 @@ func (d *Daemon) endpoints(s *state) map[string]*network.EndpointSettings {
 		if !s.running() {
 			ip = ""
 		}
-		out[name] = &network.EndpointSettings{NetworkID: d.networks[name].ID, IPAddress: ip}
+		settings := &network.EndpointSettings{NetworkID: d.networks[name].ID}
+		if strings.Contains(ip, ":") {
+			settings.GlobalIPv6Address = ip
+		} else {
+			settings.IPAddress = ip
+		}
+		out[name] = settings
 	}
 	return out
 }
