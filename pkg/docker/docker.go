@@ -72,25 +72,45 @@ type Status struct {
 	APIVersion string    // as negotiated; empty before the first connection
 }
 
-// Inspect asks the Engine about one container. IsNotFound tells a container that is gone.
+// Inspect asks the Engine about one container. IsNotFound tells a container that
+// is gone. Where inspections are refused it is what the list told, without a
+// LogDriver.
 func (e *Engine) Inspect(ctx context.Context, id string) (Container, error) {
 	c, err := e.inspect(ctx, id)
+	if IsRefused(err) {
+		c, err = e.listed(id, err)
+	}
 	if err != nil {
 		return Container{}, fmt.Errorf("inspect container %s: %w", short(id), err)
 	}
 	return c, nil
 }
 
+// listed returns a container as the last list and the events since tell, or err
+// if there is no list.
+func (e *Engine) listed(id string, err error) (Container, error) {
+	e.mu.Lock()
+	snap, connected := e.snap, e.status.Connected
+	e.mu.Unlock()
+	if !snap.Listed || !connected {
+		return Container{}, err
+	}
+	if c := snap.find(id); c != nil {
+		return *c, nil
+	}
+	return Container{}, &answerError{http.StatusNotFound, "404 Not Found", "no such container in the list"}
+}
+
 // Match asks the Engine which containers, running or not, the filters of its
 // list operation let through. The keys of the result are container IDs.
 func (e *Engine) Match(ctx context.Context, filters map[string][]string) (map[string]bool, error) {
-	summaries, err := e.list(ctx, filters)
+	found, err := e.list(ctx, filters)
 	if err != nil {
 		return nil, fmt.Errorf("list containers by filter: %w", err)
 	}
-	out := make(map[string]bool, len(summaries))
-	for i := range summaries {
-		out[summaries[i].ID] = true
+	out := make(map[string]bool, len(found))
+	for i := range found {
+		out[found[i].ID] = true
 	}
 	return out, nil
 }
