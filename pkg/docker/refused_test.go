@@ -179,7 +179,7 @@ func TestWithoutTheListTheErrorNamesTheRight(t *testing.T) {
 		start(t, e, time.Minute)
 		<-time.After(10 * time.Minute)
 		if s := e.Status(); s.Connected || s.Err == nil {
-			t.Errorf("status %+v", s)
+			t.Fatalf("status %+v", s)
 		}
 		status := e.Status().Err.Error()
 		if !strings.Contains(status, "allow GET /containers/json (CONTAINERS=1") && !strings.Contains(status, "list containers: context deadline exceeded") {

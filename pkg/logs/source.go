@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func (c *SourceDockerConfig) SetToDefault() {
 
 // Validate reports settings that can't work.
 func (c *SourceDockerConfig) Validate() error {
-	u, err := url.Parse(c.Host)
+	u, err := url.Parse(cmp.Or(c.Host, docker.DefaultHost))
 	switch {
 	case err != nil:
 		return fmt.Errorf("host %q: %w", c.Host, err)
@@ -115,6 +116,7 @@ func NewSourceDocker(cfg SourceDockerConfig, o component.Options) (*SourceDocker
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Host = docker.HostOrDefault(cfg.Host, o.Warn)
 	s := &SourceDocker{
 		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
 		limit:   int(cfg.MaxLineSize),

@@ -20,7 +20,7 @@ import (
 var (
 	versioned = regexp.MustCompile(`^/v(\d+\.\d+)(/.*)$`)
 	// allowed is what a read-only proxy in front of the Engine lets through.
-	named   = regexp.MustCompile(`^(/containers/|/networks/)[^/]+(/json|/logs|)$`)
+	named   = regexp.MustCompile(`^(/containers/)[^/]+(/json|/logs)$|^(/networks/)[^/]+$`)
 	allowed = regexp.MustCompile(`^(/_ping|/version|/events|/containers/json|/containers/[^/]+/json|/containers/[^/]+/logs|/networks(/[^/]+)?)$`)
 )
 
@@ -53,7 +53,7 @@ func (d *Daemon) admit(w http.ResponseWriter, r *http.Request, version string) b
 	d.requests = append(d.requests, Request{r.Method, r.URL.Path, version, r.URL.Query()})
 	d.wake()
 	lowest, highest := d.minAPI, d.maxAPI
-	refusal, stopped := d.refusals[named.ReplaceAllString(r.URL.Path, "$1{id}$2")], d.stopped
+	refusal, stopped := d.refusals[named.ReplaceAllString(r.URL.Path, "$1$3{id}$2")], d.stopped
 	status, message := 0, ""
 	for prefix, f := range d.failures {
 		if strings.HasPrefix(r.URL.Path, prefix) {
