@@ -37,7 +37,7 @@ var allowedImports = map[string]string{
 	"pkg/live":       "pkg/pipeline",
 	"pkg/explore":    "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":      "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
-	"pkg/admin":      "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live",
+	"pkg/admin":      "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle",
 	"pkg/admin/ui":   "pkg/config pkg/explore pkg/graph pkg/live",
 
 	"pkg/logs":        signalPackages,

@@ -20,6 +20,7 @@ import (
 	"collector/pkg/explore"
 	"collector/pkg/listen"
 	"collector/pkg/live"
+	"collector/pkg/throttle"
 )
 
 // Program is the running program, as the server reports on it and steers it.
@@ -69,6 +70,9 @@ type Server struct {
 	options  Options
 	listener net.Listener
 	ui       *ui.UI // set by Handler, if there is one
+	limits   *limits
+	guesses  guesses
+	quiet    throttle.Log
 }
 
 // New makes a server that listens to nothing yet.
@@ -76,7 +80,7 @@ func New(o Options) *Server {
 	if o.Access == nil {
 		o.Access = &Access{}
 	}
-	return &Server{options: o}
+	return &Server{options: o, limits: newLimits()}
 }
 
 // Bind takes the port. Its error names the port and the flag.
@@ -145,8 +149,8 @@ func (s *Server) observe(ctx context.Context) {
 // http lets in, below the prefix and without it.
 func (s *Server) Handler() http.Handler {
 	var handler http.Handler = s.mux()
-	handler = belowPrefix(s.options.Prefix, s.refuseForeign(compress(handler)))
-	return secureHeaders(s.authenticate(handler))
+	handler = belowPrefix(s.options.Prefix, s.refuseForeign(s.limits.bound(compress(handler))))
+	return secureHeaders(bodies(s.authenticate(handler)))
 }
 
 // Paths that are known elsewhere too.

@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"collector/pkg/component"
 )
@@ -173,13 +175,42 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			return
 		}
 		user, password, ok := r.BasicAuth()
-		if !ok || !a.admits(user, password) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Restricted", charset="UTF-8"`)
-			http.Error(w, "unauthorized", http.StatusUnauthorized)
+		if !ok {
+			unauthorized(w)
+			return
+		}
+		v, delay, answered := s.guesses.try(clientOf(r), func() bool { return a.admits(user, password) })
+		switch v {
+		case unheard:
+			w.Header().Set("Retry-After", strconv.Itoa(int(delay.Seconds())))
+			http.Error(w, "too many wrong passwords came from this address: try again later", http.StatusTooManyRequests)
+			return
+		case wrong:
+			defer answered()
+			if delay > 0 {
+				s.quiet.Warn(s.options.Logger, clientOf(r).String(), "wrong passwords are answered slowly", "client", r.RemoteAddr)
+				wait(r.Context(), delay)
+			}
+			unauthorized(w)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passwordGiven{}, true)))
 	})
+}
+
+func unauthorized(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="Restricted", charset="UTF-8"`)
+	http.Error(w, "unauthorized", http.StatusUnauthorized)
+}
+
+// wait waits, but not longer than ctx lasts.
+func wait(ctx context.Context, delay time.Duration) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // passwordGiven is the key of what authenticate adds to a request's context.
