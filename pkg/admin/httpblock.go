@@ -115,7 +115,7 @@ func (a *Access) Keep(block bool) {
 	a.kept.Store(a.current.Load())
 }
 
-// Open tells whether everybody who reaches the server may use its pages.
+// Open reports whether everybody who reaches the server may use its pages.
 func (a *Access) Open() bool {
 	now := a.current.Load()
 	switch {

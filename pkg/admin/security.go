@@ -88,7 +88,7 @@ func foreignChange(r *http.Request) error {
 	}
 	shown := r.Header.Get("Sec-Fetch-Site") + r.Header.Get("Origin") + r.Header.Get("Referer")
 	if r.Method == http.MethodGet && shown == "" {
-		return errors.New("this request does not tell whether a page of another site has made it, and is refused: " +
+		return errors.New("this request does not say whether a page of another site has made it, and is refused: " +
 			"use the button on the Configuration page, or `curl -X POST` with this address")
 	}
 	return nil

@@ -282,7 +282,7 @@ func (o *Orphans) Changed() <-chan struct{} {
 	return o.changed
 }
 
-// Waits tells whether data waits that claim would give to a destination.
+// Waits reports whether data waits that claim would give to a destination.
 func (o *Orphans) Waits(key string) bool {
 	if o == nil || key == "" {
 		return false

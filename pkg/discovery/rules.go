@@ -95,7 +95,7 @@ func (r *Rules) Len() int {
 	return len(r.configs)
 }
 
-// MakeNames tells whether rules make names of labels of which nobody knows whether
+// MakeNames reports whether rules make names of labels of which nobody knows whether
 // they are valid: the other actions leave those out that aren't.
 func (r *Rules) MakeNames() bool {
 	return r != nil && slices.ContainsFunc(r.configs, func(c *relabel.Config) bool { return c.Action == relabel.LabelMap })

@@ -114,6 +114,6 @@ func (p place) nearest(networks []docker.Endpoint) docker.Endpoint {
 	return networks[0]
 }
 
-// hasAddress tells whether a container can be reached in a network: in the
+// hasAddress reports whether a container can be reached in a network: in the
 // host's it has no address of its own.
 func hasAddress(n docker.Endpoint) bool { return n.IP != "" || n.Name == hostMode }

@@ -140,7 +140,7 @@ func (w *Window) forget(t time.Time) {
 	w.sums.forget(time.Now().Add(-sumAge))
 }
 
-// takes tells whether n items of so many bytes that have passed e are to be copied
+// takes reports whether n items of so many bytes that have passed e are to be copied
 // and offered.
 func (w *Window) takes(e *live.Edge, s live.Signal, n, size int) bool {
 	if n == 0 || !w.options.Take(e, s) {

@@ -26,12 +26,12 @@ type Arrival struct {
 	setDeadline func(time.Time) // for reading; the zero time is none
 	begun       time.Time
 
-	mu      sync.Mutex
-	ended   bool      // in favor of others; guarded by mu
-	done    bool      // arrived, or given up; guarded by mu
-	due     time.Time // guarded by mu
-	renewed time.Time // when due was set; guarded by mu
-	arrived int       // since due was set; guarded by mu
+	mu       sync.Mutex
+	ended    bool      // in favor of others; guarded by mu
+	done     bool      // arrived, or given up; guarded by mu
+	due      time.Time // guarded by mu
+	extended time.Time // when due was set; guarded by mu
+	arrived  int       // since due was set; guarded by mu
 }
 
 // Arrive begins a request of a client. setDeadline makes reading it fail at a
@@ -54,7 +54,7 @@ func (b *Budget) ArriveHTTP(w http.ResponseWriter, r *http.Request) *Arrival {
 // extend sets when the next part has to be there. The caller holds mu, or is
 // the only one who knows a.
 func (a *Arrival) extend(now time.Time) {
-	a.renewed, a.arrived = now, 0
+	a.extended, a.arrived = now, 0
 	if a.due = now.Add(rateTime); a.due.After(a.begun.Add(longestArrival)) {
 		a.due = a.begun.Add(longestArrival)
 	}
@@ -85,7 +85,7 @@ func (a *Arrival) Read(n int, err error) error {
 		return ErrTooSlow
 	}
 	// A deadline costs a little, so that a fast client's is set now and then.
-	if a.arrived += n; err == nil && a.arrived >= rateBytes && now.Sub(a.renewed) > rateTime/10 {
+	if a.arrived += n; err == nil && a.arrived >= rateBytes && now.Sub(a.extended) > rateTime/10 {
 		a.extend(now)
 	}
 	return err

@@ -127,7 +127,7 @@ type scene struct {
 	to   []seat
 }
 
-// next tells whether another item may be examined by anybody.
+// next reports whether another item may be examined by anybody.
 func (s *scene) next() bool {
 	return slices.ContainsFunc(s.to, func(seat seat) bool { return seat.left > 0 })
 }

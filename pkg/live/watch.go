@@ -140,7 +140,7 @@ func (w *Watcher) admit(n, decode int) int {
 }
 
 // give hands over ev, of which detached makes a copy, if the filter lets it pass.
-// It tells whether more may follow in this second.
+// It reports whether more may follow in this second.
 func (w *Watcher) give(ev *Event, detached func() Event) bool {
 	if !w.matches(ev) {
 		return true

@@ -204,7 +204,7 @@ func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
 	return l.writer, nil
 }
 
-// hasDestination tells whether the lane leads somewhere. One that is switched
+// hasDestination reports whether the lane leads somewhere. One that is switched
 // off drops what comes.
 func (e *Exporter) hasDestination(l *lane) bool { return l.off || e.transport.url(l.signal) != "" }
 

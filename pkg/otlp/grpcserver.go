@@ -22,6 +22,7 @@ import (
 
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 // stopGrace is how long requests under way may take when the receiver stops.
@@ -44,7 +45,7 @@ type grpcServer struct {
 	logger *slog.Logger
 
 	paths   *listen.Paths
-	unwired notice
+	unwired throttle.Log
 }
 
 // serve answers requests until ctx ends; it closes l.
@@ -214,7 +215,7 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	for _, s := range signals() {
 		if service == serviceOf(s) {
-			g.unwired.log(g.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
 			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}
 	}

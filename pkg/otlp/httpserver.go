@@ -21,6 +21,7 @@ import (
 
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 // The content types of OTLP/HTTP.
@@ -45,7 +46,7 @@ type httpServer struct {
 	readers sync.Pool  // of *jsonReader
 	cors    *cors.Cors // nil: no page of another site may send
 
-	unwired, wrong notice
+	unwired, wrong throttle.Log
 	paths          *listen.Paths
 	takesPlain     bool // bodies that are not compressed
 }
@@ -143,7 +144,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 		return plain(w, http.StatusNotFound, strings.TrimSuffix("404 page not found: "+hint, ": "))
 	}
 	if h.intake.sinks[s] == nil {
-		h.unwired.log(h.logger, slog.LevelWarn, "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+		h.unwired.Log(h.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
 		return plain(w, http.StatusNotFound, "404 page not found: "+string(s)+" are not wired in the receiver's output")
 	}
 	if err := h.otherSite(r); err != nil {
@@ -234,7 +235,7 @@ func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost
 // wrongProtocol answers a gRPC client in its own terms.
 func (h *httpServer) wrongProtocol(w http.ResponseWriter, r *http.Request) int {
 	const hint = "this port serves OTLP/HTTP, and this looks like OTLP/gRPC: use the gRPC port, usually 4317, or set the client's protocol to http/protobuf"
-	h.wrong.log(h.logger, slog.LevelWarn, "wrong protocol", "transport", transportHTTP, "client", r.RemoteAddr, "hint", hint)
+	h.wrong.Log(h.logger, slog.LevelWarn, "", "wrong protocol", "transport", transportHTTP, "client", r.RemoteAddr, "hint", hint)
 	listen.RefuseGRPC(w, hint)
 	return http.StatusOK
 }

@@ -109,7 +109,7 @@ type fanout struct {
 	sinks  []pipeline.OTLPSink
 	lost   *prometheus.CounterVec // by signal and reason
 	logger *slog.Logger
-	losses notice
+	losses throttle.Log
 }
 
 // WriteOTLP writes request to every sink, see pipeline.WriteAll.
@@ -128,6 +128,6 @@ func (f *fanout) lose(request pipeline.OTLP, err error) {
 		reason = "rejected"
 	}
 	f.lost.WithLabelValues(string(request.Signal), reason).Add(float64(request.Items))
-	f.losses.log(f.logger, slog.LevelError, "one of several destinations did not take a request that another took; it is lost for that one",
+	f.losses.Log(f.logger, slog.LevelError, "", "one of several destinations did not take a request that another took; it is lost for that one",
 		"signal", request.Signal, "items", request.Items, "err", err)
 }

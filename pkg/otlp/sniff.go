@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"collector/pkg/throttle"
 )
 
 // sniffer is a listener that looks at how each connection begins, to tell the
@@ -23,7 +25,7 @@ type sniffer struct {
 	protocol string // transportGRPC or transportHTTP
 	isTLS    bool
 	logger   *slog.Logger
-	hints    notice
+	hints    throttle.Log
 	// untouched are the connections that were accepted and that the server has
 	// done nothing about yet.
 	untouched sync.WaitGroup
@@ -137,7 +139,7 @@ func (s *sniffer) look(c net.Conn, start []byte) bool {
 }
 
 func (s *sniffer) hint(from net.Addr, text string) {
-	s.hints.log(s.logger, slog.LevelWarn, "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
+	s.hints.Log(s.logger, slog.LevelWarn, "", "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
 }
 
 // isHTTP1 tells whether a connection begins as HTTP/1 does: with a method. The
@@ -154,10 +156,10 @@ func isHTTP1(start []byte) bool {
 // serverLog takes what net/http would print about single connections.
 type serverLog struct {
 	logger *slog.Logger
-	errs   notice
+	errs   throttle.Log
 }
 
 func (l *serverLog) Write(line []byte) (int, error) {
-	l.errs.log(l.logger, slog.LevelWarn, "connection failed", "err", strings.TrimSpace(string(line)))
+	l.errs.Log(l.logger, slog.LevelWarn, "", "connection failed", "err", strings.TrimSpace(string(line)))
 	return len(line), nil
 }

@@ -5,7 +5,7 @@ import "time"
 // maxSteps is how many steps of the machine's clock a queue remembers.
 const maxSteps = 64
 
-// ages tells how old blocks are, however the machine's clock is set meanwhile.
+// ages tells how old blocks are, however the machine's clock is set.
 // Records carry wall-clock times, as nothing else means anything to the next
 // process. Here they are brought to a clock that began with the machine's when
 // the queue was opened, and that nobody sets. What an earlier process appended

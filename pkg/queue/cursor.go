@@ -128,7 +128,7 @@ func parseCursor(b []byte) (cursor, bool) {
 	return c, c.plausible()
 }
 
-// plausible tells whether the numbers may be those of a queue: a checksum can be
+// plausible reports whether the numbers may be those of a queue: a checksum can be
 // made for any.
 func (c *cursor) plausible() bool {
 	if max(c.generation, c.before, c.unsaved, c.rest) >= maxNumber || c.rest < c.seq {

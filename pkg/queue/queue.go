@@ -413,7 +413,7 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// finish ends all calls under way and the syncer. It tells whether that had not
+// finish ends all calls under way and the syncer. It reports whether that had not
 // been done. The caller holds q.writing.
 func (q *Queue) finish() bool {
 	q.mu.Lock()

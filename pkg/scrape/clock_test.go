@@ -33,7 +33,7 @@ func TestAStepOfTheClockDelaysNoScrape(t *testing.T) {
 			machine, to := &clocktest.Clock{}, &timestamps{}
 			cfg := config(discovery.NewSet(at("a:1")), to)
 			cfg.ScrapeInterval = 15 * time.Second
-			s, err := New(cfg, component.Options{ID: "prometheus.scrape.test"})
+			s, err := NewBudget().New(cfg, component.Options{ID: "prometheus.scrape.test"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,7 +61,7 @@ func TestATargetRedirectsToItselfOnly(t *testing.T) {
 		to = test.to
 		cfg := config(nil)
 		cfg.HTTPClient.TLS = &httpclient.TLS{InsecureSkipVerify: true}
-		s, err := New(cfg, component.Options{})
+		s, err := NewBudget().New(cfg, component.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,8 +100,8 @@ func TestFetchingATargetFollowsNoRedirect(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		cfg := config(discovery.NewSet(at(server.Listener.Addr().String())), newSink())
-		cfg.ScrapeInterval = time.Hour // nothing else asks meanwhile
-		s, err := New(cfg, component.Options{ID: "prometheus.scrape.test"})
+		cfg.ScrapeInterval = time.Hour // nothing else asks
+		s, err := NewBudget().New(cfg, component.Options{ID: "prometheus.scrape.test"})
 		if err != nil {
 			t.Fatal(err)
 		}

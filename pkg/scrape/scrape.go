@@ -66,9 +66,6 @@ type scratch struct {
 	builder *labels.Builder
 }
 
-// New makes a scraper that has a budget of its own, and starts nothing.
-func New(cfg Config, o component.Options) (*Scraper, error) { return NewBudget().New(cfg, o) }
-
 // New makes a scraper that shares the budget, and starts nothing.
 func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	o = o.WithDefaults()

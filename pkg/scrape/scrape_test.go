@@ -129,7 +129,7 @@ func run(t *testing.T, cfg Config, o component.Options, transport http.RoundTrip
 	if o.ID == "" {
 		o.ID = "prometheus.scrape.test"
 	}
-	s, err := New(cfg, o)
+	s, err := NewBudget().New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func onceAt(t *testing.T, cfg Config, o component.Options, server *httptest.Serv
 	cfg.Targets = discovery.NewSet()
 	cfg.ForwardTo = []pipeline.MetricsSink{to}
 	o.ID = "prometheus.scrape.test"
-	s, err := New(cfg, o)
+	s, err := NewBudget().New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +476,7 @@ func TestClusteringIsAcceptedAndSaidToHaveNoEffect(t *testing.T) {
 		cfg := config(discovery.NewSet())
 		cfg.Clustering.Enabled = enabled
 		var warned []string
-		if _, err := New(cfg, component.Options{Warn: func(name, _ string) { warned = append(warned, name) }}); err != nil {
+		if _, err := NewBudget().New(cfg, component.Options{Warn: func(name, _ string) { warned = append(warned, name) }}); err != nil {
 			t.Fatal(err)
 		}
 		if want := map[bool][]string{true: {"clustering > enabled"}}[enabled]; !slices.Equal(warned, want) {

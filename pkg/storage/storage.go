@@ -77,7 +77,7 @@ func own(dir string, err error) error {
 // alone.
 var ErrForeign = errors.New("others may have put anything there")
 
-// Refused tells whether an error says that a folder is not to be used as it is,
+// Refused reports whether an error says that a folder is not to be used as it is,
 // where others may pass, as of a full disk.
 func Refused(err error) bool {
 	return errors.Is(err, ErrForeign) || errors.Is(err, ErrLink) || errors.Is(err, ErrInUse)

@@ -59,7 +59,7 @@ func (r *received) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		err = r.takeSamples(request, body)
 		r.note(request.Header, strings.TrimSuffix(path, "/api/v1/write"), "samples")
 		w.WriteHeader(http.StatusNoContent)
-	case slices.Contains([]string{"traces", "metrics", "logs"}, request.URL.Path[strings.LastIndex(request.URL.Path, "/")+1:]) && strings.Contains(path, "/v1/"):
+	case slices.Contains([]string{"traces", "metrics", "logs"}, path[strings.LastIndex(path, "/")+1:]) && strings.Contains(path, "/v1/"):
 		signal := path[strings.LastIndex(path, "/")+1:]
 		err = r.takeOTLP(request, signal, body)
 		r.note(request.Header, strings.TrimSuffix(path, "/v1/"+signal), signal)
@@ -171,14 +171,11 @@ func (r *received) takeOTLP(request *http.Request, signal string, body []byte) (
 	}
 	switch signal {
 	case "traces":
-		m := ptraceotlp.NewExportRequest()
-		message = m
+		message = ptraceotlp.NewExportRequest()
 	case "metrics":
-		m := pmetricotlp.NewExportRequest()
-		message = m
+		message = pmetricotlp.NewExportRequest()
 	default:
-		m := plogotlp.NewExportRequest()
-		message = m
+		message = plogotlp.NewExportRequest()
 	}
 	if strings.HasPrefix(request.Header.Get("Content-Type"), "application/json") {
 		err = message.UnmarshalJSON(body)
