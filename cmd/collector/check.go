@@ -21,12 +21,14 @@ import (
 )
 
 // validate checks a configuration as `run` would load it, but binds no port
-// and starts nothing.
+// and starts nothing. It may be for another machine: files and variables that this
+// one lacks are warnings.
 func validate(args []string, out, errOut io.Writer) error {
 	set := pflag.NewFlagSet("validate", pflag.ContinueOnError)
 	set.SetOutput(errOut)
 	var kind string
 	configFlags(set, &kind)
+	strict := set.Bool("strict", false, "refuse what this machine lacks, such as files and environment variables, instead of warning about it")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -40,7 +42,9 @@ func validate(args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	diagnostics := graph.Check(checkOptions(), sources)
+	options := checkOptions()
+	options.Strict = *strict
+	diagnostics := graph.Check(options, sources)
 	fmt.Fprint(errOut, diagnostics.String())
 	if diagnostics.Err() != nil {
 		return exit{1}

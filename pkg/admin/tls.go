@@ -17,11 +17,11 @@ import (
 // TLSConfig is the certificate of the server, and what it asks of clients.
 type TLSConfig struct {
 	CertPEM          string           `alloy:"cert_pem,attr,optional"`
-	CertFile         string           `alloy:"cert_file,attr,optional"`
+	CertFile         string           `alloy:"cert_file,attr,optional,file"`
 	KeyPEM           component.Secret `alloy:"key_pem,attr,optional"`
-	KeyFile          string           `alloy:"key_file,attr,optional"`
+	KeyFile          string           `alloy:"key_file,attr,optional,file"`
 	ClientCAPEM      string           `alloy:"client_ca_pem,attr,optional"`
-	ClientCAFile     string           `alloy:"client_ca_file,attr,optional"`
+	ClientCAFile     string           `alloy:"client_ca_file,attr,optional,file"`
 	ClientAuthType   string           `alloy:"client_auth_type,attr,optional"`
 	CipherSuites     []string         `alloy:"cipher_suites,attr,optional"`
 	CurvePreferences []string         `alloy:"curve_preferences,attr,optional"`

@@ -18,6 +18,7 @@
 //
 //	`alloy:"name,attr"`            a required attribute
 //	`alloy:"name,attr,optional"`   an optional one
+//	`alloy:"name,attr,file"`       the path of a file that is read; `validate` looks for it
 //	`alloy:"name,block"`           a required block (struct)
 //	`alloy:"name,block,optional"`  an optional block (struct, *struct, []struct)
 //	`alloy:"name,enum,optional"`   blocks name.a, name.b … in one ordered list ([]struct
@@ -26,7 +27,8 @@
 //
 // and the Config, like each struct of a block, may have SetToDefault() and
 // Validate() error, with pointer receivers. An optional block that is absent
-// keeps what its parent's SetToDefault put there.
+// keeps what its parent's SetToDefault put there. Their errors say by At which
+// argument they are about.
 package component
 
 import (

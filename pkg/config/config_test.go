@@ -368,8 +368,8 @@ func TestDescribe(t *testing.T) {
 	f("size", `size "0B" []`)
 	f("duration", `duration "0s" []`)
 	f("squashed", `string  []`)
-	f("inner", `  [{a int false 1 false false []} {b int false 2 false false []}]`)
-	f("many", `  [{a int false 1 false false []} {b int false 2 false false []}]`)
+	f("inner", `  [{a int false 1 false false false []} {b int false 2 false false false []}]`)
+	f("many", `  [{a int false 1 false false false []} {b int false 2 false false false []}]`)
 }
 
 // steps has an ordered list of blocks of several names.

@@ -27,6 +27,12 @@ type Decoder struct {
 	TypeName func(reflect.Type) string
 	// Describe says in words what an opaque value is.
 	Describe func(*Opaque) string
+	// CheckFiles has the files looked for that arguments with the tag option
+	// "file" name.
+	CheckFiles bool
+	// Unreadable is what Decode found by CheckFiles. The component may do without
+	// these files, so they don't make Decode fail.
+	Unreadable Diagnostics
 }
 
 type defaulter interface{ SetToDefault() }
@@ -47,13 +53,6 @@ func (d *Decoder) Decode(b *Block, into any) Diagnostics {
 		r.diagnostics = Diagnostics{}
 	}
 	return r.diagnostics
-}
-
-// Place finds where in b an error of its component belongs: at the argument or
-// block with whose path ("endpoint > url") the message starts, or at the block
-// itself. An error that joins several gives one diagnostic for each.
-func (b *Block) Place(err error) Diagnostics {
-	return place(b.file, b.stmt.Body, b.At, b.Name+": ", err)
 }
 
 type decoding struct {
@@ -125,10 +124,24 @@ func (r *decoding) attribute(stmt *ast.AttributeStmt, parent string, fields []fi
 	first[f.name] = at.Line
 	before := len(r.diagnostics)
 	r.value(stmt, v.FieldByIndex(f.index))
-	if holdsSecret(f.typ) {
-		for i := range r.diagnostics[before:] {
-			r.diagnostics[before+i].At.secret = true
-		}
+	for i := range r.diagnostics[before:] {
+		d := &r.diagnostics[before+i]
+		d.At.secret = d.At.secret || holdsSecret(f.typ)
+		d.blameVariables(r.file, stmt.Value)
+	}
+	if f.file && r.CheckFiles && len(r.diagnostics) == before {
+		r.checkFile(stmt, v.FieldByIndex(f.index).String())
+	}
+}
+
+// checkFile reports that the file that an argument names cannot be read here.
+func (r *decoding) checkFile(stmt *ast.AttributeStmt, path string) {
+	if path == "" {
+		return
+	}
+	if err := Readable(path); err != nil {
+		d := Diagnostic{At: r.file.node(stmt.Name), Message: fmt.Sprintf("%s: %v", stmt.Name.Name, err), Missing: true}
+		r.Unreadable = append(r.Unreadable, d)
 	}
 }
 
@@ -264,19 +277,12 @@ func (r *decoding) unsupported(stmt *ast.BlockStmt, t reflect.Type) {
 // leadingPath is the start of an error message that names an argument.
 var leadingPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(?: [0-9]+)?(?: > [a-z][a-z0-9_]*(?: [0-9]+)?)*`)
 
-// place makes diagnostics of err, a complaint about a block with this body.
-func place(f *file, body ast.Body, at Range, prefix string, err error) Diagnostics {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var ds Diagnostics
-		for _, e := range joined.Unwrap() {
-			ds = append(ds, place(f, body, at, prefix, e)...)
-		}
-		return ds
-	}
+// placeByWords finds the place of an error whose text starts with a path.
+func placeByWords(f *file, body ast.Body, at Range, prefix string, err error) Diagnostics {
 	if path := leadingPath.FindString(err.Error()); path != "" {
 		if found, whole := find(f, body, strings.Split(path, " > ")); whole {
-			return Diagnostics{{At: found, Message: err.Error()}}
+			return Diagnostics{{At: found, Message: err.Error(), Missing: lacks(err)}}
 		}
 	}
-	return Diagnostics{{At: at, Message: prefix + err.Error()}}
+	return Diagnostics{{At: at, Message: prefix + err.Error(), Missing: lacks(err)}}
 }

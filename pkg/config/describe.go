@@ -15,6 +15,7 @@ type Argument struct {
 	Type       string // of an argument
 	Required   bool
 	Default    string // of an optional argument, as one would write it; may be empty
+	File       bool   // it is the path of a file that is read
 	Block      bool
 	Repeatable bool       // of a block
 	Arguments  []Argument // of a block
@@ -41,7 +42,7 @@ func defaultOf(t reflect.Type, given reflect.Value) reflect.Value {
 func describe(v reflect.Value, own func(reflect.Type) string) []Argument {
 	var out []Argument
 	for _, f := range fieldsOf(v.Type()) {
-		a := Argument{Name: f.name, Required: !f.optional, Block: f.block}
+		a := Argument{Name: f.name, Required: !f.optional, Block: f.block, File: f.file}
 		if f.block {
 			given := reflect.Value{}
 			if f.typ.Kind() == reflect.Struct {

@@ -78,6 +78,9 @@ type Diagnostic struct {
 	At       Range
 	Message  string
 	Accepted string // what would be accepted; may be empty
+	// Missing says that this machine lacks what it takes, a file or an environment
+	// variable, and that another may have it.
+	Missing bool
 }
 
 // Error is the diagnostic in one line. A password in a URL is masked.

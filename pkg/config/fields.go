@@ -14,6 +14,7 @@ type field struct {
 	optional bool
 	index    []int // for reflect.Value.FieldByIndex
 	typ      reflect.Type
+	file     bool // the argument is the path of a file that is read
 	// enum is the first part of the names "stage.json", "stage.labels" … of
 	// blocks that stand in one list, in the order of the source. Of an element
 	// of that list, variant is the field that this block sets, a pointer.
@@ -55,6 +56,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		fields = append(fields, field{
 			name: parts[0], block: block, optional: slices.Contains(options, "optional"), index: f.Index, typ: f.Type,
+			file: slices.Contains(options, "file"),
 		})
 	}
 	return fields

@@ -215,7 +215,7 @@ func order(ids []string, deps map[string][]string, cycle func([]string)) []strin
 func (b *builder) check(block *config.Block) {
 	def, known := b.definitions[block.Name]
 	if known {
-		b.diagnostics = append(b.diagnostics, b.decoding(block, &node{}).Decode(block, reflect.New(def.config).Interface())...)
+		b.diagnostics = append(b.diagnostics, b.excuse(b.decoding(block, &node{}).Decode(block, reflect.New(def.config).Interface()))...)
 	}
 }
 
@@ -276,13 +276,31 @@ func (b *builder) node(block *config.Block, fingerprint string) (*node, config.D
 	n := &node{id: block.ID(), def: def, fingerprint: fingerprint, registry: prometheus.NewRegistry(), metrics: b.metrics, listeners: b.options.Listeners.View()}
 	n.logger = b.options.Logger.With("component_path", "/", "component_id", n.id)
 	c := reflect.New(def.config).Interface()
-	if ds := b.decoding(block, n).Decode(block, c); ds != nil {
-		return nil, ds
+	decoder := b.decoding(block, n)
+	if ds := decoder.Decode(block, c); ds != nil {
+		return b.standIn(n, append(ds, decoder.Unreadable...))
 	}
 	n.arguments = config.Encode(c, b.show)
-	var warnings config.Diagnostics
+	found := decoder.Unreadable
+	err := b.construct(n, block, c, &found)
+	if err != nil {
+		for _, d := range block.Place(err) {
+			if !d.Missing || len(decoder.Unreadable) == 0 { // which file it is has been said already
+				found = append(found, d)
+			}
+		}
+		return b.standIn(n, found)
+	}
+	if found = b.excuse(found); found.Err() != nil {
+		return nil, found
+	}
+	return n, found
+}
+
+// construct makes the component of n, and adds its warnings to found.
+func (b *builder) construct(n *node, block *config.Block, c any, found *config.Diagnostics) error {
 	err := guard(func() (err error) {
-		n.component, err = def.make(c, b.componentOptions(n, block, &warnings))
+		n.component, err = n.def.make(c, b.componentOptions(n, block, found))
 		if e, ok := n.component.(exporter); ok && err == nil {
 			n.exports = e.Exports()
 		}
@@ -292,10 +310,7 @@ func (b *builder) node(block *config.Block, fingerprint string) (*node, config.D
 	if errors.As(err, &p) {
 		n.logger.Error("a component panicked", "panic", p.value, "stack", string(p.stack))
 	}
-	if err != nil {
-		return nil, append(warnings, block.Place(err)...)
-	}
-	return n, warnings
+	return err
 }
 
 func (b *builder) show(v any) (any, bool) {

@@ -45,8 +45,13 @@ type Options struct {
 	Listeners *listen.Pool
 	// AllowEmpty lets a configuration without components follow one that has some.
 	AllowEmpty bool
+	// Strict makes Check report what this machine lacks, such as files and
+	// environment variables, as errors instead of warnings.
+	Strict bool
 	// Live is where what flows between components is observed.
 	Live *live.Hub
+
+	purpose purpose
 }
 
 func (o Options) withDefaults() Options {
@@ -73,9 +78,14 @@ func (o Options) withDefaults() Options {
 
 // Check builds the graph of a configuration and throws it away. It reports
 // everything that Load would, but for ports that others use: the errors and
-// then the warnings, each in the order of the source.
+// then the warnings, each in the order of the source. What this machine lacks is a
+// warning unless o is Strict, as the configuration may be for another one.
 func Check(o Options, sources []config.Source) config.Diagnostics {
 	o = o.withDefaults()
+	o.purpose = toCheck
+	if o.Strict {
+		o.purpose = toCheckHere
+	}
 	o.Listeners = listen.NewDryPool()
 	g, ds := build(o, newMetrics(), sources, nil)
 	if ds.Err() == nil {

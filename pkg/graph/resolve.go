@@ -39,8 +39,9 @@ func (b *builder) decoding(block *config.Block, n *node) *config.Decoder {
 		Exprs: map[reflect.Type]func(*config.Expr) (any, error){
 			reflect.TypeFor[*discovery.Set](): func(e *config.Expr) (any, error) { return b.targets(e, block, n) },
 		},
-		TypeName: typeName,
-		Describe: describe,
+		TypeName:   typeName,
+		Describe:   describe,
+		CheckFiles: b.options.purpose != toRun,
 	}
 }
 
@@ -81,6 +82,9 @@ func (b *builder) lookup(ref config.Reference) (any, int, error) {
 		return nil, 0, b.unknownExport(ref, id, rest, names)
 	}
 	value := n.exports[rest[0]]
+	if _, ok := value.(unknown); ok {
+		return nil, 0, config.ErrReported
+	}
 	used := len(ref.Path) - len(rest) + 1
 	if set, live := value.(*discovery.Set); live {
 		return set, used, nil

@@ -15,14 +15,16 @@ type sinkKind struct {
 	typ  reflect.Type
 	name string // of the type, in the reference
 	data string // what flows into it, in the words of messages
+	// absent stands for a receiver of a component that cannot be made here.
+	absent any
 }
 
 func sinkKinds() []sinkKind {
 	return []sinkKind{
-		{reflect.TypeFor[pipeline.LogsSink](), "LogsReceiver", "logs"},
-		{reflect.TypeFor[pipeline.MetricsSink](), "MetricsReceiver", "samples"},
-		{reflect.TypeFor[pipeline.OTLPSink](), "otelcol.Consumer", "OTLP requests"},
-		{reflect.TypeFor[pipeline.ProfilesSink](), "ProfilesReceiver", "profiles"},
+		{reflect.TypeFor[pipeline.LogsSink](), "LogsReceiver", "logs", absentLogs{}},
+		{reflect.TypeFor[pipeline.MetricsSink](), "MetricsReceiver", "samples", absentMetrics{}},
+		{reflect.TypeFor[pipeline.OTLPSink](), "otelcol.Consumer", "OTLP requests", absentOTLP{}},
+		{reflect.TypeFor[pipeline.ProfilesSink](), "ProfilesReceiver", "profiles", absentProfiles{}},
 	}
 }
 

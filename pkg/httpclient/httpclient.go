@@ -27,7 +27,7 @@ type Config struct {
 	OAuth2               *OAuth2                       `alloy:"oauth2,block,optional"`
 	TLS                  *TLS                          `alloy:"tls_config,block,optional"`
 	BearerToken          component.Secret              `alloy:"bearer_token,attr,optional"`
-	BearerTokenFile      string                        `alloy:"bearer_token_file,attr,optional"`
+	BearerTokenFile      string                        `alloy:"bearer_token_file,attr,optional,file"`
 	FollowRedirects      bool                          `alloy:"follow_redirects,attr,optional"`
 	EnableHTTP2          bool                          `alloy:"enable_http2,attr,optional"`
 	HTTPHeaders          map[string][]component.Secret `alloy:"http_headers,attr,optional"`
@@ -41,21 +41,21 @@ type Config struct {
 type BasicAuth struct {
 	Username     string           `alloy:"username,attr,optional"`
 	Password     component.Secret `alloy:"password,attr,optional"`
-	PasswordFile string           `alloy:"password_file,attr,optional"`
+	PasswordFile string           `alloy:"password_file,attr,optional,file"`
 }
 
 // Authorization is an Authorization header of any scheme; Bearer by default.
 type Authorization struct {
 	Type            string           `alloy:"type,attr,optional"`
 	Credentials     component.Secret `alloy:"credentials,attr,optional"`
-	CredentialsFile string           `alloy:"credentials_file,attr,optional"`
+	CredentialsFile string           `alloy:"credentials_file,attr,optional,file"`
 }
 
 // OAuth2 is the client credentials grant of RFC 6749, section 4.4.
 type OAuth2 struct {
 	ClientID             string                        `alloy:"client_id,attr,optional"`
 	ClientSecret         component.Secret              `alloy:"client_secret,attr,optional"`
-	ClientSecretFile     string                        `alloy:"client_secret_file,attr,optional"`
+	ClientSecretFile     string                        `alloy:"client_secret_file,attr,optional,file"`
 	TokenURL             string                        `alloy:"token_url,attr,optional"`
 	Scopes               []string                      `alloy:"scopes,attr,optional"`
 	EndpointParams       map[string]string             `alloy:"endpoint_params,attr,optional"`
@@ -69,11 +69,11 @@ type OAuth2 struct {
 // TLS is the client side of TLS.
 type TLS struct {
 	CA                 string           `alloy:"ca_pem,attr,optional"`
-	CAFile             string           `alloy:"ca_file,attr,optional"`
+	CAFile             string           `alloy:"ca_file,attr,optional,file"`
 	Cert               string           `alloy:"cert_pem,attr,optional"`
-	CertFile           string           `alloy:"cert_file,attr,optional"`
+	CertFile           string           `alloy:"cert_file,attr,optional,file"`
 	Key                component.Secret `alloy:"key_pem,attr,optional"`
-	KeyFile            string           `alloy:"key_file,attr,optional"`
+	KeyFile            string           `alloy:"key_file,attr,optional,file"`
 	ServerName         string           `alloy:"server_name,attr,optional"`
 	InsecureSkipVerify bool             `alloy:"insecure_skip_verify,attr,optional"`
 	MinVersion         string           `alloy:"min_version,attr,optional"`

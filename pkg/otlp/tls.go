@@ -17,11 +17,11 @@ import (
 // TLS is what the tls blocks of servers and clients have in common.
 type TLS struct {
 	CA                       string           `alloy:"ca_pem,attr,optional"`
-	CAFile                   string           `alloy:"ca_file,attr,optional"`
+	CAFile                   string           `alloy:"ca_file,attr,optional,file"`
 	Cert                     string           `alloy:"cert_pem,attr,optional"`
-	CertFile                 string           `alloy:"cert_file,attr,optional"`
+	CertFile                 string           `alloy:"cert_file,attr,optional,file"`
 	Key                      component.Secret `alloy:"key_pem,attr,optional"`
-	KeyFile                  string           `alloy:"key_file,attr,optional"`
+	KeyFile                  string           `alloy:"key_file,attr,optional,file"`
 	MinVersion               string           `alloy:"min_version,attr,optional"`
 	MaxVersion               string           `alloy:"max_version,attr,optional"`
 	ReloadInterval           time.Duration    `alloy:"reload_interval,attr,optional"`
@@ -51,7 +51,7 @@ func (t *TPM) Validate() error {
 // TLSServer is the tls block of a receiver.
 type TLSServer struct {
 	TLS          TLS    `alloy:",squash"`
-	ClientCAFile string `alloy:"client_ca_file,attr,optional"`
+	ClientCAFile string `alloy:"client_ca_file,attr,optional,file"`
 }
 
 // Validate refuses what cannot work.

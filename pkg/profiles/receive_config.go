@@ -38,11 +38,11 @@ type HTTPConfig struct {
 // TLSConfig is the server side of TLS.
 type TLSConfig struct {
 	CertPEM        string           `alloy:"cert_pem,attr,optional"`
-	CertFile       string           `alloy:"cert_file,attr,optional"`
+	CertFile       string           `alloy:"cert_file,attr,optional,file"`
 	KeyPEM         component.Secret `alloy:"key_pem,attr,optional"`
-	KeyFile        string           `alloy:"key_file,attr,optional"`
+	KeyFile        string           `alloy:"key_file,attr,optional,file"`
 	ClientAuthType string           `alloy:"client_auth_type,attr,optional"`
-	ClientCAFile   string           `alloy:"client_ca_file,attr,optional"`
+	ClientCAFile   string           `alloy:"client_ca_file,attr,optional,file"`
 	ClientCAPEM    string           `alloy:"client_ca_pem,attr,optional"`
 	// ClientCA is the name that Alloy's program has for client_ca_pem.
 	ClientCA     string `alloy:"client_ca,attr,optional"`

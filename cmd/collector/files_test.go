@@ -1,0 +1,29 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"collector/pkg/admin"
+	"collector/pkg/config"
+	"collector/pkg/logging"
+)
+
+// TestValidateLooksForEveryFile checks that each argument that names a file has
+// the tag that says so.
+func TestValidateLooksForEveryFile(t *testing.T) {
+	written := map[string]bool{"scrape_failure_log_file": true}
+	var check func(of string, arguments []config.Argument)
+	check = func(of string, arguments []config.Argument) {
+		for _, a := range arguments {
+			if strings.HasSuffix(a.Name, "_file") && !a.File && !written[a.Name] {
+				t.Errorf("%s > %s has no tag option \"file\"", of, a.Name)
+			}
+			check(of+" > "+a.Name, a.Arguments)
+		}
+	}
+	for _, d := range components(logging.New(io.Discard), &admin.Access{}) {
+		check(d.Name, d.Arguments())
+	}
+}

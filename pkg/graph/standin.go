@@ -1,0 +1,93 @@
+package graph
+
+import (
+	"context"
+
+	"collector/pkg/config"
+	"collector/pkg/discovery"
+	"collector/pkg/pipeline"
+)
+
+// purpose is what a graph is built for.
+type purpose int
+
+const (
+	// toRun: what this machine lacks is an error where a component cannot do
+	// without it.
+	toRun purpose = iota
+	// toCheck: the configuration may be for another machine, so what this one lacks
+	// is a warning.
+	toCheck
+	// toCheckHere: everything that this machine lacks is an error.
+	toCheckHere
+)
+
+// excuse turns errors about what this machine lacks into warnings, if the
+// configuration may be for another one.
+func (b *builder) excuse(ds config.Diagnostics) config.Diagnostics {
+	for i := range ds {
+		if ds[i].Missing && b.options.purpose == toCheck {
+			ds[i].Severity = config.Warning
+		}
+	}
+	return ds
+}
+
+// standIn is the end of a node whose component cannot be made, for the reasons in
+// ds. If it could on another machine, the node gets exports that hold nothing, so
+// that what refers to it is checked all the same.
+func (b *builder) standIn(n *node, ds config.Diagnostics) (*node, config.Diagnostics) {
+	ds = b.excuse(ds)
+	if b.options.purpose != toCheck || ds.Err() != nil {
+		return nil, ds
+	}
+	n.component, n.exports = absent{}, map[string]any{}
+	for _, e := range n.def.Doc.Exports {
+		n.exports[e.Name] = absentExport(e.Type)
+	}
+	return n, ds
+}
+
+// absent stands for a component that cannot be made here.
+type absent struct{}
+
+func (absent) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// unknown is an export whose value nobody knows: arguments that take it are not
+// checked.
+type unknown struct{}
+
+// absentExport is an export of the type of that name.
+func absentExport(typeName string) any {
+	for _, k := range sinkKinds() {
+		if k.name == typeName {
+			return k.absent
+		}
+	}
+	switch typeName {
+	case "list(map(string))":
+		return discovery.NewSet()
+	case "RelabelRules":
+		return &discovery.Rules{}
+	}
+	return unknown{}
+}
+
+// The receivers of components that cannot be made here. Nothing runs that would
+// send to them.
+type (
+	absentLogs     struct{}
+	absentMetrics  struct{}
+	absentOTLP     struct{}
+	absentProfiles struct{}
+)
+
+func (absentLogs) WriteLogs(context.Context, pipeline.Logs) error          { return pipeline.ErrClosed }
+func (absentMetrics) WriteMetrics(context.Context, pipeline.Metrics) error { return pipeline.ErrClosed }
+func (absentOTLP) WriteOTLP(context.Context, pipeline.OTLP) error          { return pipeline.ErrClosed }
+func (absentProfiles) WriteProfile(context.Context, pipeline.Profile) error {
+	return pipeline.ErrClosed
+}
