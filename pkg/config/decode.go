@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/grafana/alloy/syntax/ast"
+
+	"collector/pkg/component"
 )
 
 // Decoder decodes blocks into configuration structs, whose tags package
@@ -281,8 +283,8 @@ var leadingPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(?: [0-9]+)?(?: > [a-z][a-
 func placeByWords(f *file, body ast.Body, at Range, prefix string, err error) Diagnostics {
 	if path := leadingPath.FindString(err.Error()); path != "" {
 		if found, whole := find(f, body, strings.Split(path, " > ")); whole {
-			return Diagnostics{{At: found, Message: err.Error(), Missing: lacks(err)}}
+			return Diagnostics{{At: found, Message: err.Error(), Missing: component.Lacks(err)}}
 		}
 	}
-	return Diagnostics{{At: at, Message: prefix + err.Error(), Missing: lacks(err)}}
+	return Diagnostics{{At: at, Message: prefix + err.Error(), Missing: component.Lacks(err)}}
 }

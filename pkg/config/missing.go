@@ -1,10 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -30,25 +28,6 @@ func Readable(path string) error {
 		return err
 	}
 	return f.Close()
-}
-
-// lacks reports whether nothing is wrong but that this machine lacks a file, the
-// right to read it, or a host's name. It must hold for every part of a joined error.
-func lacks(err error) bool {
-	switch e := err.(type) {
-	case *net.DNSError:
-		return true
-	case interface{ Unwrap() []error }:
-		return len(e.Unwrap()) > 0 && !slices.ContainsFunc(e.Unwrap(), func(part error) bool { return !lacks(part) })
-	case interface{ Unwrap() error }:
-		return e.Unwrap() != nil && lacks(e.Unwrap())
-	}
-	for _, missing := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR, syscall.ENOTDIR} {
-		if errors.Is(err, missing) {
-			return true
-		}
-	}
-	return false
 }
 
 // blameVariables marks d as Missing if what it is about, the argument with the value

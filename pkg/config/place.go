@@ -31,7 +31,7 @@ func place(f *file, body ast.Body, at Range, prefix string, err error) Diagnosti
 		return placeByWords(f, body, at, prefix, err)
 	}
 	s := locate(f, body, strings.Split(placed.Path, "/"))
-	d := Diagnostic{At: s.at, Message: err.Error(), Missing: lacks(err)}
+	d := Diagnostic{At: s.at, Message: err.Error(), Missing: component.Lacks(err)}
 	if err == error(placed) {
 		d.Message = s.words + ": " + placed.Err.Error()
 	}

@@ -177,6 +177,37 @@ func TestTLSSettingsDecideWhoIsTrusted(t *testing.T) {
 	}
 }
 
+func TestAClientThatMayWaitLooksForItsFilesWithEachRequest(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer s.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	config := Default()
+	config.TLS = &TLS{CAFile: file}
+	if _, err := config.New("test", "a"); err == nil {
+		t.Error("New accepts a file that is absent")
+	}
+	client, err := config.NewLater("test", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	if _, err := client.Get(s.URL); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	config.TLS = &TLS{CA: "no PEM"}
+	if _, err := config.NewLater("test", "a"); err == nil {
+		t.Error("NewLater accepts a wrong certificate")
+	}
+}
+
 func TestValidateSaysWhatIsWrong(t *testing.T) {
 	for want, c := range map[string]Config{
 		"at most one of basic_auth":             {BasicAuth: &BasicAuth{}, BearerToken: "x"},

@@ -185,21 +185,18 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 	o = o.WithDefaults()
 	setupGRPC()
 	target := c.Client.target()
-	tlsConfig, err := c.Client.TLS.config()
+	transport, err := c.Client.credentials()
 	if err != nil {
-		return nil, fmt.Errorf("client > tls > %w", err)
-	}
-	if tlsConfig == nil && strings.HasPrefix(c.Client.Endpoint, "https://") {
-		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		return nil, err
 	}
 	off := c.Client.off()
 	if _, port, _ := c.Client.hostPort(); off == "" && !strings.HasSuffix(target, ":"+port) {
 		o.Warn("client > endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
 	}
 	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, func(pipeline.Signal) (string, string) { return "client > endpoint", off })
-	g := &grpcTransport{target: target, timeout: c.Timeout, plain: tlsConfig == nil}
+	g := &grpcTransport{target: target, timeout: c.Timeout, plain: transport.Info().SecurityProtocol == "insecure"}
 	g.dial = func() (*grpc.ClientConn, error) {
-		return grpc.NewClient(target, c.Client.dialOptions(tlsConfig, o.UserAgent)...)
+		return grpc.NewClient(target, c.Client.dialOptions(transport, o.UserAgent)...)
 	}
 	for name, value := range c.Client.Headers {
 		if !namesAuthority(name) {
@@ -222,7 +219,23 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 // that is back is to be found soon.
 const maxReconnectWait = 5 * time.Second
 
-func (c *GRPCClient) dialOptions(t *tls.Config, userAgent string) []grpc.DialOption {
+// credentials are how connections are made: in plain text or by TLS.
+func (c *GRPCClient) credentials() (credentials.TransportCredentials, error) {
+	t, err := c.TLS.config()
+	switch {
+	case component.Lacks(err):
+		return &lateTLS{settings: &c.TLS}, nil
+	case err != nil:
+		return nil, component.At("client/tls", err)
+	case t == nil && strings.HasPrefix(c.Endpoint, "https://"):
+		t = &tls.Config{MinVersion: tls.VersionTLS12}
+	case t == nil:
+		return insecure.NewCredentials(), nil
+	}
+	return credentials.NewTLS(t), nil
+}
+
+func (c *GRPCClient) dialOptions(transport credentials.TransportCredentials, userAgent string) []grpc.DialOption {
 	reconnect := backoff.DefaultConfig
 	reconnect.MaxDelay = maxReconnectWait
 	name := c.BalancerName
@@ -230,16 +243,12 @@ func (c *GRPCClient) dialOptions(t *tls.Config, userAgent string) []grpc.DialOpt
 		name = "round_robin"
 	}
 	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
 		grpc.WithUserAgent(userAgent),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: maxReconnectWait}),
 		grpc.WithDefaultServiceConfig(fmt.Sprintf(`{"loadBalancingConfig":[{%q:{}}]}`, name)),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithSharedWriteBuffer(true),
-	}
-	if t == nil {
-		options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	} else {
-		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(t)))
 	}
 	if c.ReadBufferSize > 0 {
 		options = append(options, grpc.WithReadBufferSize(int(c.ReadBufferSize)))

@@ -177,12 +177,16 @@ func (c *HTTPClient) Validate() error {
 // NewExporterHTTP checks c and starts nothing.
 func NewExporterHTTP(c ExporterHTTPConfig, o component.Options) (*Exporter, error) {
 	o = o.WithDefaults()
-	tlsConfig, err := c.Client.TLS.config()
-	if err != nil {
-		return nil, fmt.Errorf("client > tls > %w", err)
-	}
 	h := &httpTransport{config: c, userAgent: o.UserAgent}
-	h.client, err = c.Client.client(tlsConfig)
+	tlsConfig, err := c.Client.TLS.config()
+	switch {
+	case component.Lacks(err):
+		h.client, err = c.Client.later()
+	case err != nil:
+		err = component.At("client/tls", err)
+	default:
+		h.client, err = c.Client.client(tlsConfig)
+	}
 	if err != nil {
 		return nil, err
 	}

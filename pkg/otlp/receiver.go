@@ -27,37 +27,45 @@ type Receiver struct {
 func NewReceiver(c ReceiverConfig, o component.Options) (*Receiver, error) {
 	o = o.WithDefaults()
 	setupGRPC()
-	grpcTLS, err1 := serverTLS("grpc", c.GRPC != nil, func() *TLSServer { return c.GRPC.TLS }, "h2")
-	httpTLS, err2 := serverTLS("http", c.HTTP != nil, func() *TLSServer { return c.HTTP.TLS }, "h2", "http/1.1")
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
 	c.DebugMetrics.warn(o)
 	r := &Receiver{config: c, o: o}
 	in := newIntake(c.Output, newReceiverMetrics(o.Metrics), o.Logger)
 	paths := listen.NewPaths(o.Metrics, o.Logger)
 	if c.GRPC != nil {
-		r.grpc = &grpcServer{config: *c.GRPC, tls: grpcTLS, intake: in, logger: o.Logger, paths: paths}
+		r.grpc = &grpcServer{config: *c.GRPC, intake: in, logger: o.Logger, paths: paths}
 	}
 	if c.HTTP != nil {
-		r.http = newHTTPServer(*c.HTTP, httpTLS, in, o.Logger)
+		r.http = newHTTPServer(*c.HTTP, nil, in, o.Logger)
 		r.http.paths = paths
 		if cors := c.HTTP.CORS; cors != nil && len(cors.AllowedOrigins) == 0 {
 			o.Warn("http > cors", "without allowed_origins, no web page may send")
 		}
 	}
+	if err := r.loadTLS(); err != nil && !component.Lacks(err) {
+		return nil, err
+	}
 	return r, nil
 }
 
-func serverTLS(block string, served bool, settings func() *TLSServer, protocols ...string) (*tls.Config, error) {
-	if !served || settings() == nil {
+// loadTLS reads the certificates. Run does so until their files are there, as
+// Alloy, too, starts without them.
+func (r *Receiver) loadTLS() error {
+	var err1, err2 error
+	if r.grpc != nil && r.grpc.tls == nil {
+		r.grpc.tls, err1 = serverTLS("grpc", r.grpc.config.TLS, "h2")
+	}
+	if r.http != nil && r.http.tls == nil {
+		r.http.tls, err2 = serverTLS("http", r.http.config.TLS, "h2", "http/1.1")
+	}
+	return errors.Join(err1, err2)
+}
+
+func serverTLS(block string, settings *TLSServer, protocols ...string) (*tls.Config, error) {
+	if settings == nil {
 		return nil, nil
 	}
-	c, err := settings().config(protocols...)
-	if err != nil {
-		return nil, fmt.Errorf("%s > tls > %w", block, err)
-	}
-	return c, nil
+	c, err := settings.config(protocols...)
+	return c, component.At(block+"/tls", err)
 }
 
 // Bind takes the listeners. Calling it again does nothing.
@@ -105,6 +113,10 @@ func (r *Receiver) take() [2]net.Listener {
 
 // Run serves until ctx ends, and gives requests under way stopGrace to end.
 func (r *Receiver) Run(ctx context.Context) error {
+	if err := r.loadTLS(); err != nil {
+		r.Close()
+		return err
+	}
 	if err := r.Bind(); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ type TPM struct {
 // Validate refuses combinations that cannot work.
 func (t *TPM) Validate() error {
 	if t.Enabled {
-		return errors.New("enabled: keys in a trusted platform module are not supported; give the key by key_file or key_pem")
+		return component.At("enabled", errors.New("keys in a trusted platform module are not supported; give the key by key_file or key_pem"))
 	}
 	return nil
 }
@@ -83,11 +83,11 @@ func (t *TLS) hasCA() bool   { return t.CA != "" || t.CAFile != "" }
 func (t *TLS) check() error {
 	switch {
 	case t.CA != "" && t.CAFile != "":
-		return errors.New("ca_pem: set either ca_pem or ca_file, not both")
+		return component.At("ca_pem", errors.New("set either ca_pem or ca_file, not both"))
 	case t.Cert != "" && t.CertFile != "":
-		return errors.New("cert_pem: set either cert_pem or cert_file, not both")
+		return component.At("cert_pem", errors.New("set either cert_pem or cert_file, not both"))
 	case t.Key != "" && t.KeyFile != "":
-		return errors.New("key_pem: set either key_pem or key_file, not both")
+		return component.At("key_pem", errors.New("set either key_pem or key_file, not both"))
 	case t.hasCert() && !t.hasKey():
 		return errors.New("a certificate needs its key: set key_file or key_pem")
 	case t.hasKey() && !t.hasCert():
@@ -101,7 +101,7 @@ func (t *TLS) check() error {
 		return err
 	}
 	if lowest > highest {
-		return fmt.Errorf("min_version: %q is above max_version %q", t.MinVersion, t.MaxVersion)
+		return component.At("min_version", fmt.Errorf("%q is above max_version %q", t.MinVersion, t.MaxVersion))
 	}
 	return nil
 }
@@ -120,14 +120,14 @@ func tlsVersion(name, s string, otherwise uint16) (uint16, error) {
 	case "1.3":
 		return tls.VersionTLS13, nil
 	}
-	return 0, fmt.Errorf("%s: %q is no version of TLS: use 1.0, 1.1, 1.2 or 1.3", name, s)
+	return 0, component.At(name, fmt.Errorf("%q is no version of TLS: use 1.0, 1.1, 1.2 or 1.3", s))
 }
 
 func cipherSuites(names []string) (ids []uint16, err error) {
 	for _, name := range names {
 		i := slices.IndexFunc(tls.CipherSuites(), func(c *tls.CipherSuite) bool { return c.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("cipher_suites: %q is not known or not secure", name)
+			return nil, component.At("cipher_suites", fmt.Errorf("%q is not known or not secure", name))
 		}
 		ids = append(ids, tls.CipherSuites()[i].ID)
 	}
@@ -148,7 +148,7 @@ func curves(names []string) (ids []tls.CurveID, err error) {
 		case "P521":
 			ids = append(ids, tls.CurveP521)
 		default:
-			return nil, fmt.Errorf("curve_preferences: %q is not known: use X25519, X25519MLKEM768, P256, P384 or P521", name)
+			return nil, component.At("curve_preferences", fmt.Errorf("%q is not known: use X25519, X25519MLKEM768, P256, P384 or P521", name))
 		}
 	}
 	return ids, nil
@@ -186,19 +186,26 @@ func (t *TLS) authorities() (*x509.CertPool, error) {
 	if t.IncludeSystemCACertsPool {
 		var err error
 		if pool, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("include_system_ca_certs_pool: %w", err)
+			return nil, component.At("include_system_ca_certs_pool", err)
 		}
 	}
-	pem, name := []byte(t.CA), "ca_pem"
 	if t.CAFile != "" {
+		return authorities(pool, "ca_file", "", t.CAFile)
+	}
+	return authorities(pool, "ca_pem", t.CA, "")
+}
+
+// authorities adds to pool what the argument of that name holds or names.
+func authorities(pool *x509.CertPool, argument, text, file string) (*x509.CertPool, error) {
+	pem := []byte(text)
+	if file != "" {
 		var err error
-		name = "ca_file"
-		if pem, err = os.ReadFile(t.CAFile); err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
+		if pem, err = os.ReadFile(file); err != nil {
+			return nil, component.At(argument, err)
 		}
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: it holds no certificate in PEM format", name)
+		return nil, component.At(argument, errors.New("it holds no certificate in PEM format"))
 	}
 	return pool, nil
 }
@@ -236,12 +243,12 @@ func (t *TLS) loadCertificate() (*tls.Certificate, error) {
 	var err error
 	if t.CertFile != "" {
 		if cert, err = os.ReadFile(t.CertFile); err != nil {
-			return nil, fmt.Errorf("cert_file: %w", err)
+			return nil, component.At("cert_file", err)
 		}
 	}
 	if t.KeyFile != "" {
 		if key, err = os.ReadFile(t.KeyFile); err != nil {
-			return nil, fmt.Errorf("key_file: %w", err)
+			return nil, component.At("key_file", err)
 		}
 	}
 	pair, err := tls.X509KeyPair(cert, key)
@@ -260,9 +267,8 @@ func (t *TLSServer) config(nextProtos ...string) (*tls.Config, error) {
 	c.NextProtos = nextProtos
 	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.get(time.Now()) }
 	if t.ClientCAFile != "" {
-		clients := TLS{CAFile: t.ClientCAFile}
-		if c.ClientCAs, err = clients.authorities(); err != nil {
-			return nil, fmt.Errorf("client_%w", err)
+		if c.ClientCAs, err = authorities(x509.NewCertPool(), "client_ca_file", "", t.ClientCAFile); err != nil {
+			return nil, err
 		}
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 	}

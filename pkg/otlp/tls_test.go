@@ -176,8 +176,8 @@ func TestTLSSettings(t *testing.T) {
 	if err != nil || c.MinVersion != tls.VersionTLS13 || c.ServerName != "x" || !c.InsecureSkipVerify {
 		t.Errorf("%+v (%v)", c, err)
 	}
-	if _, err := NewExporterHTTP(ExporterHTTPConfig{Client: HTTPClient{TLS: TLSClient{TLS: TLS{CAFile: "/nowhere"}}}}, component.Options{}); err == nil ||
-		!strings.HasPrefix(err.Error(), "client > tls > ca_file: ") {
+	if _, err := NewExporterHTTP(ExporterHTTPConfig{Client: HTTPClient{TLS: TLSClient{TLS: TLS{CA: "no PEM"}}}}, component.Options{}); err == nil ||
+		!strings.HasPrefix(err.Error(), "client > tls > ca_pem: ") {
 		t.Errorf("got %v", err)
 	}
 }

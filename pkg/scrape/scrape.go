@@ -72,7 +72,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	client, err := cfg.HTTPClient.New(o.ID, o.UserAgent)
+	client, err := cfg.HTTPClient.NewLater(o.ID, o.UserAgent)
 	if err != nil {
 		return nil, err
 	}
