@@ -9,7 +9,9 @@ import (
 	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/logging"
-	"collector/pkg/logs"
+	"collector/pkg/logs/process"
+	"collector/pkg/logs/source/docker"
+	"collector/pkg/logs/write"
 	"collector/pkg/otlp"
 	"collector/pkg/profiles"
 	"collector/pkg/remotewrite"
@@ -48,13 +50,13 @@ func components(log *logging.Log, access *admin.Access) []graph.Definition {
 				{Name: "rules", Type: "RelabelRules"},
 			},
 		}),
-		graph.Define("loki.process", logs.NewProcess, graph.Doc{
+		graph.Define("loki.process", process.New, graph.Doc{
 			Summary: "Passes log entries through stages, in the order in which they stand.", Exports: []graph.Export{logsReceiver},
 		}),
-		graph.Define("loki.source.docker", logs.NewSourceDocker, graph.Doc{
+		graph.Define("loki.source.docker", docker.New, graph.Doc{
 			Summary: "Reads the output of containers.",
 		}),
-		graph.Define("loki.write", logs.NewWrite, graph.Doc{
+		graph.Define("loki.write", write.New, graph.Doc{
 			Summary: "Delivers log entries by Loki's push protocol.", Exports: []graph.Export{logsReceiver},
 		}),
 		graph.Define("prometheus.scrape", scrape.NewBudget().New, graph.Doc{

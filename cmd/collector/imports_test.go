@@ -29,9 +29,10 @@ var allowedImports = map[string]string{
 	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",
 	"pkg/httpclient": "pkg/component",
 	"pkg/logging":    "pkg/component pkg/pipeline",
-	"pkg/storage":    "",
-	"pkg/queue":      "pkg/clock pkg/pipeline pkg/storage pkg/throttle",
-	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/storage pkg/throttle",
+	"pkg/durable":    "",
+	"pkg/backoff":    "",
+	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
+	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/durable pkg/throttle",
 	"pkg/discovery":  "pkg/component pkg/docker pkg/httpclient pkg/throttle",
 	"pkg/config":     "pkg/component",
 	"pkg/live":       "pkg/pipeline",
@@ -40,14 +41,18 @@ var allowedImports = map[string]string{
 	"pkg/admin":      "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live",
 	"pkg/admin/ui":   "pkg/config pkg/explore pkg/graph pkg/live",
 
-	"pkg/logs":        signalPackages,
+	"pkg/logs":               "",
+	"pkg/logs/source/docker": signalPackages,
+	"pkg/logs/process":       signalPackages,
+	"pkg/logs/write":         signalPackages,
+
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
 	"pkg/otlp":        signalPackages,
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/storage pkg/clock pkg/throttle"
+const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

@@ -12,7 +12,7 @@ import (
 	"collector/pkg/admin/ui"
 	"collector/pkg/discovery"
 	"collector/pkg/graph"
-	"collector/pkg/logs"
+	dockerlogs "collector/pkg/logs/source/docker"
 	"collector/pkg/scrape"
 )
 
@@ -58,7 +58,7 @@ func (i inventory) Fetch(ctx context.Context, component, target string) (answer 
 
 func (i inventory) LogTails() []ui.LogTail {
 	var out []ui.LogTail
-	each(i.graph, func(id string, c *logs.SourceDocker) {
+	each(i.graph, func(id string, c *dockerlogs.Source) {
 		for _, t := range c.Tails() {
 			out = append(out, ui.LogTail{
 				Component: id, ID: t.ID, Container: t.Name, State: t.State, Labels: t.Labels, Lines: t.Lines, Bytes: t.Bytes, Dropped: t.Dropped,
@@ -123,7 +123,7 @@ func (i inventory) Relabellings() []ui.Relabelling {
 			After:   func(_, output labels.Labels) []ui.Onward { return i.after(output) },
 		})
 	})
-	each(i.graph, func(id string, c *logs.SourceDocker) {
+	each(i.graph, func(id string, c *dockerlogs.Source) {
 		out = append(out, ui.Relabelling{
 			Component: id, Streams: c.Streams(), Inputs: c.Inputs, Dropper: c.Dropper,
 			Trace: func(input labels.Labels, stream string) ui.Trace { return traceOf(c.Trace(input, stream)) },
@@ -168,7 +168,7 @@ func (i inventory) after(target labels.Labels) []ui.Onward {
 		}
 		out = append(out, o)
 	})
-	each(i.graph, func(id string, c *logs.SourceDocker) {
+	each(i.graph, func(id string, c *dockerlogs.Source) {
 		if has(c.Inputs()) {
 			out = append(out, i.read(id, c, target)...)
 		}
@@ -187,7 +187,7 @@ func (i inventory) after(target labels.Labels) []ui.Onward {
 }
 
 // read tells whether a source of logs reads the container of a target.
-func (i inventory) read(id string, c *logs.SourceDocker, target labels.Labels) []ui.Onward {
+func (i inventory) read(id string, c *dockerlogs.Source, target labels.Labels) []ui.Onward {
 	container := target.Get(dockerMeta + "id")
 	switch {
 	case container == "":

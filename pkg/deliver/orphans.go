@@ -14,8 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/durable"
 	"collector/pkg/queue"
-	"collector/pkg/storage"
 )
 
 const (
@@ -330,10 +330,10 @@ func (o *Orphans) moveAside(f *orphan) error {
 	if filepath.Dir(f.Dir) == aside {
 		return nil
 	}
-	if err := storage.Own(aside); err != nil {
+	if err := durable.Own(aside); err != nil {
 		return err
 	}
-	lock, err := storage.Lock(f.Dir) // nobody else is at it
+	lock, err := durable.Lock(f.Dir) // nobody else is at it
 	if err != nil {
 		return err
 	}

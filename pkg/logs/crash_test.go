@@ -1,4 +1,4 @@
-package logs
+package logs_test
 
 import (
 	"context"
@@ -18,7 +18,10 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/docker/dockertest"
+	"collector/pkg/logs/logstest"
 	"collector/pkg/logs/lokitest"
+	"collector/pkg/logs/source/docker"
+	"collector/pkg/logs/write"
 	"collector/pkg/pipeline"
 )
 
@@ -37,35 +40,46 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// writeConfig is a loki.write that sends at once and tries again soon.
+func writeConfig(url string) write.Config {
+	var e write.Endpoint
+	e.SetToDefault()
+	e.URL, e.BatchWait, e.MinBackoff, e.MaxBackoff = url, time.Millisecond, time.Millisecond, 10*time.Millisecond
+	var cfg write.Config
+	cfg.SetToDefault()
+	cfg.Endpoints = []write.Endpoint{e}
+	return cfg
+}
+
 // collect runs loki.source.docker and loki.write until the process is killed, or its
 // parent ends.
 func collect(job []string) error {
 	dir, host, url, ids := job[0], job[1], job[2], job[3:]
-	write, err := NewWrite(writeConfig(url), component.Options{Dir: filepath.Join(dir, "write"), Metrics: prometheus.NewRegistry()})
+	to, err := write.New(writeConfig(url), component.Options{Dir: filepath.Join(dir, "write"), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		return err
 	}
 	var targets []discovery.Target
 	for _, id := range ids {
-		targets = append(targets, labels.FromStrings(containerIDLabel, id, "container", id[:8]))
+		targets = append(targets, labels.FromStrings("__meta_docker_container_id", id, "container", id[:8]))
 	}
-	var cfg SourceDockerConfig
+	var cfg docker.Config
 	cfg.SetToDefault()
-	cfg.Host, cfg.Targets, cfg.ForwardTo = host, discovery.NewSet(targets...), []pipeline.LogsSink{write}
+	cfg.Host, cfg.Targets, cfg.ForwardTo = host, discovery.NewSet(targets...), []pipeline.LogsSink{to}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if firstLine := os.Getenv(firstLineEnv); firstLine != "" {
-		process, err := childProcess(firstLine, dir, write)
+		joined, err := childProcess(firstLine, dir, to)
 		if err != nil {
 			return err
 		}
-		cfg.ForwardTo = []pipeline.LogsSink{process}
+		cfg.ForwardTo = []pipeline.LogsSink{joined}
 		if cfg.RelabelRules, err = streamRule(); err != nil {
 			return err
 		}
-		go process.Run(ctx)
+		go joined.Run(ctx)
 	}
-	source, err := NewSourceDocker(cfg, component.Options{Dir: filepath.Join(dir, "source"), Metrics: prometheus.NewRegistry()})
+	source, err := docker.New(cfg, component.Options{Dir: filepath.Join(dir, "source"), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		return err
 	}
@@ -73,7 +87,7 @@ func collect(job []string) error {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	go write.Run(ctx)
+	go to.Run(ctx)
 	return source.Run(ctx)
 }
 
@@ -89,8 +103,8 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	load := func(stop <-chan struct{}) {
 		for {
 			for i, stream := range []string{"stdout", "stderr"} {
-				engine.Print(ids[i], stream, text(numbered(written, written+50)))
-				engine.Print(ids[i], "stdout", text(numbered(written+50, written+100)))
+				engine.Print(ids[i], stream, logstest.Text(logstest.Numbered(written, written+50)))
+				engine.Print(ids[i], "stdout", logstest.Text(logstest.Numbered(written+50, written+100)))
 				written += 100
 			}
 			select {
@@ -103,11 +117,11 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	killAgainAndAgain(t, loki, start, load)
 	loki.AwaitEntries(t.Context(), written)
 	var want, got []string
-	want = numbered(0, written)
+	want = logstest.Numbered(0, written)
 	for _, e := range loki.Entries() {
 		got = append(got, e.Line)
 	}
-	wantEach(t, want, got)
+	logstest.WantEach(t, want, got)
 	t.Logf("%d lines, %d repeated identically", written, loki.Repeated())
 }
 

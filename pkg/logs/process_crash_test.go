@@ -1,4 +1,4 @@
-package logs
+package logs_test
 
 import (
 	"fmt"
@@ -12,7 +12,9 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/docker/dockertest"
+	"collector/pkg/logs/logstest"
 	"collector/pkg/logs/lokitest"
+	"collector/pkg/logs/process"
 	"collector/pkg/pipeline"
 )
 
@@ -20,11 +22,12 @@ import (
 // expression of first lines.
 const firstLineEnv = "LOGS_TEST_FIRST_LINE"
 
-func childProcess(firstLine, dir string, to pipeline.LogsSink) (*Process, error) {
-	cfg := multilineConfig(firstLine)
-	cfg.Stages[0].Multiline.MaxWaitTime = time.Hour // a slow machine is to cut no block
-	cfg.ForwardTo = []pipeline.LogsSink{to}
-	return NewProcess(cfg, component.Options{Dir: filepath.Join(dir, "process"), Metrics: prometheus.NewRegistry()})
+func childProcess(firstLine, dir string, to pipeline.LogsSink) (*process.Process, error) {
+	var m process.MultilineConfig
+	m.SetToDefault()
+	m.FirstLine, m.MaxWaitTime = firstLine, time.Hour // a slow machine is to cut no block
+	cfg := process.Config{ForwardTo: []pipeline.LogsSink{to}, Stages: []process.StageConfig{{Multiline: &m}}}
+	return process.New(cfg, component.Options{Dir: filepath.Join(dir, "process"), Metrics: prometheus.NewRegistry()})
 }
 
 // streamRule makes a label of the stream.
@@ -70,6 +73,6 @@ func TestKilledCollectorCutsNoBlock(t *testing.T) {
 	for _, e := range loki.Entries() {
 		got = append(got, e.Line)
 	}
-	wantEach(t, want, got)
+	logstest.WantEach(t, want, got)
 	t.Logf("%d entries, %d repeated identically", len(want), loki.Repeated())
 }

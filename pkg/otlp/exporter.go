@@ -13,10 +13,10 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/durable"
 	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
-	"collector/pkg/storage"
 )
 
 // destinationID names the one destination of each of an exporter's queues.
@@ -247,7 +247,7 @@ func (e *Exporter) ownFolder() error {
 	if e.o.Dir == "" || !slices.ContainsFunc(e.lanes[:], func(l *lane) bool { return !l.off }) {
 		return nil
 	}
-	return storage.Own(e.o.Dir)
+	return durable.Own(e.o.Dir)
 }
 
 func (e *Exporter) options(l *lane) deliver.Options {

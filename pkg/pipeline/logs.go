@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -33,4 +34,23 @@ func (l Logs) Entries() int {
 		n += len(l.Streams[i].Entries)
 	}
 	return n
+}
+
+// IsInternal reports whether a label is for sinks to act on and never sent.
+func IsInternal(name string) bool { return strings.HasPrefix(name, "__") }
+
+// Public returns lset without its internal labels.
+func Public(lset labels.Labels) labels.Labels {
+	internal := false
+	lset.Range(func(l labels.Label) { internal = internal || IsInternal(l.Name) })
+	if !internal {
+		return lset
+	}
+	b := labels.NewScratchBuilder(lset.Len())
+	lset.Range(func(l labels.Label) {
+		if !IsInternal(l.Name) {
+			b.Add(l.Name, l.Value)
+		}
+	})
+	return b.Labels()
 }

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 const (
@@ -97,7 +97,7 @@ func (c *cursor) encode() []byte {
 		b = le.AppendUint64(b, m.tag)
 		b = le.AppendUint64(b, m.seq)
 	}
-	le.PutUint32(b[4:], checksum(0, b[8:]))
+	le.PutUint32(b[4:], durable.Checksum(0, b[8:]))
 	return b
 }
 
@@ -111,7 +111,7 @@ func parseCursor(b []byte) (cursor, bool) {
 		return cursor{}, false
 	}
 	b = b[:cursorLen+n+laneMarkLen*lanes]
-	if le.Uint32(b[4:]) != checksum(0, b[8:]) {
+	if le.Uint32(b[4:]) != durable.Checksum(0, b[8:]) {
 		return cursor{}, false
 	}
 	c := cursor{
@@ -173,7 +173,7 @@ func encodeRoster(readers []string) []byte {
 	}
 	le := binary.LittleEndian
 	b := append(make([]byte, 0, 12+len(names)), rosterMagic...)
-	b = le.AppendUint32(b, checksum(0, names))
+	b = le.AppendUint32(b, durable.Checksum(0, names))
 	b = le.AppendUint32(b, uint32(len(names)))
 	return append(b, names...)
 }
@@ -185,7 +185,7 @@ func parseRoster(b []byte) []string {
 	}
 	names := b[12 : 12+le.Uint32(b[8:])]
 	var readers []string
-	if le.Uint32(b[4:]) != checksum(0, names) || json.Unmarshal(names, &readers) != nil {
+	if le.Uint32(b[4:]) != durable.Checksum(0, names) || json.Unmarshal(names, &readers) != nil {
 		return nil
 	}
 	return readers
@@ -230,8 +230,8 @@ func readCursors(dir string, names []string) (map[string]cursorFile, error) {
 		if !strings.HasSuffix(name, cursorSuffix) {
 			continue
 		}
-		b, err := storage.ReadFile(filepath.Join(dir, name), maxCursorFile)
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrLink) {
+		b, err := durable.ReadFile(filepath.Join(dir, name), maxCursorFile)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, durable.ErrLink) {
 			return nil, fmt.Errorf("read cursor: %w", err)
 		}
 		// What can't be read counts as damaged.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 // descriptionName is the file beside a queue that says whose it is, for when its
@@ -58,10 +58,10 @@ func describe(dir string, d Description) error {
 		return err
 	}
 	path := filepath.Join(dir, descriptionName)
-	if old, err := storage.ReadFile(path, maxDescription); err == nil && string(old) == string(content) {
+	if old, err := durable.ReadFile(path, maxDescription); err == nil && string(old) == string(content) {
 		return nil
 	}
-	return storage.WriteFile(path, content)
+	return durable.WriteFile(path, content)
 }
 
 // ReadFolder tells what is known of the queue in dir, with all its readers. ok is
@@ -79,7 +79,7 @@ func ReadFolder(dir string) (f Folder, ok bool) {
 		_, _, segment := parseSegmentName(e.Name())
 		ok = ok || segment || strings.HasSuffix(e.Name(), cursorSuffix)
 	}
-	if content, err := storage.ReadFile(filepath.Join(dir, descriptionName), maxDescription); err == nil {
+	if content, err := durable.ReadFile(filepath.Join(dir, descriptionName), maxDescription); err == nil {
 		_ = json.Unmarshal(content, &f.Description) // a damaged one says nothing
 	}
 	files, err := readCursors(dir, names)

@@ -5,7 +5,7 @@ import (
 	"os"
 	"slices"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 // holdsTags tells whether blocks of some tags wait apart, behind which those of
@@ -77,7 +77,7 @@ func (q *Queue) needed() map[*segment]bool {
 // lost. The caller holds q.mu.
 func (q *Queue) empty(i, next int) bool {
 	s, n := q.segments[i], q.segments[next]
-	f, err := storage.OpenFile(s.path, os.O_WRONLY)
+	f, err := durable.OpenFile(s.path, os.O_WRONLY)
 	if err != nil {
 		q.complain("cannot empty a segment of the queue", "err", err)
 		return false
@@ -108,7 +108,7 @@ func (s *segment) finishEmptying() error {
 	if s.doneTo == 0 || s.size <= segmentLen {
 		return nil
 	}
-	f, err := storage.OpenFile(s.path, os.O_WRONLY)
+	f, err := durable.OpenFile(s.path, os.O_WRONLY)
 	if err != nil {
 		return err
 	}

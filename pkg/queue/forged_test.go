@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"collector/pkg/durable"
 )
 
 // forge writes value over the 8 bytes at off of b, a file of a queue, and makes
@@ -24,13 +26,13 @@ func forge(name string, b []byte, off int, value uint64) []byte {
 	le := binary.LittleEndian
 	le.PutUint64(b[off:], value)
 	if _, salt, ok := parseSegmentName(name); ok {
-		le.PutUint32(b[4:], checksum(salt, b[8:segmentLen]))
+		le.PutUint32(b[4:], durable.Checksum(salt, b[8:segmentLen]))
 		for at := segmentLen; at+recordHeaderLen <= len(b); {
 			n := tagLength(b[at:])
 			if n < 0 || at+recordHeaderLen+n > len(b) {
 				break
 			}
-			le.PutUint32(b[at+4:], checksum(salt, b[at+8:at+recordHeaderLen+n]))
+			le.PutUint32(b[at+4:], durable.Checksum(salt, b[at+8:at+recordHeaderLen+n]))
 			at += int(recordSize(n, int(le.Uint32(b[at+12:]))))
 		}
 		return b
@@ -38,7 +40,7 @@ func forge(name string, b []byte, off int, value uint64) []byte {
 	for slot := range 2 {
 		if s := b[min(len(b), slot*slotLen):min(len(b), (slot+1)*slotLen)]; len(s) >= cursorLen && string(s[:4]) == cursorMagic {
 			n := cursorLen + min(le.Uint64(s[40:]), slotLen) + laneMarkLen*min(le.Uint64(s[56:]), slotLen)
-			le.PutUint32(s[4:], checksum(0, s[8:min(n, uint64(len(s)))]))
+			le.PutUint32(s[4:], durable.Checksum(0, s[8:min(n, uint64(len(s)))]))
 		}
 	}
 	return b

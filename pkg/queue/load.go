@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"collector/pkg/durable"
 )
 
 // fill loads the headers of the next blocks, unless enough are loaded already,
@@ -280,7 +282,7 @@ func decode(record []byte, m meta) (Block, bool) {
 		return Block{}, false
 	}
 	data := record[recordHeaderLen+len(h.tag):]
-	if checksum(0, data) != h.dataSum {
+	if durable.Checksum(0, data) != h.dataSum {
 		return Block{}, false
 	}
 	return Block{Data: data, Tag: h.tag, Items: h.items, MinTime: h.minTime, MaxTime: h.maxTime, recorded: h.appended}, true

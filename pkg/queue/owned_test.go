@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 // TestAQueuesFilesAreItsOwnersAlone looks at the modes of all files, with those
@@ -49,7 +49,7 @@ func TestAQueuesFilesAreItsOwnersAlone(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: dir, Readers: []string{"a"}}); !errors.Is(err, storage.ErrForeign) || !strings.Contains(err.Error(), "chmod") {
+	if _, err := Open(Options{Dir: dir, Readers: []string{"a"}}); !errors.Is(err, durable.ErrForeign) || !strings.Contains(err.Error(), "chmod") {
 		t.Errorf("a folder that others may write to: %v", err)
 	}
 }
@@ -62,7 +62,7 @@ func TestAQueueFollowsNoLinks(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: link, Readers: []string{"a"}}); !errors.Is(err, storage.ErrLink) {
+	if _, err := Open(Options{Dir: link, Readers: []string{"a"}}); !errors.Is(err, durable.ErrLink) {
 		t.Errorf("a link in the place of the folder: %v", err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -79,7 +79,7 @@ func TestAQueueFollowsNoLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := open(Options{Dir: broken, Readers: []string{"a", "b"}, MaxBytes: 1}, quick()); !errors.Is(err, storage.ErrLink) {
+		if _, err := open(Options{Dir: broken, Readers: []string{"a", "b"}, MaxBytes: 1}, quick()); !errors.Is(err, durable.ErrLink) {
 			t.Errorf("%s: %v", e.Name(), err)
 		}
 		if after, err := os.ReadFile(victim); err != nil || string(after) != string(before) {

@@ -2,8 +2,9 @@ package queue
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"math"
+
+	"collector/pkg/durable"
 )
 
 const (
@@ -40,19 +41,13 @@ func recordSize(tagLen, dataLen int) int64 {
 	return int64(recordHeaderLen) + int64(tagLen) + int64(dataLen)
 }
 
-// checksum is CRC-32C. Headers seed it with the salt of their segment, so that
-// a record that is somebody's payload is never mistaken for one of the queue's.
-func checksum(seed uint32, b []byte) uint32 {
-	return crc32.Update(seed, crc32.MakeTable(crc32.Castagnoli), b)
-}
-
 // encodeRecord appends the record of b to dst. Its place in the queue is left
 // to seal, because the sum over the payload needs no lock.
 func encodeRecord(dst []byte, b Block) []byte {
 	le := binary.LittleEndian
 	dst = append(dst, recordMagic...)
 	dst = le.AppendUint32(dst, 0)
-	dst = le.AppendUint32(dst, checksum(0, b.Data))
+	dst = le.AppendUint32(dst, durable.Checksum(0, b.Data))
 	dst = le.AppendUint32(dst, uint32(len(b.Data)))
 	dst = le.AppendUint32(dst, uint32(len(b.Tag)))
 	dst = le.AppendUint32(dst, uint32(b.Items))
@@ -70,7 +65,7 @@ func seal(record []byte, salt uint32, seq, before uint64, appended int64) {
 	le.PutUint64(record[32:], before)
 	le.PutUint64(record[40:], uint64(appended))
 	n := recordHeaderLen + int(le.Uint32(record[16:]))
-	le.PutUint32(record[4:], checksum(salt, record[8:n]))
+	le.PutUint32(record[4:], durable.Checksum(salt, record[8:n]))
 }
 
 // tagLength reads how long the tag is, to tell how much of the record has to be
@@ -94,7 +89,7 @@ func parseHeader(b []byte, salt uint32, tag string) (header, bool) {
 		return header{}, false
 	}
 	le := binary.LittleEndian
-	if le.Uint32(b[4:]) != checksum(salt, b[8:recordHeaderLen+n]) {
+	if le.Uint32(b[4:]) != durable.Checksum(salt, b[8:recordHeaderLen+n]) {
 		return header{}, false
 	}
 	if t := b[recordHeaderLen : recordHeaderLen+n]; string(t) != tag {
@@ -144,13 +139,13 @@ func (h segmentHeader) encode() []byte {
 	b = le.AppendUint64(b, h.floorBefore)
 	b = le.AppendUint64(b, h.doneTo)
 	b = le.AppendUint64(b, h.doneBefore)
-	le.PutUint32(b[4:], checksum(h.salt, b[8:]))
+	le.PutUint32(b[4:], durable.Checksum(h.salt, b[8:]))
 	return b
 }
 
 func parseSegmentHeader(b []byte, salt uint32) (segmentHeader, bool) {
 	le := binary.LittleEndian
-	if len(b) < segmentLen || string(b[:4]) != segmentMagic || le.Uint32(b[4:]) != checksum(salt, b[8:segmentLen]) {
+	if len(b) < segmentLen || string(b[:4]) != segmentMagic || le.Uint32(b[4:]) != durable.Checksum(salt, b[8:segmentLen]) {
 		return segmentHeader{}, false
 	}
 	h := segmentHeader{

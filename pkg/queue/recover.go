@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 // Open opens or creates the queue in o.Dir, which this process must be alone to
@@ -71,11 +71,11 @@ func open(o Options, sys system) (*Queue, error) {
 
 // lockDir makes the directory and keeps others out of it.
 func (q *Queue) lockDir() error {
-	if err := storage.Own(q.dir); err != nil {
+	if err := durable.Own(q.dir); err != nil {
 		return err
 	}
-	f, err := storage.Lock(q.dir)
-	if errors.Is(err, storage.ErrInUse) {
+	f, err := durable.Lock(q.dir)
+	if errors.Is(err, durable.ErrInUse) {
 		return fmt.Errorf("%w by another process or component", ErrInUse)
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func (q *Queue) lockDir() error {
 	return nil
 }
 
-func (q *Queue) lockPath() string { return filepath.Join(q.dir, storage.LockName) }
+func (q *Queue) lockPath() string { return filepath.Join(q.dir, durable.LockName) }
 
 func (q *Queue) removed() bool {
 	_, err := os.Stat(q.lockPath())
@@ -256,7 +256,7 @@ func (q *Queue) alignSegments() {
 // examine reads the header of s or, where that is damaged, makes it out from
 // the first record. found is false when there is neither.
 func (q *Queue) examine(s *segment) (h segmentHeader, found bool, err error) {
-	f, err := storage.Open(s.path)
+	f, err := durable.Open(s.path)
 	if err != nil {
 		return h, false, err
 	}
@@ -286,7 +286,7 @@ func (q *Queue) examine(s *segment) (h segmentHeader, found bool, err error) {
 // recoverEnd finds the end of the last segment, cuts off what follows, and
 // makes the segment the active one.
 func (q *Queue) recoverEnd(s *segment) error {
-	f, err := storage.OpenFile(s.path, os.O_RDWR)
+	f, err := durable.OpenFile(s.path, os.O_RDWR)
 	if err != nil {
 		return err
 	}

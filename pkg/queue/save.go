@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 // syncEvery is how long a block waits at most before it is synced.
@@ -96,7 +96,7 @@ func (r *Reader) openCursor() error {
 	if r.file != nil {
 		return nil
 	}
-	f, err := storage.OpenFile(filepath.Join(r.q.dir, r.name), os.O_RDWR|os.O_CREATE)
+	f, err := durable.OpenFile(filepath.Join(r.q.dir, r.name), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"collector/pkg/storage"
+	"collector/pkg/durable"
 )
 
 const (
@@ -45,7 +45,7 @@ type segment struct {
 // open opens the segment for reading. The caller holds Queue.mu, under which
 // the file does not go away by the queue's own doing.
 func (s *segment) open() (*os.File, error) {
-	f, err := storage.Open(s.path)
+	f, err := durable.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.missing.Store(true)
 	}
@@ -107,7 +107,7 @@ func (q *Queue) startSegment() error {
 }
 
 func createSegment(path string) (*os.File, error) {
-	return storage.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	return durable.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
 // header makes the header of a segment. The caller holds q.mu.

@@ -1,0 +1,160 @@
+package process
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/durable"
+	"collector/pkg/pipeline"
+)
+
+const (
+	// recentFor is how long the last call of a stream is remembered: by then,
+	// the source has noted that it was taken.
+	recentFor = 5 * time.Second
+	// armedFor is how long a call that is to come again is waited for.
+	armedFor = time.Hour
+)
+
+// recentCalls are the last calls of streams of which entries are held. A source
+// whose call failed, or that was killed before it noted that its call was taken,
+// comes again with the same entries, perhaps in other parts and followed by
+// others. As the journal has them, they are not to be taken twice.
+type recentCalls struct {
+	calls   map[string]*recentCall // by the labels' bytes
+	key     []byte                 // reused
+	scratch []byte                 // reused
+}
+
+type recentCall struct {
+	labels labels.Labels
+	marks  []mark
+	at     time.Time
+	again  []mark // of marks, those that may come again; no other order than theirs
+	latest int64  // the time of the latest of again
+}
+
+func (c *recentCall) arm() {
+	c.again, c.latest = slices.Clone(c.marks), math.MinInt64
+	for _, m := range c.again {
+		c.latest = max(c.latest, m.time)
+	}
+}
+
+// returns tells whether an entry came before.
+func (c *recentCall) returns(m mark) bool {
+	return m.time <= c.latest && slices.Contains(c.again, m)
+}
+
+// mark is what tells an entry of a stream from others.
+type mark struct {
+	time int64
+	size uint32
+	sum  uint32 // CRC-32C of the line
+}
+
+// call is what is new in the entries of a stream.
+type call struct {
+	labels   labels.Labels
+	goesOn   bool // it also has entries of the last call, so that both may come again
+	repeated []mark
+	entries  []pipeline.Entry
+}
+
+func newRecentCalls() *recentCalls { return &recentCalls{calls: make(map[string]*recentCall)} }
+
+func (r *recentCalls) get(stream labels.Labels) *recentCall {
+	r.key = stream.Bytes(r.key)
+	return r.calls[string(r.key)]
+}
+
+func (r *recentCalls) mark(e *pipeline.Entry) mark {
+	r.scratch = append(r.scratch[:0], e.Line...)
+	return mark{time: e.Time.UnixNano(), size: uint32(len(e.Line)), sum: durable.Checksum(0, r.scratch)}
+}
+
+func (r *recentCalls) armed(stream labels.Labels) bool {
+	if len(r.calls) == 0 {
+		return false
+	}
+	c := r.get(stream)
+	return c != nil && len(c.again) > 0
+}
+
+// match finds out what of s came before. It changes nothing.
+func (r *recentCalls) match(s *pipeline.Stream) call {
+	c := r.get(s.Labels)
+	if c == nil || len(c.again) == 0 {
+		return call{labels: s.Labels, entries: s.Entries}
+	}
+	out := call{labels: s.Labels}
+	for i := range s.Entries {
+		if m := r.mark(&s.Entries[i]); c.returns(m) {
+			out.repeated = append(out.repeated, m)
+		} else {
+			out.entries = append(out.entries, s.Entries[i])
+		}
+	}
+	out.goesOn = len(out.repeated) > 0
+	return out
+}
+
+// add records that a call was taken. What is left of the call before may come
+// again in the next one, but not when there is nothing of it in this one.
+func (r *recentCalls) add(c call, now time.Time) {
+	old := r.get(c.labels)
+	if old == nil {
+		old = &recentCall{labels: c.labels}
+		r.calls[string(r.key)] = old
+	}
+	old.at = now
+	if !c.goesOn {
+		old.marks, old.again = old.marks[:0], nil
+	}
+	old.again = slices.DeleteFunc(old.again, func(m mark) bool { return slices.Contains(c.repeated, m) })
+	for i := range c.entries {
+		old.marks = append(old.marks, r.mark(&c.entries[i]))
+	}
+}
+
+// arm says that the last call of a stream will come again.
+func (r *recentCalls) arm(stream labels.Labels) {
+	if c := r.get(stream); c != nil {
+		c.arm()
+	}
+}
+
+func (r *recentCalls) armAll() {
+	for _, c := range r.calls {
+		c.arm()
+	}
+}
+
+func (r *recentCalls) none() bool { return len(r.calls) == 0 }
+
+// expire forgets the calls that will not come again.
+func (r *recentCalls) expire(now time.Time) {
+	for key, c := range r.calls {
+		if age := now.Sub(c.at); age > armedFor || age > recentFor && len(c.again) == 0 {
+			delete(r.calls, key)
+		}
+	}
+}
+
+// snapshot appends the records that restore r.
+func (r *recentCalls) snapshot(buf []byte, onlyArmed bool) []byte {
+	for _, c := range r.calls {
+		if len(c.again) > 0 || !onlyArmed {
+			buf = appendRecent(buf, c.labels, c.marks)
+		}
+	}
+	return buf
+}
+
+func (r *recentCalls) restore(stream labels.Labels, marks []mark, now time.Time) {
+	r.key = stream.Bytes(r.key)
+	r.calls[string(r.key)] = &recentCall{labels: stream, marks: marks, at: now}
+}

@@ -1,0 +1,254 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"collector/pkg/durable"
+)
+
+const (
+	// journalFile is the journal's name in the component's directory.
+	journalFile = "held"
+	// stopPatience bounds how long the end of Run waits for a receiver.
+	stopPatience = 1500 * time.Millisecond
+	// syncEvery bounds what a power cut can take from the journal.
+	syncEvery = time.Second
+)
+
+// Run reads the journal, hands on what is due, and keeps the journal until ctx
+// ends. What is held then is handed on, or stays in the journal.
+func (p *Process) Run(ctx context.Context) error {
+	p.lock <- struct{}{}
+	p.running = ctx
+	err := p.open()
+	if err != nil {
+		p.unlockDir()
+	}
+	p.release()
+	if err != nil {
+		return err
+	}
+	for {
+		var timer <-chan time.Time
+		if pause, ok := p.pause(ctx); ok {
+			timer = time.After(pause)
+		}
+		select {
+		case <-ctx.Done():
+			return p.stop()
+		case <-p.wake:
+		case <-timer:
+			p.work(ctx)
+		}
+	}
+}
+
+// open reads the journal of the time before, and makes it anew. It holds the
+// lock.
+func (p *Process) open() error {
+	if err := durable.Own(p.dir); err != nil {
+		return fmt.Errorf("make the folder of held log entries: %w", err)
+	}
+	var err error
+	if p.dirLock, err = durable.Lock(p.dir); err != nil {
+		return fmt.Errorf("open held log entries in %s: %w", p.dir, err)
+	}
+	path := filepath.Join(p.dir, journalFile)
+	data, err := durable.ReadFile(path, 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read held log entries: %w", err)
+	}
+	if p.stages, err = newStages(p.cfg.Stages, p.metrics); err != nil {
+		return err
+	}
+	p.recent, p.backlog, p.next = newRecentCalls(), output{}, 0
+	if damaged := p.replay(data); damaged > 0 {
+		p.metrics.damage.Add(float64(damaged))
+		p.opts.Logger.Error("the journal of held log entries is damaged; what is readable is used", "file", path, "places", damaged)
+	}
+	p.recent.armAll()
+	if p.journal, err = openJournal(path); err != nil {
+		p.journal = nil
+		return fmt.Errorf("open the journal of held log entries: %w", err)
+	}
+	if len(data) > 0 {
+		p.report(p.compact()) // without room for a new one, the old one is gone on with
+	}
+	if !isClosed(p.started) {
+		close(p.started)
+	}
+	p.show()
+	return nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// restoredGrace is what a block that was held when the program ended gets beside
+// its time to wait: its source first has to find the place from which to read on.
+// What comes after it may wait as long, once.
+const restoredGrace = 30 * time.Second
+
+// replay brings the stages to the state that the journal tells, and leaves in
+// the backlog what was not handed on.
+func (p *Process) replay(data []byte) (damaged int) {
+	now := time.Now().Add(restoredGrace)
+	return readJournal(data, func(r record) {
+		switch r.kind {
+		case recordInput:
+			p.take(call{labels: r.labels, goesOn: r.goesOn, entries: r.entries}, now)
+		case recordFlush:
+			p.stages.flush(r.stage, r.labels, now, p.backlog.add)
+		case recordDone:
+			p.backlog.reset()
+		case recordHeld:
+			p.stages.restore(r, now, p.backlog.add)
+		case recordOut:
+			for _, e := range r.entries {
+				p.backlog.add(r.labels, e)
+			}
+		case recordRecent:
+			p.recent.restore(r.labels, r.marks, now)
+		}
+	})
+}
+
+// compact writes a new journal of what is held and what is to be handed on.
+func (p *Process) compact() error {
+	buf := p.stages.snapshot(nil, false)
+	buf = p.recent.snapshot(buf, false)
+	for _, s := range p.backlog.streams {
+		buf = appendOut(buf, s)
+	}
+	return p.journal.replace(buf)
+}
+
+// pause is how long Run may wait; ok is false if there is nothing to wait for.
+func (p *Process) pause(ctx context.Context) (pause time.Duration, ok bool) {
+	if p.acquire(ctx) != nil {
+		return 0, false
+	}
+	defer p.release()
+	pause, ok = syncEvery, p.journal.size > 0 || !p.backlog.empty()
+	if due, any := p.stages.due(); any && !p.journal.failing {
+		pause, ok = max(0, min(pause, time.Until(due))), true
+	}
+	p.timed, p.looks = ok, time.Now().Add(pause)
+	return pause, ok
+}
+
+// rouse makes Run look at the clock, unless it will in time.
+func (p *Process) rouse() {
+	if due, any := p.stages.due(); !p.timed || any && due.Before(p.looks) {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// work hands on the blocks that are due, and looks after the journal.
+func (p *Process) work(ctx context.Context) {
+	if p.acquire(ctx) != nil {
+		return
+	}
+	err := p.drain(ctx)
+	if err == nil {
+		err = p.flush(ctx, p.stages.expired(time.Now()))
+	}
+	if err == nil {
+		p.recent.expire(time.Now())
+		p.tidy()
+	}
+	file := p.journal.unsynced()
+	p.show()
+	p.release()
+	if file != nil {
+		if err := file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+			p.opts.Logger.Warn("cannot sync the journal of held log entries", "err", err)
+		}
+	}
+}
+
+// flush ends blocks and hands them on. What the journal cannot be told of is
+// left: it would come again.
+func (p *Process) flush(ctx context.Context, blocks []stageStream) error {
+	if len(blocks) == 0 {
+		return nil
+	}
+	var buf []byte
+	for _, b := range blocks {
+		buf = appendFlush(buf, b.stage, b.labels)
+	}
+	if err := p.write(buf); err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, b := range blocks {
+		p.stages.flush(b.stage, b.labels, now, p.backlog.add)
+	}
+	return p.drain(ctx)
+}
+
+// tidy empties the journal when nothing is held. It holds the lock.
+func (p *Process) tidy() {
+	if held, _, _ := p.stages.held(); held == 0 && p.recent.none() {
+		p.report(p.journal.truncate())
+	}
+}
+
+// stop hands on what is held and closes the journal. Streams whose block was
+// cut by that are remembered, so that what comes of it later is one entry too.
+func (p *Process) stop() error {
+	p.lock <- struct{}{} // of calls that whileRunning has ended
+	defer p.release()
+	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
+	defer cancel()
+	err := p.drain(ctx)
+	if err == nil {
+		cut := p.stages.snapshot(nil, true)
+		if err = p.flush(ctx, p.stages.all()); err == nil {
+			p.report(p.journal.replace(p.recent.snapshot(cut, true)))
+		}
+	}
+	if err != nil {
+		p.opts.Logger.Warn("log entries that are held back cannot be handed on; they are kept", "err", err)
+	}
+	p.journal.close()
+	p.journal = nil
+	p.unlockDir()
+	return nil
+}
+
+// unlockDir lets others use the folder. It holds the lock.
+func (p *Process) unlockDir() {
+	if p.dirLock != nil {
+		p.dirLock.Close()
+		p.dirLock = nil
+	}
+}
+
+// report counts and logs a failure to keep the journal. It holds the lock.
+func (p *Process) report(err error) {
+	if err == nil {
+		p.journal.failing = false
+		return
+	}
+	p.metrics.journalErrors.Inc()
+	if !p.journal.failing {
+		p.opts.Logger.Error("held log entries cannot be stored; sources wait", "dir", p.dir, "err", err)
+	}
+	p.journal.failing = true
+}

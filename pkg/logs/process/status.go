@@ -1,0 +1,91 @@
+package process
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Status is a snapshot of loki.process.
+type Status struct {
+	Streams      int // of which a block is held
+	Lines        int
+	Bytes        int
+	JournalBytes int64
+	Backlog      int // entries that no receiver has taken yet
+}
+
+// Status returns a snapshot of what is held.
+func (p *Process) Status() any {
+	p.shown.Lock()
+	defer p.shown.Unlock()
+	return p.shown.Status
+}
+
+func (p *Process) show() {
+	s := Status{Backlog: p.backlog.entries}
+	s.Streams, s.Lines, s.Bytes = p.stages.held()
+	if p.journal != nil {
+		s.JournalBytes = p.journal.size
+	}
+	p.metrics.heldStreams.Set(float64(s.Streams))
+	p.metrics.heldLines.Set(float64(s.Lines))
+	p.metrics.heldBytes.Set(float64(s.Bytes))
+	p.metrics.journalBytes.Set(float64(s.JournalBytes))
+	p.shown.Lock()
+	defer p.shown.Unlock()
+	p.shown.Status = s
+}
+
+// reasonRejected counts entries that a receiver will never take.
+const reasonRejected = "rejected"
+
+// metrics are the metrics of loki.process; dropped has Alloy's name.
+type metrics struct {
+	dropped       *prometheus.CounterVec
+	taken         prometheus.Counter
+	passed        prometheus.Counter
+	flushed       *prometheus.CounterVec
+	heldStreams   prometheus.Gauge
+	heldLines     prometheus.Gauge
+	heldBytes     prometheus.Gauge
+	journalBytes  prometheus.Gauge
+	damage        prometheus.Counter
+	journalErrors prometheus.Counter
+	repeated      prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	reasons := func(name, help string, reasons ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"reason"})
+		for _, reason := range reasons {
+			v.WithLabelValues(reason)
+		}
+		return v
+	}
+	m := &metrics{
+		dropped: reasons("loki_process_dropped_lines_total", "Log entries that were dropped.", reasonRejected),
+		taken:   counter("collector_process_entries_taken_total", "Log entries that came in."),
+		passed:  counter("collector_process_entries_passed_total", "Log entries that were handed to every receiver."),
+		flushed: reasons("collector_process_multiline_blocks_total", "Blocks of lines that were made one entry, by what ended them.",
+			endedByFirstLine, endedByLines, endedByBytes, endedByFlush, endedByMemory),
+		heldStreams:   gauge("collector_process_held_streams", "Streams of which lines are held back."),
+		heldLines:     gauge("collector_process_held_lines", "Lines that are held back."),
+		heldBytes:     gauge("collector_process_held_bytes", "Bytes of lines that are held back."),
+		journalBytes:  gauge("collector_process_journal_bytes", "Size of the journal of what is held back."),
+		damage:        counter("collector_process_journal_damage_total", "Damaged places found in the journal of what is held back."),
+		journalErrors: counter("collector_process_journal_errors_total", "Failed attempts to write the journal of what is held back."),
+		repeated:      counter("collector_process_entries_repeated_total", "Log entries that came again after a crash or a failed call, and were left out."),
+	}
+	for _, c := range []prometheus.Collector{
+		m.dropped, m.taken, m.passed, m.flushed, m.heldStreams, m.heldLines, m.heldBytes, m.journalBytes,
+		m.damage, m.journalErrors, m.repeated,
+	} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
