@@ -103,7 +103,7 @@ func otlpNotes() map[string]map[string]string {
 		"sending_queue > storage":               "refused if set: the queue is on disk in any case",
 		"retry_on_failure > max_elapsed_time":   noteRetries,
 		"retry_on_failure > max_interval":       noteBackoff,
-		"retry_on_failure > enabled":            "`false` drops a request that fails once",
+		"retry_on_failure > enabled":            "`false` drops a request that fails once, unless `sending_queue > enabled` is `false`, too",
 		"debug_metrics":                         noteMetering,
 		"client > tls > reload_interval":        "how often certificate files are read again; `\"0s\"`: never",
 		"sending_queue > batch":                 "Without it, and without a batch processor before, no request waits for others.",

@@ -75,8 +75,13 @@ func (e *Expr) Evaluate(resolve Resolver) (any, Diagnostics) {
 func (e *Expr) scope(resolve Resolver) (map[string]any, Diagnostics) {
 	scope := namespace{}
 	var ds Diagnostics
+	size := 0
 	for _, r := range e.refs {
 		value, names, err := resolve(r)
+		size += measure(value, maxExpression)
+		if err == nil && size > maxExpression {
+			err = fmt.Errorf("the values that this expression refers to are larger than %d MiB together", maxExpression>>20)
+		}
 		if err == nil {
 			err = put(scope, r.Path[:names], toLibrary(value))
 		}

@@ -20,7 +20,7 @@ import (
 // Language is the functions and constants that every expression may use:
 // Alloy's, in both spellings.
 type Language struct {
-	variables map[string]any
+	variables map[string]any // as the library has them, which bounds nothing
 }
 
 // NewLanguage makes the language as constants.version tells it.
@@ -48,8 +48,20 @@ func NewLanguage(version string) *Language {
 	if decode, ok := library.Lookup("base64_decode"); ok {
 		v["base64_decode"] = textual(decode)
 	}
-	boundedText(v, library)
+	for _, name := range []string{"json_decode", "yaml_decode", "json_path", "concat"} {
+		v[name], _ = library.Lookup(name)
+	}
 	return &Language{variables: v}
+}
+
+// functions returns the variables for one expression, whose functions share a
+// budget.
+func (l *Language) functions() map[string]any {
+	variables := maps.Clone(l.variables)
+	var library *vm.Scope
+	b := budget{left: maxExpression}
+	b.bound(variables, library)
+	return variables
 }
 
 func textual(f any) any {
@@ -77,16 +89,17 @@ func (*Opaque) AlloyCapsule() {}
 // are known. The value is made of nil, bool, int, int64, uint64, float64,
 // string, []any, map[string]any, component.Secret, *Opaque and functions.
 func (l *Language) evaluate(e ast.Expr, scope map[string]any) (value any, err error) {
-	variables := l.variables
-	if len(scope) > 0 {
-		variables = maps.Clone(variables)
-		maps.Copy(variables, scope)
-	}
+	variables := l.functions()
+	maps.Copy(variables, scope)
 	err = guard(func() error { return vm.New(e).Evaluate(vm.NewScope(variables), &value) })
 	if err != nil {
 		return nil, err
 	}
-	return fromLibrary(value), nil
+	value = fromLibrary(value)
+	if measure(value, maxExpression) > maxExpression {
+		return nil, fmt.Errorf("its value is larger than %d MiB", maxExpression>>20)
+	}
+	return value, nil
 }
 
 // fromLibrary replaces the language's own secrets by ours.

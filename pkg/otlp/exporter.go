@@ -267,7 +267,9 @@ func (e *Exporter) options(l *lane) deliver.Options {
 			Batch:       limitsOf(e.queue.Batch, nil).want,
 			Backoff:     e.retry.backoff(),
 			Concurrency: e.queue.NumConsumers,
-			NoRetry:     !e.retry.Enabled,
+			// Without a queue, a failure is the sender's to handle, and he was told
+			// that it is handled.
+			NoRetry: !e.retry.Enabled && e.queue.Enabled,
 		}},
 		MaxBytes: e.queue.maxBytes(),
 		WhenFull: e.queue.whenFull(),

@@ -110,7 +110,7 @@ func (c *SendingQueue) Validate() error {
 // warn reports what has no effect here.
 func (c *SendingQueue) warn(o component.Options) {
 	if !c.Enabled {
-		o.Warn("sending_queue > enabled", "what a sender was told is stored is stored: requests always go through the queue on disk")
+		o.Warn("sending_queue > enabled", "senders are answered once their request is in the queue on disk, and it is sent again until it is delivered")
 	}
 	if c.WaitForResult {
 		o.Warn("sending_queue > wait_for_result", "senders are answered when their request is queued on disk")

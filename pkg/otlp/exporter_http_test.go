@@ -144,6 +144,21 @@ func TestHTTPExporterCutsWhatIsTooLarge(t *testing.T) {
 	}
 }
 
+// Who switches off queue and retries has senders that send again what fails. They
+// were told that this is not needed.
+func TestWithoutQueueAndRetriesWhatWasAcknowledgedIsDelivered(t *testing.T) {
+	wb := startWeb(t, func(call int, _ []byte, w http.ResponseWriter) {
+		if call < 2 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	e := httpExporter(t, wb.URL, t.TempDir(), func(c *ExporterHTTPConfig) { c.Queue.Enabled, c.Retry.Enabled = false, false })
+	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 5, 1), nil)
+	if s := e.settled(t); s.Delivered != 5 || len(s.Dropped) != 0 {
+		t.Errorf("delivered %d, dropped %v", s.Delivered, s.Dropped)
+	}
+}
+
 func TestHTTPExporterReadsAnswers(t *testing.T) {
 	protobuf := nested(1, concat([]byte{8, 2}, nested(2, []byte("bad"))))
 	for name, answer := range map[string]func(http.ResponseWriter){

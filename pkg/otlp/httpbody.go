@@ -29,7 +29,7 @@ func (h *httpServer) read(arrival *listen.Arrival, s pipeline.Signal, contentTyp
 	if c == nil && name != "identity" && (name != "" || !h.takesPlain) {
 		w.Header().Set("Accept-Encoding", h.encodings())
 		err = fmt.Errorf("content encoding %s is not supported; supported: %s", strconv.Quote(name), h.encodings())
-		return body, http.StatusUnsupportedMediaType, h.intake.refuse(from, refusedEncoding, pipeline.Permanent(err))
+		return body, http.StatusBadRequest, h.intake.refuse(from, refusedEncoding, pipeline.Permanent(err))
 	}
 	limit := int64(h.config.MaxRequestBodySize)
 	received, err := arrival.ReadAll(arrival.Reader(http.MaxBytesReader(w, r.Body, limit)), r.ContentLength, limit)
@@ -88,8 +88,8 @@ func (h *httpServer) unreadable(from sender, err error) (code int, refused error
 	case errors.Is(err, errTooManyObjects):
 		code, err = http.StatusRequestEntityTooLarge, fmt.Errorf("%w; send smaller batches", errTooManyObjects)
 	case errors.As(err, &tooLarge) || errors.Is(err, errTooLarge):
-		code = http.StatusRequestEntityTooLarge
-		err = fmt.Errorf("%w; send smaller batches, or raise http > max_request_body_size above %s", errTooLarge, h.config.MaxRequestBodySize)
+		code = http.StatusBadRequest // as OpenTelemetry's own receiver answers
+		err = pipeline.Permanent(fmt.Errorf("%w; send smaller batches, or raise http > max_request_body_size above %s", errTooLarge, h.config.MaxRequestBodySize))
 	default:
 		code, reason, err = http.StatusBadRequest, refusedMalformed, pipeline.Permanent(err)
 	}

@@ -141,11 +141,11 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	s, ok := h.signalOf(r.URL.Path)
 	if !ok {
 		hint := h.paths.Unknown(h.serves(), r.Method, r.URL.Path, r.RemoteAddr)
-		return plain(w, http.StatusNotFound, strings.TrimSuffix("404 page not found: "+hint, ": "))
+		return notFound(w, strings.TrimSuffix("404 page not found: "+hint, ": "))
 	}
 	if h.intake.sinks[s] == nil {
 		h.unwired.Log(h.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
-		return plain(w, http.StatusNotFound, "404 page not found: "+string(s)+" are not wired in the receiver's output")
+		return notFound(w, "404 page not found: "+string(s)+" are not wired in the receiver's output")
 	}
 	if err := h.otherSite(r); err != nil {
 		return h.refuse(w, contentType, http.StatusForbidden, h.intake.refuse(sender{transportHTTP, r.RemoteAddr}, refusedOtherSite, pipeline.Permanent(err)))
@@ -221,14 +221,16 @@ func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int,
 	return code
 }
 
-// accepted answers with an Export…ServiceResponse: an empty one, or what of the
-// request was lost.
+// accepted answers with an Export…ServiceResponse, whose partial_success is empty
+// or says what of a request in JSON was lost.
 func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost partial) int {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(http.StatusOK)
+	answer := []byte{fieldPartialSuccess<<3 | wireLen, 0}
 	if contentType == typeJSON {
-		_, _ = w.Write(lost.json(s)) // the client may have gone
+		answer = lost.json(s)
 	}
+	_, _ = w.Write(answer) // the client may have gone
 	return http.StatusOK
 }
 
@@ -240,7 +242,15 @@ func (h *httpServer) wrongProtocol(w http.ResponseWriter, r *http.Request) int {
 	return http.StatusOK
 }
 
+// plain answers with a text in the form that the receivers of OpenTelemetry give it.
 func plain(w http.ResponseWriter, code int, text string) int {
-	http.Error(w, text, code)
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text)) // the client may have gone
 	return code
+}
+
+func notFound(w http.ResponseWriter, text string) int {
+	http.Error(w, text, http.StatusNotFound)
+	return http.StatusNotFound
 }

@@ -155,7 +155,7 @@ func TestAnUnknownEncodingIsRefusedForGood(t *testing.T) {
 		if contentType == typeJSON {
 			decode = func(b []byte, m proto.Message) error { return protojson.Unmarshal(b, m) }
 		}
-		if err := decode(text, &st); err != nil || answer.StatusCode != 415 || st.Code != int32(codes.InvalidArgument) || len(st.Details) != 0 {
+		if err := decode(text, &st); err != nil || answer.StatusCode != 400 || st.Code != int32(codes.InvalidArgument) || len(st.Details) != 0 {
 			t.Errorf("%s: %s %v (%v)", contentType, answer.Status, &st, err)
 		}
 		if !strings.Contains(st.Message, "supported: identity, gzip, zstd") {

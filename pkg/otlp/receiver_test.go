@@ -117,7 +117,7 @@ func TestReceiverRefusesEncodingsThatAreNotListed(t *testing.T) {
 	var to sink
 	sv := serve(t, all(&to), func(c *ReceiverConfig) { c.HTTP.CompressionAlgorithms = []string{"gzip"} })
 	data := request(t, pipeline.SignalLogs, 1, 1, 1, 1)
-	for encoding, want := range map[string]int{"zstd": 415, "br": 415, "": 415} {
+	for encoding, want := range map[string]int{"zstd": 400, "br": 400, "": 400} {
 		if answer, _ := post(t, "http://"+sv.http+"/v1/logs", typeProtobuf, encoding, data); answer.StatusCode != want {
 			t.Errorf("encoding %q: %s, want %d", encoding, answer.Status, want)
 		}
@@ -155,7 +155,7 @@ func TestReceiverRefusesWhatIsTooLarge(t *testing.T) {
 			}
 			answer, text := post(t, "http://"+sv.http+"/v1/traces", typeProtobuf, encoding, body)
 			var st spb.Status
-			if err := proto.Unmarshal(text, &st); err != nil || answer.StatusCode != 413 || !strings.Contains(st.Message, "max_request_body_size") {
+			if err := proto.Unmarshal(text, &st); err != nil || answer.StatusCode != 400 || st.Code != int32(codes.InvalidArgument) || !strings.Contains(st.Message, "max_request_body_size") {
 				t.Errorf("HTTP: %s %v (%v)", answer.Status, &st, err)
 			}
 			var options []grpc.CallOption
@@ -197,8 +197,9 @@ func TestReceiverRefusesMalformedRequests(t *testing.T) {
 	if answer, _ = post(t, "http://"+sv.http+"/v1/traces", typeProtobuf, "gzip", []byte("no gzip")); answer.StatusCode != 400 {
 		t.Errorf("gzip: %s", answer.Status)
 	}
-	if answer, _ = post(t, "http://"+sv.http+"/v1/traces", "text/plain", "", nil); answer.StatusCode != 415 {
-		t.Errorf("content type: %s", answer.Status)
+	answer, body = post(t, "http://"+sv.http+"/v1/traces", "text/plain", "", nil)
+	if answer.StatusCode != 415 || answer.Header.Get("Content-Type") != "text/plain" || !bytes.HasPrefix(body, []byte("415 ")) {
+		t.Errorf("content type: %s %v %q", answer.Status, answer.Header, body)
 	}
 	get, err := http.Get("http://" + sv.http + "/v1/traces")
 	if err != nil || get.StatusCode != 405 {

@@ -95,12 +95,12 @@ func badOTLP() []badRequest {
 		{name: "JSON of something else", path: "/v1/traces", contentType: json, body: text(`{"resourceSpans":"none"}`), status: 400},
 		{name: "JSON nested without end", path: "/v1/logs", contentType: json, body: text(strings.Repeat("[", mib)), status: 400},
 		{name: "unknown type", path: "/v1/traces", contentType: "text/plain", body: text("x"), status: 415, says: "supported"},
-		{name: "unknown encoding", path: "/v1/traces", contentType: proto, encoding: "br", body: text("x"), status: 415, says: "supported"},
+		{name: "unknown encoding", path: "/v1/traces", contentType: proto, encoding: "br", body: text("x"), status: 400, says: "supported"},
 		{name: "no gzip", path: "/v1/traces", contentType: proto, encoding: "gzip", body: text("this is no gzip"), status: 400},
-		{name: "gzip bomb", path: "/v1/traces", contentType: proto, encoding: "gzip", body: raw(gzipBomb(bombSize)), status: 413, says: "max_request_body_size"},
-		{name: "zstd bomb", path: "/v1/traces", contentType: proto, encoding: "zstd", body: raw(zstdBomb(bombSize)), status: 413, says: "max_request_body_size"},
-		{name: "too large, as it says", path: "/v1/traces", contentType: proto, body: unlimited(100 * mib), length: 100 * mib, status: 413, says: "max_request_body_size"},
-		{name: "too large, without saying so", path: "/v1/traces", contentType: proto, body: unlimited(100 * mib), status: 413, says: "max_request_body_size"},
+		{name: "gzip bomb", path: "/v1/traces", contentType: proto, encoding: "gzip", body: raw(gzipBomb(bombSize)), status: 400, says: "max_request_body_size"},
+		{name: "zstd bomb", path: "/v1/traces", contentType: proto, encoding: "zstd", body: raw(zstdBomb(bombSize)), status: 400, says: "max_request_body_size"},
+		{name: "too large, as it says", path: "/v1/traces", contentType: proto, body: unlimited(100 * mib), length: 100 * mib, status: 400, says: "max_request_body_size"},
+		{name: "too large, without saying so", path: "/v1/traces", contentType: proto, body: unlimited(100 * mib), status: 400, says: "max_request_body_size"},
 		{name: "unknown path", path: "/v1/profiles", contentType: proto, body: text("x"), status: 404},
 	}
 }
