@@ -53,7 +53,7 @@ func TestReceiverPassesBytesThrough(t *testing.T) {
 		t.Run(string(s)+"/http", func(t *testing.T) {
 			var to sink
 			sv := serve(t, all(&to), nil)
-			if answer, body := post(t, "http://"+sv.http+pathOf(s), typeProtobuf, "", data); answer.StatusCode != 200 || len(body) != 0 {
+			if answer, body := post(t, "http://"+sv.http+pathOf(s), typeProtobuf, "", data); answer.StatusCode != 200 || string(body) != "\n\x00" {
 				t.Fatalf("answer %s %q", answer.Status, body)
 			}
 			if got := to.one(t); !bytes.Equal(got.Data, data) {
