@@ -33,13 +33,16 @@ var allowedImports = map[string]string{
 	"pkg/backoff":    "",
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
 	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/durable pkg/throttle",
-	"pkg/discovery":  "pkg/component pkg/docker pkg/httpclient pkg/throttle",
-	"pkg/config":     "pkg/component",
-	"pkg/live":       "pkg/pipeline",
-	"pkg/explore":    "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":      "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
-	"pkg/admin":      "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live",
-	"pkg/admin/ui":   "pkg/config pkg/explore pkg/graph pkg/live",
+
+	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
+
+	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/throttle",
+	"pkg/config":    "pkg/component",
+	"pkg/live":      "pkg/pipeline",
+	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
+	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
+	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live",
+	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 
 	"pkg/logs":               "",
 	"pkg/logs/source/docker": signalPackages,
@@ -52,7 +55,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle"
+const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

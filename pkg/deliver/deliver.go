@@ -9,8 +9,9 @@ import (
 	"net"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/queue"
 )
@@ -110,6 +111,7 @@ type Destination struct {
 
 // Attempt is one request that has ended.
 type Attempt struct {
+	Tag                  string // of the blocks
 	Blocks, Items, Bytes int
 	Duration             time.Duration
 	Err                  error

@@ -37,7 +37,7 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 	d.mu.Unlock()
 	if d.Observe != nil {
 		d.Observe(Attempt{
-			Blocks: len(blocks), Items: itemsOf(blocks), Bytes: bytesOf(blocks),
+			Tag: blocks[0].Tag, Blocks: len(blocks), Items: itemsOf(blocks), Bytes: bytesOf(blocks),
 			Duration: now.Sub(start), Err: err, Outcome: outcome, Retries: t.retries,
 		})
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/balancer"
@@ -28,6 +27,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
@@ -461,11 +461,7 @@ func grpcError(err error, plain bool) *deliver.Error {
 		}
 	}
 	if !e.Rejected {
-		for _, d := range st.Details() {
-			if info, ok := d.(*errdetails.RetryInfo); ok {
-				e.RetryAfter = info.GetRetryDelay().AsDuration()
-			}
-		}
+		e.RetryAfter = httpsend.RetryInfo(said)
 		// The client itself says so of a connection that it cannot make.
 		e.Unreachable = st.Code() == codes.Unavailable && e.RetryAfter == 0 ||
 			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection") ||

@@ -19,6 +19,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
@@ -230,7 +231,7 @@ func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
 		}
 		transport.Proxy = http.ProxyURL(u)
 	}
-	client := &http.Client{Transport: transport, Timeout: c.Timeout, CheckRedirect: httpclient.PushRedirects(true)}
+	client := &http.Client{Transport: transport, CheckRedirect: httpclient.PushRedirects(true)}
 	if c.Cookies != nil && c.Cookies.Enabled {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
@@ -245,12 +246,20 @@ func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
 type httpTransport struct {
 	config    ExporterHTTPConfig
 	userAgent string
-	client    *http.Client
-	coding    *coding // nil: not compressed
+	client    *http.Client // without a time-out of its own
+	coding    *coding      // nil: not compressed
 }
 
-func (h *httpTransport) sender(l *lane) deliver.Sender { return &httpSender{h: h, lane: l} }
-func (h *httpTransport) close()                        { h.client.CloseIdleConnections() }
+func (h *httpTransport) sender(l *lane) deliver.Sender {
+	return &httpSender{h: h, lane: l, client: &httpsend.Client{
+		HTTP: h.client, Timeout: h.config.Client.Timeout, MaxAnswer: maxAnswer, Hint: httpHint,
+		Observe: func(status int, took time.Duration) {
+			l.e.metrics.duration.WithLabelValues(string(l.signal), strconv.Itoa(status)).Observe(float64(took.Microseconds()) / 1000)
+		},
+	}}
+}
+
+func (h *httpTransport) close() { h.client.CloseIdleConnections() }
 
 func (h *httpTransport) tenantHeaders() map[string]string { return h.config.Client.Headers }
 
@@ -264,8 +273,9 @@ func (h *httpTransport) url(s pipeline.Signal) string {
 
 // httpSender sends one signal.
 type httpSender struct {
-	h    *httpTransport
-	lane *lane
+	h      *httpTransport
+	lane   *lane
+	client *httpsend.Client
 }
 
 // Split implements deliver.Sender.
@@ -274,10 +284,7 @@ func (s *httpSender) Split(b queue.Block) []queue.Block { return splitBlock(s.la
 // Send implements deliver.Sender. The blocks are sent as they are, one after
 // the other: requests that follow each other are one request.
 func (s *httpSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
-	start := time.Now()
-	res, code, err := s.post(ctx, blocks)
-	s.lane.e.metrics.duration.WithLabelValues(string(s.lane.signal), strconv.Itoa(code)).
-		Observe(float64(time.Since(start).Microseconds()) / 1000)
+	res, err := s.post(ctx, blocks)
 	if err != nil {
 		return deliver.Result{}, err
 	}
@@ -286,47 +293,27 @@ func (s *httpSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Re
 	return bounded(res, items), nil
 }
 
-// maxAnswer is how much of an answer is read.
+// maxAnswer is how much of an answer is read: what a server did not take may be
+// a long list.
 const maxAnswer = 64 << 10
 
-// post makes one request. code is 0 when there was no answer.
-func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res deliver.Result, code int, err error) {
-	h := s.h
-	endpoint := h.config.endpoint(s.lane.signal)
-	// The transport may read the body for longer than the request lasts, so that
-	// its memory is not used again.
+// post makes one request.
+func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res deliver.Result, err error) {
 	var body bytes.Buffer
 	if err := s.encode(&body, blocks); err != nil {
-		return res, 0, &deliver.Error{Err: err, Rejected: true, Reason: "encode"}
+		return res, &deliver.Error{Err: err, Rejected: true, Reason: "encode"}
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body.Bytes()))
+	answer, err := s.client.Send(ctx, httpsend.Request{URL: s.h.config.endpoint(s.lane.signal), Body: body.Bytes(), Prepare: s.header})
 	if err != nil {
-		return res, 0, err
+		return res, err
 	}
-	s.header(r)
-	answer, err := h.client.Do(r)
-	if err != nil {
-		var failed *url.Error // its text repeats the query
-		if errors.As(err, &failed) {
-			failed.URL = component.WithoutPasswords(failed.URL)
-		}
-		return res, 0, &deliver.Error{Err: fmt.Errorf("%w%s", err, httpHint(err))}
-	}
-	defer answer.Body.Close()
-	text := httpclient.Beginning(answer, maxAnswer)
-	if err := httpclient.Unacknowledged(answer, text); err != nil {
-		return res, answer.StatusCode, &deliver.Error{Err: err, RetryAfter: httpclient.RetryAfter(answer.Header, time.Now())}
-	}
-	if answer.StatusCode/100 != 2 {
-		return res, answer.StatusCode, httpError(answer, text, time.Now())
-	}
-	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) { // whatever its content type says
-		res = partialSuccessJSON(text)
+	if bytes.HasPrefix(bytes.TrimSpace(answer.Body), []byte("{")) { // whatever its content type says
+		res = partialSuccessJSON(answer.Body)
 	} else {
-		res = partialSuccess(text)
+		res = partialSuccess(answer.Body)
 	}
-	res.Message = httpclient.WithoutCredentials(httpclient.OneLine(res.Message), answer)
-	return res, answer.StatusCode, nil
+	res.Message = answer.Clean(res.Message)
+	return res, nil
 }
 
 // encode writes the body of a request that holds blocks.
@@ -377,43 +364,14 @@ func (s *httpSender) header(r *http.Request) {
 	}
 }
 
-// httpError says what an answer means, as OTLP has it. Besides, what a change
-// of either side's configuration mends is held back rather than lost: wrong
-// credentials, and a wrong path.
-func httpError(answer *http.Response, body []byte, now time.Time) *deliver.Error {
-	text := "the server answers " + answer.Status
-	if words := httpclient.Words(answer, body); words != "" {
-		text += ": " + words
-	}
-	if answer.Request != nil {
-		text = "POST " + httpclient.CleanURL(answer.Request.URL) + ": " + text
-	}
-	e := &deliver.Error{Err: errors.New(text)}
-	switch code := answer.StatusCode; code {
-	case http.StatusRequestEntityTooLarge:
-		e.Rejected, e.TooLarge = true, true
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
-		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
-		http.StatusUnsupportedMediaType:
-		e.RetryAfter = httpclient.RetryAfter(answer.Header, now)
-	default:
-		if code/100 == 4 {
-			e.Rejected = true
-		} else {
-			e.RetryAfter = httpclient.RetryAfter(answer.Header, now)
-		}
-	}
-	return e
-}
-
 // httpHint explains the library's words for what is usually a wrong setting.
 func httpHint(err error) string {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "malformed HTTP"):
-		return "; this looks like OTLP/gRPC: use the HTTP port, usually 4318, or otelcol.exporter.otlp"
+		return "this looks like OTLP/gRPC: use the HTTP port, usually 4318, or otelcol.exporter.otlp"
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		return "; the server speaks plain text: write the endpoint with http://"
+		return "the server speaks plain text: write the endpoint with http://"
 	}
 	return ""
 }

@@ -1,10 +1,8 @@
 package profiles
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,25 +12,31 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
 
-// maxAnswer is how much of an error's text is read.
-const maxAnswer = 4 << 10
-
 // sender sends profiles to one endpoint.
 type sender struct {
 	endpoint string // for people: without credentials
 	host     string
-	ingest   *url.URL
-	push     *url.URL
+	ingest   route
+	push     route
 	headers  map[string]string
 	timeout  time.Duration
-	client   *http.Client
 	metrics  *writeMetrics
 }
+
+// route is one of Pyroscope's two ways to take profiles.
+type route struct {
+	url    *url.URL
+	client *httpsend.Client
+}
+
+// close closes the connections that are not in use; both routes share them.
+func (s *sender) close() { s.ingest.client.Close() }
 
 func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender, error) {
 	u, err := parseURL(c.URL)
@@ -48,11 +52,10 @@ func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender
 	return &sender{
 		endpoint: public.String(),
 		host:     u.Hostname(),
-		ingest:   u.JoinPath("ingest"),
-		push:     u.JoinPath(pushProcedure),
+		ingest:   route{u.JoinPath("ingest"), &httpsend.Client{HTTP: client, Timeout: c.RemoteTimeout, Except: exceptIngest}},
+		push:     route{u.JoinPath(pushProcedure), &httpsend.Client{HTTP: client, Timeout: c.RemoteTimeout, Except: exceptPush}},
 		headers:  c.Headers,
 		timeout:  c.RemoteTimeout,
-		client:   client,
 		metrics:  m,
 	}, nil
 }
@@ -68,7 +71,7 @@ func (s *sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result
 	err = s.request(ctx, &f)
 	s.observe(f.route, "downstream", start)
 	if err != nil {
-		return deliver.Result{}, s.judge(err)
+		return deliver.Result{}, err
 	}
 	s.observe(f.route, "endpoint", f.received)
 	s.metrics.sentBytes.WithLabelValues(s.endpoint).Add(float64(len(f.body)))
@@ -102,71 +105,73 @@ func (s *sender) observe(route pipeline.ProfileRoute, kind string, since time.Ti
 	s.metrics.latency.WithLabelValues(s.endpoint, string(route)+"_"+kind).Observe(time.Since(since).Seconds())
 }
 
-// judge decides what becomes of a request that was not taken.
-func (s *sender) judge(err error) error {
-	verdict := &deliver.Error{Err: err}
-	var answer *answerError
-	if errors.As(err, &answer) {
-		verdict.RetryAfter = answer.retryAfter
-		verdict.Rejected, verdict.TooLarge = answer.rejects()
-	}
-	if !verdict.Rejected {
+// attempted notes a request that has ended.
+func (s *sender) attempted(a deliver.Attempt) {
+	if a.Outcome == deliver.Retry {
 		s.metrics.retries.WithLabelValues(s.endpoint).Inc()
 	}
-	return verdict
 }
 
 // request sends one profile once.
 func (s *sender) request(ctx context.Context, f *frame) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	target := *s.ingest
-	target.RawQuery = f.query
+	to, query := s.ingest, f.query
 	if f.route == pipeline.ProfilePush {
-		target = *s.push
+		to, query = s.push, ""
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(f.body))
-	if err != nil {
-		return err
-	}
-	for name, value := range s.headers {
-		httpclient.SetHeader(req, name, value)
-	}
-	if f.route == pipeline.ProfilePush {
-		req.Header.Set("Content-Type", "application/proto")
-		req.Header.Set("Connect-Protocol-Version", "1")
-		req.Header.Set("Connect-Timeout-Ms", strconv.FormatInt(s.timeout.Milliseconds(), 10))
-	} else if f.contentType != "" {
-		req.Header.Set("Content-Type", f.contentType)
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		var failed *url.Error // its text repeats the whole query
-		if errors.As(err, &failed) {
-			err = failed.Err
-		}
-		return fmt.Errorf("send a profile to %s: %w", s.endpoint, err)
-	}
-	defer resp.Body.Close()
-	text := httpclient.Beginning(resp, maxAnswer)
-	answer := newAnswerError(s.endpoint, resp, text)
-	if answer.unacknowledged = unacknowledged(f.route, resp, text); answer.unacknowledged == nil && resp.StatusCode/100 == 2 {
-		return nil
-	}
-	return answer
+	target := *to.url
+	target.RawQuery = query
+	_, err := to.client.Send(ctx, httpsend.Request{URL: target.String(), Body: f.body, Prepare: func(r *http.Request) { s.header(r, f) }})
+	return err
 }
 
-// unacknowledged says why an answer does not mean what its status says, if so.
-// One to a push is also held to the Connect protocol, as every client of it does.
-func unacknowledged(route pipeline.ProfileRoute, resp *http.Response, text []byte) error {
-	if err := httpclient.Unacknowledged(resp, text); err != nil || route != pipeline.ProfilePush || resp.StatusCode/100 != 2 {
-		return err
+func (s *sender) header(r *http.Request, f *frame) {
+	for name, value := range s.headers {
+		httpclient.SetHeader(r, name, value)
 	}
-	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || kind != "application/proto" {
-		return fmt.Errorf("%s answers %s with content type %q, which is not what Pyroscope's push API answers: is the URL that of Pyroscope?",
-			httpclient.CleanURL(resp.Request.URL), resp.Status, kind)
+	if f.route == pipeline.ProfilePush {
+		r.Header.Set("Content-Type", "application/proto")
+		r.Header.Set("Connect-Protocol-Version", "1")
+		r.Header.Set("Connect-Timeout-Ms", strconv.FormatInt(s.timeout.Milliseconds(), 10))
+	} else if f.contentType != "" {
+		r.Header.Set("Content-Type", f.contentType)
+	}
+}
+
+// exceptIngest is what Pyroscope's /ingest means otherwise than others: the type
+// of the content is that of the client's profile, not ours.
+func exceptIngest(a *httpsend.Answer) *deliver.Error {
+	if a.Status == http.StatusUnsupportedMediaType {
+		return &deliver.Error{Rejected: true}
+	}
+	return exceptSize(a)
+}
+
+// exceptSize is that Pyroscope has one status for a limit of the rate and of the
+// size, as the Connect protocol has one code for both.
+func exceptSize(a *httpsend.Answer) *deliver.Error {
+	if a.Status == http.StatusTooManyRequests && connectCode(a.Body) == "resource_exhausted" && strings.Contains(a.Words, "larger than configured max") {
+		return &deliver.Error{Rejected: true, TooLarge: true}
 	}
 	return nil
+}
+
+// exceptPush holds an answer to a push to the Connect protocol, as every client
+// of it does.
+func exceptPush(a *httpsend.Answer) *deliver.Error {
+	if kind := a.Header.Get("Content-Type"); a.Status/100 == 2 && (a.Status != http.StatusOK || kind != "application/proto") {
+		return &deliver.Error{Err: fmt.Errorf("%s answers %d %s with content type %q, which is not what Pyroscope's push API answers: is the URL that of Pyroscope?",
+			a.URL(), a.Status, http.StatusText(a.Status), kind)}
+	}
+	return exceptSize(a)
+}
+
+// connectCode is the code of an error of the Connect protocol, or "".
+func connectCode(body []byte) string {
+	var e struct{ Code string }
+	if json.Unmarshal(body, &e) != nil {
+		return ""
+	}
+	return e.Code
 }
 
 // Split implements deliver.Sender. Only a push request can hold several
@@ -189,56 +194,4 @@ func (s *sender) Split(block queue.Block) []queue.Block {
 	parts[0].Items = n
 	parts[1].Items = block.Items - n
 	return parts
-}
-
-// answerError is an answer that does not acknowledge the profile.
-type answerError struct {
-	endpoint       string
-	status         int
-	code           string // of the Connect protocol; may be empty
-	message        string // the server's words
-	retryAfter     time.Duration
-	unacknowledged error // why, if it is neither a refusal nor a failure
-}
-
-func newAnswerError(endpoint string, resp *http.Response, text []byte) *answerError {
-	e := &answerError{
-		endpoint: endpoint, status: resp.StatusCode, message: httpclient.Words(resp, text),
-		retryAfter: httpclient.RetryAfter(resp.Header, time.Now()),
-	}
-	var body struct{ Code string }
-	if json.Unmarshal(text, &body) == nil {
-		e.code = body.Code
-	}
-	return e
-}
-
-func (e *answerError) Error() string {
-	if e.unacknowledged != nil {
-		return e.unacknowledged.Error()
-	}
-	text := fmt.Sprintf("%s answered %d %s", e.endpoint, e.status, http.StatusText(e.status))
-	if e.message != "" {
-		text += ": " + e.message
-	}
-	return text
-}
-
-// rejects tells whether the server will never take the same bytes, and whether
-// that is because of their size. What a change of the server or of the
-// configuration can mend (credentials, a wrong path) is not the profile's fault.
-func (e *answerError) rejects() (rejected, tooLarge bool) {
-	switch e.status {
-	case http.StatusRequestEntityTooLarge:
-		return true, true
-	case http.StatusTooManyRequests:
-		// Connect has one code for a rate limit and for a message limit.
-		tooLarge = e.code == "resource_exhausted" && strings.Contains(e.message, "larger than configured max")
-		return tooLarge, tooLarge
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-		http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
-		http.StatusRequestTimeout, http.StatusTooEarly, 499:
-		return false, false
-	}
-	return e.status/100 == 4, false
 }

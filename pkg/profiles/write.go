@@ -54,6 +54,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 			Batch:       queue.Want{MaxItems: 1},
 			Backoff:     deliver.Backoff{Min: c.Endpoints[i].MinBackoff, Max: c.Endpoints[i].MaxBackoff},
 			Concurrency: concurrency,
+			Observe:     s.attempted,
 			OnDrop: func(_, bytes int, _ string) {
 				w.metrics.droppedBytes.WithLabelValues(s.endpoint).Add(float64(bytes))
 			},
@@ -116,7 +117,7 @@ func (w *Write) Exports() map[string]any {
 func (w *Write) Run(ctx context.Context) error {
 	defer func() {
 		for _, s := range w.senders {
-			s.client.CloseIdleConnections()
+			s.close()
 		}
 	}()
 	return w.writer.Run(ctx)

@@ -2,18 +2,13 @@ package remotewrite
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"collector/pkg/deliver"
+	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
 	"collector/pkg/queue"
 )
@@ -30,15 +25,12 @@ const (
 	reasonExemplarTooLong = "labels_too_long" // of exemplars alone
 )
 
-// maxMessage is how much of an answer is read for its words.
-const maxMessage = 4 << 10
-
 // endpoint sends blocks to one destination. It is a deliver.Sender.
 type endpoint struct {
 	id, url string // url is for people
 	target  string // url to send to
 	cfg     *Endpoint
-	client  *http.Client
+	client  *httpsend.Client
 	codec   *codec
 	shaper  shaper
 	metrics *endpointMetrics
@@ -69,14 +61,13 @@ func (e *endpoint) Send(ctx context.Context, blocks []queue.Block) (deliver.Resu
 		return deliver.Result{}, &deliver.Error{Err: err, Rejected: true, Reason: reasonDamaged}
 	}
 	if len(r.body) > 0 {
-		err = e.post(ctx, r)
-		var refused *statusError
-		if errors.As(err, &refused) && refused.mayBeEncoding() && r.encoding == encodingZstd {
-			err = e.postAsSnappy(ctx, r, refused)
+		answer, err := e.post(ctx, r)
+		if err != nil && r.encoding == encodingZstd && mayBeEncoding(answer.Status) {
+			answer, err = e.postAsSnappy(ctx, r, answer, err)
 		}
-	}
-	if err != nil {
-		return e.failed(r, err)
+		if err != nil {
+			return e.failed(r, answer, err)
+		}
 	}
 	e.metrics.sent(r)
 	result := e.result(r.dropped)
@@ -165,56 +156,43 @@ func (e *endpoint) encoding() encoding {
 }
 
 // postAsSnappy sends r, which was refused in zstd, in snappy.
-func (e *endpoint) postAsSnappy(ctx context.Context, r *request, refused *statusError) error {
+func (e *endpoint) postAsSnappy(ctx context.Context, r *request, refused httpsend.Answer, refusal error) (httpsend.Answer, error) {
 	raw, err := e.codec.decoder().DecodeAll(r.body, nil)
 	if err != nil {
-		return refused
+		return refused, refusal
 	}
 	again := *r
 	again.encoding = encodingSnappy
 	again.body = e.codec.compress(nil, raw, encodingSnappy)
-	if err := e.post(ctx, &again); err != nil {
-		return err
+	answer, err := e.post(ctx, &again)
+	if err != nil {
+		return answer, err
 	}
 	*r = again
 	if e.snappy.CompareAndSwap(false, true) {
-		e.logger.Info("destination takes no zstd; sending snappy from now on", "endpoint", e.id, "url", e.url, "status", refused.status)
+		e.logger.Info("destination takes no zstd; sending snappy from now on", "destination", e.id, "url", e.url, "status", refused.Status)
 	}
-	return nil
+	return answer, nil
+}
+
+// mayBeEncoding reports whether the status is one with which receivers refuse an
+// encoding that they do not know.
+func mayBeEncoding(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusUnsupportedMediaType
 }
 
 // post sends r once.
-func (e *endpoint) post(ctx context.Context, r *request) error {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.RemoteTimeout)
-	defer cancel()
-	body := &requestBody{data: r.body}
-	// Whoever owns the blocks may reuse their memory once Send has returned,
-	// but the client may go on reading a body whose request has failed.
-	defer body.detach()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.target, body.reader())
-	if err != nil {
-		return e.clean(err)
+func (e *endpoint) post(ctx context.Context, r *request) (httpsend.Answer, error) {
+	return e.client.Send(ctx, httpsend.Request{
+		URL: e.target, Body: r.body, Prepare: func(req *http.Request) { e.setHeaders(req, r) },
+	})
+}
+
+// observe measures a request that was answered.
+func (e *endpoint) observe(status int, took time.Duration) {
+	if status != 0 {
+		e.metrics.duration.Observe(took.Seconds())
 	}
-	req.ContentLength = int64(len(r.body))
-	req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
-	e.setHeaders(req, r)
-	start := time.Now()
-	resp, err := e.client.Do(req)
-	if err != nil {
-		return e.clean(err)
-	}
-	defer resp.Body.Close()
-	message := httpclient.Beginning(resp, maxMessage)
-	e.metrics.duration.Observe(time.Since(start).Seconds())
-	refused := &statusError{
-		status: resp.StatusCode, message: httpclient.Words(resp, message),
-		retryAfter:     httpclient.RetryAfter(resp.Header, time.Now()),
-		unacknowledged: httpclient.Unacknowledged(resp, message),
-	}
-	if resp.StatusCode/100 == 2 && refused.unacknowledged == nil {
-		return nil
-	}
-	return refused
 }
 
 func (e *endpoint) setHeaders(req *http.Request, r *request) {
@@ -236,30 +214,15 @@ func (e *endpoint) setHeaders(req *http.Request, r *request) {
 }
 
 // failed says what is to become of a request that failed.
-func (e *endpoint) failed(r *request, err error) (deliver.Result, error) {
+func (e *endpoint) failed(r *request, answer httpsend.Answer, err error) (deliver.Result, error) {
 	if e.shaper.metadata != nil {
 		e.shaper.metadata.forget(r.families)
 	}
-	var refused *statusError
-	if !errors.As(err, &refused) {
-		e.metrics.retried(r)
-		return deliver.Result{}, err
+	if answer.Status == http.StatusTooManyRequests && !e.cfg.Queue.RetryOnHTTP429 {
+		// To cut the batch would only send more requests.
+		return deliver.Result{Dropped: r.items + r.dropped.total(), Reason: reasonRateLimited, Message: err.Error()}, nil
 	}
-	switch refused.status {
-	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
-		return deliver.Result{}, &deliver.Error{Err: err, Rejected: true}
-	case http.StatusRequestEntityTooLarge:
-		return deliver.Result{}, &deliver.Error{Err: err, Rejected: true, TooLarge: true}
-	case http.StatusTooManyRequests:
-		if !e.cfg.Queue.RetryOnHTTP429 {
-			// To cut the batch would only send more requests.
-			return deliver.Result{Dropped: r.items + r.dropped.total(), Reason: reasonRateLimited, Message: err.Error()}, nil
-		}
-	}
-	// Anything else may be mended at the other side, such as a wrong password
-	// or path: what is queued is worth more than a quick answer.
-	e.metrics.retried(r)
-	return deliver.Result{}, &deliver.Error{Err: err, RetryAfter: refused.retryAfter}
+	return deliver.Result{}, err
 }
 
 // result says what was left out of a request that was taken. There is one
@@ -278,74 +241,3 @@ func (e *endpoint) result(d drops) deliver.Result {
 	}
 	return r
 }
-
-// statusError is an answer that does not acknowledge the data.
-type statusError struct {
-	status         int
-	message        string
-	retryAfter     time.Duration
-	unacknowledged error // why, if it is neither a refusal nor a failure
-}
-
-func (e *statusError) Error() string {
-	if e.unacknowledged != nil {
-		return e.unacknowledged.Error()
-	}
-	text := strconv.Itoa(e.status) + " " + http.StatusText(e.status)
-	if e.message == "" {
-		return text
-	}
-	return text + ": " + e.message
-}
-
-// mayBeEncoding tells whether the status is one with which receivers refuse an
-// encoding that they do not know.
-func (e *statusError) mayBeEncoding() bool {
-	return e.status == http.StatusBadRequest || e.status == http.StatusUnsupportedMediaType
-}
-
-// clean takes the URL out of err, which may hold credentials.
-func (e *endpoint) clean(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return fmt.Errorf("post to %s: %w", e.url, err)
-}
-
-// requestBody is a body that can be taken away from the client.
-type requestBody struct {
-	mu   sync.Mutex
-	data []byte // guarded by mu; nil once detached
-	gone bool   // guarded by mu
-}
-
-func (b *requestBody) reader() io.ReadCloser { return &bodyReader{body: b} }
-
-// detach ends reading: no reader touches the data afterwards.
-func (b *requestBody) detach() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.data, b.gone = nil, true
-}
-
-type bodyReader struct {
-	body   *requestBody
-	offset int
-}
-
-func (r *bodyReader) Read(p []byte) (int, error) {
-	r.body.mu.Lock()
-	defer r.body.mu.Unlock()
-	if r.body.gone {
-		return 0, io.ErrClosedPipe
-	}
-	n := copy(p, r.body.data[r.offset:])
-	r.offset += n
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-func (r *bodyReader) Close() error { return nil }

@@ -339,16 +339,3 @@ func TestRequestsAreCounted(t *testing.T) {
 		t.Errorf("metrics differ (-want +got):\n%s", diff)
 	}
 }
-
-func TestABodyThatWasTakenAwayIsReadNoMore(t *testing.T) {
-	body := &requestBody{data: []byte("data")}
-	r := body.reader()
-	p := make([]byte, 2)
-	if n, err := r.Read(p); n != 2 || err != nil {
-		t.Errorf("Read returned %d, %v", n, err)
-	}
-	body.detach()
-	if n, err := r.Read(p); n != 0 || err == nil {
-		t.Errorf("after the end of the request, Read returned %d, %v", n, err)
-	}
-}

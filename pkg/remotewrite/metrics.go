@@ -129,8 +129,12 @@ func (m *endpointMetrics) sent(r *request) {
 	}
 }
 
-// retried notes a request that is to be sent again.
-func (m *endpointMetrics) retried(r *request) { m.samplesRetried.Add(float64(r.items)) }
+// attempted notes a request that has ended.
+func (m *endpointMetrics) attempted(a deliver.Attempt) {
+	if a.Outcome == deliver.Retry {
+		m.samplesRetried.Add(float64(a.Items))
+	}
+}
 
 // leftOut notes what was not sent because of the endpoint's settings.
 func (m *endpointMetrics) leftOut(d drops) {

@@ -39,6 +39,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/deliver/httpsend"
 	"collector/pkg/discovery"
 	"collector/pkg/httpclient"
 	"collector/pkg/pipeline"
@@ -155,10 +156,11 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	}
 	names[id] = name
 	e := &endpoint{
-		id: id, url: clean, target: cfg.URL, cfg: cfg, client: client, codec: codec, logger: o.Logger,
+		id: id, url: clean, target: cfg.URL, cfg: cfg, codec: codec, logger: o.Logger,
 		metrics: m.endpoint(name, clean),
 		shaper:  shaper{shape: own, always: !own.equal(all), maxAge: cfg.Queue.SampleAgeLimit},
 	}
+	e.client = &httpsend.Client{HTTP: client, Timeout: cfg.RemoteTimeout, Observe: e.observe}
 	if own.metadata.Send {
 		e.shaper.metadata = newMetadataLimiter(own.metadata.SendInterval)
 	}
@@ -188,6 +190,7 @@ func (e *endpoint) destination() deliver.Destination {
 		Key:     httpclient.Key("prometheus.remote_write", "metrics", e.target, "", e.cfg.Headers, &e.cfg.Client),
 		Backoff: deliver.Backoff{Min: max(q.MinBackoff, time.Millisecond), Max: max(q.MinBackoff, q.MaxBackoff, time.Millisecond)},
 		MaxAge:  q.SampleAgeLimit,
+		Observe: e.metrics.attempted,
 	}
 }
 
@@ -223,7 +226,7 @@ func (c *Component) QueueWriter(string) (*deliver.Writer, error) { return c.writ
 func (c *Component) Run(ctx context.Context) error {
 	defer func() {
 		for _, e := range c.endpoints {
-			e.client.CloseIdleConnections()
+			e.client.Close()
 		}
 	}()
 	return c.writer.Run(ctx)

@@ -71,7 +71,7 @@ func testEndpoint(t testing.TB, url string, change func(*Endpoint)) *endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(e.client.CloseIdleConnections)
+	t.Cleanup(e.client.Close)
 	return e
 }
 

@@ -25,7 +25,7 @@ func TestLokiIsPushedTo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(s.client.CloseIdleConnections)
+			t.Cleanup(s.client.Close)
 			return s
 		},
 		Blocks:      []queue.Block{{Data: snappy.Encode(nil, []byte("a push")), Items: 1}},

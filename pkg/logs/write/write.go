@@ -105,6 +105,7 @@ func (w *Write) destinations(cfg Config) ([]deliver.Destination, error) {
 		out = append(out, deliver.Destination{
 			ID: id, URL: redactedURL(e.URL), Key: httpclient.Key("loki.write", "logs", e.URL, e.TenantID, e.Headers, &e.HTTP), Sender: s, Batch: e.want(startDensity),
 			Backoff: deliver.Backoff{Min: e.MinBackoff, Max: e.MaxBackoff},
+			Observe: s.attempted,
 		})
 	}
 	if cfg.MaxStreams > 0 {
@@ -138,7 +139,7 @@ func (w *Write) Exports() map[string]any {
 func (w *Write) Run(ctx context.Context) error {
 	defer func() {
 		for _, s := range w.senders {
-			s.client.CloseIdleConnections()
+			s.client.Close()
 		}
 	}()
 	return w.writer.Run(ctx)

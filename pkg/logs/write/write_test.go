@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -415,51 +416,49 @@ func TestMetricsHaveAlloysNames(t *testing.T) {
 
 func TestAnswersAreJudged(t *testing.T) {
 	type verdict struct {
-		Rejected, TooLarge bool
-		Reason             string
-		RetryAfter         time.Duration
-		Dropped            int
+		Rejected, TooLarge, OfTag bool
+		Reason                    string
+		RetryAfter                time.Duration
+		Dropped                   int
 	}
 	for _, c := range []struct {
-		answer answer
+		answer lokitest.Answer
 		want   verdict
 	}{
-		{answer{status: 204}, verdict{}},
-		{answer{status: 400, text: "Max entry size '262144' bytes exceeded for stream"}, verdict{Rejected: true, Reason: reasonLineTooLong}},
-		{answer{status: 400, text: "has timestamp too old"}, verdict{Rejected: true, Reason: reasonGeneric}},
-		{answer{status: 422}, verdict{Rejected: true, Reason: reasonGeneric}},
-		{answer{status: 413}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
-		{answer{status: 500, text: "rpc error: grpc: received message larger than max (5 vs. 4)"}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
-		{answer{status: 429, text: "Maximum active stream limit exceeded", retryAfter: time.Second}, verdict{RetryAfter: time.Second}},
-		{answer{status: 503, retryAfter: time.Minute}, verdict{RetryAfter: time.Minute}},
-		{answer{status: 401}, verdict{}},
-		{answer{status: 302}, verdict{}},
+		{lokitest.Answer{Status: 204}, verdict{}},
+		{lokitest.Answer{Status: 400, Body: "Max entry size '262144' bytes exceeded for stream"}, verdict{Rejected: true, Reason: reasonLineTooLong}},
+		{lokitest.Answer{Status: 400, Body: "has timestamp too old"}, verdict{Rejected: true, Reason: reasonGeneric}},
+		{lokitest.Answer{Status: 422}, verdict{Rejected: true, Reason: reasonGeneric}},
+		{lokitest.Answer{Status: 413}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
+		{lokitest.Answer{Status: 500, Body: "rpc error: grpc: received message larger than max (5 vs. 4)"}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
+		{lokitest.Answer{Status: 429, Body: "Maximum active stream limit exceeded", RetryAfter: "1"}, verdict{RetryAfter: time.Second, OfTag: true}},
+		{lokitest.Answer{Status: 503, RetryAfter: "60"}, verdict{RetryAfter: time.Minute}},
+		{lokitest.Answer{Status: 401}, verdict{OfTag: true}},
+		{lokitest.Answer{Status: 415}, verdict{}},
+		{lokitest.Answer{Status: 302}, verdict{}},
 	} {
+		loki := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", c.answer.RetryAfter)
+			w.WriteHeader(c.answer.Status)
+			fmt.Fprint(w, c.answer.Body)
+		}))
 		m, err := newMetrics(prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &sender{endpoint: endpoint("http://loki"), metrics: m}
-		result, err := s.judge(c.answer, "", 2, 10, 100)
+		s, err := newSender(endpoint(loki.URL), "test/1", m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := s.Send(t.Context(), []queue.Block{{Data: snappy.Encode(nil, nil), Items: 10}})
+		s.client.Close()
+		loki.Close()
 		got := verdict{Dropped: result.Dropped}
 		if e := (*deliver.Error)(nil); errors.As(err, &e) {
-			got.Rejected, got.TooLarge, got.Reason, got.RetryAfter = e.Rejected, e.TooLarge, e.Reason, e.RetryAfter
+			got.Rejected, got.TooLarge, got.OfTag, got.Reason, got.RetryAfter = e.Rejected, e.TooLarge, e.OfTag, e.Reason, e.RetryAfter
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%+v (-want +got):\n%s", c.answer, d)
-		}
-	}
-}
-
-func TestRetryAfterIsSecondsOrADate(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-1": 0, "x": 0, "1e300": 0,
-		now.Add(time.Minute).Format(http.TimeFormat): time.Minute,
-		now.Add(-time.Hour).Format(http.TimeFormat):  0,
-	} {
-		if got := httpclient.RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
-			t.Errorf("%q is %v, want %v", value, got, want)
 		}
 	}
 }

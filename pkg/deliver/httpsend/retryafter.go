@@ -1,10 +1,13 @@
-package httpclient
+package httpsend
 
 import (
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 )
 
 // longestRetryAfter is above what anybody waits for who is told to.
@@ -25,5 +28,18 @@ func RetryAfter(answer http.Header, now time.Time) time.Duration {
 	if date, err := http.ParseTime(answer.Get("Date")); err == nil {
 		now = date
 	}
-	return max(0, min(at.Sub(now), longestRetryAfter))
+	return bounded(at.Sub(now))
 }
+
+// RetryInfo is the same of a google.rpc.Status, as OTLP has it.
+func RetryInfo(s *spb.Status) time.Duration {
+	for _, packed := range s.GetDetails() {
+		var info errdetails.RetryInfo
+		if packed.MessageIs(&info) && packed.UnmarshalTo(&info) == nil {
+			return bounded(info.GetRetryDelay().AsDuration())
+		}
+	}
+	return 0
+}
+
+func bounded(wait time.Duration) time.Duration { return max(0, min(wait, longestRetryAfter)) }

@@ -1,4 +1,4 @@
-package httpclient
+package httpsend
 
 import (
 	"net/http"
