@@ -122,3 +122,15 @@ func (a *Arrival) Release() {
 	a.mu.Unlock()
 	a.Claim.Release()
 }
+
+// HeaderSize is about what the header of a request takes.
+func HeaderSize(h map[string][]string) (n int) {
+	const perField = 64
+	for name, values := range h {
+		n += perField + len(name)
+		for _, v := range values {
+			n += perField + len(v)
+		}
+	}
+	return n
+}

@@ -138,9 +138,12 @@ func TestReadAllEndsAtItsLimits(t *testing.T) {
 		c.Free(got)
 	}
 	other := b.Claim("a", nil)
-	other.Grow(1 << 20)
+	other.Grow(1<<20 + 1) // the one that exceeds the budget
 	if _, err := c.ReadAll(io.LimitReader(zeros, 1<<18), 1<<18, 1<<20); !errors.Is(err, ErrNoRoom) {
 		t.Errorf("without room: %v", err)
+	}
+	if _, err := c.ReadAll(zeros, -1, 1<<20); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("of unknown length, without room: %v", err)
 	}
 	other.Release()
 	failure := errors.New("failure")

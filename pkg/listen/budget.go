@@ -17,11 +17,15 @@ var ErrNoRoom = errors.New("the requests under way hold as much memory as they m
 var ErrTooLarge = errors.New("the request takes more memory than one request may")
 
 const (
-	// aloneShare is how many times the budget one request may take that is alone.
+	// aloneShare is how many times the budget the requests under way may take
+	// with the one of them that may exceed it.
 	aloneShare = 3
 	// slowArrival is how long a request may take to arrive before it has to go
 	// when others need its memory.
 	slowArrival = 2 * time.Second
+	// firstTime is how long the request that exceeds the budget does not have to go:
+	// without that, requests of a slow machine would end each other for ever.
+	firstTime = 5 * time.Second
 	// endingTime is how long a request waits for the memory of those that were
 	// ended for it.
 	endingTime = time.Second
@@ -32,19 +36,25 @@ const (
 // Claim, which grows before the memory is made, and is released when the last of
 // it is freed.
 //
-// A request that is alone may exceed the budget, up to a bound, and small
-// requests find room for an eighth more when large ones have taken it all. When
-// there is no room, requests that are still arriving end: the oldest, if it has
-// been arriving for long, or one of the client that holds the most, if that is
-// more than its share and the other is within its own. A client's share is the
-// budget divided by the number of clients, so that it bites only while others
-// wait: many clients behind one address are one client, and may take it all.
+// One request at a time may exceed the budget, up to a bound: however many ask
+// for the rest of it at once, one of them gets on. Small requests find room for
+// an eighth more when large ones have taken it all. When there is no room,
+// requests that are still arriving end: the oldest, if it has been arriving for
+// long, or one of the client that holds the most, if that is more than its share
+// and the other is within its own. A client's share is the budget divided by the
+// number of clients, so that it bites only while others wait: many clients behind
+// one address are one client, and may take it all.
+//
+// Each receiver has a budget of its own, so that an overload of one leaves the
+// others their room.
 type Budget struct {
 	max     int64
 	buffers buffers
 
 	mu          sync.Mutex
 	used, small int64               // guarded by mu; small is the part of it that small requests hold
+	first       *Claim              // the one that may exceed the budget; nil: none does; guarded by mu
+	firstSince  time.Time           // guarded by mu
 	claims      map[*Claim]struct{} // that have taken something; guarded by mu
 	freed       chan struct{}       // closed when room is given back; nil while nobody waits; guarded by mu
 }
@@ -140,13 +150,23 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 		return nil, nil, ErrTooLarge
 	}
 	small := b.small - b.ofSmall(c.taken) + b.ofSmall(taken)
-	if used <= b.max || b.used == c.taken || b.ofSmall(taken) > 0 && small <= b.max/8 {
+	fits := used <= b.max || b.ofSmall(taken) > 0 && small <= b.max/8
+	var victim *Claim
+	if !fits && b.used > c.taken {
+		victim = b.victim(c, taken)
+	}
+	if !fits && victim == nil && (b.first == nil || b.first == c) {
+		if b.first == nil {
+			b.first, b.firstSince = c, time.Now()
+		}
+		fits = used <= aloneShare*b.max
+	}
+	if fits {
 		b.used, b.small, c.taken = used, small, taken
 		b.claims[c] = struct{}{}
 		return nil, nil, nil
 	}
-	victim := b.victim(c, taken)
-	if victim == nil && !waiting {
+	if victim == nil && !waiting && b.first != c {
 		return nil, nil, ErrNoRoom
 	}
 	if victim != nil {
@@ -165,7 +185,7 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	var oldest *Claim
 	for other := range b.claims {
 		held[other.client] += other.taken
-		if other != c && other.end != nil && (oldest == nil || other.since.Before(oldest.since)) {
+		if other != c && b.mayEnd(other) && (oldest == nil || other.since.Before(oldest.since)) {
 			oldest = other
 		}
 	}
@@ -178,7 +198,7 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	}
 	var victim *Claim
 	for other := range b.claims {
-		if other.end == nil || held[other.client] <= share || other.client == c.client {
+		if !b.mayEnd(other) || held[other.client] <= share || other.client == c.client {
 			continue
 		}
 		if victim == nil || held[other.client] > held[victim.client] ||
@@ -187,6 +207,11 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 		}
 	}
 	return victim
+}
+
+// mayEnd reports whether c can be ended in favor of others. The caller holds mu.
+func (b *Budget) mayEnd(c *Claim) bool {
+	return c.end != nil && (c != b.first || time.Since(b.firstSince) > firstTime)
 }
 
 // Shrink gives back n bytes that are freed.
@@ -200,6 +225,9 @@ func (c *Claim) Shrink(n int) {
 	c.taken = taken
 	if taken == 0 {
 		delete(b.claims, c)
+	}
+	if b.used <= b.max || b.first == c && taken == 0 {
+		b.first = nil
 	}
 	if n > 0 && b.freed != nil {
 		close(b.freed)

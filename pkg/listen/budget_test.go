@@ -29,11 +29,18 @@ func TestBudget(t *testing.T) {
 	}
 	first.Release()
 	first.Release() // changes nothing
+	third := b.Claim("", nil)
 	f("there is room again", takes(second, 60), true)
 	f("for what fits", takes(first, 40), true)
-	f("and no more", takes(second, 7), false)
-	first.Release()
+	f("one of them exceeds it", takes(second, 7), true)
+	f("and no other", takes(first, 7), false)
+	f("whoever it is", takes(third, 7), false)
+	f("until the first has ended", takes(second, 193), true)
+	f("which may not take all", takes(second, 1), false)
 	second.Release()
+	f("then another does", takes(first, 100), true)
+	first.Release()
+	third.Release()
 	if b.Used() != 0 {
 		t.Errorf("%d bytes are still taken", b.Used())
 	}
@@ -107,12 +114,38 @@ func TestARequestThatHasBeenArrivingForLongMakesRoom(t *testing.T) {
 		time.Sleep(slowArrival / 2)
 		_, young := arriving(b, "a", 40)
 		c := b.Claim("a", nil)
+		first := b.Claim("a", nil)
+		takes(first, 10) // exceeds the budget
 		if err := c.Grow(50); !errors.Is(err, ErrNoRoom) || old.Load() || young.Load() {
 			t.Errorf("before that, none of the same client ends: %v", err)
 		}
+		first.Release()
 		time.Sleep(slowArrival/2 + 1)
 		if err := c.Grow(50); err != nil || !old.Load() || young.Load() {
 			t.Errorf("the oldest makes room, and only that: %v, %t, %t", err, old.Load(), young.Load())
+		}
+	})
+}
+
+// Requests that take long for want of processor time must not end each other
+// again and again.
+func TestTheRequestThatExceedsTheBudgetIsLeftItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		first, ended := arriving(b, "a", 60)
+		_, _ = arriving(b, "a", 40)
+		if !takes(first, 60) {
+			t.Fatal("it does not exceed the budget")
+		}
+		time.Sleep(slowArrival + 1)
+		_ = b.Claim("a", nil).Grow(50)
+		if ended.Load() {
+			t.Error("it was ended before its time")
+		}
+		time.Sleep(firstTime)
+		_ = b.Claim("a", nil).Grow(50)
+		if !ended.Load() {
+			t.Error("it was not ended though it took too long")
 		}
 	})
 }
@@ -136,15 +169,51 @@ func TestAClientHasItsShareWhileOthersHoldAllTheRest(t *testing.T) {
 	if err := good.Grow(45); err != nil || count() != 5 {
 		t.Errorf("half of it: %v, and %d of the other's requests ended, want 5", err, count())
 	}
+	first := b.Claim("first", nil)
+	takes(first, 100) // exceeds the budget
 	if err := good.Grow(10); !errors.Is(err, ErrNoRoom) || count() != 5 {
 		t.Errorf("more than its share: %v, %d ended", err, count())
 	}
+	first.Release()
 	third := b.Claim("third", nil)
 	if err := third.Grow(15); err != nil || count() != 6 {
 		t.Errorf("of a third client: %v, %d ended", err, count())
 	}
+	takes(first, 100)
 	if err := third.Grow(15); !errors.Is(err, ErrNoRoom) || count() != 6 {
 		t.Errorf("of one that has its share: %v, %d ended", err, count())
+	}
+}
+
+// Requests that each hold a part of the budget, and need more than is left of it,
+// must not keep each other out for ever.
+func TestOneRequestGetsOnHoweverManyAskAtOnce(t *testing.T) {
+	const size, first = 48, 10
+	b := NewBudget(60)
+	var waiting []*Claim
+	done := 0
+	for range 100 {
+		c := b.Claim("a", nil)
+		if !takes(c, first) {
+			continue
+		}
+		waiting = append(waiting, c)
+		if len(waiting) < 6 {
+			continue
+		}
+		for _, c := range waiting[:3] { // the others are there all the time
+			if takes(c, size-first) {
+				done++
+			}
+			c.Release()
+		}
+		waiting = waiting[3:]
+	}
+	if done < 30 {
+		t.Errorf("%d requests got on", done)
+	}
+	if n := b.Used(); n > 60 {
+		t.Errorf("%d bytes are taken", n)
 	}
 }
 
@@ -160,7 +229,8 @@ func TestAllMayGoToOneClientWhileNobodyElseWaits(t *testing.T) {
 func TestWhatHasArrivedIsNotEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
-		first, ended := arriving(b, "a", 100)
+		takes(b.Claim("a", nil), 200) // exceeds the budget
+		first, ended := arriving(b, "a", 6)
 		first.Arrived()
 		time.Sleep(time.Minute)
 		if err := b.Claim("b", nil).Grow(50); !errors.Is(err, ErrNoRoom) || ended.Load() {
@@ -178,7 +248,7 @@ func TestRoomIsThereOnlyWhenItIsGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		if err := b.Claim("b", nil).Grow(50); !errors.Is(err, ErrNoRoom) || time.Since(begun) != endingTime {
+		if err := b.Claim("b", nil).Grow(250); !errors.Is(err, ErrNoRoom) || time.Since(begun) != endingTime {
 			t.Errorf("got %v after %s", err, time.Since(begun))
 		}
 		if n := b.Used(); n != 100 {

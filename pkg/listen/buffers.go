@@ -1,6 +1,8 @@
 package listen
 
 import (
+	"bytes"
+	"encoding/binary"
 	"io"
 	"math/bits"
 	"sync"
@@ -56,24 +58,20 @@ func (c *Claim) Free(buf []byte) {
 }
 
 // ReadAll reads r to its end, or to one byte more than limit, into a buffer that
-// it claims as it grows. size is what the sender says will come; below 0, it has
-// not said. The buffer goes back with Free.
+// it claims before it makes it. size is what the sender says will come; below 0,
+// it has not said. The buffer goes back with Free.
 func (c *Claim) ReadAll(r io.Reader, size, limit int64) ([]byte, error) {
-	most := int(limit) + 1
-	if size >= 0 {
-		most = min(most, int(size))
-	}
-	first := min(most, firstBuffer)
 	if size < 0 {
-		first = 1 << smallestKept
+		return c.readPieces(r, int(limit)+1)
 	}
-	buf, err := c.Alloc(first)
+	most := min(int(limit)+1, int(size))
+	buf, err := c.Alloc(min(most, firstBuffer))
 	for err == nil {
 		if len(buf) >= most {
 			return buf, nil
 		}
 		if len(buf) == cap(buf) {
-			if buf, err = c.larger(buf, min(2*cap(buf), most)); err != nil {
+			if buf, err = c.larger(buf, most); err != nil {
 				break
 			}
 		}
@@ -86,6 +84,78 @@ func (c *Claim) ReadAll(r io.Reader, size, limit int64) ([]byte, error) {
 	}
 	c.Free(buf)
 	return nil, err
+}
+
+// ReadAbout reads r to its end like ReadAll, where size is what is to be expected,
+// and need not be true.
+func (c *Claim) ReadAbout(r io.Reader, size, limit int64) ([]byte, error) {
+	if size < 0 || size > limit {
+		return c.readPieces(r, int(limit)+1)
+	}
+	buf, err := c.ReadAll(r, size, limit)
+	if err != nil || int64(len(buf)) < size {
+		return buf, err
+	}
+	defer func() { c.Free(buf) }()
+	var next [1]byte
+	n, err := io.ReadFull(r, next[:])
+	if err == io.EOF {
+		whole := buf
+		buf = nil
+		return whole, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return c.readPieces(io.MultiReader(bytes.NewReader(buf), bytes.NewReader(next[:n]), r), int(limit)+1)
+}
+
+// GzipSize is what a gzip member says that it unpacks to; below 0, packed is none.
+// It is true of what is one member below 4 GiB.
+func GzipSize(packed []byte) int64 {
+	const header, trailer = 10, 8
+	if len(packed) < header+trailer {
+		return -1
+	}
+	return int64(binary.LittleEndian.Uint32(packed[len(packed)-4:]))
+}
+
+// readPieces reads what is of unknown length. Pieces that are joined at the end
+// leave less behind than a buffer that grows, above all of what is too large in
+// the end.
+func (c *Claim) readPieces(r io.Reader, most int) (whole []byte, err error) {
+	var pieces [][]byte
+	total := 0
+	defer func() {
+		for _, piece := range pieces {
+			c.Free(piece)
+		}
+	}()
+	for size := 1 << smallestKept; err == nil && total < most; size = min(2*size, 1<<largestKept) {
+		var piece []byte
+		if piece, err = c.Alloc(size); err != nil {
+			return nil, err
+		}
+		for err == nil && len(piece) < cap(piece) && total < most {
+			var n int
+			n, err = r.Read(piece[len(piece):min(cap(piece), len(piece)+most-total)])
+			piece, total = piece[:len(piece)+n], total+n
+		}
+		pieces = append(pieces, piece)
+	}
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if len(pieces) == 1 {
+		whole, pieces = pieces[0], nil
+		return whole, nil
+	}
+	if whole, err = c.Alloc(total); err != nil {
+		return nil, err
+	}
+	for _, piece := range pieces {
+		whole = append(whole, piece...)
+	}
+	return whole, nil
 }
 
 // larger replaces buf by a buffer of n bytes with its content. On failure, buf
