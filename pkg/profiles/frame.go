@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"collector/pkg/pipeline"
@@ -96,4 +97,25 @@ func cutString(data []byte) (string, []byte, error) {
 	}
 	data = data[width:]
 	return string(data[:n]), data[n:], nil
+}
+
+// maxPooled is the largest buffer that is kept for the next block.
+const maxPooled = 1 << 20
+
+// buffers keeps byte slices for reuse.
+type buffers struct{ pool sync.Pool }
+
+// get returns an empty slice with room for n bytes.
+func (b *buffers) get(n int) []byte {
+	if buf, ok := b.pool.Get().(*[]byte); ok && cap(*buf) >= n {
+		return (*buf)[:0]
+	}
+	return make([]byte, 0, n)
+}
+
+// put takes back a slice that nobody uses any more.
+func (b *buffers) put(buf []byte) {
+	if cap(buf) <= maxPooled {
+		b.pool.Put(&buf)
+	}
 }

@@ -5,37 +5,50 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
-	"collector/pkg/component"
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
+
+const ingestPath = "/ingest"
 
 // ingest answers POST /ingest, the API of Pyroscope's SDKs. The body may be
 // anything: only the backend looks into it.
 func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	if req.ContentLength > r.maxBody {
-		r.tooLarge(w)
+		r.refuse(w, req, http.StatusRequestEntityTooLarge, "too_large", tooLargeMessage(r.maxBody))
 		return
 	}
+	body := http.MaxBytesReader(w, req.Body, r.maxBody)
+	arrival, err := r.arrive(w, req)
+	defer arrival.Release()
 	query := req.URL.RawQuery
-	if _, err := rewriteQuery(query, nil); err != nil {
-		r.refuse(w, http.StatusBadRequest, "bad_request", err.Error())
-		return
+	var data []byte
+	if err == nil {
+		if _, err := rewriteQuery(query, nil); err != nil {
+			r.refuse(w, req, http.StatusBadRequest, "bad_request", err.Error())
+			return
+		}
+		data, err = arrival.ReadAll(arrival.Reader(body), req.ContentLength, r.maxBody)
 	}
-	body := &meter{ReadCloser: http.MaxBytesReader(w, req.Body, r.maxBody), claim: r.bodies.Claim(listen.ClientOf(req.RemoteAddr), nil), full: errOverloaded}
-	defer body.claim.Release()
-	req.Body = body
-	data, err := readBody(req, &r.buffers)
-	if errors.Is(err, errOverloaded) && req.ContentLength < 0 {
-		body.claim.Release()
-		err = drain(w, body.ReadCloser, err)
+	if errors.Is(err, listen.ErrNoRoom) && req.ContentLength < 0 {
+		arrival.Release()
+		err = drain(w, body, err)
 	}
 	if err != nil {
-		r.badBody(w, err)
+		r.refuseBody(w, req, err)
 		return
 	}
-	defer func() { r.buffers.put(data) }()
+	arrival.Arrived()
+	defer func() { arrival.Free(data) }()
+	if data, err = r.decoded(arrival.Claim, req, data); err != nil {
+		if errors.Is(err, errEncoding) {
+			w.Header().Set("Accept-Encoding", "gzip")
+		}
+		r.refuseBody(w, req, err)
+		return
+	}
 	err = r.forward(req.Context(), pipeline.Profile{
 		Route:       pipeline.ProfileIngest,
 		Query:       query,
@@ -54,6 +67,28 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
+// decoded takes off the Content-Encoding of a body, which is not passed on: the
+// backend would take the compressed bytes for the profile.
+func (r *Receive) decoded(claim *listen.Claim, req *http.Request, data []byte) ([]byte, error) {
+	switch name := strings.ToLower(strings.TrimSpace(req.Header.Get("Content-Encoding"))); name {
+	case "", "identity":
+		return data, nil
+	case "gzip":
+		return unpack(claim, data, r.maxBody/unpackedShare)
+	default:
+		return data, fmt.Errorf("%w: %.40q; supported: gzip, identity", errEncoding, name)
+	}
+}
+
+// refuseBody answers a request whose body could not be read or unpacked.
+func (r *Receive) refuseBody(w http.ResponseWriter, req *http.Request, err error) {
+	status, reason, message := r.refusal(err)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	r.refuse(w, req, status, reason, message)
+}
+
 // unavailable is what a client is told of an error that is not its own.
 func unavailable(err error) string {
 	switch {
@@ -68,30 +103,8 @@ func unavailable(err error) string {
 	}
 }
 
-// badBody answers a request whose body could not be read.
-func (r *Receive) badBody(w http.ResponseWriter, err error) {
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		r.tooLarge(w)
-	case errors.Is(err, errOverloaded):
-		w.Header().Set("Retry-After", retryAfter)
-		r.refuse(w, http.StatusServiceUnavailable, "overloaded", err.Error())
-	default:
-		r.refuse(w, http.StatusRequestTimeout, "body_unreadable", "the request body could not be read: "+err.Error())
-	}
-}
-
-func (r *Receive) tooLarge(w http.ResponseWriter) {
-	r.refuse(w, http.StatusRequestEntityTooLarge, "too_large", tooLargeMessage(r.maxBody))
-}
-
-func tooLargeMessage(limit int64) string {
-	return fmt.Sprintf("the request is larger than the limit of %s", component.Bytes(limit))
-}
-
 // refuse answers a request from which no profile came.
-func (r *Receive) refuse(w http.ResponseWriter, status int, reason, message string) {
-	r.metrics.dropped.WithLabelValues(reason).Inc()
+func (r *Receive) refuse(w http.ResponseWriter, req *http.Request, status int, reason, message string) {
+	r.refused(req, reason, message)
 	http.Error(w, message, status)
 }

@@ -23,29 +23,24 @@ const (
 
 var errMalformed = errors.New("the bytes are not a push.v1.PushRequest")
 
-// pushRequest is a PushRequest cut into the pieces that matter here. All
-// pieces are parts of the request's bytes. Unknown fields are kept.
-type pushRequest struct {
-	series []pushSeries
-	other  []byte // encoded fields that are not series
-}
+// Pyroscope takes 30 labels by default; a request has seldom more than a few
+// hundred series.
+const (
+	maxLabels   = 1000 // of a series
+	maxSeries   = 100_000
+	maxProfiles = 100_000
+)
 
+// pushSeries is what matters here of a RawProfileSeries. There is no slice of
+// its samples: a request holds millions of empty ones in a few bytes each.
 type pushSeries struct {
-	labels  []labelPair
-	samples [][]byte // encoded RawSample messages
-	other   []byte   // encoded fields that are neither labels nor samples
+	labels   []labelPair
+	labelled int // length of the encoded labels
+	samples  int
+	content  []byte // its whole encoding
 }
 
 type labelPair struct{ name, value string }
-
-// profiles counts the profiles of a request.
-func (r *pushRequest) profiles() int {
-	n := 0
-	for i := range r.series {
-		n += len(r.series[i].samples)
-	}
-	return n
-}
 
 // fields calls do for each field of a message: with its content for a
 // length-delimited one, and always with its whole encoding.
@@ -74,42 +69,69 @@ func fields(message []byte, do func(number protowire.Number, content, encoded []
 	return nil
 }
 
-// parsePush cuts up the encoding of a PushRequest. It looks into labels but
-// not into profiles.
-func parsePush(body []byte) (*pushRequest, error) {
-	request := &pushRequest{}
-	err := fields(body, func(number protowire.Number, content, encoded []byte) error {
+// eachSeries calls do with the parts of an encoded PushRequest, in order: for a
+// series, its number, its content and its whole encoding; for any other field,
+// only the encoding.
+func eachSeries(body []byte, do func(i int, content, encoded []byte) error) error {
+	n := 0
+	return fields(body, func(number protowire.Number, content, encoded []byte) error {
 		if number != fieldSeries || content == nil {
-			request.other = append(request.other, encoded...)
+			return do(n, nil, encoded)
+		}
+		if n++; n > maxSeries {
+			return fmt.Errorf("the request has more than %d series: send smaller ones", maxSeries)
+		}
+		return do(n-1, content, encoded)
+	})
+}
+
+// parseSeries looks into labels but not into profiles.
+func parseSeries(message []byte) (pushSeries, error) {
+	series := pushSeries{content: message}
+	err := fields(message, func(number protowire.Number, content, encoded []byte) error {
+		switch {
+		case content == nil:
+		case number == fieldLabels:
+			if len(series.labels) == maxLabels {
+				return fmt.Errorf("it has more than %d labels", maxLabels)
+			}
+			pair, err := parseLabelPair(content)
+			series.labels = append(series.labels, pair)
+			series.labelled += len(encoded)
+			return err
+		case number == fieldSamples:
+			series.samples++
+			return fields(content, func(protowire.Number, []byte, []byte) error { return nil })
+		}
+		return nil
+	})
+	return series, err
+}
+
+// checkPush reports what is wrong with an encoded PushRequest, and counts its
+// profiles.
+func checkPush(body []byte) (profiles int, err error) {
+	err = eachSeries(body, func(i int, content, _ []byte) error {
+		if content == nil {
 			return nil
 		}
 		series, err := parseSeries(content)
-		request.series = append(request.series, series)
-		return err
+		if err == nil {
+			_, err = rewriteSeries(series.labels, nil)
+		}
+		if profiles += series.samples; profiles > maxProfiles {
+			return fmt.Errorf("the request has more than %d profiles: send smaller ones", maxProfiles)
+		}
+		return inSeries(i, err)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return request, nil
+	return profiles, err
 }
 
-func parseSeries(message []byte) (pushSeries, error) {
-	var series pushSeries
-	err := fields(message, func(number protowire.Number, content, encoded []byte) error {
-		switch {
-		case number == fieldLabels && content != nil:
-			pair, err := parseLabelPair(content)
-			series.labels = append(series.labels, pair)
-			return err
-		case number == fieldSamples && content != nil:
-			series.samples = append(series.samples, content)
-			return fields(content, func(protowire.Number, []byte, []byte) error { return nil })
-		default:
-			series.other = append(series.other, encoded...)
-			return nil
-		}
-	})
-	return series, err
+func inSeries(i int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("series %d: %w", i, err)
 }
 
 func parseLabelPair(message []byte) (labelPair, error) {
@@ -130,34 +152,21 @@ func parseLabelPair(message []byte) (labelPair, error) {
 	return pair, err
 }
 
-// encode writes the request; labels first in each series, then its samples.
-func (r *pushRequest) encode() []byte {
-	size := len(r.other)
-	for i := range r.series {
-		size += protowire.SizeBytes(r.series[i].size()) + 1
-	}
-	b := make([]byte, 0, size)
-	for i := range r.series {
-		b = protowire.AppendTag(b, fieldSeries, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(r.series[i].size()))
-		b = r.series[i].append(b)
-	}
-	return append(b, r.other...)
-}
-
-func (s *pushSeries) size() int {
-	size := len(s.other)
-	for _, pair := range s.labels {
+// size is the length of the series with these labels in place of its own.
+func (s *pushSeries) size(labels []labelPair) int {
+	size := len(s.content) - s.labelled
+	for _, pair := range labels {
 		size += 1 + protowire.SizeBytes(pair.size())
-	}
-	for _, sample := range s.samples {
-		size += 1 + protowire.SizeBytes(len(sample))
 	}
 	return size
 }
 
-func (s *pushSeries) append(b []byte) []byte {
-	for _, pair := range s.labels {
+// append appends the series to a PushRequest, with these labels in place of its
+// own, before everything else.
+func (s *pushSeries) append(b []byte, labels []labelPair) []byte {
+	b = protowire.AppendTag(b, fieldSeries, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(s.size(labels)))
+	for _, pair := range labels {
 		b = protowire.AppendTag(b, fieldLabels, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(pair.size()))
 		b = protowire.AppendTag(b, fieldLabelName, protowire.BytesType)
@@ -165,11 +174,14 @@ func (s *pushSeries) append(b []byte) []byte {
 		b = protowire.AppendTag(b, fieldLabelValue, protowire.BytesType)
 		b = protowire.AppendString(b, pair.value)
 	}
-	for _, sample := range s.samples {
-		b = protowire.AppendTag(b, fieldSamples, protowire.BytesType)
-		b = protowire.AppendBytes(b, sample)
-	}
-	return append(b, s.other...)
+	// The series has been read before, so that there is no error.
+	_ = fields(s.content, func(number protowire.Number, content, encoded []byte) error {
+		if number != fieldLabels || content == nil {
+			b = append(b, encoded...)
+		}
+		return nil
+	})
+	return b
 }
 
 func (p labelPair) size() int {
@@ -180,30 +192,55 @@ func (p labelPair) size() int {
 // the external labels, and takes away the labels that are reserved. A request
 // that needs none of it is returned as it is.
 func rewritePush(body []byte, external map[string]string) ([]byte, error) {
-	request, err := parsePush(body)
-	if err != nil {
-		return nil, err
-	}
-	changed := false
-	for i := range request.series {
-		series := &request.series[i]
-		set, err := rewriteSeries(series.labels, external)
-		if err != nil {
-			return nil, fmt.Errorf("series %d: %w", i, err)
+	changed, size := false, 0
+	err := eachSeries(body, func(i int, content, encoded []byte) error {
+		size += len(encoded)
+		if content == nil {
+			return nil
 		}
-		if isSet(series.labels, set) {
-			continue
+		series, labels, err := rewritten(content, external)
+		if labels != nil {
+			changed = true
+			size += protowire.SizeBytes(series.size(labels)) + 1 - len(encoded)
 		}
-		changed = true
-		series.labels = series.labels[:0:0]
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			series.labels = append(series.labels, labelPair{name, set[name]})
+		return inSeries(i, err)
+	})
+	if err != nil || !changed {
+		return body, err
+	}
+	b := make([]byte, 0, size)
+	var other []byte
+	err = eachSeries(body, func(_ int, content, encoded []byte) error {
+		if content == nil {
+			other = append(other, encoded...)
+			return nil
 		}
+		series, labels, err := rewritten(content, external)
+		if labels == nil {
+			b = append(b, encoded...)
+		} else {
+			b = series.append(b, labels)
+		}
+		return err
+	})
+	return append(b, other...), err
+}
+
+// rewritten returns a series and the labels that it has to have; nil: those that
+// it has.
+func rewritten(content []byte, external map[string]string) (series pushSeries, labels []labelPair, err error) {
+	if series, err = parseSeries(content); err != nil {
+		return series, nil, err
 	}
-	if !changed {
-		return body, nil
+	set, err := rewriteSeries(series.labels, external)
+	if err != nil || isSet(series.labels, set) {
+		return series, nil, err
 	}
-	return request.encode(), nil
+	labels = make([]labelPair, 0, len(set))
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		labels = append(labels, labelPair{name, set[name]})
+	}
+	return series, labels, nil
 }
 
 func rewriteSeries(pairs []labelPair, external map[string]string) (labelSet, error) {
@@ -241,27 +278,51 @@ func isSet(pairs []labelPair, set labelSet) bool {
 // splitPush cuts an encoded PushRequest into two that hold its profiles
 // between them, in order. It returns nil when there is nothing to cut.
 func splitPush(body []byte) (first, second []byte, profiles int) {
-	request, err := parsePush(body)
-	if err != nil || request.profiles() < 2 {
+	total := 0
+	err := eachSeries(body, func(_ int, content, _ []byte) error {
+		series, err := parseSeries(content)
+		total += series.samples
+		return err
+	})
+	if err != nil || total < 2 {
 		return nil, nil, 0
 	}
-	half := request.profiles() / 2
-	left := pushRequest{other: request.other}
-	right := pushRequest{other: request.other}
+	half := total / 2
 	room := half
-	for _, series := range request.series {
-		n := min(room, len(series.samples))
-		if n > 0 {
-			part := series
-			part.samples = series.samples[:n]
-			left.series = append(left.series, part)
-			room -= n
+	_ = eachSeries(body, func(_ int, content, encoded []byte) error {
+		series, err := parseSeries(content)
+		switch {
+		case content == nil:
+			first, second = append(first, encoded...), append(second, encoded...)
+		case series.samples == 0:
+		case series.samples <= room:
+			first = append(first, encoded...)
+		case room == 0:
+			second = append(second, encoded...)
+		default:
+			first = appendPart(first, content, 0, room)
+			second = appendPart(second, content, room, series.samples)
 		}
-		if n < len(series.samples) {
-			part := series
-			part.samples = series.samples[n:]
-			right.series = append(right.series, part)
+		room -= min(room, series.samples)
+		return err
+	})
+	return first, second, half
+}
+
+// appendPart appends a series of a PushRequest that has only some of its samples.
+func appendPart(b, content []byte, from, to int) []byte {
+	part, n := make([]byte, 0, len(content)), 0
+	_ = fields(content, func(number protowire.Number, sample, encoded []byte) error {
+		keep := true
+		if number == fieldSamples && sample != nil {
+			keep = from <= n && n < to
+			n++
 		}
-	}
-	return left.encode(), right.encode(), half
+		if keep {
+			part = append(part, encoded...)
+		}
+		return nil
+	})
+	b = protowire.AppendTag(b, fieldSeries, protowire.BytesType)
+	return protowire.AppendBytes(b, part)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,43 +145,67 @@ func FuzzPush(f *testing.F) {
 		}
 		original := &pushv1.PushRequest{}
 		unmarshalErr := proto.Unmarshal(body, original)
-		parsed, err := parsePush(body)
+		before, err := countPush(body)
 		if err != nil {
 			return
-		}
-		// encode gives the same message, if the library can read it at all.
-		if unmarshalErr == nil {
-			encoded := &pushv1.PushRequest{}
-			if err := proto.Unmarshal(parsed.encode(), encoded); err != nil {
-				t.Fatalf("encode(%x) = %x: %v", body, parsed.encode(), err)
-			}
-			if diff := cmp.Diff(original, encoded, protocmp.Transform(), protocmp.IgnoreUnknown()); diff != "" {
-				t.Fatalf("encode(%x): %s", body, diff)
-			}
 		}
 		// Rewriting is stable and loses no profile.
-		once, err := rewritePush(body, map[string]string{name: value})
+		external := map[string]string{name: value}
+		once, err := rewritePush(body, external)
 		if err != nil {
 			return
 		}
-		after, err := parsePush(once)
-		if err != nil || after.profiles() != parsed.profiles() {
-			t.Fatalf("rewritePush(%x) = %x: %d profiles of %d, %v", body, once, after.profiles(), parsed.profiles(), err)
+		after, err := countPush(once)
+		if err != nil || after != before {
+			t.Fatalf("rewritePush(%x) = %x: %d profiles of %d, %v", body, once, after, before, err)
 		}
-		for i := range after.series {
-			if !isSet(after.series[i].labels, toSet(after.series[i].labels)) {
-				t.Fatalf("rewritePush(%x) has a label twice: %v", body, after.series[i].labels)
+		// Nothing but labels changes, if the library can read it at all.
+		got := &pushv1.PushRequest{}
+		if err := proto.Unmarshal(once, got); unmarshalErr == nil && err != nil {
+			t.Fatalf("rewritePush(%x) = %x: %v", body, once, err)
+		}
+		for i, series := range got.Series {
+			pairs := pairsOf(series)
+			if !isSet(pairs, toSet(pairs)) {
+				t.Fatalf("rewritePush(%x) has a label twice: %v", body, pairs)
 			}
+			if unmarshalErr == nil {
+				want, err := rewriteSeries(pairsOf(original.Series[i]), external)
+				if err != nil || !isSet(pairs, want) {
+					t.Fatalf("rewritePush(%x): labels %v, want %v, %v", body, pairs, want, err)
+				}
+				original.Series[i].Labels, series.Labels = nil, nil
+			}
+		}
+		if diff := cmp.Diff(original, got, protocmp.Transform(), protocmp.IgnoreUnknown()); unmarshalErr == nil && diff != "" {
+			t.Fatalf("rewritePush(%x): %s", body, diff)
 		}
 		// Splitting shares the profiles out.
 		if first, second, n := splitPush(once); n > 0 {
-			left, _ := parsePush(first)
-			right, err := parsePush(second)
-			if err != nil || left.profiles() != n || left.profiles()+right.profiles() != after.profiles() {
+			left, _ := countPush(first)
+			right, err := countPush(second)
+			if err != nil || left != n || left+right != after {
 				t.Fatalf("splitPush(%x) = %x, %x, %d", once, first, second, n)
 			}
 		}
 	})
+}
+
+// countPush counts the profiles of a request whose labels may be bad.
+func countPush(body []byte) (profiles int, err error) {
+	err = eachSeries(body, func(_ int, content, _ []byte) error {
+		series, err := parseSeries(content)
+		profiles += series.samples
+		return err
+	})
+	return profiles, err
+}
+
+func pairsOf(series *pushv1.RawProfileSeries) (pairs []labelPair) {
+	for _, label := range series.Labels {
+		pairs = append(pairs, labelPair{label.GetName(), label.GetValue()})
+	}
+	return pairs
 }
 
 func toSet(pairs []labelPair) labelSet {
@@ -189,4 +214,48 @@ func toSet(pairs []labelPair) labelSet {
 		set[pair.name] = pair.value
 	}
 	return set
+}
+
+// inside is a field with that content.
+func inside(number protowire.Number, content []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
+}
+
+// A request of a few kilobytes unpacks to millions of elements of two bytes. To
+// read it must not take memory for each.
+func TestEmptyElementsOfAPushTakeNoMemory(t *testing.T) {
+	const n = 2 << 20
+	label := marshal(t, series(nil, "service_name", "a"))
+	withLabel := func(repeated []byte) []byte { return append(bytes.Clone(label), repeated...) }
+	for name, c := range map[string]struct {
+		body     []byte
+		profiles int // -1: the request is refused
+	}{
+		"series":           {bytes.Repeat(inside(fieldSeries, nil), n), -1},
+		"labels":           {inside(fieldSeries, withLabel(bytes.Repeat(inside(fieldLabels, nil), n))), -1},
+		"samples":          {inside(fieldSeries, withLabel(bytes.Repeat(inside(fieldSamples, nil), n))), -1},
+		"series with name": {bytes.Repeat(inside(fieldSeries, label), n/16), -1},
+		"unknown fields":   {inside(fieldSeries, withLabel(bytes.Repeat(inside(99, nil), n))), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			profiles, err := checkPush(c.body)
+			runtime.ReadMemStats(&after)
+			if (err != nil) != (c.profiles < 0) || err == nil && profiles != c.profiles {
+				t.Errorf("%d profiles, %v, want %d", profiles, err, c.profiles)
+			}
+			// Each series with a name makes garbage, of which little is there at a time.
+			if made := after.TotalAlloc - before.TotalAlloc; made > 1<<20 && name != "series with name" {
+				t.Errorf("%d bytes of memory were made for a request of %d", made, len(c.body))
+			}
+			runtime.ReadMemStats(&before)
+			rewritten, err := rewritePush(c.body, map[string]string{"host": "h"})
+			first, _, _ := splitPush(c.body)
+			runtime.ReadMemStats(&after)
+			if made := after.TotalAlloc - before.TotalAlloc; err == nil && made > uint64(len(rewritten)+8*len(first))+1<<20 {
+				t.Errorf("%d bytes of memory were made to deliver %d", made, len(rewritten))
+			}
+		})
+	}
 }

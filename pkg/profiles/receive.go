@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,8 @@ type Receive struct {
 	tls     *tls.Config
 	maxBody int64
 	bodies  *listen.Budget
-	buffers buffers
+	limit   *listen.Limit
+	paths   *listen.Paths
 	conns   atomic.Int64
 	counts  receiveCounts
 
@@ -57,7 +59,7 @@ type receiveCounts struct{ received, forwarded atomic.Uint64 }
 // NewReceive checks c and starts nothing.
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	o = o.WithDefaults()
-	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: listen.NewBudget(listen.WithinMemory(maxBodies))}
+	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget()}
 	if c.HTTP.TLS != nil {
 		var err error
 		if r.tls, err = c.HTTP.TLS.server(); err != nil {
@@ -65,6 +67,7 @@ func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 		}
 	}
 	c.warn(o)
+	r.limit, r.paths = listen.NewLimit(listen.MaxConnections(), o.Metrics, o.Logger), listen.NewPaths(o.Metrics, o.Logger)
 	r.metrics = newReceiveMetrics(o.Metrics, c.HTTP.ConnLimit, func() float64 { return float64(r.conns.Load()) })
 	return r, nil
 }
@@ -107,8 +110,9 @@ func (r *Receive) Run(ctx context.Context) error {
 		return err
 	}
 	listener := r.take()
+	listener = r.limit.Listener(listener)
 	if limit := r.config.HTTP.ConnLimit; limit > 0 {
-		listener = netutil.LimitListener(listener, limit)
+		listener = netutil.LimitListener(listener, limit) // holds further clients back
 	}
 	r.options.Logger.Info("receiving profiles", "address", listener.Addr().String())
 	cutOff, err := listen.ServeHTTP(ctx, r.server(), listener, min(r.config.GracefulShutdownTimeout, maxShutdown))
@@ -156,9 +160,26 @@ func (r *Receive) server() *http.Server {
 
 func (r *Receive) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /ingest", r.metrics.instrument("ingest", r.refuseOtherSites(http.HandlerFunc(r.ingest))))
+	mux.Handle("POST "+ingestPath, r.metrics.instrument("ingest", r.refuseOtherSites(http.HandlerFunc(r.ingest))))
 	mux.Handle("POST "+pushProcedure, r.metrics.instrument("push", r.refuseOtherSites(r.pushHandler())))
+	mux.HandleFunc("/", r.unknownPath)
 	return mux
+}
+
+// unknownPath answers a request for what is not served here.
+func (r *Receive) unknownPath(w http.ResponseWriter, req *http.Request) {
+	if path := req.URL.Path; path == ingestPath || path == pushProcedure {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "method not allowed, supported: POST", http.StatusMethodNotAllowed)
+		return
+	}
+	hint := r.paths.Unknown([]string{ingestPath, pushProcedure}, req.Method, req.URL.Path, req.RemoteAddr)
+	message := strings.TrimSuffix("404 page not found: "+hint, ": ")
+	if isGRPC(req) {
+		listen.RefuseGRPC(w, message)
+		return
+	}
+	http.Error(w, message, http.StatusNotFound)
 }
 
 // refuseOtherSites refuses what a browser sends for a page of another site, before
@@ -167,7 +188,7 @@ func (r *Receive) handler() http.Handler {
 func (r *Receive) refuseOtherSites(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := listen.OtherSite(req); err != nil {
-			r.refuse(w, http.StatusForbidden, "other_site", err.Error())
+			r.refuse(w, req, http.StatusForbidden, "other_site", err.Error())
 			return
 		}
 		next.ServeHTTP(w, req)
@@ -209,6 +230,12 @@ func (r *Receive) logRefusal(err error) {
 	if dropReason(err) != "client_gone" {
 		r.quiet.Warn(r.options.Logger, dropReason(err), "profile refused", "reason", dropReason(err), "err", err)
 	}
+}
+
+// refused counts and logs a request from which no profile came.
+func (r *Receive) refused(req *http.Request, reason, message string) {
+	r.metrics.dropped.WithLabelValues(reason).Inc()
+	r.quiet.Warn(r.options.Logger, reason, "profile refused", "reason", reason, "client", req.RemoteAddr, "err", message)
 }
 
 func dropReason(err error) string {

@@ -396,9 +396,9 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	s := &sink{}
 	c := receiveConfig(s)
 	r := start(t, c, small)
-	r.bodies = listen.NewBudget(1000)
+	r.bodies = listen.NewBudget(280_000)
 	// One body may be larger than the budget when it is alone.
-	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 3000))); resp.StatusCode != 200 {
+	if resp, text := post(t, r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 300_000))); resp.StatusCode != 200 {
 		t.Fatalf("%s %s", resp.Status, text)
 	}
 	// The first holds its place while the second arrives.
@@ -413,7 +413,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	}
 	answered := make(chan int)
 	go func() {
-		resp, err := http.Post(r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 800)))
+		resp, err := http.Post(r.url+"/ingest?name=app", "", strings.NewReader(strings.Repeat("x", 300_000)))
 		if err != nil {
 			answered <- 0
 			return
@@ -423,7 +423,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	}()
 	<-entered
 	for _, path := range []string{"/ingest?name=app", pushProcedure} {
-		resp, text := post(t, r.url+path, "application/proto", strings.NewReader(strings.Repeat("x", 800)))
+		resp, text := post(t, r.url+path, "application/proto", strings.NewReader(strings.Repeat("x", 200_000)))
 		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %s %s", path, resp.Status, text)
 		}
@@ -435,7 +435,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 			t.Errorf("%d bytes: %s %s", size, resp.Status, text)
 		}
 	}
-	f(5000, 503)
+	f(500_000, 503)
 	f(int(r.maxBody)+1, 413)
 	close(leave)
 	if status := <-answered; status != 200 {
