@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -44,12 +45,14 @@ type grpcServer struct {
 	intake *intake
 	logger *slog.Logger
 
+	limit   *listen.Limit
 	paths   *listen.Paths
 	unwired throttle.Log
 }
 
 // serve answers requests until ctx ends; it closes l.
 func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
+	l = g.limit.Listener(l)
 	if g.tls != nil {
 		l = tls.NewListener(l, g.tls)
 	}
@@ -85,15 +88,13 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 
 func (g *grpcServer) options() []grpc.ServerOption {
 	c := g.config
-	if c.MaxRecvMsgSize <= 0 {
-		c.MaxRecvMsgSize = defaultMaxRecvMsgSize
-	}
 	if c.MaxConcurrentStreams == 0 {
 		c.MaxConcurrentStreams = defaultMaxStreams
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.StatsHandler(encodingWatch{intake: g.intake}),
+		grpc.InTapHandle(endable),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
 		grpc.MaxHeaderListSize(maxGRPCHeaderListLen),
@@ -109,15 +110,19 @@ func (g *grpcServer) options() []grpc.ServerOption {
 	if c.WriteBufferSize > 0 {
 		options = append(options, grpc.WriteBufferSize(int(c.WriteBufferSize)))
 	}
+	parameters := keepalive.ServerParameters{MaxConnectionIdle: listen.IdleTimeout}
 	if k := c.Keepalive; k != nil {
 		if p := k.ServerParameters; p != nil {
-			options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters(*p)))
+			parameters = keepalive.ServerParameters(*p)
+			if parameters.MaxConnectionIdle == 0 {
+				parameters.MaxConnectionIdle = listen.IdleTimeout
+			}
 		}
 		if p := k.EnforcementPolicy; p != nil {
 			options = append(options, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy(*p)))
 		}
 	}
-	return options
+	return append(options, grpc.KeepaliveParams(parameters))
 }
 
 // export is the method Export of the signal's service.
@@ -132,27 +137,22 @@ func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
 }
 
 func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
-	leave, ok := g.intake.admission.enter()
-	if !ok {
-		return refused(stream, g.intake.refuse(senderOf(stream.Context()), refusedOverload, errOverload))
-	}
-	var message received
-	err := stream.RecvMsg(&message)
-	leave()
-	if err != nil {
-		return g.unreadable(senderOf(stream.Context()), err)
-	}
-	defer message.free()
-	g.intake.admission.arrived(len(message.data()))
-	claim := g.intake.inFlight.Claim("", nil)
-	defer claim.Release()
-	within := claim.Grow(len(message.data())) == nil
 	ctx := stream.Context()
+	in, err := g.arrive(ctx)
+	if in != nil {
+		defer in.release()
+	}
+	if err == nil {
+		err = in.receive(int(g.config.MaxRecvMsgSize))
+	}
+	if err != nil {
+		return g.unreadable(stream, err)
+	}
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
 	}
-	if err := g.intake.take(ctx, s, message.data(), within, senderOf(ctx)); err != nil {
+	if err := g.intake.take(ctx, s, in.message, in.Claim, senderOf(ctx)); err != nil {
 		return refused(stream, err)
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
@@ -183,20 +183,29 @@ func senderOf(ctx context.Context) sender {
 	return from
 }
 
-// unreadable counts a request whose message could not be received. Its client
-// has been answered already.
-func (g *grpcServer) unreadable(from sender, err error) error {
+// unreadable counts a request whose message could not be received, and returns
+// what its client is told.
+func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
+	ctx := stream.Context()
 	reason := refusedMalformed
-	switch status.Code(err) {
-	case codes.ResourceExhausted:
+	switch {
+	case errors.Is(err, listen.ErrNoRoom):
+		reason, err = refusedOverload, errOverload
+	case errors.Is(err, listen.ErrTooSlow):
+		reason = refusedTooSlow
+	case errors.Is(err, listen.ErrTooLarge):
+		reason, err = refusedTooLarge, fmt.Errorf("%w: %w; send smaller batches, or give the collector more memory", errTooLarge, err)
+	case errors.Is(err, errTooLarge):
 		reason = refusedTooLarge
 		err = fmt.Errorf("%w; send smaller batches, or raise grpc > max_recv_msg_size above %s", err, g.config.MaxRecvMsgSize)
-	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:
-		return err // the client has gone
-	case codes.Unimplemented:
-		reason = refusedEncoding
+	case ctx.Err() != nil:
+		return status.FromContextError(ctx.Err()).Err() // the client has gone
+	case status.Code(err) == codes.Unavailable:
+		return err // so has its connection
+	default:
+		err = pipeline.Permanent(fmt.Errorf("read the message: %w", err))
 	}
-	return g.intake.refuse(from, reason, err)
+	return refused(stream, g.intake.refuse(senderOf(ctx), reason, err))
 }
 
 // serves lists the methods of the wired signals.

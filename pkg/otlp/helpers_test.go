@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"collector/pkg/component"
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
 
@@ -62,6 +63,7 @@ type served struct {
 	grpc, http string // addresses
 	metrics    *prometheus.Registry
 	log        *syncBuffer
+	inFlight   *listen.Budget
 }
 
 // syncBuffer is a log that can be read while it is written.
@@ -88,6 +90,12 @@ func all(s ...pipeline.OTLPSink) Output { return Output{Traces: s, Metrics: s, L
 // serve runs a receiver on free ports. change may change its configuration.
 func serve(t *testing.T, output Output, change func(*ReceiverConfig)) served {
 	t.Helper()
+	return serveWithin(t, listen.WithinMemory(maxInFlight), output, change)
+}
+
+// serveWithin is serve, with a budget of so many bytes.
+func serveWithin(t *testing.T, budget int64, output Output, change func(*ReceiverConfig)) served {
+	t.Helper()
 	var c ReceiverConfig
 	c.SetToDefault()
 	c.GRPC, c.HTTP, c.Output = new(GRPCServer), new(HTTPServer), output
@@ -97,7 +105,7 @@ func serve(t *testing.T, output Output, change func(*ReceiverConfig)) served {
 	if change != nil {
 		change(&c)
 	}
-	sv := served{metrics: prometheus.NewRegistry(), log: new(syncBuffer)}
+	sv := served{metrics: prometheus.NewRegistry(), log: new(syncBuffer), inFlight: listen.NewBudget(budget)}
 	r, err := NewReceiver(c, component.Options{
 		ID: "otelcol.receiver.otlp.test", Metrics: sv.metrics, Logger: slog.New(slog.NewTextHandler(sv.log, nil)),
 	})
@@ -106,6 +114,12 @@ func serve(t *testing.T, output Output, change func(*ReceiverConfig)) served {
 	}
 	if err := r.Bind(); err != nil {
 		t.Fatal(err)
+	}
+	if r.grpc != nil {
+		r.grpc.intake.inFlight = sv.inFlight
+	}
+	if r.http != nil {
+		r.http.intake.inFlight = sv.inFlight
 	}
 	if r.grpcListener != nil {
 		sv.grpc = r.grpcListener.Addr().String()
@@ -139,9 +153,20 @@ func dial(t *testing.T, address string) *grpc.ClientConn {
 // export sends raw bytes by gRPC.
 func export(t *testing.T, address string, s pipeline.Signal, data []byte, options ...grpc.CallOption) error {
 	t.Helper()
+	return invoke(t, dial(t, address), s, data, options...)
+}
+
+// exportOn sends traces on a connection that there is.
+func exportOn(t *testing.T, c *grpc.ClientConn, data []byte, options ...grpc.CallOption) error {
+	t.Helper()
+	return invoke(t, c, pipeline.SignalTraces, data, options...)
+}
+
+func invoke(t *testing.T, c *grpc.ClientConn, s pipeline.Signal, data []byte, options ...grpc.CallOption) error {
+	t.Helper()
 	var reply received
 	options = append(options, grpc.ForceCodecV2(rawCodec{}))
-	return dial(t, address).Invoke(t.Context(), "/"+serviceOf(s)+"/Export", mem.BufferSlice{mem.SliceBuffer(data)}, &reply, options...)
+	return c.Invoke(t.Context(), "/"+serviceOf(s)+"/Export", mem.BufferSlice{mem.SliceBuffer(data)}, &reply, options...)
 }
 
 // post sends a body by HTTP and returns the answer and its body.

@@ -31,6 +31,10 @@ func (h *httpServer) read(arrival *listen.Arrival, s pipeline.Signal, contentTyp
 		err = fmt.Errorf("content encoding %s is not supported; supported: %s", strconv.Quote(name), h.encodings())
 		return body, http.StatusBadRequest, h.intake.refuse(from, refusedEncoding, pipeline.Permanent(err))
 	}
+	if err = arrival.Grow(listen.HeaderSize(r.Header)); err != nil {
+		code, err = h.unreadable(from, err)
+		return body, code, err
+	}
 	limit := int64(h.config.MaxRequestBodySize)
 	received, err := arrival.ReadAll(arrival.Reader(http.MaxBytesReader(w, r.Body, limit)), r.ContentLength, limit)
 	if err != nil {
@@ -55,13 +59,18 @@ func (h *httpServer) decode(claim *listen.Claim, s pipeline.Signal, contentType 
 	limit := int64(h.config.MaxRequestBodySize)
 	var in io.Reader = bytes.NewReader(received)
 	if c != nil {
+		cost := c.cost(received)
+		if err := claim.Grow(cost); err != nil {
+			return body, err
+		}
+		defer claim.Shrink(cost)
 		if in, err = c.Decompress(in); err != nil {
 			return body, err
 		}
 	}
 	in = &limited{in, limit}
 	if contentType == typeProtobuf {
-		body.data, err = claim.ReadAll(in, -1, limit)
+		body.data, err = claim.ReadAbout(in, c.sizeOf(received), limit)
 		return body, err
 	}
 	d := h.readers.Get().(*jsonReader)

@@ -48,6 +48,7 @@ type httpServer struct {
 
 	unwired, wrong throttle.Log
 	paths          *listen.Paths
+	limit          *listen.Limit
 	takesPlain     bool // bodies that are not compressed
 }
 
@@ -79,11 +80,13 @@ func (h *httpServer) serve(ctx context.Context, l net.Listener) error {
 	s := &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       listen.IdleTimeout,
 		MaxHeaderBytes:    maxHTTPHeader,
 		ErrorLog:          log.New(&serverLog{logger: h.logger}, "", 0),
 		Protocols:         new(http.Protocols),
 		TLSConfig:         h.tls,
 	}
+	l = h.limit.Listener(l)
 	s.Protocols.SetHTTP1(true)
 	if h.tls != nil {
 		s.Protocols.SetHTTP2(true)
@@ -168,7 +171,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if h.config.IncludeMetadata {
 		ctx = withMetadata(ctx, r.Header.Values)
 	}
-	if err := h.intake.take(ctx, s, body.data, true, sender{transportHTTP, r.RemoteAddr}); err != nil {
+	if err := h.intake.take(ctx, s, body.data, arrival.Claim, sender{transportHTTP, r.RemoteAddr}); err != nil {
 		return h.refuse(w, contentType, 0, err)
 	}
 	return accepted(w, contentType, s, h.intake.lostIn(s, body.unheld, r.RemoteAddr))

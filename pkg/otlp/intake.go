@@ -14,9 +14,8 @@ import (
 	"collector/pkg/throttle"
 )
 
-// maxInFlight bounds the bytes of the requests that a receiver holds in memory;
-// above it, senders are told to come back. By HTTP they count as they arrive, by
-// gRPC as is expected of them, and when they have arrived.
+// maxInFlight bounds what the requests of a receiver take of the memory; above it,
+// senders are told to come back.
 const maxInFlight = 64 << 20
 
 // retryAfter is when a refused sender is told to come back. SDKs give up 10 s
@@ -34,8 +33,6 @@ type intake struct {
 	metrics  *receiverMetrics
 	logger   *slog.Logger
 	inFlight *listen.Budget
-	// admission is to inFlight, for requests by gRPC.
-	admission *admission
 
 	refusals, lossy throttle.Log
 }
@@ -46,7 +43,6 @@ type sender struct{ transport, client string }
 // newIntake makes the intake of a receiver.
 func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
 	in := &intake{sinks: make(map[pipeline.Signal]*fanout), metrics: m, logger: logger, inFlight: listen.NewBudget(listen.WithinMemory(maxInFlight))}
-	in.admission = newAdmission(in.inFlight)
 	for _, s := range signals() {
 		if sinks := output.sinks(s); len(sinks) > 0 {
 			in.sinks[s] = &fanout{sinks: sinks, lost: m.lost, logger: logger}
@@ -59,18 +55,27 @@ func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
 	return in
 }
 
-// take checks a request and writes it to the signal's sinks, if it is within
-// what may be in flight. It keeps nothing of data. Its error is permanent when
-// the sender is at fault.
-func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, within bool, from sender) error {
-	items, err := walk(s, data)
+// usualGrowth is how many times its bytes a request may be when it is decoded
+// without being charged for it, as those of SDKs are.
+const usualGrowth = 8
+
+// take checks a request and writes it to the signal's sinks, under the claim for
+// its bytes. It keeps nothing of data. Its error is permanent, or errTooLarge,
+// when the sender is at fault.
+func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, claim *listen.Claim, from sender) error {
+	items, decoded, err := measure(s, data)
 	if err != nil {
 		return in.refuse(from, refusedMalformed, pipeline.Permanent(err))
 	}
-	if !within {
+	excess := max(0, decoded-usualGrowth*len(data))
+	if err := claim.Grow(excess); err != nil {
 		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
+		if errors.Is(err, listen.ErrTooLarge) {
+			return in.refuse(from, refusedTooLarge, fmt.Errorf("%w: decoded, its %d items and what they hold are many times its %d bytes; send smaller batches", errTooLarge, items, len(data)))
+		}
 		return in.refuse(from, refusedOverload, errOverload)
 	}
+	defer claim.Shrink(excess)
 	err = in.sinks[s].WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
 	if err != nil {
 		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))

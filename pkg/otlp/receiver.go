@@ -30,13 +30,13 @@ func NewReceiver(c ReceiverConfig, o component.Options) (*Receiver, error) {
 	c.DebugMetrics.warn(o)
 	r := &Receiver{config: c, o: o}
 	in := newIntake(c.Output, newReceiverMetrics(o.Metrics), o.Logger)
-	paths := listen.NewPaths(o.Metrics, o.Logger)
+	paths, limit := listen.NewPaths(o.Metrics, o.Logger), listen.NewLimit(listen.MaxConnections(), o.Metrics, o.Logger)
 	if c.GRPC != nil {
-		r.grpc = &grpcServer{config: *c.GRPC, intake: in, logger: o.Logger, paths: paths}
+		r.grpc = &grpcServer{config: c.GRPC.withDefaults(), intake: in, logger: o.Logger, limit: limit, paths: paths}
 	}
 	if c.HTTP != nil {
 		r.http = newHTTPServer(*c.HTTP, nil, in, o.Logger)
-		r.http.paths = paths
+		r.http.paths, r.http.limit = paths, limit
 		if cors := c.HTTP.CORS; cors != nil && len(cors.AllowedOrigins) == 0 {
 			o.Warn("http > cors", "without allowed_origins, no web page may send")
 		}

@@ -84,6 +84,15 @@ func (c *GRPCServer) SetToDefault() {
 	}
 }
 
+// withDefaults is c with what 0 stands for.
+func (c *GRPCServer) withDefaults() GRPCServer {
+	d := *c
+	if d.MaxRecvMsgSize <= 0 {
+		d.MaxRecvMsgSize = defaultMaxRecvMsgSize
+	}
+	return d
+}
+
 // Validate refuses what cannot work.
 func (c *GRPCServer) Validate() error {
 	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, c.Transport) {

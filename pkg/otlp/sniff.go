@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -108,7 +109,7 @@ func (c *sniffedConn) Read(b []byte) (int, error) {
 	}
 	var notTLS tls.RecordHeaderError
 	if errors.As(err, &notTLS) {
-		c.sniffer.hint(c.RemoteAddr(), "a client sent plain text to a port that serves TLS; switch TLS on in the client, or remove the tls block of the receiver")
+		c.sniffer.hint("plain", c.RemoteAddr(), "a client sent plain text to a port that serves TLS; switch TLS on in the client, or remove the tls block of the receiver")
 	}
 	if n == 0 {
 		return n, err
@@ -126,20 +127,36 @@ func (c *sniffedConn) Read(b []byte) (int, error) {
 func (s *sniffer) look(c net.Conn, start []byte) bool {
 	switch {
 	case !s.isTLS && len(start) > 1 && start[0] == 0x16 && start[1] == 0x03:
-		s.hint(c.RemoteAddr(), "a client sent TLS to a port that serves plain text; set insecure in the client, or add a tls block to the receiver")
+		s.hint("tls", c.RemoteAddr(), "a client sent TLS to a port that serves plain text; set insecure in the client, or add a tls block to the receiver")
 		return true
 	case s.protocol == transportGRPC && isHTTP1(start):
 		const text = "this port serves OTLP/gRPC, and this looks like OTLP/HTTP: use the HTTP port, usually 4318, or set the client's protocol to grpc"
-		s.hint(c.RemoteAddr(), text)
+		s.hint("http", c.RemoteAddr(), text)
 		fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s\n",
 			http.StatusBadRequest, http.StatusText(http.StatusBadRequest), len(text)+1, text)
+		linger(c)
 		return true
 	}
 	return false
 }
 
-func (s *sniffer) hint(from net.Addr, text string) {
-	s.hints.Log(s.logger, slog.LevelWarn, "", "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
+// linger lets a client read its answer: to close a connection on which something
+// has arrived that nobody read resets it, and the client may lose the answer.
+func linger(c net.Conn) {
+	half, ok := c.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c, maxLinger) // until the client closes, too
+}
+
+const (
+	lingerTime = 2 * time.Second
+	maxLinger  = 64 << 20
+)
+
+func (s *sniffer) hint(kind string, from net.Addr, text string) {
+	s.hints.Log(s.logger, slog.LevelWarn, kind, "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
 }
 
 // isHTTP1 tells whether a connection begins as HTTP/1 does: with a method. The

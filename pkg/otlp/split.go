@@ -67,7 +67,7 @@ func (sp *splitter) cut(num int32, value []byte, m message) error {
 		return err
 	}
 	if child == 0 {
-		n, err := walkMessage(value, m, 0)
+		n, err := walkMessage(value, m, 0, new(int))
 		if err != nil {
 			return err
 		}

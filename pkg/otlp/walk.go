@@ -6,17 +6,36 @@ import "collector/pkg/pipeline"
 // one that is nested without end would exhaust the stack of whoever decodes it.
 const maxDepth = 200
 
+// What a decoder makes of an item and of another message, at least, besides what
+// they hold. An empty one is two bytes on the wire.
+const (
+	itemSize    = 256
+	messageSize = 48
+)
+
 // walk checks that data is a well-formed request of the signal and counts its
 // items: spans, data points or log records. It accepts what a decoder of OTLP
 // accepts, except for groups (which OTLP does not have) and messages nested
 // deeper than maxDepth, and it allocates nothing.
 func walk(s pipeline.Signal, data []byte) (items int, err error) {
-	return walkMessage(data, requestOf(s), 0)
+	items, _, err = measure(s, data)
+	return items, err
 }
 
-func walkMessage(b []byte, m message, depth int) (items int, err error) {
+// measure does what walk does, and estimates how much memory whoever decodes the
+// request makes of its elements, besides its bytes.
+func measure(s pipeline.Signal, data []byte) (items, decoded int, err error) {
+	items, err = walkMessage(data, requestOf(s), 0, &decoded)
+	return items, decoded, err
+}
+
+func walkMessage(b []byte, m message, depth int, decoded *int) (items int, err error) {
 	if depth > maxDepth {
 		return 0, errDepth
+	}
+	*decoded += messageSize
+	if m.isItem() {
+		*decoded += itemSize - messageSize
 	}
 	deprecated, current := 0, false
 	fields := m.fields()
@@ -32,6 +51,9 @@ func walkMessage(b []byte, m message, depth int) (items int, err error) {
 			k = kind(m.scopes())
 		}
 		if k < firstMessage {
+			if wire == wireLen && (k == kindUint64s || k == kindUnknown) {
+				*decoded += packedSize(b, next, k)
+			}
 			if pos, err = walkScalar(b, next, wire, k); err != nil {
 				return 0, err
 			}
@@ -44,7 +66,7 @@ func walkMessage(b []byte, m message, depth int) (items int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := walkMessage(b[start:end], message(k), depth+1)
+		n, err := walkMessage(b[start:end], message(k), depth+1, decoded)
 		if err != nil {
 			return 0, err
 		}
@@ -68,6 +90,16 @@ func walkMessage(b []byte, m message, depth int) (items int, err error) {
 		items += deprecated
 	}
 	return items, nil
+}
+
+// packedSize is what a decoder makes of packed varints, or of a field that a newer
+// version of OTLP may have as a message or a string.
+func packedSize(b []byte, pos int, k kind) int {
+	start, end, err := lengthAt(b, pos)
+	if err != nil || k == kindUnknown {
+		return messageSize
+	}
+	return 8 * (end - start)
 }
 
 // walkScalar checks a field that is no message and returns the position behind it.
