@@ -27,7 +27,8 @@ var allowedImports = map[string]string{
 	"pkg/listen":     "pkg/throttle",
 	"pkg/docker":     "pkg/throttle",
 	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",
-	"pkg/httpclient": "pkg/component",
+	"pkg/tlsconfig":  "pkg/component",
+	"pkg/httpclient": "pkg/component pkg/tlsconfig",
 	"pkg/logging":    "pkg/component pkg/pipeline",
 	"pkg/durable":    "",
 	"pkg/backoff":    "",
@@ -41,7 +42,7 @@ var allowedImports = map[string]string{
 	"pkg/live":      "pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
-	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live",
+	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 
 	"pkg/logs":               "",
@@ -55,7 +56,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle"
+const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

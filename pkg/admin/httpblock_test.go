@@ -230,7 +230,7 @@ func TestABlockThatCannotWorkIsRefusedWithTheReason(t *testing.T) {
 		"auth { \nbasic { \nusername = \"\"\npassword = \"\"\n}\n}": "both empty",
 		"auth { \nbasic { \nusername = \"u\"\n}\n}":                 "password",
 		"tls { }":                     "certificate is missing",
-		"tls { \ncert_pem = \"x\"\n}": "key of the certificate is missing",
+		"tls { \ncert_pem = \"x\"\n}": "needs its key",
 		"tls { \ncert_file = \"/nowhere\"\nkey_file = \"/nowhere\"\n}":           "/nowhere",
 		"tls { " + pair + "min_version = \"1.2\"\n}":                             "TLS12",
 		"tls { " + pair + "min_version = \"TLS13\"\nmax_version = \"TLS12\"\n}":  "above max_version",

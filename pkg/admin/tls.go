@@ -2,16 +2,11 @@ package admin
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"maps"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/tlsconfig"
 )
 
 // TLSConfig is the certificate of the server, and what it asks of clients.
@@ -62,140 +57,35 @@ func (c *TLSConfig) SetToDefault() { *c = TLSConfig{ClientAuthType: "NoClientCer
 
 // Validate refuses what cannot work.
 func (c *TLSConfig) Validate() error {
-	switch {
-	case c.WindowsFilter != nil:
+	if c.WindowsFilter != nil {
 		return c.WindowsFilter.Validate()
-	case c.ClientCAPEM != "" && c.ClientCAFile != "":
-		return errors.New("client_ca_pem and client_ca_file exclude each other")
-	case c.CertPEM != "" && c.CertFile != "":
-		return errors.New("cert_pem and cert_file exclude each other")
-	case c.KeyPEM != "" && c.KeyFile != "":
-		return errors.New("key_pem and key_file exclude each other")
-	case c.CertPEM == "" && c.CertFile == "":
-		return errors.New("the certificate is missing: set cert_file or cert_pem")
-	case c.KeyPEM == "" && c.KeyFile == "":
-		return errors.New("the key of the certificate is missing: set key_file or key_pem")
 	}
-	auth, err := choice("client_auth_type", c.ClientAuthType, clientAuths())
-	if hasCA := c.ClientCAPEM+c.ClientCAFile != ""; err == nil && hasCA && auth == tls.NoClientCert {
-		err = errors.New("client_ca_file or client_ca_pem is set, but client_auth_type is \"NoClientCert\": set it to \"RequireAndVerifyClientCert\"")
-	} else if err == nil && !hasCA && auth >= tls.VerifyClientCertIfGiven {
-		err = fmt.Errorf("client_auth_type %q needs client_ca_file or client_ca_pem", c.ClientAuthType)
-	}
-	lowest, err1 := choice("min_version", c.MinVersion, tlsVersions())
-	highest, err2 := choice("max_version", c.MaxVersion, tlsVersions())
-	if err = errors.Join(err, err1, err2); err != nil {
-		return err
-	}
-	if lowest != 0 && highest != 0 && lowest > highest {
-		return fmt.Errorf("min_version: %q is above max_version %q", c.MinVersion, c.MaxVersion)
-	}
-	_, err1 = choices("cipher_suites", c.CipherSuites, cipherSuites())
-	_, err2 = choices("curve_preferences", c.CurvePreferences, curves())
-	return errors.Join(err1, err2)
+	s, err := c.settings()
+	return errors.Join(err, s.CheckServer())
 }
 
-func clientAuths() map[string]tls.ClientAuthType {
-	return map[string]tls.ClientAuthType{
-		"NoClientCert": tls.NoClientCert, "RequestClientCert": tls.RequestClientCert, "RequireAnyClientCert": tls.RequireAnyClientCert,
-		"VerifyClientCertIfGiven": tls.VerifyClientCertIfGiven, "RequireAndVerifyClientCert": tls.RequireAndVerifyClientCert,
-	}
-}
-
-func tlsVersions() map[string]uint16 {
-	return map[string]uint16{"TLS10": tls.VersionTLS10, "TLS11": tls.VersionTLS11, "TLS12": tls.VersionTLS12, "TLS13": tls.VersionTLS13}
-}
-
-func curves() map[string]tls.CurveID {
-	return map[string]tls.CurveID{"CurveP256": tls.CurveP256, "CurveP384": tls.CurveP384, "CurveP521": tls.CurveP521, "X25519": tls.X25519}
-}
-
-func cipherSuites() map[string]uint16 {
-	out := map[string]uint16{}
-	for _, s := range tls.CipherSuites() {
-		out[s.Name] = s.ID
-	}
-	return out
-}
-
-// choice is the value of one of a few names; "" is the zero value.
-func choice[T any](argument, name string, of map[string]T) (T, error) {
-	v, ok := of[name]
-	if !ok && name != "" {
-		return v, fmt.Errorf("%s: %q is unknown; use one of %s", argument, name, strings.Join(slices.Sorted(maps.Keys(of)), ", "))
-	}
-	return v, nil
-}
-
-func choices[T any](argument string, names []string, of map[string]T) ([]T, error) {
-	var out []T
-	var errs []error
-	for _, name := range names {
-		v, err := choice(argument, name, of)
-		out, errs = append(out, v), append(errs, err)
-	}
-	return out, errors.Join(errs...)
-}
-
-// config is the block as crypto/tls has it. The certificate's files are read
-// here, so that a reload finds out what is wrong with them, and again for each
-// connection, so that a certificate can be renewed without one.
+// config is the block as crypto/tls has it. Files are read for each connection,
+// so that a certificate can be renewed without a reload.
 func (c *TLSConfig) config() (*tls.Config, error) {
-	if _, err := c.certificate(); err != nil {
+	s, err := c.settings()
+	if err != nil {
 		return nil, err
 	}
-	auth, err1 := choice("client_auth_type", c.ClientAuthType, clientAuths())
-	lowest, err2 := choice("min_version", c.MinVersion, tlsVersions())
-	highest, err3 := choice("max_version", c.MaxVersion, tlsVersions())
-	ciphers, err4 := choices("cipher_suites", c.CipherSuites, cipherSuites())
-	curves, err5 := choices("curve_preferences", c.CurvePreferences, curves())
-	pool, err6 := c.clientCAs()
-	return &tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.certificate() },
-		NextProtos:     []string{"h2", "http/1.1"},
-		ClientAuth:     auth, ClientCAs: pool, MinVersion: lowest, MaxVersion: highest,
-		CipherSuites: ciphers, CurvePreferences: curves,
-	}, errors.Join(err1, err2, err3, err4, err5, err6)
+	return s.Server("h2", "http/1.1")
 }
 
-func (c *TLSConfig) certificate() (*tls.Certificate, error) {
-	cert, err := pemOf("cert_file", c.CertPEM, c.CertFile)
-	if err != nil {
-		return nil, err
+func (c *TLSConfig) settings() (tlsconfig.Settings, error) {
+	s := tlsconfig.Settings{
+		Cert:     tlsconfig.PEM{Name: "cert", Text: c.CertPEM, File: c.CertFile},
+		Key:      tlsconfig.PEM{Name: "key", Text: string(c.KeyPEM), File: c.KeyFile},
+		ClientCA: tlsconfig.PEM{Name: "client_ca", Text: c.ClientCAPEM, File: c.ClientCAFile},
+		Reload:   tlsconfig.EachHandshake,
 	}
-	key, err := pemOf("key_file", string(c.KeyPEM), c.KeyFile)
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificate and its key: %w", err)
-	}
-	return &pair, nil
-}
-
-func (c *TLSConfig) clientCAs() (*x509.CertPool, error) {
-	if c.ClientCAPEM+c.ClientCAFile == "" {
-		return nil, nil
-	}
-	text, err := pemOf("client_ca_file", c.ClientCAPEM, c.ClientCAFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("client_ca_pem, or the file client_ca_file, holds no certificate in PEM")
-	}
-	return pool, nil
-}
-
-func pemOf(argument, text, file string) ([]byte, error) {
-	if text != "" {
-		return []byte(text), nil
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", argument, err)
-	}
-	return raw, nil
+	var errs [5]error
+	s.ClientAuth, errs[0] = tlsconfig.ClientAuth("client_auth_type", c.ClientAuthType)
+	s.Min, errs[1] = tlsconfig.Plain.Version("min_version", c.MinVersion, 0)
+	s.Max, errs[2] = tlsconfig.Plain.Version("max_version", c.MaxVersion, 0)
+	s.CipherSuites, errs[3] = tlsconfig.CipherSuites("cipher_suites", c.CipherSuites, false)
+	s.Curves, errs[4] = tlsconfig.Plain.Curves("curve_preferences", c.CurvePreferences)
+	return s, errors.Join(errs[:]...)
 }

@@ -220,12 +220,10 @@ func (t *TLS) prometheus(errs *[]error) promconfig.TLSConfig {
 		Key: promconfig.Secret(t.Key), KeyFile: t.KeyFile,
 		ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify,
 	}
-	if t.MinVersion != "" {
-		v, ok := promconfig.TLSVersions[t.MinVersion]
-		if !ok {
-			*errs = append(*errs, unknownTLSVersion(t.MinVersion))
-		}
-		p.MinVersion = v
+	s, err := t.settings()
+	if err != nil {
+		*errs = append(*errs, err)
 	}
+	p.MinVersion = promconfig.TLSVersion(s.Min)
 	return p
 }

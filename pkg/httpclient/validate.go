@@ -10,6 +10,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 
 	"collector/pkg/component"
+	"collector/pkg/tlsconfig"
 )
 
 // Validate reports settings that cannot work together. A block that squashes a
@@ -99,34 +100,20 @@ func (o *OAuth2) Validate() error {
 
 // Validate reports what cannot work.
 func (t *TLS) Validate() error {
-	var errs []error
-	for _, pair := range []struct {
-		pem, file         bool
-		pemName, fileName string
-	}{
-		{t.CA != "", t.CAFile != "", "ca_pem", "ca_file"},
-		{t.Cert != "", t.CertFile != "", "cert_pem", "cert_file"},
-		{t.Key != "", t.KeyFile != "", "key_pem", "key_file"},
-	} {
-		if pair.pem && pair.file {
-			errs = append(errs, fmt.Errorf("at most one of %s and %s may be set", pair.pemName, pair.fileName))
-		}
-	}
-	cert, key := t.Cert != "" || t.CertFile != "", t.Key != "" || t.KeyFile != ""
-	if cert && !key {
-		errs = append(errs, errors.New("a certificate needs its key: set key_pem or key_file"))
-	}
-	if key && !cert {
-		errs = append(errs, errors.New("a key needs its certificate: set cert_pem or cert_file"))
-	}
-	if _, known := promconfig.TLSVersions[t.MinVersion]; t.MinVersion != "" && !known {
-		errs = append(errs, unknownTLSVersion(t.MinVersion))
-	}
-	return errors.Join(errs...)
+	s, err := t.settings()
+	return errors.Join(err, s.Check())
 }
 
-func unknownTLSVersion(version string) error {
-	return fmt.Errorf("min_version %q is unknown: use TLS10, TLS11, TLS12 or TLS13", version)
+// settings is what can be checked of t here. The library makes the client's side
+// itself, as it also reads files again.
+func (t *TLS) settings() (s tlsconfig.Settings, err error) {
+	s = tlsconfig.Settings{
+		CA:   tlsconfig.PEM{Name: "ca", Text: t.CA, File: t.CAFile},
+		Cert: tlsconfig.PEM{Name: "cert", Text: t.Cert, File: t.CertFile},
+		Key:  tlsconfig.PEM{Name: "key", Text: string(t.Key), File: t.KeyFile},
+	}
+	s.Min, err = tlsconfig.Plain.Version("min_version", t.MinVersion, 0)
+	return s, err
 }
 
 func validateProxy(proxyURL, noProxy string, fromEnvironment bool, header map[string][]component.Secret) error {

@@ -117,47 +117,10 @@ func TestTLSWithClientCertificates(t *testing.T) {
 	})
 }
 
-func TestTLSReadsCertificatesAgain(t *testing.T) {
-	a := newAuthority(t)
-	dir := t.TempDir()
-	s := &TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), ReloadInterval: time.Minute}
-	a.issue(t, 10, s.CertFile, s.KeyFile)
-	c := &certificate{settings: s}
-	now := time.Now()
-	serial := func(after time.Duration) int64 {
-		t.Helper()
-		pair, err := c.get(now.Add(after))
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf, err := x509.ParseCertificate(pair.Certificate[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return leaf.SerialNumber.Int64()
-	}
-	if got := serial(0); got != 10 {
-		t.Fatalf("serial %d", got)
-	}
-	a.issue(t, 11, s.CertFile, s.KeyFile)
-	if got := serial(time.Second); got != 10 {
-		t.Errorf("read again too soon: serial %d", got)
-	}
-	if got := serial(time.Minute); got != 11 {
-		t.Errorf("not read again: serial %d", got)
-	}
-	if err := os.Remove(s.KeyFile); err != nil {
-		t.Fatal(err)
-	}
-	if got := serial(time.Hour); got != 11 {
-		t.Errorf("an unreadable certificate did not leave the last one: serial %d", got)
-	}
-}
-
 func TestTLSSettings(t *testing.T) {
 	f := func(s TLS, want string) {
 		t.Helper()
-		err := s.check()
+		err := (&TLSClient{TLS: s}).Validate()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%+v: %v, want %q", s, err, want)
 		}

@@ -98,12 +98,12 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	f((&ReceiveConfig{GracefulShutdownTimeout: -1}).Validate(), "graceful_shutdown_timeout")
 
 	f((&TLSConfig{CertPEM: "c", KeyFile: "k"}).Validate(), "")
-	f((&TLSConfig{KeyPEM: "k"}).Validate(), "certificate is missing")
-	f((&TLSConfig{CertFile: "c"}).Validate(), "key of the certificate")
-	f((&TLSConfig{CertFile: "c", CertPEM: "c", KeyPEM: "k"}).Validate(), "exclude each other")
+	f((&TLSConfig{KeyPEM: "k"}).Validate(), "needs its certificate")
+	f((&TLSConfig{CertFile: "c"}).Validate(), "needs its key")
+	f((&TLSConfig{CertFile: "c", CertPEM: "c", KeyPEM: "k"}).Validate(), "at most one of")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientAuthType: "Maybe"}).Validate(), "client_auth_type")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientAuthType: "RequireAndVerifyClientCert"}).Validate(), "client_ca_file")
-	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientCAFile: "ca"}).Validate(), "client CA is set")
+	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientCAFile: "ca"}).Validate(), "client_ca_file is set")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", MinVersion: "SSL3"}).Validate(), "min_version")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", CipherSuites: "ROT13"}).Validate(), "ROT13")
 }

@@ -97,35 +97,8 @@ func (c *HTTPConfig) Validate() error {
 
 // Validate reports settings that cannot work.
 func (c *TLSConfig) Validate() error {
-	switch {
-	case c.CertPEM != "" && c.CertFile != "":
-		return errors.New("cert_pem and cert_file exclude each other")
-	case c.KeyPEM != "" && c.KeyFile != "":
-		return errors.New("key_pem and key_file exclude each other")
-	case c.CertPEM == "" && c.CertFile == "":
-		return errors.New("a certificate is missing: set cert_pem or cert_file")
-	case c.KeyPEM == "" && c.KeyFile == "":
-		return errors.New("the key of the certificate is missing: set key_pem or key_file")
-	case c.ClientCAPEM != "" && c.ClientCA != "":
-		return errors.New("client_ca_pem and client_ca are two names of one argument: set one")
-	case c.ClientCAFile != "" && c.ClientCAPEM+c.ClientCA != "":
-		return errors.New("client_ca_file and client_ca_pem exclude each other")
-	}
-	auth, err := clientAuth(c.ClientAuthType)
-	if err != nil {
-		return err
-	}
-	if hasCA := c.ClientCAFile+c.ClientCAPEM+c.ClientCA != ""; verifies(auth) != hasCA {
-		if hasCA {
-			return fmt.Errorf("a client CA is set, but client_auth_type %q does not verify clients: set it to \"RequireAndVerifyClientCert\" or \"VerifyClientCertIfGiven\"", c.ClientAuthType)
-		}
-		return fmt.Errorf("client_auth_type %q needs client_ca_file or client_ca_pem", c.ClientAuthType)
-	}
-	if _, err := cipherSuites(c.CipherSuites); err != nil {
-		return err
-	}
-	_, err = tlsVersion(c.MinVersion)
-	return err
+	s, err := c.settings()
+	return errors.Join(err, s.CheckServer())
 }
 
 // address is what to listen on.

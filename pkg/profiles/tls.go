@@ -2,129 +2,45 @@ package profiles
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"os"
 	"strings"
+
+	"collector/pkg/tlsconfig"
 )
 
 // server makes the server's TLS settings. Files are read again for each
 // handshake, so that a renewed certificate is used without a reload.
 func (c *TLSConfig) server() (*tls.Config, error) {
-	config, err := c.load()
+	s, err := c.settings()
 	if err != nil {
 		return nil, err
 	}
-	if c.CertFile == "" && c.KeyFile == "" && c.ClientCAFile == "" {
-		return config, nil
-	}
-	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.load() }
-	return config, nil
+	return s.Server("h2", "http/1.1")
 }
 
-func (c *TLSConfig) load() (*tls.Config, error) {
-	config := &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
-	var err error
-	if config.ClientAuth, err = clientAuth(c.ClientAuthType); err != nil {
-		return nil, err
+func (c *TLSConfig) settings() (tlsconfig.Settings, error) {
+	s := tlsconfig.Settings{
+		Cert:     tlsconfig.PEM{Name: "cert", Text: c.CertPEM, File: c.CertFile},
+		Key:      tlsconfig.PEM{Name: "key", Text: string(c.KeyPEM), File: c.KeyFile},
+		ClientCA: tlsconfig.PEM{Name: "client_ca", Text: c.ClientCAPEM + c.ClientCA, File: c.ClientCAFile},
+		Reload:   tlsconfig.EachHandshake,
 	}
-	if config.MinVersion, err = tlsVersion(c.MinVersion); err != nil {
-		return nil, err
+	auth := c.ClientAuthType
+	if auth == "RequireClientCert" { // as the documentation of older versions has it
+		auth = "RequireAnyClientCert"
 	}
-	if config.CipherSuites, err = cipherSuites(c.CipherSuites); err != nil {
-		return nil, err
-	}
-	cert, err := inlineOrFile(c.CertPEM, c.CertFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificate: %w", err)
-	}
-	key, err := inlineOrFile(string(c.KeyPEM), c.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("use the certificate and its key: %w", err)
-	}
-	config.Certificates = []tls.Certificate{pair}
-	if !verifies(config.ClientAuth) {
-		return config, nil
-	}
-	ca, err := inlineOrFile(c.ClientCAPEM+c.ClientCA, c.ClientCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the client CA: %w", err)
-	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(ca) {
-		return nil, errors.New("the client CA holds no certificate in PEM form")
-	}
-	return config, nil
-}
-
-func inlineOrFile(inline, file string) ([]byte, error) {
-	if inline != "" {
-		return []byte(inline), nil
-	}
-	return os.ReadFile(file)
-}
-
-func clientAuth(name string) (tls.ClientAuthType, error) {
-	switch name {
-	case "", "NoClientCert":
-		return tls.NoClientCert, nil
-	case "RequestClientCert":
-		return tls.RequestClientCert, nil
-	case "RequireAnyClientCert", "RequireClientCert":
-		return tls.RequireAnyClientCert, nil
-	case "VerifyClientCertIfGiven":
-		return tls.VerifyClientCertIfGiven, nil
-	case "RequireAndVerifyClientCert":
-		return tls.RequireAndVerifyClientCert, nil
-	}
-	return 0, fmt.Errorf("client_auth_type %q is unknown: use NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert", name)
-}
-
-// verifies tells whether auth checks clients' certificates against a CA.
-func verifies(auth tls.ClientAuthType) bool {
-	return auth == tls.VerifyClientCertIfGiven || auth == tls.RequireAndVerifyClientCert
-}
-
-func tlsVersion(name string) (uint16, error) {
-	switch name {
-	case "":
-		return 0, nil
-	case "VersionTLS10", "TLS10":
-		return tls.VersionTLS10, nil
-	case "VersionTLS11", "TLS11":
-		return tls.VersionTLS11, nil
-	case "VersionTLS12", "TLS12":
-		return tls.VersionTLS12, nil
-	case "VersionTLS13", "TLS13":
-		return tls.VersionTLS13, nil
-	}
-	return 0, fmt.Errorf("min_version %q is unknown: use VersionTLS10, VersionTLS11, VersionTLS12 or VersionTLS13", name)
-}
-
-// cipherSuites reads a list of names, separated by commas.
-func cipherSuites(names string) ([]uint16, error) {
-	if names == "" {
-		return nil, nil
-	}
-	known := make(map[string]uint16)
-	for _, suite := range tls.CipherSuites() {
-		known[suite.Name] = suite.ID
-	}
-	for _, suite := range tls.InsecureCipherSuites() {
-		known[suite.Name] = suite.ID
-	}
-	var ids []uint16
-	for name := range strings.SplitSeq(names, ",") {
-		id, ok := known[strings.TrimSpace(name)]
-		if !ok {
-			return nil, fmt.Errorf("cipher_suites: %q is unknown: use names such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, separated by commas", strings.TrimSpace(name))
+	var suites []string
+	for name := range strings.SplitSeq(c.CipherSuites, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			suites = append(suites, name)
 		}
-		ids = append(ids, id)
 	}
-	return ids, nil
+	var errs [4]error
+	if c.ClientCAPEM != "" && c.ClientCA != "" {
+		errs[0] = errors.New("client_ca_pem and client_ca are two names of one argument: set one")
+	}
+	s.ClientAuth, errs[1] = tlsconfig.ClientAuth("client_auth_type", auth)
+	s.Min, errs[2] = tlsconfig.Prefixed.Version("min_version", c.MinVersion, 0)
+	s.CipherSuites, errs[3] = tlsconfig.CipherSuites("cipher_suites", suites, true)
+	return s, errors.Join(errs[:]...)
 }
