@@ -84,5 +84,5 @@ image: build ## needs a Docker Engine
 screenshots: setup chromium ## pictures of all pages of the demo, into bin/screenshots
 	SCREENSHOTS=$(or $(SCREENSHOTS),bin/screenshots) go test -tags integration -count=1 -v -run TestScreenshots ./test/ui
 
-reference: ## rewrites docs/reference.md from the components' Config types
+reference: ## rewrites docs/reference.md and docs/components from the components' Config types
 	go test ./cmd/collector -run TestReference -update

@@ -16,7 +16,6 @@ import (
 	"collector/cmd/collector/builtin"
 	"collector/pkg/component"
 	"collector/pkg/config"
-	"collector/pkg/graph"
 )
 
 // demoPorts are where the demo receives OTLP over gRPC and HTTP, and profiles,
@@ -141,9 +140,8 @@ Nothing is stored, and nothing leaves this machine. Ctrl-C ends it.
 }
 
 // demoService is the component of the demo that no other configuration has.
-func demoService() graph.Definition {
-	return graph.Define("demo.service", newDemoService, graph.Doc{
-		Summary: "The example service, inside this process, and requests to it.",
-		Exports: []graph.Export{{Name: "targets", Type: "list(map(string))"}},
+func demoService() component.Definition {
+	return component.Define("demo.service", newDemoService, component.Doc{
+		Exports: []component.Export{{Name: "targets", Type: "list(map(string))"}},
 	})
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"io"
 	"strings"
 	"testing"
 
-	"collector/pkg/admin"
 	"collector/pkg/config"
-	"collector/pkg/logging"
+	"collector/pkg/graph"
+	"collector/pkg/reference"
 )
 
 // TestValidateLooksForEveryFile checks that each argument that names a file has
@@ -23,7 +22,7 @@ func TestValidateLooksForEveryFile(t *testing.T) {
 			check(of+" > "+a.Name, a.Arguments)
 		}
 	}
-	for _, d := range components(logging.New(io.Discard), &admin.Access{}) {
-		check(d.Name, d.Arguments())
+	for _, d := range table() {
+		check(d.Name, reference.Arguments(d, graph.TypeName))
 	}
 }

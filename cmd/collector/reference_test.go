@@ -5,52 +5,87 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"collector/pkg/admin"
+	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/graph"
 	"collector/pkg/logging"
+	"collector/pkg/reference"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/reference.md")
+var update = flag.Bool("update", false, "rewrite docs/reference.md and docs/components")
+
+func table() []component.Definition { return components(logging.New(io.Discard), &admin.Access{}) }
 
 func TestReferenceIsUpToDate(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "reference.md")
-	want := graph.Reference(components(logging.New(io.Discard), &admin.Access{}))
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
+	docs := filepath.Join("..", "..", "docs")
+	pages := map[string]string{}
+	index, err := reference.Index(table(), "components")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("docs/reference.md is stale: run `make reference` (-want +got):\n%s", diff)
+	pages[filepath.Join(docs, "reference.md")] = index
+	for _, d := range table() {
+		page, err := reference.Page(d, graph.TypeName)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		pages[filepath.Join(docs, "components", d.Name+".md")] = page
+	}
+	there, err := filepath.Glob(filepath.Join(docs, "components", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range there {
+		if _, ok := pages[path]; ok {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s belongs to no component: run `make reference`", path)
+		} else if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+	for path, want := range pages {
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s is stale: run `make reference` (-want +got):\n%s", path, diff)
+		}
 	}
 }
 
-func TestNotesAreAboutWhatThereIs(t *testing.T) {
-	paths := map[string]bool{}
-	var walk func(prefix string, arguments []config.Argument)
-	walk = func(prefix string, arguments []config.Argument) {
-		for _, a := range arguments {
-			paths[prefix+a.Name] = true
-			walk(prefix+a.Name+" > ", a.Arguments)
+func TestExamplesAreValid(t *testing.T) {
+	for _, d := range table() {
+		example, err := reference.Example(d)
+		if err != nil {
+			t.Errorf("%s: %v", d.Name, err)
+			continue
 		}
-	}
-	for _, d := range components(logging.New(io.Discard), &admin.Access{}) {
-		walk(d.Name+": ", d.Arguments())
-	}
-	for name, remarks := range notes() {
-		for path := range remarks {
-			if !paths[name+": "+path] {
-				t.Errorf("there is no %s of %s", path, name)
-			}
+		o := checkOptions()
+		o.StoragePath = t.TempDir()
+		if ds := graph.Check(o, []config.Source{{Name: d.Name, Text: []byte(example)}}); len(ds) > 0 {
+			t.Errorf("the example of %s:\n%s", d.Name, ds)
+		}
+		formatted, err := config.Format(config.Source{Name: d.Name, Text: []byte(example)})
+		if diff := cmp.Diff(string(formatted), example); err != nil || diff != "" {
+			t.Errorf("the example of %s is not formatted (-want +got): %v\n%s", d.Name, err, diff)
+		}
+		if !strings.Contains(example, d.Name+" ") {
+			t.Errorf("the example of %s has no such block", d.Name)
 		}
 	}
 }

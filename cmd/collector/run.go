@@ -23,6 +23,7 @@ import (
 	"collector/cmd/collector/builtin"
 	"collector/pkg/admin"
 	"collector/pkg/clock"
+	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/deliver"
 	"collector/pkg/docker"
@@ -103,7 +104,7 @@ type program struct {
 
 // newProgram makes a program that knows extra components besides those of the
 // table.
-func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...graph.Definition) *program {
+func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...component.Definition) *program {
 	log := logging.New(errOut)
 	// The libraries' own messages must not get to standard error on their own.
 	slog.SetDefault(log.Logger())

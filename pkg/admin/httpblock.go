@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
+	_ "embed"
 	"errors"
 	"net"
 	"net/http"
@@ -133,6 +134,14 @@ func (a *Access) Open() bool {
 type HTTPBlock struct {
 	access  *Access
 	demands *access
+}
+
+//go:embed http.md
+var httpPage string
+
+func httpDefinition(a *Access) component.Definition {
+	construct := func(c HTTPConfig, o component.Options) (*HTTPBlock, error) { return NewHTTPBlock(a, c, o) }
+	return component.DefineBlock("http", construct, component.Doc{Page: httpPage})
 }
 
 // NewHTTPBlock makes the component for a block http.

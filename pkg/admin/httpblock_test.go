@@ -32,8 +32,8 @@ type loader struct {
 func newLoader(t *testing.T) *loader {
 	l := &loader{access: &Access{}}
 	block := func(c HTTPConfig, o component.Options) (*HTTPBlock, error) { return NewHTTPBlock(l.access, c, o) }
-	l.graph = graph.New(graph.Options{StoragePath: t.TempDir(), Definitions: []graph.Definition{
-		graph.DefineBlock("http", block, graph.Doc{}), graph.Define("busy", newBusy, graph.Doc{}),
+	l.graph = graph.New(graph.Options{StoragePath: t.TempDir(), Definitions: []component.Definition{
+		component.DefineBlock("http", block, component.Doc{}), component.Define("busy", newBusy, component.Doc{}),
 	}})
 	t.Cleanup(func() { l.graph.Stop(0) })
 	return l

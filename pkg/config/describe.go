@@ -72,7 +72,11 @@ func literal(v reflect.Value) string {
 	case reflect.Slice:
 		var parts []string
 		for i := range v.Len() {
-			parts = append(parts, literal(v.Index(i)))
+			part := literal(v.Index(i))
+			if part == "" && v.Type().Elem().Kind() == reflect.String {
+				part = `""`
+			}
+			parts = append(parts, part)
 		}
 		if len(parts) == 0 {
 			return ""

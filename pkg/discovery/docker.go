@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"maps"
 	"net"
@@ -117,6 +118,13 @@ type Docker struct {
 type built struct {
 	ended   bool
 	targets []Target
+}
+
+//go:embed discovery.docker.md
+var dockerPage string
+
+func dockerDefinition() component.Definition {
+	return component.Define("discovery.docker", NewDocker, component.Doc{Page: dockerPage, Exports: []component.Export{{Name: "targets", Type: "list(map(string))", Note: "live: follows what Docker runs"}}})
 }
 
 // NewDocker makes the component. If the Engine is in use already, as at a

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	_ "embed"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -31,6 +32,19 @@ type relabelled struct {
 	key    string // in the cache, so that it need not be made again
 	target Target
 	keep   bool
+}
+
+//go:embed discovery.relabel.md
+var relabelPage string
+
+func relabelDefinition() component.Definition {
+	return component.Define("discovery.relabel", NewRelabel, component.Doc{
+		Page: relabelPage,
+		Exports: []component.Export{
+			{Name: "output", Type: "list(map(string))", Note: "live"},
+			{Name: "rules", Type: "RelabelRules"},
+		},
+	})
 }
 
 // NewRelabel makes the component. Its output holds the relabelled targets of

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"context"
+	_ "embed"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,19 @@ type SinkConfig struct{}
 // window, if that is on, and nowhere else.
 type Sink struct {
 	counts map[string]*atomic.Uint64 // items by signal; not changed after NewSink
+}
+
+//go:embed explore.sink.md
+var sinkPage string
+
+func sinkDefinition() component.Definition {
+	return component.Define("explore.sink", NewSink, component.Doc{
+		Page: sinkPage,
+		Exports: []component.Export{
+			{Name: "logs", Type: "LogsReceiver"}, {Name: "metrics", Type: "MetricsReceiver"},
+			{Name: "input", Type: "otelcol.Consumer"}, {Name: "profiles", Type: "ProfilesReceiver"},
+		},
+	})
 }
 
 // NewSink makes the component explore.sink.

@@ -23,7 +23,7 @@ import (
 // is wrong with it.
 type builder struct {
 	options     Options
-	definitions map[string]Definition
+	definitions map[string]component.Definition
 	metrics     *metrics
 	language    *config.Language
 	old         *graph // may be nil
@@ -41,7 +41,7 @@ func build(o Options, m *metrics, sources []config.Source, old *graph) (*graph, 
 		o.Listeners = listen.NewPool()
 	}
 	b := &builder{
-		options: o, definitions: map[string]Definition{}, metrics: m, language: config.NewLanguage(o.Version),
+		options: o, definitions: map[string]component.Definition{}, metrics: m, language: config.NewLanguage(o.Version),
 		old: old, new: newGraph(), failed: map[string]bool{}, opaque: map[any]string{},
 	}
 	for _, d := range o.Definitions {
@@ -109,6 +109,12 @@ func (b *builder) identify() (duplicates []*config.Block) {
 		}
 	}
 	return duplicates
+}
+
+// known reports whether there is a component called name.
+func (b *builder) known(name string) bool {
+	_, ok := b.definitions[name]
+	return ok
 }
 
 func (b *builder) unknownBlock(block *config.Block) {
@@ -215,7 +221,7 @@ func order(ids []string, deps map[string][]string, cycle func([]string)) []strin
 func (b *builder) check(block *config.Block) {
 	def, known := b.definitions[block.Name]
 	if known {
-		b.diagnostics = append(b.diagnostics, b.excuse(b.decoding(block, &node{}).Decode(block, reflect.New(def.config).Interface()))...)
+		b.diagnostics = append(b.diagnostics, b.excuse(b.decoding(block, &node{}).Decode(block, reflect.New(def.Config()).Interface()))...)
 	}
 }
 
@@ -275,7 +281,7 @@ func (b *builder) node(block *config.Block, fingerprint string) (*node, config.D
 	def := b.definitions[block.Name]
 	n := &node{id: block.ID(), def: def, fingerprint: fingerprint, registry: prometheus.NewRegistry(), metrics: b.metrics, listeners: b.options.Listeners.View()}
 	n.logger = b.options.Logger.With("component_path", "/", "component_id", n.id)
-	c := reflect.New(def.config).Interface()
+	c := reflect.New(def.Config()).Interface()
 	decoder := b.decoding(block, n)
 	if ds := decoder.Decode(block, c); ds != nil {
 		return b.standIn(n, append(ds, decoder.Unreadable...))
@@ -300,7 +306,7 @@ func (b *builder) node(block *config.Block, fingerprint string) (*node, config.D
 // construct makes the component of n, and adds its warnings to found.
 func (b *builder) construct(n *node, block *config.Block, c any, found *config.Diagnostics) error {
 	err := guard(func() (err error) {
-		n.component, err = n.def.make(c, b.componentOptions(n, block, found))
+		n.component, err = n.def.New(c, b.componentOptions(n, block, found))
 		if e, ok := n.component.(exporter); ok && err == nil {
 			n.exports = e.Exports()
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/deliver"
 	"collector/pkg/docker"
@@ -31,7 +32,7 @@ const (
 
 // Options is what the program gives to a Controller.
 type Options struct {
-	Definitions []Definition
+	Definitions []component.Definition
 	StoragePath string // below which each component has a directory of its own
 	Version     string // constants.version
 	UserAgent   string

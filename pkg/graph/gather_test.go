@@ -1,11 +1,9 @@
 package graph
 
 import (
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 )
@@ -98,23 +96,6 @@ func TestComponentShowsItsStatus(t *testing.T) {
 		logs, _ := b.Component("toy.logs.w")
 		b.want(logs.ReferencedBy, "toy.source.s")
 	})
-}
-
-func TestReference(t *testing.T) {
-	const name = "testdata/reference.md"
-	got := Reference(newToys().definitions())
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Error(diff)
-	}
 }
 
 func TestNoMetricHasASecretInALabel(t *testing.T) {

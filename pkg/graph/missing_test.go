@@ -57,8 +57,8 @@ func (t *toys) newKeeper(c keeperConfig, o component.Options) (*toyKeeper, error
 
 func keeperOptions() Options {
 	t := newToys()
-	return Options{Definitions: append(t.definitions(), Define("toy.keeper", t.newKeeper, Doc{
-		Exports: []Export{{"receiver", "LogsReceiver", ""}, {"content", "string", ""}},
+	return Options{Definitions: append(t.definitions(), component.Define("toy.keeper", t.newKeeper, component.Doc{
+		Exports: []component.Export{{Name: "receiver", Type: "LogsReceiver"}, {Name: "content", Type: "string"}},
 	}))}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/listen"
 	"collector/pkg/live"
@@ -17,9 +18,9 @@ import (
 // node was built.
 type node struct {
 	id          string
-	def         Definition
+	def         component.Definition
 	fingerprint string
-	component   Component
+	component   component.Component
 	exports     map[string]any
 	deps        []*node     // those that it refers to
 	values      []valueUsed // the plain values that it was built with

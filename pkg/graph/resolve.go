@@ -39,7 +39,7 @@ func (b *builder) decoding(block *config.Block, n *node) *config.Decoder {
 		Exprs: map[reflect.Type]func(*config.Expr) (any, error){
 			reflect.TypeFor[*discovery.Set](): func(e *config.Expr) (any, error) { return b.targets(e, block, n) },
 		},
-		TypeName:   typeName,
+		TypeName:   TypeName,
 		Describe:   describe,
 		CheckFiles: b.options.purpose != toRun,
 	}
@@ -100,7 +100,7 @@ func (b *builder) unknownReference(ref config.Reference) error {
 		return config.Diagnostics{{At: ref.At, Message: fmt.Sprintf("%s is not defined", ref), Accepted: "a string in double quotes, a function such as sys.env(...), or a reference such as loki.write.default.receiver"}}
 	}
 	for n := len(ref.Path) - 1; n > 1; n-- {
-		if name := strings.Join(ref.Path[:n], "."); slices.Contains(alloyComponents(), name) && b.definitions[name].make == nil {
+		if name := strings.Join(ref.Path[:n], "."); slices.Contains(alloyComponents(), name) && !b.known(name) {
 			return fmt.Errorf("%s refers to a component that does not exist; besides, %s is a component of Alloy that collector does not have", ref, name)
 		}
 	}

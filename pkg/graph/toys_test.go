@@ -51,21 +51,17 @@ func (t *toys) get(id string) any {
 	return t.live[id]
 }
 
-func (t *toys) definitions() []Definition {
-	return []Definition{
-		Define("toy.targets", t.newTargets, Doc{
-			Summary: "Lists targets. It is a toy.",
-			Notes:   map[string]string{"list": "What `a|b` means."},
-			Exports: []Export{{"targets", "list(map(string))", "The targets."}},
-		}),
-		Define("toy.relabel", t.newRelabel, Doc{}),
-		Define("toy.logs", t.newLogs, Doc{Exports: []Export{{"receiver", "LogsReceiver", ""}}}),
-		Define("toy.samples", t.newSamples, Doc{}),
-		Define("toy.source", t.newSource, Doc{Notes: map[string]string{"endpoint": "Where to send to."}}),
-		Define("toy.scrape", t.newScrape, Doc{}),
-		Define("toy.value", t.newValue, Doc{}),
-		Define("toy.fragile", t.newFragile, Doc{}),
-		DefineBlock("logging", t.newLogging, Doc{Summary: "How to log."}),
+func (t *toys) definitions() []component.Definition {
+	return []component.Definition{
+		component.Define("toy.targets", t.newTargets, component.Doc{Exports: []component.Export{{Name: "targets", Type: "list(map(string))"}}}),
+		component.Define("toy.relabel", t.newRelabel, component.Doc{}),
+		component.Define("toy.logs", t.newLogs, component.Doc{Exports: []component.Export{{Name: "receiver", Type: "LogsReceiver"}}}),
+		component.Define("toy.samples", t.newSamples, component.Doc{}),
+		component.Define("toy.source", t.newSource, component.Doc{}),
+		component.Define("toy.scrape", t.newScrape, component.Doc{}),
+		component.Define("toy.value", t.newValue, component.Doc{}),
+		component.Define("toy.fragile", t.newFragile, component.Doc{}),
+		component.DefineBlock("logging", t.newLogging, component.Doc{}),
 	}
 }
 

@@ -28,8 +28,8 @@ func sinkKinds() []sinkKind {
 	}
 }
 
-// typeName names the types that the language itself does not know.
-func typeName(t reflect.Type) string {
+// TypeName names the types that the language itself does not know.
+func TypeName(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[*discovery.Set]():
 		return "list(map(string))"

@@ -6,6 +6,7 @@ package logging
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -188,6 +189,14 @@ func (l *Log) lose(f *feed, lines, others int) {
 type Component struct {
 	log    *Log
 	config Config
+}
+
+//go:embed logging.md
+var docPage string
+
+func definition(log *Log) component.Definition {
+	construct := func(c Config, o component.Options) (*Component, error) { return NewComponent(log, c, o) }
+	return component.DefineBlock("logging", construct, component.Doc{Page: docPage})
 }
 
 // NewComponent makes the component for a logging block.

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"strconv"
@@ -63,6 +64,13 @@ type Batch struct {
 
 	mu     sync.Mutex
 	groups map[string]bool // seen; guarded by mu
+}
+
+//go:embed otelcol.processor.batch.md
+var batchPage string
+
+func batchDefinition() component.Definition {
+	return component.Define("otelcol.processor.batch", NewBatch, component.Doc{Page: batchPage, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }
 
 // NewBatch checks c and starts nothing.

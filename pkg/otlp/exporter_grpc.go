@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"crypto/tls"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -178,6 +179,13 @@ type ClientKeepalive struct {
 	PingWait            time.Duration `alloy:"ping_wait,attr,optional"`
 	PingResponseTimeout time.Duration `alloy:"ping_response_timeout,attr,optional"`
 	PingWithoutStream   bool          `alloy:"ping_without_stream,attr,optional"`
+}
+
+//go:embed otelcol.exporter.otlp.md
+var grpcPage string
+
+func grpcDefinition() component.Definition {
+	return component.Define("otelcol.exporter.otlp", NewExporterGRPC, component.Doc{Page: grpcPage, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }
 
 // NewExporterGRPC checks c and starts nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -173,6 +174,13 @@ func (c *HTTPClient) Validate() error {
 		errs = append(errs, errors.New("timeout: it cannot be negative"))
 	}
 	return errors.Join(errs...)
+}
+
+//go:embed otelcol.exporter.otlphttp.md
+var httpPage string
+
+func httpDefinition() component.Definition {
+	return component.Define("otelcol.exporter.otlphttp", NewExporterHTTP, component.Doc{Page: httpPage, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }
 
 // NewExporterHTTP checks c and starts nothing.

@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"crypto/tls"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,13 @@ type Receiver struct {
 
 	mu                         sync.Mutex
 	grpcListener, httpListener net.Listener // taken by Bind, until Run or Close; guarded by mu
+}
+
+//go:embed otelcol.receiver.otlp.md
+var receiverPage string
+
+func receiverDefinition() component.Definition {
+	return component.Define("otelcol.receiver.otlp", NewReceiver, component.Doc{Page: receiverPage})
 }
 
 // NewReceiver checks c and starts nothing.

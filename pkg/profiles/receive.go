@@ -5,6 +5,7 @@ package profiles
 import (
 	"context"
 	"crypto/tls"
+	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,13 @@ type Receive struct {
 }
 
 type receiveCounts struct{ received, forwarded atomic.Uint64 }
+
+//go:embed pyroscope.receive_http.md
+var receivePage string
+
+func receiveDefinition() component.Definition {
+	return component.Define("pyroscope.receive_http", NewReceive, component.Doc{Page: receivePage})
+}
 
 // NewReceive checks c and starts nothing.
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {

@@ -3,6 +3,7 @@ package profiles
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -27,6 +28,13 @@ type Write struct {
 	senders []*sender
 	writer  *deliver.Writer
 	buffers buffers
+}
+
+//go:embed pyroscope.write.md
+var writePage string
+
+func writeDefinition() component.Definition {
+	return component.Define("pyroscope.write", NewWrite, component.Doc{Page: writePage, Exports: []component.Export{{Name: "receiver", Type: "ProfilesReceiver"}}})
 }
 
 // NewWrite checks c and starts nothing.

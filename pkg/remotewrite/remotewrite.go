@@ -27,6 +27,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"net/url"
@@ -60,6 +61,13 @@ type Component struct {
 	endpoints []*endpoint
 	encoder   *encoder
 	metrics   *metrics
+}
+
+//go:embed prometheus.remote_write.md
+var docPage string
+
+func definition() component.Definition {
+	return component.Define("prometheus.remote_write", New, component.Doc{Page: docPage, Exports: []component.Export{{Name: "receiver", Type: "MetricsReceiver"}}})
 }
 
 // New checks cfg and makes the component.

@@ -17,6 +17,7 @@ package scrape
 import (
 	"cmp"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,6 +65,13 @@ type Scraper struct {
 type scratch struct {
 	content content
 	builder *labels.Builder
+}
+
+//go:embed prometheus.scrape.md
+var docPage string
+
+func definition(b *Budget) component.Definition {
+	return component.Define("prometheus.scrape", b.New, component.Doc{Page: docPage})
 }
 
 // New makes a scraper that shares the budget, and starts nothing.

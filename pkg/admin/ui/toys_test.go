@@ -76,7 +76,7 @@ func newTestUI(t testing.TB, text string, change func(*Options)) *testUI {
 	t.Helper()
 	u := &testUI{next: text}
 	u.graph = graph.New(graph.Options{
-		StoragePath: t.TempDir(), Live: &u.hub, Definitions: []graph.Definition{graph.Define("toy.sink", u.newToy, graph.Doc{}), graph.Define("toy.source", u.newToy, graph.Doc{})},
+		StoragePath: t.TempDir(), Live: &u.hub, Definitions: []component.Definition{component.Define("toy.sink", u.newToy, component.Doc{}), component.Define("toy.source", u.newToy, component.Doc{})},
 	})
 	t.Cleanup(func() { u.graph.Stop(0) })
 	o := Options{Source: u.graph, Version: "v9", Reload: u.load, Live: &u.hub}

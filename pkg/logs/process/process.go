@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"os"
 	"slices"
@@ -56,6 +57,14 @@ type Process struct {
 		sync.Mutex
 		Status
 	}
+}
+
+//go:embed loki.process.md
+var page string
+
+// Definition is the component loki.process.
+func Definition() component.Definition {
+	return component.Define("loki.process", New, component.Doc{Page: page, Exports: []component.Export{{Name: "receiver", Type: "LogsReceiver"}}})
 }
 
 // New checks cfg.

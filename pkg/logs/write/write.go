@@ -4,6 +4,7 @@ package write
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net/url"
 	"slices"
@@ -44,6 +45,14 @@ type Write struct {
 	density  *density
 	maxBlock int
 	buffers  sync.Pool // of *[]byte
+}
+
+//go:embed loki.write.md
+var page string
+
+// Definition is the component loki.write.
+func Definition() component.Definition {
+	return component.Define("loki.write", New, component.Doc{Page: page, Exports: []component.Export{{Name: "receiver", Type: "LogsReceiver"}}})
 }
 
 // New checks cfg.

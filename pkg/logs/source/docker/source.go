@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -108,6 +109,14 @@ type Source struct {
 
 	mu    sync.Mutex
 	tails map[string]*tail // by container id; guarded by mu
+}
+
+//go:embed loki.source.docker.md
+var page string
+
+// Definition is the component loki.source.docker.
+func Definition() component.Definition {
+	return component.Define("loki.source.docker", New, component.Doc{Page: page})
 }
 
 // New checks cfg.

@@ -1,0 +1,11 @@
+package discovery
+
+import "collector/pkg/component"
+
+// Components are those that find targets.
+func Components() []component.Definition {
+	return []component.Definition{
+		dockerDefinition(),
+		relabelDefinition(),
+	}
+}

@@ -1,0 +1,13 @@
+// Package graph is the components of a configuration and the references
+// between them: it builds, checks, runs, supervises and reloads them, and says
+// how they are.
+package graph
+
+// What a component may have besides Run; package component says what each is.
+type (
+	exporter interface{ Exports() map[string]any }
+	binder   interface{ Bind() error }
+	closer   interface{ Close() }
+	statuser interface{ Status() any }
+	healther interface{ Health() error }
+)
