@@ -43,7 +43,7 @@ var allowedImports = map[string]string{
 	"pkg/reference": "pkg/component pkg/config",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
-	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/tlsconfig",
+	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 
 	"pkg/logs":               "pkg/component pkg/logs/process pkg/logs/source/docker pkg/logs/write",

@@ -20,6 +20,7 @@ import (
 	"collector/pkg/explore"
 	"collector/pkg/listen"
 	"collector/pkg/live"
+	"collector/pkg/throttle"
 )
 
 // Program is the running program, as the server reports on it and steers it.
@@ -69,15 +70,38 @@ type Server struct {
 	options  Options
 	listener net.Listener
 	ui       *ui.UI // set by Handler, if there is one
+	limits   *limits
+	guesses  guesses
+	quiet    throttle.Log
+	refused  *prometheus.CounterVec
 }
+
+// Why requests and connections are refused.
+const (
+	refusedForeign     = "other_site"
+	refusedBusy        = "busy"
+	refusedTooLong     = "profile_too_long"
+	refusedPassword    = "wrong_password"
+	refusedGuesses     = "too_many_wrong_passwords"
+	refusedConnections = "too_many_connections"
+)
 
 // New makes a server that listens to nothing yet.
 func New(o Options) *Server {
 	if o.Access == nil {
 		o.Access = &Access{}
 	}
-	return &Server{options: o}
+	s := &Server{options: o, limits: newLimits(), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "collector_http_refused_total", Help: "Requests to the HTTP server, and connections to it, that were refused.",
+	}, []string{"reason"})}
+	for _, reason := range []string{refusedForeign, refusedBusy, refusedTooLong, refusedPassword, refusedGuesses, refusedConnections} {
+		s.refused.WithLabelValues(reason)
+	}
+	return s
 }
+
+// Register registers the server's own metrics.
+func (s *Server) Register(r prometheus.Registerer) error { return r.Register(s.refused) }
 
 // Bind takes the port. Its error names the port and the flag.
 func (s *Server) Bind() (err error) {
@@ -102,13 +126,16 @@ func (s *Server) Run(ctx context.Context) error {
 		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
+		MaxHeaderBytes:    maxHeader,
+		// Of HTTP/2, a write to a connection has no deadline but this.
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100, WriteByteTimeout: writeTime, SendPingTimeout: writeTime, PingTimeout: writeTime},
+		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
 	}
 	if s.ui != nil {
 		server.RegisterOnShutdown(s.ui.Close)
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(secured{s.listener, s.options.Access}) }()
+	go func() { failed <- server.Serve(secured{bounded{s.listener, s}, s.options.Access}) }()
 	go s.observe(ctx)
 	select {
 	case err := <-failed:
@@ -145,8 +172,8 @@ func (s *Server) observe(ctx context.Context) {
 // http lets in, below the prefix and without it.
 func (s *Server) Handler() http.Handler {
 	var handler http.Handler = s.mux()
-	handler = belowPrefix(s.options.Prefix, s.refuseForeign(compress(handler)))
-	return secureHeaders(s.authenticate(handler))
+	handler = belowPrefix(s.options.Prefix, s.refuseForeign(s.bound(compress(handler))))
+	return timely(secureHeaders(s.authenticate(handler)))
 }
 
 // Paths that are known elsewhere too.

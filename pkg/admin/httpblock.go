@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"collector/pkg/component"
 )
@@ -182,13 +184,44 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			return
 		}
 		user, password, ok := r.BasicAuth()
-		if !ok || !a.admits(user, password) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Restricted", charset="UTF-8"`)
-			http.Error(w, "unauthorized", http.StatusUnauthorized)
+		if !ok {
+			unauthorized(w)
+			return
+		}
+		v, delay, answered := s.guesses.try(clientOf(r.RemoteAddr), func() bool { return a.admits(user, password) })
+		switch v {
+		case unheard:
+			s.refused.WithLabelValues(refusedGuesses).Inc()
+			w.Header().Set("Retry-After", strconv.Itoa(int(delay.Seconds())))
+			http.Error(w, "too many wrong passwords from this address; try again later", http.StatusTooManyRequests)
+			return
+		case wrong:
+			defer answered()
+			s.refused.WithLabelValues(refusedPassword).Inc()
+			if delay > 0 {
+				s.quiet.Warn(s.options.Logger, clientOf(r.RemoteAddr).String(), "wrong passwords from a client; its tries are slowed down", "client", r.RemoteAddr)
+				wait(r.Context(), delay)
+			}
+			unauthorized(w)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passwordGiven{}, true)))
 	})
+}
+
+func unauthorized(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="Restricted", charset="UTF-8"`)
+	http.Error(w, "unauthorized", http.StatusUnauthorized)
+}
+
+// wait waits, but not longer than ctx lasts.
+func wait(ctx context.Context, delay time.Duration) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // passwordGiven is the key of what authenticate adds to a request's context.

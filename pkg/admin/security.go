@@ -39,6 +39,7 @@ func secureHeaders(next http.Handler) http.Handler {
 func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := cmp.Or(scraped(r), s.foreign(r)); err != nil {
+			s.refused.WithLabelValues(refusedForeign).Inc()
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}

@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// freeGuesses is how many wrong passwords of one client are answered at once.
+	freeGuesses = 5
+	// firstDelay is how long the answer to the next one takes; it doubles up to
+	// maxDelay.
+	firstDelay = 250 * time.Millisecond
+	maxDelay   = 5 * time.Second
+	// maxWaiting is how many wrong passwords of one client may wait for their
+	// answer. Nothing is looked at while they do.
+	maxWaiting = 2
+	// forgetAfter is how long after its last wrong password a client is forgotten,
+	// and maxGuessers how many are known at most.
+	forgetAfter = 5 * time.Minute
+	maxGuessers = 1024
+)
+
+// guesses slows down those who try one password after the other, each client by
+// itself: whoever knows the password waits for nobody elsewhere.
+type guesses struct {
+	mu sync.Mutex
+	by map[netip.Prefix]*guesser // guarded by mu
+}
+
+// guesser is a client that has sent a wrong password.
+type guesser struct {
+	wrong   int
+	last    time.Time
+	waiting int // for the answer
+}
+
+// verdict is what becomes of a password.
+type verdict int
+
+const (
+	admitted verdict = iota
+	wrong
+	unheard // too many wait: nobody has looked at it
+)
+
+// try judges a password. One that is wrong is to be answered after delay, and
+// answered to be called then.
+func (g *guesses) try(client netip.Prefix, right func() bool) (v verdict, delay time.Duration, answered func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	known := g.by[client]
+	if known != nil && known.waiting == 0 && now.Sub(known.last) > forgetAfter {
+		delete(g.by, client)
+		known = nil
+	}
+	if known != nil && known.waiting >= maxWaiting {
+		return unheard, maxDelay, nil
+	}
+	if right() {
+		return admitted, 0, nil
+	}
+	if known == nil {
+		known = g.add(client, now)
+	}
+	known.wrong, known.last = known.wrong+1, now
+	if beyond := known.wrong - freeGuesses; beyond > 0 {
+		delay = min(firstDelay<<min(beyond-1, 16), maxDelay)
+	}
+	known.waiting++
+	return wrong, delay, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		known.waiting--
+	}
+}
+
+// add makes room for a client and returns what is known of it. The caller holds mu.
+func (g *guesses) add(client netip.Prefix, now time.Time) *guesser {
+	if g.by == nil {
+		g.by = map[netip.Prefix]*guesser{}
+	}
+	if len(g.by) >= maxGuessers {
+		var oldest netip.Prefix
+		for other, known := range g.by {
+			if first := g.by[oldest]; first == nil || known.last.Before(first.last) {
+				oldest = other
+			}
+		}
+		delete(g.by, oldest)
+	}
+	known := &guesser{last: now}
+	g.by[client] = known
+	return known
+}

@@ -1,0 +1,258 @@
+package admin
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"collector/pkg/admin/ui"
+)
+
+const (
+	// readTime bounds how long the body of a request may take, and maxBody how
+	// large it may be: no request has anything to say but its path.
+	readTime = 10 * time.Second
+	maxBody  = 64 << 10
+	// maxHeader bounds a request's headers, which are held before anybody has looked
+	// at them.
+	maxHeader = 32 << 10
+	// writeTime bounds how long a client may take to read an answer, from its first
+	// byte. Streams have a bound for each write instead.
+	writeTime = 30 * time.Second
+	// maxProfile and maxTrace are the longest profile and trace of the collector,
+	// in seconds. A trace grows by some megabytes in each.
+	maxProfile = 120
+	maxTrace   = 10
+)
+
+// limits bounds the connections and the requests under way: each request holds its
+// answer in memory until the client has read it.
+type limits struct {
+	// Connections of this machine, such as those of a health check, have their own.
+	local, remote slots
+
+	pages, files, metrics, reloads, profiles, bundles slots
+}
+
+func newLimits() *limits {
+	return &limits{
+		local:   slots{total: 1024, each: 256, what: "connections"},
+		remote:  slots{total: 1024, spare: 256, each: 256, what: "connections"},
+		pages:   slots{total: 32, spare: 32, each: 12, what: "requests"},
+		files:   slots{total: 32, spare: 32, each: 12, what: "requests for files"},
+		metrics: slots{total: 16, spare: 16, each: 4, what: "scrapes"},
+		reloads: slots{total: 8, each: 4, what: "reloads"},
+		// The two that cost most are made one at a time.
+		profiles: slots{total: 1, each: 1, what: "profiles"},
+		bundles:  slots{total: 1, each: 1, what: "support bundles"},
+	}
+}
+
+// of are the slots for what is at path; nil where an answer takes no memory, and
+// for streams, of which the UI bounds the number.
+func (l *limits) of(path string) *slots {
+	switch path {
+	case readyPath, healthyPath, "/live/events", "/api/v1/live/events":
+		return nil
+	case metricsPath:
+		return &l.metrics
+	case reloadPath, "/configuration/reload", "/api/v1/reload":
+		return &l.reloads
+	case ui.SupportPath:
+		return &l.bundles
+	}
+	switch {
+	case strings.HasPrefix(path, pprofPath):
+		return &l.profiles
+	case forAnybody(path):
+		return &l.files
+	}
+	return &l.pages
+}
+
+// slots are places for requests. Each client has a share, so that no other waits
+// for one that reads slowly, and a client without a place finds a spare one when a
+// few others have taken all.
+type slots struct {
+	total, spare, each int
+	what               string
+
+	mu   sync.Mutex
+	used int                  // guarded by mu
+	by   map[netip.Prefix]int // guarded by mu; of clients with a place
+}
+
+// take takes a place, which the caller gives back by calling free.
+func (s *slots) take(client netip.Prefix) (free func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := s.total
+	if s.by[client] == 0 {
+		total += s.spare
+	}
+	if s.used >= total || s.by[client] >= s.each {
+		return nil, fmt.Errorf("too many %s are under way: %d (at most %d), %d of them from this address (at most %d); try again later",
+			s.what, s.used, total, s.by[client], s.each)
+	}
+	if s.by == nil {
+		s.by = map[netip.Prefix]int{}
+	}
+	s.used++
+	s.by[client]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.used--
+		if s.by[client]--; s.by[client] == 0 {
+			delete(s.by, client)
+		}
+	}, nil
+}
+
+// clientOf is the address that a request or a connection comes from; of IPv6 the
+// network, of which one client has all addresses.
+func clientOf(remote string) netip.Prefix {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	address := from.Addr().Unmap().WithZone("")
+	bits := 32
+	if address.Is6() {
+		bits = 64
+	}
+	network, _ := address.Prefix(bits) // the bits are right
+	return network
+}
+
+// bound gives each request a place. A profile that is too long is refused.
+func (s *Server) bound(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seconds, err := secondsOf(r)
+		if err != nil {
+			s.refused.WithLabelValues(refusedTooLong).Inc()
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if places := s.limits.of(r.URL.Path); places != nil {
+			free, err := places.take(clientOf(r.RemoteAddr))
+			if err != nil {
+				s.refused.WithLabelValues(refusedBusy).Inc()
+				w.Header().Set("Retry-After", "5")
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			defer free()
+		}
+		if t, ok := w.(*timed); ok {
+			t.limit += seconds
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// secondsOf is how long the profile takes that is asked for, or an error if that is
+// too long.
+func secondsOf(r *http.Request) (time.Duration, error) {
+	if !strings.HasPrefix(r.URL.Path, pprofPath) {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseFloat(r.FormValue("seconds"), 64)
+	if err != nil || seconds <= 0 {
+		return maxProfile * time.Second, nil // the default, or wrong
+	}
+	limit, what := float64(maxProfile), "profile"
+	if strings.HasSuffix(r.URL.Path, "/trace") {
+		limit, what = maxTrace, "trace"
+	}
+	if !(seconds <= limit) {
+		return 0, fmt.Errorf("a %s of %g seconds is too long: at most %g are allowed", what, seconds, limit)
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
+}
+
+// timely gives each client a time to send a request and to read its answer.
+func timely(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime)) // not every server has one
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
+		next.ServeHTTP(&timed{ResponseWriter: w, limit: writeTime}, r)
+	})
+}
+
+// timed bounds how long a client may take to read an answer, from its first byte.
+// A stream sets a deadline for each write after that.
+type timed struct {
+	http.ResponseWriter
+	limit time.Duration
+	begun bool
+}
+
+func (t *timed) begin() {
+	if !t.begun {
+		t.begun = true
+		_ = http.NewResponseController(t.ResponseWriter).SetWriteDeadline(time.Now().Add(t.limit)) // not every server has one
+	}
+}
+
+func (t *timed) WriteHeader(status int) {
+	t.begin()
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *timed) Write(b []byte) (int, error) {
+	t.begin()
+	return t.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// bounded is a listener whose clients have each a share of the connections. One
+// too many is closed.
+type bounded struct {
+	net.Listener
+	server *Server
+}
+
+// Accept implements net.Listener.
+func (l bounded) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		client := clientOf(conn.RemoteAddr().String())
+		places := &l.server.limits.remote
+		if client.Addr().IsLoopback() {
+			places = &l.server.limits.local
+		}
+		free, err := places.take(client)
+		if err != nil {
+			l.server.refused.WithLabelValues(refusedConnections).Inc()
+			l.server.quiet.Warn(l.server.options.Logger, client.String(), "connection to the HTTP server refused", "client", conn.RemoteAddr().String(), "err", err)
+			conn.Close()
+			continue
+		}
+		return &place{Conn: conn, free: sync.OnceFunc(free)}, nil
+	}
+}
+
+// place is a connection that gives its place back when it is closed.
+type place struct {
+	net.Conn
+	free func()
+}
+
+// Close implements net.Conn.
+func (p *place) Close() error {
+	p.free()
+	return p.Conn.Close()
+}
