@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"collector/cmd/collector/builtin"
+	"collector/pkg/component"
+	"collector/pkg/config"
 )
 
 // Set by the linker.
@@ -51,10 +53,20 @@ func main() {
 		os.Exit(e.code)
 	default:
 		errOut, flush := unblocked(os.Stderr)
-		fmt.Fprintln(errOut, strings.TrimRight("Error: "+err.Error(), "\n"))
+		fmt.Fprintln(errOut, strings.TrimRight("Error: "+shownError(err), "\n"))
 		flush()
 		os.Exit(1)
 	}
+}
+
+// shownError is an error as it may be printed: URLs and addresses in it are
+// without their secrets. What is wrong with a configuration says so by itself.
+func shownError(err error) string {
+	var diagnostics config.Diagnostics
+	if errors.As(err, &diagnostics) {
+		return err.Error()
+	}
+	return component.WithoutLogins(component.WithoutLabelSecrets(err.Error()))
 }
 
 func command(args []string, in io.Reader, out, errOut io.Writer) error {

@@ -38,3 +38,31 @@ func TestAnOpenUIIsWarnedOf(t *testing.T) {
 		}
 	}
 }
+
+// TestAReloadThatOpensTheUIIsWarnedOf takes the password away, and reloads twice.
+func TestAReloadThatOpensTheUIIsWarnedOf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.alloy")
+	writeFile(t, file, "http {\n auth {\n basic {\n username = \"a\"\n password = \"b\"\n}\n}\n}\n")
+	set, flags := newRunFlags()
+	if err := set.Parse([]string{"--server.http.listen-addr", "0.0.0.0:0", "--storage.path", t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	p := newProgram(flags, file, &log)
+	ctx, stop := context.WithCancel(t.Context())
+	p.loaded = func() {
+		defer stop()
+		writeFile(t, file, "logging { }\n")
+		for range 2 {
+			if err := p.Reload(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := p.run(ctx, &log); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "the UI is open"); n != 1 {
+		t.Errorf("warned %d times\n%s", n, &log)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/deliver"
 	"collector/pkg/graph"
+	"collector/pkg/logging"
 	"collector/pkg/queue"
 )
 
@@ -167,7 +167,7 @@ func drainQueue(ctx context.Context, o drainOptions, out io.Writer) error {
 		return err
 	}
 	options := checkOptions()
-	options.StoragePath, options.Logger = o.root, slog.New(slog.NewTextHandler(os.Stderr, nil))
+	options.StoragePath, options.Logger = o.root, logging.New(os.Stderr).Logger()
 	made, err := graph.Make(options, sources, o.to)
 	if err != nil {
 		return err

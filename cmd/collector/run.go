@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -99,7 +100,8 @@ type program struct {
 	// orphans are the queues of writers that are no longer in the configuration.
 	orphans *deliver.Orphans
 
-	reloading sync.Mutex // one reload at a time
+	reloading sync.Mutex  // one reload at a time
+	open      atomic.Bool // the UI is, to others; what warnOpen has said
 }
 
 // newProgram makes a program that knows extra components besides those of the
@@ -108,7 +110,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	log := logging.New(errOut)
 	// The libraries' own messages must not get to standard error on their own.
 	slog.SetDefault(log.Logger())
-	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, errOut))
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, slog.NewLogLogger(log.Logger().Handler(), slog.LevelError).Writer()))
 	p := &program{path: path, prefix: flags.cleanPrefix(), logger: log.Logger(), access: &admin.Access{}}
 	p.loaded = func() { p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String()) }
 	registry := prometheus.NewRegistry()
@@ -134,6 +136,9 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
 		Inventory: inventory{p.graph}, Orphans: p.orphanedQueues, Support: flags.supportFor(log, p.graph),
 	})
+	if err := p.server.Register(registry); err != nil {
+		p.logger.Error("register the HTTP server's metrics", "err", err)
+	}
 	return p
 }
 
@@ -155,11 +160,10 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 
 	if err := p.load(ctx); err != nil {
 		p.stop()
-		fmt.Fprintln(errOut, strings.TrimRight(fmt.Sprintf("Error: %s", err), "\n"))
+		fmt.Fprintln(errOut, strings.TrimRight("Error: "+shownError(err), "\n"))
 		return exit{1}
 	}
 	p.loaded()
-	p.warnOpen()
 	select {
 	case <-ctx.Done():
 	case err := <-served:
@@ -172,11 +176,13 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 	return <-served
 }
 
-// warnOpen says so when everybody who reaches the address may use the UI: it
-// shows the configuration and what flows, and reloads.
+// warnOpen says so when a configuration opens the UI to everybody who reaches the
+// address: it shows the configuration and what flows, and reloads.
 func (p *program) warnOpen() {
 	host, _, err := net.SplitHostPort(p.server.Addr().String())
-	if ip := net.ParseIP(host); !p.access.Open() || err != nil || ip == nil || ip.IsLoopback() {
+	ip := net.ParseIP(host)
+	open := p.access.Open() && err == nil && ip != nil && !ip.IsLoopback()
+	if was := p.open.Swap(open); was || !open {
 		return
 	}
 	p.logger.Warn("the UI is open to everyone who can reach its address; publish its port on 127.0.0.1 only, listen on a loopback address, or set a password in the block http",
@@ -202,6 +208,7 @@ func (p *program) load(ctx context.Context) error {
 	p.view.reloaded()
 	_, secured := p.graph.Component("http")
 	p.access.Keep(secured)
+	p.warnOpen()
 	return nil
 }
 
@@ -262,10 +269,11 @@ func withoutCredentials(raw string) string {
 func reachEngine(host string) error {
 	network, address, ok := strings.Cut(cmp.Or(host, "unix:///var/run/docker.sock"), "://")
 	if !ok {
-		return fmt.Errorf("DOCKER_HOST is %q: write it as unix:///path, tcp://host:port or https://host:port", host)
+		return fmt.Errorf("DOCKER_HOST is %q, which is not an address: write it as unix:///path, tcp://host:port or https://host:port", host)
 	}
 	if network != "unix" {
 		network = "tcp"
+		address, _, _ = strings.Cut(address[strings.LastIndex(address, "@")+1:], "/")
 	}
 	conn, err := net.DialTimeout(network, address, time.Second)
 	if err != nil {

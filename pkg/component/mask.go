@@ -11,7 +11,9 @@ var (
 	// urlParameter is one of a URL's query, in JSON too.
 	urlParameter = regexp.MustCompile(`((?:[?&]|\\u0026)([^=?&\s"'#\\]+)=)([^&\s"'#\\]*)`)
 	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"]+)@")
-	labelPair    = regexp.MustCompile(`(([A-Za-z_][A-Za-z0-9_]*)=)"((?:[^"\\]|\\.)*)"`)
+	// login stands before a host without a scheme; before a digest it is an image.
+	login     = regexp.MustCompile("((?:^|[\\s\"'`=])[^\\s\"'`@:/=]+:)([^\\s\"'`@/]+)@(sha(?:256|512):)?")
+	labelPair = regexp.MustCompile(`(([A-Za-z_][A-Za-z0-9_]*)=)"((?:[^"\\]|\\.)*)"`)
 )
 
 // Redacted stands where a secret was.
@@ -114,6 +116,22 @@ func WithoutPasswords(text string) string {
 			return parts[1] + Redacted
 		}
 		return found
+	})
+}
+
+// WithoutLogins is text, such as an error, without passwords that stand before a
+// host without a scheme: libraries quote addresses so, and so do those who forgot
+// the scheme.
+func WithoutLogins(text string) string {
+	if !strings.Contains(text, "@") {
+		return text
+	}
+	return login.ReplaceAllStringFunc(text, func(found string) string {
+		parts := login.FindStringSubmatch(found)
+		if parts[3] != "" {
+			return found
+		}
+		return parts[1] + Redacted + "@"
 	})
 }
 

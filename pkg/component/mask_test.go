@@ -9,6 +9,20 @@ func TestLabelsThatAreSecretAreNotWritten(t *testing.T) {
 	}
 }
 
+func TestLoginsWithoutASchemeAreWrittenWithoutPasswords(t *testing.T) {
+	for text, want := range map[string]string{
+		`host "u:p@h:2375" is not an address`:         `host "u:(secret)@h:2375" is not an address`,
+		"dial tcp: address u:p@127.0.0.1:1: too many": "dial tcp: address u:(secret)@127.0.0.1:1: too many",
+		"u:p@h": "u:(secret)@h",
+		"image nginx:1.25@sha256:abc of shop@example": "image nginx:1.25@sha256:abc of shop@example",
+		"http://u:(secret)@h/ and a line 3:4: x@y":    "http://u:(secret)@h/ and a line 3:4: x@y",
+	} {
+		if got := WithoutLogins(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestURLsAreWrittenWithoutPasswordsAndKeys(t *testing.T) {
 	for text, want := range map[string]string{
 		"http://h/?format=b&api_key=x&type=d": "http://h/?format=b&api_key=(secret)&type=d",

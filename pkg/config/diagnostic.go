@@ -8,6 +8,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"collector/pkg/component"
 )
 
 // Severity tells an error from a warning.
@@ -83,9 +85,10 @@ type Diagnostic struct {
 	Missing bool
 }
 
-// Error is the diagnostic in one line. A password in a URL is masked.
+// Error is the diagnostic in one line. Passwords and parameters of
+// URLs in it are masked.
 func (d Diagnostic) Error() string {
-	message := urlPassword.ReplaceAllString(d.Message, "${1}*****@")
+	message := component.WithoutLogins(WithoutPasswords(d.Message))
 	if d.Severity == Warning {
 		message = "warning: " + message
 	}

@@ -13,7 +13,9 @@ var (
 	// urlParameter is one of a URL's query, in JSON too.
 	urlParameter = regexp.MustCompile(`((?:[?&]|\\u0026)([^=?&\s"'#\\]+)=)([^&\s"'#\\]*)`)
 	jsonMember   = regexp.MustCompile(`("([^"\\]*)":\s?)"((?:[^"\\]|\\.)*)"`)
-	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"]+)@")
+	// quotedLogin begins a string, without a scheme; before a digest it is an image.
+	quotedLogin = regexp.MustCompile("([\"`][^\\s\"'`@:/=]+:)([^\\s\"'`@/]+)@(sha(?:256|512):)?")
+	urlPassword = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"]+)@")
 )
 
 // namesSecret reports whether an argument, a label or a member of an object of
@@ -70,6 +72,11 @@ func maskLine(line string) string {
 	}
 	for _, m := range urlPassword.FindAllStringSubmatchIndex(line, -1) {
 		hide(m[4], m[5])
+	}
+	for _, m := range quotedLogin.FindAllStringSubmatchIndex(line, -1) {
+		if m[6] < 0 {
+			hide(m[4], m[5])
+		}
 	}
 	for _, m := range urlParameter.FindAllStringSubmatchIndex(line, -1) {
 		if component.HidesParameter(line[m[4]:m[5]]) {

@@ -79,6 +79,7 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 		if err != nil {
 			return nil, err
 		}
+		made.Transport = discreet{made.Transport}
 		c.Client, c.Key = made, clientKey(client)
 	}
 	return o.Docker.Engine(c)

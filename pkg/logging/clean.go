@@ -18,19 +18,26 @@ func clean(a slog.Attr) slog.Attr {
 		text = v
 	case error:
 		text = v.Error()
-	case slog.LogValuer, encoding.TextMarshaler:
+	case slog.LogValuer:
 		return a
+	case encoding.TextMarshaler:
+		raw, err := v.MarshalText()
+		if err != nil {
+			return a
+		}
+		text = string(raw)
 	case fmt.Stringer:
 		text = v.String()
-	case []string, map[string]string:
-		text = fmt.Sprint(v)
 	default:
-		return a
+		if a.Value.Kind() != slog.KindAny {
+			return a
+		}
+		text = fmt.Sprintf("%+v", v) // as slog writes it
 	}
 	if text != "" && component.HidesValue(a.Key) {
 		return slog.String(a.Key, component.Redacted)
 	}
-	if shown := component.WithoutLabelSecrets(text); shown != text {
+	if shown := component.WithoutLogins(component.WithoutLabelSecrets(text)); shown != text {
 		return slog.String(a.Key, shown)
 	}
 	return a

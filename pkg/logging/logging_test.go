@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -231,7 +233,9 @@ func TestNothingThatIsLoggedShowsASecret(t *testing.T) {
 			set := labels.FromStrings("__param_access_token", "hunter2", "job", "shown")
 			logger := log.Logger().With("host", "tcp://u:hunter2@h:2375").WithGroup("group")
 			logger.Warn("asked https://u:hunter2@h/", "url", "http://h/?key=hunter2&module=shown", "err", fmt.Errorf("get %q: no", "http://h/?sig=hunter2"),
-				"labels", set, "text", set.String(), "list", []string{"http://u:hunter2@h/"}, "password", "hunter2", "n", 7)
+				"labels", set, "text", set.String(), "list", []string{"http://u:hunter2@h/"}, "errs", []error{errors.New("http://u:hunter2@h/")},
+				"address", &net.AddrError{Err: "too many colons in address", Addr: "u:hunter2@h:1:2"}, "struct", struct{ URL string }{"http://u:hunter2@h/"},
+				"err", errors.New("dial tcp: address u:hunter2@h:1:2: too many colons"), "at", time.Unix(1, 0), "password", "hunter2", "n", 7)
 			synctest.Wait()
 			if text := out.String(); strings.Contains(text, "hunter2") || strings.Count(text, "shown") != 3 || !strings.Contains(text, "tcp://u:(secret)@h:2375") {
 				t.Errorf("%s: %s", format, text)

@@ -82,7 +82,9 @@ func TestNoPageShowsASecret(t *testing.T) {
 	visited := crawl(t, c)
 	// After a failed reload, the file that failed is shown too.
 	c.Configure(t, text+"\nloki.wriite \"y\" { password = \"PLANTED-broken\" }\n"+misspelt)
-	c.Reload(t)
+	if code, body := c.Reload(t); code != http.StatusBadRequest || strings.Contains(body, planted) {
+		t.Errorf("the reload is answered %d: %s", code, around(body))
+	}
 	visited = append(visited, crawl(t, c)...)
 	for _, page := range []string{"/graph", "/targets", "/relabel", "/configuration", "/component/loki.write.x", "/api/v1/components/prometheus.remote_write.x", "/-/support"} {
 		if !slices.Contains(visited, page) {
@@ -302,5 +304,8 @@ func gunzipped(t *testing.T, data []byte) []byte {
 // around is the text before and after the first secret.
 func around(text string) string {
 	at := strings.Index(text, planted)
+	if at < 0 {
+		return ""
+	}
 	return text[max(0, at-100):min(len(text), at+60)]
 }
