@@ -23,7 +23,7 @@ var allowedImports = map[string]string{
 	"pkg/throttle": "",
 	"pkg/clock":    "pkg/throttle",
 
-	"pkg/pipeline":   "",
+	"pkg/pipeline":   "pkg/backoff",
 	"pkg/listen":     "pkg/throttle",
 	"pkg/docker":     "pkg/throttle",
 	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",

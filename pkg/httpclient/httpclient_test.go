@@ -218,7 +218,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		"oauth2: client_id must be set":         {OAuth2: &OAuth2{TokenURL: "http://t", ClientSecret: "s"}},
 		"token_url must be set":                 {OAuth2: &OAuth2{ClientID: "i", ClientSecret: "s"}},
 		"client_secret and client_secret_file":  {OAuth2: &OAuth2{ClientID: "i", TokenURL: "http://t"}},
-		"oauth2 > tls_config: ca_pem: at most":   {OAuth2: &OAuth2{ClientID: "i", TokenURL: "http://t", ClientSecret: "s", TLS: &TLS{CA: "a", CAFile: "b"}}},
+		"oauth2 > tls_config: ca_pem: at most":  {OAuth2: &OAuth2{ClientID: "i", TokenURL: "http://t", ClientSecret: "s", TLS: &TLS{CA: "a", CAFile: "b"}}},
 		"ca_pem and ca_file":                    {TLS: &TLS{CA: "a", CAFile: "b"}},
 		"cert_pem and cert_file":                {TLS: &TLS{Cert: "a", CertFile: "b", Key: "k"}},
 		"key_pem and key_file":                  {TLS: &TLS{Cert: "a", Key: "k", KeyFile: "f"}},

@@ -11,6 +11,7 @@ import (
 	"github.com/golang/snappy"
 	"github.com/klauspost/compress/zstd"
 
+	"collector/pkg/deliver"
 	"collector/pkg/queue"
 )
 
@@ -205,36 +206,13 @@ func merge(blocks []queue.Block) (payload []byte, all contents, items int, err e
 	}
 	payload = make([]byte, 0, size)
 	if encoding(blocks[0].Tag) == encodingSnappy {
-		payload, err = mergeSnappy(payload, payloads)
+		payload, err = deliver.JoinSnappy(payload, payloads, maxDecoded)
 		return payload, all, items, err
 	}
 	for _, p := range payloads {
 		payload = append(payload, p...)
 	}
 	return payload, all, items, nil
-}
-
-// mergeSnappy joins blocks of snappy's block format: the uncompressed length,
-// then literals and copies. Copies say how far back they reach, so that those
-// of a later block still mean the same behind the earlier ones.
-func mergeSnappy(dst []byte, payloads [][]byte) ([]byte, error) {
-	total := uint64(0)
-	for i, p := range payloads {
-		length, n := binary.Uvarint(p)
-		if n <= 0 || length > maxDecoded {
-			return nil, errors.New("the length of a snappy block is damaged")
-		}
-		total += length
-		payloads[i] = p[n:]
-	}
-	if total > math.MaxUint32 {
-		return nil, errors.New("snappy blocks are too large to be joined")
-	}
-	dst = binary.AppendUvarint(dst, total)
-	for _, p := range payloads {
-		dst = append(dst, p...)
-	}
-	return dst, nil
 }
 
 // decode appends the WriteRequest that b holds, uncompressed.

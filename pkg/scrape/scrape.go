@@ -351,16 +351,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdownGrace, cancel) })
 	defer stop()
 	start := time.Now()
-	errs := make([]error, len(s.cfg.ForwardTo))
-	if len(errs) == 1 {
-		errs[0] = s.cfg.ForwardTo[0].WriteMetrics(wctx, batch)
-	} else {
-		var all sync.WaitGroup
-		for i, sink := range s.cfg.ForwardTo {
-			all.Go(func() { errs[i] = sink.WriteMetrics(wctx, batch) })
-		}
-		all.Wait()
-	}
+	errs := pipeline.Each(wctx, s.cfg.ForwardTo, func(ctx context.Context, to pipeline.MetricsSink) error { return to.WriteMetrics(ctx, batch) })
 	s.metrics.fanoutLatency.Observe(time.Since(start).Seconds())
 	failed := 0
 	for i, err := range errs {

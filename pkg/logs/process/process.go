@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"collector/pkg/backoff"
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
 )
@@ -268,36 +267,20 @@ func (p *Process) forward(ctx context.Context, from int, logs pipeline.Logs) (in
 		return 0, nil
 	}
 	taken := true
-	for i := from; i < len(p.cfg.ForwardTo); i++ {
-		err := p.offer(ctx, p.cfg.ForwardTo[i], logs)
-		if ctx.Err() != nil && err != nil {
-			return i, context.Cause(ctx)
-		}
-		if err != nil {
+	next, err := pipeline.UntilTaken(ctx, p.cfg.ForwardTo, from,
+		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
+		pipeline.Told{Refused: func(_ int, err error) {
 			taken = false
 			p.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(n))
 			p.opts.Logger.Debug("a receiver refuses log entries, which are dropped", "err", err, "entries", n)
-		}
+		}})
+	if err != nil {
+		return next, err
 	}
 	if taken {
 		p.metrics.passed.Add(float64(n))
 	}
 	return 0, nil
-}
-
-// offer hands logs to a receiver until it takes them, says that it never will,
-// or ctx ends.
-func (p *Process) offer(ctx context.Context, to pipeline.LogsSink, logs pipeline.Logs) error {
-	retry := backoff.New(100*time.Millisecond, 5*time.Second)
-	for {
-		err := to.WriteLogs(ctx, logs)
-		if err == nil || pipeline.IsPermanent(err) {
-			return err
-		}
-		if err := retry.Wait(ctx); err != nil {
-			return err
-		}
-	}
 }
 
 // output gathers entries by stream.

@@ -3,6 +3,7 @@ package write
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/deliver"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -161,26 +163,13 @@ func validLabels(lset labels.Labels) labels.Labels {
 	return b.Labels()
 }
 
-// mergeSnappy makes one snappy block of several, without touching what is in
-// them: a block is its uncompressed length and a run of elements that refer
-// only backwards, by distance, so that runs can follow each other. What comes
-// out uncompressed is the contents one after the other, which for protobuf
-// messages of one type is the message with all their repeated fields.
+// mergeSnappy makes one snappy block of several.
 func mergeSnappy(dst []byte, blocks []queue.Block) ([]byte, error) {
-	total := uint64(0)
+	pieces := make([][]byte, len(blocks))
 	for i := range blocks {
-		n, size := binary.Uvarint(blocks[i].Data)
-		if size <= 0 {
-			return nil, errors.New("a block has no snappy header")
-		}
-		total += n
+		pieces[i] = blocks[i].Data
 	}
-	dst = binary.AppendUvarint(dst, total)
-	for i := range blocks {
-		_, size := binary.Uvarint(blocks[i].Data)
-		dst = append(dst, blocks[i].Data[size:]...)
-	}
-	return dst, nil
+	return deliver.JoinSnappy(dst, pieces, math.MaxUint32)
 }
 
 // rawSize is the size of a block uncompressed, or 0.

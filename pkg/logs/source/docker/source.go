@@ -263,26 +263,17 @@ func (s *Source) retire(t *tail) bool {
 // when ctx ends.
 func (s *Source) write(ctx context.Context, t *tail, b *batch) error {
 	logs := b.logs()
-	for _, sink := range s.cfg.ForwardTo {
-		retry := backoff.New(100*time.Millisecond, 5*time.Second)
-		for {
-			err := sink.WriteLogs(ctx, logs)
-			if err == nil {
-				break
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if pipeline.IsPermanent(err) {
+	_, err := pipeline.UntilTaken(ctx, s.cfg.ForwardTo, 0,
+		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
+		pipeline.Told{
+			Refused: func(_ int, err error) {
 				s.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(len(b.lines)))
 				t.warn("a receiver refuses log entries, which are dropped", "err", err, "entries", len(b.lines))
-				break
-			}
-			t.warn("a receiver does not take log entries; trying again", "err", err)
-			if err := retry.Wait(ctx); err != nil {
-				return err
-			}
-		}
+			},
+			Waiting: func(_ int, err error) { t.warn("a receiver does not take log entries; trying again", "err", err) },
+		})
+	if err != nil {
+		return err
 	}
 	s.metrics.entries.Add(float64(len(b.lines)))
 	return nil

@@ -1,0 +1,82 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"collector/pkg/backoff"
+)
+
+// What becomes of data that one of several sinks, the list of a forward_to, does
+// not take depends on what its source can do, and on nothing else:
+//
+//   - A source that can wait, since what it reads stays where it is (a container's
+//     log, a file, a journal), gives the data to each sink until that takes it:
+//     UntilTaken.
+//   - A client sends again what it is not told is stored: WriteAll.
+//   - What is measured now is old the next time (a scrape): each sink has the
+//     same time, all at once, and what it does not take by then is lost for it
+//     alone: Each.
+//   - Who can neither wait nor be told (the program's own log) makes an Offer.
+//
+// In each, what a sink calls permanent is lost for that sink, which the source
+// counts and logs.
+
+// The waits of UntilTaken between tries.
+const (
+	shortestWait = 100 * time.Millisecond
+	longestWait  = 5 * time.Second
+)
+
+// Told hears of what keeps the data from a sink; each of both may be nil.
+type Told struct {
+	Refused func(sink int, err error) // the sink will never take the data: it is lost for that one
+	Waiting func(sink int, err error) // it did not take the data, and is given it again
+}
+
+// UntilTaken gives data to the sinks from the given one on, in order, to each
+// until it takes it. It fails only when ctx ends, with its cause, and returns
+// then who has not got the data, to go on from there.
+func UntilTaken[S any](ctx context.Context, sinks []S, from int, write func(context.Context, S) error, told Told) (next int, err error) {
+	for i := from; i < len(sinks); i++ {
+		retry := backoff.New(shortestWait, longestWait)
+		for {
+			err := write(ctx, sinks[i])
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return i, context.Cause(ctx)
+			}
+			if IsPermanent(err) {
+				if told.Refused != nil {
+					told.Refused(i, err)
+				}
+				break
+			}
+			if told.Waiting != nil {
+				told.Waiting(i, err)
+			}
+			if retry.Wait(ctx) != nil {
+				return i, context.Cause(ctx)
+			}
+		}
+	}
+	return len(sinks), nil
+}
+
+// Each gives data to all sinks at once, and returns the error of each.
+func Each[S any](ctx context.Context, sinks []S, write func(context.Context, S) error) []error {
+	errs := make([]error, len(sinks))
+	if len(sinks) == 1 {
+		errs[0] = write(ctx, sinks[0])
+		return errs
+	}
+	var all sync.WaitGroup
+	for i, s := range sinks {
+		all.Go(func() { errs[i] = write(ctx, s) })
+	}
+	all.Wait()
+	return errs
+}
