@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -49,10 +50,7 @@ func (c *DockerConfig) SetToDefault() {
 
 // Validate reports what cannot work.
 func (c *DockerConfig) Validate() error {
-	if c.Host == "" {
-		return fmt.Errorf("host is empty: write the Engine's address, such as \"unix:///var/run/docker.sock\"")
-	}
-	if _, err := docker.NewPool(nil).Engine(docker.Config{Host: c.Host}); err != nil {
+	if _, err := docker.NewPool(nil).Engine(docker.Config{Host: cmp.Or(c.Host, docker.DefaultHost)}); err != nil {
 		return err
 	}
 	if c.Port < 0 || c.Port > 65535 {
@@ -135,6 +133,7 @@ func NewDocker(c DockerConfig, o component.Options) (*Docker, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	c.Host = docker.HostOrDefault(c.Host, o.Warn)
 	engine, err := DockerEngine(c.Host, &c.HTTPClient, o)
 	if err != nil {
 		return nil, err

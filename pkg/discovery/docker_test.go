@@ -497,7 +497,6 @@ func TestDockerConfigErrorsSayWhatToDo(t *testing.T) {
 		change func(*DockerConfig)
 		want   string
 	}{
-		{func(c *DockerConfig) { c.Host = "" }, "host is empty"},
 		{func(c *DockerConfig) { c.Host = "ssh://x" }, "use unix, tcp, http or https"},
 		{func(c *DockerConfig) { c.Port = 70000 }, "port 70000"},
 		{func(c *DockerConfig) { c.RefreshInterval = 0 }, "refresh_interval"},
@@ -565,5 +564,21 @@ func BenchmarkDockerTargets(b *testing.B) {
 		changed := *snap.Containers[7]
 		snap.Containers[7] = &changed
 		d.targets(snap)
+	}
+}
+
+func TestAnEmptyHostIsTheDefaultSocket(t *testing.T) {
+	var c DockerConfig
+	c.SetToDefault()
+	var warned []string
+	d, err := NewDocker(c, component.Options{Warn: func(name, why string) { warned = append(warned, name+": "+why) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.EngineStatus().Host; got != docker.DefaultHost {
+		t.Errorf("the Engine is at %q", got)
+	}
+	if len(warned) != 1 || !strings.Contains(warned[0], "host: it is empty: "+docker.DefaultHost+" is used") {
+		t.Errorf("warnings %q", warned)
 	}
 }

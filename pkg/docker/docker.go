@@ -12,6 +12,19 @@ import (
 	"weak"
 )
 
+// DefaultHost is where an Engine listens unless it is told otherwise.
+const DefaultHost = "unix:///var/run/docker.sock"
+
+// HostOrDefault is the host of a configuration, which may be empty, as from an
+// environment variable that is not set: then it warns, and returns DefaultHost.
+func HostOrDefault(host string, warn func(name, why string)) string {
+	if host != "" {
+		return host
+	}
+	warn("host", "it is empty: "+DefaultHost+" is used; write coalesce(sys.env(\"DOCKER_HOST\"), \""+DefaultHost+"\") to say so")
+	return DefaultHost
+}
+
 // Pool shares Engines between components, by host and client settings.
 type Pool struct {
 	logger *slog.Logger

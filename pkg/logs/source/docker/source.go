@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -70,7 +71,7 @@ func (c *Config) SetToDefault() {
 
 // Validate reports settings that can't work.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.Host)
+	u, err := url.Parse(cmp.Or(c.Host, docker.DefaultHost))
 	switch {
 	case err != nil:
 		return fmt.Errorf("host %q: %w", c.Host, err)
@@ -125,6 +126,7 @@ func New(cfg Config, o component.Options) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Host = docker.HostOrDefault(cfg.Host, o.Warn)
 	s := &Source{
 		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
 		limit:   int(cfg.MaxLineSize),
