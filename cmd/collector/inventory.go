@@ -73,7 +73,7 @@ func (i inventory) Engines() []ui.Engine {
 	out := []ui.Engine{}
 	each(i.graph, func(id string, c *discovery.Docker) {
 		s := c.EngineStatus()
-		out = append(out, ui.Engine{Component: id, Host: withoutCredentials(s.Host), Connected: s.Connected, Error: s.Error, Since: s.Since, Targets: s.Targets})
+		out = append(out, ui.Engine{Component: id, Host: withoutCredentials(s.Host), Connected: s.Connected, Error: s.Error, Since: s.Since, Targets: s.Targets, Refused: s.Refused})
 	})
 	return out
 }

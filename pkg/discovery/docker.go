@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -109,6 +110,8 @@ type Docker struct {
 
 	self     self
 	cache    map[*docker.Container]built // made of the last snapshot
+	limit    int                         // bytes of targets; those of one container have an eighth
+	dropped  atomic.Int64                // targets of the last snapshot that are over it
 	networks map[string]*docker.Network  // of the last snapshot
 	place    place                       // in the last snapshot
 }
@@ -117,6 +120,8 @@ type Docker struct {
 type built struct {
 	ended   bool
 	targets []Target
+	weight  int // about how many bytes the targets hold
+	dropped int
 }
 
 //go:embed discovery.docker.md
@@ -142,9 +147,11 @@ func NewDocker(c DockerConfig, o component.Options) (*Docker, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet(), self: findSelf()}
-	if err := o.Metrics.Register(d.upGauge()); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
+	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet(), self: findSelf(), limit: docker.HeldLimit()}
+	for _, c := range []prometheus.Collector{d.upGauge(), EngineMetrics(engine), d.droppedGauge()} {
+		if err := o.Metrics.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	if snap, _ := engine.Snapshot(); snap.Listed && f.local() {
 		d.set.Replace(d.targets(snap))
@@ -167,6 +174,23 @@ func (d *Docker) upGauge() prometheus.Collector {
 	})
 }
 
+// droppedGauge shows how many targets there is no room for.
+func (d *Docker) droppedGauge() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "collector_docker_targets_dropped",
+		Help:        "Targets of the last list that are dropped, as all of them would take more memory than the limit.",
+		ConstLabels: prometheus.Labels{"docker_host": d.engine.Status().Host},
+	}, func() float64 { return float64(d.dropped.Load()) })
+}
+
+// noteDropped notes how many targets there was no room for, and warns if that is
+// new.
+func (d *Docker) noteDropped(n int) {
+	if before := d.dropped.Swap(int64(n)); n > 0 && before == 0 {
+		d.options.Logger.Warn("containers have more targets than there is memory for: some are dropped", "dropped", n, "limit_bytes", d.limit)
+	}
+}
+
 // Exports returns the targets.
 func (d *Docker) Exports() map[string]any { return map[string]any{"targets": d.set} }
 
@@ -178,16 +202,20 @@ type DockerStatus struct {
 	Since      time.Time `json:"since"`
 	APIVersion string    `json:"api_version,omitempty"`
 	Targets    int       `json:"targets"`
+	// Refused are the requests that the Engine, or a proxy, does not allow.
+	Refused []string `json:"refused,omitempty"`
+	// Dropped is how many targets there is no room for.
+	Dropped int `json:"dropped,omitempty"`
 }
 
 // Status returns a snapshot for the debug UI.
 func (d *Docker) Status() any { return d.EngineStatus() }
 
-// EngineStatus tells how the connection to the Engine does.
+// EngineStatus returns how the connection to the Engine is.
 func (d *Docker) EngineStatus() DockerStatus {
 	s := d.engine.Status()
 	targets, _ := d.set.Targets()
-	out := DockerStatus{Host: s.Host, Connected: s.Connected, Since: s.Since, APIVersion: s.APIVersion, Targets: len(targets)}
+	out := DockerStatus{Host: s.Host, Connected: s.Connected, Since: s.Since, APIVersion: s.APIVersion, Targets: len(targets), Refused: s.Refused, Dropped: int(d.dropped.Load())}
 	if s.Err != nil {
 		out.Error = s.Err.Error()
 	}
@@ -242,6 +270,7 @@ func (d *Docker) targets(snap docker.Snapshot) []Target {
 	same := sameMap(d.networks, snap.Networks) && place.equal(d.place)
 	d.place = place
 	var out []Target
+	room, dropped := d.limit, 0
 	for _, c := range snap.Containers {
 		include, ended := d.filters.match(c)
 		if !include || c.Name == "" {
@@ -251,12 +280,19 @@ func (d *Docker) targets(snap docker.Snapshot) []Target {
 		// The address of a container in another's network depends on that one.
 		shared := strings.HasPrefix(c.NetworkMode, containerMode)
 		if !ok || b.ended != ended || !same || shared {
-			b = built{ended, d.build(c, ended, snap)}
+			b = d.build(c, ended, snap)
 		}
+		dropped += b.dropped
+		if b.weight > room {
+			dropped += len(b.targets)
+			continue
+		}
+		room -= b.weight
 		cache[c] = b
 		out = append(out, b.targets...)
 	}
 	d.cache, d.networks = cache, snap.Networks
+	d.noteDropped(dropped)
 	return out
 }
 
@@ -281,13 +317,17 @@ const (
 	containerMode = "container:"
 	// defaultHost is the default of host_networking_host.
 	defaultHost = "localhost"
+	// containerPart is the part of all room for targets that one container has.
+	containerPart = 8
 	// hostMode is the network mode, and the name of the network, of containers
 	// that share the host's network.
 	hostMode = "host"
 )
 
-// build makes the targets of one container.
-func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) []Target {
+// build makes the targets of one container: for each of its networks and ports,
+// with all of its labels, as many as there is room for.
+func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) built {
+	out := built{ended: ended}
 	base := labels.NewBuilder(labels.EmptyLabels())
 	base.Set(metaContainer+"id", c.ID)
 	base.Set(metaContainer+"name", c.Name)
@@ -300,28 +340,40 @@ func (d *Docker) build(c *docker.Container, ended bool, snap docker.Snapshot) []
 
 	networks := networksOf(c, snap)
 	if len(networks) == 0 {
-		return []Target{common}
+		out.add(common, d.limit/containerPart)
+		return out
 	}
 	if d.config.MatchFirstNetwork {
 		networks = []docker.Endpoint{d.place.nearest(networks)}
 	}
-	var out []Target
 	for _, n := range networks {
 		b := labels.NewBuilder(common)
 		b.Set(metaNetwork+"ip", n.IP)
 		b.Set(metaNetwork+"id", n.NetworkID)
 		b.Set(metaNetwork+"name", n.Name)
 		setNetwork(b, snap.Networks[n.NetworkID])
-		out = append(out, d.portTargets(b.Labels(), c, n)...)
+		d.portTargets(&out, b.Labels(), c, n)
 	}
 	return out
 }
 
-// portTargets makes a target for each TCP port that c exposes; one with the
+// add keeps a target, or counts it as dropped if there is no room.
+func (b *built) add(t Target, limit int) {
+	const fixed = 64
+	weight := fixed + int(t.ByteSize())
+	if b.weight+weight > limit {
+		b.dropped++
+		return
+	}
+	b.weight += weight
+	b.targets = append(b.targets, t)
+}
+
+// portTargets adds a target for each TCP port that c exposes; one with the
 // configured port if there is none.
-func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker.Endpoint) []Target {
-	var out []Target
+func (d *Docker) portTargets(out *built, common labels.Labels, c *docker.Container, n docker.Endpoint) {
 	var last docker.Port
+	limit, found := d.limit/containerPart, false
 	host := n.IP
 	if n.Name == hostMode {
 		host = d.hostAddress()
@@ -329,10 +381,14 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 	for _, p := range c.Ports {
 		// The ports are sorted, so those that differ in the address on which
 		// they are published follow one another.
-		if p.Type != "tcp" || len(out) > 0 && last.Private == p.Private && last.Public == p.Public {
+		if p.Type != "tcp" || found && last.Private == p.Private && last.Public == p.Public {
 			continue
 		}
-		last = p
+		last, found = p, true
+		if out.dropped > 0 {
+			out.dropped++ // without the work of making it
+			continue
+		}
 		private := strconv.Itoa(int(p.Private))
 		b := labels.NewBuilder(common)
 		b.Set(metaPort+"private", private)
@@ -343,10 +399,10 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 		if host != "" {
 			b.Set(model.AddressLabel, net.JoinHostPort(host, private))
 		}
-		out = append(out, b.Labels())
+		out.add(b.Labels(), limit)
 	}
-	if len(out) > 0 {
-		return out
+	if found {
+		return
 	}
 	b := labels.NewBuilder(common)
 	switch {
@@ -355,7 +411,7 @@ func (d *Docker) portTargets(common labels.Labels, c *docker.Container, n docker
 	case host != "":
 		b.Set(model.AddressLabel, net.JoinHostPort(host, strconv.Itoa(d.config.Port)))
 	}
-	return []Target{b.Labels()}
+	out.add(b.Labels(), limit)
 }
 
 // hostAddress is where containers in the host's network are reached. For a

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -23,8 +24,13 @@ const (
 	// oldestVersion is spoken to an Engine that does not say what it speaks:
 	// the last version before Engines did.
 	oldestVersion = "1.24"
-	// connectTimeout bounds the first exchange with the Engine.
-	connectTimeout = 10 * time.Second
+	// answerTimeout bounds each request of the first exchange with the Engine,
+	// of which there are three at most, and connectTimeout all of them.
+	answerTimeout  = 5 * time.Second
+	connectTimeout = 15 * time.Second
+	// firstAnswer is how long a request that was never answered may take: it may
+	// be one that a proxy holds back.
+	firstAnswer = 10 * time.Second
 	// requestTimeout bounds every request but those that follow and lists.
 	requestTimeout = 30 * time.Second
 	// listTimeout bounds a list of the containers. A busy Engine with thousands
@@ -83,7 +89,7 @@ func newEndpoint(c Config) (*endpoint, error) {
 
 // plainTransport dials the socket, or TCP when it is empty.
 func plainTransport(socket string) *http.Transport {
-	t := &http.Transport{DisableCompression: true, MaxIdleConns: 4, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 1 << 10}
+	t := &http.Transport{DisableCompression: true, MaxIdleConns: 4, MaxIdleConnsPerHost: 4, MaxResponseHeaderBytes: 256 << 10, IdleConnTimeout: 30 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 1 << 10}
 	if socket != "" {
 		dialer := &net.Dialer{}
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -93,14 +99,22 @@ func plainTransport(socket string) *http.Transport {
 	return t
 }
 
-// getOnly refuses every request that could change something.
+// getOnly refuses every request that could change something, and makes an error
+// of the answer to one that is not allowed.
 type getOnly struct{ next http.RoundTripper }
 
 func (t getOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
 		return nil, fmt.Errorf("BUG: %s request to the Docker Engine", r.Method)
 	}
-	return t.next.RoundTrip(r)
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := refusedBy(r, resp); err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 func (t getOnly) CloseIdleConnections() {
@@ -112,8 +126,9 @@ func (t getOnly) CloseIdleConnections() {
 // connection is a client that speaks the version negotiated with the Engine.
 type connection struct {
 	*client.Client
-	version string
-	podman  bool
+	endpoint *endpoint
+	version  string
+	podman   bool
 }
 
 // connect negotiates the version. The client library would ask with a HEAD
@@ -135,57 +150,86 @@ func (e *endpoint) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", e.host, err)
 	}
-	return &connection{Client: c, version: version, podman: podman}, nil
+	return &connection{Client: c, endpoint: e, version: version, podman: podman}, nil
 }
 
 func (e *endpoint) negotiate(ctx context.Context) (version string, podman bool, err error) {
-	header, _, err := e.get(ctx, "/_ping")
-	if err != nil && header == nil {
-		return "", false, err
+	header, _, pingErr := e.get(ctx, toPing, "/_ping")
+	if pingErr != nil && !IsRefused(pingErr) && header == nil {
+		return "", false, pingErr
 	}
 	highest := header.Get("Api-Version")
 	podman = header.Get("Libpod-Api-Version") != ""
-	if err == nil && highest != "" && !versions.GreaterThan(highest, api.DefaultVersion) {
+	if pingErr == nil && highest != "" && !versions.GreaterThan(highest, api.DefaultVersion) {
 		return highest, podman, nil
 	}
 	// What the Engine cannot tell by itself, or speaks beyond what the library
 	// knows, needs a closer look.
-	_, body, versionErr := e.get(ctx, "/version")
-	if versionErr != nil {
-		switch {
-		case err != nil:
-			return "", false, err
-		case highest == "":
-			return oldestVersion, podman, nil
+	header, body, err := e.get(ctx, toVersion, "/version")
+	podman = podman || header.Get("Libpod-Api-Version") != ""
+	switch {
+	case err == nil:
+		version, err = chooseVersion(body)
+	case !IsRefused(err) && highest == "":
+	case highest == "":
+		silent := pingErr != nil && refusal(pingErr).status == "" && refusal(err).status == ""
+		if version, err = e.probe(ctx, oldestVersion); silent && IsRefused(err) && refusal(err).status == "" {
+			err = context.DeadlineExceeded // nothing is answered: that is no refusal
 		}
-		return api.DefaultVersion, podman, nil
+	default:
+		version, err = e.probe(ctx, api.DefaultVersion)
 	}
+	return version, podman, err
+}
+
+// chooseVersion reads the answer to GET /version.
+func chooseVersion(body []byte) (string, error) {
 	var v struct{ ApiVersion, MinAPIVersion string }
 	if err := json.Unmarshal(body, &v); err != nil || v.ApiVersion == "" {
-		return "", false, fmt.Errorf("what answers is not a Docker Engine: GET /version gave %.80q", body)
+		return "", fmt.Errorf("what answers is not a Docker Engine: GET /version gave %.80q", body)
 	}
 	switch {
 	case !versions.GreaterThan(v.ApiVersion, api.DefaultVersion):
-		return v.ApiVersion, podman, nil
+		return v.ApiVersion, nil
 	case v.MinAPIVersion != "" && versions.GreaterThan(v.MinAPIVersion, api.DefaultVersion):
 		// The few operations used here have not changed in ten years, so it
 		// is better to speak a version that the library does not know than
 		// not to speak at all.
-		return v.ApiVersion, podman, nil
+		return v.ApiVersion, nil
 	}
-	return api.DefaultVersion, podman, nil
+	return api.DefaultVersion, nil
 }
 
-// get reads a small answer. The header is nil if there was no answer at all.
-func (e *endpoint) get(ctx context.Context, path string) (http.Header, []byte, error) {
+// minimum is how an Engine that no longer speaks a version names the oldest one
+// that it speaks.
+var minimum = regexp.MustCompile(`Minimum supported API version is (\d+\.\d+)`)
+
+// probe finds a version where the Engine does not say which it speaks, with a
+// request that is needed anyhow: wanted, or the oldest that the Engine speaks.
+func (e *endpoint) probe(ctx context.Context, wanted string) (string, error) {
+	_, text, err := e.get(ctx, toList, "/v"+wanted+"/containers/json?limit=1")
+	if m := minimum.FindSubmatch(text); m != nil {
+		return string(m[1]), nil
+	}
+	return wanted, err
+}
+
+// get reads a small answer. A request that is not answered counts as refused.
+func (e *endpoint) get(ctx context.Context, r right, path string) (http.Header, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	u := e.base
+	path, u.RawQuery, _ = strings.Cut(path, "?")
 	u.Path += path
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	resp, err := e.http.Do(r)
+	resp, err := e.http.Do(request)
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = &RefusedError{right: r, waited: answerTimeout}
+		}
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
@@ -194,18 +238,15 @@ func (e *endpoint) get(ctx context.Context, path string) (http.Header, []byte, e
 		return nil, nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return resp.Header, body, fmt.Errorf("GET %s: %s: %.200s", path, resp.Status, strings.TrimSpace(string(body)))
+		return resp.Header, body, fmt.Errorf("GET %s: %s: %s", path, resp.Status, shortText(body))
 	}
 	return resp.Header, body, nil
 }
 
 // explain says in terms of the host what keeps us from connecting, and what
-// mends it.
+// fixes it.
 func (e *endpoint) explain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // without the made-up URL
-	}
+	err = withoutURL(err)
 	switch {
 	case e.socket != "" && errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("connect to the Docker Engine at %s: permission denied: %s: %w", e.host, permissionAdvice(e.socket), err)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 )
 
 // Container is one container as last seen.
@@ -64,6 +63,24 @@ type Snapshot struct {
 	Networks   map[string]*Network // by ID; nil values are networks that are not known (any more)
 }
 
+// find returns a container; nil if it is not there.
+func (s *Snapshot) find(id string) *Container {
+	byID := func(c *Container, id string) int { return strings.Compare(c.ID, id) }
+	if i, ok := slices.BinarySearchFunc(s.Containers, id, byID); ok {
+		return s.Containers[i]
+	}
+	return nil
+}
+
+func (n *Network) weight() int {
+	const fixed, entry = 256, 64
+	w := fixed + len(n.ID) + len(n.Name) + len(n.Scope)
+	for k, v := range n.Labels {
+		w += entry + len(k) + len(v)
+	}
+	return w
+}
+
 func equal(a, b *Container) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Running == b.Running && a.TTY == b.TTY && maps.Equal(a.Labels, b.Labels) &&
 		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.LogDriver == b.LogDriver && a.LogInPlace == b.LogInPlace && a.State == b.State &&
@@ -73,21 +90,39 @@ func equal(a, b *Container) bool {
 
 func isRunning(state string) bool { return state == "running" || state == "paused" }
 
-// fromSummary converts an entry of the list operation, which tells neither
-// TTY, logging driver nor exact times.
-func fromSummary(s *container.Summary) Container {
+// weight is about how many bytes c holds.
+func (c *Container) weight() int {
+	const fixed, entry = 512, 64
+	n := fixed + len(c.ID) + len(c.Name) + len(c.State) + len(c.NetworkMode) + len(c.LogDriver) + len(c.Health)
+	for k, v := range c.Labels {
+		n += entry + len(k) + len(v)
+	}
+	for _, e := range c.Networks {
+		n += entry + len(e.Name) + len(e.NetworkID) + len(e.IP)
+	}
+	for _, p := range c.Ports {
+		n += entry + len(p.Type) + len(p.PublicIP)
+	}
+	return n
+}
+
+// listed is an entry of the list operation, which tells neither TTY, logging
+// driver nor exact times.
+type listed struct {
+	Container
+	recent bool // it may have ended less than an hour ago
+}
+
+func fromSummary(s *summaryAnswer) listed {
 	c := Container{
 		ID: s.ID, Name: canonicalName(s.Names), Labels: s.Labels, State: s.State, Running: isRunning(s.State),
-		NetworkMode: s.HostConfig.NetworkMode,
-	}
-	if s.NetworkSettings != nil {
-		c.Networks = endpoints(s.NetworkSettings.Networks)
+		NetworkMode: s.HostConfig.NetworkMode, Networks: endpoints(s.NetworkSettings.Networks),
 	}
 	for _, p := range s.Ports {
 		c.Ports = append(c.Ports, Port{p.PrivatePort, p.PublicPort, p.Type, p.IP})
 	}
 	sortPorts(c.Ports)
-	return c
+	return listed{c, s.State == "exited" && mayBeRecent(s.Status)}
 }
 
 // canonicalName picks the name among those that links have added, which have
@@ -104,38 +139,27 @@ func canonicalName(names []string) string {
 	return ""
 }
 
-func fromInspect(r *container.InspectResponse) Container {
-	var c Container
-	if r.ContainerJSONBase != nil {
-		c.ID, c.Name = r.ID, r.Name
-		if s := r.State; s != nil {
-			c.State = s.Status
-			c.Running = s.Running && !s.Restarting
-			c.StartedAt, c.FinishedAt = parseTime(s.StartedAt), parseTime(s.FinishedAt)
+func fromInspect(r *inspectAnswer) Container {
+	c := Container{
+		ID: r.ID, Name: r.Name, State: r.State.Status, Running: r.State.Running && !r.State.Restarting,
+		StartedAt: parseTime(r.State.StartedAt), FinishedAt: parseTime(r.State.FinishedAt),
+		NetworkMode: r.HostConfig.NetworkMode, LogDriver: r.HostConfig.LogConfig.Type, LogInPlace: rotatesInPlace(r.HostConfig.LogConfig),
+		TTY: r.Config.Tty, Labels: r.Config.Labels, Networks: endpoints(r.NetworkSettings.Networks),
+	}
+	for port, bindings := range r.NetworkSettings.Ports {
+		number, kind, _ := strings.Cut(port, "/")
+		private, _ := strconv.ParseUint(number, 10, 16)
+		p := Port{Private: uint16(private), Type: cmp.Or(kind, "tcp")}
+		if len(bindings) == 0 {
+			c.Ports = append(c.Ports, p)
 		}
-		if h := r.HostConfig; h != nil {
-			c.NetworkMode, c.LogDriver = string(h.NetworkMode), h.LogConfig.Type
-			c.LogInPlace = rotatesInPlace(h.LogConfig)
+		for _, b := range bindings {
+			public, _ := strconv.ParseUint(b.HostPort, 10, 16)
+			p.Public, p.PublicIP = uint16(public), b.HostIP
+			c.Ports = append(c.Ports, p)
 		}
 	}
-	if r.Config != nil {
-		c.TTY, c.Labels = r.Config.Tty, r.Config.Labels
-	}
-	if n := r.NetworkSettings; n != nil {
-		c.Networks = endpoints(n.Networks)
-		for port, bindings := range n.Ports {
-			p := Port{Private: uint16(port.Int()), Type: port.Proto()}
-			if len(bindings) == 0 {
-				c.Ports = append(c.Ports, p)
-			}
-			for _, b := range bindings {
-				public, _ := strconv.ParseUint(b.HostPort, 10, 16)
-				p.Public, p.PublicIP = uint16(public), b.HostIP
-				c.Ports = append(c.Ports, p)
-			}
-		}
-		sortPorts(c.Ports)
-	}
+	sortPorts(c.Ports)
 	return c
 }
 
@@ -151,7 +175,7 @@ func rotatesInPlace(c container.LogConfig) bool {
 	return false
 }
 
-func endpoints(networks map[string]*network.EndpointSettings) []Endpoint {
+func endpoints(networks map[string]*endpointAnswer) []Endpoint {
 	var out []Endpoint
 	for name, n := range networks {
 		if n != nil {

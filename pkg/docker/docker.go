@@ -76,34 +76,69 @@ func (p *Pool) Engine(c Config) (*Engine, error) {
 	return e, nil
 }
 
-// Status tells how an Engine does.
+// Status is how the connection to an Engine is.
 type Status struct {
 	Host       string
 	Connected  bool
 	Err        error     // why it is not connected; nil before the first attempt
 	Since      time.Time // of the last change of Connected or Err
 	APIVersion string    // as negotiated; empty before the first connection
+	Refused    []string  // requests that are not allowed, such as "GET /events"
+	Oversize   uint64    // answers over a limit
 }
 
-// Inspect asks the Engine about one container. IsNotFound tells a container that is gone.
+// Inspect asks the Engine about one container. IsNotFound reports that it does
+// not exist. Where inspections are refused, the answer is what the list says,
+// without a LogDriver.
 func (e *Engine) Inspect(ctx context.Context, id string) (Container, error) {
 	c, err := e.inspect(ctx, id)
+	if IsRefused(err) {
+		c, err = e.listed(ctx, id, err)
+	}
 	if err != nil {
 		return Container{}, fmt.Errorf("inspect container %s: %w", short(id), err)
 	}
 	return c, nil
 }
 
+// listed returns a container as the last list and the events since then say. It
+// asks for a list where nobody runs the Engine, and returns err if there is none.
+func (e *Engine) listed(ctx context.Context, id string, err error) (Container, error) {
+	e.mu.Lock()
+	snap, connected := e.snap, e.status.Connected
+	e.mu.Unlock()
+	if snap.Listed && connected {
+		if c := snap.find(id); c != nil {
+			return *c, nil
+		}
+		return Container{}, errNotListed()
+	}
+	found, listErr := e.list(ctx, map[string][]string{"id": {id}})
+	if listErr != nil {
+		return Container{}, err
+	}
+	for i := range found {
+		if found[i].ID == id {
+			return found[i].Container, nil
+		}
+	}
+	return Container{}, errNotListed()
+}
+
+func errNotListed() error {
+	return &answerError{http.StatusNotFound, "404 Not Found", "no such container in the list"}
+}
+
 // Match asks the Engine which containers, running or not, the filters of its
 // list operation let through. The keys of the result are container IDs.
 func (e *Engine) Match(ctx context.Context, filters map[string][]string) (map[string]bool, error) {
-	summaries, err := e.list(ctx, filters)
+	found, err := e.list(ctx, filters)
 	if err != nil {
 		return nil, fmt.Errorf("list containers by filter: %w", err)
 	}
-	out := make(map[string]bool, len(summaries))
-	for i := range summaries {
-		out[summaries[i].ID] = true
+	out := make(map[string]bool, len(found))
+	for i := range found {
+		out[found[i].ID] = true
 	}
 	return out, nil
 }

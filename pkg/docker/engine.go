@@ -1,25 +1,17 @@
 package docker
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/network"
 )
 
 const (
@@ -30,6 +22,9 @@ const (
 	// steady is how long a connection has to last to start afresh with
 	// minBackoff.
 	steady = 30 * time.Second
+	// tooLargeBackoff is for an Engine whose answers are too large: what they
+	// cost is not spent every few seconds.
+	tooLargeBackoff = 30 * time.Second
 	// minRefresh bounds what a refresh interval may ask of the Engine.
 	minRefresh = time.Second
 	// quietError is how long an error goes unlogged that differs from the one
@@ -63,12 +58,15 @@ type Engine struct {
 	// withoutNetworks is set while requests for networks are refused; it
 	// belongs to the loop.
 	withoutNetworks bool
+
+	rights   rights
+	oversize atomic.Uint64 // answers over a limit
 }
 
 func newEngine(e *endpoint, logger *slog.Logger) *Engine {
 	return &Engine{
 		endpoint: e, logger: logger.With("host", e.host), status: Status{Host: e.host}, changed: make(chan struct{}),
-		users: make(map[int]time.Duration), kick: make(chan struct{}, 1), state: newState(),
+		users: make(map[int]time.Duration), kick: make(chan struct{}, 1), state: newState(), rights: newRights(),
 	}
 }
 
@@ -157,20 +155,21 @@ func (e *Engine) Known(id string) (Container, bool) {
 	e.mu.Lock()
 	snap, connected := e.snap, e.status.Connected
 	e.mu.Unlock()
-	byID := func(c *Container, id string) int { return strings.Compare(c.ID, id) }
-	i, ok := slices.BinarySearchFunc(snap.Containers, id, byID)
-	if !ok || !connected {
+	found := snap.find(id)
+	if found == nil || !connected {
 		return Container{}, false
 	}
-	c := *snap.Containers[i]
+	c := *found
 	return c, (c.Running || c.Ended) && c.LogDriver != ""
 }
 
-// Status tells how the Engine does.
+// Status returns how the connection to the Engine is.
 func (e *Engine) Status() Status {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.status
+	s := e.status
+	e.mu.Unlock()
+	s.Refused, s.Oversize = e.rights.list(), e.oversize.Load()
+	return s
 }
 
 func (e *Engine) publish() {
@@ -195,6 +194,9 @@ func (e *Engine) loop(ctx context.Context) {
 			delay = minBackoff
 		}
 		e.failed(err, connected)
+		if IsTooLarge(err) {
+			delay = tooLargeBackoff
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay/2 + rand.N(delay/2+1)):
@@ -212,6 +214,7 @@ func (e *Engine) loop(ctx context.Context) {
 // is worth a message only if no other can be made.
 func (e *Engine) failed(err error, connected bool) {
 	now := time.Now()
+	e.countOversize(err)
 	e.mu.Lock()
 	e.conn = nil
 	if e.status.Connected || e.status.Err == nil || e.status.Err.Error() != err.Error() {
@@ -219,11 +222,29 @@ func (e *Engine) failed(err error, connected bool) {
 	}
 	e.mu.Unlock()
 	switch {
+	case connected && IsTooLarge(err): // and may be so each time
+		e.warnOversize(toEvents, err)
 	case connected:
 		e.logger.Debug("the connection to the Docker Engine has ended", "err", err)
 	case e.logged == "" || e.logged != err.Error() && now.Sub(e.loggedAt) >= quietError:
-		e.logger.Error("the Docker Engine cannot be reached: trying again until it can", "err", err)
+		message := "the Docker Engine cannot be reached: trying again until it can"
+		switch {
+		case IsRefused(err):
+			message = "the Docker Engine, or a proxy in front of it, refuses a request that nothing works without: trying again until it is allowed"
+		case IsTooLarge(err):
+			message = "an answer of the Docker Engine is over a limit: trying again; the container list is frozen until then"
+		}
+		e.logger.Error(message, "err", err)
 		e.logged, e.loggedAt = err.Error(), now
+	}
+}
+
+// countOversize counts an answer over a limit, once.
+func (e *Engine) countOversize(err error) {
+	var t *TooLargeError
+	if errors.As(err, &t) && !t.counted {
+		t.counted = true
+		e.oversize.Add(1)
 	}
 }
 
@@ -286,121 +307,84 @@ func request[T any](ctx context.Context, e *Engine, do func(*connection) (T, err
 	}
 }
 
+// inspect asks for one container. Where that is refused, it is not asked again
+// for a while.
 func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	r, err := request(ctx, e, func(c *connection) (container.InspectResponse, error) { return c.ContainerInspect(ctx, id) })
-	if err != nil {
+	if err := e.unasked(toInspect); err != nil {
 		return Container{}, err
 	}
-	return fromInspect(&r), nil
+	r, err := ask(ctx, e, toInspect, requestTimeout, func(ctx context.Context, c *connection) (*inspectAnswer, error) {
+		r := new(inspectAnswer)
+		return r, c.object(ctx, "/containers/"+url.PathEscape(id)+"/json", maxObject, r)
+	})
+	if err != nil {
+		e.noteRefusal(toInspect, err, "without inspections, the address of a container that starts is known with the next list")
+		return Container{}, err
+	}
+	return fromInspect(r), nil
 }
 
 // list lists all containers that filters let through.
-func (e *Engine) list(ctx context.Context, by map[string][]string) ([]container.Summary, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
+func (e *Engine) list(ctx context.Context, by map[string][]string) ([]listed, error) {
 	args := filters.NewArgs()
 	for name, values := range by {
 		for _, v := range values {
 			args.Add(name, v)
 		}
 	}
-	return request(ctx, e, func(c *connection) ([]container.Summary, error) {
-		return c.ContainerList(ctx, container.ListOptions{All: true, Filters: args})
+	filter, err := filters.ToJSON(args)
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{"all": {"1"}}
+	if args.Len() > 0 {
+		query.Set("filters", filter)
+	}
+	return ask(ctx, e, toList, listTimeout, func(ctx context.Context, c *connection) ([]listed, error) {
+		var out []listed
+		room := HeldLimit()
+		err := each(ctx, c, "/containers/json", query, func(s *summaryAnswer) error {
+			l := fromSummary(s)
+			if room -= l.weight(); room < 0 {
+				return tooLarge("what the Engine says about all containers is too large", mebibytes(HeldLimit()))
+			}
+			if len(out) == maxContainers {
+				return tooLarge("there are too many containers", fmt.Sprint(maxContainers))
+			}
+			out = append(out, l)
+			return nil
+		})
+		return out, err
 	})
 }
 
 func (e *Engine) network(ctx context.Context, id string) (*Network, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	n, err := request(ctx, e, func(c *connection) (network.Inspect, error) {
-		return c.NetworkInspect(ctx, id, network.InspectOptions{})
+	n, err := ask(ctx, e, toInspectNetwork, requestTimeout, func(ctx context.Context, c *connection) (*networkAnswer, error) {
+		n := new(networkAnswer)
+		return n, c.object(ctx, "/networks/"+url.PathEscape(id), maxNetwork, n)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return fromNetwork(&n), nil
+	return fromNetwork(n), nil
 }
 
 func (e *Engine) listNetworks(ctx context.Context) ([]*Network, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	list, err := request(ctx, e, func(c *connection) ([]network.Summary, error) {
-		return c.NetworkList(ctx, network.ListOptions{})
+	return ask(ctx, e, toListNetworks, requestTimeout, func(ctx context.Context, c *connection) ([]*Network, error) {
+		var out []*Network
+		room := HeldLimit() / 4
+		err := each(ctx, c, "/networks", nil, func(n *networkAnswer) error {
+			made := fromNetwork(n)
+			if room -= made.weight(); room < 0 || len(out) == maxNetworks {
+				return tooLarge("there are too many networks", fmt.Sprintf("%d, or %s", maxNetworks, mebibytes(HeldLimit()/4)))
+			}
+			out = append(out, made)
+			return nil
+		})
+		return out, err
 	})
-	out := make([]*Network, len(list))
-	for i := range list {
-		out[i] = fromNetwork(&list[i])
-	}
-	return out, err
 }
 
-func fromNetwork(n *network.Summary) *Network {
+func fromNetwork(n *networkAnswer) *Network {
 	return &Network{ID: n.ID, Name: n.Name, Scope: n.Scope, Internal: n.Internal, Ingress: n.Ingress, Labels: n.Labels}
-}
-
-// watched are the events that tell of containers' lives; without this filter
-// each health check would send three others.
-func watched(podman bool) filters.Args {
-	args := filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network"))
-	if podman {
-		return args // its names differ, and it refuses some of these
-	}
-	for _, action := range []string{
-		"create", "start", "die", "destroy", "pause", "unpause", "rename", "health_status", "connect", "disconnect", "update", "remove",
-	} {
-		args.Add("event", action)
-	}
-	return args
-}
-
-// subscribe opens the event stream: when it returns, the Engine has answered.
-// The library's own function does not tell an answer from a failure in time.
-func (e *endpoint) subscribe(ctx context.Context, c *connection) (*json.Decoder, io.Closer, error) {
-	filter, err := filters.ToJSON(watched(c.podman))
-	if err != nil {
-		return nil, nil, err
-	}
-	u := e.base
-	u.Path += "/v" + c.version + "/events"
-	u.RawQuery = url.Values{"filters": {filter}}.Encode()
-	// The time-out is for the answer's beginning; the stream has no end.
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(requestTimeout, func() { cancel(fmt.Errorf("no answer within %v", requestTimeout)) })
-	defer timer.Stop()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		cancel(nil)
-		return nil, nil, err
-	}
-	resp, err := e.http.Do(r)
-	if err != nil {
-		err = cmp.Or(context.Cause(ctx), err)
-		cancel(nil)
-		return nil, nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		resp.Body.Close()
-		cancel(nil)
-		return nil, nil, fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(text))
-	}
-	stop := closer(func() error {
-		cancel(nil)
-		return resp.Body.Close()
-	})
-	return json.NewDecoder(resp.Body), stop, nil
-}
-
-type closer func() error
-
-func (c closer) Close() error { return c() }
-
-// streamError says that the event stream has ended.
-func streamError(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		err = errors.New("the Engine closed it")
-	}
-	return fmt.Errorf("follow the events of the Docker Engine: %w", err)
 }

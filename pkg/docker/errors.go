@@ -2,17 +2,21 @@ package docker
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/docker/docker/client"
-	"github.com/docker/docker/errdefs"
 )
 
-// IsNotFound tells whether err says that the container does not exist (any
+// IsNotFound reports whether err says that the container does not exist (any
 // more). One that is being removed counts as such.
 func IsNotFound(err error) bool {
-	return err != nil && (client.IsErrNotFound(err) ||
-		strings.Contains(err.Error(), "dead or marked for removal"))
+	if err == nil || IsRefused(err) {
+		return false
+	}
+	var answered *answerError
+	return errors.As(err, &answered) && answered.code == http.StatusNotFound ||
+		client.IsErrNotFound(err) || strings.Contains(err.Error(), "dead or marked for removal")
 }
 
 // IsUnreadable tells whether err says that the container's logging driver cannot be read.
@@ -34,12 +38,6 @@ func IsCorrupt(err error) bool {
 type daemonError struct{ message string }
 
 func (e *daemonError) Error() string { return "the Engine cannot read the log: " + e.message }
-
-// isRefused tells whether err says that a request is not allowed, as a proxy in
-// front of the Engine does, or that nothing there answers it.
-func isRefused(err error) bool {
-	return errdefs.IsForbidden(err) || errdefs.IsUnauthorized(err) || errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)
-}
 
 // isVersionError tells whether the Engine refuses the negotiated version: it
 // has been exchanged for another one meanwhile.

@@ -277,7 +277,7 @@ func TestTheSnapshotAgreesWithTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range summaries {
-		if listed := fromSummary(&summaries[i]); listed.ID == id {
+		if listed := summaries[i].Container; listed.ID == id {
 			listed.TTY, listed.LogDriver, listed.StartedAt, listed.FinishedAt = c.TTY, c.LogDriver, c.StartedAt, c.FinishedAt
 			if diff := cmp.Diff(*c, listed); diff != "" {
 				t.Error(diff)

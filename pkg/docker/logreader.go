@@ -69,6 +69,9 @@ type LogReader struct {
 	// joinAll is set for Podman, where each piece of a line has its own time
 	// and any length: every Partial goes on then.
 	joinAll bool
+	// unknown is set until the first byte tells whether there is a TTY: that of
+	// a header is 3 at most.
+	unknown bool
 	now     func() time.Time
 
 	buf        []byte // what has been read and not decoded is buf[start:end]
@@ -137,6 +140,12 @@ func (r *LogReader) next() (Frame, error) {
 
 // begin decodes what stands before a message's text.
 func (r *LogReader) begin() error {
+	if r.unknown {
+		if err := r.need(1); err != nil {
+			return err
+		}
+		r.unknown, r.tty = false, r.buf[r.start] > 3
+	}
 	if r.tty {
 		return r.beginRaw()
 	}

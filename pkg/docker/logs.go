@@ -16,6 +16,9 @@ type LogOptions struct {
 	Tail   int       // no more than so many of the last messages there are; 0: all
 	Follow bool
 	TTY    bool // as Inspect says
+	// Unknown means that nobody has said whether there is a TTY: the output
+	// itself tells.
+	Unknown bool
 }
 
 // Logs opens the output of a container. Closing the reader or ending ctx ends it.
@@ -32,6 +35,12 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 			podman = c.podman
 			return c.ContainerLogs(ctx, id, options)
 		})
+		if IsRefused(err) {
+			err = refusal(err)
+			e.noteRefusal(toLogs, err, "the output of containers is not collected")
+		} else if err == nil {
+			e.noteAnswer(toLogs)
+		}
 		if err != nil {
 			err = fmt.Errorf("open the log of container %s: %w", short(id), err)
 		}
@@ -39,7 +48,7 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 	}
 	if c, err := e.connection(ctx); err == nil && c.podman && o.Follow {
 		r := NewLogReader(&lateBody{open: open}, o.TTY)
-		r.joinAll = true
+		r.joinAll, r.unknown = true, o.Unknown
 		return r, nil
 	}
 	body, podman, err := open()
@@ -47,7 +56,7 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 		return nil, err
 	}
 	r := NewLogReader(body, o.TTY)
-	r.joinAll = podman
+	r.joinAll, r.unknown = podman, o.Unknown
 	return r, nil
 }
 

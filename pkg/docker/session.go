@@ -2,12 +2,10 @@ package docker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 )
 
@@ -33,8 +31,21 @@ type session struct {
 	answers chan answer
 	wg      sync.WaitGroup
 
+	opened      *connection
+	subscribed  <-chan subscription
+	unsubscribe context.CancelFunc    // ends the stream, or the wait for it
+	messages    <-chan events.Message // nil without an event stream
+	ended       <-chan error
+	stop        func() // closes the stream; nil without
+	// withoutEvents is why there is no event stream; nil if there is one, or may
+	// be in a moment.
+	withoutEvents error
+	subscribeAt   time.Time // when to ask for events again; zero: no need
+	silentAt      time.Time // when those asked for count as refused; zero: never
+
 	busy        int       // inspections under way
 	listing     bool      // a list is under way
+	relist      bool      // the containers are to be listed as soon as may be
 	listedAt    time.Time // when the last list came
 	changedAt   time.Time // the first change since the last snapshot
 	publishedAt time.Time
@@ -53,35 +64,23 @@ func (e *Engine) attempt(ctx context.Context) (connected bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.opened = c
 	e.mu.Lock()
 	e.conn = c
 	e.mu.Unlock()
-
-	// Events come first, so that nothing happens between them and the list.
-	decoder, stream, err := e.endpoint.subscribe(ctx, c)
-	if err != nil {
-		return false, streamError(err)
+	defer func() {
+		if s.stop != nil {
+			s.stop()
+		}
+	}()
+	if err := s.begin(); err != nil {
+		return false, err
 	}
-	defer stream.Close()
-	messages, ended := s.receive(decoder)
-	e.state.reset()
-	s.list(true)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return connected, ctx.Err()
-		case err := <-ended:
-			return connected, streamError(err)
-		case m := <-messages:
-			e.state.event(time.Now(), &m)
-		case take := <-s.answers:
-			if err := take(e.state, time.Now()); err != nil {
-				return connected, err
-			}
-		case <-e.kick:
-		case <-timer.C:
+		if err := s.step(timer.C); err != nil {
+			return connected, err
 		}
 		if !connected && !s.listedAt.IsZero() {
 			connected = true
@@ -94,24 +93,43 @@ func (e *Engine) attempt(ctx context.Context) (connected bool, err error) {
 	}
 }
 
-// receive decodes the event stream beside the loop, until it fails.
-func (s *session) receive(d *json.Decoder) (<-chan events.Message, <-chan error) {
-	messages, ended := make(chan events.Message), make(chan error, 1)
-	s.wg.Go(func() {
-		for {
-			var m events.Message
-			if err := d.Decode(&m); err != nil {
-				ended <- err
-				return
-			}
-			select {
-			case messages <- m:
-			case <-s.ctx.Done():
-				return
-			}
+// begin asks for events and then, so that nothing happens between them, for the
+// list. It does not wait for events that do not come.
+func (s *session) begin() error {
+	s.subscribe()
+	select {
+	case opened := <-s.subscribed:
+		if err := s.follow(opened); err != nil {
+			return err
 		}
-	})
-	return messages, ended
+	case <-time.After(eventsPatience):
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+	s.state.reset()
+	s.state.expire(time.Now())
+	s.relist = false
+	s.list(true)
+	return nil
+}
+
+// step takes over the next thing that happens.
+func (s *session) step(timer <-chan time.Time) error {
+	select {
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	case opened := <-s.subscribed:
+		return s.follow(opened)
+	case err := <-s.ended:
+		return streamError(err)
+	case m := <-s.messages:
+		return s.state.event(time.Now(), &m)
+	case take := <-s.answers:
+		return take(s.state, time.Now())
+	case <-s.kick:
+	case <-timer:
+	}
+	return nil
 }
 
 // advance does what is due, and returns when to come back.
@@ -125,13 +143,13 @@ func (s *session) advance(now time.Time) (next time.Time) {
 	if t := s.state.expire(now); !t.IsZero() {
 		earliest(t)
 	}
-	if refresh := s.refresh(); refresh > 0 && !s.listing {
-		due := s.listedAt.Add(refresh)
-		if due.After(now) {
-			earliest(due)
-		} else {
-			s.list(false)
-		}
+	if t := s.waitForEvents(now); !t.IsZero() {
+		earliest(t)
+	}
+	if due := s.listDue(); !due.IsZero() && due.After(now) {
+		earliest(due)
+	} else if !due.IsZero() {
+		s.list(false)
 	}
 	if t := s.publishDue(now); t.After(now) {
 		earliest(t)
@@ -140,6 +158,18 @@ func (s *session) advance(now time.Time) (next time.Time) {
 		s.changedAt, s.publishedAt = time.Time{}, now
 	}
 	return next
+}
+
+// listDue tells when to list the containers; the zero time is never.
+func (s *session) listDue() time.Time {
+	interval := s.listInterval()
+	if s.relist {
+		interval = minRefresh
+	}
+	if s.listing || interval == 0 {
+		return time.Time{}
+	}
+	return s.listedAt.Add(interval)
 }
 
 // publishDue tells when to publish a snapshot; the zero time is never.
@@ -191,8 +221,10 @@ func (s *session) ask() {
 			c, err := s.inspect(s.ctx, id)
 			return func(st *state, now time.Time) error {
 				s.busy--
-				st.inspected(now, asOf, id, c, err)
-				return nil
+				if st.uninspected(now, id, err) {
+					s.relist = true // what has happened to it, the list tells, too
+				}
+				return st.inspected(now, asOf, id, c, err)
 			}
 		})
 	}
@@ -206,6 +238,7 @@ func (s *session) ask() {
 			n, err := s.network(s.ctx, id)
 			return func(st *state, _ time.Time) error {
 				s.busy--
+				s.noteRefusal(toInspectNetwork, err, "targets in networks that are made after the start have only the id, name and ip of these as labels")
 				if err == nil {
 					st.setNetwork(id, n)
 				}
@@ -219,15 +252,15 @@ func (s *session) ask() {
 // appear later are asked for one by one, when a container is in them. An Engine,
 // or a proxy in front of it, that refuses to tell of networks is used without.
 func (s *session) list(networks bool) {
-	s.listing = true
+	s.listing, s.relist = true, false
 	asOf := s.state.asOf
 	s.do(func() answer {
 		var known []*Network
-		var summaries []container.Summary
+		var summaries []listed
 		var err, refused error
 		if networks {
 			known, err = s.listNetworks(s.ctx)
-			if isRefused(err) {
+			if IsRefused(err) {
 				refused, err = err, nil
 			}
 			if err != nil {
@@ -249,17 +282,14 @@ func (s *session) list(networks bool) {
 				st.setNetworks(known)
 			}
 			s.listedAt = now
-			st.list(now, asOf, summaries)
-			return nil
+			s.tellOfEvents()
+			return st.list(now, asOf, summaries)
 		}
 	})
 }
 
-// tellOfNetworks notes whether requests for networks are refused, and says so
-// when that is new.
+// tellOfNetworks notes whether requests for networks are refused.
 func (s *session) tellOfNetworks(refused error) {
-	if refused != nil && !s.withoutNetworks {
-		s.logger.Warn("the Docker Engine, or a proxy in front of it, refuses to list networks: targets lack the labels of their networks other than id, name and ip; allow GET /networks (NETWORKS=1 for many proxies)", "err", refused)
-	}
+	s.noteRefusal(toListNetworks, refused, "targets have only the id, name and ip of their networks as labels")
 	s.withoutNetworks = refused != nil
 }

@@ -1,12 +1,12 @@
 package docker
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 )
 
@@ -31,6 +31,8 @@ type state struct {
 	listed  bool
 	changed bool // since the last snapshot
 	wanted  []string
+	// weight is about how many bytes the records hold, and limit bounds it.
+	weight, limit int
 	// unknown are the networks to ask for.
 	unknown []string
 }
@@ -45,26 +47,48 @@ type record struct {
 	asking    bool       // an inspection is under way
 	awaiting  bool       // has started; the address is not known yet
 	asksAgain bool       // something happened during the inspection
+	byEvent   bool       // an event is why the inspection is wanted
 }
 
 func newState() *state {
-	return &state{records: make(map[string]*record), networks: make(map[string]*Network)}
+	return &state{records: make(map[string]*record), networks: make(map[string]*Network), limit: HeldLimit()}
 }
 
 // reset forgets what was under way on a connection that is gone.
 func (s *state) reset() {
 	s.wanted, s.unknown = nil, nil
 	for _, r := range s.records {
-		r.wanted, r.asking, r.awaiting, r.asksAgain = false, false, false, false
+		r.wanted, r.asking, r.awaiting, r.asksAgain, r.byEvent = false, false, false, false, false
 	}
 }
 
 // set replaces a record's container if it differs.
 func (s *state) set(r *record, c Container) {
-	if r.c == nil || !equal(r.c, &c) {
+	if !equal(r.c, &c) {
+		s.weight += c.weight() - r.c.weight()
 		r.c = &c
 		s.changed = true
 	}
+}
+
+// add makes the record of a container that was not known.
+func (s *state) add(c *Container) *record {
+	r := &record{c: c}
+	s.records[c.ID] = r
+	s.weight += c.weight()
+	s.changed = true
+	return r
+}
+
+// tooMuch is an error if more is known than is held of one Engine.
+func (s *state) tooMuch() error {
+	switch {
+	case len(s.records) > maxContainers:
+		return tooLarge("there are too many containers", fmt.Sprint(maxContainers))
+	case s.weight > s.limit:
+		return tooLarge("what the Engine says about all containers is too large", mebibytes(s.limit))
+	}
+	return nil
 }
 
 func (s *state) want(r *record) {
@@ -74,6 +98,12 @@ func (s *state) want(r *record) {
 	case !r.wanted:
 		r.wanted = true
 		s.wanted = append(s.wanted, r.c.ID)
+		if len(s.wanted) > 2*len(s.records)+1 { // containers that come and go at once
+			s.wanted = slices.DeleteFunc(s.wanted, func(id string) bool {
+				r := s.records[id]
+				return r == nil || !r.wanted
+			})
+		}
 	}
 }
 
@@ -87,6 +117,7 @@ func (s *state) end(r *record, now time.Time, c Container) {
 
 func (s *state) remove(r *record) {
 	delete(s.records, r.c.ID)
+	s.weight -= r.c.weight()
 	s.changed = true
 }
 
@@ -104,7 +135,7 @@ func (s *state) gone(r *record, now time.Time) {
 }
 
 // list takes over a complete list of the containers, requested at asOf.
-func (s *state) list(now time.Time, asOf uint64, summaries []container.Summary) {
+func (s *state) list(now time.Time, asOf uint64, summaries []listed) error {
 	present := make(map[string]bool, len(summaries))
 	for i := range summaries {
 		present[summaries[i].ID] = true
@@ -119,17 +150,16 @@ func (s *state) list(now time.Time, asOf uint64, summaries []container.Summary) 
 		s.listed, s.changed = true, true
 	}
 	s.findNetworks()
+	return s.tooMuch()
 }
 
-func (s *state) listOne(now time.Time, asOf uint64, summary *container.Summary) {
-	c := fromSummary(summary)
+func (s *state) listOne(now time.Time, asOf uint64, summary *listed) {
+	c := summary.Container
 	r := s.records[c.ID]
 	switch {
 	case r == nil:
-		r = &record{c: &c}
-		s.records[c.ID] = r
-		s.changed = true
-		if c.State == "exited" && mayBeRecent(summary.Status) {
+		r = s.add(&c)
+		if summary.recent {
 			r.adopt = true
 			s.want(r)
 		}
@@ -175,7 +205,7 @@ func mayBeRecent(status string) bool {
 }
 
 // event takes over what an event says.
-func (s *state) event(now time.Time, m *events.Message) {
+func (s *state) event(now time.Time, m *events.Message) error {
 	switch m.Type {
 	case events.ContainerEventType:
 		s.asOf++
@@ -183,6 +213,7 @@ func (s *state) event(now time.Time, m *events.Message) {
 	case events.NetworkEventType:
 		s.networkEvent(m)
 	}
+	return s.tooMuch()
 }
 
 func (s *state) containerEvent(now time.Time, m *events.Message) {
@@ -193,9 +224,7 @@ func (s *state) containerEvent(now time.Time, m *events.Message) {
 		switch action {
 		case "create", "start", "die", "died":
 			// What the event tells has to do until the container is inspected.
-			r = &record{c: fromEvent(m)}
-			s.records[id] = r
-			s.changed = true
+			r = s.add(fromEvent(m))
 		default:
 			return
 		}
@@ -204,11 +233,13 @@ func (s *state) containerEvent(now time.Time, m *events.Message) {
 	c := *r.c
 	switch action {
 	case "create":
+		r.byEvent = true
 		s.want(r)
 	case "start":
 		c.Running, c.State, c.Ended, c.StartedAt = true, "running", false, eventTime(m, now)
 		r.removed, r.adopt, r.awaiting = false, false, true
 		s.set(r, c)
+		r.byEvent = true
 		s.want(r)
 	case "die", "died":
 		c.State, c.FinishedAt = "exited", eventTime(m, now)
@@ -237,6 +268,7 @@ func (s *state) networkEvent(m *events.Message) {
 	case "connect", "disconnect":
 		// A container that starts is inspected when it has.
 		if r := s.records[m.Actor.Attributes["container"]]; r != nil && r.c.Running {
+			r.byEvent = true
 			s.want(r)
 		}
 	default:
@@ -288,11 +320,26 @@ func (s *state) takeNetwork() (id string, ok bool) {
 	return id, true
 }
 
+// uninspected does without an inspection, if err says that it is refused. It
+// reports whether a list is needed instead.
+func (s *state) uninspected(now time.Time, id string, err error) (list bool) {
+	r := s.records[id]
+	if r == nil || !IsRefused(err) {
+		return false
+	}
+	if r.adopt && !r.c.Running {
+		s.end(r, now, *r.c)
+	}
+	list = r.byEvent
+	r.adopt, r.byEvent, r.asksAgain = false, false, false
+	return list
+}
+
 // inspected takes over the answer to an inspection requested at asOf.
-func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, err error) {
+func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, err error) error {
 	r := s.records[id]
 	if r == nil {
-		return
+		return nil
 	}
 	again := r.asksAgain
 	r.asking, r.asksAgain = false, false
@@ -305,10 +352,12 @@ func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, er
 		if IsNotFound(err) && r.touched <= asOf && !r.removed {
 			s.gone(r, now)
 		}
-		return
+		return nil
 	}
+	r.byEvent = false
 	s.merge(r, now, r.touched <= asOf, c)
 	s.findNetworks()
+	return s.tooMuch()
 }
 
 // merge takes over an inspected container. Unless it is current, an event has
@@ -338,6 +387,9 @@ func (s *state) merge(r *record, now time.Time, current bool, c Container) {
 
 // setNetwork notes what a network is; nil means that it is not known.
 func (s *state) setNetwork(id string, n *Network) {
+	if len(s.networks) >= maxNetworks && s.networks[id] == nil {
+		return
+	}
 	s.networks = maps.Clone(s.networks)
 	s.networks[id] = n
 	s.changed = true
@@ -356,6 +408,9 @@ func (s *state) setNetworks(list []*Network) {
 // findNetworks finds the networks that running containers are in and that have
 // not been asked for.
 func (s *state) findNetworks() {
+	if len(s.networks)+len(s.unknown) >= maxNetworks {
+		return
+	}
 	for _, r := range s.records {
 		if !r.c.Running {
 			continue

@@ -89,6 +89,7 @@ type Engine struct {
 	Error     string    `json:"error,omitempty"`
 	Since     time.Time `json:"since"`
 	Targets   int       `json:"targets"`
+	Refused   []string  `json:"refused,omitempty"` // requests that are not allowed
 }
 
 // Container is a container that discovery has found.

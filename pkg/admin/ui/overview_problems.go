@@ -84,10 +84,17 @@ func firstLine(text string) string {
 	return line
 }
 
-// engineProblems are the Docker Engines that cannot be reached, each once.
+// engineProblems are the Docker Engines that cannot be reached or refuse
+// requests, each once.
 func (s *situation) engineProblems() (out []problem) {
 	seen := map[string]bool{}
 	for _, e := range s.engines {
+		if e.Connected && e.Error == "" && len(e.Refused) > 0 && !seen[e.Host] {
+			seen[e.Host] = true
+			out = append(out, problem{Kind: "warn", Component: e.Component, Since: e.Since,
+				Message: fmt.Sprintf("Docker at %s, or a proxy in front of it, does not allow %s.", e.Host, strings.Join(e.Refused, ", ")),
+				Mend:    "Allow these requests in the proxy. The documentation of the stack lists what is missing without each."})
+		}
 		if e.Connected && e.Error == "" || e.Error == "" || seen[e.Host] {
 			continue
 		}

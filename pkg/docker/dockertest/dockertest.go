@@ -105,6 +105,7 @@ type Daemon struct {
 	requested   chan struct{} // closed and replaced with every request and follower
 	subscribers map[chan event]bool
 	failures    map[string]failure
+	refusals    map[string]int // by path, with {id}
 	conns       map[net.Conn]bool
 	minAPI      string
 	maxAPI      string
@@ -145,7 +146,7 @@ func NewPipe(t testing.TB) *Daemon {
 func newDaemon(t testing.TB) *Daemon {
 	d := &Daemon{
 		t: t, containers: map[string]*state{}, networks: map[string]Network{},
-		requested: make(chan struct{}), subscribers: map[chan event]bool{}, failures: map[string]failure{},
+		requested: make(chan struct{}), subscribers: map[chan event]bool{}, failures: map[string]failure{}, refusals: map[string]int{},
 		conns: map[net.Conn]bool{}, minAPI: "1.24", maxAPI: "1.51",
 	}
 	for _, name := range []string{"bridge", "host", "none"} {
@@ -250,6 +251,18 @@ func (d *Daemon) Fail(prefix string, status int, message string) {
 		return
 	}
 	d.failures[prefix] = failure{status, message}
+}
+
+// Hang is the status of a request that is never answered.
+const Hang = -1
+
+// Refuse answers the requests with a path, such as /containers/{id}/json, as a
+// proxy does that does not allow them, or never if status is Hang. Status 0 ends
+// that.
+func (d *Daemon) Refuse(path string, status int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refusals[path] = status
 }
 
 // Requests returns the requests so far.

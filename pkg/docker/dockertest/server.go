@@ -20,6 +20,7 @@ import (
 var (
 	versioned = regexp.MustCompile(`^/v(\d+\.\d+)(/.*)$`)
 	// allowed is what a read-only proxy in front of the Engine lets through.
+	named   = regexp.MustCompile(`^(/containers/)[^/]+(/json|/logs)$|^(/networks/)[^/]+$`)
 	allowed = regexp.MustCompile(`^(/_ping|/version|/events|/containers/json|/containers/[^/]+/json|/containers/[^/]+/logs|/networks(/[^/]+)?)$`)
 )
 
@@ -52,6 +53,7 @@ func (d *Daemon) admit(w http.ResponseWriter, r *http.Request, version string) b
 	d.requests = append(d.requests, Request{r.Method, r.URL.Path, version, r.URL.Query()})
 	d.wake()
 	lowest, highest := d.minAPI, d.maxAPI
+	refusal, stopped := d.refusals[named.ReplaceAllString(r.URL.Path, "$1$3{id}$2")], d.stopped
 	status, message := 0, ""
 	for prefix, f := range d.failures {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -64,6 +66,13 @@ func (d *Daemon) admit(w http.ResponseWriter, r *http.Request, version string) b
 	case r.Method != http.MethodGet || !allowed.MatchString(r.URL.Path):
 		d.t.Errorf("dockertest: a read-only proxy would refuse %s %s", r.Method, r.URL.Path)
 		fail(w, http.StatusForbidden, "forbidden")
+	case refusal == Hang:
+		select {
+		case <-r.Context().Done():
+		case <-stopped:
+		}
+	case refusal != 0:
+		http.Error(w, "Request forbidden by administrative rules.", refusal)
 	case status != 0:
 		fail(w, status, "%s", message)
 	case version != "" && versions.GreaterThan(version, highest):

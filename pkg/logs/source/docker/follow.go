@@ -37,6 +37,7 @@ const (
 	stateReading    = "reading"
 	stateEnded      = "ended"
 	stateUnreadable = "driver does not support reading"
+	stateRefused    = "reading is not allowed"
 	stateGone       = "container does not exist"
 )
 
@@ -112,7 +113,7 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 	}
 	if err == nil {
 		t.setName(c.container.Name)
-		o := docker.LogOptions{Since: from.since(), Follow: true, TTY: c.container.TTY}
+		o := docker.LogOptions{Since: from.since(), Follow: true, TTY: c.container.TTY, Unknown: c.container.LogDriver == ""}
 		if c.windowed = from != t.wideAt && from.findable() && !t.damaged; c.windowed {
 			o.Tail, o.Since = window, o.Since.Add(-lookBack)
 		}
@@ -293,6 +294,9 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, retry *
 		return t.pauseGone(ctx, retry)
 	case docker.IsUnreadable(err):
 		return t.pauseUnreadable(ctx, c, err)
+	case docker.IsRefused(err):
+		t.setState(stateRefused, err) // the Engine says so once for all
+		return t.pauseFor(ctx, unreadablePause)
 	default:
 		if _, gone := t.source.inspect(ctx, t.id); docker.IsNotFound(gone) {
 			return t.pauseGone(ctx, retry) // the file went before the container
@@ -385,7 +389,12 @@ func (t *tail) pauseUnreadable(ctx context.Context, c docker.Container, err erro
 		t.source.opts.Logger.Warn("the logging driver of a container can't be read; its output is not collected",
 			"container", t.label(), "driver", c.LogDriver, "err", err)
 	}
-	deadline := time.Now().Add(unreadablePause)
+	return t.pauseFor(ctx, unreadablePause)
+}
+
+// pauseFor waits, whatever happens meanwhile, unless the target leaves.
+func (t *tail) pauseFor(ctx context.Context, d time.Duration) bool {
+	deadline := time.Now().Add(d)
 	for time.Until(deadline) > 0 {
 		if t.retire() {
 			return true

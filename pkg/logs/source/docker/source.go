@@ -141,6 +141,11 @@ func New(cfg Config, o component.Options) (*Source, error) {
 	if s.engine, err = openEngine(cfg, o); err != nil {
 		return nil, err
 	}
+	if e, ok := s.engine.(*docker.Engine); ok {
+		if err := o.Metrics.Register(discovery.EngineMetrics(e)); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
 	if s.metrics, err = newMetrics(o.Metrics, s.count, s.lag); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
