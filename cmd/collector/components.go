@@ -7,6 +7,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/explore"
+	"collector/pkg/local"
 	"collector/pkg/logging"
 	"collector/pkg/logs"
 	"collector/pkg/otlp"
@@ -22,6 +23,7 @@ func components(log *logging.Log, access *admin.Access) []component.Definition {
 		logging.Components(log),
 		admin.Components(access),
 		discovery.Components(),
+		local.Components(),
 		scrape.Components(),
 		remotewrite.Components(),
 		logs.Components(),

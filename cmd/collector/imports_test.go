@@ -46,10 +46,15 @@ var allowedImports = map[string]string{
 	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 
-	"pkg/logs":               "pkg/component pkg/logs/process pkg/logs/source/docker pkg/logs/write",
-	"pkg/logs/source/docker": signalPackages,
-	"pkg/logs/process":       signalPackages,
-	"pkg/logs/write":         signalPackages,
+	"pkg/local":           "pkg/component pkg/local/filematch",
+	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
+
+	"pkg/logs":                  "pkg/component pkg/logs/process pkg/logs/source/docker pkg/logs/source/file pkg/logs/write",
+	"pkg/logs/source/docker":    signalPackages,
+	"pkg/logs/source/file":      signalPackages + " pkg/local/filematch pkg/logs/source/positions",
+	"pkg/logs/source/positions": "pkg/durable",
+	"pkg/logs/process":          signalPackages,
+	"pkg/logs/write":            signalPackages,
 
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,

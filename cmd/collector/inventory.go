@@ -13,6 +13,7 @@ import (
 	"collector/pkg/discovery"
 	"collector/pkg/graph"
 	dockerlogs "collector/pkg/logs/source/docker"
+	filelogs "collector/pkg/logs/source/file"
 	"collector/pkg/scrape"
 )
 
@@ -63,6 +64,14 @@ func (i inventory) LogTails() []ui.LogTail {
 			out = append(out, ui.LogTail{
 				Component: id, ID: t.ID, Container: t.Name, State: t.State, Labels: t.Labels, Lines: t.Lines, Bytes: t.Bytes, Dropped: t.Dropped,
 				Connections: t.Connections, Cursor: t.Cursor, LagSeconds: t.LagSeconds, Error: t.LastError, ErrorAt: t.LastErrorAt,
+			})
+		}
+	})
+	each(i.graph, func(id string, c *filelogs.Source) {
+		for _, t := range c.Tails() {
+			out = append(out, ui.LogTail{
+				Component: id, Container: t.Path, State: t.State, Labels: map[string]map[string]string{"file": t.Labels},
+				Lines: t.Lines, Bytes: t.Bytes, Cursor: t.ReadAt, Error: t.LastError, ErrorAt: t.LastErrorAt,
 			})
 		}
 	})

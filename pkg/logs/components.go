@@ -4,6 +4,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/logs/process"
 	"collector/pkg/logs/source/docker"
+	"collector/pkg/logs/source/file"
 	"collector/pkg/logs/write"
 )
 
@@ -12,6 +13,7 @@ func Components() []component.Definition {
 	return []component.Definition{
 		process.Definition(),
 		docker.Definition(),
+		file.Definition(),
 		write.Definition(),
 	}
 }

@@ -1,0 +1,147 @@
+package file
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/discovery"
+	"collector/pkg/logs/logstest"
+	"collector/pkg/pipeline"
+)
+
+// bench is a source that runs, with a folder of logs.
+type bench struct {
+	t       *testing.T
+	logs    string
+	storage string
+	sink    *logstest.Sink
+	targets *discovery.Set
+	change  func(*Config)
+	linger  time.Duration
+
+	source *Source
+	stop   func()
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{
+		t: t, logs: t.TempDir(), storage: filepath.Join(t.TempDir(), "component"), sink: new(logstest.Sink),
+		targets: discovery.NewSet(), change: func(*Config) {}, linger: time.Nanosecond,
+	}
+	t.Cleanup(func() { b.end() })
+	return b
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.logs, name) }
+
+// target makes the files the targets.
+func (b *bench) target(names ...string) {
+	var targets []discovery.Target
+	for _, n := range names {
+		targets = append(targets, labels.FromStrings("__path__", b.path(n), "job", "test"))
+	}
+	b.targets.Replace(targets)
+}
+
+func (b *bench) start() {
+	b.t.Helper()
+	var c Config
+	c.SetToDefault()
+	c.Targets, c.ForwardTo = b.targets, []pipeline.LogsSink{b.sink}
+	b.change(&c)
+	s, err := New(c, component.Options{ID: "loki.source.file.test", Dir: b.storage})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s.linger = b.linger
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	b.source = s
+	b.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func (b *bench) end() {
+	if b.stop != nil {
+		b.stop()
+		b.stop = nil
+	}
+}
+
+func (b *bench) write(name, content string) {
+	b.t.Helper()
+	if err := os.WriteFile(b.path(name), []byte(content), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) append(name, content string) {
+	b.t.Helper()
+	f, err := os.OpenFile(b.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.WriteString(content); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) rename(from, to string) {
+	b.t.Helper()
+	if err := os.Rename(b.path(from), b.path(to)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// wait waits until the sink has as many lines as wanted, and compares them.
+func (b *bench) wait(want ...string) {
+	b.t.Helper()
+	b.until("the lines have come", func() bool { return len(b.sink.Lines()) >= len(want) })
+	if got := strings.Join(b.sink.Lines(), "\n"); got != strings.Join(want, "\n") {
+		b.t.Fatalf("got\n%.2000s\nwant\n%.2000s", got, strings.Join(want, "\n"))
+	}
+}
+
+func (b *bench) until(what string, ok func() bool) {
+	b.t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			b.t.Fatalf("it did not happen that %s; lines: %.500q", what, b.sink.Lines())
+		case <-tick.C:
+		}
+	}
+}
+
+// stored waits until a position has reached an offset.
+func (b *bench) stored(name string, offset int64) {
+	b.t.Helper()
+	key := keyOf(b.path(name), `{job="test"}`)
+	b.until("the position is stored", func() bool {
+		b.source.mu.Lock()
+		store := b.source.store
+		b.source.mu.Unlock()
+		if store == nil {
+			return false
+		}
+		v, _ := store.Get(key)
+		marks, err := decodeMarks(v)
+		return err == nil && len(marks) > 0 && marks[len(marks)-1].Offset == offset
+	})
+}

@@ -1,0 +1,376 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"collector/pkg/backoff"
+	"collector/pkg/logs/source/positions"
+	"collector/pkg/pipeline"
+)
+
+// A batch is delivered when it is as large as this, or when nothing more is there
+// to be read.
+const (
+	batchBytes = 256 << 10
+	batchLines = 1000
+)
+
+// reader reads the files, one after the other, in one goroutine.
+type reader struct {
+	source    *Source
+	importErr error                 // another program's positions could not be read
+	stored    map[string][]string   // keys of stored positions by path
+	past      map[fileID][]pastMark // what has been read
+	byID      map[fileID][]*part    // what is open
+	buf       []byte
+	batch     batch
+	touched   []*tail  // whose positions have changed
+	ended     []*tail  // whose targets have left
+	orphans   []string // keys of positions that were taken over under other labels
+	clock     int64    // the time of the last entry
+}
+
+type batch struct {
+	text    []byte
+	lines   []batchLine
+	streams []pipeline.Stream
+	tails   []*tail // those of streams
+}
+
+type batchLine struct {
+	stream int
+	time   int64
+	end    int // in text
+}
+
+func (b *batch) full() bool { return len(b.text) >= batchBytes || len(b.lines) >= batchLines }
+
+// newReader takes over the positions of Alloy or Promtail if there are no own ones
+// yet.
+func newReader(s *Source, store *positions.Store) *reader {
+	r := &reader{source: s, byID: make(map[fileID][]*part), stored: make(map[string][]string), past: make(map[fileID][]pastMark)}
+	if store.Fresh() {
+		values, from, err := readPositions(s.opts.Dir, s.cfg.LegacyPositionsFile)
+		if err != nil && !isMissing(err) {
+			r.importErr = err
+			s.metrics.damaged.Inc()
+			s.opts.Logger.Error("positions can't be taken over", "file", from, "err", err, "on_positions_file_error", s.cfg.OnPositionsFileError)
+		}
+		if len(values) > 0 {
+			s.opts.Logger.Info("continuing from the positions of another program", "file", from, "positions", len(values))
+			store.Put(values)
+		}
+	}
+	for key, value := range store.All() {
+		path, _ := splitKey(key)
+		r.stored[path] = append(r.stored[path], key)
+		marks, _ := decodeMarks(value)
+		for _, m := range marks {
+			if !m.imported() {
+				r.past[m.fileID] = append(r.past[m.fileID], pastMark{key, m})
+			}
+		}
+	}
+	return r
+}
+
+// run reads until ctx ends.
+func (r *reader) run(ctx context.Context) {
+	defer r.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.source.wake:
+		}
+		if backoff.Sleep(ctx, gather, nil) != nil {
+			return
+		}
+		for t := r.source.next(); t != nil; t = r.source.next() {
+			if r.serve(ctx, t) != nil {
+				return
+			}
+			if (r.batch.full() || len(r.ended) > 0) && r.deliver(ctx) != nil {
+				return
+			}
+			if ctx.Err() != nil {
+				return
+			}
+		}
+		if r.deliver(ctx) != nil {
+			return
+		}
+		r.source.store.Delete(r.orphans...)
+		r.orphans = nil
+	}
+}
+
+func (r *reader) close() {
+	for _, t := range append(r.source.snapshot(), r.ended...) {
+		for _, p := range t.parts {
+			p.close()
+		}
+		t.parts = nil
+	}
+}
+
+// serve reads a piece of what a tail has.
+func (r *reader) serve(ctx context.Context, t *tail) error {
+	s := r.source
+	if err := r.refused(t); err != nil {
+		r.setState(t, stateFailed, err)
+		r.settle(t, false)
+		return nil
+	}
+	if s.cfg.compressed() {
+		more, err := r.serveCompressed(ctx, t)
+		r.settle(t, more)
+		return err
+	}
+	r.check(t)
+	more := false
+	for i := 0; i < len(t.parts) && !more; i++ {
+		p := t.parts[i]
+		before := p.offset
+		m, err := p.read(r.buffer(), int(s.cfg.MaxLineSize), r.emitter(t, p.text))
+		switch {
+		case errors.Is(err, errTruncated):
+			r.truncated(t, p)
+			more = true
+		case err != nil:
+			r.setState(t, stateFailed, err)
+		}
+		more = more || m
+		if p.offset != before {
+			p.grown = time.Now()
+			r.touch(t)
+		}
+		if p.rotated && !m && err == nil && time.Since(p.grown) >= s.linger {
+			p.finish(int(s.cfg.MaxLineSize), r.emitter(t, p.text))
+			r.remember(t, p.mark())
+			r.dropPart(t, i)
+			i--
+		}
+	}
+	r.settle(t, more)
+	return nil
+}
+
+// refused tells why no file can be read at all, or not this one.
+func (r *reader) refused(t *tail) error {
+	if r.source.textErr != nil {
+		return r.source.textErr
+	}
+	lost := r.importErr
+	if lost == nil && r.source.store.Lost() {
+		lost = errors.New("its position was lost")
+	}
+	if lost == nil || t.started || r.source.cfg.OnPositionsFileError != onErrorSkip || len(r.marksOf(t)) > 0 {
+		return nil
+	}
+	return errors.Join(lost, errors.New("on_positions_file_error says to skip it"))
+}
+
+func (r *reader) buffer() []byte {
+	if r.buf == nil {
+		r.buf = make([]byte, chunkSize+lastSize)
+	}
+	return r.buf
+}
+
+// settle decides when a tail is read again, and ends it if its target has left.
+func (r *reader) settle(t *tail, more bool) {
+	s := r.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.restless = t.zip.waiting && !more
+	for _, p := range t.parts {
+		t.restless = t.restless || p.rotated
+	}
+	if n := len(t.parts); n > 0 {
+		t.status.offset, t.status.open = t.parts[n-1].offset, true
+	} else {
+		t.status.open = false
+	}
+	if more {
+		s.enqueue(t)
+		return
+	}
+	if t.left && !t.restless {
+		r.end(t)
+	}
+}
+
+// end removes a tail. It holds the source's mu.
+func (r *reader) end(t *tail) {
+	s := r.source
+	if len(t.parts) > 0 {
+		// The position stays as it is.
+		r.touch(t)
+		r.ended = append(r.ended, t)
+	}
+	t.gone = true
+	delete(s.tails, t.key)
+	s.unindex(t, cleanPath(t.path))
+	if t.real != "" {
+		s.unindex(t, t.real)
+	}
+	s.metrics.forget(t.path)
+}
+
+// touch says that the position of t has changed.
+func (r *reader) touch(t *tail) {
+	if !t.touched {
+		t.touched = true
+		r.touched = append(r.touched, t)
+	}
+}
+
+// emitter puts lines of t into the batch.
+func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
+	return func(line []byte, size int64) {
+		s, b := r.source, &r.batch
+		if t.stream < 0 {
+			t.stream = len(b.tails)
+			b.tails = append(b.tails, t)
+		}
+		var replaced, cut bool
+		b.text, replaced, cut = text.appendTo(b.text, line, size, int(s.cfg.MaxLineSize))
+		// Entries never have equal times, so that stores which sort by time keep
+		// their order.
+		r.clock = max(time.Now().UnixNano(), r.clock+1)
+		b.lines = append(b.lines, batchLine{stream: t.stream, time: r.clock, end: len(b.text)})
+		if replaced {
+			s.metrics.invalidLines.Inc()
+		}
+		if cut {
+			s.metrics.cutLines.Inc()
+		}
+	}
+}
+
+// logs groups the lines by stream. The text becomes one string, of which the
+// lines are parts: sinks may keep strings.
+func (b *batch) logs() pipeline.Logs {
+	text := string(b.text)
+	b.streams = b.streams[:0]
+	for _, t := range b.tails {
+		if n := len(b.streams); n < cap(b.streams) {
+			b.streams = b.streams[:n+1]
+		} else {
+			b.streams = append(b.streams, pipeline.Stream{})
+		}
+		b.streams[len(b.streams)-1].Labels = t.labels
+	}
+	start := 0
+	for _, l := range b.lines {
+		entries := &b.streams[l.stream].Entries
+		*entries = append(*entries, pipeline.Entry{Time: time.Unix(0, l.time), Line: text[start:l.end]})
+		start = l.end
+	}
+	return pipeline.Logs{Streams: b.streams}
+}
+
+// reset empties the batch and keeps its buffers, but no line.
+func (b *batch) reset() {
+	if cap(b.text) > 2*batchBytes {
+		b.text = nil
+	}
+	for i := range b.streams {
+		entries := b.streams[i].Entries
+		clear(entries)
+		b.streams[i] = pipeline.Stream{Entries: entries[:0]}
+	}
+	for _, t := range b.tails {
+		t.stream = -1
+	}
+	clear(b.tails)
+	*b = batch{text: b.text[:0], lines: b.lines[:0], streams: b.streams[:0], tails: b.tails[:0]}
+}
+
+// deliver hands the batch to every sink and then moves the positions. It fails only
+// when ctx ends.
+func (r *reader) deliver(ctx context.Context) error {
+	if len(r.batch.lines) > 0 {
+		logs := r.batch.logs()
+		if err := r.source.write(ctx, logs); err != nil {
+			return err
+		}
+		r.count(logs)
+		r.batch.reset()
+	}
+	if len(r.touched) > 0 {
+		values := make(map[string]string, len(r.touched))
+		for _, t := range r.touched {
+			t.touched = false
+			values[t.key] = encodeMarks(t.marks())
+			r.measure(t)
+		}
+		r.source.store.Put(values)
+		clear(r.touched)
+		r.touched = r.touched[:0]
+	}
+	for _, t := range r.ended {
+		for len(t.parts) > 0 {
+			r.closePart(t, len(t.parts)-1)
+		}
+	}
+	r.ended = nil
+	return nil
+}
+
+// count tells the metrics and the tails of entries that were delivered.
+func (r *reader) count(logs pipeline.Logs) {
+	s := r.source
+	for i, t := range r.batch.tails {
+		entries := logs.Streams[i].Entries
+		size := 0
+		for _, e := range entries {
+			size += len(e.Line)
+		}
+		s.mu.Lock()
+		t.status.lines += uint64(len(entries))
+		t.status.bytes += uint64(size)
+		t.status.readAt = entries[len(entries)-1].Time
+		s.mu.Unlock()
+		if !t.gone {
+			s.metrics.lines.WithLabelValues(t.path).Add(float64(len(entries)))
+		}
+	}
+}
+
+// measure tells the metrics how far a file has been read.
+func (r *reader) measure(t *tail) {
+	if t.gone || len(t.parts) == 0 {
+		return
+	}
+	r.source.mu.Lock()
+	size := t.status.size
+	r.source.mu.Unlock()
+	read := t.parts[len(t.parts)-1].offset
+	if r.source.cfg.compressed() {
+		read = t.parts[0].lines // as in Alloy
+	}
+	r.source.metrics.readBytes.WithLabelValues(t.path).Set(float64(read))
+	r.source.metrics.totalBytes.WithLabelValues(t.path).Set(float64(size))
+}
+
+// write gives entries to every sink, to each until it takes them. It fails only
+// when ctx ends.
+func (s *Source) write(ctx context.Context, logs pipeline.Logs) error {
+	_, err := pipeline.UntilTaken(ctx, s.cfg.ForwardTo, 0,
+		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
+		pipeline.Told{
+			Refused: func(_ int, err error) {
+				n := logs.Entries()
+				s.metrics.rejected.Add(float64(n))
+				s.quiet.Warn(s.opts.Logger, "", "a receiver rejects log entries, which are dropped", "err", err, "entries", n)
+			},
+			Waiting: func(_ int, err error) {
+				s.quiet.Warn(s.opts.Logger, "", "a receiver does not take log entries; trying again", "err", err)
+			},
+		})
+	return err
+}

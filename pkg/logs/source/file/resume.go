@@ -1,0 +1,270 @@
+package file
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxSearched bounds how many files of a folder are compared in the search for
+// one that was rotated away.
+const maxSearched = 1000
+
+// maxDone is of how many files that were rotated away a tail remembers the end.
+const maxDone = 4
+
+// pastMark is the position of a file that a tail has read, or has read to its end.
+type pastMark struct {
+	key string // of the tail
+	mark
+}
+
+// resume sets the position in the file p, which the path of t has been found to
+// lead to, and opens what was rotated away and not read to its end.
+func (r *reader) resume(t *tail, p *part) {
+	first := !t.started
+	t.started = true
+	var marks []mark
+	if first {
+		marks = r.marksOf(t)
+	}
+	if slices.ContainsFunc(marks, func(m mark) bool { return !m.Done }) {
+		r.restore(t, p, marks)
+		return
+	}
+	t.done = marks
+	if r.adopt(t, p) || !first {
+		return
+	}
+	if _, known := r.source.store.Get(t.key); known {
+		return // read to its end, and removed
+	}
+	switch lost := r.source.store.Lost() || r.importErr != nil; {
+	case lost && r.source.cfg.OnPositionsFileError == onErrorEnd, !lost && r.source.cfg.TailFromEnd:
+		p.seekEnd()
+	}
+}
+
+// marksOf returns the stored position of t or, if its labels have been changed,
+// the one under the old labels.
+func (r *reader) marksOf(t *tail) []mark {
+	store := r.source.store
+	value, ok := store.Get(t.key)
+	if !ok {
+		for _, key := range r.stored[t.path] {
+			if _, labels := splitKey(key); r.source.has(key) && labels != noLabels {
+				continue
+			}
+			if value, ok = store.Get(key); ok {
+				if !r.source.has(key) {
+					r.orphans = append(r.orphans, key)
+				}
+				break
+			}
+		}
+	}
+	marks, err := decodeMarks(value)
+	if !ok || err != nil {
+		return nil
+	}
+	return marks
+}
+
+// restore sets the position in p by marks, and opens the files that are rotated
+// away.
+func (r *reader) restore(t *tail, p *part, marks []mark) {
+	found := false
+	var missing *mark
+	for i, m := range marks {
+		switch {
+		case m.Done:
+			t.done = append(t.done, m)
+		case m.imported():
+			if m.Offset <= p.size() {
+				p.seek(m.Offset)
+			}
+			found = true
+		case m.fileID == p.id && p.matches(m):
+			p.seek(m.Offset)
+			found = true
+		default:
+			if !r.reopen(t, p, m) {
+				missing = &marks[i]
+			}
+		}
+	}
+	t.done = t.done[max(0, len(t.done)-maxDone):]
+	if found || missing == nil || r.adopt(t, p) {
+		return
+	}
+	if missing.Offset > 0 && p.matches(*missing) {
+		p.seek(missing.Offset) // it was copied or moved here
+		return
+	}
+	r.source.opts.Logger.Warn("the file that was read last is no longer there: what it got since then is lost, and the new one is read from its beginning",
+		"path", t.path, "read", missing.Offset)
+	r.source.metrics.lostFiles.Inc()
+}
+
+// reopen looks for the file of a mark beside the path and, if it is there, makes it
+// a part of t. It may have been renamed, or copied before it was truncated.
+func (r *reader) reopen(t *tail, p *part, m mark) bool {
+	q := r.search(t, func(info os.FileInfo) bool { return identify(info) == m.fileID }, m)
+	if q == nil && m.fileID == p.id && m.LastLen > 0 {
+		q = r.search(t, func(info os.FileInfo) bool { return identify(info) != p.id && info.Size() >= m.Offset }, m)
+	}
+	if q == nil {
+		return false
+	}
+	q.seek(m.Offset)
+	q.rotated, q.grown = true, time.Now()
+	r.addPart(t, q)
+	return true
+}
+
+// search opens the first file in the folder of t's that may be the one of m by
+// what is known of it, and is so by its contents.
+func (r *reader) search(t *tail, may func(os.FileInfo) bool, m mark) *part {
+	path, err := filepath.EvalSymlinks(t.path)
+	if err != nil {
+		path = t.path
+	}
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	stem := stemOf(filepath.Base(path))
+	left := maxSearched
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), stem) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || !may(info) {
+			continue
+		}
+		if left--; left < 0 {
+			return nil
+		}
+		p, err := openPart(t, filepath.Join(dir, e.Name()), r.source.text)
+		if err != nil {
+			continue
+		}
+		if p.matches(m) {
+			return p
+		}
+		p.close()
+	}
+	return nil
+}
+
+// stemOf is what the names of rotated files have in common: "app" of "app.log",
+// which becomes "app.log.1", "app-20260101.log" …
+func stemOf(name string) string {
+	if stem, _, _ := strings.Cut(name, "."); stem != "" {
+		return stem
+	}
+	return name
+}
+
+// adopt takes over the position of another tail, or a stored one, if it is of the
+// same file under its former name, so that what was read as app.log isn't read
+// again as app.log.1. Names that lead to one file at the same time are read each.
+func (r *reader) adopt(t *tail, p *part) bool {
+	for _, q := range r.byID[p.id] {
+		other := q.tail
+		if other == t || other.base != t.base || !p.matches(q.known()) || look(other.path).id == p.id {
+			continue
+		}
+		p.seek(q.offset)
+		p.lines = q.lines
+		r.dropPart(other, slices.Index(other.parts, q))
+		r.touch(other)
+		return true
+	}
+	past := r.past[p.id]
+	for i := len(past) - 1; i >= 0; i-- { // the newest first
+		m := past[i]
+		path, base := splitKey(m.key)
+		if base != t.base || m.key == t.key || !p.matches(m.mark) || look(path).id == p.id {
+			continue
+		}
+		p.seek(m.Offset)
+		p.lines = m.Lines
+		if !r.startedTail(m.key) {
+			r.finishStored(m.key, p.id)
+		}
+		return true
+	}
+	return false
+}
+
+// remember keeps the position of a file that a tail has read to its end, for it may
+// become a target under another name.
+func (r *reader) remember(t *tail, m mark) {
+	m.Done = true
+	if len(t.done) == maxDone {
+		r.past[t.done[0].fileID] = slices.DeleteFunc(r.past[t.done[0].fileID], func(p pastMark) bool {
+			return p.key == t.key && p.mark == t.done[0]
+		})
+		if len(r.past[t.done[0].fileID]) == 0 {
+			delete(r.past, t.done[0].fileID)
+		}
+		t.done = append(t.done[:0], t.done[1:]...)
+	}
+	t.done = append(t.done, m)
+	r.past[m.fileID] = append(r.past[m.fileID], pastMark{t.key, m})
+}
+
+// finishStored says in a stored position that a file is read by another tail.
+func (r *reader) finishStored(key string, id fileID) {
+	value, _ := r.source.store.Get(key)
+	marks, err := decodeMarks(value)
+	if err != nil {
+		return
+	}
+	for i := range marks {
+		if marks[i].fileID == id {
+			marks[i].Done = true
+		}
+	}
+	r.source.store.Put(map[string]string{key: encodeMarks(marks)})
+}
+
+// startedTail reports whether the position of a key is that of a tail, which has
+// looked it up.
+func (r *reader) startedTail(key string) bool {
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	t := r.source.tails[key]
+	return t != nil && t.started
+}
+
+// truncated deals with a file that no longer holds what was read of it. If it was
+// copied before, the rest is in the copy.
+func (r *reader) truncated(t *tail, p *part) {
+	i := slices.Index(t.parts, p)
+	m := p.known()
+	name, id, rotated := p.name, p.id, p.rotated
+	r.dropPart(t, i)
+	if rotated {
+		return
+	}
+	r.source.metrics.truncations.Inc()
+	if m.LastLen > 0 {
+		q := r.search(t, func(info os.FileInfo) bool { return identify(info) != id && info.Size() >= m.Offset }, m)
+		if q != nil {
+			q.seek(m.Offset)
+			q.rotated, q.grown = true, time.Now()
+			r.addPart(t, q)
+		}
+	}
+	again, err := openPart(t, name, r.source.text)
+	if err != nil {
+		return // the next look opens it
+	}
+	r.addPart(t, again)
+}

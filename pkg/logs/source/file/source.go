@@ -1,0 +1,414 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/component"
+	"collector/pkg/discovery"
+	"collector/pkg/local/filematch"
+	"collector/pkg/logs/source/positions"
+	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
+)
+
+const (
+	// gather is how long a change waits for others, so that files that are written
+	// line by line don't make a batch of each line.
+	gather = 100 * time.Millisecond
+	// lingering is how long a file that was rotated away is read on after it grew
+	// last: its writer may not know yet.
+	lingering = 10 * time.Second
+	// syncEvery bounds what a power cut can take from the positions.
+	syncEvery = time.Second
+	// sweepEvery is how often all files are looked at, in case that the kernel has
+	// not reported a change.
+	sweepEvery = 10 * time.Second
+	// forgetEvery is how often positions of files that don't exist are removed.
+	forgetEvery = time.Hour
+)
+
+const filenameLabel = "filename"
+
+// Source is loki.source.file.
+type Source struct {
+	cfg     Config
+	opts    component.Options
+	text    text
+	textErr error // the encoding can't be read
+	names   *discovery.LabelNames
+	metrics *metrics
+	quiet   throttle.Log
+	linger  time.Duration
+
+	wake chan struct{} // has a token when ready may hold something
+
+	// Set by Run before anything else.
+	store *positions.Store
+	watch *watcher
+
+	mu    sync.Mutex
+	tails map[string]*tail   // by key; guarded by mu
+	paths map[string][]*tail // by the paths whose changes concern them; guarded by mu
+	ready []*tail            // in the order in which they are read; guarded by mu
+}
+
+// Definition is the component loki.source.file.
+func Definition() component.Definition {
+	return component.Define("loki.source.file", New, component.Doc{Page: page})
+}
+
+// New checks cfg. An encoding that is unknown leaves the files unread, as in
+// Alloy, and warns.
+func New(cfg Config, o component.Options) (*Source, error) {
+	o = o.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Targets == nil {
+		cfg.Targets = discovery.NewSet()
+	}
+	s := &Source{
+		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
+		linger: lingering, wake: make(chan struct{}, 1), tails: make(map[string]*tail), paths: make(map[string][]*tail),
+	}
+	if s.text, s.textErr = newText(cfg.Encoding); s.textErr != nil {
+		o.Warn("encoding", s.textErr.Error()+"; no file is read")
+	}
+	if w := cfg.FileWatch; w.MinPollFrequency <= 0 || w.MaxPollFrequency < w.MinPollFrequency {
+		o.Warn("file_watch", "min_poll_frequency must be positive, and max_poll_frequency not below it: 250ms is used for both")
+		s.cfg.FileWatch.SetToDefault()
+	}
+	var err error
+	if s.metrics, err = newMetrics(o.Metrics, s.active); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return s, nil
+}
+
+// Run reads the files until ctx ends.
+func (s *Source) Run(ctx context.Context) error {
+	store, err := positions.Open(s.opts.Dir, positions.Options{Logger: s.opts.Logger, Damaged: s.metrics.damaged, Failed: s.metrics.failed})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	r := newReader(s, store)
+	s.mu.Lock()
+	s.store = store
+	s.watch = newWatcher(s.opts.Logger, s.changed)
+	clear(s.tails)
+	clear(s.paths)
+	s.ready = nil
+	s.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { s.watch.run(ctx) })
+	running.Go(func() { s.poll(ctx) })
+	running.Go(func() { r.run(ctx) })
+	s.follow(ctx)
+	return nil
+}
+
+// follow makes the tails follow the targets until ctx ends.
+func (s *Source) follow(ctx context.Context) {
+	var match <-chan time.Time
+	if s.cfg.FileMatch.Enabled {
+		tick := time.NewTicker(s.cfg.FileMatch.SyncPeriod)
+		defer tick.Stop()
+		match = tick.C
+	}
+	sync := time.NewTicker(syncEvery)
+	defer sync.Stop()
+	forget := time.NewTicker(forgetEvery)
+	defer forget.Stop()
+	for {
+		targets, changed := s.cfg.Targets.Targets()
+		s.setTargets(targets)
+	wait:
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				break wait
+			case <-match:
+				break wait
+			case <-sync.C:
+				select {
+				case <-s.store.Dirty():
+					s.store.Sync()
+				default:
+				}
+			case <-forget.C:
+				s.forget()
+			}
+		}
+	}
+}
+
+// setTargets starts tails for new targets, and lets those of others end.
+func (s *Source) setTargets(targets []discovery.Target) {
+	if s.cfg.FileMatch.Enabled {
+		targets = s.expand(targets)
+	}
+	wanted := make(map[string]*tail, len(targets))
+	for _, target := range targets {
+		path := target.Get(filematch.PathLabel)
+		if path == "" {
+			s.quiet.Warn(s.opts.Logger, "", "a target has no path: give it the label __path__", "target", target.String())
+			continue
+		}
+		base := public(target)
+		key := keyOf(path, base.String())
+		if wanted[key] == nil {
+			wanted[key] = s.newTail(key, path, base)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, t := range s.tails {
+		left := wanted[key] == nil
+		if t.left != left {
+			t.left = left
+			s.enqueue(t)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		if s.tails[key] == nil {
+			t := wanted[key]
+			s.tails[key] = t
+			s.index(t, filepath.Clean(t.path))
+			s.enqueue(t)
+		}
+	}
+}
+
+// expand replaces patterns by the files that they match. As in Alloy, a file that
+// is read already goes on however old it gets.
+func (s *Source) expand(targets []discovery.Target) []discovery.Target {
+	var out []discovery.Target
+	limit := s.cfg.FileMatch.IgnoreOlderThan
+	for _, t := range targets {
+		found, err := filematch.Expand(t, 0)
+		if err != nil {
+			s.quiet.Warn(s.opts.Logger, t.Get(filematch.PathLabel), "some files can't be looked at", "path", t.Get(filematch.PathLabel), "err", err)
+		}
+		for _, f := range found {
+			path := f.Get(filematch.PathLabel)
+			if limit > 0 && !s.has(keyOf(path, public(f).String())) {
+				if info, err := os.Stat(path); err != nil || time.Since(info.ModTime()) > limit {
+					continue
+				}
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (s *Source) has(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tails[key] != nil
+}
+
+// public is a target's labels without those that begin with "__".
+func public(target discovery.Target) labels.Labels { return pipeline.Public(target) }
+
+func (s *Source) newTail(key, path string, base labels.Labels) *tail {
+	b := labels.NewBuilder(s.names.Valid(base))
+	b.Set(filenameLabel, path)
+	return &tail{
+		key: key, path: path, base: base.String(), labels: b.Labels(), stream: -1,
+		since: time.Now(), status: tailState{state: stateWaiting},
+	}
+}
+
+// enqueue says that a tail may have something to read. It holds mu.
+func (s *Source) enqueue(t *tail) {
+	if t.queued {
+		return
+	}
+	t.queued = true
+	s.ready = append(s.ready, t)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next takes the tail that has waited longest.
+func (s *Source) next() *tail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ready) == 0 {
+		s.ready = nil
+		return nil
+	}
+	t := s.ready[0]
+	s.ready[0] = nil
+	s.ready = s.ready[1:]
+	t.queued = false
+	return t
+}
+
+// index has changes of a path wake a tail. It holds mu.
+func (s *Source) index(t *tail, path string) {
+	s.watch.add(path)
+	if !slices.Contains(s.paths[path], t) {
+		s.paths[path] = append(s.paths[path], t)
+	}
+}
+
+// unindex is the inverse of index. It holds mu.
+func (s *Source) unindex(t *tail, path string) {
+	left := slices.DeleteFunc(s.paths[path], func(other *tail) bool { return other == t })
+	if s.paths[path] = left; len(left) == 0 {
+		delete(s.paths, path)
+	}
+}
+
+// changed says that the kernel has reported changes of files; nil: of any.
+func (s *Source) changed(paths map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if paths == nil {
+		for _, t := range s.tails {
+			s.enqueue(t)
+		}
+	}
+	for path := range paths {
+		for _, t := range s.paths[path] {
+			s.enqueue(t)
+		}
+	}
+}
+
+// poll looks at the files of which the kernel reports no changes, and from time to
+// time at all.
+func (s *Source) poll(ctx context.Context) {
+	pause := s.cfg.FileWatch.MinPollFrequency
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	swept := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		all := time.Since(swept) >= sweepEvery
+		if all {
+			swept = time.Now()
+			s.watch.retry()
+		}
+		pause = min(2*pause, s.cfg.FileWatch.MaxPollFrequency)
+		polled := s.polled(all)
+		if s.look(polled) {
+			pause = s.cfg.FileWatch.MinPollFrequency
+		}
+		next := pause
+		if len(polled) == 0 || all && len(s.polled(false)) == 0 {
+			next = time.Second
+		}
+		timer.Reset(next)
+	}
+}
+
+// polled returns the tails that are polled, or all.
+func (s *Source) polled(all bool) []*tail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*tail
+	for _, t := range s.tails {
+		if all || t.restless || !s.watch.watches(t.path) || t.real != "" && !s.watch.watches(t.real) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// look enqueues the tails whose files differ from what was seen of them, and
+// reports whether there are any.
+func (s *Source) look(tails []*tail) (any bool) {
+	for _, t := range tails {
+		now := look(t.path)
+		s.mu.Lock()
+		if t.restless || now != t.seen {
+			s.enqueue(t)
+			any = true
+		}
+		s.mu.Unlock()
+	}
+	return any
+}
+
+// sight is what is seen of a file without opening it.
+type sight struct {
+	id      fileID
+	size    int64
+	changed int64
+}
+
+func look(path string) sight {
+	info, err := os.Stat(path)
+	if err != nil {
+		return sight{}
+	}
+	return sightOf(info)
+}
+
+func sightOf(info fs.FileInfo) sight {
+	return sight{id: identify(info), size: info.Size(), changed: info.ModTime().UnixNano()}
+}
+
+// forget removes the positions of files that are not read and don't exist.
+func (s *Source) forget() {
+	var gone []string
+	for key := range s.store.All() {
+		path, _ := splitKey(key)
+		if s.has(key) {
+			continue
+		}
+		if _, err := os.Lstat(path); os.IsNotExist(err) {
+			gone = append(gone, key)
+		}
+	}
+	s.store.Delete(gone...)
+}
+
+// snapshot returns the tails in the order of their keys.
+func (s *Source) snapshot() []*tail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tails := slices.Collect(maps.Values(s.tails))
+	slices.SortFunc(tails, func(a, b *tail) int { return strings.Compare(a.key, b.key) })
+	return tails
+}
+
+// active is how many files are read.
+func (s *Source) active() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, t := range s.tails {
+		if t.status.open {
+			n++
+		}
+	}
+	return float64(n)
+}

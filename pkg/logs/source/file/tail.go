@@ -1,0 +1,202 @@
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// The states of a tail, for people.
+const (
+	stateWaiting = "waiting"
+	stateReading = "reading"
+	stateMissing = "file does not exist"
+	stateFailed  = "can't be read"
+	stateDone    = "read to its end"
+)
+
+// tail follows what a path leads to, for one set of labels.
+type tail struct {
+	key    string // of its position
+	path   string
+	base   string        // the target's labels, which the key has too
+	labels labels.Labels // those of the entries
+	since  time.Time     // when the target came
+
+	// Of the source, guarded by its mu:
+	queued   bool // in ready
+	left     bool // the target has left
+	restless bool // has to be looked at again without a change of the file
+	real     string
+	seen     sight
+	status   tailState
+
+	// Of the reader:
+	parts   []*part // the current file last
+	done    []mark  // of files that were rotated away and have been read to their end
+	started bool    // the position has been looked up
+	touched bool    // the position has changed
+	gone    bool    // the target has left, and everything has been read
+	stream  int     // in the batch; -1: none
+	failing bool    // the last look failed
+	zip     zipState
+}
+
+// tailState is what a tail tells of itself.
+type tailState struct {
+	state       string
+	open        bool
+	lines       uint64
+	bytes       uint64
+	offset      int64
+	readAt      time.Time
+	size        int64
+	lastError   string
+	lastErrorAt time.Time
+}
+
+// current is the file to which the path leads as far as is known; nil: none.
+func (t *tail) current() *part {
+	if n := len(t.parts); n > 0 && !t.parts[n-1].rotated {
+		return t.parts[n-1]
+	}
+	return nil
+}
+
+// marks describe the parts for a position.
+func (t *tail) marks() []mark {
+	out := append(make([]mark, 0, len(t.done)+len(t.parts)), t.done...)
+	for _, p := range t.parts {
+		out = append(out, p.mark())
+	}
+	return out
+}
+
+// check looks at what the path leads to, and opens that if it is another file.
+func (r *reader) check(t *tail) {
+	info, err := os.Stat(t.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.rotate(t)
+		r.setState(t, stateMissing, nil)
+		return
+	case err != nil:
+		r.setState(t, stateFailed, err)
+		return
+	case info.IsDir():
+		r.setState(t, stateFailed, errors.New("it is a folder"))
+		return
+	}
+	r.see(t, sightOf(info))
+	cur := t.current()
+	if cur != nil && cur.id == identify(info) {
+		if t.failing {
+			r.setState(t, stateReading, nil)
+		}
+		return
+	}
+	p, err := openPart(t, t.path, r.source.text)
+	if err != nil {
+		r.setState(t, stateFailed, err)
+		return
+	}
+	if cur != nil && cur.id == p.id {
+		p.close() // it was there again
+		return
+	}
+	r.rotate(t)
+	r.resume(t, p)
+	r.addPart(t, p)
+	r.touch(t)
+	r.follow(t)
+	r.setState(t, stateReading, nil)
+}
+
+// rotate says that the path leads to the current file no more.
+func (r *reader) rotate(t *tail) {
+	if cur := t.current(); cur != nil {
+		cur.rotated, cur.grown = true, time.Now()
+	}
+}
+
+// follow has changes of the file reported to which links lead.
+func (r *reader) follow(t *tail) {
+	real, err := filepath.EvalSymlinks(t.path)
+	if err != nil {
+		return
+	}
+	if abs, err := filepath.Abs(t.path); err == nil && abs == real || real == filepath.Clean(t.path) {
+		real = ""
+	}
+	s := r.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if real == t.real {
+		return
+	}
+	if t.real != "" {
+		s.unindex(t, t.real)
+	}
+	if t.real = real; real != "" {
+		s.index(t, real)
+	}
+}
+
+// addPart makes p the current file of t.
+func (r *reader) addPart(t *tail, p *part) {
+	p.tail = t
+	t.parts = append(t.parts, p)
+	r.byID[p.id] = append(r.byID[p.id], p)
+}
+
+// dropPart forgets the part number i of t.
+func (r *reader) dropPart(t *tail, i int) {
+	r.touch(t)
+	r.closePart(t, i)
+}
+
+// closePart closes the part number i of t.
+func (r *reader) closePart(t *tail, i int) {
+	p := t.parts[i]
+	p.close()
+	t.parts = append(t.parts[:i], t.parts[i+1:]...)
+	left := r.byID[p.id][:0]
+	for _, other := range r.byID[p.id] {
+		if other != p {
+			left = append(left, other)
+		}
+	}
+	if r.byID[p.id] = left; len(left) == 0 {
+		delete(r.byID, p.id)
+	}
+}
+
+func (r *reader) see(t *tail, s sight) {
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	t.seen = s
+	t.status.size = s.size
+}
+
+// setState keeps the state and the error for people; nil clears it.
+func (r *reader) setState(t *tail, state string, err error) {
+	s := r.source
+	s.mu.Lock()
+	t.status.state, t.status.open = state, len(t.parts) > 0
+	if err == nil {
+		t.status.lastError, t.status.lastErrorAt = "", time.Time{}
+	} else {
+		t.status.lastError, t.status.lastErrorAt = err.Error(), time.Now()
+		t.seen = sight{} // to be tried again
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.metrics.readErrors.Inc()
+		s.quiet.Warn(s.opts.Logger, t.path, "a file can't be read; it is tried again, and the others go on", "path", t.path, "err", err)
+	}
+	t.failing = err != nil
+}
