@@ -368,8 +368,8 @@ func TestDescribe(t *testing.T) {
 	f("size", `size "0B" []`)
 	f("duration", `duration "0s" []`)
 	f("squashed", `string  []`)
-	f("inner", `  [{a int false 1 false false false []} {b int false 2 false false false []}]`)
-	f("many", `  [{a int false 1 false false false []} {b int false 2 false false false []}]`)
+	f("inner", `  [{a int false 1 false false false false []} {b int false 2 false false false false []}]`)
+	f("many", `  [{a int false 1 false false false false []} {b int false 2 false false false false []}]`)
 }
 
 // steps has an ordered list of blocks of several names.
@@ -444,6 +444,85 @@ func TestBlocksThatOnlyAlloyHasAreNamed(t *testing.T) {
 		"4 step.c is a block of Alloy that collector does not have",
 		`6 unknown block "step.d" of x; did you mean "step.a"?`,
 		`7 step.b lacks the required argument "text"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// loop is a list of blocks that hold blocks of the same list.
+type loop struct {
+	Steps []loopStep `alloy:"step,enum,optional"`
+}
+
+type loopStep struct {
+	Match *loopMatch `alloy:"match,block,optional"`
+	A     *stepA     `alloy:"a,block,optional"`
+}
+
+type loopMatch struct {
+	Selector string     `alloy:"selector,attr"`
+	Steps    []loopStep `alloy:"step,enum,optional"`
+}
+
+func TestBlocksMayHoldBlocksOfTheirOwnKind(t *testing.T) {
+	doc, ds := Parse([]Source{{Name: "x.alloy", Text: []byte(`x "y" {
+	step.match {
+		selector = "outer"
+		step.match {
+			selector = "inner"
+			step.a { n = 3 }
+		}
+	}
+}`)}})
+	if ds != nil {
+		t.Fatal(ds)
+	}
+	var got loop
+	if ds := (&Decoder{Language: NewLanguage("v1")}).Decode(doc.Blocks[0], &got); ds != nil {
+		t.Fatal(ds)
+	}
+	if inner := got.Steps[0].Match.Steps[0].Match; inner.Selector != "inner" || inner.Steps[0].A.N != 3 {
+		t.Errorf("decoded as %+v", inner)
+	}
+}
+
+// A name that is unknown is looked for in the blocks below, of which there is no
+// end here.
+func TestAMisspeltNameInBlocksOfTheirOwnKindIsReported(t *testing.T) {
+	doc, ds := Parse([]Source{{Name: "x.alloy", Text: []byte(`x "y" {
+	nope = 1
+	n    = 2
+	step.match {
+		selector = "s"
+		selektor = "t"
+	}
+}`)}})
+	if ds != nil {
+		t.Fatal(ds)
+	}
+	var got []string
+	for _, d := range (&Decoder{Language: NewLanguage("v1")}).Decode(doc.Blocks[0], &loop{}) {
+		got = append(got, d.Message)
+	}
+	want := []string{
+		`unknown argument "nope" of x`,
+		`unknown argument "n" of x; "n" belongs in the block step.a`,
+		`unknown argument "selektor" of step.match; did you mean "selector"?`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBlocksOfTheirOwnKindAreDescribedOnce(t *testing.T) {
+	got := Describe(reflect.TypeFor[loop](), nil)
+	want := []Argument{
+		{Name: "step.match", Block: true, Repeatable: true, Arguments: []Argument{
+			{Name: "selector", Type: "string", Required: true},
+			{Name: "step.*", Block: true, Repeatable: true, Recursive: true},
+		}},
+		{Name: "step.a", Block: true, Repeatable: true, Arguments: []Argument{{Name: "n", Type: "int", Default: "7"}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,13 +19,14 @@ type Argument struct {
 	File       bool   // it is the path of a file that is read
 	Block      bool
 	Repeatable bool       // of a block
+	Recursive  bool       // of a block "x.*": it stands for those of the list that it is in
 	Arguments  []Argument // of a block
 }
 
 // Describe lists what a configuration struct takes. own names the types that
 // the language itself does not know.
 func Describe(t reflect.Type, own func(reflect.Type) string) []Argument {
-	return describe(defaultOf(t, reflect.Value{}), own)
+	return describe(defaultOf(t, reflect.Value{}), own, nil)
 }
 
 // defaultOf is a t as it is where the source says nothing of it.
@@ -39,9 +41,21 @@ func defaultOf(t reflect.Type, given reflect.Value) reflect.Value {
 	return v.Elem()
 }
 
-func describe(v reflect.Value, own func(reflect.Type) string) []Argument {
+// describe lists what v takes, within the lists of blocks of which the elements
+// have the types in lists: a list within itself is not described again.
+func describe(v reflect.Value, own func(reflect.Type) string, lists []reflect.Type) []Argument {
 	var out []Argument
 	for _, f := range fieldsOf(v.Type()) {
+		within := lists
+		if f.enum != "" {
+			if slices.Contains(lists, f.typ) {
+				if last := len(out) - 1; last < 0 || out[last].Name != f.enum+".*" {
+					out = append(out, Argument{Name: f.enum + ".*", Block: true, Repeatable: true, Recursive: true})
+				}
+				continue
+			}
+			within = append(slices.Clip(lists), f.typ)
+		}
 		a := Argument{Name: f.name, Required: !f.optional, Block: f.block, File: f.file}
 		if f.block {
 			given := reflect.Value{}
@@ -49,7 +63,7 @@ func describe(v reflect.Value, own func(reflect.Type) string) []Argument {
 				given = v.FieldByIndex(f.index)
 			}
 			a.Repeatable = f.repeatable()
-			a.Arguments = describe(defaultOf(f.structOf(), given), own)
+			a.Arguments = describe(defaultOf(f.structOf(), given), own, within)
 		} else {
 			a.Type = typeName(f.typ, own)
 			if f.optional {

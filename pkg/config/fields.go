@@ -127,17 +127,26 @@ func acceptedNames(fields []field) string {
 }
 
 // whereNested finds name in the blocks below fields, and returns the path of
-// the block that takes it.
+// the block that takes it. Blocks that hold blocks of their own kind are looked
+// into once.
 func whereNested(fields []field, name string) string {
+	return whereBelow(fields, name, map[reflect.Type]bool{})
+}
+
+func whereBelow(fields []field, name string, seen map[reflect.Type]bool) string {
+	var further []field
 	for _, f := range fields {
-		if !f.block {
+		if !f.block || seen[f.structOf()] {
 			continue
 		}
-		inner := fieldsOf(f.structOf())
-		if _, ok := lookup(inner, name); ok {
+		seen[f.structOf()] = true
+		if _, ok := lookup(fieldsOf(f.structOf()), name); ok {
 			return f.name
 		}
-		if path := whereNested(inner, name); path != "" {
+		further = append(further, f)
+	}
+	for _, f := range further {
+		if path := whereBelow(fieldsOf(f.structOf()), name, seen); path != "" {
 			return f.name + " > " + path
 		}
 	}

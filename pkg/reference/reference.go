@@ -160,6 +160,9 @@ func (w *writer) blocks(path string, list []config.Argument) {
 		if a.Repeatable {
 			need += ", repeatable"
 		}
+		if a.Recursive {
+			need += fmt.Sprintf(": any of the blocks `%s`", a.Name)
+		}
 		w.printf("\n### Block `%s`\n\n%s.", full, need)
 		if note := w.note(full); note != "" {
 			w.printf(" %s.", strings.TrimSuffix(note, "."))
