@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"collector/pkg/logs/logstest"
 	"collector/pkg/pipeline"
 )
@@ -193,13 +191,13 @@ func TestARestartTakesNothingIn(t *testing.T) {
 func TestABlockOfMoreLinesThanAllowedEnds(t *testing.T) {
 	cfg := *multilineConfig("^A").Stages[0].Multiline
 	cfg.MaxLines = 2
-	m, err := newMultiline(cfg, testMetrics(t))
+	m, err := newMultiline(cfg, testEnv(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	held := heldBlock{labels: linesAt("a", 1).Labels, lines: 3, text: []byte("A\nb\nc")}
-	m.restore(held, time.Now(), func(_ labels.Labels, e pipeline.Entry) { got = append(got, e.Line) })
+	held := Block{Labels: linesAt("a", 1).Labels, Lines: 3, Text: []byte("A\nb\nc")}
+	m.Restore(held, time.Now(), func(e *Entry) { got = append(got, e.Line) })
 	if len(got) != 1 || got[0] != "A\nb\nc" {
 		t.Errorf("entries %q", got)
 	}

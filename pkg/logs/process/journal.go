@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -33,6 +34,14 @@ import (
 //	held    stage, stream, block      what a stage holds, in a journal that is made anew
 //	recent  stream, marks             the last call of a stream, likewise
 //	out     stream, entries           what is yet to be handed on, likewise
+//
+// and two kinds for what has more extracted than the labels of its stream:
+//
+//	input+  stream, goesOn, entries, and what was extracted from each
+//	held+   stage, stream, block, and what was extracted from its first line
+//
+// A stage is a number among those that hold entries, in the order of the
+// configuration.
 const (
 	journalMagic  = "\xc9JR\x01"
 	journalHeader = len(journalMagic) + 8
@@ -48,17 +57,18 @@ const (
 	recordHeld
 	recordRecent
 	recordOut
+	recordInputExtracted
+	recordHeldExtracted
 )
 
 // record is any record; its kind says which fields count.
 type record struct {
-	kind    byte
-	stage   int
-	labels  labels.Labels
-	goesOn  bool
-	entries []pipeline.Entry
-	held    heldBlock
-	marks   []mark
+	kind  byte
+	stage int
+	arrival
+	goesOn bool
+	held   Block
+	marks  []mark
 }
 
 // journal is a file of records that is open for appending. It is not safe for
@@ -164,15 +174,23 @@ func begin(buf []byte, kind byte) []byte {
 	return append(append(buf, make([]byte, journalHeader)...), kind)
 }
 
-func appendInput(buf []byte, stream labels.Labels, goesOn bool, entries []pipeline.Entry) []byte {
+func appendInput(buf []byte, goesOn bool, a *arrival) []byte {
 	start := len(buf)
-	buf = appendLabels(begin(buf, recordInput), stream)
+	kind := recordInput
+	if a.from != nil {
+		kind = recordInputExtracted
+	}
+	buf = appendLabels(begin(buf, kind), a.labels)
 	if goesOn {
 		buf = append(buf, 1)
 	} else {
 		buf = append(buf, 0)
 	}
-	return seal(appendEntries(buf, entries), start)
+	buf = appendEntries(buf, a.entries)
+	for i := range a.from {
+		buf = appendExtracted(buf, &a.from[i])
+	}
+	return seal(buf, start)
 }
 
 func appendFlush(buf []byte, stage int, stream labels.Labels) []byte {
@@ -183,15 +201,22 @@ func appendFlush(buf []byte, stage int, stream labels.Labels) []byte {
 
 func appendDone(buf []byte) []byte { return seal(begin(buf, recordDone), len(buf)) }
 
-func appendHeld(buf []byte, stage int, b heldBlock) []byte {
+func appendHeld(buf []byte, stage int, b Block) []byte {
 	start := len(buf)
-	buf = binary.AppendUvarint(begin(buf, recordHeld), uint64(stage))
-	buf = appendLabels(buf, b.labels)
-	buf = binary.AppendUvarint(buf, uint64(b.lines))
-	if b.lines > 0 {
-		buf = binary.AppendVarint(buf, b.time.UnixNano())
-		buf = appendLabels(buf, b.metadata)
-		buf = appendText(buf, b.text)
+	kind := recordHeld
+	if b.Lines > 0 && !b.Extracted.only(b.Labels) {
+		kind = recordHeldExtracted
+	}
+	buf = binary.AppendUvarint(begin(buf, kind), uint64(stage))
+	buf = appendLabels(buf, b.Labels)
+	buf = binary.AppendUvarint(buf, uint64(b.Lines))
+	if b.Lines > 0 {
+		buf = binary.AppendVarint(buf, b.Time.UnixNano())
+		buf = appendLabels(buf, b.Metadata)
+		buf = appendText(buf, b.Text)
+	}
+	if kind == recordHeldExtracted {
+		buf = appendExtracted(buf, &b.Extracted)
 	}
 	return seal(buf, start)
 }
@@ -219,6 +244,22 @@ func appendEntries(buf []byte, entries []pipeline.Entry) []byte {
 		buf = binary.AppendVarint(buf, entries[i].Time.UnixNano())
 		buf = appendLabels(buf, entries[i].Metadata)
 		buf = appendText(buf, entries[i].Line)
+	}
+	return buf
+}
+
+func appendExtracted(buf []byte, x *Extracted) []byte {
+	buf = appendLabels(buf, x.initial)
+	buf = binary.AppendUvarint(buf, uint64(len(x.fields)))
+	for i := range x.fields {
+		f := &x.fields[i]
+		buf = append(appendText(buf, f.name), byte(f.value.kind))
+		switch f.value.kind {
+		case kindText:
+			buf = appendText(buf, f.value.text)
+		case kindNumber, kindBool:
+			buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(f.value.number))
+		}
 	}
 	return buf
 }
@@ -296,18 +337,27 @@ func readRecord(data []byte) (r record, n int, ok bool) {
 func parseRecord(body []byte) (r record, err error) {
 	p := parser{rest: body[1:]}
 	switch r.kind = body[0]; r.kind {
-	case recordInput:
+	case recordInput, recordInputExtracted:
 		r.labels, r.goesOn = p.labels(), p.number() != 0
 		r.entries = p.entries()
+		if r.kind == recordInputExtracted {
+			for range r.entries {
+				r.from = append(r.from, p.extracted())
+			}
+		}
 	case recordFlush:
 		r.stage, r.labels = p.number(), p.labels()
 	case recordDone:
-	case recordHeld:
+	case recordHeld, recordHeldExtracted:
 		r.stage = p.number()
-		r.held.labels, r.held.lines = p.labels(), p.number()
-		if r.held.lines > 0 {
-			r.held.time, r.held.metadata = p.time(), p.labels()
-			r.held.text = []byte(p.text())
+		r.held.Labels, r.held.Lines = p.labels(), p.number()
+		if r.held.Lines > 0 {
+			r.held.Time, r.held.Metadata = p.time(), p.labels()
+			r.held.Text = []byte(p.text())
+		}
+		r.held.Extracted.initial = r.held.Labels
+		if r.kind == recordHeldExtracted {
+			r.held.Extracted = p.extracted()
 		}
 	case recordRecent:
 		r.labels = p.labels()
@@ -407,4 +457,49 @@ func (p *parser) entries() []pipeline.Entry {
 		}
 	}
 	return out
+}
+
+func (p *parser) extracted() (x Extracted) {
+	x.initial = p.labels()
+	for range p.count() {
+		f := field{name: p.text()}
+		f.value.kind = valueKind(p.byte())
+		switch f.value.kind {
+		case kindText:
+			f.value.text = p.text()
+		case kindNumber, kindBool:
+			f.value.number = p.float()
+		case kindNull, kindDeleted:
+		default:
+			p.bad = true
+		}
+		if p.bad {
+			return Extracted{}
+		}
+		x.fields = append(x.fields, f)
+	}
+	if len(x.fields) > indexAbove {
+		x.reindex()
+	}
+	return x
+}
+
+func (p *parser) byte() byte {
+	if len(p.rest) == 0 {
+		p.bad = true
+		return 0
+	}
+	b := p.rest[0]
+	p.rest = p.rest[1:]
+	return b
+}
+
+func (p *parser) float() float64 {
+	if len(p.rest) < 8 {
+		p.bad, p.rest = true, nil
+		return 0
+	}
+	bits := binary.LittleEndian.Uint64(p.rest)
+	p.rest = p.rest[8:]
+	return math.Float64frombits(bits)
 }

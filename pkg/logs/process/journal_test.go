@@ -18,26 +18,34 @@ func sampleRecords() (data []byte, starts []int) {
 	stream := linesAt("stderr", 1, "A1", " a", "")
 	stream.Entries[1].Metadata = labels.FromStrings("k", "v")
 	add := func(next []byte) { starts, data = append(starts, len(data)), next }
-	add(appendInput(data, stream.Labels, true, stream.Entries))
+	add(appendInput(data, true, &arrival{labels: stream.Labels, entries: stream.Entries}))
 	add(appendFlush(data, 1, stream.Labels))
 	add(appendDone(data))
-	add(appendHeld(data, 0, heldBlock{labels: stream.Labels}))
-	add(appendHeld(data, 2, heldBlock{labels: stream.Labels, time: time.Unix(0, 7), metadata: labels.FromStrings("a", "b"), lines: 2, text: []byte("x\ny")}))
+	add(appendHeld(data, 0, Block{Labels: stream.Labels}))
+	add(appendHeld(data, 2, Block{Labels: stream.Labels, Time: time.Unix(0, 7), Metadata: labels.FromStrings("a", "b"), Lines: 2, Text: []byte("x\ny"), Extracted: Extracted{initial: stream.Labels}}))
 	add(appendRecent(data, stream.Labels, []mark{{time: 1, size: 2, sum: 1<<32 - 1}, {time: -1}}))
 	add(appendOut(data, pipeline.Stream{Labels: labels.EmptyLabels(), Entries: stream.Entries}))
+	x := Extracted{initial: labels.FromStrings("was", "there")}
+	x.Set("text", Text("t"))
+	x.Set("number", Number(1.5))
+	x.Set("bool", Bool(true))
+	x.Set("null", Null())
+	x.Delete("was")
+	add(appendInput(data, false, &arrival{labels: stream.Labels, entries: stream.Entries[:1], from: []Extracted{x}}))
+	add(appendHeld(data, 1, Block{Labels: stream.Labels, Time: time.Unix(0, 7), Lines: 1, Text: []byte("x"), Extracted: x}))
 	return data, starts
 }
 
 // encodeAgain writes a record that was read.
 func encodeAgain(r record) []byte {
 	switch r.kind {
-	case recordInput:
-		return appendInput(nil, r.labels, r.goesOn, r.entries)
+	case recordInput, recordInputExtracted:
+		return appendInput(nil, r.goesOn, &r.arrival)
 	case recordFlush:
 		return appendFlush(nil, r.stage, r.labels)
 	case recordDone:
 		return appendDone(nil)
-	case recordHeld:
+	case recordHeld, recordHeldExtracted:
 		return appendHeld(nil, r.stage, r.held)
 	case recordRecent:
 		return appendRecent(nil, r.labels, r.marks)

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
-	"collector/pkg/pipeline"
 )
 
 const (
@@ -69,6 +68,8 @@ type multiline struct {
 	cfg     MultilineConfig
 	first   *regexp.Regexp
 	metrics *metrics
+	cache   *Cache
+	out     Entry // reused
 
 	maxBlock, maxHeld, maxStreams int
 
@@ -84,16 +85,16 @@ type multiline struct {
 type block struct {
 	key     string
 	at      *list.Element
-	held    heldBlock
+	held    Block
 	touched time.Time
 }
 
-func newMultiline(cfg MultilineConfig, m *metrics) (*multiline, error) {
+func newMultiline(cfg MultilineConfig, v *env) (*multiline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	return &multiline{
-		cfg: cfg, first: regexp.MustCompile(cfg.FirstLine), metrics: m,
+		cfg: cfg, first: regexp.MustCompile(cfg.FirstLine), metrics: v.metrics, cache: v.cache,
 		maxBlock: maxBlockBytes, maxHeld: maxHeldBytes, maxStreams: maxKnownStreams,
 		streams: make(map[string]*block), holding: list.New(), idle: list.New(),
 	}, nil
@@ -106,30 +107,25 @@ func (m *multiline) get(stream labels.Labels) *block {
 
 // know makes m know the stream that get has not found.
 func (m *multiline) know(stream labels.Labels) *block {
-	b := &block{key: string(m.key), held: heldBlock{labels: stream}}
+	b := &block{key: string(m.key), held: Block{Labels: stream}}
 	b.at = m.idle.PushBack(b)
 	m.streams[b.key] = b
 	return b
 }
 
-func (m *multiline) holds(stream labels.Labels, entries []pipeline.Entry) bool {
-	if len(m.streams) > 0 && m.get(stream) != nil {
-		return true
-	}
-	for i := range entries {
-		if m.first.MatchString(entries[i].Line) {
-			return true
-		}
-	}
-	return false
+// Holds implements Holder.
+func (m *multiline) Holds(stream labels.Labels, line string) bool {
+	return len(m.streams) > 0 && m.get(stream) != nil || m.first.MatchString(line)
 }
 
-func (m *multiline) take(stream labels.Labels, e pipeline.Entry, now time.Time, emit emitter) {
+// Process implements Stage.
+func (m *multiline) Process(e *Entry, emit Emit) {
 	first := m.first.MatchString(e.Line)
+	stream := e.Labels.Held(m.cache)
 	b := m.get(stream)
 	if b == nil {
 		if !first {
-			emit(stream, e)
+			emit(e)
 			return
 		}
 		b = m.know(stream)
@@ -140,38 +136,39 @@ func (m *multiline) take(stream labels.Labels, e pipeline.Entry, now time.Time, 
 	}
 	switch {
 	case first:
-		m.end(b, endedByFirstLine, emit)
-	case len(b.held.text)+1+len(line) > m.maxBlock:
-		m.end(b, endedByBytes, emit)
+		m.end(b, endedByFirstLine, e.Now, emit)
+	case len(b.held.Text)+1+len(line) > m.maxBlock:
+		m.end(b, endedByBytes, e.Now, emit)
 	}
-	m.hold(b, e, line, now)
-	m.limit(b, emit)
-	m.shrink(emit)
+	m.hold(b, e, line)
+	m.limit(b, e.Now, emit)
+	m.shrink(e.Now, emit)
 }
 
 // limit ends a block that has as many lines as it may; 0 is no limit.
-func (m *multiline) limit(b *block, emit emitter) {
-	if m.cfg.MaxLines > 0 && uint64(b.held.lines) >= m.cfg.MaxLines {
-		m.end(b, endedByLines, emit)
+func (m *multiline) limit(b *block, now time.Time, emit Emit) {
+	if m.cfg.MaxLines > 0 && uint64(b.held.Lines) >= m.cfg.MaxLines {
+		m.end(b, endedByLines, now, emit)
 	}
 }
 
 // hold adds a line to a block.
-func (m *multiline) hold(b *block, e pipeline.Entry, line string, now time.Time) {
+func (m *multiline) hold(b *block, e *Entry, line string) {
 	h := &b.held
-	before := len(h.text)
-	if h.lines == 0 {
-		h.time, h.metadata = e.Time, e.Metadata
+	before := len(h.Text)
+	if h.Lines == 0 {
+		h.Time, h.Metadata = e.Time, e.Metadata
+		h.Extracted = e.Extracted.Clone()
 		m.move(b, m.idle, m.holding)
 	} else {
-		h.text = append(h.text, '\n')
+		h.Text = append(h.Text, '\n')
 		m.holding.MoveToBack(b.at)
 	}
-	h.text = append(h.text, line...)
-	h.lines++
+	h.Text = append(h.Text, line...)
+	h.Lines++
 	m.lines++
-	m.bytes += len(h.text) - before
-	b.touched = now
+	m.bytes += len(h.Text) - before
+	b.touched = e.Now
 }
 
 func (m *multiline) move(b *block, from, to *list.List) {
@@ -180,45 +177,47 @@ func (m *multiline) move(b *block, from, to *list.List) {
 }
 
 // end emits the block of a stream, if there is one.
-func (m *multiline) end(b *block, reason string, emit emitter) {
+func (m *multiline) end(b *block, reason string, now time.Time, emit Emit) {
 	h := &b.held
-	if h.lines == 0 {
+	if h.Lines == 0 {
 		return
 	}
 	m.metrics.flushed.WithLabelValues(reason).Inc()
-	m.lines -= h.lines
-	m.bytes -= len(h.text)
-	e := pipeline.Entry{Time: h.time, Line: string(h.text), Metadata: h.metadata}
-	if cap(h.text) > keptBuffer {
-		h.text = nil
+	m.lines -= h.Lines
+	m.bytes -= len(h.Text)
+	h.entry(&m.out, now)
+	if cap(h.Text) > keptBuffer {
+		h.Text = nil
 	}
-	*h = heldBlock{labels: h.labels, text: h.text[:0]}
+	*h = Block{Labels: h.Labels, Text: h.Text[:0]}
 	m.move(b, m.holding, m.idle)
-	emit(h.labels, e)
+	emit(&m.out)
 }
 
 // shrink keeps m within its bounds: the blocks touched first are ended, and the
 // streams not heard of for the longest time are forgotten.
-func (m *multiline) shrink(emit emitter) {
+func (m *multiline) shrink(now time.Time, emit Emit) {
 	for m.bytes > m.maxHeld {
-		m.end(m.holding.Front().Value.(*block), endedByMemory, emit)
+		m.end(m.holding.Front().Value.(*block), endedByMemory, now, emit)
 	}
 	for len(m.streams) > m.maxStreams {
 		if m.idle.Len() == 0 {
-			m.end(m.holding.Front().Value.(*block), endedByMemory, emit)
+			m.end(m.holding.Front().Value.(*block), endedByMemory, now, emit)
 		}
 		b := m.idle.Remove(m.idle.Front()).(*block)
 		delete(m.streams, b.key)
 	}
 }
 
-func (m *multiline) flush(stream labels.Labels, emit emitter) {
+// Flush implements Holder.
+func (m *multiline) Flush(stream labels.Labels, now time.Time, emit Emit) {
 	if b := m.get(stream); b != nil {
-		m.end(b, endedByFlush, emit)
+		m.end(b, endedByFlush, now, emit)
 	}
 }
 
-func (m *multiline) due() (at time.Time, any bool) {
+// Due implements Holder.
+func (m *multiline) Due() (at time.Time, any bool) {
 	front := m.holding.Front()
 	if front == nil {
 		return at, false
@@ -226,14 +225,16 @@ func (m *multiline) due() (at time.Time, any bool) {
 	return front.Value.(*block).touched.Add(m.cfg.MaxWaitTime), true
 }
 
-func (m *multiline) held() (streams, lines, bytes int) { return m.holding.Len(), m.lines, m.bytes }
+// Held implements Holder.
+func (m *multiline) Held() (streams, lines, bytes int) { return m.holding.Len(), m.lines, m.bytes }
 
-func (m *multiline) each(f func(heldBlock) bool) {
+// Each implements Holder.
+func (m *multiline) Each(f func(Block) bool) {
 	for _, l := range []*list.List{m.holding, m.idle} {
 		for at := l.Front(); at != nil; at = at.Next() {
 			b := at.Value.(*block)
 			h := b.held
-			h.due = b.touched.Add(m.cfg.MaxWaitTime)
+			h.Due = b.touched.Add(m.cfg.MaxWaitTime)
 			if !f(h) {
 				break
 			}
@@ -241,16 +242,18 @@ func (m *multiline) each(f func(heldBlock) bool) {
 	}
 }
 
-func (m *multiline) restore(h heldBlock, now time.Time, emit emitter) {
-	b := m.get(h.labels)
+// Restore implements Holder.
+func (m *multiline) Restore(h Block, now time.Time, emit Emit) {
+	b := m.get(h.Labels)
 	if b == nil {
-		b = m.know(h.labels)
+		b = m.know(h.Labels)
 	}
-	if h.lines > 0 && b.held.lines == 0 {
-		m.hold(b, pipeline.Entry{Time: h.time, Metadata: h.metadata}, string(h.text), now)
-		m.lines += h.lines - 1
-		b.held.lines = h.lines
-		m.limit(b, emit)
+	if h.Lines > 0 && b.held.Lines == 0 {
+		h.entry(&m.out, now)
+		m.hold(b, &m.out, string(h.Text))
+		m.lines += h.Lines - 1
+		b.held.Lines = h.Lines
+		m.limit(b, now, emit)
 	}
-	m.shrink(emit)
+	m.shrink(now, emit)
 }

@@ -11,27 +11,21 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
 )
-
-// Config is the configuration of loki.process.
-type Config struct {
-	ForwardTo []pipeline.LogsSink `alloy:"forward_to,attr"`
-	Stages    []StageConfig       `alloy:"stage,enum,optional"`
-}
 
 // Process is loki.process: it passes log entries through its stages, in order.
 //
 // What a stage holds back survives the death of the process:
 //
-//	WriteLogs ──▶ journal ──▶ stages ──▶ receivers ──▶ "done" in the journal ──▶ nil
+//	WriteLogs ──▶ stages ──▶ journal ──▶ the first Holder, and all after it
+//	                                        ──▶ receivers ──▶ "done" in the journal ──▶ nil
 //
-// The journal has the entries as they came, so that replaying it makes of them
-// what was, or would have been, handed on. Entries of streams of which nothing
-// is held or begins to be held are not written to it.
+// The journal has the entries as they came to the first Holder, so that replaying
+// it makes of them what was, or would have been, forwarded. Entries of streams of
+// which nothing is held or begins to be held are not written to it. Without a
+// Holder there is no journal.
 type Process struct {
 	cfg     Config
 	opts    component.Options
@@ -39,15 +33,21 @@ type Process struct {
 	dir     string
 	started chan struct{} // closed when the journal has been read for the first time
 	wake    chan struct{} // has a token when Run has to look at the clock
+	outputs sync.Pool     // of *output: of calls that need no journal
 
 	lock chan struct{} // has a token while what follows is in use
 	// Guarded by lock:
 	running context.Context // ends with Run; nil before
-	stages  stages
-	journal *journal // nil while Run does not run
+	open    bool            // Run runs
+	env     *env
+	chain   *chain
+	entry   Entry    // the one that is in the stages
+	into    *output  // takes what comes out of the stages
+	intake  intake   // what came to the first Holder
+	journal *journal // nil while Run does not run, and without anything to hold
 	dirLock *os.File // keeps others out of dir; nil likewise
 	recent  *recentCalls
-	backlog output // what the journal has to be handed on, and who has not got it
+	backlog output // what the journal has to be forwarded, and who has not got it
 	next    int    // the first receiver that has not got the backlog
 	timed   bool   // Run looks at the clock by itself, at looks
 	looks   time.Time
@@ -72,15 +72,36 @@ func New(cfg Config, o component.Options) (*Process, error) {
 	p := &Process{
 		cfg: cfg, opts: o, dir: o.Dir,
 		started: make(chan struct{}), wake: make(chan struct{}, 1), lock: make(chan struct{}, 1),
+		recent: newRecentCalls(),
 	}
+	p.outputs.New = func() any { return new(output) }
 	var err error
 	if p.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	if p.stages, err = newStages(cfg.Stages, p.metrics); err != nil {
+	p.env = newEnv(o, p.metrics)
+	if err := p.build(false); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// build makes the stages, which know nothing yet. With a journal, what comes to
+// the first Holder is gathered, also if there is none any more.
+func (p *Process) build(journaled bool) error {
+	stages, err := newStages(p.cfg.Stages, p.env)
+	if err != nil {
+		return err
+	}
+	out := func(e *Entry) {
+		p.into.add(e.Labels.Held(p.env.cache), pipeline.Entry{Time: e.Time, Line: e.Line, Metadata: e.Metadata})
+	}
+	middle := func(e *Entry) { p.intake.add(e.Labels.Held(p.env.cache), e) }
+	if !journaled {
+		middle = out
+	}
+	p.chain = newChain(stages, middle, out)
+	return nil
 }
 
 // Exports returns the receiver.
@@ -92,22 +113,105 @@ func (p *Process) Exports() map[string]any {
 // made again; what it had in common with this one is not taken twice.
 func (p *Process) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	if len(p.cfg.Stages) == 0 {
-		return p.pass(ctx, logs)
+		return p.pass(ctx, logs, logs.Entries())
 	}
 	if err := p.acquire(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := p.whileRunning(ctx)
 	defer cancel()
-	if !p.concerned(logs) {
+	if p.journal == nil {
+		return p.through(ctx, logs)
+	}
+	arrivals, err := p.arrive(ctx, logs)
+	if err != nil {
+		p.intake.reset()
 		p.release()
-		return p.pass(ctx, logs)
+		return err
+	}
+	if p.backlog.empty() && !slices.ContainsFunc(arrivals, func(a arrival) bool { return p.concerns(&a) }) {
+		return p.unheld(ctx, logs, arrivals)
 	}
 	defer p.release()
+	defer p.intake.reset()
 	if err := p.drain(ctx); err != nil {
 		return err
 	}
-	return p.accept(ctx, logs)
+	return p.accept(ctx, arrivals, logs.Entries())
+}
+
+// through takes entries of which no stage holds any. It releases the lock.
+func (p *Process) through(ctx context.Context, logs pipeline.Logs) error {
+	out := p.outputs.Get().(*output)
+	defer p.recycle(out)
+	err := p.run(ctx, logs, out)
+	p.release()
+	if err != nil {
+		return err
+	}
+	return p.pass(ctx, out.logs(), logs.Entries())
+}
+
+// run passes entries through the stages before the first Holder.
+func (p *Process) run(ctx context.Context, logs pipeline.Logs, into *output) error {
+	p.into, p.env.ctx, p.env.err = into, ctx, nil
+	defer func() { p.into, p.env.ctx = nil, nil }()
+	now := time.Now()
+	for i := range logs.Streams {
+		s := &logs.Streams[i]
+		for j := range s.Entries {
+			p.entry.begin(s.Labels, &s.Entries[j], now)
+			if p.chain.first(&p.entry); p.env.err != nil {
+				return p.env.err
+			}
+		}
+	}
+	return nil
+}
+
+// arrive returns what comes to the first Holder. It holds the lock.
+func (p *Process) arrive(ctx context.Context, logs pipeline.Logs) ([]arrival, error) {
+	if p.chain.direct {
+		return byLabels(logs.Streams), nil
+	}
+	if err := p.run(ctx, logs, nil); err != nil {
+		return nil, err
+	}
+	return p.intake.arrivals(), nil
+}
+
+// finish passes an arrival through the stages from the first Holder on. It holds
+// the lock.
+func (p *Process) finish(ctx context.Context, a *arrival, now time.Time, into *output) {
+	p.into, p.env.ctx = into, ctx
+	defer func() { p.into, p.env.ctx, p.env.err = nil, nil, nil }()
+	for i := range a.entries {
+		a.begin(&p.entry, i)
+		p.entry.Now = now
+		p.chain.rest(&p.entry)
+	}
+}
+
+// unheld takes entries of which no Holder holds any. It releases the lock.
+func (p *Process) unheld(ctx context.Context, logs pipeline.Logs, arrivals []arrival) error {
+	if p.chain.direct && p.chain.plain {
+		p.release()
+		return p.pass(ctx, logs, logs.Entries())
+	}
+	out := p.outputs.Get().(*output)
+	defer p.recycle(out)
+	now := time.Now()
+	for i := range arrivals {
+		p.finish(ctx, &arrivals[i], now, out)
+	}
+	p.intake.reset()
+	p.release()
+	return p.pass(ctx, out.logs(), logs.Entries())
+}
+
+func (p *Process) recycle(out *output) {
+	out.reset()
+	p.outputs.Put(out)
 }
 
 // acquire waits for the lock and the journal.
@@ -122,7 +226,7 @@ func (p *Process) acquire(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if p.journal == nil {
+	if !p.open {
 		p.release()
 		return pipeline.ErrClosed
 	}
@@ -142,92 +246,85 @@ func (p *Process) whileRunning(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// concerned tells whether any stream of logs has to do with what is held.
-func (p *Process) concerned(logs pipeline.Logs) bool {
-	for i := range logs.Streams {
-		if p.holds(&logs.Streams[i]) {
+// concerns reports whether a stream has to do with what is held.
+func (p *Process) concerns(a *arrival) bool {
+	if p.recent.armed(a.labels) {
+		return true
+	}
+	for i := range a.entries {
+		if p.chain.concerns(a.labels, a.entries[i].Line) {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *Process) holds(s *pipeline.Stream) bool {
-	return p.stages.holds(s.Labels, s.Entries) || p.recent.armed(s.Labels)
-}
-
-// pass hands on what no stage holds or changes.
-func (p *Process) pass(ctx context.Context, logs pipeline.Logs) error {
+// pass forwards what came of a number of entries, of which no stage holds any.
+func (p *Process) pass(ctx context.Context, logs pipeline.Logs, taken int) error {
 	if _, err := p.forward(ctx, 0, logs); err != nil {
 		return err
 	}
-	p.metrics.taken.Add(float64(logs.Entries()))
+	p.metrics.taken.Add(float64(taken))
 	return nil
 }
 
 // accept takes entries of which some are held. When the journal has them, they
-// are taken, whatever becomes of what comes out.
-func (p *Process) accept(ctx context.Context, logs pipeline.Logs) error {
+// are taken, whatever becomes of what comes out. Of the entries that came, those
+// that did not arrive count as taken with those that pass.
+func (p *Process) accept(ctx context.Context, arrivals []arrival, came int) error {
 	now := time.Now()
 	var buf []byte
-	var passing output
+	var passing []*arrival
 	var calls []call
-	streams := byLabels(logs.Streams)
-	for i := range streams {
-		s := &streams[i]
-		if !p.holds(s) {
-			passing.streams = append(passing.streams, *s)
+	for i := range arrivals {
+		a := &arrivals[i]
+		if !p.concerns(a) {
+			passing = append(passing, a)
 			continue
 		}
-		c := p.recent.match(s)
+		c := p.recent.match(a)
 		if len(c.entries) > 0 {
-			buf = appendInput(buf, s.Labels, c.goesOn, c.entries)
+			buf = appendInput(buf, c.goesOn, &c.arrival)
 		}
+		came -= len(a.entries)
 		calls = append(calls, c)
 	}
 	if err := p.write(buf); err != nil {
 		return err
 	}
-	for _, c := range calls {
-		p.take(c, now)
-		p.metrics.taken.Add(float64(len(c.entries)))
-		p.metrics.repeated.Add(float64(len(c.repeated)))
+	for i := range calls {
+		p.take(ctx, &calls[i], now)
+		p.metrics.taken.Add(float64(len(calls[i].entries)))
+		p.metrics.repeated.Add(float64(len(calls[i].repeated)))
 	}
 	p.rouse()
 	err := p.drain(ctx)
 	if err == nil {
-		err = p.pass(ctx, pipeline.Logs{Streams: passing.streams})
+		err = p.passAll(ctx, passing, came, now)
 	}
 	if err != nil { // the caller comes again with all of it
-		for _, c := range calls {
-			p.recent.arm(c.labels)
+		for i := range calls {
+			p.recent.arm(calls[i].labels)
 		}
 		return err
 	}
 	return nil
 }
 
-// byLabels joins the streams that have the same labels, as stdout and stderr
-// may have.
-func byLabels(streams []pipeline.Stream) []pipeline.Stream {
-	out := make([]pipeline.Stream, 0, len(streams))
-	for _, s := range streams {
-		i := slices.IndexFunc(out, func(o pipeline.Stream) bool { return labels.Equal(o.Labels, s.Labels) })
-		if i < 0 {
-			out = append(out, s)
-			continue
-		}
-		out[i].Entries = slices.Concat(out[i].Entries, s.Entries)
+// passAll forwards the streams of a call of which nothing is held.
+func (p *Process) passAll(ctx context.Context, streams []*arrival, taken int, now time.Time) error {
+	out := p.outputs.Get().(*output)
+	defer p.recycle(out)
+	for _, a := range streams {
+		p.finish(ctx, a, now, out)
 	}
-	return out
+	return p.pass(ctx, out.logs(), max(0, taken))
 }
 
-// take runs the new entries of a call through the stages.
-func (p *Process) take(c call, now time.Time) {
+// take passes the new entries of a call through the stages.
+func (p *Process) take(ctx context.Context, c *call, now time.Time) {
 	p.recent.add(c, now)
-	for _, e := range c.entries {
-		p.stages.take(0, c.labels, e, now, p.backlog.add)
-	}
+	p.finish(ctx, &c.arrival, now, &p.backlog)
 }
 
 // write appends records to the journal, and rewrites it when it has grown.
@@ -249,10 +346,10 @@ func (p *Process) drain(ctx context.Context) (err error) {
 	if p.backlog.empty() {
 		return nil
 	}
-	if p.next, err = p.forward(ctx, p.next, pipeline.Logs{Streams: p.backlog.streams}); err != nil {
+	if p.next, err = p.forward(ctx, p.next, p.backlog.logs()); err != nil {
 		return err
 	}
-	p.backlog.reset()
+	p.backlog = output{} // what was in it may be large
 	p.next = 0
 	// Without this record, the same would be handed on again after a crash.
 	p.report(p.journal.append(appendDone(nil)))
@@ -282,25 +379,3 @@ func (p *Process) forward(ctx context.Context, from int, logs pipeline.Logs) (in
 	}
 	return 0, nil
 }
-
-// output gathers entries by stream.
-type output struct {
-	streams []pipeline.Stream
-	entries int
-}
-
-func (o *output) empty() bool { return o.entries == 0 }
-
-func (o *output) add(lset labels.Labels, e pipeline.Entry) {
-	o.entries++
-	for i := len(o.streams) - 1; i >= 0; i-- {
-		if labels.Equal(o.streams[i].Labels, lset) {
-			o.streams[i].Entries = append(o.streams[i].Entries, e)
-			return
-		}
-	}
-	o.streams = append(o.streams, pipeline.Stream{Labels: lset, Entries: []pipeline.Entry{e}})
-}
-
-// reset empties o for good: what was in it may be large.
-func (o *output) reset() { *o = output{} }

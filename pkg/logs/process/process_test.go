@@ -27,6 +27,8 @@ type processBench struct {
 	cfg  Config
 	p    *Process
 	end  func()
+
+	golden string // a journal that an earlier version wrote
 }
 
 func multilineConfig(firstLine string) Config {
@@ -39,8 +41,12 @@ func multilineConfig(firstLine string) Config {
 func inProcessBubble(t *testing.T, f func(b *processBench)) {
 	t.Helper()
 	dir := t.TempDir()
+	golden, err := filepath.Abs(filepath.Join("testdata", "journal-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		b := &processBench{t: t, dir: dir, sink: &logstest.Sink{}, cfg: multilineConfig("^A"), end: func() {}}
+		b := &processBench{t: t, dir: dir, golden: golden, sink: &logstest.Sink{}, cfg: multilineConfig("^A"), end: func() {}}
 		b.start()
 		f(b)
 		b.end()
@@ -221,12 +227,12 @@ func TestABlockIsBoundedInBytes(t *testing.T) {
 
 func TestTooManyStreamsFlushTheOldest(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
-		b.p.stages[0].(*multiline).maxStreams = 2
+		b.p.chain.holders[0].Holder.(*multiline).maxStreams = 2
 		b.write(linesAt("a", 1, "Aa"), linesAt("b", 1, "Ab"))
 		b.write(linesAt("a", 2, " touched"))
 		b.write(linesAt("c", 1, "Ac"))
 		b.want("Ab")
-		if n := len(b.p.stages[0].(*multiline).streams); n != 2 {
+		if n := len(b.p.chain.holders[0].Holder.(*multiline).streams); n != 2 {
 			t.Errorf("%d streams are known", n)
 		}
 	})
@@ -234,7 +240,7 @@ func TestTooManyStreamsFlushTheOldest(t *testing.T) {
 
 func TestTooManyBytesFlushTheOldest(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
-		b.p.stages[0].(*multiline).maxHeld = 10
+		b.p.chain.holders[0].Holder.(*multiline).maxHeld = 10
 		b.write(linesAt("a", 1, "A2345"), linesAt("b", 1, "A234"))
 		b.want()
 		b.write(linesAt("b", 2, "5"))
@@ -258,27 +264,30 @@ func TestLineEndsAreTrimmed(t *testing.T) {
 func TestMetadataIsThatOfTheFirstLine(t *testing.T) {
 	s := linesAt("a", 1, "A", "b")
 	s.Entries[0].Metadata = labels.FromStrings("k", "v")
-	m, err := newMultiline(*multilineConfig("^A").Stages[0].Multiline, testMetrics(t))
+	m, err := newMultiline(*multilineConfig("^A").Stages[0].Multiline, testEnv(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got pipeline.Entry
-	for _, e := range s.Entries {
-		m.take(s.Labels, e, time.Now(), nil)
+	for i := range s.Entries {
+		var e Entry
+		e.begin(s.Labels, &s.Entries[i], time.Now())
+		m.Process(&e, nil)
 	}
-	m.flush(s.Labels, func(_ labels.Labels, e pipeline.Entry) { got = e })
+	m.Flush(s.Labels, time.Now(), func(e *Entry) { got = pipeline.Entry{Line: e.Line, Metadata: e.Metadata} })
 	if got.Line != "A\nb" || got.Metadata.Get("k") != "v" {
 		t.Errorf("entry %+v", got)
 	}
 }
 
-func testMetrics(t testing.TB) *metrics {
+func testEnv(t testing.TB) *env {
 	t.Helper()
-	m, err := newMetrics(prometheus.NewRegistry())
+	o := component.Options{Metrics: prometheus.NewRegistry()}.WithDefaults()
+	m, err := newMetrics(o.Metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return newEnv(o, m)
 }
 
 func TestStagesWorkOneAfterTheOther(t *testing.T) {

@@ -58,10 +58,9 @@ type mark struct {
 
 // call is what is new in the entries of a stream.
 type call struct {
-	labels   labels.Labels
+	arrival
 	goesOn   bool // it also has entries of the last call, so that both may come again
 	repeated []mark
-	entries  []pipeline.Entry
 }
 
 func newRecentCalls() *recentCalls { return &recentCalls{calls: make(map[string]*recentCall)} }
@@ -84,18 +83,21 @@ func (r *recentCalls) armed(stream labels.Labels) bool {
 	return c != nil && len(c.again) > 0
 }
 
-// match finds out what of s came before. It changes nothing.
-func (r *recentCalls) match(s *pipeline.Stream) call {
-	c := r.get(s.Labels)
+// match finds out what of a came before. It changes nothing.
+func (r *recentCalls) match(a *arrival) call {
+	c := r.get(a.labels)
 	if c == nil || len(c.again) == 0 {
-		return call{labels: s.Labels, entries: s.Entries}
+		return call{arrival: *a}
 	}
-	out := call{labels: s.Labels}
-	for i := range s.Entries {
-		if m := r.mark(&s.Entries[i]); c.returns(m) {
+	out := call{arrival: arrival{labels: a.labels}}
+	for i := range a.entries {
+		if m := r.mark(&a.entries[i]); c.returns(m) {
 			out.repeated = append(out.repeated, m)
-		} else {
-			out.entries = append(out.entries, s.Entries[i])
+			continue
+		}
+		out.entries = append(out.entries, a.entries[i])
+		if a.from != nil {
+			out.from = append(out.from, a.from[i])
 		}
 	}
 	out.goesOn = len(out.repeated) > 0
@@ -104,7 +106,7 @@ func (r *recentCalls) match(s *pipeline.Stream) call {
 
 // add records that a call was taken. What is left of the call before may come
 // again in the next one, but not when there is nothing of it in this one.
-func (r *recentCalls) add(c call, now time.Time) {
+func (r *recentCalls) add(c *call, now time.Time) {
 	old := r.get(c.labels)
 	if old == nil {
 		old = &recentCall{labels: c.labels}

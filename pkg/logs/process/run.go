@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"collector/pkg/durable"
+	"collector/pkg/pipeline"
 )
 
 const (
@@ -21,18 +24,26 @@ const (
 	syncEvery = time.Second
 )
 
-// Run reads the journal, hands on what is due, and keeps the journal until ctx
-// ends. What is held then is handed on, or stays in the journal.
+// Run reads the journal, forwards what is due, and keeps the journal until ctx
+// ends. What is held then is forwarded, or stays in the journal.
 func (p *Process) Run(ctx context.Context) error {
 	p.lock <- struct{}{}
 	p.running = ctx
-	err := p.open()
+	err := p.start()
 	if err != nil {
 		p.unlockDir()
 	}
+	journaled := p.journal != nil
 	p.release()
 	if err != nil {
 		return err
+	}
+	if !journaled {
+		<-ctx.Done()
+		p.lock <- struct{}{} // of calls that whileRunning has ended
+		p.open = false
+		p.release()
+		return nil
 	}
 	for {
 		var timer <-chan time.Time
@@ -49,9 +60,30 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 }
 
-// open reads the journal of the time before, and makes it anew. It holds the
+// start reads the journal of the time before, and makes it anew. A component that
+// holds nothing has none, but hands out what is in one that it had. It holds the
 // lock.
-func (p *Process) open() error {
+func (p *Process) start() error {
+	p.recent, p.backlog, p.next = newRecentCalls(), output{}, 0
+	path := filepath.Join(p.dir, journalFile)
+	if info, err := os.Lstat(path); len(p.chain.holders) > 0 || err == nil && info.Size() > 0 {
+		if err := p.build(true); err != nil {
+			return err
+		}
+		if err := p.openJournal(path); err != nil {
+			return err
+		}
+	}
+	p.open = true
+	if !isClosed(p.started) {
+		close(p.started)
+	}
+	p.show()
+	return nil
+}
+
+// openJournal reads the journal, and leaves it open. It holds the lock.
+func (p *Process) openJournal(path string) error {
 	if err := durable.Own(p.dir); err != nil {
 		return fmt.Errorf("make the folder of held log entries: %w", err)
 	}
@@ -59,15 +91,10 @@ func (p *Process) open() error {
 	if p.dirLock, err = durable.Lock(p.dir); err != nil {
 		return fmt.Errorf("open held log entries in %s: %w", p.dir, err)
 	}
-	path := filepath.Join(p.dir, journalFile)
 	data, err := durable.ReadFile(path, 0)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read held log entries: %w", err)
 	}
-	if p.stages, err = newStages(p.cfg.Stages, p.metrics); err != nil {
-		return err
-	}
-	p.recent, p.backlog, p.next = newRecentCalls(), output{}, 0
 	if damaged := p.replay(data); damaged > 0 {
 		p.metrics.damage.Add(float64(damaged))
 		p.opts.Logger.Error("the journal of held log entries is damaged; what is readable is used", "file", path, "places", damaged)
@@ -80,10 +107,6 @@ func (p *Process) open() error {
 	if len(data) > 0 {
 		p.report(p.compact()) // without room for a new one, the old one is gone on with
 	}
-	if !isClosed(p.started) {
-		close(p.started)
-	}
-	p.show()
 	return nil
 }
 
@@ -102,19 +125,22 @@ func isClosed(c <-chan struct{}) bool {
 const restoredGrace = 30 * time.Second
 
 // replay brings the stages to the state that the journal tells, and leaves in
-// the backlog what was not handed on.
+// the backlog what was not forwarded.
 func (p *Process) replay(data []byte) (damaged int) {
 	now := time.Now().Add(restoredGrace)
+	p.into = &p.backlog
+	defer func() { p.into = nil }()
 	return readJournal(data, func(r record) {
 		switch r.kind {
-		case recordInput:
-			p.take(call{labels: r.labels, goesOn: r.goesOn, entries: r.entries}, now)
+		case recordInput, recordInputExtracted:
+			p.take(nil, &call{arrival: r.arrival, goesOn: r.goesOn}, now)
+			p.into = &p.backlog
 		case recordFlush:
-			p.stages.flush(r.stage, r.labels, now, p.backlog.add)
+			p.chain.flush(r.stage, r.labels, now)
 		case recordDone:
-			p.backlog.reset()
-		case recordHeld:
-			p.stages.restore(r, now, p.backlog.add)
+			p.backlog = output{}
+		case recordHeld, recordHeldExtracted:
+			p.restore(r, now)
 		case recordOut:
 			for _, e := range r.entries {
 				p.backlog.add(r.labels, e)
@@ -125,9 +151,21 @@ func (p *Process) replay(data []byte) (damaged int) {
 	})
 }
 
+// restore takes a record of a snapshot. What a stage held that is not there any
+// more comes out as it is.
+func (p *Process) restore(r record, now time.Time) {
+	switch {
+	case r.stage < len(p.chain.holders):
+		h := &p.chain.holders[r.stage]
+		h.Restore(r.held, now, h.next)
+	case r.held.Lines > 0:
+		p.backlog.add(r.held.Labels, pipeline.Entry{Time: r.held.Time, Line: string(r.held.Text), Metadata: r.held.Metadata})
+	}
+}
+
 // compact writes a new journal of what is held and what is to be handed on.
 func (p *Process) compact() error {
-	buf := p.stages.snapshot(nil, false)
+	buf := p.chain.snapshot(nil)
 	buf = p.recent.snapshot(buf, false)
 	for _, s := range p.backlog.streams {
 		buf = appendOut(buf, s)
@@ -142,7 +180,7 @@ func (p *Process) pause(ctx context.Context) (pause time.Duration, ok bool) {
 	}
 	defer p.release()
 	pause, ok = syncEvery, p.journal.size > 0 || !p.backlog.empty()
-	if due, any := p.stages.due(); any && !p.journal.failing {
+	if due, any := p.chain.due(); any && !p.journal.failing {
 		pause, ok = max(0, min(pause, time.Until(due))), true
 	}
 	p.timed, p.looks = ok, time.Now().Add(pause)
@@ -151,7 +189,7 @@ func (p *Process) pause(ctx context.Context) (pause time.Duration, ok bool) {
 
 // rouse makes Run look at the clock, unless it will in time.
 func (p *Process) rouse() {
-	if due, any := p.stages.due(); !p.timed || any && due.Before(p.looks) {
+	if due, any := p.chain.due(); !p.timed || any && due.Before(p.looks) {
 		select {
 		case p.wake <- struct{}{}:
 		default:
@@ -159,14 +197,15 @@ func (p *Process) rouse() {
 	}
 }
 
-// work hands on the blocks that are due, and looks after the journal.
+// work forwards the blocks that are due, and looks after the journal.
 func (p *Process) work(ctx context.Context) {
 	if p.acquire(ctx) != nil {
 		return
 	}
 	err := p.drain(ctx)
 	if err == nil {
-		err = p.flush(ctx, p.stages.expired(time.Now()))
+		now := time.Now()
+		err = p.flush(ctx, func(holder int) []labels.Labels { return p.chain.expired(holder, now) })
 	}
 	if err == nil {
 		p.recent.expire(time.Now())
@@ -182,29 +221,32 @@ func (p *Process) work(ctx context.Context) {
 	}
 }
 
-// flush ends blocks and hands them on. What the journal cannot be told of is
-// left: it would come again.
-func (p *Process) flush(ctx context.Context, blocks []stageStream) error {
-	if len(blocks) == 0 {
-		return nil
-	}
-	var buf []byte
-	for _, b := range blocks {
-		buf = appendFlush(buf, b.stage, b.labels)
-	}
-	if err := p.write(buf); err != nil {
-		return err
-	}
-	now := time.Now()
-	for _, b := range blocks {
-		p.stages.flush(b.stage, b.labels, now, p.backlog.add)
+// flush ends the blocks that are listed for each Holder, one after the other, as
+// what comes of the first may be held by the next, and forwards them. What the
+// journal cannot be told of is left: it would come again.
+func (p *Process) flush(ctx context.Context, list func(holder int) []labels.Labels) error {
+	for i := range p.chain.holders {
+		streams := list(i)
+		var buf []byte
+		for _, stream := range streams {
+			buf = appendFlush(buf, i, stream)
+		}
+		if err := p.write(buf); err != nil {
+			return err
+		}
+		p.into, p.env.ctx = &p.backlog, ctx
+		now := time.Now()
+		for _, stream := range streams {
+			p.chain.flush(i, stream, now)
+		}
+		p.into, p.env.ctx, p.env.err = nil, nil, nil
 	}
 	return p.drain(ctx)
 }
 
 // tidy empties the journal when nothing is held. It holds the lock.
 func (p *Process) tidy() {
-	if held, _, _ := p.stages.held(); held == 0 && p.recent.none() {
+	if held, _, _ := p.chain.held(); held == 0 && p.recent.none() {
 		p.report(p.journal.truncate())
 	}
 }
@@ -218,16 +260,16 @@ func (p *Process) stop() error {
 	defer cancel()
 	err := p.drain(ctx)
 	if err == nil {
-		cut := p.stages.snapshot(nil, true)
-		if err = p.flush(ctx, p.stages.all()); err == nil {
-			p.report(p.journal.replace(p.recent.snapshot(cut, true)))
+		cut := p.chain.streams(nil)
+		if err = p.flush(ctx, p.chain.blocks); err == nil {
+			p.report(p.journal.replace(p.recent.snapshot(p.chain.kept(cut), true)))
 		}
 	}
 	if err != nil {
 		p.opts.Logger.Warn("log entries that are held back cannot be handed on; they are kept", "err", err)
 	}
 	p.journal.close()
-	p.journal = nil
+	p.journal, p.open = nil, false
 	p.unlockDir()
 	return nil
 }

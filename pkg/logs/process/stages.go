@@ -1,173 +1,268 @@
 package process
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"os"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"collector/pkg/component"
 
-	"collector/pkg/pipeline"
+	"github.com/oschwald/maxminddb-golang"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
-// StageConfig is one block stage.*: exactly one of its fields is set.
-type StageConfig struct {
-	Multiline *MultilineConfig `alloy:"multiline,block,optional"`
+// Emit takes an entry that comes out of a stage.
+type Emit func(*Entry)
+
+// Stage is a step of loki.process. It emits what comes of an entry, which it may
+// change, before it returns; it emits nothing to drop it. Calls are made one after
+// the other.
+type Stage interface {
+	Process(e *Entry, emit Emit)
 }
 
-// Unsupported lists the stages that Alloy has besides.
-func (StageConfig) Unsupported() []string {
-	return strings.Fields(`
-		cri decolorize docker drop eventlogmessage geoip json label_drop label_keep labels limit
-		logfmt luhn match metrics output pack pattern regex replace sampling static_labels
-		structured_metadata structured_metadata_drop template tenant timestamp truncate windowsevent
-	`)
-}
-
-// emitter takes what comes out of a stage.
-type emitter func(labels.Labels, pipeline.Entry)
-
-// stage is a step of loki.process. What it does is a function of the calls that
-// it gets and of nothing else, so that they can be replayed; it may use the
-// time given to decide what is due, not what comes out.
-type stage interface {
-	// holds tells whether take would hold back any of the entries, or has
-	// held back some of the stream. It changes nothing.
-	holds(stream labels.Labels, entries []pipeline.Entry) bool
-	// take processes an entry and emits what comes of it. It may keep the
-	// labels and the metadata, but not the line.
-	take(stream labels.Labels, e pipeline.Entry, now time.Time, emit emitter)
-	// flush emits what is held of a stream.
-	flush(stream labels.Labels, emit emitter)
-	// due is when the first stream has to be flushed.
-	due() (at time.Time, any bool)
-	// each calls f for each stream: first those of which a block is held, in
+// Holder is a stage that holds entries back. What it does is a function of the
+// calls that it gets and of nothing else, so that they can be replayed; it may use
+// Entry.Now to decide what is due, not what comes out.
+type Holder interface {
+	Stage
+	// Holds reports whether Process would hold back a line of the stream, or has
+	// held back some. It changes nothing.
+	Holds(stream labels.Labels, line string) bool
+	// Flush emits what is held of a stream.
+	Flush(stream labels.Labels, now time.Time, emit Emit)
+	// Due is when the first stream has to be flushed.
+	Due() (at time.Time, any bool)
+	// Each calls f for each stream: first those of which a block is held, in
 	// the order in which they were touched, then the others, likewise. It goes
 	// on to the others when f returns false.
-	each(f func(heldBlock) bool)
-	// held counts what is held.
-	held() (streams, lines, bytes int)
-	// restore sets what is held of a stream.
-	restore(b heldBlock, now time.Time, emit emitter)
+	Each(f func(Block) bool)
+	// Held counts what is held.
+	Held() (streams, lines, bytes int)
+	// Restore sets what is held of a stream.
+	Restore(b Block, now time.Time, emit Emit)
 }
 
-// heldBlock is what a stage holds of a stream. A block of no lines says that
-// the stage knows the stream.
-type heldBlock struct {
-	labels   labels.Labels
-	time     time.Time
-	metadata labels.Labels
-	lines    int
-	text     []byte
-	due      time.Time // not stored
+// Block is what a Holder holds of a stream. A block of no lines says that the
+// stage knows the stream.
+type Block struct {
+	Labels    labels.Labels
+	Time      time.Time
+	Metadata  labels.Labels
+	Extracted Extracted
+	Lines     int
+	Text      []byte
+	Due       time.Time // not stored
 }
 
-// stages are the steps of one loki.process.
-type stages []stage
+// entry makes e the entry that b becomes.
+func (b *Block) entry(e *Entry, now time.Time) {
+	e.Labels.reset(b.Labels)
+	e.Extracted.copyFrom(&b.Extracted)
+	e.Time, e.Line, e.Metadata, e.Now = b.Time, string(b.Text), b.Metadata, now
+}
 
-func newStages(configs []StageConfig, m *metrics) (stages, error) {
-	var out stages
-	for i, c := range configs {
-		if c.Multiline == nil {
-			return nil, fmt.Errorf("stage %d is empty", i+1)
-		}
-		s, err := newMultiline(*c.Multiline, m)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
+// container is a stage with stages inside.
+type container interface {
+	Stage
+	// within are the stages inside.
+	within() []Stage
+	// connect says where an entry that the stage is for begins, inside.
+	connect(inside Emit)
+}
+
+// env is what stages have of the component.
+type env struct {
+	logger    *slog.Logger
+	metrics   *metrics
+	registry  prometheus.Registerer
+	cache     *Cache
+	customs   map[string]*customMetric     // by name
+	databases map[string]*maxminddb.Reader // by path
+	// ctx is that of the call under way, for stages that wait; nil while what a
+	// journal holds is replayed.
+	ctx context.Context
+	// err, set by a stage, makes the call fail: the entries will come again.
+	err error
+}
+
+func newEnv(o component.Options, m *metrics) *env {
+	return &env{
+		logger: o.Logger, metrics: m, registry: o.Metrics, cache: new(Cache),
+		customs: make(map[string]*customMetric), databases: make(map[string]*maxminddb.Reader),
 	}
-	return out, nil
 }
 
-func (ss stages) holds(stream labels.Labels, entries []pipeline.Entry) bool {
-	for _, s := range ss {
-		if s.holds(stream, entries) {
+// database reads a database; stages of one component share it.
+func (v *env) database(path string) (*maxminddb.Reader, error) {
+	if db, ok := v.databases[path]; ok {
+		return db, nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("db: read the database: %w", err)
+	}
+	db, err := maxminddb.FromBytes(content)
+	if err != nil {
+		return nil, fmt.Errorf("db: %s is not a database in MaxMind's format: %w", path, err)
+	}
+	v.databases[path] = db
+	return db, nil
+}
+
+// held is a Holder and what follows it.
+type held struct {
+	Holder
+	next Emit
+}
+
+// chain is the stages of one component, connected:
+//
+//	before ──▶ (journal) ──▶ first Holder, and all after it ──▶ out
+//
+// Without a Holder, all stages are before.
+type chain struct {
+	first   Emit // of before
+	rest    Emit
+	holders []held // in the order of the configuration, those inside others too
+
+	direct bool // nothing is before the first Holder
+	plain  bool // there are only stages that leave alone what they don't hold
+	// only reports whether the only Holder is concerned; nil if there are several,
+	// or if that depends on other stages.
+	only func(stream labels.Labels, line string) bool
+}
+
+// newChain connects stages: what comes out of those before the first Holder goes
+// to middle, and what comes out of the others to out.
+func newChain(stages []Stage, middle, out Emit) *chain {
+	c := &chain{}
+	at := slices.IndexFunc(stages, holds)
+	if at < 0 {
+		at = len(stages)
+	}
+	c.rest = c.connect(stages[at:], out)
+	slices.Reverse(c.holders)
+	c.first = c.connect(stages[:at], middle)
+	c.direct = at == 0
+	c.plain = !slices.ContainsFunc(stages, func(s Stage) bool {
+		_, ok := s.(*multiline)
+		return !ok
+	})
+	if len(c.holders) == 1 {
+		c.only = concern(stages[at])
+	}
+	return c
+}
+
+// concern returns what reports whether the Holder that s is, or that is the first
+// of the stages inside it, is concerned by a line; nil if that can't be told.
+func concern(s Stage) func(stream labels.Labels, line string) bool {
+	switch of := s.(type) {
+	case *match:
+		if within := concern(of.stages[0]); within != nil {
+			return func(stream labels.Labels, line string) bool {
+				return of.selector.stream(stream.Get) && of.selector.line(line) && within(stream, line)
+			}
+		}
+	case Holder:
+		return of.Holds
+	}
+	return nil
+}
+
+// holds reports whether a stage, or one inside it, holds entries back.
+func holds(s Stage) bool {
+	if c, ok := s.(container); ok {
+		return slices.ContainsFunc(c.within(), holds)
+	}
+	_, ok := s.(Holder)
+	return ok
+}
+
+// connect goes from the last stage to the first, and so lists the Holders.
+func (c *chain) connect(stages []Stage, next Emit) Emit {
+	for _, s := range slices.Backward(stages) {
+		after := next
+		switch of := s.(type) {
+		case container:
+			of.connect(c.connect(of.within(), after))
+		case Holder:
+			c.holders = append(c.holders, held{of, after})
+		}
+		next = func(e *Entry) { s.Process(e, after) }
+	}
+	return next
+}
+
+// concerns reports whether a stream has to do with what is held, as far as that
+// can be known before its entries have passed the stages between: if not, it is
+// true.
+func (c *chain) concerns(stream labels.Labels, line string) bool {
+	switch {
+	case c.only != nil:
+		return c.only(stream, line)
+	case !c.plain:
+		return len(c.holders) > 0
+	}
+	for i := range c.holders {
+		if c.holders[i].Holds(stream, line) {
 			return true
 		}
 	}
 	return false
 }
 
-// take passes an entry through the stages from the given one on.
-func (ss stages) take(from int, stream labels.Labels, e pipeline.Entry, now time.Time, emit emitter) {
-	if from >= len(ss) {
-		emit(stream, e)
-		return
-	}
-	ss[from].take(stream, e, now, ss.after(from, now, emit))
-}
-
-// after is what takes what comes out of stage i.
-func (ss stages) after(i int, now time.Time, emit emitter) emitter {
-	if i+1 >= len(ss) {
-		return emit
-	}
-	return func(l labels.Labels, e pipeline.Entry) { ss.take(i+1, l, e, now, emit) }
-}
-
-func (ss stages) flush(i int, stream labels.Labels, now time.Time, emit emitter) {
-	if i < len(ss) {
-		ss[i].flush(stream, ss.after(i, now, emit))
-	}
-}
-
-func (ss stages) due() (at time.Time, any bool) {
-	for _, s := range ss {
-		if d, ok := s.due(); ok && (!any || d.Before(at)) {
+func (c *chain) due() (at time.Time, any bool) {
+	for i := range c.holders {
+		if d, ok := c.holders[i].Due(); ok && (!any || d.Before(at)) {
 			at, any = d, true
 		}
 	}
 	return at, any
 }
 
-// stageStream is a stream of which a stage holds a block.
-type stageStream struct {
-	stage  int
-	labels labels.Labels
+// flush makes a Holder emit what it holds of a stream. One that the configuration
+// no longer has holds nothing.
+func (c *chain) flush(holder int, stream labels.Labels, now time.Time) {
+	if holder < len(c.holders) {
+		h := &c.holders[holder]
+		h.Flush(stream, now, h.next)
+	}
 }
 
-// expired lists what has to be flushed, of each stage first what comes first.
-func (ss stages) expired(now time.Time) (out []stageStream) {
-	for i, s := range ss {
-		s.each(func(b heldBlock) bool {
-			if b.lines == 0 || b.due.After(now) {
-				return false
-			}
-			out = append(out, stageStream{i, b.labels})
-			return true
-		})
-	}
+// expired lists the streams that a Holder has to flush, first what comes first.
+func (c *chain) expired(holder int, now time.Time) (out []labels.Labels) {
+	c.holders[holder].Each(func(b Block) bool {
+		if b.Lines == 0 || b.Due.IsZero() || b.Due.After(now) {
+			return false
+		}
+		out = append(out, b.Labels)
+		return true
+	})
 	return out
 }
 
-// all lists every block, also those that a stage will hold when those before it
-// are flushed.
-func (ss stages) all() (out []stageStream) {
-	for i, s := range ss {
-		s.each(func(b heldBlock) bool {
-			for after := i; b.lines > 0 && after < len(ss); after++ {
-				out = append(out, stageStream{after, b.labels})
-			}
-			return b.lines > 0
-		})
-	}
-	slices.SortStableFunc(out, func(a, b stageStream) int { return a.stage - b.stage })
+// blocks lists every stream of which a Holder holds a block, but for those that
+// are never due: they are kept.
+func (c *chain) blocks(holder int) (out []labels.Labels) {
+	c.holders[holder].Each(func(b Block) bool {
+		if b.Lines > 0 && !b.Due.IsZero() {
+			out = append(out, b.Labels)
+		}
+		return b.Lines > 0
+	})
 	return out
 }
 
-// snapshot appends the records that restore what is held. With only the
-// streams, it is those of which a block is held, without that block.
-func (ss stages) snapshot(buf []byte, onlyStreams bool) []byte {
-	for i, s := range ss {
-		s.each(func(b heldBlock) bool {
-			if onlyStreams && b.lines == 0 {
-				return false
-			}
-			if onlyStreams {
-				b = heldBlock{labels: b.labels}
-			}
+// snapshot appends the records that restore what is held.
+func (c *chain) snapshot(buf []byte) []byte {
+	for i := range c.holders {
+		c.holders[i].Each(func(b Block) bool {
 			buf = appendHeld(buf, i, b)
 			return true
 		})
@@ -175,21 +270,34 @@ func (ss stages) snapshot(buf []byte, onlyStreams bool) []byte {
 	return buf
 }
 
-// restore takes a record of a snapshot. What a stage held that is not there any
-// more comes out as it is.
-func (ss stages) restore(r record, now time.Time, emit emitter) {
-	switch {
-	case r.stage < len(ss):
-		ss[r.stage].restore(r.held, now, ss.after(r.stage, now, emit))
-	case r.held.lines > 0:
-		emit(r.held.labels, pipeline.Entry{Time: r.held.time, Line: string(r.held.text), Metadata: r.held.metadata})
+// streams appends the records that restore the streams that blocks lists, without
+// their blocks.
+func (c *chain) streams(buf []byte) []byte {
+	for i := range c.holders {
+		for _, stream := range c.blocks(i) {
+			buf = appendHeld(buf, i, Block{Labels: stream})
+		}
 	}
+	return buf
+}
+
+// kept appends the records that restore the blocks that are never due.
+func (c *chain) kept(buf []byte) []byte {
+	for i := range c.holders {
+		c.holders[i].Each(func(b Block) bool {
+			if b.Lines > 0 && b.Due.IsZero() {
+				buf = appendHeld(buf, i, b)
+			}
+			return b.Lines > 0
+		})
+	}
+	return buf
 }
 
 // held counts what is held.
-func (ss stages) held() (streams, lines, bytes int) {
-	for _, s := range ss {
-		n, l, b := s.held()
+func (c *chain) held() (streams, lines, bytes int) {
+	for i := range c.holders {
+		n, l, b := c.holders[i].Held()
 		streams, lines, bytes = streams+n, lines+l, bytes+b
 	}
 	return streams, lines, bytes

@@ -20,7 +20,7 @@ func (p *Process) Status() any {
 
 func (p *Process) show() {
 	s := Status{Backlog: p.backlog.entries}
-	s.Streams, s.Lines, s.Bytes = p.stages.held()
+	s.Streams, s.Lines, s.Bytes = p.chain.held()
 	if p.journal != nil {
 		s.JournalBytes = p.journal.size
 	}

@@ -1,0 +1,192 @@
+package process
+
+import (
+	"container/list"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// CRIConfig is the block stage.cri.
+type CRIConfig struct {
+	MaxPartialLines            int    `alloy:"max_partial_lines,attr,optional"`
+	MaxPartialLineSize         uint64 `alloy:"max_partial_line_size,attr,optional"`
+	MaxPartialLineSizeTruncate bool   `alloy:"max_partial_line_size_truncate,attr,optional"`
+}
+
+// SetToDefault sets what Alloy starts from.
+func (c *CRIConfig) SetToDefault() { *c = CRIConfig{MaxPartialLines: 100} }
+
+// Validate reports settings that can't work.
+func (c *CRIConfig) Validate() error {
+	if c.MaxPartialLines <= 0 {
+		return errors.New("max_partial_lines: must be positive")
+	}
+	return nil
+}
+
+// cri reads the log format of Kubernetes' container runtimes, and puts the parts
+// of lines together: those marked P, up to the one marked F. When parts of too
+// many streams are held, they come out as they are. What is held waits for its
+// rest as long as it takes, also over restarts.
+type cri struct {
+	cfg   CRIConfig
+	cache *Cache
+	read  Emit // reads an entry and gives it to join
+	emit  Emit // of the call under way
+	out   Entry
+
+	parts map[string]*list.Element // of *Block, by the labels' bytes
+	order *list.List               // the one that began first in front
+	key   []byte                   // reused
+	lines int                      // held
+	bytes int                      // held
+}
+
+func newCRI(c CRIConfig, v *env) (Stage, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	stages, err := newStages([]StageConfig{
+		{Regex: &RegexConfig{Expression: `^(?s)(?P<time>\S+?) (?P<stream>stdout|stderr) (?P<flags>\S+?) (?P<content>.*)$`}},
+		{Labels: &LabelsConfig{Values: map[string]*string{"stream": nil}}},
+		{Timestamp: &TimestampConfig{Source: "time", Format: "RFC3339Nano"}},
+		{Output: &OutputConfig{Source: "content"}},
+		{Output: &OutputConfig{Source: "tags"}},
+	}, v)
+	if err != nil {
+		return nil, err
+	}
+	s := &cri{cfg: c, cache: v.cache, parts: make(map[string]*list.Element), order: list.New()}
+	s.read = (&chain{}).connect(stages, s.join)
+	return s, nil
+}
+
+// Holds implements Holder. The labels are those from before the line is read, so
+// that while anything is held, any line may belong to it.
+func (s *cri) Holds(_ labels.Labels, line string) bool {
+	if len(s.parts) > 0 {
+		return true
+	}
+	_, rest, _ := strings.Cut(line, " ")
+	_, rest, _ = strings.Cut(rest, " ")
+	return strings.HasPrefix(rest, "P ")
+}
+
+// Process implements Stage.
+func (s *cri) Process(e *Entry, emit Emit) {
+	s.emit = emit
+	e.Extracted.seed(&e.Labels)
+	s.read(e)
+}
+
+func (s *cri) find(stream labels.Labels) *list.Element {
+	s.key = stream.Bytes(s.key)
+	return s.parts[string(s.key)]
+}
+
+// join takes an entry that has been read.
+func (s *cri) join(e *Entry) {
+	stream := e.Labels.Held(s.cache)
+	flags, _ := e.Extracted.Text("flags")
+	partial := flags == "P"
+	if partial && len(s.parts) >= s.cfg.MaxPartialLines {
+		s.release(e.Now)
+	}
+	at := s.find(stream)
+	if partial {
+		s.hold(at, stream, e)
+		return
+	}
+	if at != nil {
+		b := s.remove(at)
+		e.Line = s.limit(string(b.Text) + e.Line)
+	}
+	s.emit(e)
+}
+
+// hold adds a part to what is held. As in Alloy, the time is that of the last.
+func (s *cri) hold(at *list.Element, stream labels.Labels, e *Entry) {
+	if at == nil {
+		at = s.insert(&Block{Labels: stream})
+	}
+	b := at.Value.(*Block)
+	before := len(b.Text)
+	b.Text = append(b.Text, e.Line...)
+	if text := s.limit(string(b.Text)); len(text) < len(b.Text) {
+		b.Text = b.Text[:len(text)]
+	}
+	b.Time, b.Metadata, b.Extracted = e.Time, e.Metadata, e.Extracted.Clone()
+	b.Lines++
+	s.lines++
+	s.bytes += len(b.Text) - before
+	for s.bytes > maxHeldBytes {
+		s.remove(s.order.Front()).entry(&s.out, e.Now)
+		s.emit(&s.out)
+	}
+}
+
+func (s *cri) limit(line string) string {
+	if s.cfg.MaxPartialLineSizeTruncate && uint64(len(line)) > s.cfg.MaxPartialLineSize {
+		return line[:s.cfg.MaxPartialLineSize]
+	}
+	return line
+}
+
+func (s *cri) insert(b *Block) *list.Element {
+	at := s.order.PushBack(b)
+	s.parts[string(b.Labels.Bytes(nil))] = at
+	return at
+}
+
+func (s *cri) remove(at *list.Element) *Block {
+	b := s.order.Remove(at).(*Block)
+	s.key = b.Labels.Bytes(s.key)
+	delete(s.parts, string(s.key))
+	s.lines -= b.Lines
+	s.bytes -= len(b.Text)
+	return b
+}
+
+// release emits all that is held, as it is.
+func (s *cri) release(now time.Time) {
+	for s.order.Len() > 0 {
+		s.remove(s.order.Front()).entry(&s.out, now)
+		s.emit(&s.out)
+	}
+}
+
+// Flush implements Holder.
+func (s *cri) Flush(stream labels.Labels, now time.Time, emit Emit) {
+	if at := s.find(stream); at != nil {
+		s.remove(at).entry(&s.out, now)
+		emit(&s.out)
+	}
+}
+
+// Due implements Holder: never.
+func (s *cri) Due() (at time.Time, any bool) { return at, false }
+
+// Each implements Holder.
+func (s *cri) Each(f func(Block) bool) {
+	for at := s.order.Front(); at != nil; at = at.Next() {
+		if !f(*at.Value.(*Block)) {
+			return
+		}
+	}
+}
+
+// Held implements Holder.
+func (s *cri) Held() (streams, lines, bytes int) { return s.order.Len(), s.lines, s.bytes }
+
+// Restore implements Holder.
+func (s *cri) Restore(b Block, _ time.Time, _ Emit) {
+	if b.Lines == 0 || s.find(b.Labels) != nil {
+		return
+	}
+	s.insert(&b)
+	s.lines += b.Lines
+	s.bytes += len(b.Text)
+}

@@ -1,0 +1,83 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/prometheus/common/model"
+)
+
+// input is what a stage reads: a value that was extracted, or without a source
+// the line. ok is false if the value isn't there, or is no text.
+func (e *Entry) input(source string) (text string, ok bool) {
+	if source == "" {
+		return e.Line, true
+	}
+	return e.Extracted.Text(source)
+}
+
+// optionalSource checks an argument that is not empty if it is given.
+func optionalSource(source *string) (string, error) {
+	if source == nil {
+		return "", nil
+	}
+	if *source == "" {
+		return "", errors.New("source: must not be empty; leave it out to read the line")
+	}
+	return *source, nil
+}
+
+// compile compiles an argument that is a regular expression.
+func compile(argument, expression string) (*regexp.Regexp, error) {
+	if expression == "" {
+		return nil, fmt.Errorf("%s: must not be empty", argument)
+	}
+	re, err := regexp.Compile(expression)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", argument, expression, err)
+	}
+	return re, nil
+}
+
+// source is a name, and the name of the value that it gets.
+type source struct{ name, from string }
+
+// sourcesOf reads an argument that maps names to values; an empty one has the
+// same name. The order is that of names.
+func sourcesOf(values map[string]*string) []source {
+	var out []source
+	for name, from := range values {
+		s := source{name, name}
+		if from != nil && *from != "" {
+			s.from = *from
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b source) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// checkLabelNames reports names that no label can have.
+func checkLabelNames(values map[string]*string) error {
+	for name := range values {
+		if !model.UTF8Validation.IsValidLabelName(name) {
+			return fmt.Errorf("values: %q is not a valid label name", name)
+		}
+	}
+	return nil
+}
+
+// notEmpty reports a list that lacks elements.
+func notEmpty(argument string, values []string) error {
+	if len(values) == 0 {
+		return fmt.Errorf("%s: must not be empty", argument)
+	}
+	return nil
+}

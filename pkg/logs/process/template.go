@@ -1,0 +1,111 @@
+package process
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha3"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"text/template"
+
+	"github.com/Masterminds/sprig/v3"
+)
+
+// TemplateConfig is the block stage.template.
+type TemplateConfig struct {
+	Source   string `alloy:"source,attr"`
+	Template string `alloy:"template,attr"`
+}
+
+// Validate reports settings that can't work.
+func (c *TemplateConfig) Validate() error {
+	_, err := newTemplate(*c)
+	return err
+}
+
+// templateStage makes a value by a template, of what was extracted and of the
+// line. A template that fails changes nothing, and one that makes nothing removes
+// the value.
+type templateStage struct {
+	source   string
+	template *template.Template
+	data     map[string]any // reused
+	out      bytes.Buffer   // reused
+}
+
+func newTemplate(c TemplateConfig) (Stage, error) {
+	if c.Source == "" {
+		return nil, errors.New("source: must not be empty")
+	}
+	t, err := parseTemplate(c.Template)
+	if err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	return &templateStage{source: c.Source, template: t, data: make(map[string]any)}, nil
+}
+
+func (s *templateStage) Process(e *Entry, emit Emit) {
+	clear(s.data)
+	e.Extracted.Range(func(name string, v Value) {
+		text, ok := v.String()
+		if !ok {
+			return
+		}
+		s.data[name] = text
+		if name == s.source {
+			s.data["Value"] = text
+		}
+	})
+	s.data["Entry"] = e.Line
+	s.out.Reset()
+	if s.template.Execute(&s.out, s.data) == nil {
+		if s.out.Len() == 0 {
+			e.Extracted.Delete(s.source)
+		} else {
+			e.Extracted.Set(s.source, Text(s.out.String()))
+		}
+	}
+	emit(e)
+}
+
+// parseTemplate parses a template that has the functions of Sprig and Alloy's own.
+func parseTemplate(text string) (*template.Template, error) {
+	functions := sprig.TxtFuncMap()
+	for name, f := range templateFunctions() {
+		functions[name] = f
+	}
+	return template.New("template").Funcs(functions).Parse(text)
+}
+
+func templateFunctions() template.FuncMap {
+	return template.FuncMap{
+		"ToLower": strings.ToLower, "ToUpper": strings.ToUpper, "Replace": strings.Replace,
+		"Trim": strings.Trim, "TrimLeft": strings.TrimLeft, "TrimRight": strings.TrimRight,
+		"TrimPrefix": strings.TrimPrefix, "TrimSuffix": strings.TrimSuffix, "TrimSpace": strings.TrimSpace,
+		"Hash": func(salt, text string) string {
+			sum := sha3.Sum256([]byte(salt + text))
+			return hex.EncodeToString(sum[:])
+		},
+		"Sha2Hash": func(salt, text string) string {
+			sum := sha256.Sum256([]byte(salt + text))
+			return hex.EncodeToString(sum[:])
+		},
+		"regexReplaceAll": func(expression, text, with string) (string, error) {
+			re, err := regexp.Compile(expression)
+			if err != nil {
+				return "", err
+			}
+			return re.ReplaceAllString(text, with), nil
+		},
+		"regexReplaceAllLiteral": func(expression, text, with string) (string, error) {
+			re, err := regexp.Compile(expression)
+			if err != nil {
+				return "", err
+			}
+			return re.ReplaceAllLiteralString(text, with), nil
+		},
+	}
+}
