@@ -20,7 +20,6 @@ import (
 var (
 	labelled    = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"[^"]*"[ \t]*\{`)
 	unlabelled  = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
-	stageBlock  = regexp.MustCompile(`(?m)^[ \t]*(stage\.[a-z_]+)[ \t]*\{`)
 	environment = regexp.MustCompile(`env\("([^"]+)"\)`)
 )
 
@@ -89,9 +88,6 @@ type placedName struct {
 func unsupportedBlocks(text string, known []string) []placedName {
 	var out []placedName
 	blocks := append(labelled.FindAllStringSubmatchIndex(text, -1), unlabelled.FindAllStringSubmatchIndex(text, -1)...)
-	if !strings.Contains(text, "declare") { // what is within is not looked at
-		blocks = append(blocks, stageBlock.FindAllStringSubmatchIndex(text, -1)...)
-	}
 	for _, m := range blocks {
 		if name := text[m[2]:m[3]]; !slices.Contains(known, name) {
 			out = append(out, placedName{name, 1 + strings.Count(text[:m[2]], "\n")})
