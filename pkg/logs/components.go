@@ -2,6 +2,7 @@ package logs
 
 import (
 	"collector/pkg/component"
+	"collector/pkg/logs/echo"
 	"collector/pkg/logs/process"
 	"collector/pkg/logs/source/docker"
 	"collector/pkg/logs/source/file"
@@ -11,6 +12,7 @@ import (
 // Components are those of log entries.
 func Components() []component.Definition {
 	return []component.Definition{
+		echo.Definition(),
 		process.Definition(),
 		docker.Definition(),
 		file.Definition(),
