@@ -171,7 +171,7 @@ func (r *reader) parse(page []byte, contentType string) error {
 		FallbackContentType:                     r.fallback,
 	})
 	if p == nil {
-		return err
+		return errors.New(beginning(err.Error()))
 	}
 	var family familyKind
 	var failed error // a limit: the page is counted to its end
@@ -181,7 +181,8 @@ func (r *reader) parse(page []byte, contentType string) error {
 			return failed
 		}
 		if err != nil {
-			return fmt.Errorf("parse the page: %w", err)
+			// The parser quotes the whole line.
+			return errors.New("parse the page: " + beginning(err.Error()))
 		}
 		switch entry {
 		case textparse.EntryType:

@@ -208,7 +208,7 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 		if err != nil {
 			s.metrics.syncFailed.Inc()
 			complain("bad "+t.String(), "a target cannot be scraped",
-				"err", component.WithoutPasswords(err.Error()), "target", component.WithoutLabelSecrets(t.String()))
+				"err", component.WithoutPasswords(err.Error()), "target", beginning(component.WithoutLabelSecrets(t.String())))
 			continue
 		}
 		other, twice := wanted[e.key]

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -38,13 +39,46 @@ func (r *rules) series(exposed, target labels.Labels) (labels.Labels, error) {
 	if !lset.Has(labels.MetricName) {
 		return lset, errors.New("a series has no name")
 	}
+	if err := r.checkLimits(lset); err != nil {
+		return lset, err
+	}
 	if !lset.IsValid(r.names) {
-		return lset, fmt.Errorf("invalid metric name or label names: %s", lset.String())
+		return lset, r.invalid(lset)
 	}
 	if name, twice := lset.HasDuplicateLabelNames(); twice {
-		return lset, fmt.Errorf("the label %q stands twice in %s", name, lset.String())
+		return lset, fmt.Errorf("the series %.200q has the label %.200q more than once", lset.Get(labels.MetricName), name)
 	}
-	return lset, r.checkLimits(lset)
+	return lset, nil
+}
+
+// invalid says what of a series is not valid. A page may hold names and values of
+// any length, so that the error quotes only the beginning.
+func (r *rules) invalid(lset labels.Labels) error {
+	metric := lset.Get(labels.MetricName)
+	if !r.names.IsValidMetricName(metric) {
+		return fmt.Errorf("invalid metric name %.200q", metric)
+	}
+	return lset.Validate(func(l labels.Label) error {
+		if !r.names.IsValidLabelName(l.Name) {
+			return fmt.Errorf("the series %.200q has the invalid label name %.200q", metric, l.Name)
+		}
+		if !utf8.ValidString(l.Value) {
+			return fmt.Errorf("the label %.200q of the series %.200q is not UTF-8: %.200q", l.Name, metric, l.Value)
+		}
+		return nil
+	})
+}
+
+// maxText bounds the text of an error or a log message that may quote a page or a
+// target, in bytes.
+const maxText = 1 << 10
+
+// beginning is text, or a copy of its beginning, so that a long one is freed.
+func beginning(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 func (r *rules) merge(exposed, target labels.Labels) labels.Labels {

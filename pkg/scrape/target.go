@@ -43,7 +43,7 @@ func newEndpoint(cfg *Config, job string, t discovery.Target) (endpoint, error) 
 		return e, errors.New("it has no __address__")
 	}
 	if strings.Contains(address, "/") {
-		return e, fmt.Errorf("__address__ %q is not host:port", address)
+		return e, fmt.Errorf("__address__ %.200q is not host:port", address)
 	}
 	if err := e.setTiming(t); err != nil {
 		return e, err
@@ -57,7 +57,7 @@ func newEndpoint(cfg *Config, job string, t discovery.Target) (endpoint, error) 
 			return
 		}
 		if !model.LabelValue(l.Value).IsValid() {
-			invalid = fmt.Errorf("the label %s=%q is not UTF-8", l.Name, l.Value)
+			invalid = fmt.Errorf("the label %.200q is not UTF-8: %.200q", l.Name, l.Value)
 		}
 		b.Set(l.Name, l.Value)
 	})
@@ -67,7 +67,7 @@ func newEndpoint(cfg *Config, job string, t discovery.Target) (endpoint, error) 
 	e.setLabels(b.Labels())
 	e.url = targetURL(cfg, t, address)
 	if _, err := url.Parse(e.url); err != nil {
-		return e, fmt.Errorf("its address: %w", err)
+		return e, errors.New("its address: " + beginning(err.Error()))
 	}
 	return e, nil
 }
@@ -87,7 +87,7 @@ func (e *endpoint) setTiming(t discovery.Target) error {
 		}
 		d, err := model.ParseDuration(v)
 		if err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+			return fmt.Errorf("%s: %s", l.name, beginning(err.Error()))
 		}
 		if d == 0 {
 			return fmt.Errorf("%s must not be 0", l.name)
