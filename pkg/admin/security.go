@@ -56,11 +56,11 @@ func (s *Server) foreign(r *http.Request) error {
 	var err error
 	switch path := r.URL.Path; {
 	case changes(r):
-		err = foreignChange(r)
+		err = foreignUnlessShown(r, "use the button on the Configuration page, or `curl -X POST` with this address")
 	case forAnybody(path):
 		return nil
 	case forPrograms(path):
-		err = foreignDownload(r)
+		err = foreignUnlessShown(r, "follow the link on one of the collector's own pages, or use curl or `go tool pprof` with this address")
 	case forScripts(path) && !topLevel(r):
 		err = listen.OtherSite(r)
 	}
@@ -79,25 +79,25 @@ func changes(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }
 
-// foreignChange says why a browser's request that changes something may come
-// from another site. A browser tells the origin of each POST, but over plain HTTP
-// that of a GET only by its referrer, which a page can leave out: a GET has to
-// show that it is the collector's own.
-func foreignChange(r *http.Request) error {
-	if err := foreignDownload(r); err != nil {
+// foreignUnlessShown says why a browser's request that changes something, or that
+// costs much, may come from another site. A browser tells the origin of each
+// POST, but over plain HTTP that of a GET only by its referrer, which a page can
+// leave out: a GET has to show that it is the collector's own. instead says what
+// the user can do.
+func foreignUnlessShown(r *http.Request, instead string) error {
+	if err := foreignByReferrer(r); err != nil {
 		return err
 	}
 	shown := r.Header.Get("Sec-Fetch-Site") + r.Header.Get("Origin") + r.Header.Get("Referer")
 	if r.Method == http.MethodGet && shown == "" {
-		return errors.New("this request does not say whether a page of another site has made it, and is refused: " +
-			"use the button on the Configuration page, or `curl -X POST` with this address")
+		return errors.New("this request does not say whether a page of another site has made it, and is refused: " + instead)
 	}
 	return nil
 }
 
-// foreignDownload says why a browser's request comes from another site, by a
+// foreignByReferrer says why a browser's request comes from another site, by a
 // link too.
-func foreignDownload(r *http.Request) error {
+func foreignByReferrer(r *http.Request) error {
 	if err := listen.OtherSite(r); err != nil || r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "" {
 		return err
 	}

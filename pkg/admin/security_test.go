@@ -128,7 +128,11 @@ func TestAPageOfAnotherNameReadsNothing(t *testing.T) {
 			host = test.headers[at+1]
 		}
 		for _, path := range paths {
-			w := ask(h, "GET", path, append(slices.Clone(rebound), test.headers...)...)
+			headers := append(slices.Clone(rebound), test.headers...)
+			if test.headers != nil {
+				headers = append(headers, "Referer", "http://"+host+"/") // by a link on a page of this name
+			}
+			w := ask(h, "GET", path, headers...)
 			if (w.Code == http.StatusForbidden) != test.refused {
 				t.Errorf("%s: %s: %d %.200q", name, path, w.Code, w.Body)
 			}
@@ -216,7 +220,8 @@ func TestAnotherSitesPageReadsNothingThatIsCostly(t *testing.T) {
 		"link of another site":                {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Referer", "http://wiki.example/"}, false, true},
 		"link of another site, no referrer":   {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false, true},
 		"link to an address":                  {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://wiki.example/"}, false, true},
-		"address bar":                         {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0"}, false, false},
+		"address bar, or a link that hides":   {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0"}, false, true},
+		"address bar, as the browser says":    {[]string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false, false},
 		"own script":                          {[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, false, false},
 		"own script by an address":            {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://10.0.0.1:12345/live"}, false, false},
 		"own link, as the navigation has one": {[]string{"Host", "10.0.0.1:12345", "User-Agent", "Mozilla/5.0", "Referer", "http://10.0.0.1:12345/"}, false, false},

@@ -228,6 +228,50 @@ func TestWithoutNetworksTheContainersAreKnown(t *testing.T) {
 	})
 }
 
+func snapshotOf(e *Engine) Snapshot {
+	s, _ := e.Snapshot()
+	return s
+}
+
+func TestNetworksAreAskedForAgainWhenTheyMayBeAllowed(t *testing.T) {
+	// That a single network is not found is no refusal.
+	refused := []int{http.StatusForbidden, http.StatusMethodNotAllowed, dockertest.Hang}
+	for _, path := range []string{"/networks", "/networks/{id}"} {
+		eachFailure(t, path, refused, func(t *testing.T, d *dockertest.Daemon, e *Engine, _ *logBuffer) {
+			follow(t, e, 0)
+			d.AddNetwork(dockertest.Network{ID: "later", Name: "later"})
+			id := d.Run(dockertest.Container{Networks: map[string]string{"later": "10.0.0.2"}})
+			var network string
+			await(t, e, has(id, func(c *Container) bool {
+				if len(c.Networks) == 1 {
+					network = c.Networks[0].NetworkID
+				}
+				return network != ""
+			}))
+			<-time.After(time.Minute)
+			if n := snapshotOf(e).Networks[network]; n != nil {
+				t.Errorf("the network is known: %+v", n)
+			}
+			d.Refuse(path, 0)
+			<-time.After(retryRefused + time.Minute)
+			if n := snapshotOf(e).Networks[network]; n == nil {
+				t.Errorf("the network is not known after %v", retryRefused)
+			}
+		})
+	}
+}
+
+func TestContainersAreInspectedWhenTheyMayBe(t *testing.T) {
+	eachRefusal(t, "/containers/{id}/json", func(t *testing.T, d *dockertest.Daemon, e *Engine, _ *logBuffer) {
+		follow(t, e, 0)
+		id := d.Run(dockertest.Container{TTY: true})
+		await(t, e, has(id, func(c *Container) bool { return c.Running && c.LogDriver == "" }))
+		d.Refuse("/containers/{id}/json", 0)
+		<-time.After(2*retryRefused + time.Minute)
+		await(t, e, has(id, func(c *Container) bool { return c.TTY && c.LogDriver != "" }))
+	})
+}
+
 func TestWithoutASingleNetworkTheContainersAreKnown(t *testing.T) {
 	eachRefusal(t, "/networks/{id}", func(t *testing.T, d *dockertest.Daemon, e *Engine, _ *logBuffer) {
 		wantWorking(t, d, e, time.Second)

@@ -139,6 +139,14 @@ func (e *Engine) unasked(r right) error {
 	return nil
 }
 
+// retryAt is when to make a request again that is refused; the zero time if it
+// is not.
+func (r *rights) retryAt(to right) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused[to].until
+}
+
 // list returns the requests that are refused, sorted.
 func (r *rights) list() []string {
 	r.mu.Lock()

@@ -43,6 +43,12 @@ type session struct {
 	subscribeAt   time.Time // when to ask for events again; zero: no need
 	silentAt      time.Time // when those asked for count as refused; zero: never
 
+	// networksRefused and inspectRefused say that something was refused that is
+	// to be asked for again.
+	networksRefused bool
+	inspectRefused  bool
+	inspectedAllAt  time.Time // when the refused inspections were last asked for
+
 	busy        int       // inspections under way
 	listing     bool      // a list is under way
 	relist      bool      // the containers are to be listed as soon as may be
@@ -146,6 +152,14 @@ func (s *session) advance(now time.Time) (next time.Time) {
 	if t := s.waitForEvents(now); !t.IsZero() {
 		earliest(t)
 	}
+	if t := s.inspectAgain(now); !t.IsZero() {
+		earliest(t)
+	}
+	if due := s.networksDue(); due.After(now) {
+		earliest(due)
+	} else if !due.IsZero() {
+		s.list(true)
+	}
 	if due := s.listDue(); !due.IsZero() && due.After(now) {
 		earliest(due)
 	} else if !due.IsZero() {
@@ -158,6 +172,42 @@ func (s *session) advance(now time.Time) (next time.Time) {
 		s.changedAt, s.publishedAt = time.Time{}, now
 	}
 	return next
+}
+
+// networksDue is when to list the networks again because a request for them was
+// refused; the zero time is never.
+func (s *session) networksDue() time.Time {
+	if !s.networksRefused || s.listing {
+		return time.Time{}
+	}
+	due := s.listedAt.Add(minRefresh)
+	for _, r := range []right{toListNetworks, toInspectNetwork} {
+		if t := s.rights.retryAt(r); t.After(due) {
+			due = t
+		}
+	}
+	return due
+}
+
+// inspectAgain wants the containers whose inspection was refused, when that may
+// be allowed by now, and returns when to come back; the zero time is never. A
+// proxy that allows the request for some containers only is not asked for all
+// the others more often than that.
+func (s *session) inspectAgain(now time.Time) time.Time {
+	if !s.inspectRefused {
+		return time.Time{}
+	}
+	due := s.inspectedAllAt.Add(retryRefused)
+	if t := s.rights.retryAt(toInspect); t.After(due) {
+		due = t
+	}
+	if due.After(now) {
+		return due
+	}
+	s.inspectRefused, s.inspectedAllAt = false, now
+	s.state.wantUninspected()
+	s.ask()
+	return time.Time{}
 }
 
 // listDue tells when to list the containers; the zero time is never.
@@ -221,6 +271,12 @@ func (s *session) ask() {
 			c, err := s.inspect(s.ctx, id)
 			return func(st *state, now time.Time) error {
 				s.busy--
+				if IsRefused(err) {
+					s.inspectRefused = true
+					if s.inspectedAllAt.IsZero() {
+						s.inspectedAllAt = now
+					}
+				}
 				if st.uninspected(now, id, err) {
 					s.relist = true // what has happened to it, the list tells, too
 				}
@@ -239,6 +295,7 @@ func (s *session) ask() {
 			return func(st *state, _ time.Time) error {
 				s.busy--
 				s.noteRefusal(toInspectNetwork, err, "targets in networks that are made after the start have only the id, name and ip of these as labels")
+				s.networksRefused = s.networksRefused || IsRefused(err)
 				if err == nil {
 					st.setNetwork(id, n)
 				}
@@ -250,7 +307,8 @@ func (s *session) ask() {
 
 // list lists the containers and, the first time, the networks. Networks that
 // appear later are asked for one by one, when a container is in them. An Engine,
-// or a proxy in front of it, that refuses to tell of networks is used without.
+// or a proxy in front of it, that refuses to tell of networks is used without,
+// and asked for them again after retryRefused.
 func (s *session) list(networks bool) {
 	s.listing, s.relist = true, false
 	asOf := s.state.asOf
@@ -279,7 +337,9 @@ func (s *session) list(networks bool) {
 			}
 			if networks {
 				s.tellOfNetworks(refused)
-				st.setNetworks(known)
+				if refused == nil {
+					st.setNetworks(known)
+				}
 			}
 			s.listedAt = now
 			s.tellOfEvents()
@@ -292,4 +352,5 @@ func (s *session) list(networks bool) {
 func (s *session) tellOfNetworks(refused error) {
 	s.noteRefusal(toListNetworks, refused, "targets have only the id, name and ip of their networks as labels")
 	s.withoutNetworks = refused != nil
+	s.networksRefused = s.withoutNetworks
 }

@@ -26,6 +26,8 @@ const (
 type state struct {
 	records  map[string]*record
 	networks map[string]*Network // replaced, never modified, once published
+	// published says that a snapshot has networks.
+	published bool
 
 	asOf    uint64 // counts events
 	listed  bool
@@ -33,8 +35,9 @@ type state struct {
 	wanted  []string
 	// weight is about how many bytes the records hold, and limit bounds it.
 	weight, limit int
-	// unknown are the networks to ask for.
+	// unknown are the networks to ask for, each once.
 	unknown []string
+	unasked map[string]bool
 }
 
 type record struct {
@@ -51,12 +54,13 @@ type record struct {
 }
 
 func newState() *state {
-	return &state{records: make(map[string]*record), networks: make(map[string]*Network), limit: HeldLimit()}
+	return &state{records: make(map[string]*record), networks: make(map[string]*Network), unasked: make(map[string]bool), limit: HeldLimit()}
 }
 
 // reset forgets what was under way on a connection that is gone.
 func (s *state) reset() {
 	s.wanted, s.unknown = nil, nil
+	clear(s.unasked)
 	for _, r := range s.records {
 		r.wanted, r.asking, r.awaiting, r.asksAgain, r.byEvent = false, false, false, false, false
 	}
@@ -273,7 +277,7 @@ func (s *state) networkEvent(m *events.Message) {
 		}
 	default:
 		if _, ok := s.networks[m.Actor.ID]; ok {
-			s.networks = maps.Clone(s.networks)
+			s.ownNetworks()
 			delete(s.networks, m.Actor.ID)
 			s.changed = true
 			s.findNetworks()
@@ -316,6 +320,7 @@ func (s *state) takeNetwork() (id string, ok bool) {
 		return "", false
 	}
 	id, s.unknown = s.unknown[0], s.unknown[1:]
+	delete(s.unasked, id)
 	s.setNetwork(id, nil)
 	return id, true
 }
@@ -333,6 +338,15 @@ func (s *state) uninspected(now time.Time, id string, err error) (list bool) {
 	list = r.byEvent
 	r.adopt, r.byEvent, r.asksAgain = false, false, false
 	return list
+}
+
+// wantUninspected wants the running containers that only the list has told of.
+func (s *state) wantUninspected() {
+	for _, r := range s.records {
+		if r.c.Running && r.c.LogDriver == "" {
+			s.want(r)
+		}
+	}
 }
 
 // inspected takes over the answer to an inspection requested at asOf.
@@ -390,14 +404,22 @@ func (s *state) setNetwork(id string, n *Network) {
 	if len(s.networks) >= maxNetworks && s.networks[id] == nil {
 		return
 	}
-	s.networks = maps.Clone(s.networks)
+	s.ownNetworks()
 	s.networks[id] = n
 	s.changed = true
 }
 
+// ownNetworks makes s.networks one that no snapshot has. What is asked of
+// thousands of networks does not copy them each time.
+func (s *state) ownNetworks() {
+	if s.published {
+		s.networks, s.published = maps.Clone(s.networks), false
+	}
+}
+
 // setNetworks takes over a complete list.
 func (s *state) setNetworks(list []*Network) {
-	s.networks = make(map[string]*Network, len(list))
+	s.networks, s.published = make(map[string]*Network, len(list)), false
 	for _, n := range list {
 		s.networks[n.ID] = n
 	}
@@ -416,8 +438,9 @@ func (s *state) findNetworks() {
 			continue
 		}
 		for _, n := range r.c.Networks {
-			if _, ok := s.networks[n.NetworkID]; !ok && n.NetworkID != "" && !slices.Contains(s.unknown, n.NetworkID) {
+			if _, ok := s.networks[n.NetworkID]; !ok && n.NetworkID != "" && !s.unasked[n.NetworkID] {
 				s.unknown = append(s.unknown, n.NetworkID)
+				s.unasked[n.NetworkID] = true
 			}
 		}
 	}
@@ -465,6 +488,6 @@ func (s *state) snapshot() Snapshot {
 		out.Containers = append(out.Containers, r.c)
 	}
 	slices.SortFunc(out.Containers, func(a, b *Container) int { return strings.Compare(a.ID, b.ID) })
-	s.changed = false
+	s.changed, s.published = false, true
 	return out
 }
