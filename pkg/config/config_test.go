@@ -368,8 +368,8 @@ func TestDescribe(t *testing.T) {
 	f("size", `size "0B" []`)
 	f("duration", `duration "0s" []`)
 	f("squashed", `string  []`)
-	f("inner", `  [{a int false 1 false false false false []} {b int false 2 false false false false []}]`)
-	f("many", `  [{a int false 1 false false false false []} {b int false 2 false false false false []}]`)
+	f("inner", `  [{a int false 1 false false false [] } {b int false 2 false false false [] }]`)
+	f("many", `  [{a int false 1 false false false [] } {b int false 2 false false false [] }]`)
 }
 
 // steps has an ordered list of blocks of several names.
@@ -520,7 +520,7 @@ func TestBlocksOfTheirOwnKindAreDescribedOnce(t *testing.T) {
 	want := []Argument{
 		{Name: "step.match", Block: true, Repeatable: true, Arguments: []Argument{
 			{Name: "selector", Type: "string", Required: true},
-			{Name: "step.*", Block: true, Repeatable: true, Recursive: true},
+			{Name: "step.*", Block: true, Repeatable: true, As: "step.*"},
 		}},
 		{Name: "step.a", Block: true, Repeatable: true, Arguments: []Argument{{Name: "n", Type: "int", Default: "7"}}},
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,14 +18,26 @@ type Argument struct {
 	File       bool   // it is the path of a file that is read
 	Block      bool
 	Repeatable bool       // of a block
-	Recursive  bool       // of a block "x.*": it stands for those of the list that it is in
 	Arguments  []Argument // of a block
+	// As is the path ("a > b") at which a block's arguments are listed, if the
+	// block is of the kind of one that it is nested in. The name of such a block
+	// may be one for all of a list: "stage.*".
+	As string
 }
 
 // Describe lists what a configuration struct takes. own names the types that
 // the language itself does not know.
 func Describe(t reflect.Type, own func(reflect.Type) string) []Argument {
-	return describe(defaultOf(t, reflect.Value{}), own, nil)
+	d := description{own: own, paths: map[reflect.Type]string{}}
+	return d.arguments(defaultOf(t, reflect.Value{}), "")
+}
+
+// description describes a configuration struct.
+type description struct {
+	own func(reflect.Type) string
+	// paths are the blocks that are being described, by their type, and the lists
+	// of blocks, by the type of their elements.
+	paths map[reflect.Type]string
 }
 
 // defaultOf is a t as it is where the source says nothing of it.
@@ -41,38 +52,59 @@ func defaultOf(t reflect.Type, given reflect.Value) reflect.Value {
 	return v.Elem()
 }
 
-// describe lists what v takes, within the lists of blocks of which the elements
-// have the types in lists: a list within itself is not described again.
-func describe(v reflect.Value, own func(reflect.Type) string, lists []reflect.Type) []Argument {
+// arguments describes v, a struct, which is the block at path.
+func (d description) arguments(v reflect.Value, path string) []Argument {
+	prefix := ""
+	if path != "" {
+		prefix = path + " > "
+	}
 	var out []Argument
+	lists := map[reflect.Type]bool{} // those that begin here
 	for _, f := range fieldsOf(v.Type()) {
-		within := lists
-		if f.enum != "" {
-			if slices.Contains(lists, f.typ) {
-				if last := len(out) - 1; last < 0 || out[last].Name != f.enum+".*" {
-					out = append(out, Argument{Name: f.enum + ".*", Block: true, Repeatable: true, Recursive: true})
+		if !f.block {
+			out = append(out, d.argument(f, v))
+			continue
+		}
+		if list := f.typ; f.enum != "" && !lists[list] {
+			if as, within := d.paths[list]; within {
+				if last := len(out) - 1; last < 0 || out[last].As != as {
+					out = append(out, Argument{Name: f.enum + ".*", Block: true, Repeatable: true, As: as})
 				}
 				continue
 			}
-			within = append(slices.Clip(lists), f.typ)
+			d.paths[list], lists[list] = prefix+f.enum+".*", true
+			defer delete(d.paths, list)
 		}
-		a := Argument{Name: f.name, Required: !f.optional, Block: f.block, File: f.file}
-		if f.block {
-			given := reflect.Value{}
-			if f.typ.Kind() == reflect.Struct {
-				given = v.FieldByIndex(f.index)
-			}
-			a.Repeatable = f.repeatable()
-			a.Arguments = describe(defaultOf(f.structOf(), given), own, within)
-		} else {
-			a.Type = typeName(f.typ, own)
-			if f.optional {
-				a.Default = literal(v.FieldByIndex(f.index))
-			}
-		}
-		out = append(out, a)
+		out = append(out, d.block(f, v, prefix+f.name))
 	}
 	return out
+}
+
+// argument describes the argument f of v.
+func (d description) argument(f field, v reflect.Value) Argument {
+	a := Argument{Name: f.name, Type: typeName(f.typ, d.own), Required: !f.optional, File: f.file}
+	if f.optional {
+		a.Default = literal(v.FieldByIndex(f.index))
+	}
+	return a
+}
+
+// block describes the block f of v, which is at path.
+func (d description) block(f field, v reflect.Value, path string) Argument {
+	a := Argument{Name: f.name, Required: !f.optional, Block: true, Repeatable: f.repeatable()}
+	t := f.structOf()
+	if as, within := d.paths[t]; within {
+		a.As = as
+		return a
+	}
+	d.paths[t] = path
+	defer delete(d.paths, t)
+	given := reflect.Value{}
+	if f.typ.Kind() == reflect.Struct {
+		given = v.FieldByIndex(f.index)
+	}
+	a.Arguments = d.arguments(defaultOf(t, given), path)
+	return a
 }
 
 // literal is v as one would write it, or "" where that would say nothing.

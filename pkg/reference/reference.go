@@ -160,12 +160,12 @@ func (w *writer) blocks(path string, list []config.Argument) {
 		if a.Repeatable {
 			need += ", repeatable"
 		}
-		if a.Recursive {
-			need += fmt.Sprintf(": any of the blocks `%s`", a.Name)
-		}
 		w.printf("\n### Block `%s`\n\n%s.", full, need)
 		if note := w.note(full); note != "" {
 			w.printf(" %s.", strings.TrimSuffix(note, "."))
+		}
+		if a.As != "" {
+			w.printf(" As `%s` outside.", a.As)
 		}
 		w.printf("\n")
 		w.table(full+" > ", a.Arguments)
