@@ -11,6 +11,7 @@ import (
 	"collector/pkg/logging"
 	"collector/pkg/logs"
 	"collector/pkg/otlp"
+	"collector/pkg/pipeline"
 	"collector/pkg/profiles"
 	"collector/pkg/remotewrite"
 	"collector/pkg/scrape"
@@ -32,3 +33,6 @@ func components(log *logging.Log, access *admin.Access) []component.Definition {
 		explore.Components(),
 	)
 }
+
+// valueKinds are the kinds of values that components export.
+func valueKinds() []pipeline.Kind { return slices.Concat(pipeline.Kinds(), discovery.Kinds()) }

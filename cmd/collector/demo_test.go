@@ -23,7 +23,7 @@ func TestTheDemoHasNoDestinationButTheWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 		definitions := append(components(logging.New(io.Discard), &admin.Access{}), demoService())
-		for _, diagnostic := range graph.Check(graph.Options{Definitions: definitions}, []config.Source{{Name: "<demo>", Text: []byte(text)}}) {
+		for _, diagnostic := range graph.Check(graph.Options{Kinds: valueKinds(), Definitions: definitions}, []config.Source{{Name: "<demo>", Text: []byte(text)}}) {
 			t.Error(diagnostic)
 		}
 		for _, other := range []string{"COLLECTOR_", "0.0.0.0", "_write", ".exporter."} {

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"collector/pkg/config"
-	"collector/pkg/graph"
 	"collector/pkg/reference"
 )
 
@@ -26,6 +25,6 @@ func TestValidateLooksForEveryFile(t *testing.T) {
 		}
 	}
 	for _, d := range table() {
-		check(d.Name, reference.Arguments(d, graph.TypeName))
+		check(d.Name, reference.Arguments(d, valueKinds()))
 	}
 }

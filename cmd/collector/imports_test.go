@@ -37,12 +37,12 @@ var allowedImports = map[string]string{
 
 	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
 
-	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/throttle",
+	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",
 	"pkg/live":      "pkg/pipeline",
-	"pkg/reference": "pkg/component pkg/config",
+	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/discovery pkg/docker pkg/listen pkg/live pkg/pipeline",
+	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/listen pkg/live pkg/pipeline",
 	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 

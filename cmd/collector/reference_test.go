@@ -31,7 +31,7 @@ func TestReferenceIsUpToDate(t *testing.T) {
 	}
 	pages[filepath.Join(docs, "reference.md")] = index
 	for _, d := range table() {
-		page, err := reference.Page(d, graph.TypeName)
+		page, err := reference.Page(d, valueKinds())
 		if err != nil {
 			t.Error(err)
 			continue

@@ -124,7 +124,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	registry.MustRegister(p.orphans)
 	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
 	p.graph = graph.New(graph.Options{
-		Definitions: append(components(log, p.access), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
+		Kinds: valueKinds(), Definitions: append(components(log, p.access), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
 		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans,
 	})

@@ -256,10 +256,7 @@ func (r *decoding) describe(value any) string {
 	case map[string]any:
 		return "an object"
 	case *Opaque:
-		if r.Describe != nil {
-			return r.Describe(value)
-		}
-		return value.Path
+		return value.String()
 	}
 	if reflect.TypeOf(value).Kind() == reflect.Func {
 		return "a function that is not called"

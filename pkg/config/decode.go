@@ -27,8 +27,6 @@ type Decoder struct {
 	Exprs map[reflect.Type]func(*Expr) (any, error)
 	// TypeName names the types that the hooks make, such as "LogsReceiver".
 	TypeName func(reflect.Type) string
-	// Describe says in words what an opaque value is.
-	Describe func(*Opaque) string
 	// CheckFiles has the files looked for that arguments with the tag option
 	// "file" name.
 	CheckFiles bool

@@ -80,6 +80,14 @@ func textual(f any) any {
 type Opaque struct {
 	Value any
 	Path  string // the reference that gave it, such as loki.write.default.receiver
+	Is    string // what it is, in words, such as "a receiver of logs"; may be empty
+}
+
+func (o *Opaque) String() string {
+	if o.Is == "" {
+		return o.Path
+	}
+	return o.Path + " (" + o.Is + ")"
 }
 
 // AlloyCapsule marks the type for the evaluator.

@@ -279,7 +279,7 @@ func (b *builder) name(v any, name string) {
 // node makes the component of a block. It returns nil if the block is in error.
 func (b *builder) node(block *config.Block, fingerprint string) (*node, config.Diagnostics) {
 	def := b.definitions[block.Name]
-	n := &node{id: block.ID(), def: def, fingerprint: fingerprint, registry: prometheus.NewRegistry(), metrics: b.metrics, listeners: b.options.Listeners.View()}
+	n := &node{id: block.ID(), def: def, fingerprint: fingerprint, registry: prometheus.NewRegistry(), metrics: b.metrics, listeners: b.options.Listeners.View(), kinds: b.options.Kinds}
 	n.logger = b.options.Logger.With("component_path", "/", "component_id", n.id)
 	c := reflect.New(def.Config()).Interface()
 	decoder := b.decoding(block, n)
@@ -326,8 +326,8 @@ func (b *builder) show(v any) (any, bool) {
 	if reflect.TypeOf(v).Kind() == reflect.Pointer && b.opaque[v] != "" {
 		return b.opaque[v], true
 	}
-	if data := taken(v); data != "" {
-		return "(receiver of " + data + ")", true
+	if k := b.options.Kinds.of(v); k.Carries != "" {
+		return receiverOf(k), true
 	}
 	return nil, false
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheConfigurationInForceAndTheOneThatFailedAreTold(t *testing.T) {
-	c := New(Options{StoragePath: t.TempDir(), Definitions: newToys().definitions()})
+	c := New(Options{StoragePath: t.TempDir(), Kinds: toyKinds(), Definitions: newToys().definitions()})
 	defer c.Stop(0)
 	load := func(text string) error {
 		return c.Load(t.Context(), []config.Source{{Name: "c.alloy", Text: []byte(text)}})

@@ -20,6 +20,7 @@ import (
 	"collector/pkg/docker"
 	"collector/pkg/listen"
 	"collector/pkg/live"
+	"collector/pkg/pipeline"
 )
 
 const (
@@ -33,6 +34,8 @@ const (
 // Options is what the program gives to a Controller.
 type Options struct {
 	Definitions []component.Definition
+	// Kinds are the kinds of values that components export; nil: receivers only.
+	Kinds       kinds
 	StoragePath string // below which each component has a directory of its own
 	Version     string // constants.version
 	UserAgent   string
@@ -67,6 +70,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Listeners == nil {
 		o.Listeners = listen.NewPool()
+	}
+	if o.Kinds == nil {
+		o.Kinds = pipeline.Kinds()
 	}
 	if o.Live == nil {
 		o.Live = &live.Hub{}

@@ -45,7 +45,7 @@ func TestAConfigurationThatLostAllItsComponentsIsRefused(t *testing.T) {
 	} {
 		for _, allowed := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				c := New(Options{Definitions: newToys().definitions(), AllowEmpty: allowed})
+				c := New(Options{Kinds: toyKinds(), Definitions: newToys().definitions(), AllowEmpty: allowed})
 				defer func() { c.Stop(0); synctest.Wait() }()
 				if err := c.Load(context.Background(), test.before); err != nil {
 					t.Fatal(err)

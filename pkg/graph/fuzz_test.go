@@ -29,7 +29,7 @@ func FuzzCheck(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		o := Options{Definitions: newToys().definitions()}.withDefaults()
+		o := Options{Kinds: toyKinds(), Definitions: newToys().definitions()}.withDefaults()
 		g, ds := build(o, newMetrics(), []config.Source{{Name: "f", Text: text}}, nil)
 		lines := bytes.Split(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("\n"))
 		for _, d := range ds {

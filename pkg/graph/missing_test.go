@@ -57,7 +57,7 @@ func (t *toys) newKeeper(c keeperConfig, o component.Options) (*toyKeeper, error
 
 func keeperOptions() Options {
 	t := newToys()
-	return Options{Definitions: append(t.definitions(), component.Define("toy.keeper", t.newKeeper, component.Doc{
+	return Options{Kinds: toyKinds(), Definitions: append(t.definitions(), component.Define("toy.keeper", t.newKeeper, component.Doc{
 		Exports: []component.Export{{Name: "receiver", Type: "LogsReceiver"}, {Name: "content", Type: "string"}},
 	}))}
 }

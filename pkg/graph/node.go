@@ -32,6 +32,7 @@ type node struct {
 	logger      *slog.Logger
 	metrics     *metrics
 	listeners   *listen.Pool // the node's own view
+	kinds       kinds
 
 	// Set by start.
 	cancel func()        // ends the run

@@ -28,7 +28,7 @@ func inBubble(t *testing.T, test func(b bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		toys := newToys()
-		b := bench{t, toys, New(Options{Definitions: toys.definitions()})}
+		b := bench{t, toys, New(Options{Kinds: toyKinds(), Definitions: toys.definitions()})}
 		test(b)
 		b.Stop(time.Hour)
 		synctest.Wait()

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"collector/pkg/config"
-	"collector/pkg/discovery"
 	"collector/pkg/live"
+	"collector/pkg/pipeline"
 )
 
 // decoding makes the decoder of a block, which notes in n what it uses.
@@ -21,34 +21,42 @@ func (b *builder) decoding(block *config.Block, n *node) *config.Decoder {
 			if err != nil {
 				return nil, 0, err
 			}
-			if _, live := value.(*discovery.Set); live {
-				return nil, 0, fmt.Errorf("%s is a list of targets that changes while running; only an argument that takes targets can use it", ref)
+			if changing, ok := value.(pipeline.Live); ok {
+				return nil, 0, fmt.Errorf("%s is %s, which changes while running; only an argument that takes such values can use it", ref, b.options.Kinds.of(changing).Is)
 			}
 			if o, opaque := value.(*config.Opaque); opaque {
-				if data := taken(o.Value); data != "" {
+				if kind := b.options.Kinds.of(o.Value); kind.Carries != "" {
 					to, _ := b.target(ref)
 					n.flows = append(n.flows, flow{block.ID(), to})
-					value = b.watched(o, n, block.ID(), to)
+					value = b.watched(o, kind, n, block.ID(), to)
 				}
 			} else {
 				n.values = append(n.values, valueUsed{ref, value})
 			}
 			return value, names, nil
 		},
-		Values: valueHooks(block.Name),
-		Exprs: map[reflect.Type]func(*config.Expr) (any, error){
-			reflect.TypeFor[*discovery.Set](): func(e *config.Expr) (any, error) { return b.targets(e, block, n) },
-		},
-		TypeName:   TypeName,
-		Describe:   describe,
+		Values:     b.options.Kinds.hooks(block.Name),
+		Exprs:      b.exprs(block, n),
+		TypeName:   b.options.Kinds.typeName,
 		CheckFiles: b.options.purpose != toRun,
 	}
+}
+
+// exprs make the live values that expressions of a block stand for.
+func (b *builder) exprs(block *config.Block, n *node) map[reflect.Type]func(*config.Expr) (any, error) {
+	hooks := map[reflect.Type]func(*config.Expr) (any, error){}
+	for _, k := range b.options.Kinds {
+		if k.New != nil {
+			hooks[k.Type] = func(e *config.Expr) (any, error) { return b.changing(e, k, block, n) }
+		}
+	}
+	return hooks
 }
 
 // watched is the receiver o with the edge in front of it that leads from n, the
 // node of the block from. The edge is that of the graph before, if it had one:
 // what is counted there goes on.
-func (b *builder) watched(o *config.Opaque, n *node, from, to string) *config.Opaque {
+func (b *builder) watched(o *config.Opaque, kind pipeline.Kind, n *node, from, to string) *config.Opaque {
 	edges := n.edges
 	if b.old != nil && b.old.byID[from] != nil {
 		edges = append(slices.Clip(edges), b.old.byID[from].edges...)
@@ -61,13 +69,13 @@ func (b *builder) watched(o *config.Opaque, n *node, from, to string) *config.Op
 	if !slices.Contains(n.edges, edge) {
 		n.edges = append(n.edges, edge)
 	}
-	sink := edge.Wrap(o.Value)
+	sink := kind.Wrap(o.Value, edge)
 	b.name(sink, o.Path)
-	return &config.Opaque{Value: sink, Path: o.Path}
+	return &config.Opaque{Value: sink, Path: o.Path, Is: o.Is}
 }
 
 // lookup gives the value that ref leads to: a plain one, *config.Opaque, or
-// *discovery.Set, and the number of names that lead to it.
+// pipeline.Live, and the number of names that lead to it.
 func (b *builder) lookup(ref config.Reference) (any, int, error) {
 	id, rest := b.target(ref)
 	if id == "" {
@@ -86,10 +94,10 @@ func (b *builder) lookup(ref config.Reference) (any, int, error) {
 		return nil, 0, config.ErrReported
 	}
 	used := len(ref.Path) - len(rest) + 1
-	if set, live := value.(*discovery.Set); live {
-		return set, used, nil
+	if changing, ok := value.(pipeline.Live); ok {
+		return changing, used, nil
 	}
-	return forExpression(value, strings.Join(ref.Path[:used], ".")), used, nil
+	return b.options.Kinds.forExpression(value, strings.Join(ref.Path[:used], ".")), used, nil
 }
 
 func (b *builder) unknownReference(ref config.Reference) error {
@@ -128,29 +136,29 @@ func (b *builder) unknownExport(ref config.Reference, id string, rest, names []s
 	return config.Diagnostics{d}
 }
 
-// targets makes the set that an expression stands for: the set itself that it
-// refers to, or a new one that follows those in the expression.
-func (b *builder) targets(e *config.Expr, block *config.Block, n *node) (any, error) {
+// changing makes the live value of kind k that an expression stands for: the very
+// value that it refers to, or a new one that follows those in the expression.
+func (b *builder) changing(e *config.Expr, k pipeline.Kind, block *config.Block, n *node) (any, error) {
 	values := map[string]lookedUp{}
-	d := &derived{expr: e, set: discovery.NewSet()}
+	d := &derived{expr: e, made: k.New()}
 	for _, ref := range e.References() {
 		value, names, err := b.lookup(ref)
 		values[ref.String()] = lookedUp{value, names, err}
 		if err != nil {
 			continue // evaluate reports it
 		}
-		set, live := value.(*discovery.Set)
-		if !live {
+		source, ok := value.(pipeline.Live)
+		if !ok {
 			n.values = append(n.values, valueUsed{ref, value})
 			continue
 		}
 		from, _ := b.target(ref)
 		n.flows = append(n.flows, flow{from, block.ID()})
-		if alone, ok := e.Reference(); ok && names == len(alone.Path) {
-			return set, nil
+		if alone, ok := e.Reference(); ok && names == len(alone.Path) && k.Holds(source) {
+			return source, nil
 		}
-		if !slices.Contains(d.sources, set) {
-			d.sources = append(d.sources, set)
+		if !slices.Contains(d.sources, source) {
+			d.sources = append(d.sources, source)
 		}
 	}
 	// The resolver lives as long as the node does: it must not hold the
@@ -164,8 +172,8 @@ func (b *builder) targets(e *config.Expr, block *config.Block, n *node) (any, er
 	if len(d.sources) > 0 {
 		n.derived = append(n.derived, d)
 	}
-	b.name(d.set, e.Text())
-	return d.set, nil
+	b.name(d.made, e.Text())
+	return d.made, nil
 }
 
 // lookedUp is what lookup gave for a reference.
@@ -177,9 +185,9 @@ type lookedUp struct {
 
 // now is the value as expressions see it at this moment.
 func (l lookedUp) now() (any, int, error) {
-	if set, live := l.value.(*discovery.Set); live {
-		targets, _ := set.Targets()
-		return objects(targets), l.names, nil
+	if changing, ok := l.value.(pipeline.Live); ok {
+		value, _ := changing.Now()
+		return value, l.names, nil
 	}
 	return l.value, l.names, l.err
 }

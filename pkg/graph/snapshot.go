@@ -3,14 +3,11 @@ package graph
 import (
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	"collector/pkg/component"
 	"collector/pkg/config"
-	"collector/pkg/discovery"
 	"collector/pkg/live"
 )
 
@@ -159,40 +156,11 @@ func (g *graph) summary(n *node, referrers map[string][]string) ComponentInfo {
 func (n *node) showExports() json.RawMessage {
 	shown := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(n.exports)) {
-		shown[name] = showExport(n.exports[name])
+		shown[name] = n.kinds.show(n.exports[name])
 	}
 	text, err := json.Marshal(shown)
 	if err != nil {
 		text, _ = json.Marshal(map[string]string{"error": err.Error()})
 	}
 	return text
-}
-
-func showExport(v any) any {
-	switch v := v.(type) {
-	case *discovery.Set:
-		targets, _ := v.Targets()
-		shown := objects(targets)
-		for _, target := range shown {
-			for name, value := range target {
-				target[name] = config.Shown(name, value)
-			}
-		}
-		return shown
-	case *discovery.Rules:
-		rules := []json.RawMessage{}
-		for _, r := range v.Source() {
-			rules = append(rules, config.Encode(&r, func(any) (any, bool) { return nil, false }))
-		}
-		return rules
-	case component.Secret:
-		return v
-	}
-	if data := taken(v); data != "" {
-		return "(receiver of " + data + ")"
-	}
-	if v != nil && reflect.TypeOf(v).Kind() == reflect.Pointer {
-		return "(" + reflect.TypeOf(v).Elem().Name() + ")"
-	}
-	return v
 }

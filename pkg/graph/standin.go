@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"collector/pkg/config"
-	"collector/pkg/discovery"
-	"collector/pkg/pipeline"
 )
 
 // purpose is what a graph is built for.
@@ -43,7 +41,7 @@ func (b *builder) standIn(n *node, ds config.Diagnostics) (*node, config.Diagnos
 	}
 	n.component, n.exports = absent{}, map[string]any{}
 	for _, e := range n.def.Doc.Exports {
-		n.exports[e.Name] = absentExport(e.Type)
+		n.exports[e.Name] = b.options.Kinds.absent(e.Type)
 	}
 	return n, ds
 }
@@ -59,35 +57,3 @@ func (absent) Run(ctx context.Context) error {
 // unknown is an export whose value nobody knows: arguments that take it are not
 // checked.
 type unknown struct{}
-
-// absentExport is an export of the type of that name.
-func absentExport(typeName string) any {
-	for _, k := range sinkKinds() {
-		if k.name == typeName {
-			return k.absent
-		}
-	}
-	switch typeName {
-	case "list(map(string))":
-		return discovery.NewSet()
-	case "RelabelRules":
-		return &discovery.Rules{}
-	}
-	return unknown{}
-}
-
-// The receivers of components that cannot be made here. Nothing runs that would
-// send to them.
-type (
-	absentLogs     struct{}
-	absentMetrics  struct{}
-	absentOTLP     struct{}
-	absentProfiles struct{}
-)
-
-func (absentLogs) WriteLogs(context.Context, pipeline.Logs) error          { return pipeline.ErrClosed }
-func (absentMetrics) WriteMetrics(context.Context, pipeline.Metrics) error { return pipeline.ErrClosed }
-func (absentOTLP) WriteOTLP(context.Context, pipeline.OTLP) error          { return pipeline.ErrClosed }
-func (absentProfiles) WriteProfile(context.Context, pipeline.Profile) error {
-	return pipeline.ErrClosed
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -339,3 +340,5 @@ func (t *toys) newLogging(_ loggingConfig, o component.Options) (*toyLogs, error
 type panicking struct{}
 
 func (*panicking) Run(context.Context) error { panic("oops") }
+
+func toyKinds() []pipeline.Kind { return slices.Concat(pipeline.Kinds(), discovery.Kinds()) }

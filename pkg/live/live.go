@@ -6,7 +6,6 @@
 package live
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,13 +35,15 @@ func (s Signal) String() string {
 // MarshalText gives the signal's name, in JSON too.
 func (s Signal) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// ofOTLP is the signal of an OTLP request.
-func ofOTLP(s pipeline.Signal) Signal {
+// signalOf is the signal of that name.
+func signalOf(s pipeline.Signal) Signal {
 	switch s {
 	case pipeline.SignalTraces:
 		return Traces
 	case pipeline.SignalLogs:
 		return Logs
+	case pipeline.SignalProfiles:
+		return Profiles
 	}
 	return Metrics
 }
@@ -124,24 +125,19 @@ func (e *Edge) Count(s Signal) Count {
 // those in OTLP requests, since an item has passed.
 func (e *Edge) Carries(s Signal) bool { return e.carries[s].Load() || e.counts[s].items.Load() > 0 }
 
-// Wrap gives the sink v, of one of the four kinds, with the edge in front of
-// it; anything else it gives back.
+// Wrap gives the receiver v with the edge in front of it; anything else it gives
+// back.
 func (e *Edge) Wrap(v any) any {
-	switch next := v.(type) {
-	case pipeline.LogsSink:
-		e.carries[Logs].Store(true)
-		return &logsEdge{e, next}
-	case pipeline.MetricsSink:
-		e.carries[Metrics].Store(true)
-		return &metricsEdge{e, next}
-	case pipeline.OTLPSink:
-		return &otlpEdge{e, next}
-	case pipeline.ProfilesSink:
-		e.carries[Profiles].Store(true)
-		return &profilesEdge{e, next}
+	for _, k := range pipeline.Kinds() {
+		if k.Holds(v) {
+			return k.Wrap(v, e)
+		}
 	}
 	return v
 }
+
+// Expects is part of pipeline.Tap, as are the methods below.
+func (e *Edge) Expects(s pipeline.Signal) { e.carries[signalOf(s)].Store(true) }
 
 func (e *Edge) add(s Signal, items, bytes int, err error) {
 	c := &e.counts[s]
@@ -153,13 +149,8 @@ func (e *Edge) add(s Signal, items, bytes int, err error) {
 	c.bytes.Add(uint64(bytes))
 }
 
-type logsEdge struct {
-	*Edge
-	next pipeline.LogsSink
-}
-
-func (e *logsEdge) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
-	err := e.next.WriteLogs(ctx, logs)
+// TapLogs counts entries, and shows them to the observers.
+func (e *Edge) TapLogs(logs pipeline.Logs, err error) {
 	items, bytes := 0, 0
 	for i := range logs.Streams {
 		items += len(logs.Streams[i].Entries)
@@ -170,59 +161,40 @@ func (e *logsEdge) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	e.add(Logs, items, bytes, err)
 	if err == nil {
 		for _, o := range e.hub.all() {
-			o.ObserveLogs(e.Edge, logs)
+			o.ObserveLogs(e, logs)
 		}
 	}
-	return err
 }
 
 // sampleSize is what a sample counts: its value and its time.
 const sampleSize = 16
 
-type metricsEdge struct {
-	*Edge
-	next pipeline.MetricsSink
-}
-
-func (e *metricsEdge) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
-	err := e.next.WriteMetrics(ctx, m)
+// TapMetrics counts samples, and shows them to the observers.
+func (e *Edge) TapMetrics(m pipeline.Metrics, err error) {
 	e.add(Metrics, m.Items(), m.Items()*sampleSize, err)
 	if err == nil {
 		for _, o := range e.hub.all() {
-			o.ObserveMetrics(e.Edge, m)
+			o.ObserveMetrics(e, m)
 		}
 	}
-	return err
 }
 
-type otlpEdge struct {
-	*Edge
-	next pipeline.OTLPSink
-}
-
-func (e *otlpEdge) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
-	err := e.next.WriteOTLP(ctx, r)
-	e.add(ofOTLP(r.Signal), r.Items, len(r.Data), err)
+// TapOTLP counts the items of a request, and shows it to the observers.
+func (e *Edge) TapOTLP(r pipeline.OTLP, err error) {
+	e.add(signalOf(r.Signal), r.Items, len(r.Data), err)
 	if err == nil {
 		for _, o := range e.hub.all() {
-			o.ObserveOTLP(e.Edge, r)
+			o.ObserveOTLP(e, r)
 		}
 	}
-	return err
 }
 
-type profilesEdge struct {
-	*Edge
-	next pipeline.ProfilesSink
-}
-
-func (e *profilesEdge) WriteProfile(ctx context.Context, p pipeline.Profile) error {
-	err := e.next.WriteProfile(ctx, p)
+// TapProfile counts a profile, and shows it to the observers.
+func (e *Edge) TapProfile(p pipeline.Profile, err error) {
 	e.add(Profiles, p.Items, len(p.Body), err)
 	if err == nil {
 		for _, o := range e.hub.all() {
-			o.ObserveProfile(e.Edge, p)
+			o.ObserveProfile(e, p)
 		}
 	}
-	return err
 }

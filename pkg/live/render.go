@@ -127,13 +127,13 @@ func shownLabels(lset labels.Labels) map[string]string {
 
 // ObserveOTLP copies a request that somebody may examine, if it is small.
 func (a *audience) ObserveOTLP(e *Edge, r pipeline.OTLP) {
-	to, _ := a.admit(e, ofOTLP(r.Signal), r.Items, len(r.Data))
+	to, _ := a.admit(e, signalOf(r.Signal), r.Items, len(r.Data))
 	if len(to) == 0 {
 		return
 	}
 	data := bytes.Clone(r.Data)
 	a.offer(to, len(data), func(s *scene) {
-		s.edge, s.sig = e, ofOTLP(r.Signal)
+		s.edge, s.sig = e, signalOf(r.Signal)
 		if CheckSize(data, maxElements) != nil {
 			s.skip()
 			return

@@ -5,11 +5,13 @@ import "time"
 // Signal is what an OTLP request carries.
 type Signal string
 
-// The signals of OTLP. Their values name them in metrics and in file names.
+// The signals of OTLP, and profiles. Their values name them in metrics and in
+// file names.
 const (
-	SignalTraces  Signal = "traces"
-	SignalMetrics Signal = "metrics"
-	SignalLogs    Signal = "logs"
+	SignalTraces   Signal = "traces"
+	SignalMetrics  Signal = "metrics"
+	SignalLogs     Signal = "logs"
+	SignalProfiles Signal = "profiles"
 )
 
 // OTLP is one export request as protobuf bytes

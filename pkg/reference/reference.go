@@ -9,14 +9,20 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/config"
+	"collector/pkg/pipeline"
 )
 
-// TypeName names the types that the language itself does not know.
-type TypeName func(reflect.Type) string
-
-// Arguments lists what the block of a definition takes.
-func Arguments(d component.Definition, names TypeName) []config.Argument {
-	return config.Describe(d.Config(), names)
+// Arguments lists what the block of a definition takes. kinds names the types
+// that the language itself does not know.
+func Arguments(d component.Definition, kinds []pipeline.Kind) []config.Argument {
+	return config.Describe(d.Config(), func(t reflect.Type) string {
+		for _, k := range kinds {
+			if k.Type == t {
+				return k.Name
+			}
+		}
+		return ""
+	})
 }
 
 // Example is the configuration that the page of a definition shows.
@@ -43,12 +49,12 @@ func Index(definitions []component.Definition, dir string) (string, error) {
 }
 
 // Page is the page of a definition.
-func Page(d component.Definition, names TypeName) (string, error) {
+func Page(d component.Definition, kinds []pipeline.Kind) (string, error) {
 	p, err := parse(d.Doc.Page)
 	if err != nil {
 		return "", fmt.Errorf("page of %s: %w", d.Name, err)
 	}
-	accepted := Arguments(d, names)
+	accepted := Arguments(d, kinds)
 	if err := p.check(accepted); err != nil {
 		return "", fmt.Errorf("page of %s: %w", d.Name, err)
 	}

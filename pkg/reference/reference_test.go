@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"collector/pkg/component"
+	"collector/pkg/pipeline"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -51,11 +52,8 @@ type toy struct{}
 func newToy(toyConfig, component.Options) (toy, error) { return toy{}, nil }
 func (toy) Run(context.Context) error                  { return nil }
 
-func names(t reflect.Type) string {
-	if t == reflect.TypeFor[sink]() {
-		return "Receiver"
-	}
-	return ""
+func kinds() []pipeline.Kind {
+	return []pipeline.Kind{{Type: reflect.TypeFor[sink](), Name: "Receiver"}}
 }
 
 const toyPage = "Does nothing\nat all.\n\nIt is a toy.\n\n" +
@@ -69,7 +67,7 @@ func define(page string) component.Definition {
 }
 
 func TestPageHasItsTextAndTables(t *testing.T) {
-	got, err := Page(define(toyPage), names)
+	got, err := Page(define(toyPage), kinds())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +94,7 @@ func TestPageHasItsTextAndTables(t *testing.T) {
 func TestWhatAPageGetsWrongIsSaid(t *testing.T) {
 	f := func(old, replacement, want string) {
 		t.Helper()
-		_, err := Page(define(strings.Replace(toyPage, old, replacement, 1)), names)
+		_, err := Page(define(strings.Replace(toyPage, old, replacement, 1)), kinds())
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q in the place of %q: %v, want %q", replacement, old, err, want)
 		}
