@@ -8,10 +8,21 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	promconfig "github.com/prometheus/common/config"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+)
+
+const (
+	// expiryMargin is how long before its end a token is no longer used, so that it
+	// does not expire on the way.
+	expiryMargin = 10 * time.Second
+	// refusedAge is how old a token is at least that is dropped for a 401: a new
+	// one would hardly be better, and is not asked for with each request.
+	refusedAge = 10 * time.Second
 )
 
 // oauth2Transport adds a token to every request. The one of Prometheus's
@@ -24,6 +35,10 @@ type oauth2Transport struct {
 	turn       chan struct{} // holds one element while nobody is at the fields below
 	credential *clientcredentials.Config
 	token      *oauth2.Token
+	fetched    time.Time
+
+	refused atomic.Pointer[oauth2.Token] // the last one that was answered with a 401
+	now     func() time.Time
 }
 
 func newOAuth2(o *promconfig.OAuth2, next http.RoundTripper, name, userAgent string) (*oauth2Transport, error) {
@@ -33,7 +48,7 @@ func newOAuth2(o *promconfig.OAuth2, next http.RoundTripper, name, userAgent str
 	}
 	// The request carries the client's secret, in a header or in its body.
 	client := &http.Client{Transport: transport, CheckRedirect: PushRedirects(true)}
-	t := &oauth2Transport{next: next, settings: o, client: client, turn: make(chan struct{}, 1)}
+	t := &oauth2Transport{next: next, settings: o, client: client, turn: make(chan struct{}, 1), now: time.Now}
 	t.turn <- struct{}{}
 	return t, nil
 }
@@ -49,7 +64,11 @@ func (t *oauth2Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	authorized := r.Clone(r.Context())
 	token.SetAuthHeader(authorized)
-	return t.next.RoundTrip(authorized)
+	answer, err := t.next.RoundTrip(authorized)
+	if err == nil && answer.StatusCode == http.StatusUnauthorized {
+		t.refused.Store(token)
+	}
+	return answer, err
 }
 
 // CloseIdleConnections lets http.Client.CloseIdleConnections reach all connections.
@@ -81,14 +100,29 @@ func (t *oauth2Transport) current(ctx context.Context) (*oauth2.Token, error) {
 			t.credential.EndpointParams.Set(name, value)
 		}
 	}
-	if t.token.Valid() {
+	if t.usable() {
 		return t.token, nil
 	}
 	t.token, err = t.credential.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
 	if err != nil {
 		return nil, explain(err, secret)
 	}
+	t.fetched = t.now()
 	return t.token, nil
+}
+
+// usable reports whether the token can be used again. The library's Valid goes by
+// the wall clock: when that is set back, it has an expired token be used for as
+// long. The caller has the turn.
+func (t *oauth2Transport) usable() bool {
+	if t.token == nil {
+		return false
+	}
+	now := t.now() // with its monotonic reading, as Expiry and fetched have one
+	if t.refused.Load() == t.token && now.Sub(t.fetched) >= refusedAge {
+		return false
+	}
+	return t.token.Expiry.IsZero() || t.token.Expiry.Sub(now) > expiryMargin
 }
 
 // secret is the client's secret; one in a file may have changed.
