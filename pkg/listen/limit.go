@@ -32,8 +32,10 @@ func MaxConnections() int {
 }
 
 // Limit bounds the connections of a receiver. When there are as many as there may
-// be, the client that has the most gives up the one that has been idle longest;
-// where none is idle, the new one is closed at once.
+// be, the client that has the most gives up the one that has been idle longest. It
+// keeps those that are in use only from a client that has its share already: then
+// the new one is closed at once. A client's share is the limit divided by the
+// number of clients.
 type Limit struct {
 	most   int
 	idle   time.Duration
@@ -54,7 +56,7 @@ func NewLimit(most int, reg prometheus.Registerer, logger *slog.Logger) *Limit {
 		conns: make(map[*limited]struct{}), held: make(map[string]int),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "collector_receiver_closed_connections_total",
-			Help: "Connections that a receiver closed because it has as many as it may: idle ones that made room, and new ones that found none.",
+			Help: "Connections that a receiver closed because it has as many as it may: idle ones that made room, ones in use of the client with the most that made room for a client with fewer than its share, and new ones that found none.",
 		}, []string{"reason"}),
 	}
 	reg.MustRegister(l.closed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -101,6 +103,9 @@ func (l *Limit) admit(c net.Conn) net.Conn {
 	if full {
 		if victim = l.victim(admitted.client); victim != nil {
 			reason = "idle"
+			if time.Since(l.begun)-victim.last() < l.idle {
+				reason = "share"
+			}
 			l.remove(victim)
 		}
 	}
@@ -112,7 +117,7 @@ func (l *Limit) admit(c net.Conn) net.Conn {
 	l.mu.Unlock()
 	if full {
 		l.closed.WithLabelValues(reason).Inc()
-		l.quiet.Warn(l.logger, reason, "a receiver has as many connections as it may; idle ones are closed for new ones, and others refused", "connections", l.most, "client", c.RemoteAddr().String())
+		l.quiet.Warn(l.logger, reason, "a receiver has as many connections as it may: some are closed for new ones, or new ones refused", "connections", l.most, "client", c.RemoteAddr().String())
 	}
 	if victim != nil {
 		victim.Conn.Close()
@@ -132,12 +137,24 @@ func (l *Limit) victim(client string) (victim *limited) {
 			greedy = other
 		}
 	}
+	within := l.withinShare(client)
+	var since time.Duration // when something last passed on victim
 	for c := range l.conns {
-		if c.client == greedy && now-c.last() >= l.idle && (victim == nil || c.last() < victim.last()) {
-			victim = c
+		last := c.last()
+		if c.client == greedy && (within || now-last >= l.idle) && (victim == nil || last < since) {
+			victim, since = c, last
 		}
 	}
 	return victim
+}
+
+// withinShare reports whether client has less than its share. The caller holds mu.
+func (l *Limit) withinShare(client string) bool {
+	clients := len(l.held)
+	if l.held[client] == 0 {
+		clients++
+	}
+	return l.held[client] < l.most/clients
 }
 
 // remove takes c out. The caller holds mu.

@@ -77,7 +77,7 @@ func TestConnectionsBeyondTheLimitAreClosedAndCounted(t *testing.T) {
 		}
 		open = append(open, c)
 	}
-	if _, served := connect(t, "127.0.0.2", address); served {
+	if _, served := connect(t, "127.0.0.1", address); served {
 		t.Error("a connection beyond the limit is served")
 	}
 	if n := closedFor(t, l, "limit"); n != 1 {
@@ -118,5 +118,38 @@ func TestTheClientWithMostIdleConnectionsMakesRoom(t *testing.T) {
 	}
 	if n := closedFor(t, l, "idle"); n != 1 || l.count() != 4 {
 		t.Errorf("%v are counted, %d are open", n, l.count())
+	}
+}
+
+// A client that keeps all its connections in use keeps nobody out.
+func TestNoClientTakesAllConnections(t *testing.T) {
+	l, address := echoing(t, 6, time.Hour)
+	var open []net.Conn
+	for range 6 {
+		c, _ := connect(t, "127.0.0.1", address)
+		open = append(open, c)
+	}
+	for i := range 3 {
+		if _, served := connect(t, "127.0.0.2", address); !served {
+			t.Errorf("connection %d of another client is not served", i)
+		}
+	}
+	if _, served := connect(t, "127.0.0.2", address); served {
+		t.Error("a client takes connections in use beyond its share")
+	}
+	if _, served := connect(t, "127.0.0.1", address); served {
+		t.Error("a client that has its share takes another one's connection in use")
+	}
+	left := 0
+	for _, c := range open {
+		if echoes(c) {
+			left++
+		}
+	}
+	if left != 3 {
+		t.Errorf("%d connections of the greedy client are open", left)
+	}
+	if share, limit := closedFor(t, l, "share"), closedFor(t, l, "limit"); share != 3 || limit != 2 || l.count() != 6 {
+		t.Errorf("%v and %v are counted, %d are open", share, limit, l.count())
 	}
 }
