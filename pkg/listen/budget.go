@@ -39,11 +39,12 @@ const (
 // One request at a time may exceed the budget, up to a bound: however many ask
 // for the rest of it at once, one of them gets on. Small requests find room for
 // an eighth more when large ones have taken it all. When there is no room,
-// requests that are still arriving end: the oldest, if it has been arriving for
-// long, or one of the client that holds the most, if that is more than its share
-// and the other is within its own. A client's share is the budget divided by the
-// number of clients, so that it bites only while others wait: many clients behind
-// one address are one client, and may take it all.
+// requests that are still arriving end: the oldest of the clients that hold more
+// than their share, if it has been arriving for long; or, if the other is within its
+// own share, one of the client that holds the most, and where none holds too much,
+// the oldest of all. A client's share is the budget divided by the number of
+// clients, so that it bites only while others wait: many clients behind one address
+// are one client, and may take it all.
 //
 // Each receiver has a budget of its own, so that an overload of one leaves the
 // others their room.
@@ -182,31 +183,44 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 // none. The caller holds mu.
 func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	held := map[string]int64{c.client: taken - c.taken}
-	var oldest *Claim
 	for other := range b.claims {
 		held[other.client] += other.taken
-		if other != c && b.mayEnd(other) && (oldest == nil || other.since.Before(oldest.since)) {
-			oldest = other
-		}
-	}
-	if oldest == nil || time.Since(oldest.since) > slowArrival {
-		return oldest
 	}
 	share := b.max / int64(len(held))
-	if held[c.client] > share {
-		return nil
-	}
-	var victim *Claim
+	var slow, slowAbove, above *Claim // above: of a client that is above its share
 	for other := range b.claims {
-		if !b.mayEnd(other) || held[other.client] <= share || other.client == c.client {
+		if other == c || !b.mayEnd(other) {
 			continue
 		}
-		if victim == nil || held[other.client] > held[victim.client] ||
-			other.client == victim.client && other.since.Before(victim.since) {
-			victim = other
+		isAbove := held[other.client] > share
+		if time.Since(other.since) > slowArrival {
+			slow = older(slow, other)
+			if isAbove {
+				slowAbove = older(slowAbove, other)
+			}
+		}
+		if isAbove && other.client != c.client && (above == nil || held[other.client] > held[above.client] ||
+			other.client == above.client && other.since.Before(above.since)) {
+			above = other
 		}
 	}
-	return victim
+	switch {
+	case slowAbove != nil:
+		return slowAbove
+	case held[c.client] > share:
+		return nil
+	case above != nil:
+		return above
+	}
+	return slow
+}
+
+// older is the one of two that began first; x may be nil.
+func older(x, y *Claim) *Claim {
+	if x == nil || y.since.Before(x.since) {
+		return y
+	}
+	return x
 }
 
 // mayEnd reports whether c can be ended in favor of others. The caller holds mu.

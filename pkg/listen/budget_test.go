@@ -127,6 +127,31 @@ func TestARequestThatHasBeenArrivingForLongMakesRoom(t *testing.T) {
 	})
 }
 
+// A client that begins its requests anew all the time, so that they are younger
+// than any good one's, does not have that one ended.
+func TestASlowRequestWithinItsShareIsNotEndedForAGreedyClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		good, ended := arriving(b, "good", 30)
+		time.Sleep(slowArrival + time.Second)
+		_, young := arriving(b, "greedy", 60)
+		first := b.Claim("greedy", nil)
+		takes(first, 20) // exceeds the budget
+		if err := b.Claim("greedy", nil).Grow(20); !errors.Is(err, ErrNoRoom) || ended.Load() {
+			t.Errorf("the greedy client asks for more: %v, the good one's request ended: %t", err, ended.Load())
+		}
+		if err := b.Claim("other", nil).Grow(20); err != nil || ended.Load() || !young.Load() {
+			t.Errorf("another client asks for its share: %v, the good one's request ended: %t, the greedy one's: %t", err, ended.Load(), young.Load())
+		}
+		first.Release()
+		greedy, _ := arriving(b, "greedy", 40)
+		greedy.Arrived()
+		if err := good.Grow(20); err != nil {
+			t.Errorf("the good request goes on: %v", err)
+		}
+	})
+}
+
 // Requests that take long for want of processor time must not end each other
 // again and again.
 func TestTheRequestThatExceedsTheBudgetIsLeftItsTime(t *testing.T) {
