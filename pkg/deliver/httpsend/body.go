@@ -1,9 +1,18 @@
 package httpsend
 
 import (
+	"bytes"
+	"context"
 	"io"
+	"net/http"
 	"sync"
 )
+
+// copied is how long a body may be that is copied for the HTTP client. One that
+// it knows to be in memory it sends together with the headers: with one call,
+// and before a server that wants none of it can close the connection, whose
+// answer would be lost.
+const copied = 16 << 10
 
 // body is what a request carries. Whoever owns the data may use its memory again
 // once the request has ended, but the HTTP client may go on reading: a server
@@ -13,6 +22,20 @@ type body struct {
 	mu   sync.Mutex
 	data []byte // guarded by mu; nil once detached
 	gone bool   // guarded by mu
+}
+
+// request makes the POST that carries b.
+func (b *body) request(ctx context.Context, url string) (*http.Request, error) {
+	if len(b.data) <= copied {
+		return http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(bytes.Clone(b.data)))
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, b.reader())
+	if err != nil {
+		return nil, err
+	}
+	request.ContentLength = int64(len(b.data))
+	request.GetBody = func() (io.ReadCloser, error) { return b.reader(), nil }
+	return request, nil
 }
 
 func (b *body) reader() io.ReadCloser { return &bodyReader{body: b} }

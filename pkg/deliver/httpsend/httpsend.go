@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -104,14 +103,9 @@ func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
 	}
 	data := &body{data: r.Body}
 	defer data.detach()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, data.reader())
+	request, err := data.request(ctx, r.URL)
 	if err != nil {
 		return Answer{}, errors.New("the URL is not valid") // the error would show it as it is
-	}
-	request.ContentLength = int64(len(r.Body))
-	request.GetBody = func() (io.ReadCloser, error) { return data.reader(), nil }
-	if len(r.Body) == 0 {
-		request.Body = http.NoBody
 	}
 	if r.Prepare != nil {
 		r.Prepare(request)
