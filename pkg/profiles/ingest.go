@@ -105,6 +105,7 @@ func unavailable(err error) string {
 
 // refuse answers a request from which no profile came.
 func (r *Receive) refuse(w http.ResponseWriter, req *http.Request, status int, reason, message string) {
+	message = brief(message)
 	r.refused(req, reason, message)
 	http.Error(w, message, status)
 }

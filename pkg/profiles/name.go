@@ -85,7 +85,7 @@ func checkApplicationName(name string) error {
 	}
 	for _, r := range name {
 		if r != '-' && r != '/' && !isLabelNameRune(r) {
-			return fmt.Errorf("the application name %q has the character %q: only letters, digits and . _ - / are allowed", name, r)
+			return fmt.Errorf("the application name %.40q has the character %q: only letters, digits and . _ - / are allowed", name, r)
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func checkLabelName(name string) error {
 	}
 	for _, r := range name {
 		if !isLabelNameRune(r) {
-			return fmt.Errorf("the label name %q has the character %q: only letters, digits and . _ are allowed", name, r)
+			return fmt.Errorf("the label name %.40q has the character %q: only letters, digits and . _ are allowed", name, r)
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func (s labelSet) check() error {
 	}
 	for key, value := range s {
 		if !utf8.ValidString(value) {
-			return fmt.Errorf("the value %q of label %q is not valid UTF-8", value, key)
+			return fmt.Errorf("the value %.40q of label %.40q is not valid UTF-8", value, key)
 		}
 		if key == labelName {
 			continue

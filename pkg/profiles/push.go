@@ -147,7 +147,7 @@ func parseLabelPair(message []byte) (labelPair, error) {
 		return nil
 	})
 	if err == nil && !(utf8.ValidString(pair.name) && utf8.ValidString(pair.value)) {
-		err = fmt.Errorf("%w: the label %q=%q is not valid UTF-8", errMalformed, pair.name, pair.value)
+		err = fmt.Errorf("%w: the label %.40q=%.40q is not valid UTF-8", errMalformed, pair.name, pair.value)
 	}
 	return pair, err
 }

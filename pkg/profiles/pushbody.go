@@ -84,7 +84,7 @@ func (p *pushed) read(w http.ResponseWriter, req *http.Request, limit int64) err
 			return err
 		}
 	default:
-		return connect.NewError(connect.CodeUnimplemented, fmt.Errorf("unknown compression %q: supported encodings are gzip", name))
+		return connect.NewError(connect.CodeUnimplemented, fmt.Errorf("unknown compression %.40q: supported encodings are gzip", name))
 	}
 	if strings.Contains(req.Header.Get("Content-Type"), "json") {
 		data, err = p.fromJSON(data)
@@ -104,12 +104,13 @@ func cut(err error) error {
 	return err
 }
 
-// invalid is the error of a message that is wrong.
+// invalid is the error of a message that is wrong. What the JSON library says can
+// quote all of it.
 func invalid(err error) error {
 	if err == nil || errors.Is(err, listen.ErrNoRoom) || errors.Is(err, listen.ErrTooLarge) {
 		return err
 	}
-	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("unmarshal message: %w", err))
+	return connect.NewError(connect.CodeInvalidArgument, errors.New(brief("unmarshal message: "+err.Error())))
 }
 
 // unpack decompresses data, in whose place the result comes; on failure data

@@ -62,10 +62,12 @@ func (r *Receive) pushHandler() http.Handler {
 func (r *Receive) refusePush(req *http.Request, err error) *connect.Error {
 	var failed *connect.Error
 	if errors.As(err, &failed) {
+		failed = connect.NewError(failed.Code(), errors.New(brief(failed.Message())))
 		r.refused(req, "bad_request", failed.Message())
 		return failed
 	}
 	status, reason, message := r.refusal(err)
+	message = brief(message)
 	r.refused(req, reason, message)
 	switch status {
 	case http.StatusBadRequest:

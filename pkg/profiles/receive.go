@@ -27,6 +27,12 @@ import (
 const (
 	// headerTimeout is what a client gets to send its request's header.
 	headerTimeout = 10 * time.Second
+	// maxHeader is what a request's header may take of the memory, which no budget
+	// counts.
+	maxHeader = 64 << 10
+	// maxReason is how much is said of what is wrong with a request. Errors quote
+	// requests, and their texts are copied: into the log, the answer and its encoding.
+	maxReason = 1 << 10
 	// queueTimeout is how long a client waits for its profile to be queued.
 	queueTimeout = 900 * time.Millisecond
 	// retryAfter is the number of seconds after which a client whose profile
@@ -147,6 +153,7 @@ func (r *Receive) server() *http.Server {
 		Handler:           r.handler(),
 		Protocols:         &protocols,
 		ReadHeaderTimeout: header,
+		MaxHeaderBytes:    maxHeader,
 		ReadTimeout:       c.ReadTimeout,
 		WriteTimeout:      c.WriteTimeout,
 		IdleTimeout:       c.IdleTimeout,
@@ -243,7 +250,15 @@ func (r *Receive) logRefusal(err error) {
 // refused counts and logs a request from which no profile came.
 func (r *Receive) refused(req *http.Request, reason, message string) {
 	r.metrics.dropped.WithLabelValues(reason).Inc()
-	r.quiet.Warn(r.options.Logger, reason, "profile refused", "reason", reason, "client", req.RemoteAddr, "err", message)
+	r.quiet.Warn(r.options.Logger, reason, "profile refused", "reason", reason, "client", req.RemoteAddr, "err", brief(message))
+}
+
+// brief is the beginning of a text, as long as a refusal may be.
+func brief(text string) string {
+	if len(text) <= maxReason {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxReason-len("…")], "") + "…"
 }
 
 func dropReason(err error) string {
