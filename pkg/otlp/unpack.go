@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 
 	"github.com/klauspost/compress/snappy"
@@ -106,11 +107,36 @@ func afterZstdFrame(b []byte, h *zstd.Header) []byte {
 	return b[pos:]
 }
 
-// lz4Block is the size of the blocks of a frame, at most.
-func lz4Block(b []byte) int {
-	const magic, descriptor, most = "\x04\x22\x4d\x18", 5, 8 << 20
-	if len(b) <= descriptor || string(b[:len(magic)]) != magic {
-		return most // another kind of frame
+// The kinds of frames of lz4, by how they begin.
+const (
+	lz4Frame     = 0x184d2204
+	lz4Legacy    = 0x184c2102
+	lz4Skippable = 0x184d2a50 >> 8
+	maxLZ4Block  = 8 << 20 // of a legacy frame
+)
+
+// lz4Block is the size of the blocks of the frames of b, at most. What isn't
+// known counts as the largest.
+func lz4Block(b []byte) (block int) {
+	for len(b) > 4 {
+		switch magic := binary.LittleEndian.Uint32(b); {
+		case magic == lz4Frame:
+			block = max(block, lz4BlockOf(b))
+			b = afterLZ4Frame(b)
+		case magic>>8 == lz4Skippable && len(b) >= 8:
+			b = b[min(len(b), 8+int(binary.LittleEndian.Uint32(b[4:]))):]
+		default:
+			return maxLZ4Block
+		}
+	}
+	return block
+}
+
+// lz4BlockOf is the size of the blocks of the frame that b begins with.
+func lz4BlockOf(b []byte) int {
+	const descriptor = 5
+	if len(b) <= descriptor {
+		return 0 // the frame doesn't begin
 	}
 	switch b[descriptor] >> 4 & 7 {
 	case 4:
@@ -120,6 +146,47 @@ func lz4Block(b []byte) int {
 	case 6:
 		return 1 << 20
 	default:
-		return most
+		return 4 << 20
 	}
+}
+
+// afterLZ4Frame is what comes behind the frame that b begins with; nil: the
+// frame doesn't end.
+func afterLZ4Frame(b []byte) []byte {
+	const (
+		hasDictionary   = 1 << 0
+		hasChecksum     = 1 << 2
+		hasSize         = 1 << 3
+		blocksHave      = 1 << 4 // checksums
+		uncompressedBit = 1 << 31
+	)
+	if len(b) < 5 {
+		return nil
+	}
+	flags, pos := b[4], 7
+	if flags&hasSize != 0 {
+		pos += 8
+	}
+	if flags&hasDictionary != 0 {
+		pos += 4
+	}
+	for {
+		if len(b) < pos+4 {
+			return nil
+		}
+		size := int(binary.LittleEndian.Uint32(b[pos:]) &^ uncompressedBit)
+		if pos += 4; size == 0 {
+			break
+		}
+		if pos += size; flags&blocksHave != 0 {
+			pos += 4
+		}
+	}
+	if flags&hasChecksum != 0 {
+		pos += 4
+	}
+	if pos > len(b) {
+		return nil
+	}
+	return b[pos:]
 }
