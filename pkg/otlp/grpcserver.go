@@ -66,7 +66,7 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.export(signal)}},
 		}, g)
 	}
-	accepting := &sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, logger: g.logger}
+	accepting := &sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, intake: g.intake, logger: g.logger}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(accepting) }()
 	select {
@@ -224,6 +224,7 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	for _, s := range signals() {
 		if service == serviceOf(s) {
+			g.intake.count(transportGRPC, refusedUnwired)
 			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
 			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}

@@ -92,7 +92,7 @@ func (h *httpServer) serve(ctx context.Context, l net.Listener) error {
 		s.Protocols.SetHTTP2(true)
 	} else {
 		s.Protocols.SetUnencryptedHTTP2(true)
-		l = &sniffer{Listener: l, protocol: transportHTTP, logger: h.logger}
+		l = &sniffer{Listener: l, protocol: transportHTTP, intake: h.intake, logger: h.logger}
 	}
 	s.SetKeepAlivesEnabled(h.config.KeepAlivesEnabled)
 	cutOff, err := listen.ServeHTTP(ctx, s, l, stopGrace)
@@ -147,17 +147,21 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 		return notFound(w, strings.TrimSuffix("404 page not found: "+hint, ": "))
 	}
 	if h.intake.sinks[s] == nil {
+		h.intake.count(transportHTTP, refusedUnwired)
 		h.unwired.Log(h.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
 		return notFound(w, "404 page not found: "+string(s)+" are not wired in the receiver's output")
 	}
+	from := sender{transportHTTP, r.RemoteAddr}
 	if err := h.otherSite(r); err != nil {
-		return h.refuse(w, contentType, http.StatusForbidden, h.intake.refuse(sender{transportHTTP, r.RemoteAddr}, refusedOtherSite, pipeline.Permanent(err)))
+		return h.refuse(w, contentType, http.StatusForbidden, h.intake.refuse(from, refusedOtherSite, pipeline.Permanent(err)))
 	}
 	if r.Method != http.MethodPost {
+		_ = h.intake.refuse(from, refusedMethod, fmt.Errorf("the method is %.40q: OTLP/HTTP has only POST", r.Method))
 		w.Header().Set("Allow", http.MethodPost)
 		return plain(w, http.StatusMethodNotAllowed, "405 method not allowed, supported: [POST]")
 	}
 	if contentType != typeProtobuf && contentType != typeJSON {
+		_ = h.intake.refuse(from, refusedType, fmt.Errorf("the content type is %.40q: send %s or %s", contentType, typeProtobuf, typeJSON))
 		return plain(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: ["+typeJSON+", "+typeProtobuf+"]")
 	}
 	arrival := h.intake.inFlight.ArriveHTTP(w, r)
@@ -171,7 +175,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if h.config.IncludeMetadata {
 		ctx = withMetadata(ctx, r.Header.Values)
 	}
-	if err := h.intake.take(ctx, s, body.data, arrival.Claim, sender{transportHTTP, r.RemoteAddr}); err != nil {
+	if err := h.intake.take(ctx, s, body.data, arrival.Claim, from); err != nil {
 		return h.refuse(w, contentType, 0, err)
 	}
 	return accepted(w, contentType, s, h.intake.lostIn(s, body.unheld, r.RemoteAddr))
@@ -240,6 +244,7 @@ func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost
 // wrongProtocol answers a gRPC client in its own terms.
 func (h *httpServer) wrongProtocol(w http.ResponseWriter, r *http.Request) int {
 	const hint = "this port serves OTLP/HTTP, and this looks like OTLP/gRPC: use the gRPC port, usually 4317, or set the client's protocol to http/protobuf"
+	h.intake.count(transportHTTP, refusedProtocol)
 	h.wrong.Log(h.logger, slog.LevelWarn, "", "wrong protocol", "transport", transportHTTP, "client", r.RemoteAddr, "hint", hint)
 	listen.RefuseGRPC(w, hint)
 	return http.StatusOK

@@ -91,10 +91,15 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 
 // refuse counts and logs a request that is not taken, and returns err.
 func (in *intake) refuse(from sender, reason string, err error) error {
-	in.metrics.refusedRequests.WithLabelValues(from.transport, reason).Inc()
+	in.count(from.transport, reason)
 	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request refused",
 		"transport", from.transport, "client", from.client, "reason", reason, "err", err)
 	return err
+}
+
+// count counts a request that is not taken, and that is logged elsewhere.
+func (in *intake) count(transport, reason string) {
+	in.metrics.refusedRequests.WithLabelValues(transport, reason).Inc()
 }
 
 // lostIn counts and logs what of a request could not be held.

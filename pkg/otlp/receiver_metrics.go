@@ -21,6 +21,10 @@ const (
 	refusedOtherSite = "other_site" // from a page that CORS does not allow
 	refusedTooSlow   = "too_slow"   // it trickled in
 	refusedQueueFull = "queue_full"
+	refusedType      = "content_type" // neither protobuf nor JSON
+	refusedMethod    = "method"       // not POST
+	refusedUnwired   = "unwired"      // a signal without an output
+	refusedProtocol  = "wrong_protocol"
 	refusedSink      = "sink" // any other error of a sink
 )
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type sniffer struct {
 	net.Listener
 	protocol string // transportGRPC or transportHTTP
 	isTLS    bool
+	intake   *intake
 	logger   *slog.Logger
 	hints    throttle.Log
 	// untouched are the connections that were accepted and that the server has
@@ -107,6 +109,13 @@ func (c *sniffedConn) Read(b []byte) (int, error) {
 	if c.begun.Load() {
 		return n, err
 	}
+	// A protocol that cannot be told yet: the server waits no longer for the rest
+	// than for a request or a preface, by its own deadline.
+	for err == nil && n < len(b) && c.sniffer.undecided(b[:n]) {
+		var more int
+		more, err = c.Conn.Read(b[n:])
+		n += more
+	}
 	var notTLS tls.RecordHeaderError
 	if errors.As(err, &notTLS) {
 		c.sniffer.hint("plain", c.RemoteAddr(), "a client sent plain text to a port that serves TLS; switch TLS on in the client, or remove the tls block of the receiver")
@@ -156,13 +165,27 @@ const (
 )
 
 func (s *sniffer) hint(kind string, from net.Addr, text string) {
+	s.intake.count(s.protocol, refusedProtocol)
 	s.hints.Log(s.logger, slog.LevelWarn, kind, "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
 }
+
+// undecided reports whether more of how a connection begins could make look end it.
+func (s *sniffer) undecided(start []byte) bool {
+	if !s.isTLS && len(start) == 1 && start[0] == 0x16 {
+		return true
+	}
+	return s.protocol == transportGRPC && slices.ContainsFunc(methods(), func(method string) bool {
+		return len(start) < len(method) && strings.HasPrefix(method, string(start))
+	})
+}
+
+// methods are the beginnings of requests of HTTP/1.
+func methods() []string { return []string{"POST ", "GET ", "OPTIONS ", "PUT ", "HEAD "} }
 
 // isHTTP1 tells whether a connection begins as HTTP/1 does: with a method. The
 // preface of HTTP/2 begins with PRI, which is none.
 func isHTTP1(start []byte) bool {
-	for _, method := range []string{"POST ", "GET ", "OPTIONS ", "PUT ", "HEAD "} {
+	for _, method := range methods() {
 		if bytes.HasPrefix(start, []byte(method)) {
 			return true
 		}
