@@ -46,8 +46,8 @@ const (
 // clients, so that it bites only while others wait: many clients behind one address
 // are one client, and may take it all.
 //
-// Each receiver has a budget of its own, so that an overload of one leaves the
-// others their room.
+// Each OTLP receiver has a budget of its own, so that an overload of one leaves the
+// others their room; those of profiles share one, see Pool.Budget.
 type Budget struct {
 	max     int64
 	buffers buffers
