@@ -191,25 +191,36 @@ func Build(t testing.TB, pkg string) string {
 // the place of one that is built.
 const BinaryVariable = "COLLECTOR_BINARY"
 
-// BuildCollector builds the collector as it is shipped, and returns its path.
-// It costs next to nothing when nothing has changed.
+// BuildCollector builds the collector as it is shipped, once for all tests of a
+// program, and returns its path.
 func BuildCollector(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv(BinaryVariable); path != "" {
 		return path
 	}
-	runInRoot(t, "make", "--no-print-directory", "build")
+	if err := buildOnce(); err != nil {
+		t.Fatal(err)
+	}
 	return filepath.Join(Root(), "bin", "collector")
 }
 
+var buildOnce = sync.OnceValue(func() error { return inRoot("make", "--no-print-directory", "build") })
+
 func runInRoot(t testing.TB, name string, args ...string) {
 	t.Helper()
+	if err := inRoot(name, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func inRoot(name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = Root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
 	}
+	return nil
 }
 
 // Tool returns the path of a backend that `make tools` has built.
