@@ -61,7 +61,7 @@ func start(t *testing.T, c *Case) (r *run, started bool) {
 		env = append(env, name+"="+r.place.fill(value))
 	}
 	r.collector = harness.NewCollector(t, config, env...)
-	r.collector.Storage = filepath.Join(r.place.dir, "data")
+	r.collector.Storage, r.collector.Dir = filepath.Join(r.place.dir, "data"), r.place.dir
 	r.collector.Launch(t)
 	harness.Eventually(t, 20*time.Second, func() error {
 		select {

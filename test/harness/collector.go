@@ -23,6 +23,8 @@ type Collector struct {
 	*Process
 	URL     string
 	Storage string
+	// Dir is the working directory; "" is the test's own.
+	Dir string
 
 	binary, config string
 	env            []string
@@ -79,7 +81,7 @@ func (c *Collector) Launch(t testing.TB, flags ...string) {
 		args = append(args, c.config)
 	}
 	args = append(args, "--server.http.listen-addr="+strings.TrimPrefix(c.URL, "http://"), "--storage.path="+c.Storage)
-	c.Process = Start(t, "collector", c.env, c.binary, append(args, flags...)...)
+	c.Process = startIn(t, c.Dir, "collector", c.env, c.binary, append(args, flags...)...)
 }
 
 // Command is the collector's binary with other arguments, as a child process.

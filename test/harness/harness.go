@@ -114,7 +114,14 @@ func (o *output) String() string {
 // has failed, the end of its output is logged.
 func Start(t testing.TB, name string, env []string, path string, args ...string) *Process {
 	t.Helper()
+	return startIn(t, "", name, env, path, args...)
+}
+
+// startIn is Start with a working directory; "" is the test's own.
+func startIn(t testing.TB, dir, name string, env []string, path string, args ...string) *Process {
+	t.Helper()
 	p := &Process{Name: name, cmd: exec.Command(path, args...), out: &output{}, done: make(chan struct{})}
+	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.Env = append(os.Environ(), env...)
 	// A test binary that is killed takes its children along.
