@@ -154,3 +154,20 @@ func TestReadAllEndsAtItsLimits(t *testing.T) {
 		t.Errorf("%d bytes are claimed when all is freed", n)
 	}
 }
+
+// What cannot fit is refused while its client waits for an answer and not when it
+// has sent a part: on a connection that others share, each part delays theirs.
+func TestARequestWithoutRoomIsRefusedBeforeItIsRead(t *testing.T) {
+	b := NewBudget(1 << 20)
+	first := b.Claim("a", nil)
+	if err := first.Grow(1<<20 + 1); err != nil { // exceeds the budget
+		t.Fatal(err)
+	}
+	unread := iotest.ErrReader(errors.New("it was read"))
+	if _, err := b.Claim("a", nil).ReadAll(unread, 1<<19, 1<<20); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("without room: %v", err)
+	}
+	if _, err := b.Claim("a", nil).ReadAll(unread, 4<<20, 8<<20); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("larger than may be: %v", err)
+	}
+}

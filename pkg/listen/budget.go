@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,9 +21,11 @@ const (
 	// aloneShare is how many times the budget the requests under way may take
 	// with the one of them that may exceed it.
 	aloneShare = 3
-	// slowArrival is how long a request may take to arrive before it has to go
-	// when others need its memory.
-	slowArrival = 2 * time.Second
+	// slowArrival is how long a request may take to arrive, and pause, before it
+	// has to go when others need its memory, unless it goes on fast enough to be
+	// whole within steadyArrival.
+	slowArrival   = 2 * time.Second
+	steadyArrival = 10 * time.Second
 	// firstTime is how long the request that exceeds the budget does not have to go:
 	// without that, requests of a slow machine would end each other for ever.
 	firstTime = 5 * time.Second
@@ -39,11 +42,15 @@ const (
 // One request at a time may exceed the budget, up to a bound: however many ask
 // for the rest of it at once, one of them gets on. Small requests find room for
 // an eighth more when large ones have taken it all. When there is no room,
-// requests that are still arriving end: the oldest, if it has been arriving for
-// long, or one of the client that holds the most, if that is more than its share
-// and the other is within its own. A client's share is the budget divided by the
-// number of clients, so that it bites only while others wait: many clients behind
-// one address are one client, and may take it all.
+// requests that are still arriving end: the oldest of those that arrive slowly, or
+// else the youngest of the client that holds the most, if that is more than its
+// share and the other is within its own. A client's share is the budget divided by
+// the number of clients, so that it bites only while others wait: many clients
+// behind one address are one client, and may take it all.
+//
+// A request that arrives steadily is not slow, and the largest of each client is
+// left to it: those that share a connection, as gRPC's do, take longer to arrive
+// than others, which would end them again and again.
 //
 // Each receiver has a budget of its own, so that an overload of one leaves the
 // others their room.
@@ -89,6 +96,9 @@ type Claim struct {
 	since  time.Time
 	taken  int64  // guarded by budget.mu
 	end    func() // ends the request while it arrives; guarded by budget.mu
+
+	received atomic.Int64 // bytes
+	last     atomic.Int64 // when some of them came, since since
 }
 
 // Claim begins a request of a client, which has taken nothing yet. end, if any,
@@ -97,6 +107,10 @@ type Claim struct {
 func (b *Budget) Claim(client string, end func()) *Claim {
 	return &Claim{budget: b, client: client, since: time.Now(), end: end}
 }
+
+// ClientBy is the client of a request by that transport: those that one address
+// sends by another are another's, so that neither keeps the other out.
+func ClientBy(transport, address string) string { return transport + " " + ClientOf(address) }
 
 // ClientOf is the client of a request from that address, as host:port: its
 // host, and of IPv6 the network of 64 bits, of which a client has all addresses.
@@ -137,6 +151,22 @@ func (c *Claim) Grow(n int) error {
 			return ErrNoRoom
 		}
 	}
+}
+
+// mayGrow fails if there is no room for n bytes more, nor any to be had, before the
+// client has sent what they are for.
+func (c *Claim) mayGrow(n int) error {
+	b := c.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := c.taken + int64(n)
+	switch {
+	case taken > aloneShare*b.max:
+		return ErrTooLarge
+	case b.used+int64(n) <= b.max, b.ofSmall(taken) > 0, b.first == nil, b.first == c, b.victim(c, taken) != nil:
+		return nil
+	}
+	return ErrNoRoom
 }
 
 // take takes n bytes, or returns what to wait for, and what ends another
@@ -182,15 +212,19 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 // none. The caller holds mu.
 func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	held := map[string]int64{c.client: taken - c.taken}
-	var oldest *Claim
+	largest := make(map[string]*Claim)
+	var slowest *Claim
 	for other := range b.claims {
 		held[other.client] += other.taken
-		if other != c && b.mayEnd(other) && (oldest == nil || other.since.Before(oldest.since)) {
-			oldest = other
+		if l := largest[other.client]; l == nil || other.taken > l.taken || other.taken == l.taken && other.since.Before(l.since) {
+			largest[other.client] = other
+		}
+		if other != c && b.mayEnd(other) && other.slow() && (slowest == nil || other.since.Before(slowest.since)) {
+			slowest = other
 		}
 	}
-	if oldest == nil || time.Since(oldest.since) > slowArrival {
-		return oldest
+	if slowest != nil {
+		return slowest
 	}
 	share := b.max / int64(len(held))
 	if held[c.client] > share {
@@ -198,15 +232,29 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	}
 	var victim *Claim
 	for other := range b.claims {
-		if !b.mayEnd(other) || held[other.client] <= share || other.client == c.client {
+		if !b.mayEnd(other) || held[other.client] <= share || other.client == c.client || other == largest[other.client] {
 			continue
 		}
 		if victim == nil || held[other.client] > held[victim.client] ||
-			other.client == victim.client && other.since.Before(victim.since) {
+			other.client == victim.client && other.since.After(victim.since) {
 			victim = other
 		}
 	}
 	return victim
+}
+
+// slow reports whether c has been arriving for long, and has paused, or would take
+// too long at the rate at which it has come so far. The caller holds budget.mu.
+func (c *Claim) slow() bool {
+	age := time.Since(c.since)
+	return age > slowArrival && (age-time.Duration(c.last.Load()) > slowArrival ||
+		age.Seconds()*float64(c.taken) > steadyArrival.Seconds()*float64(c.received.Load()))
+}
+
+// progress takes note of n bytes that have arrived.
+func (c *Claim) progress(n int) {
+	c.received.Add(int64(n))
+	c.last.Store(int64(time.Since(c.since)))
 }
 
 // mayEnd reports whether c can be ended in favor of others. The caller holds mu.

@@ -65,6 +65,9 @@ func (c *Claim) ReadAll(r io.Reader, size, limit int64) ([]byte, error) {
 		return c.readPieces(r, int(limit)+1)
 	}
 	most := min(int(limit)+1, int(size))
+	if err := c.mayGrow(most); err != nil {
+		return nil, err
+	}
 	buf, err := c.Alloc(min(most, firstBuffer))
 	for err == nil {
 		if len(buf) >= most {

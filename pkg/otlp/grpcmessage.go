@@ -59,7 +59,7 @@ func (g *grpcServer) arrive(ctx context.Context) (*incoming, error) {
 		return nil, errors.New("BUG: the gRPC library has changed")
 	}
 	in := &incoming{wire: w, timer: time.AfterFunc(time.Hour, cancel)}
-	in.Arrival = g.intake.inFlight.Arrive(listen.ClientOf(senderOf(ctx).client), func(t time.Time) {
+	in.Arrival = g.intake.inFlight.Arrive(listen.ClientBy("gRPC", senderOf(ctx).client), func(t time.Time) {
 		if t.IsZero() {
 			in.timer.Stop()
 		} else {

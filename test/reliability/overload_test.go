@@ -71,6 +71,7 @@ func TestO3_OverloadIsRefusedRetryably(t *testing.T) {
 		f.Set(t, harness.Outage{})
 	}
 	harness.Wait(harness.For(6*time.Second, 5*time.Minute))
+	harness.Eventually(t, catchUp, flood.eachGetsOn)
 	flood.stop()
 	for _, f := range r.Fronts {
 		f.Judge(nil)
@@ -175,6 +176,18 @@ func (f *flood) number() int {
 	defer f.mu.Unlock()
 	f.next++
 	return f.next
+}
+
+// eachGetsOn fails while there is a kind of client of which nothing was taken.
+func (f *flood) eachGetsOn() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, taken := range []string{"gRPC OK", "HTTP 200", "profiles 200"} {
+		if f.answers[taken] == 0 {
+			return fmt.Errorf("never answered %s: %v", taken, f.answers)
+		}
+	}
+	return nil
 }
 
 func (f *flood) stop() {
