@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 
-	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/discovery"
 	"collector/pkg/pipeline"
@@ -101,21 +100,4 @@ func decodeRules(v any) (any, error) {
 		return (*discovery.Rules)(nil), nil
 	}
 	return nil, fmt.Errorf("relabelling rules come from discovery.relabel.<label>.rules")
-}
-
-// forExpression is an export as expressions see it: itself if it is a plain
-// value, wrapped if they can only pass it on.
-func forExpression(v any, path string) any {
-	if _, secret := v.(component.Secret); v == nil || secret {
-		return v
-	}
-	switch reflect.TypeOf(v).Kind() {
-	case reflect.Bool, reflect.String, reflect.Slice, reflect.Map, reflect.Float32, reflect.Float64,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		if taken(v) == "" {
-			return v
-		}
-	}
-	return &config.Opaque{Value: v, Path: path}
 }
