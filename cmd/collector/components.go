@@ -10,6 +10,7 @@ import (
 	"collector/pkg/local"
 	"collector/pkg/logging"
 	"collector/pkg/logs"
+	"collector/pkg/metrics"
 	"collector/pkg/otlp"
 	"collector/pkg/profiles"
 	"collector/pkg/remotewrite"
@@ -25,6 +26,7 @@ func components(log *logging.Log, access *admin.Access) []component.Definition {
 		discovery.Components(),
 		local.Components(),
 		scrape.Components(),
+		metrics.Components(),
 		remotewrite.Components(),
 		logs.Components(),
 		otlp.Components(),

@@ -57,6 +57,9 @@ var allowedImports = map[string]string{
 	"pkg/logs/process":          signalPackages,
 	"pkg/logs/write":            signalPackages,
 
+	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
+	"pkg/metrics/relabel": signalPackages,
+
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
 	"pkg/otlp":        signalPackages,

@@ -14,6 +14,7 @@ import (
 	"collector/pkg/graph"
 	dockerlogs "collector/pkg/logs/source/docker"
 	filelogs "collector/pkg/logs/source/file"
+	"collector/pkg/metrics/relabel"
 	"collector/pkg/scrape"
 )
 
@@ -130,6 +131,13 @@ func (i inventory) Relabellings() []ui.Relabelling {
 			Dropper: func(input labels.Labels, _ string) (int, bool) { return c.Dropper(input) },
 			Trace:   func(input labels.Labels, _ string) ui.Trace { return traceOf(c.Trace(input)) },
 			After:   func(_, output labels.Labels) []ui.Onward { return i.after(output) },
+		})
+	})
+	each(i.graph, func(id string, c *relabel.Relabel) {
+		out = append(out, ui.Relabelling{
+			Component: id, Inputs: c.Inputs,
+			Dropper: func(input labels.Labels, _ string) (int, bool) { return c.Dropper(input) },
+			Trace:   func(input labels.Labels, _ string) ui.Trace { return traceOf(c.Trace(input)) },
 		})
 	})
 	each(i.graph, func(id string, c *dockerlogs.Source) {

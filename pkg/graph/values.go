@@ -95,12 +95,12 @@ func decodeRules(v any) (any, error) {
 		if rules, ok := o.Value.(*discovery.Rules); ok {
 			return rules, nil
 		}
-		return nil, fmt.Errorf("%s cannot relabel; rules come from discovery.relabel.<label>.rules", describe(o))
+		return nil, fmt.Errorf("%s cannot relabel; rules come from a relabel component, such as discovery.relabel.<label>.rules", describe(o))
 	}
 	if object, ok := v.(map[string]any); v == nil || ok && len(object) == 0 {
 		return (*discovery.Rules)(nil), nil
 	}
-	return nil, fmt.Errorf("relabelling rules come from discovery.relabel.<label>.rules")
+	return nil, fmt.Errorf("relabeling rules come from a relabel component, such as discovery.relabel.<label>.rules")
 }
 
 // forExpression is an export as expressions see it: itself if it is a plain
