@@ -139,7 +139,7 @@ type HTTPBlock struct {
 func NewHTTPBlock(a *Access, c HTTPConfig, o component.Options) (*HTTPBlock, error) {
 	o = o.WithDefaults()
 	if c.Auth != nil && c.Auth.Basic == nil && c.Auth.Filter != nil {
-		o.Warn("auth > filter", "there is no block basic beside it, so that nobody is asked for a password")
+		o.Warn("auth/filter", "there is no block basic beside it, so that nobody is asked for a password")
 	}
 	demands, err := newAccess(c)
 	if err != nil {

@@ -66,11 +66,11 @@ func (c *TLSConfig) Validate() error {
 	case c.WindowsFilter != nil:
 		return c.WindowsFilter.Validate()
 	case c.ClientCAPEM != "" && c.ClientCAFile != "":
-		return errors.New("client_ca_pem and client_ca_file exclude each other")
+		return component.At("client_ca_file", errors.New("client_ca_pem is set, too: keep one of them"))
 	case c.CertPEM != "" && c.CertFile != "":
-		return errors.New("cert_pem and cert_file exclude each other")
+		return component.At("cert_file", errors.New("cert_pem is set, too: keep one of them"))
 	case c.KeyPEM != "" && c.KeyFile != "":
-		return errors.New("key_pem and key_file exclude each other")
+		return component.At("key_file", errors.New("key_pem is set, too: keep one of them"))
 	case c.CertPEM == "" && c.CertFile == "":
 		return errors.New("the certificate is missing: set cert_file or cert_pem")
 	case c.KeyPEM == "" && c.KeyFile == "":
@@ -78,9 +78,9 @@ func (c *TLSConfig) Validate() error {
 	}
 	auth, err := choice("client_auth_type", c.ClientAuthType, clientAuths())
 	if hasCA := c.ClientCAPEM+c.ClientCAFile != ""; err == nil && hasCA && auth == tls.NoClientCert {
-		err = errors.New("client_ca_file or client_ca_pem is set, but client_auth_type is \"NoClientCert\": set it to \"RequireAndVerifyClientCert\"")
+		err = component.At("client_auth_type", errors.New("client_ca_file or client_ca_pem is set, but this is \"NoClientCert\": set it to \"RequireAndVerifyClientCert\""))
 	} else if err == nil && !hasCA && auth >= tls.VerifyClientCertIfGiven {
-		err = fmt.Errorf("client_auth_type %q needs client_ca_file or client_ca_pem", c.ClientAuthType)
+		err = component.At("client_auth_type", fmt.Errorf("%q needs client_ca_file or client_ca_pem", c.ClientAuthType))
 	}
 	lowest, err1 := choice("min_version", c.MinVersion, tlsVersions())
 	highest, err2 := choice("max_version", c.MaxVersion, tlsVersions())
@@ -88,7 +88,7 @@ func (c *TLSConfig) Validate() error {
 		return err
 	}
 	if lowest != 0 && highest != 0 && lowest > highest {
-		return fmt.Errorf("min_version: %q is above max_version %q", c.MinVersion, c.MaxVersion)
+		return component.At("min_version", fmt.Errorf("%q is above max_version %q", c.MinVersion, c.MaxVersion))
 	}
 	_, err1 = choices("cipher_suites", c.CipherSuites, cipherSuites())
 	_, err2 = choices("curve_preferences", c.CurvePreferences, curves())
@@ -122,7 +122,7 @@ func cipherSuites() map[string]uint16 {
 func choice[T any](argument, name string, of map[string]T) (T, error) {
 	v, ok := of[name]
 	if !ok && name != "" {
-		return v, fmt.Errorf("%s: %q is unknown; use one of %s", argument, name, strings.Join(slices.Sorted(maps.Keys(of)), ", "))
+		return v, component.At(argument, fmt.Errorf("%q is unknown; use one of %s", name, strings.Join(slices.Sorted(maps.Keys(of)), ", ")))
 	}
 	return v, nil
 }
@@ -195,7 +195,7 @@ func pemOf(argument, text, file string) ([]byte, error) {
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", argument, err)
+		return nil, component.At(argument, err)
 	}
 	return raw, nil
 }

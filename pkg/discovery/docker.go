@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -49,16 +50,16 @@ func (c *DockerConfig) SetToDefault() {
 // Validate reports what cannot work.
 func (c *DockerConfig) Validate() error {
 	if c.Host == "" {
-		return fmt.Errorf("host is empty: write the Engine's address, such as \"unix:///var/run/docker.sock\"")
+		return component.At("host", errors.New("it is empty: write the Engine's address, such as \"unix:///var/run/docker.sock\""))
 	}
 	if _, err := docker.NewPool(nil).Engine(docker.Config{Host: c.Host}); err != nil {
 		return err
 	}
 	if c.Port < 0 || c.Port > 65535 {
-		return fmt.Errorf("port %d is not a port: use 0 to 65535", c.Port)
+		return component.At("port", fmt.Errorf("%d is not a port: use 0 to 65535", c.Port))
 	}
 	if c.RefreshInterval <= 0 {
-		return fmt.Errorf("refresh_interval %v is not positive: use a time such as \"60s\"", c.RefreshInterval)
+		return component.At("refresh_interval", fmt.Errorf("%v is not positive: use a time such as \"60s\"", c.RefreshInterval))
 	}
 	if _, err := newFilters(c.Filters); err != nil {
 		return err

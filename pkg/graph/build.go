@@ -332,8 +332,9 @@ func (b *builder) componentOptions(n *node, block *config.Block, warnings *confi
 		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Listeners: n.listeners, UserAgent: o.UserAgent,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": "/", "component_id": n.id}, n.registry),
 		Dir:     filepath.Join(o.StoragePath, n.id),
-		Warn: func(name, why string) {
-			d := config.Diagnostic{Severity: config.Warning, At: block.Find(name), Message: name + " of " + n.id + ": " + why}
+		Warn: func(path, why string) {
+			at, name := block.Find(path)
+			d := config.Diagnostic{Severity: config.Warning, At: at, Message: name + " of " + n.id + ": " + why}
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if n.loaded {

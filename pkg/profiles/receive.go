@@ -61,7 +61,7 @@ func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	if c.HTTP.TLS != nil {
 		var err error
 		if r.tls, err = c.HTTP.TLS.server(); err != nil {
-			return nil, fmt.Errorf("http > tls: %w", err)
+			return nil, component.At("http/tls", err)
 		}
 	}
 	c.warn(o)

@@ -70,7 +70,7 @@ func (c *HTTPConfig) SetToDefault() {
 // Validate reports settings that cannot work.
 func (c *ReceiveConfig) Validate() error {
 	if c.GracefulShutdownTimeout < 0 {
-		return fmt.Errorf("graceful_shutdown_timeout is %s: it must not be negative", c.GracefulShutdownTimeout)
+		return component.At("graceful_shutdown_timeout", fmt.Errorf("%s is negative", c.GracefulShutdownTimeout))
 	}
 	return nil
 }
@@ -78,10 +78,10 @@ func (c *ReceiveConfig) Validate() error {
 // Validate reports settings that cannot work.
 func (c *HTTPConfig) Validate() error {
 	if c.ListenPort < 0 || c.ListenPort > 65535 {
-		return fmt.Errorf("listen_port is %d: it must be between 0 and 65535", c.ListenPort)
+		return component.At("listen_port", fmt.Errorf("%d is not a port: it must be between 0 and 65535", c.ListenPort))
 	}
 	if c.ConnLimit < 0 {
-		return fmt.Errorf("conn_limit is %d: it must be positive, or 0 for no limit", c.ConnLimit)
+		return component.At("conn_limit", fmt.Errorf("%d is negative: it must be positive, or 0 for no limit", c.ConnLimit))
 	}
 	for name, d := range map[string]time.Duration{
 		"server_read_timeout":  c.ReadTimeout,
@@ -89,7 +89,7 @@ func (c *HTTPConfig) Validate() error {
 		"server_idle_timeout":  c.IdleTimeout,
 	} {
 		if d < 0 {
-			return fmt.Errorf("%s is %s: it must be positive, or 0 for no limit", name, d)
+			return component.At(name, fmt.Errorf("%s is negative: it must be positive, or 0 for no limit", d))
 		}
 	}
 	return nil
@@ -99,17 +99,17 @@ func (c *HTTPConfig) Validate() error {
 func (c *TLSConfig) Validate() error {
 	switch {
 	case c.CertPEM != "" && c.CertFile != "":
-		return errors.New("cert_pem and cert_file exclude each other")
+		return component.At("cert_file", errors.New("cert_pem is set, too: keep one of them"))
 	case c.KeyPEM != "" && c.KeyFile != "":
-		return errors.New("key_pem and key_file exclude each other")
+		return component.At("key_file", errors.New("key_pem is set, too: keep one of them"))
 	case c.CertPEM == "" && c.CertFile == "":
 		return errors.New("a certificate is missing: set cert_pem or cert_file")
 	case c.KeyPEM == "" && c.KeyFile == "":
 		return errors.New("the key of the certificate is missing: set key_pem or key_file")
 	case c.ClientCAPEM != "" && c.ClientCA != "":
-		return errors.New("client_ca_pem and client_ca are two names of one argument: set one")
+		return component.At("client_ca", errors.New("client_ca_pem is another name of it: set one of them"))
 	case c.ClientCAFile != "" && c.ClientCAPEM+c.ClientCA != "":
-		return errors.New("client_ca_file and client_ca_pem exclude each other")
+		return component.At("client_ca_file", errors.New("client_ca_pem is set, too: keep one of them"))
 	}
 	auth, err := clientAuth(c.ClientAuthType)
 	if err != nil {
@@ -117,9 +117,9 @@ func (c *TLSConfig) Validate() error {
 	}
 	if hasCA := c.ClientCAFile+c.ClientCAPEM+c.ClientCA != ""; verifies(auth) != hasCA {
 		if hasCA {
-			return fmt.Errorf("a client CA is set, but client_auth_type %q does not verify clients: set it to \"RequireAndVerifyClientCert\" or \"VerifyClientCertIfGiven\"", c.ClientAuthType)
+			return component.At("client_auth_type", fmt.Errorf("a client CA is set, but %q does not verify clients: set it to \"RequireAndVerifyClientCert\" or \"VerifyClientCertIfGiven\"", c.ClientAuthType))
 		}
-		return fmt.Errorf("client_auth_type %q needs client_ca_file or client_ca_pem", c.ClientAuthType)
+		return component.At("client_auth_type", fmt.Errorf("%q needs client_ca_file or client_ca_pem", c.ClientAuthType))
 	}
 	if _, err := cipherSuites(c.CipherSuites); err != nil {
 		return err

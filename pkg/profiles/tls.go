@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"collector/pkg/component"
 )
 
 // server makes the server's TLS settings. Files are read again for each
@@ -37,11 +39,11 @@ func (c *TLSConfig) load() (*tls.Config, error) {
 	}
 	cert, err := inlineOrFile(c.CertPEM, c.CertFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate: %w", err)
+		return nil, component.At("cert_file", err)
 	}
 	key, err := inlineOrFile(string(c.KeyPEM), c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the key: %w", err)
+		return nil, component.At("key_file", err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -53,7 +55,7 @@ func (c *TLSConfig) load() (*tls.Config, error) {
 	}
 	ca, err := inlineOrFile(c.ClientCAPEM+c.ClientCA, c.ClientCAFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the client CA: %w", err)
+		return nil, component.At("client_ca_file", err)
 	}
 	config.ClientCAs = x509.NewCertPool()
 	if !config.ClientCAs.AppendCertsFromPEM(ca) {
@@ -82,7 +84,7 @@ func clientAuth(name string) (tls.ClientAuthType, error) {
 	case "RequireAndVerifyClientCert":
 		return tls.RequireAndVerifyClientCert, nil
 	}
-	return 0, fmt.Errorf("client_auth_type %q is unknown: use NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert", name)
+	return 0, component.At("client_auth_type", fmt.Errorf("%q is unknown: use NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert", name))
 }
 
 // verifies tells whether auth checks clients' certificates against a CA.
@@ -103,7 +105,7 @@ func tlsVersion(name string) (uint16, error) {
 	case "VersionTLS13", "TLS13":
 		return tls.VersionTLS13, nil
 	}
-	return 0, fmt.Errorf("min_version %q is unknown: use VersionTLS10, VersionTLS11, VersionTLS12 or VersionTLS13", name)
+	return 0, component.At("min_version", fmt.Errorf("%q is unknown: use VersionTLS10, VersionTLS11, VersionTLS12 or VersionTLS13", name))
 }
 
 // cipherSuites reads a list of names, separated by commas.
@@ -122,7 +124,7 @@ func cipherSuites(names string) ([]uint16, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		id, ok := known[strings.TrimSpace(name)]
 		if !ok {
-			return nil, fmt.Errorf("cipher_suites: %q is unknown: use names such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, separated by commas", strings.TrimSpace(name))
+			return nil, component.At("cipher_suites", fmt.Errorf("%q is unknown: use names such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, separated by commas", strings.TrimSpace(name)))
 		}
 		ids = append(ids, id)
 	}
