@@ -95,13 +95,13 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 		}
 	}
 	f("", func(*ExporterGRPCConfig) {})
-	f("client > endpoint", func(c *ExporterGRPCConfig) { c.Client.Endpoint = "" })
-	f("client > endpoint", func(c *ExporterGRPCConfig) { c.Client.Endpoint = "tempo" })
+	f("client/endpoint", func(c *ExporterGRPCConfig) { c.Client.Endpoint = "" })
+	f("client/endpoint", func(c *ExporterGRPCConfig) { c.Client.Endpoint = "tempo" })
 	f("", func(c *ExporterGRPCConfig) { c.Retry.MaxElapsedTime = 0 })
-	f("retry_on_failure > max_elapsed_time", func(c *ExporterGRPCConfig) { c.Retry.MaxElapsedTime = time.Hour })
-	f("sending_queue > enabled", func(c *ExporterGRPCConfig) { c.Queue.Enabled = false })
-	f("sending_queue > wait_for_result", func(c *ExporterGRPCConfig) { c.Queue.WaitForResult = true })
-	f("sending_queue > queue_size", func(c *ExporterGRPCConfig) { c.Queue.QueueSize = 5000 })
+	f("retry_on_failure/max_elapsed_time", func(c *ExporterGRPCConfig) { c.Retry.MaxElapsedTime = time.Hour })
+	f("sending_queue/enabled", func(c *ExporterGRPCConfig) { c.Queue.Enabled = false })
+	f("sending_queue/wait_for_result", func(c *ExporterGRPCConfig) { c.Queue.WaitForResult = true })
+	f("sending_queue/queue_size", func(c *ExporterGRPCConfig) { c.Queue.QueueSize = 5000 })
 	f("", func(c *ExporterGRPCConfig) { c.Queue.QueueSize, c.Queue.Sizer = 5<<20, sizerBytes })
-	f("debug_metrics > disable_high_cardinality_metrics", func(c *ExporterGRPCConfig) { c.DebugMetrics.DisableHighCardinalityMetrics = false })
+	f("debug_metrics/disable_high_cardinality_metrics", func(c *ExporterGRPCConfig) { c.DebugMetrics.DisableHighCardinalityMetrics = false })
 }

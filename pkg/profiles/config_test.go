@@ -100,7 +100,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	f((&TLSConfig{CertPEM: "c", KeyFile: "k"}).Validate(), "")
 	f((&TLSConfig{KeyPEM: "k"}).Validate(), "certificate is missing")
 	f((&TLSConfig{CertFile: "c"}).Validate(), "key of the certificate")
-	f((&TLSConfig{CertFile: "c", CertPEM: "c", KeyPEM: "k"}).Validate(), "exclude each other")
+	f((&TLSConfig{CertFile: "c", CertPEM: "c", KeyPEM: "k"}).Validate(), "keep one of them")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientAuthType: "Maybe"}).Validate(), "client_auth_type")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientAuthType: "RequireAndVerifyClientCert"}).Validate(), "client_ca_file")
 	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientCAFile: "ca"}).Validate(), "client CA is set")
@@ -132,7 +132,7 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	write.Endpoints[0].MaxBackoffRetries = 3
 	write.Tracing = TracingConfig{}
 	receive.GracefulShutdownTimeout = time.Minute
-	check("graceful_shutdown_timeout", "tracing > jaeger_propagator", "tracing > trace_context_propagator", "endpoint > max_backoff_retries")
+	check("graceful_shutdown_timeout", "tracing/jaeger_propagator", "tracing/trace_context_propagator", "endpoint[0]/max_backoff_retries")
 }
 
 func TestDestinationsHaveStableAndDistinctNames(t *testing.T) {

@@ -106,9 +106,9 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	q.Capacity, q.MaxShards, q.MinShards = 1, 1, 2
 	c.Endpoints[0].Headers = map[string]string{"content-type": "x", "X-Scope-OrgID": "y"}
 	want := map[string]bool{
-		"wal > truncate_frequency": true, "wal > min_keepalive_time": true, "wal > max_keepalive_time": true,
-		"endpoint > queue_config > capacity": true, "endpoint > queue_config > max_shards": true, "endpoint > queue_config > min_shards": true,
-		"endpoint > headers > content-type": true,
+		"wal/truncate_frequency": true, "wal/min_keepalive_time": true, "wal/max_keepalive_time": true,
+		"endpoint[0]/queue_config/capacity": true, "endpoint[0]/queue_config/max_shards": true, "endpoint[0]/queue_config/min_shards": true,
+		"endpoint[0]/headers": true,
 	}
 	if diff := cmp.Diff(want, warnings(c)); diff != "" {
 		t.Errorf("warnings differ (-want +got):\n%s", diff)

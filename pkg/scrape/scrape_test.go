@@ -479,7 +479,7 @@ func TestClusteringIsAcceptedAndSaidToHaveNoEffect(t *testing.T) {
 		if _, err := NewBudget().New(cfg, component.Options{Warn: func(name, _ string) { warned = append(warned, name) }}); err != nil {
 			t.Fatal(err)
 		}
-		if want := map[bool][]string{true: {"clustering > enabled"}}[enabled]; !slices.Equal(warned, want) {
+		if want := map[bool][]string{true: {"clustering/enabled"}}[enabled]; !slices.Equal(warned, want) {
 			t.Errorf("enabled = %t: warnings about %v, want %v", enabled, warned, want)
 		}
 	}
