@@ -30,6 +30,10 @@ func newReceiveMetrics(reg prometheus.Registerer, connLimit int, conns func() fl
 			Buckets: []float64{.005, .025, .1, .5, 1, 5, 30},
 		}, []string{"method", "route", "status_code", "ws"}),
 	}
+	// A rate needs the series before its first event.
+	for _, reason := range []string{"bad_request", "too_large", "overloaded"} {
+		m.dropped.WithLabelValues(reason)
+	}
 	protocol := prometheus.Labels{"protocol": "http"}
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "pyroscope_receive_http_tcp_connections_limit",
