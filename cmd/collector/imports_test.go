@@ -25,7 +25,7 @@ var allowedImports = map[string]string{
 
 	"pkg/pipeline":   "pkg/backoff",
 	"pkg/listen":     "pkg/throttle",
-	"pkg/docker":     "pkg/throttle",
+	"pkg/docker":     "pkg/backoff pkg/throttle",
 	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/component pkg/tlsconfig",
@@ -33,7 +33,7 @@ var allowedImports = map[string]string{
 	"pkg/durable":    "",
 	"pkg/backoff":    "",
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
-	"pkg/deliver":    "pkg/pipeline pkg/queue pkg/durable pkg/throttle",
+	"pkg/deliver":    "pkg/backoff pkg/pipeline pkg/queue pkg/durable pkg/throttle",
 
 	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
 
@@ -43,7 +43,7 @@ var allowedImports = map[string]string{
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/listen pkg/live pkg/pipeline",
-	"pkg/admin":     "pkg/admin/ui pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
+	"pkg/admin":     "pkg/admin/ui pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 
 	"pkg/local":           "pkg/component pkg/local/filematch",

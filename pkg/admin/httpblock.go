@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
+	"collector/pkg/backoff"
 	"collector/pkg/component"
 )
 
@@ -200,7 +200,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			s.refused.WithLabelValues(refusedPassword).Inc()
 			if delay > 0 {
 				s.quiet.Warn(s.options.Logger, clientOf(r.RemoteAddr).String(), "wrong passwords from a client; its tries are slowed down", "client", r.RemoteAddr)
-				wait(r.Context(), delay)
+				_ = backoff.Sleep(r.Context(), delay, nil) // a client that has gone gets no answer
 			}
 			unauthorized(w)
 			return
@@ -212,16 +212,6 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 func unauthorized(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Basic realm="Restricted", charset="UTF-8"`)
 	http.Error(w, "unauthorized", http.StatusUnauthorized)
-}
-
-// wait waits, but not longer than ctx lasts.
-func wait(ctx context.Context, delay time.Duration) {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // passwordGiven is the key of what authenticate adds to a request's context.

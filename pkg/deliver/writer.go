@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/backoff"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -370,14 +371,7 @@ func (w *Writer) Status() []Status {
 
 // sleep waits for d. It returns false when ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return backoff.Sleep(ctx, d, nil) == nil
 }
 
 // collector exports the accounts of a writer, all as of one moment.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
+
+	"collector/pkg/backoff"
 )
 
 const (
@@ -154,7 +156,7 @@ func (s *session) receive(from subscription) {
 			case <-s.ctx.Done():
 				return
 			}
-			if wait > 0 && pause(s.ctx, wait) != nil {
+			if wait > 0 && backoff.Sleep(s.ctx, wait, nil) != nil {
 				return
 			}
 		}
@@ -178,17 +180,6 @@ func (p *pace) wait(now time.Time, bytes int) time.Duration {
 		return 0
 	}
 	return p.begun.Add(time.Second).Sub(now)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // listInterval is how often the containers are listed; 0 is never.
