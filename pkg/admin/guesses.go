@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -26,7 +25,7 @@ const (
 // itself: whoever knows the password waits for nobody elsewhere.
 type guesses struct {
 	mu sync.Mutex
-	by map[netip.Prefix]*guesser // guarded by mu
+	by map[string]*guesser // guarded by mu
 }
 
 // guesser is a client that has sent a wrong password.
@@ -47,7 +46,7 @@ const (
 
 // try judges a password. One that is wrong is to be answered after delay, and
 // answered to be called then.
-func (g *guesses) try(client netip.Prefix, right func() bool) (v verdict, delay time.Duration, answered func()) {
+func (g *guesses) try(client string, right func() bool) (v verdict, delay time.Duration, answered func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -78,12 +77,12 @@ func (g *guesses) try(client netip.Prefix, right func() bool) (v verdict, delay 
 }
 
 // add makes room for a client and returns what is known of it. The caller holds mu.
-func (g *guesses) add(client netip.Prefix, now time.Time) *guesser {
+func (g *guesses) add(client string, now time.Time) *guesser {
 	if g.by == nil {
-		g.by = map[netip.Prefix]*guesser{}
+		g.by = map[string]*guesser{}
 	}
 	if len(g.by) >= maxGuessers {
-		var oldest netip.Prefix
+		oldest := ""
 		for other, known := range g.by {
 			if first := g.by[oldest]; first == nil || known.last.Before(first.last) {
 				oldest = other

@@ -16,6 +16,7 @@ import (
 
 	"collector/pkg/backoff"
 	"collector/pkg/component"
+	"collector/pkg/listen"
 )
 
 // HTTPConfig is the block http: who may use the server, and TLS.
@@ -188,7 +189,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			unauthorized(w)
 			return
 		}
-		v, delay, answered := s.guesses.try(clientOf(r.RemoteAddr), func() bool { return a.admits(user, password) })
+		v, delay, answered := s.guesses.try(listen.ClientOf(r.RemoteAddr), func() bool { return a.admits(user, password) })
 		switch v {
 		case unheard:
 			s.refused.WithLabelValues(refusedGuesses).Inc()
@@ -199,7 +200,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			defer answered()
 			s.refused.WithLabelValues(refusedPassword).Inc()
 			if delay > 0 {
-				s.quiet.Warn(s.options.Logger, clientOf(r.RemoteAddr).String(), "wrong passwords from a client; its tries are slowed down", "client", r.RemoteAddr)
+				s.quiet.Warn(s.options.Logger, listen.ClientOf(r.RemoteAddr), "wrong passwords from a client; its tries are slowed down", "client", r.RemoteAddr)
 				_ = backoff.Sleep(r.Context(), delay, nil) // a client that has gone gets no answer
 			}
 			unauthorized(w)

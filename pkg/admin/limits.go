@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"collector/pkg/admin/ui"
+	"collector/pkg/listen"
 )
 
 const (
@@ -83,12 +83,12 @@ type slots struct {
 	what               string
 
 	mu   sync.Mutex
-	used int                  // guarded by mu
-	by   map[netip.Prefix]int // guarded by mu; of clients with a place
+	used int            // guarded by mu
+	by   map[string]int // guarded by mu; of clients with a place
 }
 
 // take takes a place, which the caller gives back by calling free.
-func (s *slots) take(client netip.Prefix) (free func(), err error) {
+func (s *slots) take(client string) (free func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	total := s.total
@@ -100,7 +100,7 @@ func (s *slots) take(client netip.Prefix) (free func(), err error) {
 			s.what, s.used, total, s.by[client], s.each)
 	}
 	if s.by == nil {
-		s.by = map[netip.Prefix]int{}
+		s.by = map[string]int{}
 	}
 	s.used++
 	s.by[client]++
@@ -114,22 +114,6 @@ func (s *slots) take(client netip.Prefix) (free func(), err error) {
 	}, nil
 }
 
-// clientOf is the address that a request or a connection comes from; of IPv6 the
-// network, of which one client has all addresses.
-func clientOf(remote string) netip.Prefix {
-	from, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	address := from.Addr().Unmap().WithZone("")
-	bits := 32
-	if address.Is6() {
-		bits = 64
-	}
-	network, _ := address.Prefix(bits) // the bits are right
-	return network
-}
-
 // bound gives each request a place. A profile that is too long is refused.
 func (s *Server) bound(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,7 +124,7 @@ func (s *Server) bound(next http.Handler) http.Handler {
 			return
 		}
 		if places := s.limits.of(r.URL.Path); places != nil {
-			free, err := places.take(clientOf(r.RemoteAddr))
+			free, err := places.take(listen.ClientOf(r.RemoteAddr))
 			if err != nil {
 				s.refused.WithLabelValues(refusedBusy).Inc()
 				w.Header().Set("Retry-After", "5")
@@ -229,15 +213,15 @@ func (l bounded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		client := clientOf(conn.RemoteAddr().String())
+		client := listen.ClientOf(conn.RemoteAddr().String())
 		places := &l.server.limits.remote
-		if client.Addr().IsLoopback() {
+		if from, ok := conn.RemoteAddr().(*net.TCPAddr); ok && from.IP.IsLoopback() {
 			places = &l.server.limits.local
 		}
 		free, err := places.take(client)
 		if err != nil {
 			l.server.refused.WithLabelValues(refusedConnections).Inc()
-			l.server.quiet.Warn(l.server.options.Logger, client.String(), "connection to the HTTP server refused", "client", conn.RemoteAddr().String(), "err", err)
+			l.server.quiet.Warn(l.server.options.Logger, client, "connection to the HTTP server refused", "client", conn.RemoteAddr().String(), "err", err)
 			conn.Close()
 			continue
 		}

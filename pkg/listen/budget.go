@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 )
@@ -106,6 +107,7 @@ func ClientOf(address string) string {
 	if err != nil {
 		return address
 	}
+	host, _, _ = strings.Cut(host, "%") // the zone is this machine's, not the client's
 	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
 		return ip.Mask(net.CIDRMask(64, 128)).String()
 	}

@@ -284,7 +284,7 @@ func TestRoomIsThereOnlyWhenItIsGivenBack(t *testing.T) {
 
 func TestClientOf(t *testing.T) {
 	for address, want := range map[string]string{
-		"10.0.0.1:1234": "10.0.0.1", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::", "[::ffff:10.0.0.1]:1": "::ffff:10.0.0.1", "@": "@", "": "",
+		"10.0.0.1:1234": "10.0.0.1", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::", "[::ffff:10.0.0.1]:1": "::ffff:10.0.0.1", "[fe80::1%eth0]:1": "fe80::", "@": "@", "": "",
 	} {
 		if got := ClientOf(address); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)
