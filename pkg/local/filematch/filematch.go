@@ -19,20 +19,25 @@ var page string
 
 // Config is the configuration of local.file_match.
 type Config struct {
-	PathTargets     *discovery.Set `alloy:"path_targets,attr"`
-	SyncPeriod      time.Duration  `alloy:"sync_period,attr,optional"`
-	IgnoreOlderThan time.Duration  `alloy:"ignore_older_than,attr,optional"`
+	PathTargets *discovery.Set `alloy:"path_targets,attr"`
+	Settings    `alloy:",squash"`
+}
+
+// Settings say how files are looked for, here and in loki.source.file.
+type Settings struct {
+	SyncPeriod      time.Duration `alloy:"sync_period,attr,optional"`
+	IgnoreOlderThan time.Duration `alloy:"ignore_older_than,attr,optional"`
 }
 
 // SetToDefault sets what Alloy starts from.
-func (c *Config) SetToDefault() { *c = Config{SyncPeriod: 10 * time.Second} }
+func (s *Settings) SetToDefault() { *s = Settings{SyncPeriod: 10 * time.Second} }
 
 // Validate reports settings that can't work.
-func (c *Config) Validate() error {
-	if c.SyncPeriod <= 0 {
-		return component.At("sync_period", fmt.Errorf("%s: must be positive", c.SyncPeriod))
+func (s *Settings) Validate() error {
+	if s.SyncPeriod <= 0 {
+		return component.At("sync_period", fmt.Errorf("%s: must be positive", s.SyncPeriod))
 	}
-	if c.IgnoreOlderThan < 0 {
+	if s.IgnoreOlderThan < 0 {
 		return component.At("ignore_older_than", errors.New("must not be negative"))
 	}
 	return nil

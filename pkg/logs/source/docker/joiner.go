@@ -1,11 +1,8 @@
 package docker
 
 import (
-	"bytes"
-	"strconv"
-	"unicode/utf8"
-
 	"collector/pkg/docker"
+	"collector/pkg/logs/source/lines"
 )
 
 // keepBuffer is the largest buffer that a joiner keeps from line to line.
@@ -60,40 +57,7 @@ func (j *joiner) end() rawLine {
 	return rawLine{time: j.time, text: j.buf, size: j.size}
 }
 
-// appendLine appends l to dst as it is stored: as valid UTF-8, each run of
-// invalid bytes replaced by U+FFFD, and cut to limit bytes with a marker that
-// tells its length. It returns whether it had to do either.
+// appendLine appends l to dst as it is stored, see lines.Append.
 func appendLine(dst []byte, l rawLine, limit int) (out []byte, replaced, cut bool) {
-	text := l.text
-	if l.size > len(text) {
-		text = trimPartialRune(text)
-	}
-	if !utf8.Valid(text) {
-		text, replaced = bytes.ToValidUTF8(text, []byte(string(utf8.RuneError))), true
-	}
-	if l.size <= len(l.text) && len(text) <= limit {
-		return append(dst, text...), replaced, false
-	}
-	marker := "… [cut by collector: " + strconv.Itoa(l.size) + " bytes]"
-	keep := max(0, min(len(text), limit-len(marker)))
-	for keep > 0 && keep < len(text) && !utf8.RuneStart(text[keep]) {
-		keep--
-	}
-	dst = append(dst, text[:keep]...)
-	return append(dst, marker...), replaced, true
-}
-
-// trimPartialRune removes an incomplete character from the end of text that
-// was cut off somewhere.
-func trimPartialRune(text []byte) []byte {
-	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
-		if !utf8.RuneStart(text[i]) {
-			continue
-		}
-		if !utf8.FullRune(text[i:]) {
-			return text[:i]
-		}
-		break
-	}
-	return text
+	return lines.Append(dst, l.text, int64(l.size), l.size <= len(l.text), limit)
 }

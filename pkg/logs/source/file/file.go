@@ -16,13 +16,13 @@ package file
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/local/filematch"
 	"collector/pkg/pipeline"
 )
 
@@ -82,9 +82,8 @@ type FileWatch struct {
 
 // FileMatch makes the paths of the targets patterns.
 type FileMatch struct {
-	Enabled         bool          `alloy:"enabled,attr,optional"`
-	SyncPeriod      time.Duration `alloy:"sync_period,attr,optional"`
-	IgnoreOlderThan time.Duration `alloy:"ignore_older_than,attr,optional"`
+	Enabled            bool `alloy:"enabled,attr,optional"`
+	filematch.Settings `alloy:",squash"`
 }
 
 // SetToDefault sets what Alloy starts from.
@@ -97,20 +96,6 @@ func (c *Config) SetToDefault() {
 // SetToDefault sets what Alloy starts from.
 func (w *FileWatch) SetToDefault() {
 	*w = FileWatch{MinPollFrequency: 250 * time.Millisecond, MaxPollFrequency: 250 * time.Millisecond}
-}
-
-// SetToDefault sets what Alloy starts from.
-func (m *FileMatch) SetToDefault() { *m = FileMatch{SyncPeriod: 10 * time.Second} }
-
-// Validate reports settings that can't work.
-func (m *FileMatch) Validate() error {
-	if m.SyncPeriod <= 0 {
-		return component.At("sync_period", fmt.Errorf("%s: must be positive", m.SyncPeriod))
-	}
-	if m.IgnoreOlderThan < 0 {
-		return component.At("ignore_older_than", errors.New("must not be negative"))
-	}
-	return nil
 }
 
 // Validate reports settings that can't work.

@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"collector/pkg/durable"
+	"collector/pkg/logs/source/positions"
 )
 
 // mark is how far a file has been read, and what it is recognized by.
@@ -52,15 +51,7 @@ func splitKey(key string) (path, labels string) {
 	return path, labels
 }
 
-// noLabels is what Alloy has for the labels of positions that it took over.
-const noLabels = "{}"
-
-// alloyFile is where Alloy keeps positions, in the same directory:
-//
-//	positions:
-//	  ? path: /var/log/app.log
-//	    labels: '{job="a"}'
-//	  : "1234"
+// alloyFile is where Alloy keeps positions, in the same directory.
 const alloyFile = "positions.yml"
 
 // readPositions reads the positions that Alloy left in dir or, if it left none,
@@ -82,48 +73,20 @@ func readPositions(dir, legacy string) (values map[string]string, from string, e
 // parsePositions returns positions by key. A file that can't be understood is an
 // error; so is an offset, but the others are returned with it.
 func parsePositions(data []byte) (map[string]string, error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		return nil, err
-	}
 	out := make(map[string]string)
-	if len(root.Content) == 0 {
-		return out, nil
-	}
 	var failed error
-	eachPair(root.Content[0], func(key, value *yaml.Node) {
-		if key.Value != "positions" {
+	err := positions.EachOfAlloy(data, func(path, labels, value string) {
+		offset, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || offset < 0 {
+			failed = fmt.Errorf("the position of %s, %q, is not a number", path, value)
 			return
 		}
-		eachPair(value, func(key, value *yaml.Node) {
-			path, labels := key.Value, noLabels
-			eachPair(key, func(name, v *yaml.Node) {
-				switch name.Value {
-				case "path":
-					path = v.Value
-				case "labels":
-					labels = v.Value
-				}
-			})
-			offset, err := strconv.ParseInt(value.Value, 10, 64)
-			if err != nil || offset < 0 {
-				failed = fmt.Errorf("the position of %s, %q, is not a number", path, value.Value)
-				return
-			}
-			if path != "" {
-				out[keyOf(path, labels)] = encodeMarks([]mark{{Offset: offset, Lines: offset}})
-			}
-		})
+		if path != "" {
+			out[keyOf(path, labels)] = encodeMarks([]mark{{Offset: offset, Lines: offset}})
+		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	return out, failed
-}
-
-// eachPair calls f for the pairs of a mapping; other nodes have none.
-func eachPair(n *yaml.Node, f func(key, value *yaml.Node)) {
-	if n.Kind != yaml.MappingNode {
-		return
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		f(n.Content[i], n.Content[i+1])
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"collector/pkg/logs/source/positions"
 )
 
 // maxSearched bounds how many files of a folder are compared in the search for
@@ -54,7 +56,7 @@ func (r *reader) marksOf(t *tail) []mark {
 	value, ok := store.Get(t.key)
 	if !ok {
 		for _, key := range r.stored[t.path] {
-			if _, labels := splitKey(key); r.source.has(key) && labels != noLabels {
+			if _, labels := splitKey(key); r.source.has(key) && labels != positions.NoLabels {
 				continue
 			}
 			if value, ok = store.Get(key); ok {

@@ -3,8 +3,8 @@ package file
 import (
 	"bytes"
 	"fmt"
-	"strconv"
-	"unicode/utf8"
+
+	"collector/pkg/logs/source/lines"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/ianaindex"
@@ -82,10 +82,8 @@ func (t text) find(b []byte) int {
 }
 
 // appendTo appends a line to dst as it is stored: decoded, without a carriage
-// return at its end, as valid UTF-8, and cut to limit bytes with a marker that
-// tells its length if it has more. size is the number of its bytes in the file, of
-// which line may be the first. It returns whether it had to replace or to cut
-// anything.
+// return at its end, and as lines.Append has it. size is the number of its bytes in
+// the file, of which line may be the first.
 func (t text) appendTo(dst, line []byte, size int64, limit int) (out []byte, replaced, cut bool) {
 	whole := size == int64(len(line))
 	if t.coding != nil {
@@ -96,36 +94,5 @@ func (t text) appendTo(dst, line []byte, size int64, limit int) (out []byte, rep
 	if whole {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 	}
-	if !utf8.Valid(line) {
-		if !whole {
-			line = trimPartialRune(line)
-		}
-		if !utf8.Valid(line) {
-			line, replaced = bytes.ToValidUTF8(line, []byte(string(utf8.RuneError))), true
-		}
-	}
-	if whole && len(line) <= limit {
-		return append(dst, line...), replaced, false
-	}
-	marker := "… [cut by collector: " + strconv.FormatInt(size, 10) + " bytes]"
-	keep := max(0, min(len(line), limit-len(marker)))
-	for keep > 0 && keep < len(line) && !utf8.RuneStart(line[keep]) {
-		keep--
-	}
-	dst = append(dst, line[:keep]...)
-	return append(dst, marker...), replaced, true
-}
-
-// trimPartialRune removes an incomplete character from the end of b.
-func trimPartialRune(b []byte) []byte {
-	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
-		if !utf8.RuneStart(b[i]) {
-			continue
-		}
-		if !utf8.FullRune(b[i:]) {
-			return b[:i]
-		}
-		break
-	}
-	return b
+	return lines.Append(dst, line, size, whole, limit)
 }
