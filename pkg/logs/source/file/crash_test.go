@@ -127,7 +127,8 @@ func TestKillsLoseNothing(t *testing.T) {
 			t.Fatalf("line %d of %d is lost; around it came %q", i, written, got[max(0, at-3):min(len(got), at+3)])
 		}
 	}
-	if repeated > kills*batchLines*2 {
+	// A kill may repeat a batch, to which one chunk may be added when it is nearly full.
+	if repeated > kills*(batchLines+chunkSize/len("line 10000\n")) {
 		t.Errorf("%d lines came twice in %d kills", repeated, kills)
 	}
 }

@@ -104,12 +104,15 @@ func (p *part) size() int64 {
 	return info.Size()
 }
 
-// mark describes the part for a position.
+// mark describes the part for a position. The beginning of a file by which it is
+// recognized may be more than has been read of it.
 func (p *part) mark() mark {
-	if want := min(headSize, p.offset); p.headLen < want {
-		head := make([]byte, want)
-		if n, _ := p.file.ReadAt(head, 0); int64(n) == want {
-			p.head, p.headLen = durable.Checksum(0, head), want
+	if p.headLen < headSize {
+		if want := min(headSize, p.size()); p.headLen < want {
+			head := make([]byte, want)
+			if n, _ := p.file.ReadAt(head, 0); int64(n) == want {
+				p.head, p.headLen = durable.Checksum(0, head), want
+			}
 		}
 	}
 	return p.known()

@@ -111,6 +111,9 @@ func (r *reader) check(t *tail) {
 	r.rotate(t)
 	r.resume(t, p)
 	r.addPart(t, p)
+	// Before the first line is delivered: a process that dies right after it, and
+	// comes back when the file has been renamed, has to look for the rest.
+	r.source.store.Put(map[string]string{t.key: encodeMarks(t.marks())})
 	r.touch(t)
 	r.follow(t)
 	r.setState(t, stateReading, nil)
