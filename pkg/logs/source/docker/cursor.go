@@ -1,16 +1,15 @@
 package docker
 
-import "time"
+import (
+	"time"
 
-const (
-	// interleave is how much older than a line that was read before a line may
-	// claim to be: goroutines of the daemon take the time first and write the
-	// line afterwards, and an old Engine leaves out what is older than asked.
-	interleave = 5 * time.Second
-	// bumpWindow is how far a line may be moved forward in time to stay behind
-	// the line before it. What lies further back is a clock that was set.
-	bumpWindow = time.Second
+	"collector/pkg/logs/source/lines"
 )
+
+// interleave is how much older than a line that was read before a line may claim
+// to be: goroutines of the daemon take the time first and write the line
+// afterwards, and an old Engine leaves out what is older than asked.
+const interleave = 5 * time.Second
 
 // position is how far one output stream has been read.
 type position struct {
@@ -84,11 +83,8 @@ func (p *position) advance(ns int64) {
 // their order. The result depends on p alone: a line that is read again after
 // a crash gets the same timestamp again.
 func (p *position) output(ns int64) int64 {
-	if ns <= p.Out && p.Out-ns < int64(bumpWindow) {
-		ns = p.Out + 1
-	}
-	p.Out = ns
-	return ns
+	p.Out = lines.Time(p.Out, ns)
+	return p.Out
 }
 
 // resume skips the lines at the start of a connection that were read already.

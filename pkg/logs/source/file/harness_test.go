@@ -25,6 +25,7 @@ type bench struct {
 	targets *discovery.Set
 	change  func(*Config)
 	linger  time.Duration
+	now     func() time.Time
 
 	source *Source
 	stop   func()
@@ -34,6 +35,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{
 		t: t, logs: t.TempDir(), storage: filepath.Join(t.TempDir(), "component"), sink: new(logstest.Sink),
 		targets: discovery.NewSet(), change: func(*Config) {}, linger: time.Nanosecond,
+		now: time.Now,
 	}
 	t.Cleanup(func() { b.end() })
 	return b
@@ -60,7 +62,7 @@ func (b *bench) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s.linger = b.linger
+	s.linger, s.now = b.linger, b.now
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"collector/pkg/backoff"
+	"collector/pkg/logs/source/lines"
 	"collector/pkg/logs/source/positions"
 	"collector/pkg/pipeline"
 )
@@ -29,7 +30,7 @@ type reader struct {
 	touched   []*tail  // whose positions have changed
 	ended     []*tail  // whose targets have left
 	orphans   []string // keys of positions that were taken over under other labels
-	clock     int64    // the time of the last entry
+	time      int64    // of the last entry
 }
 
 type batch struct {
@@ -238,10 +239,8 @@ func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
 		}
 		var replaced, cut bool
 		b.text, replaced, cut = text.appendTo(b.text, line, size, int(s.cfg.MaxLineSize))
-		// Entries never have equal times, so that stores which sort by time keep
-		// their order.
-		r.clock = max(time.Now().UnixNano(), r.clock+1)
-		b.lines = append(b.lines, batchLine{stream: t.stream, time: r.clock, end: len(b.text)})
+		r.time = lines.Time(r.time, s.now().UnixNano())
+		b.lines = append(b.lines, batchLine{stream: t.stream, time: r.time, end: len(b.text)})
 		if replaced {
 			s.metrics.invalidLines.Inc()
 		}

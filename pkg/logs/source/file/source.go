@@ -51,6 +51,7 @@ type Source struct {
 	metrics *metrics
 	quiet   throttle.Log
 	linger  time.Duration
+	now     func() time.Time // the machine's clock
 
 	wake chan struct{} // has a token when ready may hold something
 
@@ -81,7 +82,7 @@ func New(cfg Config, o component.Options) (*Source, error) {
 	}
 	s := &Source{
 		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
-		linger: lingering, wake: make(chan struct{}, 1), tails: make(map[string]*tail), paths: make(map[string][]*tail),
+		linger: lingering, now: time.Now, wake: make(chan struct{}, 1), tails: make(map[string]*tail), paths: make(map[string][]*tail),
 	}
 	if s.text, s.textErr = newText(cfg.Encoding); s.textErr != nil {
 		o.Warn("encoding", s.textErr.Error()+"; no file is read")

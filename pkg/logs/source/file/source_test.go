@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/clock/clocktest"
 	"collector/pkg/discovery"
 	"collector/pkg/logs/logstest"
 	"collector/pkg/pipeline"
@@ -33,6 +34,26 @@ func TestLinesAreReadAsTheyAreWritten(t *testing.T) {
 		if !e.Time.After(b.sink.All()[i].Time) {
 			t.Errorf("line %d is not newer than the one before", i+1)
 		}
+	}
+}
+
+func TestEntriesFollowAClockThatIsSetBack(t *testing.T) {
+	b := newBench(t)
+	machine := new(clocktest.Clock)
+	b.now = machine.Now
+	b.write("a.log", "1\n2\n")
+	b.target("a.log")
+	b.start()
+	b.wait("1", "2")
+	machine.Set(-time.Hour)
+	b.append("a.log", "3\n4\n")
+	b.wait("1", "2", "3", "4")
+	all := b.sink.All()
+	if ahead := all[2].Time.Sub(machine.Now().Round(0)); ahead > 0 {
+		t.Errorf("after the step, an entry has a time %s ahead", ahead)
+	}
+	if !all[3].Time.After(all[2].Time) {
+		t.Error("the next entry is not newer than the one before")
 	}
 }
 

@@ -4,8 +4,25 @@ package lines
 import (
 	"bytes"
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
+
+// bumpWindow is how far a line may be moved forward in time to stay behind the
+// line before it. What lies further back is a clock that was set.
+const bumpWindow = time.Second
+
+// Time is the timestamp of the entry for a line of the time ns that follows an
+// entry of the time last. It is ns, or just above last, so that stores which sort
+// by time keep the order of lines. When the clock is set back by bumpWindow or more,
+// entries follow it: they are no longer in order, but none has a time that is yet
+// to come.
+func Time(last, ns int64) int64 {
+	if ns <= last && last-ns < int64(bumpWindow) {
+		return last + 1
+	}
+	return ns
+}
 
 // Append appends a line to dst as it is stored: as valid UTF-8, each run of
 // invalid bytes replaced by U+FFFD, and cut to limit bytes with a marker that
