@@ -122,15 +122,25 @@ func (i inventory) Unlisted() map[string]string {
 	return out
 }
 
+// relabeler is a component that relabels targets, series or streams.
+type relabeler interface {
+	Inputs() []labels.Labels
+	Dropper(labels.Labels) (rule int, kept bool)
+	Trace(labels.Labels) discovery.Trace
+}
+
 func (i inventory) Relabellings() []ui.Relabelling {
 	var out []ui.Relabelling
-	each(i.graph, func(id string, c *discovery.Relabel) {
-		out = append(out, ui.Relabelling{
+	each(i.graph, func(id string, c relabeler) {
+		r := ui.Relabelling{
 			Component: id, Inputs: c.Inputs,
 			Dropper: func(input labels.Labels, _ string) (int, bool) { return c.Dropper(input) },
 			Trace:   func(input labels.Labels, _ string) ui.Trace { return traceOf(c.Trace(input)) },
-			After:   func(_, output labels.Labels) []ui.Onward { return i.after(output) },
-		})
+		}
+		if _, targets := c.(*discovery.Relabel); targets {
+			r.After = func(_, output labels.Labels) []ui.Onward { return i.after(output) }
+		}
+		out = append(out, r)
 	})
 	each(i.graph, func(id string, c *dockerlogs.Source) {
 		out = append(out, ui.Relabelling{

@@ -19,7 +19,7 @@ func Kinds() []pipeline.Kind {
 			Absent: func() any { return NewSet() }, New: func() pipeline.Live { return NewSet() },
 		},
 		{
-			Type: reflect.TypeFor[*Rules](), Name: "RelabelRules", Is: "relabeling rules", From: "discovery.relabel.<label>.rules",
+			Type: reflect.TypeFor[*Rules](), Name: "RelabelRules", Is: "relabeling rules", From: "a relabel component, such as discovery.relabel.<label>.rules",
 			Optional: true, Absent: func() any { return &Rules{} }, Show: func(v any) any { return v.(*Rules).Source() },
 		},
 	}

@@ -116,3 +116,16 @@ func (r *Rules) Apply(b *labels.Builder) bool {
 	}
 	return relabel.ProcessBuilder(b, r.configs...)
 }
+
+// Series is what the rules make of the labels of a series in b; none if they drop
+// it. A series whose names are valid in the legacy scheme stays so.
+func (r *Rules) Series(b *labels.Builder, names *LabelNames) labels.Labels {
+	legacy := r.MakeNames() && b.Labels().IsValid(model.LegacyValidation)
+	if !r.Apply(b) {
+		return labels.EmptyLabels()
+	}
+	if legacy {
+		return names.Valid(b.Labels())
+	}
+	return b.Labels()
+}

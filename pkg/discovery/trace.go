@@ -147,6 +147,25 @@ func (r *Relabel) Dropper(t Target) (rule int, kept bool) {
 	return rule, rule < 0
 }
 
+// TraceSeries relabels the labels of a series or stream as Series does, step by
+// step.
+func (r *Rules) TraceSeries(input labels.Labels, names *LabelNames) Trace {
+	out := Trace{Input: input}
+	if out.Steps, out.Kept = r.Trace(labels.NewBuilder(input)); out.Kept {
+		out.Output = r.Series(labels.NewBuilder(input), names)
+		out.Kept = !out.Output.IsEmpty()
+	}
+	return out
+}
+
+// SeriesDropper reports whether Series keeps a series or stream, and which rule
+// drops it if not: its index, or -1 if no label is left.
+func (r *Rules) SeriesDropper(input labels.Labels) (rule int, kept bool) {
+	b := labels.NewBuilder(input)
+	rule = r.Dropper(b)
+	return rule, rule < 0 && !b.Labels().IsEmpty()
+}
+
 // Targets are those that the component gives, which the caller must not modify.
 func (d *Docker) Targets() []Target {
 	targets, _ := d.set.Targets()

@@ -4,6 +4,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/logs/echo"
 	"collector/pkg/logs/process"
+	"collector/pkg/logs/relabel"
 	"collector/pkg/logs/source/docker"
 	"collector/pkg/logs/source/file"
 	"collector/pkg/logs/write"
@@ -14,6 +15,7 @@ func Components() []component.Definition {
 	return []component.Definition{
 		echo.Definition(),
 		process.Definition(),
+		relabel.Definition(),
 		docker.Definition(),
 		file.Definition(),
 		write.Definition(),

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -44,18 +43,8 @@ func common(shapes []shape) shape {
 	return all
 }
 
-// relabelled is what the rules make of the labels in b; none if they drop them. A
-// series whose names are valid in the legacy scheme stays so.
-func (s *shape) relabelled(b *labels.Builder) labels.Labels {
-	legacy := s.rules.MakeNames() && b.Labels().IsValid(model.LegacyValidation)
-	if !s.rules.Apply(b) {
-		return labels.EmptyLabels()
-	}
-	if legacy {
-		return s.names.Valid(b.Labels())
-	}
-	return b.Labels()
-}
+// relabelled is what the rules make of the labels in b; none if they drop them.
+func (s *shape) relabelled(b *labels.Builder) labels.Labels { return s.rules.Series(b, s.names) }
 
 func union(shapes []shape) shape {
 	var all shape

@@ -157,7 +157,7 @@ func (u *UI) relabelPage(r *http.Request, m relabelList) Page {
 	}
 	columns := []Column{{Title: "Container", Sort: "name"}, {Title: "Address", Sort: "address"}, {Title: "Component", Sort: "component"}, {Title: "What becomes of it", Sort: "outcome"}}
 	body := []g.Node{
-		h.P(g.Text("Why a container is a target, or is not: choose one to see what each rule does to it, step by step.")),
+		h.P(g.Text("Why a container is a target, or is not, and what rules make of series and streams: choose one to see what each rule does to it, step by step.")),
 		u.SearchForm(l, "Container", u.relabelSelect(r, m.Components), stateSelect(r, "kept", "dropped")),
 	}
 	for _, name := range sortedKeys(m.Unlisted) {
