@@ -7,6 +7,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/explore"
+	"collector/pkg/imports"
 	"collector/pkg/local"
 	"collector/pkg/logging"
 	"collector/pkg/logs"
@@ -23,8 +24,9 @@ func components(log *logging.Log, access *admin.Access) []component.Definition {
 	return slices.Concat(
 		logging.Components(log),
 		admin.Components(access),
-		discovery.Components(),
+		imports.Components(),
 		local.Components(),
+		discovery.Components(),
 		scrape.Components(),
 		remotewrite.Components(),
 		logs.Components(),

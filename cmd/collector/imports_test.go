@@ -37,6 +37,9 @@ var allowedImports = map[string]string{
 
 	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
 
+	"pkg/filewatch": "",
+	"pkg/imports":   "pkg/component pkg/durable pkg/filewatch pkg/httpclient",
+
 	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",
 	"pkg/live":      "pkg/pipeline",
@@ -46,7 +49,7 @@ var allowedImports = map[string]string{
 	"pkg/admin":     "pkg/admin/ui pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
 
-	"pkg/local":           "pkg/component pkg/local/filematch",
+	"pkg/local":           "pkg/component pkg/filewatch pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
 
 	"pkg/logs":                  "pkg/component pkg/logs/echo pkg/logs/process pkg/logs/relabel pkg/logs/source/docker pkg/logs/source/file pkg/logs/write",

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,7 +78,9 @@ func TestExamplesAreValid(t *testing.T) {
 		}
 		o := checkOptions()
 		o.StoragePath = t.TempDir()
-		if ds := graph.Check(o, []config.Source{{Name: d.Name, Text: []byte(example)}}); len(ds) > 0 {
+		ds := graph.Check(o, []config.Source{{Name: d.Name, Text: []byte(example)}})
+		ds = slices.DeleteFunc(ds, func(d config.Diagnostic) bool { return d.Missing }) // files of another machine
+		if len(ds) > 0 {
 			t.Errorf("the example of %s:\n%s", d.Name, ds)
 		}
 		formatted, err := config.Format(config.Source{Name: d.Name, Text: []byte(example)})

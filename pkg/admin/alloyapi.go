@@ -55,7 +55,7 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 		}
 		ui.WriteJSON(w, http.StatusOK, list)
 	})
-	mux.HandleFunc("GET /api/v0/web/components/{id}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /api/v0/web/components/{id...}", func(w http.ResponseWriter, r *http.Request) {
 		c, ok := s.ui.Component(r.PathValue("id")) // without secrets that rules have copied
 		if !ok {
 			http.Error(w, fmt.Sprintf("component %q does not exist", r.PathValue("id")), http.StatusNotFound)
@@ -72,7 +72,7 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 
 func alloyOf(c graph.ComponentInfo) alloyComponent {
 	return alloyComponent{
-		Name: c.Name, Type: "block", LocalID: c.ID, Label: c.Label, ReferencesTo: c.ReferencesTo, ReferencedBy: c.ReferencedBy,
+		Name: c.Name, Type: "block", LocalID: c.Local, ModuleID: c.Module, Label: c.Label, ReferencesTo: c.ReferencesTo, ReferencedBy: c.ReferencedBy,
 		DataFlowEdgesTo: c.FlowsTo, Health: c.Health, CreatedModuleIDs: []string{}, LiveDebuggingEnabled: true,
 	}
 }

@@ -13,6 +13,7 @@
 //	                          anything running is stopped
 //	Close()                   gives back what Bind took, if Run is never called
 //	Status() any              a snapshot for the debug UI; encoded as JSON
+//	Module() Module           the text of the module that a block import.* has read
 //
 // Config fields carry Alloy's struct tags:
 //
@@ -67,6 +68,9 @@ type Options struct {
 	// effect than in Alloy; name is the argument, such as
 	// "endpoint > queue_config > max_shards".
 	Warn func(name, why string)
+	// Changed says that Exports, or Module, now gives something else than before:
+	// what depends on it is evaluated again.
+	Changed func()
 	// UserAgent is sent with every outgoing request.
 	UserAgent string
 }
@@ -88,6 +92,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.Warn == nil {
 		o.Warn = func(string, string) {}
+	}
+	if o.Changed == nil {
+		o.Changed = func() {}
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = "collector"

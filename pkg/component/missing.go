@@ -14,7 +14,7 @@ func Lacks(err error) bool {
 	switch e := err.(type) {
 	case nil:
 		return false
-	case *net.DNSError:
+	case *net.DNSError, *absentError:
 		return true
 	case interface{ Unwrap() []error }:
 		return len(e.Unwrap()) > 0 && !slices.ContainsFunc(e.Unwrap(), func(part error) bool { return !Lacks(part) })
@@ -28,3 +28,11 @@ func Lacks(err error) bool {
 	}
 	return false
 }
+
+// Absent marks err as about what this machine lacks, such as a server that it can
+// reach.
+func Absent(err error) error { return &absentError{err} }
+
+type absentError struct{ error }
+
+func (e *absentError) Unwrap() error { return e.error }

@@ -229,3 +229,50 @@ func accessPath(e ast.Expr) []string {
 	}
 	return nil
 }
+
+// Attribute is an argument of a block that has not been evaluated.
+type Attribute struct {
+	Name string
+	At   Range
+	Expr *Expr
+}
+
+// Attributes are the arguments of b, in the order of the source.
+func (b *Block) Attributes(l *Language) []Attribute {
+	var out []Attribute
+	for _, stmt := range b.stmt.Body {
+		if a, ok := stmt.(*ast.AttributeStmt); ok {
+			e := &Expr{file: b.file, expr: a.Value, refs: references(b.file, a.Value), language: l}
+			out = append(out, Attribute{Name: a.Name.Name, At: b.file.node(a.Name), Expr: e})
+		}
+	}
+	return out
+}
+
+// Blocks are the blocks directly in b, in the order of the source.
+func (b *Block) Blocks() []*Block {
+	var out []*Block
+	for _, stmt := range b.stmt.Body {
+		if inner, ok := stmt.(*ast.BlockStmt); ok {
+			out = append(out, newBlock(b.file, inner))
+		}
+	}
+	return out
+}
+
+// Without is b without the blocks of a name that are directly in it.
+func (b *Block) Without(name string) *Block {
+	stmt := *b.stmt
+	stmt.Body = slices.DeleteFunc(slices.Clone(stmt.Body), func(s ast.Stmt) bool {
+		inner, ok := s.(*ast.BlockStmt)
+		return ok && strings.Join(inner.Name, ".") == name
+	})
+	less := newBlock(b.file, &stmt)
+	less.Line, less.EndLine = b.Line, b.EndLine
+	return less
+}
+
+// Contains reports whether r is within b.
+func (b *Block) Contains(r Range) bool {
+	return r.File == b.At.File && r.Line >= b.Line && r.Line <= b.EndLine
+}

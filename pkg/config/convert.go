@@ -58,7 +58,7 @@ func (r *decoding) convert(value any, v reflect.Value, e ast.Expr, name string) 
 }
 
 func (r *decoding) mismatch(value any, t reflect.Type, e ast.Expr, name string) {
-	got := r.describe(value)
+	got := InWords(value)
 	if _, text := value.(string); text && holdsSecret(t) {
 		got = "a string"
 	}
@@ -234,8 +234,8 @@ func holdsSecret(t reflect.Type) bool {
 	return false
 }
 
-// describe says in words what a value is.
-func (r *decoding) describe(value any) string {
+// InWords says what a value of an expression is.
+func InWords(value any) string {
 	switch value := value.(type) {
 	case nil:
 		return "null"

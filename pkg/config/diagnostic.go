@@ -174,6 +174,26 @@ func printable(s string) string {
 // prints all of it.
 type Diagnostics []Diagnostic
 
+// Unique is ds without what is said twice: a module that is used several times may
+// be wrong in the same place each time.
+func (ds Diagnostics) Unique() Diagnostics {
+	var out Diagnostics
+	type key struct {
+		at      string
+		message string
+		missing bool
+	}
+	seen := map[key]bool{}
+	for _, d := range ds {
+		k := key{d.At.String(), d.Message, d.Missing}
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // Error prints every diagnostic with its source line.
 func (ds Diagnostics) Error() string { return strings.TrimSuffix(ds.String(), "\n") }
 

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/grafana/alloy/syntax/alloytypes"
 	"github.com/grafana/alloy/syntax/ast"
@@ -51,6 +53,7 @@ func NewLanguage(version string) *Language {
 	for _, name := range []string{"json_decode", "yaml_decode", "json_path", "concat"} {
 		v[name], _ = library.Lookup(name)
 	}
+	environment(v, library)
 	return &Language{variables: v}
 }
 
@@ -62,6 +65,32 @@ func (l *Language) functions() map[string]any {
 	b := budget{left: maxExpression}
 	b.bound(variables, library)
 	return variables
+}
+
+// environment makes the values of environment variables part of the language: each
+// is read once.
+func environment(v map[string]any, library *vm.Scope) {
+	var mu sync.Mutex
+	known := map[string]string{}
+	read := func(name string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		if value, ok := known[name]; ok {
+			return value
+		}
+		known[name] = os.Getenv(name)
+		return known[name]
+	}
+	if sys, ok := library.Lookup("sys"); ok {
+		if s, ok := sys.(map[string]any); ok {
+			s = maps.Clone(s)
+			s["env"] = read
+			v["sys"] = s
+		}
+	}
+	if _, ok := library.Lookup("env"); ok {
+		v["env"] = read
+	}
 }
 
 func textual(f any) any {
@@ -81,6 +110,7 @@ type Opaque struct {
 	Value any
 	Path  string // the reference that gave it, such as loki.write.default.receiver
 	Is    string // what it is, in words, such as "a receiver of logs"; may be empty
+	Owner string // the id of the component that exports it
 }
 
 func (o *Opaque) String() string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -495,9 +496,13 @@ func (o *Orphans) Collect(ch chan<- prometheus.Metric) {
 	defer o.mu.Unlock()
 	for _, f := range o.folders {
 		place, _ := filepath.Rel(o.root, f.Dir)
+		module, id := path.Split("/" + f.Component)
+		if module = strings.TrimSuffix(module, "/"); module == "" {
+			module = "/"
+		}
 		for i, d := range f.Destinations {
 			a := f.accountOf(i)
-			desc := describe(f.Signal, d.Reader, prometheus.Labels{"component_id": f.Component, "component_path": "/", "queue": place})
+			desc := describe(f.Signal, d.Reader, prometheus.Labels{"component_id": id, "component_path": module, "queue": place})
 			desc.account(ch, a)
 			age := 0.0
 			if !a.oldest.IsZero() {

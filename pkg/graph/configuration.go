@@ -18,6 +18,9 @@ type Attempt struct {
 	// Diagnostics are what is wrong where it can be told: the errors of a load
 	// that failed, the warnings of one that succeeded.
 	Diagnostics config.Diagnostics
+	// Reevaluation means that nobody loaded anything: a value has changed of which
+	// the configuration is made.
+	Reevaluation bool
 }
 
 // Configuration is the load whose configuration is in force, and the last load

@@ -56,6 +56,7 @@ type Options struct {
 	Live *live.Hub
 
 	purpose purpose
+	wake    func() // says that something has changed that the graph is made of
 }
 
 func (o Options) withDefaults() Options {
@@ -76,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Live == nil {
 		o.Live = &live.Hub{}
+	}
+	if o.wake == nil {
+		o.wake = func() {}
 	}
 	if o.Version == "" {
 		o.Version = "v0.0.0"
@@ -138,12 +142,18 @@ type Controller struct {
 	current atomic.Pointer[graph]
 	ready   atomic.Bool
 	failure atomic.Pointer[Attempt] // the last load, if it failed
+
+	unwatch   func()        // guarded by loading: ends the watch over what the graph is made of
+	woken     chan struct{} // holds one when something has changed that the graph is made of
+	following sync.WaitGroup
+	follow    sync.Once // starts the goroutine that evaluates again
 }
 
 // New makes a controller that runs nothing yet.
 func New(o Options) *Controller {
 	o = o.withDefaults()
-	c := &Controller{options: o, metrics: newMetrics()}
+	c := &Controller{options: o, metrics: newMetrics(), woken: make(chan struct{}, 1)}
+	c.options.wake = c.wake
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.stopping, c.halt = context.WithCancel(context.Background())
 	c.current.Store(newGraph())
@@ -176,10 +186,14 @@ func (c *Controller) Unhealthy() []string {
 func (c *Controller) LoadFailed(err error) { c.loadFailed(nil, err) }
 
 func (c *Controller) loadFailed(sources []config.Source, err error) {
+	c.failure.Store(newAttempt(sources, err))
+	c.metrics.loadFailed()
+}
+
+func newAttempt(sources []config.Source, err error) *Attempt {
 	failed := &Attempt{At: time.Now(), Sources: sources, Error: err.Error()}
 	errors.As(err, &failed.Diagnostics)
-	c.failure.Store(failed)
-	c.metrics.loadFailed()
+	return failed
 }
 
 // Load puts the configuration in sources in the place of the one in force.
@@ -193,6 +207,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	c.metrics.evaluating.Set(1)
 	defer c.metrics.evaluating.Set(0)
 	old := c.graph()
+	seen := old.pending()
 	next, ds := build(c.options, c.metrics, sources, old)
 	err := ds.Err()
 	if err == nil && !c.options.AllowEmpty {
@@ -205,17 +220,22 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 		err = bindAll(c.options.Listeners, next, old).Err()
 	}
 	if err != nil {
+		for _, n := range seen { // what has changed is not in force yet
+			n.pending.Store(true)
+		}
+	}
+	if err != nil {
 		c.loadFailed(sources, err)
 		return err
 	}
-	next.sources, next.warnings = sources, ds.Warnings()
 	for _, d := range ds.Warnings() {
 		c.options.Logger.Warn("warning about the configuration", "position", d.At.String(), "warning", d.Message)
 	}
-	c.swap(old, next)
+	c.enforce(old, next, sources, ds.Warnings())
 	c.failure.Store(nil)
 	c.metrics.loadedConfig(next.hash, next.loaded)
 	c.ready.Store(true)
+	c.follow.Do(func() { c.following.Go(c.reevaluateWhenWoken) })
 	return nil
 }
 
@@ -262,6 +282,7 @@ func (c *Controller) swap(old, next *graph) {
 		n.mu.Unlock()
 	}
 	c.current.Store(next)
+	c.watch(next)
 	var gone []*node
 	for _, n := range old.nodes {
 		if !next.has(n) {
@@ -323,6 +344,7 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 	}
 	deadline := time.Now().Add(timeout)
 	c.halt()
+	c.following.Wait()
 	c.loading.Lock()
 	defer c.loading.Unlock()
 	hung := map[string]bool{}

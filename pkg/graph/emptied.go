@@ -42,7 +42,7 @@ func lost(file string, n int) config.Diagnostic {
 func (g *graph) components() map[string]int {
 	n := map[string]int{}
 	for _, node := range g.nodes {
-		if !node.def.Singleton {
+		if !node.def.Singleton && !node.hidden {
 			n[g.blocks[node.id].At.File]++
 		}
 	}

@@ -18,7 +18,9 @@ func (c *Controller) Gather() ([]*dto.MetricFamily, error) {
 	m := merger{families: map[string]*dto.MetricFamily{}}
 	c.gatherFrom(&m, "", c.options.Registry)
 	for _, n := range c.graph().nodes {
-		c.gatherFrom(&m, n.id, n.registry)
+		if !n.silent {
+			c.gatherFrom(&m, n.id, n.registry)
+		}
 	}
 	return m.sorted(), nil
 }

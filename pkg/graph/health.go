@@ -2,6 +2,7 @@ package graph
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -70,6 +71,9 @@ func (n *node) problem() error {
 		if err := d.health(); err != nil {
 			return err
 		}
+	}
+	if err := n.staleness(); err != nil {
+		return fmt.Errorf("a value has changed, and the configuration cannot be evaluated with it, so the one before is used: %w", err)
 	}
 	h, ok := n.component.(healther)
 	if !ok {

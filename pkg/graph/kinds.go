@@ -78,26 +78,21 @@ func (ks kinds) decode(k pipeline.Kind, name string, v any) (any, error) {
 	return nil, fmt.Errorf("%s sends %s, which only a receiver takes, such as %s", name, k.Carries, k.From)
 }
 
-// opaque is v for expressions that can only pass it on.
-func (ks kinds) opaque(v any, path string) *config.Opaque {
-	return &config.Opaque{Value: v, Path: path, Is: ks.of(v).Is}
-}
-
-// forExpression is an export as expressions see it: itself if it is a plain
-// value, wrapped if they can only pass it on.
-func (ks kinds) forExpression(v any, path string) any {
-	if _, secret := v.(component.Secret); v == nil || secret {
-		return v
+// forExpression is v, to which path leads, as expressions see it: itself if it is
+// plain, wrapped if they can only pass it on.
+func (ks kinds) forExpression(v value, path string) any {
+	if o, ok := v.raw.(*config.Opaque); ok {
+		return &config.Opaque{Value: o.Value, Path: path, Is: o.Is, Owner: o.Owner}
 	}
-	switch reflect.TypeOf(v).Kind() {
-	case reflect.Bool, reflect.String, reflect.Slice, reflect.Map, reflect.Float32, reflect.Float64,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		if ks.of(v).Type == nil {
-			return v
-		}
+	kind := ks.of(v.raw)
+	if isPlain(v.raw) && kind.Type == nil {
+		return v.raw
 	}
-	return ks.opaque(v, path)
+	o := &config.Opaque{Value: v.raw, Path: path, Is: kind.Is}
+	if len(v.from) > 0 {
+		o.Owner = v.from[0]
+	}
+	return o
 }
 
 // ofOpaque is the kind of what v passes on, if it is opaque.
@@ -110,8 +105,23 @@ func (ks kinds) ofOpaque(v any) pipeline.Kind {
 
 // show is an export as it is shown.
 func (ks kinds) show(v any) any {
-	if _, secret := v.(component.Secret); secret || v == nil {
+	switch v := v.(type) {
+	case nil, component.Secret:
 		return v
+	case *config.Opaque:
+		return ks.show(v.Value)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = ks.show(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name := range v {
+			out[name] = ks.show(v[name])
+		}
+		return out
 	}
 	if changing, ok := v.(pipeline.Live); ok {
 		value, _ := changing.Now()

@@ -2,8 +2,8 @@ package graph
 
 import (
 	"log/slog"
-	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,13 +17,19 @@ import (
 // node is one component of a graph. What is above mu never changes after the
 // node was built.
 type node struct {
-	id          string
+	id          string // among all components, such as "mine.a/loki.write.out"
+	path, local string // the module and the id within it, such as "/mine.a" and "loki.write.out"
 	def         component.Definition
 	fingerprint string
 	component   component.Component
 	exports     map[string]any
-	deps        []*node     // those that it refers to
-	values      []valueUsed // the plain values that it was built with
+	deps        []*node          // those that made the values that it refers to
+	values      []valueUsed      // the values that it was built with
+	args        map[string]value // of a block that is the language's own, or a custom component
+	loop        foreachConfig
+	optional    bool // of a block argument
+	hidden      bool // it is no component, but keeps a set of targets up to date
+	silent      bool // its metrics are not shown
 	flows       []flow
 	edges       []*live.Edge // to the receivers that it was given
 	arguments   []byte       // JSON
@@ -39,18 +45,15 @@ type node struct {
 	begun  chan struct{} // closed when the first run begins
 	done   chan struct{} // closed when the run has ended
 
+	changed atomic.Bool // what it exports differs from n.exports
+	pending atomic.Bool // what it exports has changed, and the graph not yet
+
 	mu      sync.Mutex
-	loaded  bool // the graph that the node was built for is in force
+	stale   error // why what it exports now cannot be put into force
+	loaded  bool  // the graph that the node was built for is in force
 	run     runState
 	healthy Health // as last computed, to tell when it changed
 	history []Health
-}
-
-// valueUsed is a plain value of another component at the time when a node was
-// built.
-type valueUsed struct {
-	ref   config.Reference
-	value any
 }
 
 // flow says that data goes from one component to another.
@@ -62,41 +65,22 @@ type graph struct {
 	byID   map[string]*node
 	blocks map[string]*config.Block
 	flows  map[string][]string // by the id of where data comes from: where it goes
+	refs   map[string][]string // by id: the ids of those that a component refers to
 	hash   string
 	loaded time.Time
+	// exports are what the nodes exported when the graph was built.
+	exports map[*node]map[string]value
+	// watched are closed when something has changed that the graph was made of.
+	watched  []<-chan struct{}
+	language *config.Language
 
 	sources  []config.Source
 	warnings config.Diagnostics
 }
 
 func newGraph() *graph {
-	return &graph{byID: map[string]*node{}, blocks: map[string]*config.Block{}, flows: map[string][]string{}}
+	return &graph{byID: map[string]*node{}, blocks: map[string]*config.Block{}, flows: map[string][]string{}, refs: map[string][]string{}, exports: map[*node]map[string]value{}}
 }
 
 // has tells whether n, and not only one of its name, is in g.
 func (g *graph) has(n *node) bool { return g != nil && g.byID[n.id] == n }
-
-// sameDeps tells whether n refers to the very nodes that deps are.
-func (n *node) sameDeps(deps []*node) bool {
-	if len(n.deps) != len(deps) {
-		return false
-	}
-	for i := range deps {
-		if n.deps[i] != deps[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// sameValues tells whether the plain values that n was built with are what
-// resolve gives now.
-func (n *node) sameValues(resolve config.Resolver) bool {
-	for _, used := range n.values {
-		value, _, err := resolve(used.ref)
-		if err != nil || !reflect.DeepEqual(value, used.value) {
-			return false
-		}
-	}
-	return true
-}

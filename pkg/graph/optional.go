@@ -3,11 +3,14 @@
 // how they are.
 package graph
 
+import "collector/pkg/component"
+
 // What a component may have besides Run; package component says what each is.
 type (
 	exporter interface{ Exports() map[string]any }
 	binder   interface{ Bind() error }
 	closer   interface{ Close() }
 	statuser interface{ Status() any }
+	importer interface{ Module() component.Module }
 	healther interface{ Health() error }
 )

@@ -13,56 +13,71 @@ import (
 )
 
 // decoding makes the decoder of a block, which notes in n what it uses.
-func (b *builder) decoding(block *config.Block, n *node) *config.Decoder {
+func (s *scope) decoding(block *config.Block, n *node) *config.Decoder {
 	return &config.Decoder{
-		Language: b.language,
+		Language: s.language,
 		Resolve: func(ref config.Reference) (any, int, error) {
-			value, names, err := b.lookup(ref)
+			v, names, err := s.lookup(ref)
 			if err != nil {
 				return nil, 0, err
 			}
-			if changing, ok := value.(pipeline.Live); ok {
-				return nil, 0, fmt.Errorf("%s is %s, which changes while running; only an argument that takes such values can use it", ref, b.options.Kinds.of(changing).Is)
-			}
-			if o, opaque := value.(*config.Opaque); opaque {
-				if kind := b.options.Kinds.of(o.Value); kind.Carries != "" {
-					to, _ := b.target(ref)
-					n.flows = append(n.flows, flow{block.ID(), to})
-					value = b.watched(o, kind, n, block.ID(), to)
-				}
-			} else {
-				n.values = append(n.values, valueUsed{ref, value})
-			}
-			return value, names, nil
+			return s.use(n, s.global(block.ID()), ref, names, v), names, nil
 		},
-		Values:     b.options.Kinds.hooks(block.Name),
-		Exprs:      b.exprs(block, n),
-		TypeName:   b.options.Kinds.typeName,
-		CheckFiles: b.options.purpose != toRun,
+		Values:     s.options.Kinds.hooks(block.Name),
+		Exprs:      s.exprs(n, s.global(block.ID())),
+		TypeName:   s.options.Kinds.typeName,
+		CheckFiles: s.options.purpose != toRun,
 	}
 }
 
-// exprs make the live values that expressions of a block stand for.
-func (b *builder) exprs(block *config.Block, n *node) map[reflect.Type]func(*config.Expr) (any, error) {
-	hooks := map[reflect.Type]func(*config.Expr) (any, error){}
-	for _, k := range b.options.Kinds {
+// exprs make what expressions of n, the node of the block id, stand for where that
+// is more than a plain value.
+func (s *scope) exprs(n *node, id string) map[reflect.Type]func(*config.Expr) (any, error) {
+	hooks := map[reflect.Type]func(*config.Expr) (any, error){
+		reflect.TypeFor[anyValue](): func(e *config.Expr) (any, error) {
+			v, err := s.evaluate(e, n)
+			return anyValue{v}, err
+		},
+	}
+	for _, k := range s.options.Kinds {
 		if k.New != nil {
-			hooks[k.Type] = func(e *config.Expr) (any, error) { return b.changing(e, k, block, n) }
+			hooks[k.Type] = func(e *config.Expr) (any, error) { return s.changing(e, k, n, id) }
 		}
 	}
 	return hooks
 }
 
+// use is v, to which names of ref lead, as it is given to an argument of n, the node
+// of the block id, that takes no live value: with edges in front of receivers, and
+// what a live value is now in its place.
+func (s *scope) use(n *node, id string, ref config.Reference, names int, v value) any {
+	path := strings.Join(ref.Path[:names], ".")
+	if changing, ok := asLive(v.raw); ok {
+		content := s.content(changing)
+		n.values = append(n.values, valueUsed{ref, content, true})
+		return content
+	}
+	n.values = append(n.values, valueUsed{ref: ref, raw: v.raw})
+	return eachOpaque(s.options.Kinds.forExpression(v, path), func(o *config.Opaque) *config.Opaque {
+		kind := s.options.Kinds.of(o.Value)
+		if kind.Carries == "" {
+			return o
+		}
+		n.flows = append(n.flows, flow{id, o.Owner})
+		return s.watched(o, kind, n, id)
+	})
+}
+
 // watched is the receiver o with the edge in front of it that leads from n, the
 // node of the block from. The edge is that of the graph before, if it had one:
 // what is counted there goes on.
-func (b *builder) watched(o *config.Opaque, kind pipeline.Kind, n *node, from, to string) *config.Opaque {
+func (s *scope) watched(o *config.Opaque, kind pipeline.Kind, n *node, from string) *config.Opaque {
 	edges := n.edges
-	if b.old != nil && b.old.byID[from] != nil {
-		edges = append(slices.Clip(edges), b.old.byID[from].edges...)
+	if s.old != nil && s.old.byID[from] != nil {
+		edges = append(slices.Clip(edges), s.old.byID[from].edges...)
 	}
-	i := slices.IndexFunc(edges, func(e *live.Edge) bool { return e.To == to })
-	edge := live.NewEdge(b.options.Live, from, to)
+	i := slices.IndexFunc(edges, func(e *live.Edge) bool { return e.To == o.Owner })
+	edge := live.NewEdge(s.options.Live, from, o.Owner)
 	if i >= 0 {
 		edge = edges[i]
 	}
@@ -70,57 +85,73 @@ func (b *builder) watched(o *config.Opaque, kind pipeline.Kind, n *node, from, t
 		n.edges = append(n.edges, edge)
 	}
 	sink := kind.Wrap(o.Value, edge)
-	b.name(sink, o.Path)
-	return &config.Opaque{Value: sink, Path: o.Path, Is: o.Is}
+	s.name(sink, o.Path)
+	return &config.Opaque{Value: sink, Path: o.Path, Is: o.Is, Owner: o.Owner}
 }
 
-// lookup gives the value that ref leads to: a plain one, *config.Opaque, or
-// pipeline.Live, and the number of names that lead to it.
-func (b *builder) lookup(ref config.Reference) (any, int, error) {
-	id, rest := b.target(ref)
+func asLive(v any) (pipeline.Live, bool) {
+	if o, ok := v.(*config.Opaque); ok {
+		v = o.Value
+	}
+	changing, ok := v.(pipeline.Live)
+	return changing, ok
+}
+
+// lookup gives the value that ref leads to, and the number of names that lead to
+// it.
+func (s *scope) lookup(ref config.Reference) (value, int, error) {
+	if v, ok := s.vars[ref.Path[0]]; ok {
+		return v, 1, nil
+	}
+	id, rest := s.target(ref)
+	if id == "" && s.outer != nil {
+		return s.outer.lookup(ref)
+	}
 	if id == "" {
-		return nil, 0, b.unknownReference(ref)
+		return value{}, 0, s.unknownReference(ref)
 	}
-	n := b.new.byID[id]
-	if n == nil {
-		return nil, 0, config.ErrReported
+	exports, ok := s.exports[id]
+	if !ok || exports == nil {
+		return value{}, 0, config.ErrReported
 	}
-	names := slices.Sorted(maps.Keys(n.exports))
-	if len(rest) == 0 || n.exports[rest[0]] == nil {
-		return nil, 0, b.unknownExport(ref, id, rest, names)
+	names := slices.Sorted(maps.Keys(exports))
+	if len(rest) == 0 {
+		return value{}, 0, s.unknownExport(ref, id, rest, names)
 	}
-	value := n.exports[rest[0]]
-	if _, ok := value.(unknown); ok {
-		return nil, 0, config.ErrReported
+	v, ok := exports[rest[0]]
+	if !ok || v.raw == nil && s.byID[id].Name != "argument" && !s.isCustom(s.byID[id].Name) {
+		return value{}, 0, s.unknownExport(ref, id, rest, names)
 	}
-	used := len(ref.Path) - len(rest) + 1
-	if changing, ok := value.(pipeline.Live); ok {
-		return changing, used, nil
+	if _, ok := v.raw.(unknown); ok {
+		return value{}, 0, config.ErrReported
 	}
-	return b.options.Kinds.forExpression(value, strings.Join(ref.Path[:used], ".")), used, nil
+	return v, len(ref.Path) - len(rest) + 1, nil
 }
 
-func (b *builder) unknownReference(ref config.Reference) error {
-	if !b.doc.Complete {
+func (s *scope) unknownReference(ref config.Reference) error {
+	if !s.complete {
 		return config.ErrReported // it may be in the file that cannot be read
 	}
 	if len(ref.Path) == 1 {
 		return config.Diagnostics{{At: ref.At, Message: fmt.Sprintf("%s is not defined", ref), Accepted: "a string in double quotes, a function such as sys.env(...), or a reference such as loki.write.default.receiver"}}
 	}
 	for n := len(ref.Path) - 1; n > 1; n-- {
-		if name := strings.Join(ref.Path[:n], "."); slices.Contains(alloyComponents(), name) && !b.known(name) {
+		if name := strings.Join(ref.Path[:n], "."); slices.Contains(alloyComponents(), name) && !s.known(name) {
 			return fmt.Errorf("%s refers to a component that does not exist; besides, %s is a component of Alloy that collector does not have", ref, name)
 		}
 	}
 	hint := ""
 	last := len(ref.Path) - 1
-	if near := config.Nearest(strings.Join(ref.Path[:last], "."), b.ids()); near != "" {
+	if near := config.Nearest(strings.Join(ref.Path[:last], "."), s.ids()); near != "" {
 		hint = fmt.Sprintf("; did you mean %s.%s?", near, ref.Path[last])
+	}
+	if s.custom != nil {
+		hint += "; a declare sees only its own blocks and arguments"
 	}
 	return fmt.Errorf("%s refers to a component that does not exist%s", ref, hint)
 }
 
-func (b *builder) unknownExport(ref config.Reference, id string, rest, names []string) error {
+func (s *scope) unknownExport(ref config.Reference, id string, rest, names []string) error {
 	d := config.Diagnostic{At: ref.At, Accepted: strings.Join(names, ", ")}
 	switch {
 	case len(names) == 0:
@@ -136,34 +167,18 @@ func (b *builder) unknownExport(ref config.Reference, id string, rest, names []s
 	return config.Diagnostics{d}
 }
 
-// changing makes the live value of kind k that an expression stands for: the very
-// value that it refers to, or a new one that follows those in the expression.
-func (b *builder) changing(e *config.Expr, k pipeline.Kind, block *config.Block, n *node) (any, error) {
-	values := map[string]lookedUp{}
-	d := &derived{expr: e, made: k.New()}
-	for _, ref := range e.References() {
-		value, names, err := b.lookup(ref)
-		values[ref.String()] = lookedUp{value, names, err}
-		if err != nil {
-			continue // evaluate reports it
-		}
-		source, ok := value.(pipeline.Live)
-		if !ok {
-			n.values = append(n.values, valueUsed{ref, value})
-			continue
-		}
-		from, _ := b.target(ref)
-		n.flows = append(n.flows, flow{from, block.ID()})
-		if alone, ok := e.Reference(); ok && names == len(alone.Path) && k.Holds(source) {
-			return source, nil
-		}
-		if !slices.Contains(d.sources, source) {
-			d.sources = append(d.sources, source)
-		}
+// changing makes the live value of kind k that an expression stands for as an
+// argument of n, the node of the block id: the very value that it refers to, or a
+// new one that follows those in the expression.
+func (s *scope) changing(e *config.Expr, k pipeline.Kind, n *node, id string) (any, error) {
+	d, v := s.derive(e, n)
+	for _, from := range v.from {
+		n.flows = append(n.flows, flow{from, id})
 	}
-	// The resolver lives as long as the node does: it must not hold the
-	// builder, which holds the graph before.
-	d.resolve = func(ref config.Reference) (any, int, error) { return values[ref.String()].now() }
+	if source, ok := asLive(v.raw); ok && k.Holds(source) {
+		return source, nil
+	}
+	d.made = k.New()
 	if ds := d.evaluate(); len(ds) > 0 {
 		return nil, ds
 	} else if ds != nil {
@@ -172,22 +187,105 @@ func (b *builder) changing(e *config.Expr, k pipeline.Kind, block *config.Block,
 	if len(d.sources) > 0 {
 		n.derived = append(n.derived, d)
 	}
-	b.name(d.made, e.Text())
+	s.name(d.made, e.Text())
 	return d.made, nil
+}
+
+// derive looks up what an expression of n refers to. The derived value lacks what it
+// is made into. The value says what live ones it is made by, and is one of those if
+// the expression is nothing but that.
+func (s *scope) derive(e *config.Expr, n *node) (*derived, value) {
+	values := map[string]lookedUp{}
+	d := &derived{expr: e}
+	var all value
+	for _, ref := range e.References() {
+		v, names, err := s.lookup(ref)
+		values[ref.String()] = lookedUp{v, names, err}
+		if err != nil {
+			continue // evaluate reports it
+		}
+		n.values = append(n.values, valueUsed{ref: ref, raw: v.raw})
+		source, ok := asLive(v.raw)
+		if !ok {
+			continue
+		}
+		all.merged(v)
+		if alone, ok := e.Reference(); ok && names == len(alone.Path) {
+			all.raw = v.raw
+		}
+		if !slices.Contains(d.sources, source) {
+			d.sources = append(d.sources, source)
+		}
+	}
+	// The resolver lives as long as the node does: it must not hold the
+	// builder, which holds the graph before.
+	kinds := s.options.Kinds
+	d.resolve = func(ref config.Reference) (any, int, error) { return values[ref.String()].now(kinds, ref) }
+	return d, all
+}
+
+// evaluate is the value of an expression of n that may have any: a list of targets
+// that changes while running stays one.
+func (s *scope) evaluate(e *config.Expr, n *node) (value, error) {
+	if alone, ok := e.Reference(); ok {
+		if v, names, err := s.lookup(alone); err == nil && names == len(alone.Path) {
+			n.values = append(n.values, valueUsed{ref: alone, raw: v.raw})
+			if o, ok := s.options.Kinds.forExpression(v, alone.String()).(*config.Opaque); ok {
+				v.raw = o
+			}
+			return v, nil
+		}
+	}
+	d, made := s.derive(e, n)
+	raw, ds := e.Evaluate(d.resolve)
+	if len(ds) > 0 {
+		return value{raw: unknown{}}, ds
+	} else if ds != nil {
+		return value{raw: unknown{}}, config.ErrReported
+	}
+	if len(d.sources) > 0 {
+		if d.made = s.options.Kinds.of(d.sources[0]).New(); d.made.Assign(raw) == nil {
+			n.derived = append(n.derived, d)
+			s.name(d.made, e.Text())
+			return value{raw: d.made, deps: []*node{n}, from: made.from}, nil
+		}
+		s.contents(e, n)
+	}
+	v := value{raw: raw}
+	for _, ref := range e.References() {
+		if used, _, err := s.lookup(ref); err == nil {
+			v.merged(used)
+		}
+	}
+	return v, nil
+}
+
+// contents notes that n was made of what the live values in e were.
+func (s *scope) contents(e *config.Expr, n *node) {
+	for _, ref := range e.References() {
+		if v, _, err := s.lookup(ref); err == nil {
+			if changing, ok := asLive(v.raw); ok {
+				n.values = append(n.values, valueUsed{ref, s.content(changing), true})
+			}
+		}
+	}
 }
 
 // lookedUp is what lookup gave for a reference.
 type lookedUp struct {
-	value any
+	value value
 	names int
 	err   error
 }
 
 // now is the value as expressions see it at this moment.
-func (l lookedUp) now() (any, int, error) {
-	if changing, ok := l.value.(pipeline.Live); ok {
-		value, _ := changing.Now()
-		return value, l.names, nil
+func (l lookedUp) now(ks kinds, ref config.Reference) (any, int, error) {
+	if l.err != nil {
+		return nil, 0, l.err
 	}
-	return l.value, l.names, l.err
+	if changing, ok := asLive(l.value.raw); ok {
+		now, _ := changing.Now()
+		return now, l.names, nil
+	}
+	return ks.forExpression(l.value, strings.Join(ref.Path[:l.names], ".")), l.names, nil
 }

@@ -25,7 +25,11 @@ type Snapshot struct {
 
 // ComponentInfo is how one component is.
 type ComponentInfo struct {
-	ID      string `json:"id"`
+	ID string `json:"id"`
+	// Module is the id of the component that it is a part of; empty for those of
+	// the configuration itself. Local is its id there.
+	Module  string `json:"module,omitempty"`
+	Local   string `json:"local"`
 	Name    string `json:"name"`
 	Label   string `json:"label"`
 	File    string `json:"file"`
@@ -62,9 +66,12 @@ func (c *Controller) snapshot(values bool) Snapshot {
 	}
 	referrers := g.referrers()
 	for _, n := range g.nodes {
+		if n.hidden {
+			continue
+		}
 		info := g.summary(n, referrers)
 		if values {
-			info = n.withValues(info)
+			info = g.withValues(n, info)
 		}
 		s.Components = append(s.Components, info)
 	}
@@ -122,18 +129,18 @@ func (c *Controller) Component(id string) (ComponentInfo, bool) {
 func (g *graph) referrers() map[string][]string {
 	out := map[string][]string{}
 	for _, n := range g.nodes {
-		for _, dep := range n.deps {
-			out[dep.id] = append(out[dep.id], n.id)
+		for _, id := range g.refs[n.id] {
+			out[id] = append(out[id], n.id)
 		}
 	}
 	return out
 }
 
 // info is how n is.
-func (g *graph) info(n *node) ComponentInfo { return n.withValues(g.summary(n, g.referrers())) }
+func (g *graph) info(n *node) ComponentInfo { return g.withValues(n, g.summary(n, g.referrers())) }
 
-func (n *node) withValues(info ComponentInfo) ComponentInfo {
-	info.Arguments, info.Exports = n.arguments, n.showExports()
+func (g *graph) withValues(n *node, info ComponentInfo) ComponentInfo {
+	info.Arguments, info.Exports = n.arguments, g.showExports(n)
 	return info
 }
 
@@ -141,22 +148,21 @@ func (n *node) withValues(info ComponentInfo) ComponentInfo {
 func (g *graph) summary(n *node, referrers map[string][]string) ComponentInfo {
 	block := g.blocks[n.id]
 	info := ComponentInfo{
-		ID: n.id, Name: block.Name, Label: block.Label, File: block.At.File, Line: block.Line, EndLine: block.EndLine,
+		ID: n.id, Module: strings.TrimPrefix(n.path, "/"), Local: n.local, Name: block.Name, Label: block.Label, File: block.At.File, Line: block.Line, EndLine: block.EndLine,
 		Hash: block.Hash(), ReferencesTo: []string{}, ReferencedBy: []string{}, FlowsTo: []string{}, Health: n.health(),
 	}
 	info.ReferencedBy = append(info.ReferencedBy, referrers[n.id]...)
 	info.FlowsTo = append(info.FlowsTo, g.flows[n.id]...)
-	for _, dep := range n.deps {
-		info.ReferencesTo = append(info.ReferencesTo, dep.id)
-	}
+	info.ReferencesTo = append(info.ReferencesTo, g.refs[n.id]...)
 	return info
 }
 
 // showExports is the exports as JSON, by name.
-func (n *node) showExports() json.RawMessage {
+func (g *graph) showExports(n *node) json.RawMessage {
 	shown := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(n.exports)) {
-		shown[name] = n.kinds.show(n.exports[name])
+	exports := g.exports[n]
+	for _, name := range slices.Sorted(maps.Keys(exports)) {
+		shown[name] = n.kinds.show(exports[name].raw)
 	}
 	text, err := json.Marshal(shown)
 	if err != nil {

@@ -22,9 +22,9 @@ const (
 
 // excuse turns errors about what this machine lacks into warnings, if the
 // configuration may be for another one.
-func (b *builder) excuse(ds config.Diagnostics) config.Diagnostics {
+func (s *scope) excuse(ds config.Diagnostics) config.Diagnostics {
 	for i := range ds {
-		if ds[i].Missing && b.options.purpose == toCheck {
+		if ds[i].Missing && s.options.purpose == toCheck {
 			ds[i].Severity = config.Warning
 		}
 	}
@@ -34,14 +34,14 @@ func (b *builder) excuse(ds config.Diagnostics) config.Diagnostics {
 // standIn is the end of a node whose component cannot be made, for the reasons in
 // ds. If it could on another machine, the node gets exports that hold nothing, so
 // that what refers to it is checked all the same.
-func (b *builder) standIn(n *node, ds config.Diagnostics) (*node, config.Diagnostics) {
-	ds = b.excuse(ds)
-	if b.options.purpose != toCheck || ds.Err() != nil {
+func (s *scope) standIn(n *node, ds config.Diagnostics) (*node, config.Diagnostics) {
+	ds = s.excuse(ds)
+	if s.options.purpose != toCheck || ds.Err() != nil {
 		return nil, ds
 	}
 	n.component, n.exports = absent{}, map[string]any{}
 	for _, e := range n.def.Doc.Exports {
-		n.exports[e.Name] = b.options.Kinds.absent(e.Type)
+		n.exports[e.Name] = s.options.Kinds.absent(e.Type)
 	}
 	return n, ds
 }

@@ -62,6 +62,8 @@ func (t *toys) definitions() []component.Definition {
 		component.Define("toy.scrape", t.newScrape, component.Doc{}),
 		component.Define("toy.value", t.newValue, component.Doc{}),
 		component.Define("toy.fragile", t.newFragile, component.Doc{}),
+		component.Define("toy.dynamic", t.newDynamic, component.Doc{}),
+		component.Define("import.text", t.newImport, component.Doc{}),
 		component.DefineBlock("logging", t.newLogging, component.Doc{}),
 	}
 }
@@ -342,3 +344,65 @@ type panicking struct{}
 func (*panicking) Run(context.Context) error { panic("oops") }
 
 func toyKinds() []pipeline.Kind { return slices.Concat(pipeline.Kinds(), discovery.Kinds()) }
+
+// toyDynamic exports a value that changes.
+type toyDynamic struct {
+	base
+	now any
+}
+
+func (t *toys) newDynamic(c valueConfig, o component.Options) (*toyDynamic, error) {
+	made := &toyDynamic{base: t.base(o), now: c.Value}
+	t.made(o.ID, made)
+	return made, nil
+}
+
+func (d *toyDynamic) Exports() map[string]any {
+	d.toys.mu.Lock()
+	defer d.toys.mu.Unlock()
+	return map[string]any{"value": d.now}
+}
+
+// set changes what d exports.
+func (d *toyDynamic) set(v any) {
+	d.toys.mu.Lock()
+	d.now = v
+	d.toys.mu.Unlock()
+	d.o.Changed()
+}
+
+type importConfig struct {
+	Text string `alloy:"text,attr"`
+	Key  string `alloy:"key,attr,optional"`
+	Path string `alloy:"path,attr,optional"`
+}
+
+// toyImport is a module whose text is an argument.
+type toyImport struct {
+	base
+	config importConfig
+}
+
+func (t *toys) newImport(c importConfig, o component.Options) (*toyImport, error) {
+	made := &toyImport{base: t.base(o), config: c}
+	t.made(o.ID, made)
+	return made, nil
+}
+
+func (i *toyImport) Module() component.Module {
+	i.toys.mu.Lock()
+	defer i.toys.mu.Unlock()
+	key := i.config.Key
+	if key == "" {
+		key = i.o.ID
+	}
+	return component.Module{Key: key, Path: i.config.Path, Files: []component.ModuleFile{{Name: key, Text: []byte(i.config.Text)}}}
+}
+
+// set changes the text.
+func (i *toyImport) set(text string) {
+	i.toys.mu.Lock()
+	i.config.Text = text
+	i.toys.mu.Unlock()
+	i.o.Changed()
+}

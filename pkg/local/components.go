@@ -9,6 +9,7 @@ import (
 // Components are those that look at files.
 func Components() []component.Definition {
 	return []component.Definition{
+		fileDefinition(),
 		filematch.Definition(),
 	}
 }

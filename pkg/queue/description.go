@@ -112,6 +112,10 @@ func mapKeys(files map[string]cursorFile) func(func(string) bool) {
 // component may make another one in the place where they were.
 const SetAside = "orphaned"
 
+// maxFindDepth is how deep Find looks: each module that a component is in is a
+// folder.
+const maxFindDepth = 24
+
 // Find lists the queues below a storage path, by folder. A component has one, or
 // one for each signal. Links are not followed.
 func Find(root string) ([]Folder, error) {
@@ -128,7 +132,7 @@ func Find(root string) ([]Folder, error) {
 			found = append(found, f)
 			return nil
 		}
-		if depth == 2 {
+		if depth == maxFindDepth {
 			return nil
 		}
 		entries, err := os.ReadDir(dir)

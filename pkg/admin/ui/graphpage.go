@@ -56,7 +56,11 @@ func (u *UI) graphModel(r *http.Request) (graphView, error) {
 		watch[[2]string{e.From, e.To}] = u.liveHref(e.From, e.To)
 	}
 	for _, c := range s.Components {
-		v.Nodes = append(v.Nodes, graphNode{c.ID, c.Name, c.Label, c.Health.State, c.Health.Message, 1})
+		label := c.Label
+		if c.Module != "" {
+			label = c.Module + "/" + label
+		}
+		v.Nodes = append(v.Nodes, graphNode{c.ID, c.Name, label, c.Health.State, c.Health.Message, 1})
 		for _, to := range c.FlowsTo {
 			v.Edges = append(v.Edges, graphEdge{c.ID, to, append([]EdgeRate{}, rates[[2]string{c.ID, to}]...), watch[[2]string{c.ID, to}]})
 		}

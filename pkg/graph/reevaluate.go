@@ -1,0 +1,168 @@
+package graph
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"collector/pkg/config"
+)
+
+// debounce is how long changes are collected before they are evaluated.
+const debounce = 100 * time.Millisecond
+
+// wake says that something has changed that the graph is made of.
+func (c *Controller) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default: // it has been said
+	}
+}
+
+// pending takes the nodes whose exports have changed since they were last taken.
+func (g *graph) pending() []*node {
+	var out []*node
+	for _, n := range g.nodes {
+		if n.pending.CompareAndSwap(true, false) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// watch wakes when one of the sets of targets is replaced that g was made of,
+// until g is no longer in force.
+func (c *Controller) watch(g *graph) {
+	ctx, cancel := context.WithCancel(c.stopping)
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	c.unwatch = cancel
+	if len(g.watched) == 0 {
+		return
+	}
+	c.following.Go(func() {
+		cases := []reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}}
+		for _, changed := range g.watched {
+			cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(changed)})
+		}
+		if chosen, _, _ := reflect.Select(cases); chosen > 0 {
+			c.wake()
+		}
+	})
+}
+
+// reevaluateWhenWoken evaluates the configuration in force again whenever
+// something changes that it is made of, until Stop.
+func (c *Controller) reevaluateWhenWoken() {
+	last := ""
+	for wait(c.stopping, c.woken) {
+		timer := time.NewTimer(debounce)
+		if !waitFor(c.stopping, timer.C) {
+			timer.Stop()
+			return
+		}
+		err := c.reevaluate()
+		switch {
+		case err == nil:
+			last = ""
+		case c.stopping.Err() == nil && err.Error() != last:
+			last = err.Error()
+			c.options.Logger.Error("a value has changed, and the configuration cannot be evaluated with it; everything runs on with the one before", "err", err)
+		}
+	}
+}
+
+func waitFor(ctx context.Context, t <-chan time.Time) bool {
+	select {
+	case <-t:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// reevaluate puts into force what the configuration means now that something has
+// changed that it is made of. It is all or nothing, as Load is.
+func (c *Controller) reevaluate() error {
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	c.metrics.evaluating.Set(1)
+	defer c.metrics.evaluating.Set(0)
+	old := c.graph()
+	seen := old.pending()
+	next, ds := buildWith(old.language, c.options, c.metrics, old.sources, old)
+	err := ds.Err()
+	if err == nil {
+		err = c.stopping.Err()
+	}
+	if err == nil {
+		err = bindAll(c.options.Listeners, next, old).Err()
+	}
+	if err != nil {
+		c.keep(old, next, seen, err)
+		return err
+	}
+	c.enforce(old, next, old.sources, ds.Warnings())
+	if failure := c.failure.Load(); failure != nil && failure.Reevaluation {
+		c.failure.Store(nil)
+	}
+	return nil
+}
+
+// enforce puts next, which was made of sources, in the place of old.
+func (c *Controller) enforce(old, next *graph, sources []config.Source, warnings config.Diagnostics) {
+	next.sources, next.warnings = sources, warnings
+	for _, n := range next.nodes {
+		n.setStale(nil)
+	}
+	c.swap(old, next)
+}
+
+// keep notes that old stays in force though the exports of the nodes in seen have
+// changed. It is shown at them, and at the components where the error is.
+func (c *Controller) keep(old, next *graph, seen []*node, err error) {
+	if failure := c.failure.Load(); failure == nil || failure.Reevaluation {
+		failed := newAttempt(old.sources, err)
+		failed.Reevaluation = true
+		c.failure.Store(failed)
+	}
+	for _, n := range seen {
+		n.pending.Store(true)
+		n.setStale(err)
+	}
+	// The channels that told of this change are closed: the next one is told by others.
+	watched := newGraph()
+	watched.watched = append(next.watched, slices.DeleteFunc(slices.Clone(old.watched), closed)...)
+	c.watch(watched)
+	ds, _ := err.(config.Diagnostics)
+	for _, n := range old.nodes {
+		for _, d := range ds {
+			if block := old.blocks[n.id]; block != nil && block.Contains(d.At) {
+				n.setStale(err)
+			}
+		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (n *node) setStale(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stale = err
+}
+
+func (n *node) staleness() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stale
+}

@@ -1,0 +1,39 @@
+package graph
+
+import "strings"
+
+// refusal says what to use instead of a component that there will not be; it is
+// empty for all others.
+func refusal(name string) string {
+	switch {
+	case name == "beyla.ebpf":
+		return "run Beyla, or OpenTelemetry's eBPF instrumentation, in a container of its own and have it send OTLP to otelcol.receiver.otlp"
+	case strings.HasPrefix(name, "mimir."):
+		return "it keeps rules of a Kubernetes cluster in Mimir; load the rules with mimirtool, or into VictoriaMetrics with vmalert"
+	case strings.HasPrefix(name, "prometheus.operator."):
+		return "it reads resources of a Kubernetes cluster; write prometheus.scrape blocks, with targets from discovery.docker or discovery.file"
+	case name == "loki.rules.kubernetes":
+		return "it keeps rules of a Kubernetes cluster in Loki; load the rules with lokitool"
+	case strings.HasPrefix(name, "remote.kubernetes."):
+		return "it reads from a Kubernetes cluster; use local.file or remote.http"
+	case name == "discovery.kubernetes", name == "discovery.kubelet":
+		return "it asks a Kubernetes cluster; use discovery.docker or discovery.file"
+	case strings.HasPrefix(name, "loki.source.kubernetes"), name == "loki.source.podlogs":
+		return "it reads from a Kubernetes cluster; use loki.source.docker or loki.source.file"
+	case name == "otelcol.processor.k8sattributes":
+		return "it asks a Kubernetes cluster; set the resource's attributes where the data comes from, or with otelcol.processor.attributes"
+	}
+	return ""
+}
+
+// insteadOf says what to use instead of a block that there is not; it is empty for
+// others.
+func insteadOf(name string) string {
+	switch name {
+	case "import.git":
+		return "keep a clone of the repository beside the collector, as git-sync does, and import it with import.file, or use import.http"
+	case "remotecfg":
+		return "have the configuration file replaced and call /-/reload, or import what changes with import.http"
+	}
+	return ""
+}

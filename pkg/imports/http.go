@@ -1,0 +1,220 @@
+package imports
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"collector/pkg/component"
+	"collector/pkg/durable"
+	"collector/pkg/httpclient"
+)
+
+//go:embed import.http.md
+var httpPage string
+
+func httpDefinition() component.Definition {
+	return component.Define("import.http", NewHTTP, component.Doc{Page: httpPage})
+}
+
+// HTTPConfig configures import.http.
+type HTTPConfig struct {
+	URL           string            `alloy:"url,attr"`
+	PollFrequency time.Duration     `alloy:"poll_frequency,attr,optional"`
+	PollTimeout   time.Duration     `alloy:"poll_timeout,attr,optional"`
+	Method        string            `alloy:"method,attr,optional"`
+	Headers       map[string]string `alloy:"headers,attr,optional"`
+	Body          string            `alloy:"body,attr,optional"`
+	Client        httpclient.Config `alloy:"client,block,optional"`
+}
+
+// SetToDefault sets Alloy's defaults.
+func (c *HTTPConfig) SetToDefault() {
+	*c = HTTPConfig{PollFrequency: time.Minute, PollTimeout: 10 * time.Second, Method: http.MethodGet, Client: httpclient.Default()}
+}
+
+// Validate checks what the types allow and a request does not.
+func (c *HTTPConfig) Validate() error {
+	switch {
+	case c.PollFrequency <= 0:
+		return component.At("poll_frequency", errors.New("must be more than 0s"))
+	case c.PollTimeout <= 0:
+		return component.At("poll_timeout", errors.New("must be more than 0s"))
+	case c.PollTimeout >= c.PollFrequency:
+		return component.At("poll_timeout", fmt.Errorf("must be less than poll_frequency, which is %s", c.PollFrequency))
+	}
+	if why := httpclient.Off(c.URL); why != "" {
+		return component.At("url", errors.New(why))
+	}
+	if _, err := http.NewRequest(c.Method, c.URL, nil); err != nil {
+		return component.At("method", fmt.Errorf("%q is not a method of HTTP", c.Method))
+	}
+	return c.Client.Validate()
+}
+
+// HTTP reads a module from a server.
+type HTTP struct {
+	config HTTPConfig
+	o      component.Options
+	client *http.Client
+
+	mu   sync.Mutex
+	text []byte // guarded by mu: as last read
+	err  error  // guarded by mu: why it cannot be read now
+}
+
+// cached is the file in which the last good module is kept.
+const cached = "module.alloy"
+
+// NewHTTP makes an import.http. It fetches the module; if the server does not give
+// it, the one that was fetched last serves.
+func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
+	o = o.WithDefaults()
+	client, err := c.Client.New("import.http", o.UserAgent)
+	if err != nil {
+		return nil, component.At("client", err)
+	}
+	i := &HTTP{config: c, o: o, client: client}
+	text, err := i.fetch(context.Background())
+	if err != nil {
+		kept, cacheErr := i.load()
+		if cacheErr != nil {
+			return nil, component.At("url", component.Absent(err))
+		}
+		i.err, text = err, kept
+		o.Logger.Warn("the module cannot be fetched; the one that was fetched last is used", "err", err)
+	}
+	i.text = text
+	return i, nil
+}
+
+// key is the first line of the cache: a module of another URL does not serve.
+func (i *HTTP) key() []byte {
+	return []byte("// " + digest(i.config.Method, i.config.URL, i.config.Body) + "\n")
+}
+
+func (i *HTTP) load() ([]byte, error) {
+	if i.o.Dir == "" {
+		return nil, errors.New("there is no storage path")
+	}
+	text, err := durable.ReadFile(filepath.Join(i.o.Dir, cached), maxModule+1<<10)
+	if err != nil {
+		return nil, err
+	}
+	module, ok := bytes.CutPrefix(text, i.key())
+	if !ok {
+		return nil, errors.New("the cache is of another URL")
+	}
+	return module, nil
+}
+
+func (i *HTTP) save(text []byte) {
+	if i.o.Dir == "" {
+		return
+	}
+	err := durable.Own(i.o.Dir)
+	if err == nil {
+		err = durable.WriteFile(filepath.Join(i.o.Dir, cached), append(i.key(), text...))
+	}
+	if err != nil {
+		i.o.Logger.Warn("the module cannot be kept for a start without its server", "path", i.o.Dir, "err", err)
+	}
+}
+
+func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, i.config.PollTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, i.config.Method, i.config.URL, strings.NewReader(i.config.Body))
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range i.config.Headers {
+		if http.CanonicalHeaderKey(name) == "Host" {
+			request.Host = value
+		}
+		request.Header.Set(name, value)
+	}
+	answer, err := i.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the module: %s", component.WithoutPasswords(err.Error()))
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxModule+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("fetch the module: %s", component.WithoutPasswords(err.Error()))
+	case answer.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("fetch the module: the server answers %s", answer.Status)
+	case len(text) > maxModule:
+		return nil, fmt.Errorf("fetch the module: it is larger than %d MiB", maxModule>>20)
+	}
+	return text, nil
+}
+
+// Module gives the module as it was last fetched.
+func (i *HTTP) Module() component.Module {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	where, _, _ := strings.Cut(component.WithoutPasswords(i.config.URL), "?")
+	folder := i.config.URL[:strings.LastIndex(i.config.URL, "/")+1]
+	return component.Module{Key: i.config.Method + " " + i.config.URL, Path: folder, Files: []component.ModuleFile{{Name: where, Text: i.text}}}
+}
+
+// Run fetches the module every poll_frequency, until ctx ends.
+func (i *HTTP) Run(ctx context.Context) error {
+	i.mu.Lock()
+	if i.err == nil {
+		i.save(i.text)
+	}
+	i.mu.Unlock()
+	poll := time.NewTicker(i.config.PollFrequency)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-poll.C:
+			i.look(ctx)
+		}
+	}
+}
+
+// look fetches the module. One that cannot be fetched leaves the last one in force.
+func (i *HTTP) look(ctx context.Context) {
+	text, err := i.fetch(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	i.mu.Lock()
+	failing, changed := i.err != nil, err == nil && !bytes.Equal(text, i.text)
+	if changed {
+		i.text = text
+	}
+	i.err = err
+	i.mu.Unlock()
+	if err != nil && !failing {
+		i.o.Logger.Warn("the module cannot be fetched; the last one is kept", "err", err)
+	}
+	if changed {
+		i.save(text)
+		i.o.Changed()
+	}
+}
+
+// Health says why the module cannot be fetched.
+func (i *HTTP) Health() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.err != nil {
+		return fmt.Errorf("the last module is kept: %w", i.err)
+	}
+	return nil
+}

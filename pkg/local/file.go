@@ -1,0 +1,123 @@
+package local
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/component"
+	"collector/pkg/filewatch"
+)
+
+//go:embed local.file.md
+var filePage string
+
+func fileDefinition() component.Definition {
+	return component.Define("local.file", NewFile, component.Doc{
+		Page:    filePage,
+		Exports: []component.Export{{Name: "content", Type: "string or secret", Note: "What is in the file, its last line break included; a secret with `is_secret`."}},
+	})
+}
+
+// maxContent bounds a file: its text is a value of the configuration.
+const maxContent = 16 << 20
+
+// FileConfig configures local.file.
+type FileConfig struct {
+	Filename      string             `alloy:"filename,attr,file"`
+	Detector      filewatch.Detector `alloy:"detector,attr,optional"`
+	PollFrequency time.Duration      `alloy:"poll_frequency,attr,optional"`
+	IsSecret      bool               `alloy:"is_secret,attr,optional"`
+}
+
+// SetToDefault sets Alloy's defaults.
+func (c *FileConfig) SetToDefault() {
+	*c = FileConfig{Detector: filewatch.Notify, PollFrequency: time.Minute}
+}
+
+// Validate checks what the types allow and polling does not.
+func (c *FileConfig) Validate() error {
+	if c.PollFrequency <= 0 {
+		return component.At("poll_frequency", errors.New("must be more than 0s"))
+	}
+	return nil
+}
+
+// File exports what is in a file.
+type File struct {
+	config FileConfig
+	o      component.Options
+	read   prometheus.Gauge
+
+	mu      sync.Mutex
+	content string // guarded by mu: as last read
+	err     error  // guarded by mu: why the file cannot be read now
+}
+
+// NewFile makes a local.file. It reads the file, which has to exist.
+func NewFile(c FileConfig, o component.Options) (*File, error) {
+	o = o.WithDefaults()
+	f := &File{config: c, o: o, read: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "local_file_timestamp_last_accessed_unix_seconds", Help: "When the file was last read with success.",
+	})}
+	text, err := filewatch.Read(c.Filename, maxContent)
+	if err != nil {
+		return nil, component.At("filename", err)
+	}
+	f.content = string(text)
+	f.read.SetToCurrentTime()
+	return f, o.Metrics.Register(f.read)
+}
+
+// Exports gives the content as it was last read.
+func (f *File) Exports() map[string]any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.config.IsSecret {
+		return map[string]any{"content": component.Secret(f.content)}
+	}
+	return map[string]any{"content": f.content}
+}
+
+// Run reads the file again whenever it may have changed, until ctx ends.
+func (f *File) Run(ctx context.Context) error {
+	o := filewatch.Options{Path: f.config.Filename, Detector: f.config.Detector, Every: f.config.PollFrequency, Logger: f.o.Logger}
+	filewatch.Watch(ctx, o, f.look)
+	return nil
+}
+
+// look reads the file. A file that cannot be read leaves the content as it is.
+func (f *File) look() {
+	text, err := filewatch.Read(f.config.Filename, maxContent)
+	f.mu.Lock()
+	failing, changed := f.err != nil, err == nil && f.content != string(text)
+	if changed {
+		f.content = string(text)
+	}
+	f.err = err
+	f.mu.Unlock()
+	switch {
+	case err != nil && !failing:
+		f.o.Logger.Warn("the file cannot be read; its last content is kept", "path", f.config.Filename, "err", err)
+	case err == nil:
+		f.read.SetToCurrentTime()
+	}
+	if changed {
+		f.o.Changed()
+	}
+}
+
+// Health says why the file cannot be read.
+func (f *File) Health() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return fmt.Errorf("the last content is kept: %w", f.err)
+	}
+	return nil
+}
