@@ -11,6 +11,7 @@ import (
 	"collector/pkg/local"
 	"collector/pkg/logging"
 	"collector/pkg/logs"
+	"collector/pkg/metrics"
 	"collector/pkg/otlp"
 	"collector/pkg/pipeline"
 	"collector/pkg/profiles"
@@ -28,6 +29,7 @@ func components(log *logging.Log, access *admin.Access) []component.Definition {
 		local.Components(),
 		discovery.Components(),
 		scrape.Components(),
+		metrics.Components(),
 		remotewrite.Components(),
 		logs.Components(),
 		otlp.Components(),

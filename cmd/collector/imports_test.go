@@ -62,6 +62,9 @@ var allowedImports = map[string]string{
 	"pkg/logs/relabel":          signalPackages,
 	"pkg/logs/write":            signalPackages,
 
+	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
+	"pkg/metrics/relabel": signalPackages,
+
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
 	"pkg/otlp":        signalPackages,

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -19,20 +20,36 @@ const (
 // would make that one store it twice; so what another does not take then is lost
 // for that one alone, and lost is told of it: no destination delays another.
 func WriteAll[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(error)) error {
-	var errs []error
-	var refusing []S
-	for _, s := range sinks {
-		if err := write(ctx, s); err != nil {
-			errs = append(errs, err)
-			refusing = append(refusing, s)
-		}
+	errs := make([]error, len(sinks))
+	for i, s := range sinks {
+		errs[i] = write(ctx, s)
 	}
-	if len(refusing) == len(sinks) {
+	return settle(ctx, sinks, errs, write, func(_ int, err error) { lost(err) })
+}
+
+// Pass calls write for every sink, for a component that stands between its source
+// and the sinks and does not know which kind the source is. All sinks have the
+// same time, as with Each; who has not taken the data in the end is dealt with as
+// WriteAll does. An error of the only sink comes back as it is.
+func Pass[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
+	if len(sinks) == 1 {
+		return write(ctx, sinks[0])
+	}
+	return settle(ctx, sinks, Each(ctx, sinks, write), write, lost)
+}
+
+// settle ends a write to all sinks of which errs came: with an error if no sink
+// has taken the data; otherwise those that have not are offered it again.
+func settle[S any](ctx context.Context, sinks []S, errs []error, write func(context.Context, S) error, lost func(sink int, err error)) error {
+	if !slices.Contains(errs, nil) {
 		return allRefused(errs)
 	}
-	for i, s := range refusing {
-		if err := offer(ctx, s, write, errs[i]); err != nil {
-			lost(err)
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		if err := offer(ctx, sinks[i], write, err); err != nil {
+			lost(i, err)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ func call(_ context.Context, a *answers) error {
 	return err
 }
 
-func TestWriteAll(t *testing.T) {
+func TestWriteAllAndPass(t *testing.T) {
 	broken, bad := errors.New("broken"), Permanent(errors.New("bad"))
 	sink := func(errs ...error) *answers { return &answers{errs: errs} }
 	// f checks the error of WriteAll and what is lost.
@@ -33,6 +33,15 @@ func TestWriteAll(t *testing.T) {
 			}
 			if !errors.Is(lost, wantLost) || (lost == nil) != (wantLost == nil) {
 				t.Errorf("%s: lost %v, want %v", name, lost, wantLost)
+			}
+			var again []*answers
+			for _, s := range sinks {
+				again = append(again, &answers{errs: s.errs})
+			}
+			lost = nil
+			err = Pass(t.Context(), again, call, func(_ int, err error) { lost = errors.Join(lost, err) })
+			if !errors.Is(err, want) || IsPermanent(err) != IsPermanent(want) || !errors.Is(lost, wantLost) {
+				t.Errorf("%s, with Pass: got %v, lost %v", name, err, lost)
 			}
 		})
 	}

@@ -18,6 +18,8 @@ import (
 //   - What is measured now is old the next time (a scrape): each sink has the
 //     same time, all at once, and what it does not take by then is lost for it
 //     alone: Each.
+//   - A component between a source and sinks (prometheus.relabel) gives it to all
+//     at once, and the source hears of it only if none took it: Pass.
 //   - Who can neither wait nor be told (the program's own log) makes an Offer.
 //
 // In each, what a sink calls permanent is lost for that sink, which the source

@@ -85,3 +85,18 @@ func (s *Series) Derived(owner any, derive func(labels.Labels) any) any {
 	s.derived = append(s.derived, derivation{owner, v})
 	return v
 }
+
+// Forget removes value, if that is what was derived of the series for owner, so
+// that it is derived again the next time.
+func (s *Series) Forget(owner, value any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.derived {
+		if d := &s.derived[i]; d.owner == owner && d.value == value {
+			last := len(s.derived) - 1
+			s.derived[i], s.derived[last] = s.derived[last], derivation{}
+			s.derived = s.derived[:last]
+			return
+		}
+	}
+}

@@ -68,3 +68,19 @@ func TestDerivedCostsNoAllocation(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestWhatIsForgottenIsDerivedAgain(t *testing.T) {
+	s := NewSeries(labels.FromStrings("__name__", "up"))
+	owner, other, calls := new(int), new(int), 0
+	derive := func(labels.Labels) any {
+		calls++
+		return calls
+	}
+	first, others := s.Derived(owner, derive), s.Derived(other, derive)
+	s.Forget(owner, first)
+	second := s.Derived(owner, derive)
+	s.Forget(owner, first) // that is not there any more
+	if again := s.Derived(owner, derive); second != 3 || again != second || s.Derived(other, derive) != others {
+		t.Errorf("derived %v, then %v and %v, for the other owner %v", first, second, again, others)
+	}
+}

@@ -38,7 +38,13 @@ func everything(t *testing.T, url string) string {
 			targets         = discovery.relabel.x.output
 			scrape_interval = "1s"
 			scrape_timeout  = "1s"
-			forward_to      = [prometheus.remote_write.x.receiver]
+			forward_to      = [prometheus.relabel.x.receiver, prometheus.remote_write.x.receiver]
+		}
+		prometheus.relabel "x" {
+			forward_to = [prometheus.remote_write.x.receiver]
+			rule { target_label = "relabeled"
+				replacement = "yes"
+			}
 		}
 		prometheus.remote_write "x" { endpoint { url = "%[1]s/api/v1/write" } }
 		pyroscope.receive_http "x" {
@@ -89,6 +95,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 		strings.Replace(text, "client { endpoint", "client {\n timeout = \"9s\"\n endpoint", 1),
 		strings.Replace(text, `regex = "nothing"`, `regex = "nobody"`, 1),
 		strings.Replace(text, `scrape_interval = "1s"`, `scrape_interval = "2s"`, 1),
+		strings.Replace(text, `replacement = "yes"`, `replacement = "now"`, 1),
 	}
 	c := harness.NewCollector(t, text)
 	c.Start(t)
@@ -143,6 +150,8 @@ func TestSelfMetrics(t *testing.T) {
 		prometheus_remote_storage_highest_timestamp_in_seconds prometheus_remote_storage_queue_highest_sent_timestamp_seconds
 		prometheus_remote_storage_shards prometheus_remote_storage_shards_min prometheus_remote_storage_shards_max
 		prometheus_remote_write_wal_samples_appended_total prometheus_remote_write_wal_storage_active_series
+		alloy_prometheus_relabel_metrics_processed alloy_prometheus_relabel_metrics_written alloy_prometheus_relabel_cache_size
+		alloy_prometheus_relabel_cache_hits alloy_prometheus_relabel_cache_misses alloy_prometheus_relabel_cache_deletes
 		prometheus_fanout_latency prometheus_forwarded_samples_total prometheus_scrape_targets_gauge prometheus_scrape_targets_moved_total
 		loki_source_docker_target_entries_total loki_source_docker_target_parsing_errors_total
 		loki_write_request_duration_seconds loki_write_sent_bytes_total loki_write_dropped_bytes_total

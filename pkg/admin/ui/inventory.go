@@ -177,7 +177,7 @@ func shownURL(text string) string { return config.WithoutPasswords(text) }
 // nameOf is the name of the container that a target belongs to, or else the
 // best name that it has.
 func nameOf(target labels.Labels) string {
-	for _, name := range []string{containerName, "container", "instance", "__address__", "service_name", "job", "filename"} {
+	for _, name := range []string{labels.MetricName, containerName, "container", "instance", "__address__", "service_name", "job", "filename"} {
 		if v := target.Get(name); v != "" {
 			return shownURL(strings.TrimPrefix(v, "/"))
 		}
