@@ -18,14 +18,15 @@ import (
 
 // bench is a source that runs, with a folder of logs.
 type bench struct {
-	t       *testing.T
-	logs    string
-	storage string
-	sink    *logstest.Sink
-	targets *discovery.Set
-	change  func(*Config)
-	linger  time.Duration
-	now     func() time.Time
+	t        *testing.T
+	logs     string
+	storage  string
+	sink     *logstest.Sink
+	targets  *discovery.Set
+	change   func(*Config)
+	patience patience
+	writers  func(*os.File) writers
+	now      func() time.Time
 
 	source *Source
 	stop   func()
@@ -34,9 +35,10 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	b := &bench{
 		t: t, logs: t.TempDir(), storage: filepath.Join(t.TempDir(), "component"), sink: new(logstest.Sink),
-		targets: discovery.NewSet(), change: func(*Config) {}, linger: time.Nanosecond,
-		now: time.Now,
+		targets: discovery.NewSet(), change: func(*Config) {},
+		now: time.Now, patience: defaultPatience(), writers: writersOf,
 	}
+	b.patience.unwritten, b.patience.replaced = 1, 1
 	t.Cleanup(func() { b.end() })
 	return b
 }
@@ -62,7 +64,7 @@ func (b *bench) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s.linger, s.now = b.linger, b.now
+	s.patience, s.writers, s.now = b.patience, b.writers, b.now
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

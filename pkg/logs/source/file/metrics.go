@@ -16,6 +16,7 @@ type metrics struct {
 	readErrors   prometheus.Counter
 	truncations  prometheus.Counter
 	lostFiles    prometheus.Counter
+	abandoned    prometheus.Counter
 	damaged      prometheus.Counter
 	failed       prometheus.Counter
 }
@@ -41,13 +42,14 @@ func newMetrics(r prometheus.Registerer, active func() float64) (*metrics, error
 		rejected:     dropped.WithLabelValues(reasonRejected),
 		readErrors:   counter("collector_file_read_errors_total", "Failed attempts to open or read a file."),
 		truncations:  counter("collector_file_truncations_total", "Times that a file was truncated while it was followed."),
-		lostFiles:    counter("collector_file_lost_total", "Times that a file that had been read was replaced while the collector did not run, and was not found."),
+		lostFiles:    counter("collector_file_lost_total", "Files that were being read when the collector stopped, and were not found when it started: what they got since then was not read."),
+		abandoned:    counter("collector_file_abandoned_total", "Rotated or removed files that were closed while a program may have had them open: what it wrote after that was not read."),
 		damaged:      counter("collector_log_cursor_files_damaged_total", "Files of cursors that were damaged or unreadable."),
 		failed:       counter("collector_log_cursor_write_errors_total", "Failed attempts to store cursors."),
 	}
 	for _, c := range []prometheus.Collector{
 		m.readBytes, m.totalBytes, m.lines, m.cutLines, m.invalidLines, dropped, m.readErrors, m.truncations, m.lostFiles,
-		m.damaged, m.failed,
+		m.abandoned, m.damaged, m.failed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loki_source_file_files_active_total", Help: "Number of active files."}, active),
 	} {
 		if err := r.Register(c); err != nil {

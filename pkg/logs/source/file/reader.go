@@ -25,6 +25,7 @@ type reader struct {
 	stored    map[string][]string   // keys of stored positions by path
 	past      map[fileID][]pastMark // what has been read
 	byID      map[fileID][]*part    // what is open
+	kept      map[*part]struct{}    // what is open, rotated away and quiet
 	buf       []byte
 	batch     batch
 	touched   []*tail  // whose positions have changed
@@ -51,7 +52,10 @@ func (b *batch) full() bool { return len(b.text) >= batchBytes || len(b.lines) >
 // newReader takes over the positions of Alloy or Promtail if there are no own ones
 // yet.
 func newReader(s *Source, store *positions.Store) *reader {
-	r := &reader{source: s, byID: make(map[fileID][]*part), stored: make(map[string][]string), past: make(map[fileID][]pastMark)}
+	r := &reader{
+		source: s, byID: make(map[fileID][]*part), kept: make(map[*part]struct{}),
+		stored: make(map[string][]string), past: make(map[fileID][]pastMark),
+	}
 	if store.Fresh() {
 		values, from, err := readPositions(s.opts.Dir, s.cfg.LegacyPositionsFile)
 		if err != nil && !isMissing(err) {
@@ -148,13 +152,12 @@ func (r *reader) serve(ctx context.Context, t *tail) error {
 			p.grown = time.Now()
 			r.touch(t)
 		}
-		if p.rotated && !m && err == nil && time.Since(p.grown) >= s.linger {
-			p.finish(int(s.cfg.MaxLineSize), r.emitter(t, p.text))
-			r.remember(t, p.mark())
-			r.dropPart(t, i)
+		if p.rotated && !m && err == nil && r.mayClose(t, i) {
+			r.finish(t, i)
 			i--
 		}
 	}
+	r.closeExcess()
 	r.settle(t, more)
 	return nil
 }
@@ -186,9 +189,11 @@ func (r *reader) settle(t *tail, more bool) {
 	s := r.source
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.restless = t.zip.waiting && !more
+	t.restless, t.keeps = t.zip.waiting && !more, false
 	for _, p := range t.parts {
-		t.restless = t.restless || p.rotated
+		_, kept := r.kept[p]
+		t.keeps = t.keeps || kept
+		t.restless = t.restless || p.rotated && !kept
 	}
 	if n := len(t.parts); n > 0 {
 		t.status.offset, t.status.open = t.parts[n-1].offset, true
@@ -199,7 +204,7 @@ func (r *reader) settle(t *tail, more bool) {
 		s.enqueue(t)
 		return
 	}
-	if t.left && !t.restless {
+	if t.left && !t.restless && !t.keeps {
 		r.end(t)
 	}
 }

@@ -78,7 +78,7 @@ func (r *reader) marksOf(t *tail) []mark {
 // away.
 func (r *reader) restore(t *tail, p *part, marks []mark) {
 	found := false
-	var missing *mark
+	var missing *mark // the newest that is no longer there
 	for i, m := range marks {
 		switch {
 		case m.Done:
@@ -98,7 +98,16 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 		}
 	}
 	t.done = t.done[max(0, len(t.done)-maxDone):]
-	if found || missing == nil || r.adopt(t, p) {
+	if missing == nil {
+		return
+	}
+	if found {
+		r.source.opts.Logger.Warn("a rotated or removed file that may still have been written to is no longer there: what it got since it was read last is lost",
+			"path", t.path, "read", missing.Offset)
+		r.source.metrics.lostFiles.Inc()
+		return
+	}
+	if r.adopt(t, p) {
 		return
 	}
 	if missing.Offset > 0 && p.matches(*missing) {

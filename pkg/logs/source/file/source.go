@@ -27,14 +27,13 @@ const (
 	// gather is how long a change waits for others, so that files that are written
 	// line by line don't make a batch of each line.
 	gather = 100 * time.Millisecond
-	// lingering is how long a file that was rotated away is read on after it grew
-	// last: its writer may not know yet.
-	lingering = 10 * time.Second
 	// syncEvery bounds what a power cut can take from the positions.
 	syncEvery = time.Second
 	// sweepEvery is how often all files are looked at, in case that the kernel has
 	// not reported a change.
 	sweepEvery = 10 * time.Second
+	// keptEvery is how often quiet files that were rotated away are looked at.
+	keptEvery = time.Second
 	// forgetEvery is how often positions of files that don't exist are removed.
 	forgetEvery = time.Hour
 )
@@ -50,8 +49,10 @@ type Source struct {
 	names   *discovery.LabelNames
 	metrics *metrics
 	quiet   throttle.Log
-	linger  time.Duration
 	now     func() time.Time // the machine's clock
+
+	patience patience
+	writers  func(*os.File) writers
 
 	wake chan struct{} // has a token when ready may hold something
 
@@ -82,7 +83,8 @@ func New(cfg Config, o component.Options) (*Source, error) {
 	}
 	s := &Source{
 		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
-		linger: lingering, now: time.Now, wake: make(chan struct{}, 1), tails: make(map[string]*tail), paths: make(map[string][]*tail),
+		now: time.Now, patience: defaultPatience(), writers: writersOf,
+		wake: make(chan struct{}, 1), tails: make(map[string]*tail), paths: make(map[string][]*tail),
 	}
 	if s.text, s.textErr = newText(cfg.Encoding); s.textErr != nil {
 		o.Warn("encoding", s.textErr.Error()+"; no file is read")
@@ -305,7 +307,7 @@ func (s *Source) poll(ctx context.Context) {
 	pause := s.cfg.FileWatch.MinPollFrequency
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	swept := time.Now()
+	swept, looked := time.Now(), time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -317,41 +319,48 @@ func (s *Source) poll(ctx context.Context) {
 			swept = time.Now()
 			s.watch.retry()
 		}
+		kept := time.Since(looked) >= keptEvery
+		if kept {
+			looked = time.Now()
+		}
 		pause = min(2*pause, s.cfg.FileWatch.MaxPollFrequency)
-		polled := s.polled(all)
+		polled, often := s.polled(all, kept)
 		if s.look(polled) {
 			pause = s.cfg.FileWatch.MinPollFrequency
 		}
 		next := pause
-		if len(polled) == 0 || all && len(s.polled(false)) == 0 {
-			next = time.Second
+		if !often {
+			next = keptEvery
 		}
 		timer.Reset(next)
 	}
 }
 
-// polled returns the tails that are polled, or all.
-func (s *Source) polled(all bool) []*tail {
+// polled returns the tails that are polled, with those that keep quiet files, or all,
+// and whether there are any that are polled often.
+func (s *Source) polled(all, kept bool) (out []*tail, often bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []*tail
 	for _, t := range s.tails {
-		if all || t.restless || !s.watch.watches(t.path) || t.real != "" && !s.watch.watches(t.real) {
+		now := t.restless || !s.watch.watches(t.path) || t.real != "" && !s.watch.watches(t.real)
+		often = often || now
+		if all || now || kept && t.keeps {
 			out = append(out, t)
 		}
 	}
-	return out
+	return out, often
 }
 
 // look enqueues the tails whose files differ from what was seen of them, and
-// reports whether there are any.
+// reports whether there are any. Those that keep quiet files are enqueued, too.
 func (s *Source) look(tails []*tail) (any bool) {
 	for _, t := range tails {
 		now := look(t.path)
 		s.mu.Lock()
-		if t.restless || now != t.seen {
+		changed := t.restless || now != t.seen
+		any = any || changed
+		if changed || t.keeps {
 			s.enqueue(t)
-			any = true
 		}
 		s.mu.Unlock()
 	}

@@ -72,7 +72,7 @@ func TestReadingGoesOnWhereItStopped(t *testing.T) {
 
 func TestARenamedFileIsReadToItsEnd(t *testing.T) {
 	b := newBench(t)
-	b.linger = time.Hour
+	b.patience.unwritten = time.Hour
 	b.write("a.log", "1\n")
 	b.target("a.log")
 	b.start()
@@ -186,7 +186,7 @@ func TestALinkIsFollowedToWhereItLeads(t *testing.T) {
 
 func TestARenamedFileThatIsATargetTooIsNotReadAgain(t *testing.T) {
 	b := newBench(t)
-	b.linger = time.Hour
+	b.patience.unwritten = time.Hour
 	b.write("a.log", "1\n2\n")
 	b.target("a.log")
 	b.start()

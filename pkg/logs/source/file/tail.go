@@ -31,6 +31,7 @@ type tail struct {
 	queued   bool // in ready
 	left     bool // the target has left
 	restless bool // has to be looked at again without a change of the file
+	keeps    bool // has quiet files open, which have to be looked at now and then
 	real     string
 	seen     sight
 	status   tailState
@@ -99,6 +100,14 @@ func (r *reader) check(t *tail) {
 		}
 		return
 	}
+	if r.back(t, identify(info)) {
+		r.setState(t, stateReading, nil)
+		return
+	}
+	if r.hasLeft(t) {
+		r.rotate(t) // what replaces it is no target
+		return
+	}
 	p, err := openPart(t, t.path, r.source.text)
 	if err != nil {
 		r.setState(t, stateFailed, err)
@@ -117,6 +126,13 @@ func (r *reader) check(t *tail) {
 	r.touch(t)
 	r.follow(t)
 	r.setState(t, stateReading, nil)
+}
+
+// hasLeft reports whether the target of t is no longer there.
+func (r *reader) hasLeft(t *tail) bool {
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	return t.left
 }
 
 // rotate says that the path leads to the current file no more.
@@ -166,6 +182,7 @@ func (r *reader) dropPart(t *tail, i int) {
 func (r *reader) closePart(t *tail, i int) {
 	p := t.parts[i]
 	p.close()
+	delete(r.kept, p)
 	t.parts = append(t.parts[:i], t.parts[i+1:]...)
 	left := r.byID[p.id][:0]
 	for _, other := range r.byID[p.id] {

@@ -123,9 +123,11 @@ func (w *watcher) collect(event fsnotify.Event) map[string]bool {
 // machine writes, so that its kernel knows of all changes.
 func tellsChanges(dir string) bool {
 	var stat unix.Statfs_t
-	if unix.Statfs(dir, &stat) != nil {
-		return false
-	}
+	return unix.Statfs(dir, &stat) == nil && isLocal(stat)
+}
+
+// isLocal reports whether only this machine writes to a file system.
+func isLocal(stat unix.Statfs_t) bool {
 	switch uint32(stat.Type) {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
 		unix.F2FS_SUPER_MAGIC, unix.RAMFS_MAGIC, unix.REISERFS_SUPER_MAGIC, unix.BCACHEFS_SUPER_MAGIC, zfsMagic:
