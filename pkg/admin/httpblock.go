@@ -151,7 +151,7 @@ func httpDefinition(a *Access) component.Definition {
 func NewHTTPBlock(a *Access, c HTTPConfig, o component.Options) (*HTTPBlock, error) {
 	o = o.WithDefaults()
 	if c.Auth != nil && c.Auth.Basic == nil && c.Auth.Filter != nil {
-		o.Warn("auth > filter", "there is no block basic beside it, so that nobody is asked for a password")
+		o.Warn("auth/filter", "there is no block basic beside it, so that nobody is asked for a password")
 	}
 	demands, err := newAccess(c)
 	if err != nil {

@@ -65,9 +65,9 @@ type Options struct {
 	// Listeners keeps listening sockets open across reloads.
 	Listeners *listen.Pool
 	// Warn reports a setting that is accepted but has no effect or another
-	// effect than in Alloy; name is the argument, such as
-	// "endpoint > queue_config > max_shards".
-	Warn func(name, why string)
+	// effect than in Alloy; path leads to the argument as At's does, such as
+	// "endpoint[1]/queue_config/max_shards".
+	Warn func(path, why string)
 	// Changed says that Exports, or Module, now gives something else than before:
 	// what depends on it is evaluated again.
 	Changed func()

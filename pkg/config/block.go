@@ -57,47 +57,6 @@ func (b *Block) LabelAt() Range {
 	return b.file.at(start.Position(), start.Add(len(b.Label)+1).Position())
 }
 
-// Find is where the argument or block with the given path stands, such as
-// "endpoint > url", or "endpoint 2 > url" for the second block of that name, or
-// the block itself when the source does not have it.
-func (b *Block) Find(path string) Range {
-	at, _ := find(b.file, b.stmt.Body, strings.Split(path, " > "))
-	if at.Line == 0 {
-		return b.At
-	}
-	return at
-}
-
-// find goes as far along path as it can, and returns where that stands and
-// whether it is the end of path.
-func find(f *file, body ast.Body, path []string) (Range, bool) {
-	first, number, _ := strings.Cut(path[0], " ")
-	skip, _ := strconv.Atoi(number)
-	for _, stmt := range body {
-		switch stmt := stmt.(type) {
-		case *ast.AttributeStmt:
-			if stmt.Name.Name == first {
-				return f.node(stmt.Name), len(path) == 1
-			}
-		case *ast.BlockStmt:
-			if name := strings.Join(stmt.Name, "."); name == first {
-				if skip--; skip > 0 {
-					continue
-				}
-				at := f.at(stmt.NamePos.Position(), stmt.NamePos.Add(len(name)-1).Position())
-				if len(path) == 1 {
-					return at, true
-				}
-				if inner, ok := find(f, stmt.Body, path[1:]); inner.Line > 0 {
-					return inner, ok
-				}
-				return at, false
-			}
-		}
-	}
-	return Range{}, false
-}
-
 // References are the values of other blocks that expressions in b refer to, in
 // the order of the source.
 func (b *Block) References() []Reference {

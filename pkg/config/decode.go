@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/grafana/alloy/syntax/ast"
-
-	"collector/pkg/component"
 )
 
 // Decoder decodes blocks into configuration structs, whose tags package
@@ -272,17 +269,4 @@ func (r *decoding) unsupported(stmt *ast.BlockStmt, t reflect.Type) {
 			r.unsupported(b, t)
 		}
 	}
-}
-
-// leadingPath is the start of an error message that names an argument.
-var leadingPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(?: [0-9]+)?(?: > [a-z][a-z0-9_]*(?: [0-9]+)?)*`)
-
-// placeByWords finds the place of an error whose text starts with a path.
-func placeByWords(f *file, body ast.Body, at Range, prefix string, err error) Diagnostics {
-	if path := leadingPath.FindString(err.Error()); path != "" {
-		if found, whole := find(f, body, strings.Split(path, " > ")); whole {
-			return Diagnostics{{At: found, Message: err.Error(), Missing: component.Lacks(err)}}
-		}
-	}
-	return Diagnostics{{At: at, Message: prefix + err.Error(), Missing: component.Lacks(err)}}
 }

@@ -1,10 +1,14 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"collector/pkg/component"
 )
 
 // problems is what a user sees of what is wrong with text.
@@ -117,19 +121,23 @@ func TestABlockAmongSeveralIsFoundByItsNumber(t *testing.T) {
 		t.Fatal(ds)
 	}
 	b := doc.Blocks[0]
-	for path, line := range map[string]int{"many > a": 2, "many 1 > a": 2, "many 2 > a": 3, "many 2 > b": 3, "many 3 > a": 1, "count": 4} {
-		if at := b.Find(path); at.Line != line {
-			t.Errorf("%s: line %d, want %d", path, at.Line, line)
+	for path, want := range map[string]string{
+		"many/a": "2 many 1 > a", "many[0]/a": "2 many 1 > a", "many[1]/a": "3 many 2 > a", "many[1]/b": "3 many 2 > b", "many[2]/a": "1 many 3 > a", "count": "4 count",
+	} {
+		if at, words := b.Find(path); fmt.Sprint(at.Line, " ", words) != want {
+			t.Errorf("%s: %d %s, want %s", path, at.Line, words, want)
 		}
 	}
-	if ds := b.Place(errString("many 2 > a: is too large")); ds[0].At.Line != 3 {
-		t.Errorf("got %s", ds)
+	for path, want := range map[string]string{
+		"many[1]/a": "x.alloy:3:9: many 2 > a: is too large", "many[1]": "x.alloy:3:2: many 2: is too large", "many[1]/b": "x.alloy:3:2: many 2 > b: is too large",
+		"other": "x.alloy:1:1: x.y: other: is too large",
+	} {
+		if ds := b.Place(component.At(path, errors.New("is too large"))); len(ds) != 1 || ds[0].Error() != want {
+			t.Errorf("got %s, want %s", ds, want)
+		}
 	}
-	if ds := b.Place(errString("many 2: make the client: no")); ds[0].At.Line != 3 {
+	err := fmt.Errorf("make it: %w", component.At("count", errors.New("no")))
+	if ds := b.Place(err); len(ds) != 1 || ds[0].Error() != "x.alloy:4:2: make it: count: no" {
 		t.Errorf("got %s", ds)
 	}
 }
-
-type errString string
-
-func (e errString) Error() string { return string(e) }

@@ -17,6 +17,16 @@ func (b *Block) Place(err error) Diagnostics {
 	return place(b.file, b.stmt.Body, b.At, b.Name+": ", err)
 }
 
+// Find is where the argument or block stands to which path leads, as component.At
+// has it, and the path as people read it; the block itself if it has nothing of it.
+func (b *Block) Find(path string) (at Range, words string) {
+	s := locate(b.file, b.stmt.Body, strings.Split(path, "/"))
+	if s.at.Line == 0 {
+		s.at = b.At
+	}
+	return s.at, s.words
+}
+
 // place makes diagnostics of err, a complaint about a block with this body.
 func place(f *file, body ast.Body, at Range, prefix string, err error) Diagnostics {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -28,7 +38,7 @@ func place(f *file, body ast.Body, at Range, prefix string, err error) Diagnosti
 	}
 	var placed *component.PlacedError
 	if !errors.As(err, &placed) {
-		return placeByWords(f, body, at, prefix, err)
+		return Diagnostics{{At: at, Message: prefix + err.Error(), Missing: component.Lacks(err)}}
 	}
 	s := locate(f, body, strings.Split(placed.Path, "/"))
 	d := Diagnostic{At: s.at, Message: err.Error(), Missing: component.Lacks(err)}

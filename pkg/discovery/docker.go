@@ -55,10 +55,10 @@ func (c *DockerConfig) Validate() error {
 		return err
 	}
 	if c.Port < 0 || c.Port > 65535 {
-		return fmt.Errorf("port %d is not a port: use 0 to 65535", c.Port)
+		return component.At("port", fmt.Errorf("%d is not a port: use 0 to 65535", c.Port))
 	}
 	if c.RefreshInterval <= 0 {
-		return fmt.Errorf("refresh_interval %v is not positive: use a time such as \"60s\"", c.RefreshInterval)
+		return component.At("refresh_interval", fmt.Errorf("%v is not positive: use a time such as \"60s\"", c.RefreshInterval))
 	}
 	if _, err := newFilters(c.Filters); err != nil {
 		return err

@@ -500,12 +500,12 @@ func TestDockerConfigErrorsSayWhatToDo(t *testing.T) {
 		want   string
 	}{
 		{func(c *DockerConfig) { c.Host = "ssh://x" }, "use unix, tcp, http or https"},
-		{func(c *DockerConfig) { c.Port = 70000 }, "port 70000"},
+		{func(c *DockerConfig) { c.Port = 70000 }, "port: 70000"},
 		{func(c *DockerConfig) { c.RefreshInterval = 0 }, "refresh_interval"},
 		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"status", []string{"up"}}} }, "created, running"},
-		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"name", []string{"("}}} }, "filter name"},
-		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"label", nil}} }, "no values"},
-		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"", []string{"x"}}} }, "no name"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"name", []string{"("}}} }, "filter 1 > values: error parsing"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"label", nil}} }, "has none"},
+		{func(c *DockerConfig) { c.Filters = []DockerFilter{{"", []string{"x"}}} }, "filter 1 > name: it is empty"},
 		{func(c *DockerConfig) { c.HTTPClient.BearerToken, c.HTTPClient.BearerTokenFile = "a", "b" }, "bearer_token"},
 	} {
 		c := DockerConfig{}

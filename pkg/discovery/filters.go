@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"collector/pkg/component"
 	"collector/pkg/docker"
 	"collector/pkg/httpclient"
 )
@@ -47,17 +49,18 @@ type labelFilter struct {
 func newFilters(blocks []DockerFilter) (*filters, error) {
 	f := &filters{remote: make(map[string][]string)}
 	states := []string{"created", "running", "paused", "restarting", "removing", "exited", "dead"}
-	for _, block := range blocks {
+	for i, block := range blocks {
+		at := component.Block("filter", i)
 		if len(block.Values) == 0 {
-			return nil, fmt.Errorf("filter %q has no values", block.Name)
+			return nil, component.At(at+"/values", fmt.Errorf("filter %q has none", block.Name))
 		}
 		for _, v := range block.Values {
 			switch block.Name {
 			case "":
-				return nil, fmt.Errorf("a filter has no name: use one of the Engine's, such as \"status\" or \"label\"")
+				return nil, component.At(at+"/name", errors.New("it is empty: use one of the Engine's, such as \"status\" or \"label\""))
 			case "status":
 				if !slices.Contains(states, v) {
-					return nil, fmt.Errorf("filter status: %q is not a status: use one of %s", v, strings.Join(states, ", "))
+					return nil, component.At(at+"/values", fmt.Errorf("%q is not a status: use some of %s", v, strings.Join(states, ", ")))
 				}
 				f.status = append(f.status, v)
 			case "label":
@@ -66,7 +69,7 @@ func newFilters(blocks []DockerFilter) (*filters, error) {
 			case "name":
 				re, err := regexp.Compile(v)
 				if err != nil {
-					return nil, fmt.Errorf("filter name: %w", err)
+					return nil, component.At(at+"/values", err)
 				}
 				f.names = append(f.names, re)
 			case "id":

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
@@ -43,12 +45,12 @@ func actions() []relabel.Action {
 
 func (r *Rule) compile() (*relabel.Config, error) {
 	if !slices.Contains(actions(), relabel.Action(r.Action)) {
-		return nil, fmt.Errorf("action %q is unknown: use one of %v", r.Action, actions())
+		return nil, component.At("action", fmt.Errorf("%q is unknown: use one of %v", r.Action, actions()))
 	}
 	// NewRegexp anchors the expression.
 	regex, err := relabel.NewRegexp(r.Regex)
 	if err != nil {
-		return nil, fmt.Errorf("regex: %w", err)
+		return nil, component.At("regex", err)
 	}
 	if r.Regex == defaultRegex {
 		// The library tells by the pointer whether keepequal and dropequal, which
@@ -80,7 +82,7 @@ func Compile(rules []Rule) (*Rules, error) {
 	for i := range rules {
 		c, err := rules[i].compile()
 		if err != nil {
-			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+			return nil, component.At(component.Block("rule", i), err)
 		}
 		out.configs = append(out.configs, c)
 	}

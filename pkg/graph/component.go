@@ -221,8 +221,9 @@ func (s *scope) componentOptions(n *node, block *config.Block, warnings *config.
 			n.pending.Store(true)
 			wake()
 		},
-		Warn: func(name, why string) {
-			d := config.Diagnostic{Severity: config.Warning, At: block.Find(name), Message: name + " of " + n.id + ": " + why}
+		Warn: func(path, why string) {
+			at, name := block.Find(path)
+			d := config.Diagnostic{Severity: config.Warning, At: at, Message: name + " of " + n.id + ": " + why}
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if n.loaded {

@@ -34,7 +34,8 @@ func (s *scope) foreach(block *config.Block) {
 	if err != nil {
 		s.failed[id] = true
 		if err != config.ErrReported {
-			s.report(block.Find("collection"), "", "collection: %v", err)
+			at, _ := block.Find("collection")
+			s.report(at, "", "collection: %v", err)
 		}
 		return
 	}

@@ -182,7 +182,7 @@ toy.source "b" {
 	host       = "taken"
 	forward_to = []
 }`))
-		if err == nil || !strings.Contains(err.Error(), "config.alloy:7:2: host taken: the port is in use") {
+		if err == nil || !strings.Contains(err.Error(), "config.alloy:7:2: host: the port is in use") {
 			t.Errorf("error = %v", err)
 		}
 		b.want(b.toys.take(), "new toy.source.a", "new toy.source.b", "bind toy.source.a", "close toy.source.a")

@@ -155,7 +155,7 @@ func (e *endpoint) SetToDefault() {
 
 func (e *endpoint) Validate() error {
 	if e.URL == "" {
-		return errors.New("url must not be empty")
+		return component.At("url", errors.New("must not be empty"))
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ type logsConfig struct {
 
 func (c *logsConfig) Validate() error {
 	if c.MaxStreams < 0 {
-		return errors.New("max_streams must not be negative")
+		return component.At("max_streams", errors.New("must not be negative"))
 	}
 	return nil
 }
@@ -187,14 +187,14 @@ func (c *logsConfig) Validate() error {
 type toyLogs struct{ base }
 
 func (t *toys) newLogs(c logsConfig, o component.Options) (*toyLogs, error) {
-	for _, e := range c.Endpoints {
+	for i, e := range c.Endpoints {
 		if e.URL == "bad" {
-			return nil, errors.New("endpoint > url: cannot be bad")
+			return nil, component.At(component.Block("endpoint", i)+"/url", errors.New("cannot be bad"))
 		}
 	}
 	made := &toyLogs{t.base(o)}
 	if c.WAL != nil && c.WAL.Enabled {
-		made.o.Warn("wal > enabled", "there is a queue already")
+		made.o.Warn("wal/enabled", "there is a queue already")
 	}
 	t.made(o.ID, made)
 	return made, nil
@@ -254,7 +254,7 @@ func (t *toys) newSource(c sourceConfig, o component.Options) (*toySource, error
 
 func (t *toySource) Bind() error {
 	if t.config.Host == "taken" {
-		return errors.New("host taken: the port is in use")
+		return component.At("host", errors.New("the port is in use"))
 	}
 	t.toys.note("bind %s", t.o.ID)
 	return nil
@@ -330,7 +330,7 @@ func (c *loggingConfig) SetToDefault() { c.Level = "info" }
 
 func (c *loggingConfig) Validate() error {
 	if c.Level != "info" && c.Level != "debug" {
-		return fmt.Errorf("level %q is unknown: use \"info\" or \"debug\"", c.Level)
+		return component.At("level", fmt.Errorf("%q is unknown: use \"info\" or \"debug\"", c.Level))
 	}
 	return nil
 }

@@ -3,10 +3,11 @@ package httpclient
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"net/textproto"
 	"net/url"
 	"strings"
+
+	"collector/pkg/component"
 )
 
 // placeholder is what no host has: "<LOKI_HOST>", "${LOKI_HOST}".
@@ -44,7 +45,7 @@ func Off(raw string) (why string) {
 
 // WarnOff reports the endpoints that are switched off. urls are those of all
 // endpoint blocks.
-func WarnOff(warn func(name, why string), urls []string) {
+func WarnOff(warn func(path, why string), urls []string) {
 	on := 0
 	for _, u := range urls {
 		if Off(u) == "" {
@@ -57,7 +58,7 @@ func WarnOff(warn func(name, why string), urls []string) {
 	}
 	for i, u := range urls {
 		if why := Off(u); why != "" {
-			warn(fmt.Sprintf("endpoint %d > url", i+1), why+", so the endpoint is switched off: "+consequence)
+			warn(component.Block("endpoint", i)+"/url", why+", so the endpoint is switched off: "+consequence)
 		}
 	}
 	if len(urls) == 0 {
@@ -91,4 +92,15 @@ func Key(kind, signal, raw, tenant string, headers map[string]string, c *Config)
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{kind, signal, raw, tenant}, "\x00")))
 	return hex.EncodeToString(sum[:12])
+}
+
+// On are the numbers of the blocks whose URL is not Off.
+func On[E any](blocks []E, url func(E) string) []int {
+	var on []int
+	for i, b := range blocks {
+		if Off(url(b)) == "" {
+			on = append(on, i)
+		}
+	}
+	return on
 }

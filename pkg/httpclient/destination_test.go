@@ -30,9 +30,9 @@ func TestWarnOffNamesTheEndpointAndWhatBecomesOfTheData(t *testing.T) {
 		want string
 	}{
 		{[]string{"http://a", "http://b"}, ""},
-		{[]string{"http://a", ""}, "endpoint 2 > url: it gets nothing\n"},
-		{[]string{"http://a", "<URL>", "b:3100/push"}, "endpoint 2 > url: it gets nothing\nendpoint 3 > url: it gets nothing\n"},
-		{[]string{"", "/x"}, "endpoint 1 > url: what is sent to this component is dropped and counted\nendpoint 2 > url: what is sent to this component is dropped and counted\n"},
+		{[]string{"http://a", ""}, "endpoint[1]/url: it gets nothing\n"},
+		{[]string{"http://a", "<URL>", "b:3100/push"}, "endpoint[1]/url: it gets nothing\nendpoint[2]/url: it gets nothing\n"},
+		{[]string{"", "/x"}, "endpoint[0]/url: what is sent to this component is dropped and counted\nendpoint[1]/url: what is sent to this component is dropped and counted\n"},
 		{nil, "endpoint: what is sent to this component is dropped and counted\n"},
 	} {
 		var got strings.Builder

@@ -28,7 +28,7 @@ func (c *Config) Validate() error {
 	}
 	for name := range c.HTTPHeaders {
 		if _, reserved := promconfig.ReservedHeaders[http.CanonicalHeaderKey(name)]; reserved {
-			errs = append(errs, fmt.Errorf("http_headers: %q cannot be set here: it belongs to the request itself or to its authentication", name))
+			errs = append(errs, component.At("http_headers", fmt.Errorf("%q cannot be set here: it belongs to the request itself or to its authentication", name)))
 		}
 	}
 	errs = append(errs, validateProxy(c.ProxyURL, c.NoProxy, c.ProxyFromEnvironment, c.ProxyConnectHeader))
@@ -39,34 +39,27 @@ func (c *Config) Validate() error {
 func (c *Config) validateAll() error {
 	errs := []error{c.Validate()}
 	if c.BasicAuth != nil {
-		errs = append(errs, within("basic_auth", c.BasicAuth.Validate()))
+		errs = append(errs, component.At("basic_auth", c.BasicAuth.Validate()))
 	}
 	if c.Authorization != nil {
-		errs = append(errs, within("authorization", c.Authorization.Validate()))
+		errs = append(errs, component.At("authorization", c.Authorization.Validate()))
 	}
 	if c.OAuth2 != nil {
-		errs = append(errs, within("oauth2", c.OAuth2.Validate()))
+		errs = append(errs, component.At("oauth2", c.OAuth2.Validate()))
 		if c.OAuth2.TLS != nil {
-			errs = append(errs, within("oauth2 > tls_config", c.OAuth2.TLS.Validate()))
+			errs = append(errs, component.At("oauth2/tls_config", c.OAuth2.TLS.Validate()))
 		}
 	}
 	if c.TLS != nil {
-		errs = append(errs, within("tls_config", c.TLS.Validate()))
+		errs = append(errs, component.At("tls_config", c.TLS.Validate()))
 	}
 	return errors.Join(errs...)
-}
-
-func within(block string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", block, err)
 }
 
 // Validate reports what cannot work.
 func (a *BasicAuth) Validate() error {
 	if a.Password != "" && a.PasswordFile != "" {
-		return errors.New("at most one of password and password_file may be set")
+		return component.At("password_file", errors.New("password is set, too: keep one of them"))
 	}
 	return nil
 }
@@ -74,10 +67,10 @@ func (a *BasicAuth) Validate() error {
 // Validate reports what cannot work.
 func (a *Authorization) Validate() error {
 	if a.Credentials != "" && a.CredentialsFile != "" {
-		return errors.New("at most one of credentials and credentials_file may be set")
+		return component.At("credentials_file", errors.New("credentials is set, too: keep one of them"))
 	}
 	if strings.EqualFold(strings.TrimSpace(a.Type), "basic") {
-		return errors.New(`type cannot be "basic": use the block basic_auth`)
+		return component.At("type", errors.New(`it cannot be "basic": use the block basic_auth`))
 	}
 	return nil
 }
@@ -86,13 +79,13 @@ func (a *Authorization) Validate() error {
 func (o *OAuth2) Validate() error {
 	var errs []error
 	if o.ClientID == "" {
-		errs = append(errs, errors.New("client_id must be set"))
+		errs = append(errs, component.At("client_id", errors.New("it must be set")))
 	}
 	if o.TokenURL == "" {
-		errs = append(errs, errors.New("token_url must be set"))
+		errs = append(errs, component.At("token_url", errors.New("it must be set")))
 	}
 	if (o.ClientSecret == "") == (o.ClientSecretFile == "") {
-		errs = append(errs, errors.New("exactly one of client_secret and client_secret_file must be set"))
+		errs = append(errs, component.At("client_secret", errors.New("exactly one of client_secret and client_secret_file must be set")))
 	}
 	errs = append(errs, validateProxy(o.ProxyURL, o.NoProxy, o.ProxyFromEnvironment, o.ProxyConnectHeader))
 	return errors.Join(errs...)
@@ -119,16 +112,16 @@ func (t *TLS) settings() (s tlsconfig.Settings, err error) {
 func validateProxy(proxyURL, noProxy string, fromEnvironment bool, header map[string][]component.Secret) error {
 	switch {
 	case fromEnvironment && proxyURL != "":
-		return errors.New("at most one of proxy_url and proxy_from_environment may be set")
+		return component.At("proxy_from_environment", errors.New("proxy_url is set, too: keep one of them"))
 	case fromEnvironment && noProxy != "":
-		return errors.New("no_proxy has no meaning with proxy_from_environment: set NO_PROXY in the environment")
+		return component.At("no_proxy", errors.New("it has no meaning with proxy_from_environment: set NO_PROXY in the environment"))
 	case noProxy != "" && proxyURL == "":
-		return errors.New("no_proxy needs proxy_url")
+		return component.At("no_proxy", errors.New("it needs proxy_url"))
 	case len(header) > 0 && proxyURL == "" && !fromEnvironment:
-		return errors.New("proxy_connect_header needs proxy_url or proxy_from_environment")
+		return component.At("proxy_connect_header", errors.New("it needs proxy_url or proxy_from_environment"))
 	}
 	if u, err := url.Parse(proxyURL); proxyURL != "" && (err != nil || u.Host == "") {
-		return errors.New("proxy_url cannot be read: write it as http://host:port")
+		return component.At("proxy_url", errors.New("it cannot be read: write it as http://host:port"))
 	}
 	return nil
 }

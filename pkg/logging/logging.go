@@ -37,7 +37,7 @@ func (c *Config) SetToDefault() { *c = Config{Level: "info", Format: "logfmt"} }
 func (c *Config) Validate() error {
 	_, err := parseLevel(c.Level)
 	if !slices.Contains([]string{"logfmt", "json"}, c.Format) {
-		err = errors.Join(err, fmt.Errorf("format %q is unknown: use \"logfmt\" or \"json\"", c.Format))
+		err = errors.Join(err, component.At("format", fmt.Errorf("%q is unknown: use \"logfmt\" or \"json\"", c.Format)))
 	}
 	return err
 }
@@ -53,7 +53,7 @@ func parseLevel(s string) (slog.Level, error) {
 	case "error":
 		return slog.LevelError, nil
 	}
-	return 0, fmt.Errorf("level %q is unknown: use \"debug\", \"info\", \"warn\" or \"error\"", s)
+	return 0, component.At("level", fmt.Errorf("%q is unknown: use \"debug\", \"info\", \"warn\" or \"error\"", s))
 }
 
 // Log is where all loggers of the program write. Its settings change with the

@@ -200,9 +200,9 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{Config{Level: "info", Format: "json"}, ""},
-		{Config{Level: "loud", Format: "json"}, `level "loud" is unknown`},
-		{Config{Level: "info", Format: "xml"}, `format "xml" is unknown`},
-		{Config{Level: "loud", Format: "xml"}, "level \"loud\" is unknown: use \"debug\", \"info\", \"warn\" or \"error\"\nformat \"xml\" is unknown"},
+		{Config{Level: "loud", Format: "json"}, `level: "loud" is unknown`},
+		{Config{Level: "info", Format: "xml"}, `format: "xml" is unknown`},
+		{Config{Level: "loud", Format: "xml"}, "level: \"loud\" is unknown: use \"debug\", \"info\", \"warn\" or \"error\"\nformat: \"xml\" is unknown"},
 	} {
 		err := test.config.Validate()
 		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {

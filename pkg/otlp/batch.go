@@ -37,15 +37,15 @@ func (c *BatchConfig) SetToDefault() {
 func (c *BatchConfig) Validate() error {
 	var errs []error
 	if c.SendBatchMaxSize > 0 && c.SendBatchMaxSize < c.SendBatchSize {
-		errs = append(errs, fmt.Errorf("send_batch_max_size: %d is below send_batch_size, %d; raise it, or set 0 for no limit", c.SendBatchMaxSize, c.SendBatchSize))
+		errs = append(errs, component.At("send_batch_max_size", fmt.Errorf("%d is below send_batch_size, %d; raise it, or set 0 for no limit", c.SendBatchMaxSize, c.SendBatchSize)))
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, errors.New("timeout: it cannot be negative"))
+		errs = append(errs, component.At("timeout", errors.New("it cannot be negative")))
 	}
 	seen := make(map[string]bool)
 	for _, k := range c.MetadataKeys {
 		if k = strings.ToLower(k); seen[k] {
-			errs = append(errs, fmt.Errorf("metadata_keys: %q is listed twice; case makes no difference", k))
+			errs = append(errs, component.At("metadata_keys", fmt.Errorf("%q is listed twice; case makes no difference", k)))
 		}
 		seen[k] = true
 	}

@@ -83,7 +83,7 @@ func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetric
 	q.warn(o)
 	d.warn(o)
 	if retry.MaxElapsedTime != 0 && retry.MaxElapsedTime != defaultMaxElapsedTime {
-		o.Warn("retry_on_failure > max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
+		o.Warn("retry_on_failure/max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
 	}
 	return e
 }

@@ -39,16 +39,16 @@ func (c *Retry) SetToDefault() {
 func (c *Retry) Validate() error {
 	var errs []error
 	if c.Multiplier <= 1 {
-		errs = append(errs, errors.New("multiplier: it must be greater than 1"))
+		errs = append(errs, component.At("multiplier", errors.New("it must be greater than 1")))
 	}
 	if c.RandomizationFactor < 0 || c.RandomizationFactor > 1 {
-		errs = append(errs, errors.New("randomization_factor: it must be from 0 to 1"))
+		errs = append(errs, component.At("randomization_factor", errors.New("it must be from 0 to 1")))
 	}
 	if c.InitialInterval <= 0 {
-		errs = append(errs, errors.New("initial_interval: it must be positive"))
+		errs = append(errs, component.At("initial_interval", errors.New("it must be positive")))
 	}
 	if c.MaxInterval < c.InitialInterval {
-		errs = append(errs, errors.New("max_interval: it must not be below initial_interval"))
+		errs = append(errs, component.At("max_interval", errors.New("it must not be below initial_interval")))
 	}
 	return errors.Join(errs...)
 }
@@ -69,7 +69,7 @@ func checkSizer(s string) error {
 	case sizerRequests, sizerItems, sizerBytes:
 		return nil
 	}
-	return fmt.Errorf("sizer: %q is not known: use %s, %s or %s", s, sizerRequests, sizerItems, sizerBytes)
+	return component.At("sizer", fmt.Errorf("%q is not known: use %s, %s or %s", s, sizerRequests, sizerItems, sizerBytes))
 }
 
 // SendingQueue is the sending_queue block. The queue is on disk, and capped by
@@ -96,13 +96,13 @@ func (c *SendingQueue) SetToDefault() {
 func (c *SendingQueue) Validate() error {
 	errs := []error{checkSizer(c.Sizer)}
 	if c.Storage != "" {
-		errs = append(errs, errors.New("storage: the queue is on disk in any case, below --storage.path; remove the argument"))
+		errs = append(errs, component.At("storage", errors.New("the queue is on disk in any case, below --storage.path; remove the argument")))
 	}
 	if c.NumConsumers <= 0 {
-		errs = append(errs, errors.New("num_consumers: it must be positive"))
+		errs = append(errs, component.At("num_consumers", errors.New("it must be positive")))
 	}
 	if c.QueueSize <= 0 {
-		errs = append(errs, errors.New("queue_size: it must be positive"))
+		errs = append(errs, component.At("queue_size", errors.New("it must be positive")))
 	}
 	return errors.Join(errs...)
 }
@@ -110,13 +110,13 @@ func (c *SendingQueue) Validate() error {
 // warn reports what has no effect here.
 func (c *SendingQueue) warn(o component.Options) {
 	if !c.Enabled {
-		o.Warn("sending_queue > enabled", "senders are answered once their request is in the queue on disk, and it is sent again until it is delivered")
+		o.Warn("sending_queue/enabled", "senders are answered once their request is in the queue on disk, and it is sent again until it is delivered")
 	}
 	if c.WaitForResult {
-		o.Warn("sending_queue > wait_for_result", "senders are answered when their request is queued on disk")
+		o.Warn("sending_queue/wait_for_result", "senders are answered when their request is queued on disk")
 	}
 	if c.Sizer != sizerBytes && c.QueueSize != defaultQueueSize {
-		o.Warn("sending_queue > queue_size", "the queue on disk is capped by bytes, at 1 GiB; set sizer = \"bytes\" to choose another size")
+		o.Warn("sending_queue/queue_size", "the queue on disk is capped by bytes, at 1 GiB; set sizer = \"bytes\" to choose another size")
 	}
 }
 
@@ -151,16 +151,16 @@ func (c *QueueBatch) SetToDefault() {
 func (c *QueueBatch) Validate() error {
 	errs := []error{checkSizer(c.Sizer)}
 	if c.Sizer == sizerRequests {
-		errs = append(errs, errors.New("sizer: a batch is measured in items or bytes"))
+		errs = append(errs, component.At("sizer", errors.New("a batch is measured in items or bytes")))
 	}
 	if c.FlushTimeout <= 0 {
-		errs = append(errs, errors.New("flush_timeout: it must be positive"))
+		errs = append(errs, component.At("flush_timeout", errors.New("it must be positive")))
 	}
 	if c.MinSize < 0 || c.MaxSize < 0 {
-		errs = append(errs, errors.New("min_size and max_size cannot be negative"))
+		errs = append(errs, component.At("min_size", errors.New("it and max_size cannot be negative")))
 	}
 	if c.MaxSize > 0 && c.MaxSize < c.MinSize {
-		errs = append(errs, errors.New("max_size: it must not be below min_size"))
+		errs = append(errs, component.At("max_size", errors.New("it must not be below min_size")))
 	}
 	return errors.Join(errs...)
 }

@@ -72,17 +72,17 @@ func TestAnEndpointThatNothingCanBeSentToIsOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dropsAndWarns(t, e, signals(), warned, "client > endpoint: ")
+		dropsAndWarns(t, e, signals(), warned, "client/endpoint: ")
 	}
 	for _, test := range []struct {
 		client, traces string
 		off            [3]pipeline.Signal // the signals that are
 		argument       string
 	}{
-		{"tempo:4318", "", signals(), "client > endpoint: "},
-		{"<TEMPO>", "", signals(), "client > endpoint: "},
+		{"tempo:4318", "", signals(), "client/endpoint: "},
+		{"<TEMPO>", "", signals(), "client/endpoint: "},
 		{"http://127.0.0.1:1", "<TEMPO>", [3]pipeline.Signal{pipeline.SignalTraces}, "traces_endpoint: "},
-		{"tempo:4318", "http://127.0.0.1:1", [3]pipeline.Signal{pipeline.SignalMetrics, pipeline.SignalLogs}, "client > endpoint: "},
+		{"tempo:4318", "http://127.0.0.1:1", [3]pipeline.Signal{pipeline.SignalMetrics, pipeline.SignalLogs}, "client/endpoint: "},
 	} {
 		var warned []string
 		o := component.Options{Dir: t.TempDir(), Warn: func(name, why string) { warned = append(warned, name+": "+why) }}

@@ -55,7 +55,7 @@ func (c *ExporterGRPCConfig) SetToDefault() {
 // Validate refuses what cannot work.
 func (c *ExporterGRPCConfig) Validate() error {
 	if c.Timeout <= 0 {
-		return errors.New("timeout: it must be positive")
+		return component.At("timeout", errors.New("it must be positive"))
 	}
 	return nil
 }
@@ -92,17 +92,17 @@ func (c *GRPCClient) Validate() error {
 	switch c.Compression {
 	case "", "none", "gzip", "zlib", "deflate", "snappy", "zstd":
 	default:
-		errs = append(errs, fmt.Errorf("compression: %q is not known: use gzip, zlib, deflate, snappy, zstd or none", c.Compression))
+		errs = append(errs, component.At("compression", fmt.Errorf("%q is not known: use gzip, zlib, deflate, snappy, zstd or none", c.Compression)))
 	}
 	if c.BalancerName != "" && balancer.Get(c.BalancerName) == nil {
-		errs = append(errs, fmt.Errorf("balancer_name: %q is not known: use round_robin or pick_first", c.BalancerName))
+		errs = append(errs, component.At("balancer_name", fmt.Errorf("%q is not known: use round_robin or pick_first", c.BalancerName)))
 	}
 	for name := range c.Headers {
 		if namesAuthority(name) {
 			continue
 		}
 		if !headerName.MatchString(strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), "grpc-") {
-			errs = append(errs, fmt.Errorf("headers: %q is no name that gRPC can send", name))
+			errs = append(errs, component.At("headers", fmt.Errorf("%q is no name that gRPC can send", name)))
 		}
 	}
 	return errors.Join(errs...)
@@ -199,9 +199,9 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 	}
 	off := c.Client.off()
 	if _, port, _ := c.Client.hostPort(); off == "" && !strings.HasSuffix(target, ":"+port) {
-		o.Warn("client > endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
+		o.Warn("client/endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, func(pipeline.Signal) (string, string) { return "client > endpoint", off })
+	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, func(pipeline.Signal) (string, string) { return "client/endpoint", off })
 	g := &grpcTransport{target: target, timeout: c.Timeout, plain: transport.Info().SecurityProtocol == "insecure"}
 	g.dial = func() (*grpc.ClientConn, error) {
 		return grpc.NewClient(target, c.Client.dialOptions(transport, o.UserAgent)...)

@@ -57,14 +57,14 @@ func (c *ExporterHTTPConfig) SetToDefault() {
 func (c *ExporterHTTPConfig) Validate() error {
 	var errs []error
 	if c.Encoding != encodingProto && c.Encoding != encodingJSON {
-		errs = append(errs, fmt.Errorf("encoding: %q is not known: use %q or %q", c.Encoding, encodingProto, encodingJSON))
+		errs = append(errs, component.At("encoding", fmt.Errorf("%q is not known: use %q or %q", c.Encoding, encodingProto, encodingJSON)))
 	}
 	for _, e := range []struct{ name, url string }{
-		{"client > endpoint", c.Client.Endpoint}, {"traces_endpoint", c.TracesEndpoint},
+		{"client/endpoint", c.Client.Endpoint}, {"traces_endpoint", c.TracesEndpoint},
 		{"metrics_endpoint", c.MetricsEndpoint}, {"logs_endpoint", c.LogsEndpoint},
 	} {
 		if _, err := url.Parse(e.url); err != nil { // whose text holds the URL, and with it perhaps a password
-			errs = append(errs, fmt.Errorf("%s: it is not a valid URL: write it such as \"http://tempo:4318\"", e.name))
+			errs = append(errs, component.At(e.name, errors.New("it is not a valid URL; for example: \"http://tempo:4318\"")))
 		}
 	}
 	return errors.Join(errs...)
@@ -89,7 +89,7 @@ func (c *ExporterHTTPConfig) off(s pipeline.Signal) (argument, why string) {
 	}) {
 		return "", ""
 	}
-	return "client > endpoint", httpclient.Off(c.Client.Endpoint)
+	return "client/endpoint", httpclient.Off(c.Client.Endpoint)
 }
 
 // endpoint is where requests of the signal go; "" when there is no such place.
@@ -159,19 +159,19 @@ func (c *HTTPClient) Validate() error {
 	errs := []error{checkAuth(c.Auth)}
 	compressed := c.Compression != "" && c.Compression != "none"
 	if compressed && !knownCoding(c.Compression) {
-		errs = append(errs, fmt.Errorf("compression: %q is not known: use %s or none", c.Compression, codingNames))
+		errs = append(errs, component.At("compression", fmt.Errorf("%q is not known: use %s or none", c.Compression, codingNames)))
 	} else if p := c.CompressionParams; p != nil && compressed {
 		if err := checkLevel(c.Compression, p.Level); err != nil {
-			errs = append(errs, fmt.Errorf("compression_params > level: %w", err))
+			errs = append(errs, component.At("compression_params/level", err))
 		}
 	}
 	if c.ProxyURL != "" {
 		if u, err := url.Parse(c.ProxyURL); err != nil || u.Host == "" {
-			errs = append(errs, fmt.Errorf("proxy_url: %q is no URL", c.ProxyURL))
+			errs = append(errs, component.At("proxy_url", fmt.Errorf("%q is no URL", c.ProxyURL)))
 		}
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, errors.New("timeout: it cannot be negative"))
+		errs = append(errs, component.At("timeout", errors.New("it cannot be negative")))
 	}
 	return errors.Join(errs...)
 }
@@ -235,7 +235,7 @@ func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
 	if c.ProxyURL != "" {
 		u, err := url.Parse(c.ProxyURL)
 		if err != nil {
-			return nil, fmt.Errorf("client > proxy_url: %w", err)
+			return nil, component.At("client/proxy_url", err)
 		}
 		transport.Proxy = http.ProxyURL(u)
 	}
@@ -243,7 +243,7 @@ func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
 	if c.Cookies != nil && c.Cookies.Enabled {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
-			return nil, fmt.Errorf("client > cookies: %w", err)
+			return nil, component.At("client/cookies", err)
 		}
 		client.Jar = jar
 	}

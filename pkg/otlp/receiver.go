@@ -46,7 +46,7 @@ func NewReceiver(c ReceiverConfig, o component.Options) (*Receiver, error) {
 		r.http = newHTTPServer(*c.HTTP, nil, in, o.Logger)
 		r.http.paths, r.http.limit = paths, limit
 		if cors := c.HTTP.CORS; cors != nil && len(cors.AllowedOrigins) == 0 {
-			o.Warn("http > cors", "without allowed_origins, no web page may send")
+			o.Warn("http/cors", "without allowed_origins, no web page may send")
 		}
 	}
 	if err := r.loadTLS(); err != nil && !component.Lacks(err) {

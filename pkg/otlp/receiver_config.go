@@ -42,16 +42,16 @@ func (c *DebugMetrics) Validate() error {
 	case "none", "basic", "normal", "detailed":
 		return nil
 	}
-	return fmt.Errorf("level: %q is not known: use none, basic, normal or detailed", c.Level)
+	return component.At("level", fmt.Errorf("%q is not known: use none, basic, normal or detailed", c.Level))
 }
 
 // warn reports what has no effect here.
 func (c *DebugMetrics) warn(o component.Options) {
 	if !c.DisableHighCardinalityMetrics {
-		o.Warn("debug_metrics > disable_high_cardinality_metrics", "metrics with a series for each peer are never kept")
+		o.Warn("debug_metrics/disable_high_cardinality_metrics", "metrics with a series for each peer are never kept")
 	}
 	if c.Level != "detailed" {
-		o.Warn("debug_metrics > level", "the component's metrics are always kept; they cost nothing")
+		o.Warn("debug_metrics/level", "the component's metrics are always kept; they cost nothing")
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *GRPCServer) withDefaults() GRPCServer {
 // Validate refuses what cannot work.
 func (c *GRPCServer) Validate() error {
 	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, c.Transport) {
-		return fmt.Errorf("transport: %q is not supported: use tcp, tcp4, tcp6 or unix", c.Transport)
+		return component.At("transport", fmt.Errorf("%q is not supported: use tcp, tcp4, tcp6 or unix", c.Transport))
 	}
 	return errors.Join(checkAuth(c.Auth), checkListenAddress(c.Transport, c.Endpoint))
 }
@@ -104,7 +104,7 @@ func (c *GRPCServer) Validate() error {
 // checkAuth refuses authentication handlers.
 func checkAuth(auth string) error {
 	if auth != "" {
-		return errors.New("auth: authentication handlers (otelcol.auth.*) are not supported; a sender can be given headers, or both sides TLS with client certificates")
+		return component.At("auth", errors.New("authentication handlers (otelcol.auth.*) are not supported; a sender can be given headers, or both sides TLS with client certificates"))
 	}
 	return nil
 }
@@ -112,12 +112,12 @@ func checkAuth(auth string) error {
 func checkListenAddress(network, address string) error {
 	if network == "unix" {
 		if address == "" {
-			return errors.New("endpoint: the path of the socket is missing")
+			return component.At("endpoint", errors.New("the path of the socket is missing"))
 		}
 		return nil
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return fmt.Errorf("endpoint: %q is no address to listen on: write HOST:PORT, such as \"0.0.0.0:4317\"", address)
+		return component.At("endpoint", fmt.Errorf("%q is no address to listen on: write HOST:PORT, such as \"0.0.0.0:4317\"", address))
 	}
 	return nil
 }
@@ -186,18 +186,18 @@ func (c *HTTPServer) Validate() error {
 	errs := []error{checkAuth(c.Auth), checkListenAddress("tcp", c.Endpoint)}
 	for _, name := range c.CompressionAlgorithms {
 		if name != "" && name != "x-snappy-framed" && !knownCoding(name) {
-			errs = append(errs, fmt.Errorf("compression_algorithms: %q is not known: use %s, or \"\" for none", name, codingNames))
+			errs = append(errs, component.At("compression_algorithms", fmt.Errorf("%q is not known: use %s, or \"\" for none", name, codingNames)))
 		}
 	}
 	for _, p := range []struct{ name, path string }{
 		{"traces_url_path", c.TracesURLPath}, {"metrics_url_path", c.MetricsURLPath}, {"logs_url_path", c.LogsURLPath},
 	} {
 		if p.path == "" || strings.ContainsAny(p.path, "?# ") {
-			errs = append(errs, fmt.Errorf("%s: %q is no path: write it such as \"/v1/traces\"", p.name, p.path))
+			errs = append(errs, component.At(p.name, fmt.Errorf("%q is not a path; for example: \"/v1/traces\"", p.path)))
 		}
 	}
 	if c.TracesURLPath == c.MetricsURLPath || c.TracesURLPath == c.LogsURLPath || c.MetricsURLPath == c.LogsURLPath {
-		errs = append(errs, errors.New("traces_url_path, metrics_url_path and logs_url_path must differ, as the path tells the signals apart"))
+		errs = append(errs, component.At("traces_url_path", errors.New("it, metrics_url_path and logs_url_path must differ, as the path tells the signals apart")))
 	}
 	return errors.Join(errs...)
 }
@@ -215,7 +215,7 @@ func (c *CORS) SetToDefault() { *c = CORS{AllowedHeaders: []string{"X-Requested-
 // Validate refuses what cannot work.
 func (c *CORS) Validate() error {
 	if c.MaxAge < 0 {
-		return errors.New("max_age: it cannot be negative")
+		return component.At("max_age", errors.New("it cannot be negative"))
 	}
 	return nil
 }

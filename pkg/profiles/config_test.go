@@ -132,7 +132,7 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	write.Endpoints[0].MaxBackoffRetries = 3
 	write.Tracing = TracingConfig{}
 	receive.GracefulShutdownTimeout = time.Minute
-	check("graceful_shutdown_timeout", "tracing > jaeger_propagator", "tracing > trace_context_propagator", "endpoint > max_backoff_retries")
+	check("graceful_shutdown_timeout", "tracing/jaeger_propagator", "tracing/trace_context_propagator", "endpoint[0]/max_backoff_retries")
 }
 
 func TestDestinationsHaveStableAndDistinctNames(t *testing.T) {

@@ -70,7 +70,7 @@ func (c *HTTPConfig) SetToDefault() {
 // Validate reports settings that cannot work.
 func (c *ReceiveConfig) Validate() error {
 	if c.GracefulShutdownTimeout < 0 {
-		return fmt.Errorf("graceful_shutdown_timeout is %s: it must not be negative", c.GracefulShutdownTimeout)
+		return component.At("graceful_shutdown_timeout", fmt.Errorf("%s is negative", c.GracefulShutdownTimeout))
 	}
 	return nil
 }
@@ -78,10 +78,10 @@ func (c *ReceiveConfig) Validate() error {
 // Validate reports settings that cannot work.
 func (c *HTTPConfig) Validate() error {
 	if c.ListenPort < 0 || c.ListenPort > 65535 {
-		return fmt.Errorf("listen_port is %d: it must be between 0 and 65535", c.ListenPort)
+		return component.At("listen_port", fmt.Errorf("%d is not a port: it must be between 0 and 65535", c.ListenPort))
 	}
 	if c.ConnLimit < 0 {
-		return fmt.Errorf("conn_limit is %d: it must be positive, or 0 for no limit", c.ConnLimit)
+		return component.At("conn_limit", fmt.Errorf("%d is negative: it must be positive, or 0 for no limit", c.ConnLimit))
 	}
 	for name, d := range map[string]time.Duration{
 		"server_read_timeout":  c.ReadTimeout,
@@ -89,7 +89,7 @@ func (c *HTTPConfig) Validate() error {
 		"server_idle_timeout":  c.IdleTimeout,
 	} {
 		if d < 0 {
-			return fmt.Errorf("%s is %s: it must be positive, or 0 for no limit", name, d)
+			return component.At(name, fmt.Errorf("%s is negative: it must be positive, or 0 for no limit", d))
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -41,6 +40,7 @@ func writeDefinition() component.Definition {
 func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 	o = o.WithDefaults()
 	c.warn(o)
+	blocks := httpclient.On(c.Endpoints, func(e EndpointConfig) string { return e.URL })
 	c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), func(e EndpointConfig) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{config: c, metrics: newWriteMetrics(o.Metrics)}
 	endpoints := make(map[string]string) // by destination
@@ -48,7 +48,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 	for i := range c.Endpoints {
 		s, err := newSender(&c.Endpoints[i], o, w.metrics)
 		if err != nil {
-			return nil, fmt.Errorf("endpoint %d: %w", i+1, err)
+			return nil, component.At(component.Block("endpoint", blocks[i]), err)
 		}
 		w.senders = append(w.senders, s)
 		id := destinationID(&c.Endpoints[i], s, endpoints)

@@ -70,11 +70,11 @@ func (c *WriteConfig) Validate() error {
 		}
 		switch {
 		case err != nil:
-			return fmt.Errorf("external_labels: %w", err)
+			return component.At("external_labels", err)
 		case !utf8.ValidString(value):
-			return fmt.Errorf("external_labels: the value of %q is not valid UTF-8", name)
+			return component.At("external_labels", fmt.Errorf("the value of %q is not valid UTF-8", name))
 		case strings.ContainsAny(value, ",}"):
-			return fmt.Errorf("external_labels: the value %q of %q has a character that Pyroscope's application names cannot hold: leave out ',' and '}'", value, name)
+			return component.At("external_labels", fmt.Errorf("the value %q of %q has a character that Pyroscope's application names cannot hold: leave out ',' and '}'", value, name))
 		}
 	}
 	return nil
@@ -86,17 +86,17 @@ func (c *EndpointConfig) Validate() error {
 		return nil
 	}
 	if _, err := parseURL(c.URL); err != nil {
-		return fmt.Errorf("url: %w", err)
+		return component.At("url", err)
 	}
 	switch {
 	case c.RemoteTimeout <= 0:
-		return fmt.Errorf("remote_timeout is %s: it must be positive", c.RemoteTimeout)
+		return component.At("remote_timeout", fmt.Errorf("%s is not positive", c.RemoteTimeout))
 	case c.MinBackoff < 0 || c.MaxBackoff < 0:
 		return errors.New("min_backoff_period and max_backoff_period must not be negative")
 	case c.MinBackoff > c.MaxBackoff:
-		return fmt.Errorf("min_backoff_period (%s) is longer than max_backoff_period (%s)", c.MinBackoff, c.MaxBackoff)
+		return component.At("min_backoff_period", fmt.Errorf("%s is longer than max_backoff_period, %s", c.MinBackoff, c.MaxBackoff))
 	case c.MaxBackoffRetries < 0:
-		return fmt.Errorf("max_backoff_retries is %d: it must be positive, or 0 for no limit", c.MaxBackoffRetries)
+		return component.At("max_backoff_retries", fmt.Errorf("%d is negative: it must be positive, or 0 for no limit", c.MaxBackoffRetries))
 	}
 	return c.HTTP.Validate()
 }
@@ -104,16 +104,16 @@ func (c *EndpointConfig) Validate() error {
 func (c *WriteConfig) warn(o component.Options) {
 	const noTrace = "requests to Pyroscope carry no trace, because profiles are queued and sent later"
 	if !c.Tracing.JaegerPropagator {
-		o.Warn("tracing > jaeger_propagator", noTrace)
+		o.Warn("tracing/jaeger_propagator", noTrace)
 	}
 	if !c.Tracing.TraceContextPropagator {
-		o.Warn("tracing > trace_context_propagator", noTrace)
+		o.Warn("tracing/trace_context_propagator", noTrace)
 	}
 	var urls []string
-	for _, e := range c.Endpoints {
+	for i, e := range c.Endpoints {
 		urls = append(urls, e.URL)
 		if n := e.MaxBackoffRetries; n != 0 && n != defaultBackoffRetries {
-			o.Warn("endpoint > max_backoff_retries", "profiles are sent again for as long as the queue on disk holds them")
+			o.Warn(component.Block("endpoint", i)+"/max_backoff_retries", "profiles are sent again for as long as the queue on disk holds them")
 		}
 	}
 	httpclient.WarnOff(o.Warn, urls)

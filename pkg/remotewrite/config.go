@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -165,17 +166,17 @@ func (c *Config) Validate() error {
 	var errs []error
 	for name, value := range c.ExternalLabels {
 		if !model.UTF8Validation.IsValidLabelName(name) {
-			errs = append(errs, fmt.Errorf("external_labels: %q is not a label name: it must be valid UTF-8 and not empty", name))
+			errs = append(errs, component.At("external_labels", fmt.Errorf("%q is not a label name: it must be valid UTF-8 and not empty", name)))
 		}
 		if !model.LabelValue(value).IsValid() {
-			errs = append(errs, fmt.Errorf("external_labels: the value of %q is not valid UTF-8", name))
+			errs = append(errs, component.At("external_labels", fmt.Errorf("the value of %q is not valid UTF-8", name)))
 		}
 	}
 	names := make(map[string]bool)
 	for i := range c.Endpoints {
 		name := c.Endpoints[i].Name
 		if name != "" && names[name] {
-			errs = append(errs, fmt.Errorf("two endpoints are named %q: give each a name of its own", name))
+			errs = append(errs, component.At(component.Block("endpoint", i)+"/name", fmt.Errorf("another endpoint is named %q: give each a name of its own", name)))
 		}
 		names[name] = true
 	}
@@ -189,21 +190,21 @@ func (e *Endpoint) Validate() error {
 		errs = append(errs, err)
 	}
 	if e.RemoteTimeout <= 0 {
-		errs = append(errs, errors.New("remote_timeout must be above 0"))
+		errs = append(errs, component.At("remote_timeout", errors.New("it must be above 0")))
 	}
 	switch e.ProtobufMessage {
 	case messageV1:
 	case messageV2:
-		errs = append(errs, fmt.Errorf("protobuf_message %q (remote write 2.0) is not supported: use %q, which every receiver takes", messageV2, messageV1))
+		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q (remote write 2.0) is not supported: use %q, which every receiver takes", messageV2, messageV1)))
 	default:
-		errs = append(errs, fmt.Errorf("protobuf_message %q is unknown: use %q", e.ProtobufMessage, messageV1))
+		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q is unknown: use %q", e.ProtobufMessage, messageV1)))
 	}
 	if err := e.Client.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	for name := range e.Headers {
 		if !validHeaderName(name) {
-			errs = append(errs, fmt.Errorf("headers: %q is not a header name", name))
+			errs = append(errs, component.At("headers", fmt.Errorf("%q is not a header name", name)))
 		}
 	}
 	if (e.SigV4 != nil || e.AzureAD != nil) && e.authenticates() || e.SigV4 != nil && e.AzureAD != nil {
@@ -211,7 +212,7 @@ func (e *Endpoint) Validate() error {
 	}
 	for i := range e.WriteRelabel {
 		if err := e.WriteRelabel[i].Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("write_relabel_config %d: %w", i+1, err))
+			errs = append(errs, component.At(component.Block("write_relabel_config", i), err))
 		}
 	}
 	return errors.Join(errs...)
@@ -231,7 +232,7 @@ func validHeaderName(name string) bool {
 func validateURL(raw string) error {
 	if _, err := url.Parse(raw); err != nil {
 		// The text of err holds the URL, and with it perhaps a password.
-		return errors.New("url cannot be read: write it as http://host:port/path")
+		return component.At("url", errors.New("it cannot be read: write it as http://host:port/path"))
 	}
 	return nil
 }
@@ -240,13 +241,13 @@ func validateURL(raw string) error {
 func (q *QueueConfig) Validate() error {
 	var errs []error
 	if q.MaxSamplesPerSend < 0 {
-		errs = append(errs, errors.New("max_samples_per_send must not be negative"))
+		errs = append(errs, component.At("max_samples_per_send", errors.New("it must not be negative")))
 	}
 	if q.BatchSendDeadline < 0 || q.SampleAgeLimit < 0 {
-		errs = append(errs, errors.New("batch_send_deadline and sample_age_limit must not be negative"))
+		errs = append(errs, component.At("batch_send_deadline", errors.New("it and sample_age_limit must not be negative")))
 	}
 	if q.MinBackoff < 0 || q.MaxBackoff < 0 {
-		errs = append(errs, errors.New("min_backoff and max_backoff must not be negative"))
+		errs = append(errs, component.At("min_backoff", errors.New("it and max_backoff must not be negative")))
 	}
 	return errors.Join(errs...)
 }
@@ -254,10 +255,10 @@ func (q *QueueConfig) Validate() error {
 // Validate reports what cannot work.
 func (m *MetadataConfig) Validate() error {
 	if m.Send && m.SendInterval <= 0 {
-		return errors.New("send_interval must be above 0; set send to false to send no metadata")
+		return component.At("send_interval", errors.New("it must be above 0; set send to false to send no metadata"))
 	}
 	if m.Send && m.MaxSamplesPerSend <= 0 {
-		return errors.New("max_samples_per_send must be above 0; set send to false to send no metadata")
+		return component.At("max_samples_per_send", errors.New("it must be above 0; set send to false to send no metadata"))
 	}
 	return nil
 }
@@ -265,10 +266,10 @@ func (m *MetadataConfig) Validate() error {
 // Validate reports what Alloy reports.
 func (w *WAL) Validate() error {
 	if w.TruncateFrequency == 0 {
-		return errors.New("truncate_frequency must not be 0")
+		return component.At("truncate_frequency", errors.New("it must not be 0"))
 	}
 	if w.MaxKeepaliveTime <= w.MinKeepaliveTime {
-		return errors.New("min_keepalive_time must be smaller than max_keepalive_time")
+		return component.At("min_keepalive_time", errors.New("it must be smaller than max_keepalive_time"))
 	}
 	return nil
 }
@@ -277,13 +278,13 @@ func (w *WAL) Validate() error {
 func (s *SigV4) Validate() error {
 	switch {
 	case s.Profile != "":
-		return errors.New("profile is not supported: set access_key and secret_key")
+		return component.At("profile", errors.New("it is not supported: set access_key and secret_key"))
 	case s.RoleARN != "":
-		return errors.New("role_arn is not supported: set access_key and secret_key of a user who may write")
+		return component.At("role_arn", errors.New("it is not supported: set access_key and secret_key of a user who may write"))
 	case s.AccessKey == "" || s.SecretKey == "":
 		return errors.New(`access_key and secret_key must be set: the AWS credential chain is not supported, but sys.env("AWS_ACCESS_KEY_ID") reads the environment`)
 	case s.Region == "":
-		return errors.New("region must be set")
+		return component.At("region", errors.New("it must be set"))
 	}
 	return nil
 }
@@ -294,43 +295,43 @@ func (a *AzureAD) Validate() error {
 }
 
 // warn reports every setting that has no effect here.
-func (c *Config) warn(report func(name, why string)) {
+func (c *Config) warn(report func(path, why string)) {
 	var wal WAL
 	wal.SetToDefault()
 	const noWAL = "there is no write-ahead log to truncate: samples wait in the queue on disk until they are delivered"
 	if c.WAL.TruncateFrequency != wal.TruncateFrequency {
-		report("wal > truncate_frequency", noWAL)
+		report("wal/truncate_frequency", noWAL)
 	}
 	if c.WAL.MinKeepaliveTime != wal.MinKeepaliveTime {
-		report("wal > min_keepalive_time", noWAL)
+		report("wal/min_keepalive_time", noWAL)
 	}
 	if c.WAL.MaxKeepaliveTime != wal.MaxKeepaliveTime {
-		report("wal > max_keepalive_time", noWAL)
+		report("wal/max_keepalive_time", noWAL)
 	}
 	var urls []string
 	for i := range c.Endpoints {
 		urls = append(urls, c.Endpoints[i].URL)
-		c.Endpoints[i].warn(report)
+		c.Endpoints[i].warn(component.Block("endpoint", i), report)
 	}
 	httpclient.WarnOff(report, urls)
 }
 
-func (e *Endpoint) warn(report func(name, why string)) {
+func (e *Endpoint) warn(at string, report func(path, why string)) {
 	var q QueueConfig
 	q.SetToDefault()
 	if e.Queue.Capacity != q.Capacity {
-		report("endpoint > queue_config > capacity", "samples wait in the queue on disk, which is capped by its size")
+		report(at+"/queue_config/capacity", "samples wait in the queue on disk, which is capped by its size")
 	}
 	const noShards = "requests go out one at a time, which keeps the samples of each series in order"
 	if e.Queue.MaxShards != q.MaxShards {
-		report("endpoint > queue_config > max_shards", noShards)
+		report(at+"/queue_config/max_shards", noShards)
 	}
 	if e.Queue.MinShards != q.MinShards {
-		report("endpoint > queue_config > min_shards", noShards)
+		report(at+"/queue_config/min_shards", noShards)
 	}
 	for name := range e.Headers {
 		if ownHeader(name) {
-			report("endpoint > headers > "+name, "the header is part of the protocol and says what the body is")
+			report(at+"/headers", strconv.Quote(name)+" has no effect: the header is part of the protocol and says what the body is")
 		}
 	}
 }

@@ -55,33 +55,33 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		return q.Validate()
 	}
 	for want, err := range map[string]error{
-		"write it as http://host:port/path": endpoint(func(e *Endpoint) { e.URL = "127.0.0.1:8428" }),
-		"url cannot be read":                endpoint(func(e *Endpoint) { e.URL = "http://u:secret@v m/%zz" }),
-		"remote_timeout must be above 0":    endpoint(func(e *Endpoint) { e.RemoteTimeout = 0 }),
-		"remote write 2.0":                  endpoint(func(e *Endpoint) { e.ProtobufMessage = "io.prometheus.write.v2.Request" }),
-		`protobuf_message "x" is unknown`:   endpoint(func(e *Endpoint) { e.ProtobufMessage = "x" }),
-		"is not a header name":              endpoint(func(e *Endpoint) { e.Headers = map[string]string{"a b": "c"} }),
+		"write it as http://host:port/path":  endpoint(func(e *Endpoint) { e.URL = "127.0.0.1:8428" }),
+		"url: it cannot be read":             endpoint(func(e *Endpoint) { e.URL = "http://u:secret@v m/%zz" }),
+		"remote_timeout: it must be above 0": endpoint(func(e *Endpoint) { e.RemoteTimeout = 0 }),
+		"remote write 2.0":                   endpoint(func(e *Endpoint) { e.ProtobufMessage = "io.prometheus.write.v2.Request" }),
+		`protobuf_message: "x" is unknown`:   endpoint(func(e *Endpoint) { e.ProtobufMessage = "x" }),
+		"is not a header name":               endpoint(func(e *Endpoint) { e.Headers = map[string]string{"a b": "c"} }),
 		"at most one of sigv4": endpoint(func(e *Endpoint) {
 			e.SigV4 = &SigV4{}
 			e.Client.BasicAuth = &httpclient.BasicAuth{Username: "u"}
 		}),
-		"write_relabel_config 1": endpoint(func(e *Endpoint) {
+		"write_relabel_config 1 > action": endpoint(func(e *Endpoint) {
 			e.WriteRelabel = []discovery.Rule{{Action: "nonsense"}}
 		}),
-		`"" is not a label name`:                  configured(func(c *Config) { c.ExternalLabels = map[string]string{"": "b"} }),
-		"not valid UTF-8":                         configured(func(c *Config) { c.ExternalLabels = map[string]string{"a": "\xff"} }),
-		`two endpoints are named "x"`:             configured(func(c *Config) { c.Endpoints[0].Name, c.Endpoints[1].Name = "x", "x" }),
-		"min_backoff and max_backoff must not":    queueConfig(func(q *QueueConfig) { q.MinBackoff = -1 }),
-		"max_samples_per_send must":               queueConfig(func(q *QueueConfig) { q.MaxSamplesPerSend = -1 }),
-		"must not be negative":                    queueConfig(func(q *QueueConfig) { q.SampleAgeLimit = -1 }),
-		"send_interval must be above 0":           (&MetadataConfig{Send: true}).Validate(),
-		"truncate_frequency must not be 0":        (&WAL{}).Validate(),
-		"min_keepalive_time must be smaller than": (&WAL{TruncateFrequency: 1, MinKeepaliveTime: 1, MaxKeepaliveTime: 1}).Validate(),
-		"profile is not supported":                (&SigV4{Profile: "p"}).Validate(),
-		"role_arn is not supported":               (&SigV4{RoleARN: "r"}).Validate(),
-		"access_key and secret_key must be set":   (&SigV4{Region: "r"}).Validate(),
-		"region must be set":                      (&SigV4{AccessKey: "a", SecretKey: "s"}).Validate(),
-		"azuread is not supported":                (&AzureAD{}).Validate(),
+		`"" is not a label name`:                           configured(func(c *Config) { c.ExternalLabels = map[string]string{"": "b"} }),
+		"not valid UTF-8":                                  configured(func(c *Config) { c.ExternalLabels = map[string]string{"a": "\xff"} }),
+		`endpoint 2 > name: another endpoint is named "x"`: configured(func(c *Config) { c.Endpoints[0].Name, c.Endpoints[1].Name = "x", "x" }),
+		"min_backoff: it and max_backoff must":             queueConfig(func(q *QueueConfig) { q.MinBackoff = -1 }),
+		"max_samples_per_send: it must":                    queueConfig(func(q *QueueConfig) { q.MaxSamplesPerSend = -1 }),
+		"must not be negative":                             queueConfig(func(q *QueueConfig) { q.SampleAgeLimit = -1 }),
+		"send_interval: it must be above":                  (&MetadataConfig{Send: true}).Validate(),
+		"truncate_frequency: it must not":                  (&WAL{}).Validate(),
+		"min_keepalive_time: it must be smaller":           (&WAL{TruncateFrequency: 1, MinKeepaliveTime: 1, MaxKeepaliveTime: 1}).Validate(),
+		"profile: it is not supported":                     (&SigV4{Profile: "p"}).Validate(),
+		"role_arn: it is not supported":                    (&SigV4{RoleARN: "r"}).Validate(),
+		"access_key and secret_key must be set":            (&SigV4{Region: "r"}).Validate(),
+		"region: it must be set":                           (&SigV4{AccessKey: "a", SecretKey: "s"}).Validate(),
+		"azuread is not supported":                         (&AzureAD{}).Validate(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {
 			t.Errorf("want an error that says %q, got %v", want, err)
@@ -106,9 +106,9 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	q.Capacity, q.MaxShards, q.MinShards = 1, 1, 2
 	c.Endpoints[0].Headers = map[string]string{"content-type": "x", "X-Scope-OrgID": "y"}
 	want := map[string]bool{
-		"wal > truncate_frequency": true, "wal > min_keepalive_time": true, "wal > max_keepalive_time": true,
-		"endpoint > queue_config > capacity": true, "endpoint > queue_config > max_shards": true, "endpoint > queue_config > min_shards": true,
-		"endpoint > headers > content-type": true,
+		"wal/truncate_frequency": true, "wal/min_keepalive_time": true, "wal/max_keepalive_time": true,
+		"endpoint[0]/queue_config/capacity": true, "endpoint[0]/queue_config/max_shards": true, "endpoint[0]/queue_config/min_shards": true,
+		"endpoint[0]/headers": true,
 	}
 	if diff := cmp.Diff(want, warnings(c)); diff != "" {
 		t.Errorf("warnings differ (-want +got):\n%s", diff)

@@ -129,7 +129,7 @@ func (c *Component) makeEndpoints(endpoints []Endpoint, codec *codec, o componen
 func shapeOf(e *Endpoint) (shape, error) {
 	rules, err := discovery.Compile(e.WriteRelabel)
 	if err != nil {
-		return shape{}, fmt.Errorf("write_relabel_config: %w", err)
+		return shape{}, err
 	}
 	s := shape{rules: rules, exemplars: e.SendExemplars, histograms: e.SendNativeHistograms, metadata: e.Metadata}
 	if !s.metadata.Send {

@@ -127,15 +127,15 @@ func (c *Config) Validate() error {
 	}
 	add(c.validateTiming())
 	if c.Scheme != "http" && c.Scheme != "https" {
-		add(fmt.Errorf("scheme %q is unknown: use \"http\" or \"https\"", c.Scheme))
+		add(component.At("scheme", fmt.Errorf("%q is unknown: use \"http\" or \"https\"", c.Scheme)))
 	}
 	add(c.settleProtocols())
 	add(c.settleNames())
 	if f := c.NativeHistogramMinBucketFactor; f < 0 || math.IsNaN(f) {
-		add(fmt.Errorf("native_histogram_min_bucket_factor is %v: use 0 (off) or a factor above 1", f))
+		add(component.At("native_histogram_min_bucket_factor", fmt.Errorf("%v is not possible: use 0 (off) or a factor above 1", f)))
 	}
 	if c.BodySizeLimit < 0 {
-		add(fmt.Errorf("body_size_limit is %v: use 0 (no limit of its own) or a size", c.BodySizeLimit))
+		add(component.At("body_size_limit", fmt.Errorf("%v is not possible: use 0 (no limit of its own) or a size", c.BodySizeLimit)))
 	}
 	add(c.HTTPClient.Validate())
 	return errors.Join(errs...)
@@ -144,12 +144,12 @@ func (c *Config) Validate() error {
 func (c *Config) validateTiming() error {
 	switch {
 	case c.ScrapeInterval < time.Millisecond:
-		return fmt.Errorf("scrape_interval is %s: it must be at least 1ms", c.ScrapeInterval)
+		return component.At("scrape_interval", fmt.Errorf("%s is too short: it must be at least 1ms", c.ScrapeInterval))
 	case c.ScrapeTimeout < time.Millisecond:
-		return fmt.Errorf("scrape_timeout is %s: it must be at least 1ms", c.ScrapeTimeout)
+		return component.At("scrape_timeout", fmt.Errorf("%s is too short: it must be at least 1ms", c.ScrapeTimeout))
 	case c.ScrapeTimeout > c.ScrapeInterval:
-		return fmt.Errorf("scrape_timeout (%s) is greater than scrape_interval (%s): set scrape_timeout to at most %s",
-			c.ScrapeTimeout, c.ScrapeInterval, c.ScrapeInterval)
+		return component.At("scrape_timeout", fmt.Errorf("%s is longer than scrape_interval, %s: set scrape_timeout to at most %s",
+			c.ScrapeTimeout, c.ScrapeInterval, c.ScrapeInterval))
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (c *Config) settleProtocols() error {
 		case unset:
 			c.ScrapeProtocols = allProtocols()
 		case !slices.Equal(c.ScrapeProtocols, allProtocols()):
-			return errors.New("enable_protobuf_negotiation and scrape_protocols are both set: keep only scrape_protocols")
+			return component.At("enable_protobuf_negotiation", errors.New("scrape_protocols is set, too: keep only that"))
 		}
 		c.ScrapeNativeHistograms = true
 	}
@@ -173,17 +173,17 @@ func (c *Config) settleProtocols() error {
 	}
 	for i, p := range c.ScrapeProtocols {
 		if mediaRange(p) == "" {
-			return fmt.Errorf("scrape_protocols: %q is unknown: use some of %s", p, strings.Join(allProtocols(), ", "))
+			return component.At("scrape_protocols", fmt.Errorf("%q is unknown: use some of %s", p, strings.Join(allProtocols(), ", ")))
 		}
 		if slices.Contains(c.ScrapeProtocols[:i], p) {
-			return fmt.Errorf("scrape_protocols: %q stands there twice: name each protocol once", p)
+			return component.At("scrape_protocols", fmt.Errorf("%q is listed twice: name each protocol once", p))
 		}
 	}
 	if c.ScrapeNativeHistograms && !slices.Contains(c.ScrapeProtocols, protoProtobuf) {
-		return fmt.Errorf("scrape_native_histograms needs %s in scrape_protocols: no other protocol carries them", protoProtobuf)
+		return component.At("scrape_native_histograms", fmt.Errorf("needs %s in scrape_protocols: no other protocol carries them", protoProtobuf))
 	}
 	if p := c.ScrapeFallbackProtocol; p != "" && mediaRange(p) == "" {
-		return fmt.Errorf("scrape_fallback_protocol: %q is unknown: use one of %s", p, strings.Join(allProtocols(), ", "))
+		return component.At("scrape_fallback_protocol", fmt.Errorf("%q is unknown: use one of %s", p, strings.Join(allProtocols(), ", ")))
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (c *Config) settleProtocols() error {
 func (c *Config) settleNames() error {
 	legacy, utf8 := model.LegacyValidation.String(), model.UTF8Validation.String()
 	if s := c.MetricNameValidationScheme; s != legacy && s != utf8 {
-		return fmt.Errorf("metric_name_validation_scheme %q is unknown: use %q or %q", s, legacy, utf8)
+		return component.At("metric_name_validation_scheme", fmt.Errorf("%q is unknown: use %q or %q", s, legacy, utf8))
 	}
 	if c.MetricNameEscapingScheme == "" {
 		c.MetricNameEscapingScheme = model.EscapeUnderscores
@@ -201,10 +201,10 @@ func (c *Config) settleNames() error {
 	}
 	schemes := []string{model.AllowUTF8, model.EscapeUnderscores, model.EscapeDots, model.EscapeValues}
 	if s := c.MetricNameEscapingScheme; !slices.Contains(schemes, s) {
-		return fmt.Errorf("metric_name_escaping_scheme %q is unknown: use one of %s", s, strings.Join(schemes, ", "))
+		return component.At("metric_name_escaping_scheme", fmt.Errorf("%q is unknown: use one of %s", s, strings.Join(schemes, ", ")))
 	}
 	if c.MetricNameEscapingScheme == model.AllowUTF8 && c.MetricNameValidationScheme != utf8 {
-		return fmt.Errorf("metric_name_escaping_scheme %q needs metric_name_validation_scheme = %q", model.AllowUTF8, utf8)
+		return component.At("metric_name_escaping_scheme", fmt.Errorf("%q needs metric_name_validation_scheme = %q", model.AllowUTF8, utf8))
 	}
 	return nil
 }

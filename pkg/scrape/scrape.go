@@ -94,7 +94,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")
 	}
 	if cfg.Clustering.Enabled {
-		o.Warn("clustering > enabled", "collectors form no clusters: this one scrapes all of its targets, and so does every other one with the same configuration")
+		o.Warn("clustering/enabled", "collectors form no clusters: this one scrapes all of its targets, and so does every other one with the same configuration")
 	}
 	s := &Scraper{
 		cfg: cfg, id: o.ID, job: cfg.JobName, log: o.Logger, names: discovery.NewLabelNames(cfg.validation(), o.Logger),

@@ -479,7 +479,7 @@ func TestClusteringIsAcceptedAndSaidToHaveNoEffect(t *testing.T) {
 		if _, err := NewBudget().New(cfg, component.Options{Warn: func(name, _ string) { warned = append(warned, name) }}); err != nil {
 			t.Fatal(err)
 		}
-		if want := map[bool][]string{true: {"clustering > enabled"}}[enabled]; !slices.Equal(warned, want) {
+		if want := map[bool][]string{true: {"clustering/enabled"}}[enabled]; !slices.Equal(warned, want) {
 			t.Errorf("enabled = %t: warnings about %v, want %v", enabled, warned, want)
 		}
 	}
@@ -490,10 +490,10 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{func(c *Config) { c.ScrapeInterval = 5 * time.Second }, "scrape_timeout (10s) is greater than scrape_interval (5s)"},
-		{func(c *Config) { c.ScrapeTimeout = 0 }, "scrape_timeout is 0s"},
-		{func(c *Config) { c.ScrapeInterval, c.ScrapeTimeout = 0, 0 }, "scrape_interval is 0s"},
-		{func(c *Config) { c.Scheme = "ftp" }, `scheme "ftp"`},
+		{func(c *Config) { c.ScrapeInterval = 5 * time.Second }, "scrape_timeout: 10s is longer than scrape_interval, 5s"},
+		{func(c *Config) { c.ScrapeTimeout = 0 }, "scrape_timeout: 0s is too short"},
+		{func(c *Config) { c.ScrapeInterval, c.ScrapeTimeout = 0, 0 }, "scrape_interval: 0s is too short"},
+		{func(c *Config) { c.Scheme = "ftp" }, `scheme: "ftp"`},
 		{func(c *Config) { c.ScrapeProtocols = []string{"X"} }, `"X" is unknown`},
 		{func(c *Config) { c.ScrapeProtocols = []string{protoText004, protoText004} }, "twice"},
 		{func(c *Config) {
@@ -501,7 +501,7 @@ func TestValidate(t *testing.T) {
 		}, "needs PrometheusProto"},
 		{func(c *Config) {
 			c.ScrapeProtocols, c.EnableProtobufNegotiation = []string{protoText004}, true
-		}, "both set"},
+		}, "scrape_protocols is set, too"},
 		{func(c *Config) { c.ScrapeFallbackProtocol = "X" }, "scrape_fallback_protocol"},
 		{func(c *Config) { c.MetricNameValidationScheme = "x" }, "metric_name_validation_scheme"},
 		{func(c *Config) { c.MetricNameEscapingScheme = "x" }, "metric_name_escaping_scheme"},

@@ -2,7 +2,8 @@ package process
 
 import (
 	"errors"
-	"fmt"
+
+	"collector/pkg/component"
 
 	"collector/pkg/pipeline"
 )
@@ -53,7 +54,7 @@ func newStages(configs []StageConfig, v *env) ([]Stage, error) {
 	for i, c := range configs {
 		s, err := newStage(c, v)
 		if err != nil {
-			return nil, fmt.Errorf("stage %d: %w", i+1, err)
+			return nil, component.At(component.Block("stage", i), err)
 		}
 		out = append(out, s)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -22,7 +24,7 @@ func (c *CRIConfig) SetToDefault() { *c = CRIConfig{MaxPartialLines: 100} }
 // Validate reports settings that can't work.
 func (c *CRIConfig) Validate() error {
 	if c.MaxPartialLines <= 0 {
-		return errors.New("max_partial_lines: must be positive")
+		return component.At("max_partial_lines", errors.New("it must be positive"))
 	}
 	return nil
 }

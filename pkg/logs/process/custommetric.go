@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -42,11 +44,11 @@ type customSeries struct {
 // one component may share it.
 func (v *env) custom(kind, name string, base MetricBase, buckets []float64) (*customMetric, error) {
 	if !utf8.ValidString(name) {
-		return nil, fmt.Errorf("name %q: must be valid UTF-8", name)
+		return nil, component.At("name", fmt.Errorf("%q must be valid UTF-8", name))
 	}
 	if m, ok := v.customs[name]; ok {
 		if m.kind != kind {
-			return nil, fmt.Errorf("name %q: the metric is defined as a %s and as a %s", name, m.kind, kind)
+			return nil, component.At("name", fmt.Errorf("%q: the metric is defined as a %s and as a %s", name, m.kind, kind))
 		}
 		return m, nil
 	}

@@ -31,7 +31,7 @@ func (c *DropConfig) Validate() error {
 	case c.Value != "" && c.Expression != "":
 		return errors.New("value and expression exclude each other: use one of them")
 	case c.Value != "" && c.Source == "":
-		return errors.New("value: needs source, which says what has this value")
+		return component.At("value", errors.New("it needs source, which says what has this value"))
 	}
 	if c.Expression != "" {
 		_, err := compile("expression", c.Expression)
@@ -144,5 +144,5 @@ func (v *env) dropped(reason, usual string) prometheus.Counter {
 
 // errBetween reports a number that is not in its range.
 func errBetween(argument string, got, lowest, highest float64) error {
-	return fmt.Errorf("%s %v: must be between %v and %v", argument, got, lowest, highest)
+	return component.At(argument, fmt.Errorf("%v must be between %v and %v", got, lowest, highest))
 }

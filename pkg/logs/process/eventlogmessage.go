@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/common/model"
 )
 
@@ -21,7 +23,7 @@ func (c *EventLogMessageConfig) SetToDefault() { *c = EventLogMessageConfig{Sour
 // Validate reports settings that can't work.
 func (c *EventLogMessageConfig) Validate() error {
 	if !model.LegacyValidation.IsValidLabelName(c.Source) {
-		return fmt.Errorf("source %q: is not a valid name", c.Source)
+		return component.At("source", fmt.Errorf("%q is not a valid name", c.Source))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 
+	"collector/pkg/component"
+
 	"github.com/jmespath-community/go-jmespath"
 	"github.com/oschwald/geoip2-golang"
 	"github.com/oschwald/maxminddb-golang"
@@ -23,13 +25,13 @@ type GeoIPConfig struct {
 func (c *GeoIPConfig) Validate() error {
 	switch {
 	case c.DB == "":
-		return errors.New("db: must not be empty")
+		return component.At("db", errors.New("it must not be empty"))
 	case c.Source == nil || *c.Source == "":
-		return errors.New("source: must not be empty")
+		return component.At("source", errors.New("it must not be empty"))
 	case c.DBType == "" && c.CustomLookups == nil:
 		return errors.New("one of db_type and custom_lookups is needed")
 	case !slices.Contains([]string{"", "asn", "city", "country"}, c.DBType):
-		return fmt.Errorf("db_type %q: must be one of asn, city, country", c.DBType)
+		return component.At("db_type", fmt.Errorf("%q must be one of asn, city, country", c.DBType))
 	}
 	_, err := newLookups(c.CustomLookups)
 	return err
@@ -57,7 +59,7 @@ func newLookups(custom map[string]string) (out []lookup, err error) {
 		}
 		l := lookup{name: name}
 		if l.expression, err = compileJMESPath(text); err != nil {
-			return nil, fmt.Errorf("custom_lookups: %q of %q: %w", text, name, err)
+			return nil, component.At("custom_lookups", fmt.Errorf("%q of %q: %w", text, name, err))
 		}
 		out = append(out, l)
 	}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/common/model"
 )
 
@@ -24,7 +26,7 @@ func optionalSource(source *string) (string, error) {
 		return "", nil
 	}
 	if *source == "" {
-		return "", errors.New("source: must not be empty; leave it out to read the line")
+		return "", component.At("source", errors.New("it must not be empty; leave it out to read the line"))
 	}
 	return *source, nil
 }
@@ -32,11 +34,11 @@ func optionalSource(source *string) (string, error) {
 // compile compiles an argument that is a regular expression.
 func compile(argument, expression string) (*regexp.Regexp, error) {
 	if expression == "" {
-		return nil, fmt.Errorf("%s: must not be empty", argument)
+		return nil, component.At(argument, errors.New("it must not be empty"))
 	}
 	re, err := regexp.Compile(expression)
 	if err != nil {
-		return nil, fmt.Errorf("%s %q: %w", argument, expression, err)
+		return nil, component.At(argument, fmt.Errorf("%q: %w", expression, err))
 	}
 	return re, nil
 }
@@ -68,7 +70,7 @@ func sourcesOf(values map[string]*string) []source {
 func checkLabelNames(values map[string]*string) error {
 	for name := range values {
 		if !model.UTF8Validation.IsValidLabelName(name) {
-			return fmt.Errorf("values: %q is not a valid label name", name)
+			return component.At("values", fmt.Errorf("%q is not a valid label name", name))
 		}
 	}
 	return nil
@@ -77,7 +79,7 @@ func checkLabelNames(values map[string]*string) error {
 // notEmpty reports a list that lacks elements.
 func notEmpty(argument string, values []string) error {
 	if len(values) == 0 {
-		return fmt.Errorf("%s: must not be empty", argument)
+		return component.At(argument, errors.New("it must not be empty"))
 	}
 	return nil
 }

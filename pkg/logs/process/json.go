@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"collector/pkg/component"
+
 	"github.com/jmespath-community/go-jmespath"
 	jsoniter "github.com/json-iterator/go"
 )
@@ -34,7 +36,7 @@ type jsonStage struct {
 
 func newJSON(c JSONConfig) (Stage, error) {
 	if len(c.Expressions) == 0 {
-		return nil, errors.New("expressions: must not be empty")
+		return nil, component.At("expressions", errors.New("it must not be empty"))
 	}
 	s := &jsonStage{drop: c.DropMalformed, json: jsoniter.Config{EscapeHTML: true, SortMapKeys: true}.Froze()}
 	var err error
@@ -53,7 +55,7 @@ func newJSON(c JSONConfig) (Stage, error) {
 		}
 		compiled, err := compileJMESPath(text)
 		if err != nil {
-			return nil, fmt.Errorf("expressions: %q of %q: %w", text, name, err)
+			return nil, component.At("expressions", fmt.Errorf("%q of %q: %w", text, name, err))
 		}
 		s.expressions = append(s.expressions, compiled)
 		texts = append(texts, text)

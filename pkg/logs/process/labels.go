@@ -3,6 +3,8 @@ package process
 import (
 	"errors"
 	"unicode/utf8"
+
+	"collector/pkg/component"
 )
 
 // LabelsConfig is the block stage.labels.
@@ -13,7 +15,7 @@ type LabelsConfig struct {
 // Validate reports settings that can't work.
 func (c *LabelsConfig) Validate() error {
 	if c.Values == nil {
-		return errors.New("values: must not be null")
+		return component.At("values", errors.New("it must not be null"))
 	}
 	return checkLabelNames(c.Values)
 }

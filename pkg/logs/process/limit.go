@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
@@ -25,11 +27,11 @@ type LimitConfig struct {
 func (c *LimitConfig) Validate() error {
 	switch {
 	case c.Rate <= 0:
-		return fmt.Errorf("rate %v: must be positive", c.Rate)
+		return component.At("rate", fmt.Errorf("%v must be positive", c.Rate))
 	case c.Burst <= 0:
-		return fmt.Errorf("burst %d: must be positive", c.Burst)
+		return component.At("burst", fmt.Errorf("%d must be positive", c.Burst))
 	case c.ByLabelName != "" && !c.Drop:
-		return errors.New("by_label_name: needs drop = true, as one value of the label would make all others wait")
+		return component.At("by_label_name", errors.New("it needs drop = true, as one value of the label would make all others wait"))
 	}
 	return nil
 }

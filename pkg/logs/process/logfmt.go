@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"collector/pkg/component"
+
 	"github.com/go-logfmt/logfmt"
 )
 
@@ -16,7 +18,7 @@ type LogfmtConfig struct {
 // Validate reports settings that can't work.
 func (c *LogfmtConfig) Validate() error {
 	if len(c.Mapping) == 0 {
-		return errors.New("mapping: must not be empty")
+		return component.At("mapping", errors.New("it must not be empty"))
 	}
 	return nil
 }

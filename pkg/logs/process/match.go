@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -20,10 +22,10 @@ type MatchConfig struct {
 // Validate reports settings that can't work.
 func (c *MatchConfig) Validate() error {
 	if c.Selector == "" {
-		return errors.New("selector: must not be empty")
+		return component.At("selector", errors.New("it must not be empty"))
 	}
 	if _, err := parseSelector(c.Selector); err != nil {
-		return fmt.Errorf("selector %q: %w", c.Selector, err)
+		return component.At("selector", fmt.Errorf("%q: %w", c.Selector, err))
 	}
 	switch c.Action {
 	case "", "keep":
@@ -35,7 +37,7 @@ func (c *MatchConfig) Validate() error {
 			return errors.New("action \"drop\" excludes stages inside: no entry would reach them")
 		}
 	default:
-		return fmt.Errorf("action %q: must be \"keep\" or \"drop\"", c.Action)
+		return component.At("action", fmt.Errorf("%q must be \"keep\" or \"drop\"", c.Action))
 	}
 	return nil
 }

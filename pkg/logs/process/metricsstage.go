@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"collector/pkg/component"
 )
 
 // defaultPrefix is what the names of metrics begin with that a configuration
@@ -72,7 +74,7 @@ func (c *HistogramConfig) SetToDefault() {
 
 func (b *MetricBase) check() error {
 	if b.MaxIdle < time.Second {
-		return fmt.Errorf("max_idle_duration %s: must be at least 1s", b.MaxIdle)
+		return component.At("max_idle_duration", fmt.Errorf("%s must be at least 1s", b.MaxIdle))
 	}
 	return nil
 }
@@ -81,11 +83,11 @@ func (b *MetricBase) check() error {
 func (c *CounterConfig) Validate() error {
 	switch {
 	case c.Action != "inc" && c.Action != "add":
-		return fmt.Errorf("action %q: must be \"inc\" or \"add\"", c.Action)
+		return component.At("action", fmt.Errorf("%q must be \"inc\" or \"add\"", c.Action))
 	case c.MatchAll && c.Value != "":
 		return errors.New("match_all and value exclude each other: use one of them")
 	case c.CountEntryBytes && (!c.MatchAll || c.Action != "add"):
-		return errors.New("count_entry_bytes: needs match_all = true and action = \"add\"")
+		return component.At("count_entry_bytes", errors.New("it needs match_all = true and action = \"add\""))
 	}
 	return c.check()
 }
@@ -93,7 +95,7 @@ func (c *CounterConfig) Validate() error {
 // Validate reports settings that can't work.
 func (c *GaugeConfig) Validate() error {
 	if !slices.Contains([]string{"set", "inc", "dec", "add", "sub"}, c.Action) {
-		return fmt.Errorf("action %q: must be one of set, inc, dec, add, sub", c.Action)
+		return component.At("action", fmt.Errorf("%q must be one of set, inc, dec, add, sub", c.Action))
 	}
 	return c.check()
 }
@@ -102,7 +104,7 @@ func (c *GaugeConfig) Validate() error {
 func (c *HistogramConfig) Validate() error {
 	for i, b := range c.Buckets {
 		if i > 0 && !(b > c.Buckets[i-1]) {
-			return fmt.Errorf("buckets: %v must be greater than %v, which is before it", b, c.Buckets[i-1])
+			return component.At("buckets", fmt.Errorf("%v must be greater than %v, which is before it", b, c.Buckets[i-1]))
 		}
 	}
 	return c.check()
@@ -135,7 +137,7 @@ func newMetricsStage(c MetricsConfig, v *env) (Stage, error) {
 		case of.Histogram != nil:
 			base, kind, buckets = of.Histogram.MetricBase, kindHistogram, of.Histogram.Buckets
 		default:
-			return nil, fmt.Errorf("metric %d: the block is empty", i+1)
+			return nil, component.At(component.Block("metric", i), errors.New("the block is empty"))
 		}
 		m.source, m.value = base.Source, base.Value
 		if m.source == "" {
@@ -146,7 +148,7 @@ func newMetricsStage(c MetricsConfig, v *env) (Stage, error) {
 		}
 		var err error
 		if m.vec, err = v.custom(kind, base.Prefix+base.Name, base, buckets); err != nil {
-			return nil, fmt.Errorf("metric %d: %w", i+1, err)
+			return nil, component.At(component.Block("metric", i), err)
 		}
 		s.metrics = append(s.metrics, m)
 	}

@@ -49,13 +49,13 @@ func (c *MultilineConfig) SetToDefault() {
 // Validate reports settings that can't work.
 func (c *MultilineConfig) Validate() error {
 	if c.FirstLine == "" {
-		return errors.New("firstline: must not be empty")
+		return component.At("firstline", errors.New("it must not be empty"))
 	}
 	if _, err := regexp.Compile(c.FirstLine); err != nil {
-		return fmt.Errorf("firstline %q: %w", c.FirstLine, err)
+		return component.At("firstline", fmt.Errorf("%q: %w", c.FirstLine, err))
 	}
 	if c.MaxWaitTime <= 0 {
-		return fmt.Errorf("max_wait_time %s: must be positive", c.MaxWaitTime)
+		return component.At("max_wait_time", fmt.Errorf("%s must be positive", c.MaxWaitTime))
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package process
 
-import "errors"
+import (
+	"errors"
+
+	"collector/pkg/component"
+)
 
 // OutputConfig is the block stage.output.
 type OutputConfig struct {
@@ -10,7 +14,7 @@ type OutputConfig struct {
 // Validate reports settings that can't work.
 func (c *OutputConfig) Validate() error {
 	if c.Source == "" {
-		return errors.New("source: must not be empty")
+		return component.At("source", errors.New("it must not be empty"))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/common/model"
 )
 
@@ -39,7 +41,7 @@ type patternField struct {
 
 func newPattern(c PatternConfig) (*pattern, error) {
 	if c.Pattern == "" {
-		return nil, errors.New("pattern: must not be empty")
+		return nil, component.At("pattern", errors.New("it must not be empty"))
 	}
 	p := &pattern{labels: c.LabelsFromGroups}
 	var err error
@@ -60,17 +62,17 @@ func newPattern(c PatternConfig) (*pattern, error) {
 		f.until = c.Pattern[at[1]:end]
 		switch {
 		case f.until == "" && i+1 < len(captures):
-			return nil, fmt.Errorf("pattern %q: <%s> must be followed by a text, not by another capture", c.Pattern, f.name)
+			return nil, component.At("pattern", fmt.Errorf("%q: <%s> must be followed by a text, not by another capture", c.Pattern, f.name))
 		case f.name != "_" && seen[f.name]:
-			return nil, fmt.Errorf("pattern %q: <%s> is there twice", c.Pattern, f.name)
+			return nil, component.At("pattern", fmt.Errorf("%q: <%s> is there twice", c.Pattern, f.name))
 		case !model.LegacyValidation.IsValidLabelName(f.name):
-			return nil, fmt.Errorf("pattern %q: %q is not a valid name", c.Pattern, f.name)
+			return nil, component.At("pattern", fmt.Errorf("%q: %q is not a valid name", c.Pattern, f.name))
 		}
 		seen[f.name] = true
 		p.fields = append(p.fields, f)
 	}
 	if delete(seen, "_"); len(seen) == 0 {
-		return nil, fmt.Errorf("pattern %q: at least one capture is needed; for example: <level>", c.Pattern)
+		return nil, component.At("pattern", fmt.Errorf("%q: at least one capture is needed; for example: <level>", c.Pattern))
 	}
 	return p, nil
 }

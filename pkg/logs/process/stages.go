@@ -104,11 +104,11 @@ func (v *env) database(path string) (*maxminddb.Reader, error) {
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("db: read the database: %w", err)
+		return nil, component.At("db", fmt.Errorf("read the database: %w", err))
 	}
 	db, err := maxminddb.FromBytes(content)
 	if err != nil {
-		return nil, fmt.Errorf("db: %s is not a database in MaxMind's format: %w", path, err)
+		return nil, component.At("db", fmt.Errorf("%s is not a database in MaxMind's format: %w", path, err))
 	}
 	v.databases[path] = db
 	return db, nil

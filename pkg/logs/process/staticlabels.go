@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -16,11 +18,11 @@ type StaticLabelsConfig struct {
 // Validate reports settings that can't work.
 func (c *StaticLabelsConfig) Validate() error {
 	if c.Values == nil {
-		return errors.New("values: must not be null")
+		return component.At("values", errors.New("it must not be null"))
 	}
 	for name, value := range c.Values {
 		if value != nil && !utf8.ValidString(*value) {
-			return fmt.Errorf("values: the value of %q is not valid UTF-8", name)
+			return component.At("values", fmt.Errorf("the value of %q is not valid UTF-8", name))
 		}
 	}
 	return checkLabelNames(c.Values)

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"unicode/utf8"
 
+	"collector/pkg/component"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -17,7 +19,7 @@ type StructuredMetadataConfig struct {
 // Validate reports settings that can't work.
 func (c *StructuredMetadataConfig) Validate() error {
 	if _, err := regexp.Compile(c.Regex); err != nil {
-		return fmt.Errorf("regex %q: %w", c.Regex, err)
+		return component.At("regex", fmt.Errorf("%q: %w", c.Regex, err))
 	}
 	return checkLabelNames(c.Values)
 }

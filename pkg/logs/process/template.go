@@ -6,10 +6,11 @@ import (
 	"crypto/sha3"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 	"text/template"
+
+	"collector/pkg/component"
 
 	"github.com/Masterminds/sprig/v3"
 )
@@ -38,11 +39,11 @@ type templateStage struct {
 
 func newTemplate(c TemplateConfig) (Stage, error) {
 	if c.Source == "" {
-		return nil, errors.New("source: must not be empty")
+		return nil, component.At("source", errors.New("it must not be empty"))
 	}
 	t, err := parseTemplate(c.Template)
 	if err != nil {
-		return nil, fmt.Errorf("template: %w", err)
+		return nil, component.At("template", err)
 	}
 	return &templateStage{source: c.Source, template: t, data: make(map[string]any)}, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"collector/pkg/component"
 )
 
 // maxFudgedStreams bounds the streams whose last time is remembered.
@@ -47,12 +49,12 @@ func newTimestamp(c TimestampConfig) (Stage, error) {
 	var err error
 	switch {
 	case c.Source == "":
-		return nil, errors.New("source: must not be empty")
+		return nil, component.At("source", errors.New("it must not be empty"))
 	case c.Format == "":
-		return nil, errors.New("format: must not be empty")
+		return nil, component.At("format", errors.New("it must not be empty"))
 	case c.Location != nil:
 		if location, err = time.LoadLocation(*c.Location); err != nil {
-			return nil, fmt.Errorf("location %q: %w; for example: \"Europe/Berlin\"", *c.Location, err)
+			return nil, component.At("location", fmt.Errorf("%q: %w; for example: \"Europe/Berlin\"", *c.Location, err))
 		}
 	}
 	switch c.ActionOnFailure {
@@ -60,7 +62,7 @@ func newTimestamp(c TimestampConfig) (Stage, error) {
 	case "skip":
 		s.fudge = false
 	default:
-		return nil, fmt.Errorf("action_on_failure %q: must be \"fudge\" or \"skip\"", c.ActionOnFailure)
+		return nil, component.At("action_on_failure", fmt.Errorf("%q must be \"fudge\" or \"skip\"", c.ActionOnFailure))
 	}
 	for _, format := range append([]string{c.Format}, c.FallbackFormats...) {
 		s.formats = append(s.formats, newTimeParser(format, location))

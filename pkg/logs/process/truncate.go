@@ -44,16 +44,16 @@ func (r *TruncateRule) Validate() error {
 	kinds := []string{truncateLine, truncateLabel, truncateMetadata, truncateExtracted}
 	switch {
 	case r.Limit <= 0:
-		return errors.New("limit: must be positive")
+		return component.At("limit", errors.New("it must be positive"))
 	case r.SourceType == "" || r.SourceType == truncateLine:
 		if len(r.Sources) > 0 {
-			return errors.New("sources: needs a source_type other than \"line\"")
+			return component.At("sources", errors.New("it needs a source_type other than \"line\""))
 		}
 	case !slices.Contains(kinds, r.SourceType):
-		return fmt.Errorf("source_type %q: must be one of %s", r.SourceType, strings.Join(kinds, ", "))
+		return component.At("source_type", fmt.Errorf("%q must be one of %s", r.SourceType, strings.Join(kinds, ", ")))
 	}
 	if len(r.Suffix) >= int(r.Limit) && r.Suffix != "" {
-		return fmt.Errorf("suffix %q: must be shorter than limit, %s", r.Suffix, r.Limit)
+		return component.At("suffix", fmt.Errorf("%q must be shorter than limit, %s", r.Suffix, r.Limit))
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func newTruncate(c TruncateConfig, v *env) (Stage, error) {
 	}
 	for i := range c.Rules {
 		if err := c.Rules[i].Validate(); err != nil {
-			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+			return nil, component.At(component.Block("rule", i), err)
 		}
 	}
 	s := &truncate{rules: c.Rules}

@@ -32,7 +32,7 @@ func (c *Config) SetToDefault() { *c = Config{MaxCacheSize: 10_000} }
 // Validate reports a cache without room.
 func (c *Config) Validate() error {
 	if c.MaxCacheSize <= 0 {
-		return component.At("max_cache_size", fmt.Errorf("max_cache_size must be greater than 0 and is %d; the default is 10000", c.MaxCacheSize))
+		return component.At("max_cache_size", fmt.Errorf("%d must be greater than 0; the default is 10000", c.MaxCacheSize))
 	}
 	return nil
 }

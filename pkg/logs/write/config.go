@@ -83,7 +83,7 @@ func (w *WAL) SetToDefault() {
 // Validate reports settings that can't work.
 func (w *WAL) Validate() error {
 	if w.MinReadFrequency >= w.MaxReadFrequency {
-		return fmt.Errorf("min_read_frequency %s: must be lower than max_read_frequency %s", w.MinReadFrequency, w.MaxReadFrequency)
+		return component.At("min_read_frequency", fmt.Errorf("%s must be lower than max_read_frequency %s", w.MinReadFrequency, w.MaxReadFrequency))
 	}
 	return nil
 }
@@ -91,12 +91,12 @@ func (w *WAL) Validate() error {
 // Validate reports settings that can't work.
 func (c *Config) Validate() error {
 	if c.MaxStreams < 0 {
-		return fmt.Errorf("max_streams %d: must not be negative; 0 means no limit", c.MaxStreams)
+		return component.At("max_streams", fmt.Errorf("%d must not be negative; 0 means no limit", c.MaxStreams))
 	}
 	names := make(map[string]bool)
-	for _, e := range c.Endpoints {
+	for i, e := range c.Endpoints {
 		if e.Name != "" && names[e.Name] {
-			return fmt.Errorf("two endpoints have the name %q: give each a name of its own", e.Name)
+			return component.At(component.Block("endpoint", i)+"/name", fmt.Errorf("another endpoint has the name %q: give each a name of its own", e.Name))
 		}
 		names[e.Name] = true
 	}
@@ -109,64 +109,64 @@ func (e *Endpoint) Validate() error {
 	switch {
 	case err != nil:
 		// The text of err holds the URL, and with it perhaps a password.
-		return errors.New("url cannot be read: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\"")
+		return component.At("url", errors.New("it cannot be read: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\""))
 	case httpclient.Off(e.URL) != "":
 		return nil
 	case e.BatchSize <= 0:
-		return errors.New("batch_size: must be positive")
+		return component.At("batch_size", errors.New("it must be positive"))
 	case e.BatchWait < 0:
-		return fmt.Errorf("batch_wait %s: must not be negative", e.BatchWait)
+		return component.At("batch_wait", fmt.Errorf("%s must not be negative", e.BatchWait))
 	case e.RemoteTimeout <= 0:
-		return fmt.Errorf("remote_timeout %s: must be positive", e.RemoteTimeout)
+		return component.At("remote_timeout", fmt.Errorf("%s must be positive", e.RemoteTimeout))
 	case e.MinBackoff <= 0 || e.MaxBackoff < e.MinBackoff:
-		return fmt.Errorf("min_backoff_period %s and max_backoff_period %s: the first must be positive, the second not less", e.MinBackoff, e.MaxBackoff)
+		return component.At("min_backoff_period", fmt.Errorf("%s and max_backoff_period %s: the first must be positive, the second not less", e.MinBackoff, e.MaxBackoff))
 	case e.MaxBackoffRetries < 0:
-		return fmt.Errorf("max_backoff_retries %d: must not be negative", e.MaxBackoffRetries)
+		return component.At("max_backoff_retries", fmt.Errorf("%d must not be negative", e.MaxBackoffRetries))
 	}
 	return e.HTTP.Validate()
 }
 
 // warn reports the settings that have no effect.
-func (c *Config) warn(warn func(name, why string)) {
+func (c *Config) warn(warn func(path, why string)) {
 	const durable = "what is waiting is on disk, and is kept whether this is set or not"
 	var wal WAL
 	wal.SetToDefault()
 	if c.WAL.MaxSegmentAge != wal.MaxSegmentAge {
-		warn("wal > max_segment_age", "entries are kept until they are delivered, as long as the disk queue has room")
+		warn("wal/max_segment_age", "entries are kept until they are delivered, as long as the disk queue has room")
 	}
 	if c.WAL.MinReadFrequency != wal.MinReadFrequency || c.WAL.MaxReadFrequency != wal.MaxReadFrequency {
-		warn("wal > min_read_frequency, max_read_frequency", "entries are sent as they come; nothing is polled")
+		warn("wal/min_read_frequency", "entries are sent as they come; nothing is polled, so it and max_read_frequency have no effect")
 	}
 	if c.WAL.DrainTimeout != wal.DrainTimeout {
-		warn("wal > drain_timeout", durable)
+		warn("wal/drain_timeout", durable)
 	}
 	var urls []string
 	for i := range c.Endpoints {
 		urls = append(urls, c.Endpoints[i].URL)
-		c.Endpoints[i].warn(warn)
+		c.Endpoints[i].warn(component.Block("endpoint", i), warn)
 	}
 	httpclient.WarnOff(warn, urls)
 }
 
-func (e *Endpoint) warn(warn func(name, why string)) {
+func (e *Endpoint) warn(at string, warn func(path, why string)) {
 	const disk = "entries wait in the queue on disk, not in memory"
 	var d Endpoint
 	d.SetToDefault()
 	if n := e.MaxBackoffRetries; n != d.MaxBackoffRetries && n != 0 {
-		warn("endpoint > max_backoff_retries", "entries are sent again for as long as the disk queue holds them")
+		warn(at+"/max_backoff_retries", "entries are sent again for as long as the disk queue holds them")
 	}
 	q, dq := e.QueueConfig, d.QueueConfig
 	if q.Capacity != dq.Capacity {
-		warn("endpoint > queue_config > capacity", disk)
+		warn(at+"/queue_config/capacity", disk)
 	}
 	if q.DrainTimeout != dq.DrainTimeout {
-		warn("endpoint > queue_config > drain_timeout", disk+", and are sent after the next start")
+		warn(at+"/queue_config/drain_timeout", disk+", and are sent after the next start")
 	}
 	if q.MinShards != dq.MinShards {
-		warn("endpoint > queue_config > min_shards", "an endpoint gets one request at a time, which keeps the order")
+		warn(at+"/queue_config/min_shards", "an endpoint gets one request at a time, which keeps the order")
 	}
 	if q.BlockOnOverflow != dq.BlockOnOverflow {
-		warn("endpoint > queue_config > block_on_overflow", disk+"; when it is full, sources wait")
+		warn(at+"/queue_config/block_on_overflow", disk+"; when it is full, sources wait")
 	}
 }
 

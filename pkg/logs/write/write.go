@@ -62,6 +62,7 @@ func New(cfg Config, o component.Options) (*Write, error) {
 		return nil, err
 	}
 	cfg.warn(o.Warn)
+	blocks := httpclient.On(cfg.Endpoints, func(e Endpoint) string { return e.URL })
 	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{opts: o, maxBlock: maxBlock, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger)}
 	w.buffers.New = func() any { return new([]byte) }
@@ -70,7 +71,7 @@ func New(cfg Config, o component.Options) (*Write, error) {
 	if w.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	destinations, err := w.destinations(cfg)
+	destinations, err := w.destinations(cfg, blocks)
 	if err != nil {
 		return nil, err
 	}
@@ -89,19 +90,20 @@ func New(cfg Config, o component.Options) (*Write, error) {
 	return w, nil
 }
 
-// destinations makes the sender of each endpoint.
-func (w *Write) destinations(cfg Config) ([]deliver.Destination, error) {
+// destinations makes the sender of each endpoint. blocks are the numbers of their
+// blocks, among those that are switched off.
+func (w *Write) destinations(cfg Config, blocks []int) ([]deliver.Destination, error) {
 	var out []deliver.Destination
 	used := make(map[string]int)
 	window := time.Duration(0)
 	for i := range cfg.Endpoints {
 		e := cfg.Endpoints[i]
 		if err := e.Validate(); err != nil {
-			return nil, fmt.Errorf("endpoint %d: %w", i+1, err)
+			return nil, component.At(component.Block("endpoint", blocks[i]), err)
 		}
 		s, err := newSender(e, w.opts.UserAgent, w.metrics)
 		if err != nil {
-			return nil, fmt.Errorf("endpoint %d: %w", i+1, err)
+			return nil, component.At(component.Block("endpoint", blocks[i]), err)
 		}
 		w.metrics.begin(s.host, e.TenantID)
 		w.senders = append(w.senders, s)

@@ -517,7 +517,7 @@ func TestSettingsWithoutEffectAreReported(t *testing.T) {
 	cfg.Endpoints[0].QueueConfig.Capacity = 1
 	cfg.WAL.MaxSegmentAge = 1
 	cfg.warn(warn)
-	want := []string{"wal > max_segment_age", "endpoint > max_backoff_retries", "endpoint > queue_config > capacity"}
+	want := []string{"wal/max_segment_age", "endpoint[0]/max_backoff_retries", "endpoint[0]/queue_config/capacity"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

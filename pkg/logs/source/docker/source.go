@@ -74,15 +74,15 @@ func (c *Config) Validate() error {
 	u, err := url.Parse(cmp.Or(c.Host, docker.DefaultHost))
 	switch {
 	case err != nil:
-		return fmt.Errorf("host %q: %w", c.Host, err)
+		return component.At("host", fmt.Errorf("%q: %w", c.Host, err))
 	case !slices.Contains([]string{"unix", "tcp", "http", "https"}, u.Scheme):
-		return fmt.Errorf("host %q: use unix://, tcp://, http:// or https://, such as \"unix:///var/run/docker.sock\"", c.Host)
+		return component.At("host", fmt.Errorf("%q: use unix://, tcp://, http:// or https://, such as \"unix:///var/run/docker.sock\"", c.Host))
 	case c.RefreshInterval <= 0:
-		return fmt.Errorf("refresh_interval %s: must be positive", c.RefreshInterval)
+		return component.At("refresh_interval", fmt.Errorf("%s must be positive", c.RefreshInterval))
 	case c.MaxLineSize < minMaxLineSize:
-		return fmt.Errorf("max_line_size %s: must be at least %s", c.MaxLineSize, minMaxLineSize)
+		return component.At("max_line_size", fmt.Errorf("%s must be at least %s", c.MaxLineSize, minMaxLineSize))
 	case c.Client != nil && c.HTTPClientConfig != nil:
-		return errors.New("the blocks client and http_client_config are two names of the same: write one of them")
+		return component.At("client", errors.New("http_client_config is another name of it: write one of them"))
 	}
 	return nil
 }
@@ -169,6 +169,9 @@ func openEngine(cfg Config, o component.Options) (*docker.Engine, error) {
 			settings = block.HTTP
 		}
 		client, err := settings.New("loki.source.docker", o.UserAgent)
+		if err != nil && block != nil {
+			return nil, component.At(name, err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +184,7 @@ func openEngine(cfg Config, o component.Options) (*docker.Engine, error) {
 	}
 	engine, err := o.Docker.Engine(c)
 	if err != nil {
-		return nil, fmt.Errorf("host %q: %w", cfg.Host, err)
+		return nil, component.At("host", fmt.Errorf("%q: %w", cfg.Host, err))
 	}
 	return engine, nil
 }

@@ -494,7 +494,7 @@ func TestSourceConfigIsChecked(t *testing.T) {
 		"use unix://":      func(c *Config) { c.Host = "/var/run/docker.sock" },
 		"refresh_interval": func(c *Config) { c.RefreshInterval = 0 },
 		"max_line_size":    func(c *Config) { c.MaxLineSize = 10 },
-		"two names":        func(c *Config) { c.Client, c.HTTPClientConfig = &Client{}, &Client{} },
+		"is another name of it":        func(c *Config) { c.Client, c.HTTPClientConfig = &Client{}, &Client{} },
 	} {
 		var cfg Config
 		cfg.SetToDefault()
