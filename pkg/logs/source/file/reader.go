@@ -109,6 +109,7 @@ func (r *reader) run(ctx context.Context) {
 		}
 		r.source.store.Delete(r.orphans...)
 		r.orphans = nil
+		r.forget(r.source.takeForgotten())
 	}
 }
 

@@ -230,6 +230,24 @@ func (r *reader) remember(t *tail, m mark) {
 	r.past[m.fileID] = append(r.past[m.fileID], pastMark{t.key, m})
 }
 
+// forget removes what is known of files under keys whose positions are no more.
+func (r *reader) forget(keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	gone := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		gone[key] = true
+		path, _ := splitKey(key)
+		delete(r.stored, path)
+	}
+	for id, marks := range r.past {
+		if r.past[id] = slices.DeleteFunc(marks, func(m pastMark) bool { return gone[m.key] }); len(r.past[id]) == 0 {
+			delete(r.past, id)
+		}
+	}
+}
+
 // finishStored says in a stored position that a file is read by another tail.
 func (r *reader) finishStored(key string, id fileID) {
 	value, _ := r.source.store.Get(key)

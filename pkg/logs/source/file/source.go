@@ -64,6 +64,8 @@ type Source struct {
 	tails map[string]*tail   // by key; guarded by mu
 	paths map[string][]*tail // by the paths whose changes concern them; guarded by mu
 	ready []*tail            // in the order in which they are read; guarded by mu
+
+	forgotten []string // keys of positions that have been removed; guarded by mu
 }
 
 // Definition is the component loki.source.file.
@@ -271,16 +273,20 @@ func (s *Source) next() *tail {
 
 // index has changes of a path wake a tail. It holds mu.
 func (s *Source) index(t *tail, path string) {
-	s.watch.add(path)
 	if !slices.Contains(s.paths[path], t) {
+		s.watch.add(path)
 		s.paths[path] = append(s.paths[path], t)
 	}
 }
 
 // unindex is the inverse of index. It holds mu.
 func (s *Source) unindex(t *tail, path string) {
-	left := slices.DeleteFunc(s.paths[path], func(other *tail) bool { return other == t })
-	if s.paths[path] = left; len(left) == 0 {
+	i := slices.Index(s.paths[path], t)
+	if i < 0 {
+		return
+	}
+	s.watch.remove(path)
+	if s.paths[path] = slices.Delete(s.paths[path], i, i+1); len(s.paths[path]) == 0 {
 		delete(s.paths, path)
 	}
 }
@@ -399,6 +405,18 @@ func (s *Source) forget() {
 		}
 	}
 	s.store.Delete(gone...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten = append(s.forgotten, gone...)
+}
+
+// takeForgotten returns what has been forgotten since the last call.
+func (s *Source) takeForgotten() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := s.forgotten
+	s.forgotten = nil
+	return gone
 }
 
 // snapshot returns the tails in the order of their keys.

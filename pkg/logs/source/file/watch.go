@@ -5,11 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"collector/pkg/throttle"
 )
 
 // watcher has the kernel report changes in the folders of files.
@@ -18,12 +19,20 @@ type watcher struct {
 	changed func(paths map[string]bool)
 	fs      *fsnotify.Watcher // nil where the kernel has none to give
 
-	mu   sync.Mutex
-	dirs map[string]bool // whether a folder is watched; guarded by mu
+	quiet throttle.Log
+
+	mu      sync.Mutex
+	folders map[string]*folder // by path; guarded by mu
+}
+
+// folder is a folder of files whose changes are wanted.
+type folder struct {
+	paths   int // that are wanted
+	watched bool
 }
 
 func newWatcher(logger *slog.Logger, changed func(map[string]bool)) *watcher {
-	w := &watcher{logger: logger, changed: changed, dirs: make(map[string]bool)}
+	w := &watcher{logger: logger, changed: changed, folders: make(map[string]*folder)}
 	var err error
 	if w.fs, err = fsnotify.NewBufferedWatcher(1024); err != nil {
 		w.fs = nil
@@ -32,31 +41,59 @@ func newWatcher(logger *slog.Logger, changed func(map[string]bool)) *watcher {
 	return w
 }
 
-// add has changes of a file reported, if its folder is on a file system that
-// knows of all of them.
+// add has changes of a file reported until remove is called as often, if its folder
+// is on a file system that knows of all of them.
 func (w *watcher) add(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	dir := filepath.Dir(path)
-	if w.fs == nil || w.dirs[dir] {
+	f := w.folders[dir]
+	if f == nil {
+		f = new(folder)
+		w.folders[dir] = f
+	}
+	if f.paths++; !f.watched {
+		f.watched = w.watch(dir)
+	}
+}
+
+// remove is the inverse of add. It gives the watch of a folder back with the last
+// file.
+func (w *watcher) remove(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	dir := filepath.Dir(path)
+	f := w.folders[dir]
+	if f == nil {
 		return
 	}
-	if !tellsChanges(dir) {
-		w.dirs[dir] = false
+	if f.paths--; f.paths > 0 {
 		return
+	}
+	delete(w.folders, dir)
+	if f.watched {
+		_ = w.fs.Remove(dir) // an error says that the kernel has done it
+	}
+}
+
+// watch has changes in a folder reported, and says whether they are.
+func (w *watcher) watch(dir string) bool {
+	if w.fs == nil || !tellsChanges(dir) {
+		return false
 	}
 	err := w.fs.Add(dir)
-	w.dirs[dir] = err == nil
 	if errors.Is(err, unix.ENOSPC) {
-		w.logger.Warn("the kernel watches no more folders, so that files are polled: raise fs.inotify.max_user_watches", "folder", dir)
+		w.quiet.Warn(w.logger, "", "the kernel watches no more folders, so that files are polled: raise fs.inotify.max_user_watches", "folder", dir)
 	}
+	return err == nil
 }
 
 // watches reports whether changes of a file are reported.
 func (w *watcher) watches(path string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.dirs[filepath.Dir(path)]
+	f := w.folders[filepath.Dir(path)]
+	return f != nil && f.watched
 }
 
 // retry tries to watch what could not be watched before, and what has been
@@ -65,18 +102,16 @@ func (w *watcher) retry() {
 	if w.fs == nil {
 		return
 	}
-	now := w.fs.WatchList()
 	w.mu.Lock()
-	var missing []string
-	for dir := range w.dirs {
-		if !slices.Contains(now, dir) {
-			w.dirs[dir] = false
-			missing = append(missing, dir)
-		}
+	defer w.mu.Unlock()
+	now := make(map[string]bool)
+	for _, dir := range w.fs.WatchList() {
+		now[dir] = true
 	}
-	w.mu.Unlock()
-	for _, dir := range missing {
-		w.add(filepath.Join(dir, "x"))
+	for dir, f := range w.folders {
+		if !now[dir] {
+			f.watched = w.watch(dir)
+		}
 	}
 }
 
