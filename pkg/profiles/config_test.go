@@ -25,13 +25,14 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
+	"collector/pkg/httpserver"
 )
 
 func TestDefaultsAreAlloys(t *testing.T) {
 	var receive ReceiveConfig
 	receive.SetToDefault()
 	want := ReceiveConfig{
-		HTTP:                    HTTPConfig{ListenPort: 8080, ConnLimit: 16384, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
+		HTTP:                    httpserver.Config{ListenPort: 8080, ConnLimit: 16384, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
 		GracefulShutdownTimeout: 30 * time.Second,
 	}
 	if diff := cmp.Diff(want, receive); diff != "" {
@@ -86,26 +87,8 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	f(write("a", "}"), "'}'")
 	f(write("__name__", "a b"), `"a b"`)
 
-	server := func(change func(*HTTPConfig)) error {
-		c := receiveConfig().HTTP
-		change(&c)
-		return c.Validate()
-	}
-	f(server(func(*HTTPConfig) {}), "")
-	f(server(func(c *HTTPConfig) { c.ListenPort = 70000 }), "listen_port")
-	f(server(func(c *HTTPConfig) { c.ConnLimit = -1 }), "conn_limit")
-	f(server(func(c *HTTPConfig) { c.IdleTimeout = -1 }), "server_idle_timeout")
 	f((&ReceiveConfig{GracefulShutdownTimeout: -1}).Validate(), "graceful_shutdown_timeout")
 
-	f((&TLSConfig{CertPEM: "c", KeyFile: "k"}).Validate(), "")
-	f((&TLSConfig{KeyPEM: "k"}).Validate(), "needs its certificate")
-	f((&TLSConfig{CertFile: "c"}).Validate(), "needs its key")
-	f((&TLSConfig{CertFile: "c", CertPEM: "c", KeyPEM: "k"}).Validate(), "at most one of")
-	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientAuthType: "Maybe"}).Validate(), "client_auth_type")
-	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientAuthType: "RequireAndVerifyClientCert"}).Validate(), "client_ca_file")
-	f((&TLSConfig{CertFile: "c", KeyPEM: "k", ClientCAFile: "ca"}).Validate(), "client_ca_file is set")
-	f((&TLSConfig{CertFile: "c", KeyPEM: "k", MinVersion: "SSL3"}).Validate(), "min_version")
-	f((&TLSConfig{CertFile: "c", KeyPEM: "k", CipherSuites: "ROT13"}).Validate(), "ROT13")
 }
 
 func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
@@ -189,7 +172,7 @@ func TestTLS(t *testing.T) {
 	s := &sink{}
 	c := receiveConfig(s)
 	dir := t.TempDir()
-	c.HTTP.TLS = &TLSConfig{
+	c.HTTP.TLS = &httpserver.TLSConfig{
 		CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"),
 		ClientAuthType: "RequireAndVerifyClientCert", ClientCAPEM: string(cert), MinVersion: "VersionTLS13",
 	}
@@ -242,7 +225,7 @@ func TestTLS(t *testing.T) {
 
 func TestBadCertificatesAreFoundBeforeTheStart(t *testing.T) {
 	c := receiveConfig()
-	c.HTTP.TLS = &TLSConfig{CertPEM: "nonsense", KeyPEM: "nonsense"}
+	c.HTTP.TLS = &httpserver.TLSConfig{CertPEM: "nonsense", KeyPEM: "nonsense"}
 	if _, err := NewReceive(c, component.Options{}); err == nil || !strings.Contains(err.Error(), "http > tls") {
 		t.Errorf("got %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"collector/pkg/httpserver"
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
@@ -34,7 +35,7 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	}
 	if errors.Is(err, listen.ErrNoRoom) && req.ContentLength < 0 {
 		arrival.Release()
-		err = drain(w, body, err)
+		err = httpserver.Drain(w, body, err)
 	}
 	if err != nil {
 		r.refuseBody(w, req, err)
@@ -105,7 +106,7 @@ func unavailable(err error) string {
 
 // refuse answers a request from which no profile came.
 func (r *Receive) refuse(w http.ResponseWriter, req *http.Request, status int, reason, message string) {
-	message = brief(message)
+	message = httpserver.Brief(message)
 	r.refused(req, reason, message)
 	http.Error(w, message, status)
 }

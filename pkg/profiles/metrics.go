@@ -1,20 +1,13 @@
 package profiles
 
-import (
-	"net/http"
-	"strconv"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 type receiveMetrics struct {
-	dropped  *prometheus.CounterVec
-	lost     *prometheus.CounterVec
-	duration *prometheus.HistogramVec
+	dropped *prometheus.CounterVec
+	lost    *prometheus.CounterVec
 }
 
-func newReceiveMetrics(reg prometheus.Registerer, connLimit int, conns func() float64) *receiveMetrics {
+func newReceiveMetrics(reg prometheus.Registerer) *receiveMetrics {
 	m := &receiveMetrics{
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyroscope_receive_http_dropped_profiles_total",
@@ -24,58 +17,14 @@ func newReceiveMetrics(reg prometheus.Registerer, connLimit int, conns func() fl
 			Name: "pyroscope_receive_http_lost_profiles_total",
 			Help: "Profiles that one of several destinations took and another did not, by reason.",
 		}, []string{"reason"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "pyroscope_receive_http_request_duration_seconds",
-			Help:    "Time from the header of a request to its answer.",
-			Buckets: []float64{.005, .025, .1, .5, 1, 5, 30},
-		}, []string{"method", "route", "status_code", "ws"}),
 	}
 	// A rate needs the series before its first event.
 	for _, reason := range []string{"bad_request", "too_large", "overloaded"} {
 		m.dropped.WithLabelValues(reason)
 	}
-	protocol := prometheus.Labels{"protocol": "http"}
-	limit := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "pyroscope_receive_http_tcp_connections_limit",
-		Help:        "Most TCP connections that are accepted at a time; 0 is no limit.",
-		ConstLabels: protocol,
-	})
-	limit.Set(float64(connLimit))
-	reg.MustRegister(m.dropped, m.lost, m.duration, limit, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name:        "pyroscope_receive_http_tcp_connections",
-		Help:        "TCP connections at present.",
-		ConstLabels: protocol,
-	}, conns))
+	reg.MustRegister(m.dropped, m.lost)
 	return m
 }
-
-// instrument measures the requests of a route.
-func (m *receiveMetrics) instrument(route string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		observed := &statusObserver{ResponseWriter: w, status: http.StatusOK}
-		defer func() {
-			m.duration.WithLabelValues(r.Method, route, strconv.Itoa(observed.status), "false").Observe(time.Since(start).Seconds())
-		}()
-		next.ServeHTTP(observed, r)
-	})
-}
-
-// statusObserver remembers the status of an answer.
-type statusObserver struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusObserver) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusObserver) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Flush implements http.Flusher, which gRPC's answers need.
-func (w *statusObserver) Flush() { http.NewResponseController(w.ResponseWriter).Flush() }
 
 type writeMetrics struct {
 	sentBytes, sentProfiles *prometheus.CounterVec

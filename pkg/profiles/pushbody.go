@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"collector/pkg/httpserver"
 	"collector/pkg/listen"
 )
 
@@ -110,7 +111,7 @@ func invalid(err error) error {
 	if err == nil || errors.Is(err, listen.ErrNoRoom) || errors.Is(err, listen.ErrTooLarge) {
 		return err
 	}
-	return connect.NewError(connect.CodeInvalidArgument, errors.New(brief("unmarshal message: "+err.Error())))
+	return connect.NewError(connect.CodeInvalidArgument, errors.New(httpserver.Brief("unmarshal message: "+err.Error())))
 }
 
 // unpack decompresses data, in whose place the result comes; on failure data

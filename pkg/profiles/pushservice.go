@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"collector/pkg/httpserver"
 	"collector/pkg/pipeline"
 )
 
@@ -62,12 +63,12 @@ func (r *Receive) pushHandler() http.Handler {
 func (r *Receive) refusePush(req *http.Request, err error) *connect.Error {
 	var failed *connect.Error
 	if errors.As(err, &failed) {
-		failed = connect.NewError(failed.Code(), errors.New(brief(failed.Message())))
+		failed = connect.NewError(failed.Code(), errors.New(httpserver.Brief(failed.Message())))
 		r.refused(req, "bad_request", failed.Message())
 		return failed
 	}
 	status, reason, message := r.refusal(err)
-	message = brief(message)
+	message = httpserver.Brief(message)
 	r.refused(req, reason, message)
 	switch status {
 	case http.StatusBadRequest:

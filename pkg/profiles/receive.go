@@ -4,35 +4,21 @@ package profiles
 
 import (
 	"context"
-	"crypto/tls"
 	_ "embed"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"collector/pkg/component"
+	"collector/pkg/httpserver"
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
 
 const (
-	// headerTimeout is what a client gets to send its request's header.
-	headerTimeout = 10 * time.Second
-	// maxHeader is what a request's header may take of the memory, which no budget
-	// counts.
-	maxHeader = 64 << 10
-	// maxReason is how much is said of what is wrong with a request. Errors quote
-	// requests, and their texts are copied: into the log, the answer and its encoding.
-	maxReason = 1 << 10
 	// queueTimeout is how long a client waits for its profile to be queued.
 	queueTimeout = 900 * time.Millisecond
 	// retryAfter is the number of seconds after which a client whose profile
@@ -46,19 +32,12 @@ type Receive struct {
 	config  ReceiveConfig
 	options component.Options
 	metrics *receiveMetrics
-	tls     *tls.Config
+	http    *httpserver.Server
 	maxBody int64
 	bodies  *listen.Budget
-	limit   *listen.Limit
-	paths   *listen.Paths
-	conns   atomic.Int64
 	counts  receiveCounts
 
 	quiet throttle.Log
-
-	mu       sync.Mutex
-	listener net.Listener // bound and not yet in use; guarded by mu
-	address  string       // guarded by mu
 }
 
 type receiveCounts struct{ received, forwarded atomic.Uint64 }
@@ -73,128 +52,29 @@ func receiveDefinition() component.Definition {
 // NewReceive checks c and starts nothing.
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	o = o.WithDefaults()
-	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget()}
-	if c.HTTP.TLS != nil {
-		var err error
-		if r.tls, err = c.HTTP.TLS.server(); err != nil {
-			return nil, component.At("http/tls", err)
-		}
-	}
-	c.warn(o)
-	r.limit, r.paths = listen.NewLimit(listen.MaxConnections(), o.Metrics, o.Logger), listen.NewPaths(o.Metrics, o.Logger)
-	r.metrics = newReceiveMetrics(o.Metrics, c.HTTP.ConnLimit, func() float64 { return float64(r.conns.Load()) })
-	return r, nil
+	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget(), metrics: newReceiveMetrics(o.Metrics)}
+	var err error
+	r.http, err = httpserver.New(c.HTTP, httpserver.Options{
+		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "profiles", Metrics: "pyroscope_receive_http",
+	})
+	return r, err
 }
 
 // Bind takes the listener.
-func (r *Receive) Bind() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.listener != nil {
-		return nil
-	}
-	option := r.options.ID + ": http > listen_address and listen_port"
-	l, err := r.options.Listeners.Listen("tcp", r.config.HTTP.address(), option)
-	if err != nil {
-		return err
-	}
-	r.listener = l
-	r.address = l.Addr().String()
-	return nil
-}
+func (r *Receive) Bind() error { return r.http.Bind() }
 
 // Close gives the listener back if Run has not taken it.
-func (r *Receive) Close() {
-	if l := r.take(); l != nil {
-		l.Close()
-	}
-}
+func (r *Receive) Close() { r.http.Close() }
 
-func (r *Receive) take() net.Listener {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	l := r.listener
-	r.listener = nil
-	return l
-}
-
-// Run serves until ctx ends. Requests under way then get up to maxShutdown.
-func (r *Receive) Run(ctx context.Context) error {
-	if err := r.Bind(); err != nil {
-		return err
-	}
-	listener := r.take()
-	listener = r.limit.Listener(listener)
-	if limit := r.config.HTTP.ConnLimit; limit > 0 {
-		listener = netutil.LimitListener(listener, limit) // holds further clients back
-	}
-	r.options.Logger.Info("receiving profiles", "address", listener.Addr().String())
-	cutOff, err := listen.ServeHTTP(ctx, r.server(), listener, min(r.config.GracefulShutdownTimeout, maxShutdown))
-	if err != nil {
-		return fmt.Errorf("serve profiles on %s: %w", listener.Addr(), err)
-	}
-	if cutOff > 0 {
-		r.options.Logger.Warn("requests were cut off at shutdown", "connections", cutOff)
-	}
-	return nil
-}
-
-func (r *Receive) server() *http.Server {
-	c := r.config.HTTP
-	header := headerTimeout
-	if c.ReadTimeout > 0 {
-		header = min(header, c.ReadTimeout)
-	}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true) // gRPC without TLS
-	server := &http.Server{
-		Handler:           r.handler(),
-		Protocols:         &protocols,
-		ReadHeaderTimeout: header,
-		MaxHeaderBytes:    maxHeader,
-		ReadTimeout:       c.ReadTimeout,
-		WriteTimeout:      c.WriteTimeout,
-		IdleTimeout:       c.IdleTimeout,
-		ErrorLog:          slog.NewLogLogger(r.options.Logger.Handler(), slog.LevelDebug),
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew:
-				r.conns.Add(1)
-			case http.StateClosed, http.StateHijacked:
-				r.conns.Add(-1)
-			}
-		},
-	}
-	if r.tls != nil {
-		server.TLSConfig = r.tls.Clone()
-	}
-	return server
-}
+// Run serves until ctx ends.
+func (r *Receive) Run(ctx context.Context) error { return r.http.Run(ctx, r.handler()) }
 
 func (r *Receive) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST "+ingestPath, r.metrics.instrument("ingest", r.refuseOtherSites(http.HandlerFunc(r.ingest))))
-	mux.Handle("POST "+pushProcedure, r.metrics.instrument("push", r.refuseOtherSites(r.pushHandler())))
-	mux.HandleFunc("/", r.unknownPath)
+	mux.Handle("POST "+ingestPath, r.http.Instrument("ingest", r.refuseOtherSites(http.HandlerFunc(r.ingest))))
+	mux.Handle("POST "+pushProcedure, r.http.Instrument("push", r.refuseOtherSites(r.pushHandler())))
+	mux.HandleFunc("/", r.http.UnknownPath(ingestPath, pushProcedure))
 	return mux
-}
-
-// unknownPath answers a request for what is not served here.
-func (r *Receive) unknownPath(w http.ResponseWriter, req *http.Request) {
-	if path := req.URL.Path; path == ingestPath || path == pushProcedure {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "method not allowed, supported: POST", http.StatusMethodNotAllowed)
-		return
-	}
-	hint := r.paths.Unknown([]string{ingestPath, pushProcedure}, req.Method, req.URL.Path, req.RemoteAddr)
-	message := strings.TrimSuffix("404 page not found: "+hint, ": ")
-	if isGRPC(req) {
-		listen.RefuseGRPC(w, message)
-		return
-	}
-	http.Error(w, message, http.StatusNotFound)
 }
 
 // refuseOtherSites refuses what a browser sends for a page of another site, before
@@ -250,15 +130,7 @@ func (r *Receive) logRefusal(err error) {
 // refused counts and logs a request from which no profile came.
 func (r *Receive) refused(req *http.Request, reason, message string) {
 	r.metrics.dropped.WithLabelValues(reason).Inc()
-	r.quiet.Warn(r.options.Logger, reason, "profile refused", "reason", reason, "client", req.RemoteAddr, "err", brief(message))
-}
-
-// brief is the beginning of a text, as long as a refusal may be.
-func brief(text string) string {
-	if len(text) <= maxReason {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxReason-len("…")], "") + "…"
+	r.quiet.Warn(r.options.Logger, reason, "profile refused", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
 }
 
 func dropReason(err error) string {
@@ -285,11 +157,9 @@ type ReceiveStatus struct {
 
 // Status returns a ReceiveStatus.
 func (r *Receive) Status() any {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	return ReceiveStatus{
-		Address:     r.address,
-		Connections: r.conns.Load(),
+		Address:     r.http.Address(),
+		Connections: r.http.Connections(),
 		Received:    r.counts.received.Load(),
 		Forwarded:   r.counts.forwarded.Load(),
 	}

@@ -1,113 +1,29 @@
 package profiles
 
 import (
-	"errors"
-	"fmt"
-	"net"
-	"strconv"
 	"time"
 
-	"collector/pkg/component"
+	"collector/pkg/httpserver"
 	"collector/pkg/pipeline"
 )
 
-// maxShutdown bounds graceful shutdown, whatever the configuration says: the
-// whole program ends within 5 s.
-const maxShutdown = 2 * time.Second
-
-const defaultShutdown = 30 * time.Second
+// connLimit is Alloy's default of conn_limit.
+const connLimit = 16384
 
 // ReceiveConfig is the block pyroscope.receive_http.
 type ReceiveConfig struct {
 	ForwardTo               []pipeline.ProfilesSink `alloy:"forward_to,attr"`
-	HTTP                    HTTPConfig              `alloy:"http,block,optional"`
+	HTTP                    httpserver.Config       `alloy:"http,block,optional"`
 	GracefulShutdownTimeout time.Duration           `alloy:"graceful_shutdown_timeout,attr,optional"`
-}
-
-// HTTPConfig is the server that clients push to.
-type HTTPConfig struct {
-	ListenAddress string        `alloy:"listen_address,attr,optional"`
-	ListenPort    int           `alloy:"listen_port,attr,optional"`
-	ConnLimit     int           `alloy:"conn_limit,attr,optional"`
-	ReadTimeout   time.Duration `alloy:"server_read_timeout,attr,optional"`
-	WriteTimeout  time.Duration `alloy:"server_write_timeout,attr,optional"`
-	IdleTimeout   time.Duration `alloy:"server_idle_timeout,attr,optional"`
-	TLS           *TLSConfig    `alloy:"tls,block,optional"`
-}
-
-// TLSConfig is the server side of TLS.
-type TLSConfig struct {
-	CertPEM        string           `alloy:"cert_pem,attr,optional"`
-	CertFile       string           `alloy:"cert_file,attr,optional,file"`
-	KeyPEM         component.Secret `alloy:"key_pem,attr,optional"`
-	KeyFile        string           `alloy:"key_file,attr,optional,file"`
-	ClientAuthType string           `alloy:"client_auth_type,attr,optional"`
-	ClientCAFile   string           `alloy:"client_ca_file,attr,optional,file"`
-	ClientCAPEM    string           `alloy:"client_ca_pem,attr,optional"`
-	// ClientCA is the name that Alloy's program has for client_ca_pem.
-	ClientCA     string `alloy:"client_ca,attr,optional"`
-	CipherSuites string `alloy:"cipher_suites,attr,optional"`
-	MinVersion   string `alloy:"min_version,attr,optional"`
 }
 
 // SetToDefault sets Alloy's defaults.
 func (c *ReceiveConfig) SetToDefault() {
-	*c = ReceiveConfig{GracefulShutdownTimeout: defaultShutdown}
-	c.HTTP.SetToDefault()
-}
-
-// SetToDefault sets Alloy's defaults.
-func (c *HTTPConfig) SetToDefault() {
-	*c = HTTPConfig{
-		ListenPort:   8080,
-		ConnLimit:    16384,
-		ReadTimeout:  30 * time.Second,
-		WriteTimeout: 30 * time.Second,
-		IdleTimeout:  120 * time.Second,
-	}
+	*c = ReceiveConfig{HTTP: httpserver.Default(), GracefulShutdownTimeout: httpserver.DefaultShutdown}
+	c.HTTP.ConnLimit = connLimit
 }
 
 // Validate reports settings that cannot work.
 func (c *ReceiveConfig) Validate() error {
-	if c.GracefulShutdownTimeout < 0 {
-		return component.At("graceful_shutdown_timeout", fmt.Errorf("%s is negative", c.GracefulShutdownTimeout))
-	}
-	return nil
-}
-
-// Validate reports settings that cannot work.
-func (c *HTTPConfig) Validate() error {
-	if c.ListenPort < 0 || c.ListenPort > 65535 {
-		return component.At("listen_port", fmt.Errorf("%d is not a port: it must be between 0 and 65535", c.ListenPort))
-	}
-	if c.ConnLimit < 0 {
-		return component.At("conn_limit", fmt.Errorf("%d is negative: it must be positive, or 0 for no limit", c.ConnLimit))
-	}
-	for name, d := range map[string]time.Duration{
-		"server_read_timeout":  c.ReadTimeout,
-		"server_write_timeout": c.WriteTimeout,
-		"server_idle_timeout":  c.IdleTimeout,
-	} {
-		if d < 0 {
-			return component.At(name, fmt.Errorf("%s is negative: it must be positive, or 0 for no limit", d))
-		}
-	}
-	return nil
-}
-
-// Validate reports settings that cannot work.
-func (c *TLSConfig) Validate() error {
-	s, err := c.settings()
-	return errors.Join(err, s.CheckServer())
-}
-
-// address is what to listen on.
-func (c *HTTPConfig) address() string {
-	return net.JoinHostPort(c.ListenAddress, strconv.Itoa(c.ListenPort))
-}
-
-func (c *ReceiveConfig) warn(o component.Options) {
-	if d := c.GracefulShutdownTimeout; d != defaultShutdown && d > maxShutdown {
-		o.Warn("graceful_shutdown_timeout", fmt.Sprintf("requests under way get at most %s to end, so that the program stops within 5 s", maxShutdown))
-	}
+	return httpserver.ValidateShutdown(c.GracefulShutdownTimeout)
 }

@@ -140,8 +140,7 @@ func TestReplacingAReceiverLosesNoRequest(t *testing.T) {
 	c := receiveConfig(s)
 	c.HTTP.ListenPort = free.Addr().(*net.TCPAddr).Port
 	pool := listen.NewPool()
-	shared := func(r *Receive) { r.options.Listeners = pool.View() }
-	r := start(t, c, shared)
+	r := startIn(t, pool.View(), c)
 	url := r.url
 	var clients sync.WaitGroup
 	var finished atomic.Bool
@@ -168,7 +167,7 @@ func TestReplacingAReceiverLosesNoRequest(t *testing.T) {
 		})
 	}
 	for range 20 {
-		next := start(t, c, shared)
+		next := startIn(t, pool.View(), c)
 		if err := r.stop(); err != nil {
 			t.Error(err)
 		}
@@ -201,20 +200,6 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 	if err := r.stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestSlowHeadersAreCutOff(t *testing.T) {
-	c := receiveConfig()
-	for _, timeout := range []time.Duration{0, time.Minute, time.Second} {
-		c.HTTP.ReadTimeout = timeout
-		r, err := NewReceive(c, component.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := r.server().ReadHeaderTimeout; got <= 0 || got > headerTimeout || timeout > 0 && got > timeout {
-			t.Errorf("server_read_timeout %s: clients get %s for the header", timeout, got)
-		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func logTo(b *bytes.Buffer) func(*Receive) {
 	return func(r *Receive) {
 		r.options.Logger = slog.New(slog.NewTextHandler(b, nil))
-		r.paths = listen.NewPaths(prometheus.WrapRegistererWithPrefix("test_", r.options.Metrics), r.options.Logger)
+		r.http.Paths = listen.NewPaths(prometheus.WrapRegistererWithPrefix("test_", r.options.Metrics), r.options.Logger)
 	}
 }
 

@@ -73,9 +73,15 @@ func receiveConfig(sinks ...pipeline.ProfilesSink) ReceiveConfig {
 // start runs a Receive; change, if any, is done to it before.
 func start(t *testing.T, c ReceiveConfig, change ...func(*Receive)) *started {
 	t.Helper()
+	return startIn(t, nil, c, change...)
+}
+
+// startIn runs a Receive that listens by pool; nil: one of its own.
+func startIn(t *testing.T, pool *listen.Pool, c ReceiveConfig, change ...func(*Receive)) *started {
+	t.Helper()
 	s := &started{reg: prometheus.NewRegistry()}
 	var err error
-	if s.Receive, err = NewReceive(c, component.Options{ID: "pyroscope.receive_http.test", Metrics: s.reg}); err != nil {
+	if s.Receive, err = NewReceive(c, component.Options{ID: "pyroscope.receive_http.test", Metrics: s.reg, Listeners: pool}); err != nil {
 		t.Fatal(err)
 	}
 	for _, do := range change {

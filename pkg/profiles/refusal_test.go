@@ -15,6 +15,8 @@ import (
 	"github.com/grafana/pyroscope/api/gen/proto/go/push/v1/pushv1connect"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"collector/pkg/httpserver"
 )
 
 // pushLabel is an encoded PushRequest of one series with one label, which may be
@@ -38,7 +40,7 @@ func TestARefusalQuotesLittleOfARequest(t *testing.T) {
 		"label":       errOf(parseName("app{" + control + "=v}")),
 		"set":         labelSet{control: invalid}.check(),
 	} {
-		if err == nil || len(err.Error()) > maxReason {
+		if err == nil || len(err.Error()) > httpserver.MaxReason {
 			t.Errorf("%s: an error of %d bytes", name, len(fmt.Sprint(err)))
 		}
 	}
@@ -50,7 +52,7 @@ func TestARefusalQuotesLittleOfARequest(t *testing.T) {
 		"JSON":     {"application/json", `{"series":"` + strings.Repeat("x", size) + `"}`},
 	} {
 		resp, text := post(t, r.url+pushProcedure, request.contentType, strings.NewReader(request.body))
-		if resp.StatusCode != http.StatusBadRequest || len(text) > 2*maxReason {
+		if resp.StatusCode != http.StatusBadRequest || len(text) > 2*httpserver.MaxReason {
 			t.Errorf("%s: answered %s with %d bytes", name, resp.Status, len(text))
 		}
 	}
@@ -64,7 +66,7 @@ func TestARefusalQuotesLittleOfARequest(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
-	if log.Len() > 8*maxReason {
+	if log.Len() > 8*httpserver.MaxReason {
 		t.Errorf("%d bytes are logged", log.Len())
 	}
 }
@@ -73,7 +75,7 @@ func errOf[T any](_ T, err error) error { return err }
 
 func TestTheHeaderOfAProfileIsBounded(t *testing.T) {
 	r := start(t, receiveConfig(&sink{}))
-	for size, want := range map[int]int{maxHeader / 2: http.StatusOK, 2 * maxHeader: http.StatusRequestHeaderFieldsTooLarge} {
+	for size, want := range map[int]int{httpserver.MaxHeader / 2: http.StatusOK, 2 * httpserver.MaxHeader: http.StatusRequestHeaderFieldsTooLarge} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 		if err != nil {
 			t.Fatal(err)

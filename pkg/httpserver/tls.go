@@ -1,4 +1,4 @@
-package profiles
+package httpserver
 
 import (
 	"crypto/tls"
