@@ -3,10 +3,13 @@ package main
 import (
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"collector/pkg/admin"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/explore"
+	"collector/pkg/exporters"
 	"collector/pkg/imports"
 	"collector/pkg/local"
 	"collector/pkg/logging"
@@ -20,8 +23,8 @@ import (
 )
 
 // components is the table of all that a configuration may name, family by
-// family.
-func components(log *logging.Log, access *admin.Access) []component.Definition {
+// family. own are the program's metrics; nil where nothing runs.
+func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer) []component.Definition {
 	return slices.Concat(
 		logging.Components(log),
 		admin.Components(access),
@@ -29,6 +32,7 @@ func components(log *logging.Log, access *admin.Access) []component.Definition {
 		local.Components(),
 		discovery.Components(),
 		scrape.Components(),
+		exporters.Components(own),
 		metrics.Components(),
 		remotewrite.Components(),
 		logs.Components(),

@@ -66,6 +66,10 @@ var allowedImports = map[string]string{
 	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
 	"pkg/metrics/relabel": signalPackages,
 
+	"pkg/exporters":          "pkg/component pkg/exporters/self",
+	"pkg/exporters/exporter": "pkg/component pkg/discovery",
+	"pkg/exporters/self":     "pkg/component pkg/exporters/exporter",
+
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
 	"pkg/otlp":        signalPackages,

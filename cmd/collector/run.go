@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/spf13/pflag"
 	"google.golang.org/grpc/grpclog"
 
@@ -123,8 +124,9 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	p.orphans = deliver.NewOrphans(flags.storage, p.logger)
 	registry.MustRegister(p.orphans)
 	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
+	own := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.graph.Gather() })
 	p.graph = graph.New(graph.Options{
-		Kinds: valueKinds(), Definitions: append(components(log, p.access), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
+		Kinds: valueKinds(), Definitions: append(components(log, p.access, own), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
 		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans,
 	})
@@ -134,7 +136,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 		Program: p, Gatherer: p.graph, Listeners: listeners, Logger: p.logger,
 		Source: p.graph, Version: version, Prefix: p.prefix, AllowedHosts: flags.hosts, Access: p.access,
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
-		Inventory: inventory{p.graph}, Orphans: p.orphanedQueues, Support: flags.supportFor(log, p.graph),
+		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, Support: flags.supportFor(log, p.graph),
 	})
 	if err := p.server.Register(registry); err != nil {
 		p.logger.Error("register the HTTP server's metrics", "err", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"collector/pkg/admin/ui"
+	"collector/pkg/component"
 	"collector/pkg/explore"
 	"collector/pkg/listen"
 	"collector/pkg/live"
@@ -52,8 +53,13 @@ type Options struct {
 	Inventory    ui.Inventory // may be nil
 	Orphans      func() []ui.OrphanedQueue
 	Support      *ui.Support // nil for a server without support bundles
-	Live         *live.Hub
-	Explore      *explore.Window
+	// Handlers has what components answer below component.HandlersPath; nil: none
+	// answers.
+	Handlers interface {
+		Handler(path string) (h http.Handler, rest string)
+	}
+	Live    *live.Hub
+	Explore *explore.Window
 
 	Version string
 	// Prefix is where a browser sees the UI, as CleanPrefix gives it.
@@ -137,10 +143,8 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(secured{bounded{s.listener, s}, s.options.Access}) }()
 	go s.observe(ctx)
-	select {
-	case err := <-failed:
+	if err := s.serveUntil(ctx, failed); err != nil {
 		return fmt.Errorf("serve HTTP on %s: %w", s.options.Address, err)
-	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
@@ -149,6 +153,32 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-failed
 	return nil
+}
+
+// serveUntil serves the components, too, once one of them wants it, until ctx ends
+// or the server has failed.
+func (s *Server) serveUntil(ctx context.Context, failed <-chan error) error {
+	memory := s.options.Listeners.Memory()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	case <-memory.Wanted():
+	}
+	within := s.withinProcess()
+	ended := make(chan error, 1)
+	go func() { ended <- within.Serve(memory) }()
+	defer func() {
+		within.Close()
+		<-ended
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // observeEvery is how often the components' health is looked at, so that their
@@ -197,12 +227,10 @@ func (s *Server) mux() *http.ServeMux {
 	})
 	mux.HandleFunc("GET "+reloadPath, s.reload)
 	mux.HandleFunc("POST "+reloadPath, s.reload)
-	mux.Handle("GET "+metricsPath, promhttp.HandlerFor(s.options.Gatherer, promhttp.HandlerOpts{
-		// One component's broken metric must not hide all others.
-		ErrorHandling:     promhttp.ContinueOnError,
-		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
-		EnableOpenMetrics: true,
-	}))
+	mux.Handle("GET "+metricsPath, s.metrics())
+	if s.options.Handlers != nil {
+		mux.HandleFunc(component.HandlersPath, s.serveComponent)
+	}
 	if s.options.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -221,6 +249,16 @@ func (s *Server) mux() *http.ServeMux {
 		s.ui.Register(mux)
 	}
 	return mux
+}
+
+// metrics serves the collector's own metrics.
+func (s *Server) metrics() http.Handler {
+	return promhttp.HandlerFor(s.options.Gatherer, promhttp.HandlerOpts{
+		// One component's broken metric must not hide all others.
+		ErrorHandling:     promhttp.ContinueOnError,
+		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
+		EnableOpenMetrics: true,
+	})
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"collector/pkg/component"
 )
 
 // minCompressed is the size from which compressing an answer pays.
@@ -25,7 +27,7 @@ func compress(next http.Handler) http.Handler {
 
 // ownCompression tells whether what is at path compresses its answers itself.
 func ownCompression(path string) bool {
-	return path == metricsPath || forPrograms(path)
+	return path == metricsPath || forPrograms(path) || strings.HasPrefix(path, component.HandlersPath)
 }
 
 func acceptsGzip(r *http.Request) bool {

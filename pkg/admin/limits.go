@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"collector/pkg/admin/ui"
+	"collector/pkg/component"
 	"collector/pkg/listen"
 )
 
@@ -67,6 +68,8 @@ func (l *limits) of(path string) *slots {
 		return &l.bundles
 	}
 	switch {
+	case strings.HasPrefix(path, component.HandlersPath):
+		return &l.metrics
 	case strings.HasPrefix(path, pprofPath):
 		return &l.profiles
 	case forAnybody(path):

@@ -13,6 +13,8 @@
 //	                          anything running is stopped
 //	Close()                   gives back what Bind took, if Run is never called
 //	Status() any              a snapshot for the debug UI; encoded as JSON
+//	Handler() http.Handler    answers requests below HandlerPath of its id, with the
+//	                          path from there on; before and after Run, too
 //	Module() Module           the text of the module that a block import.* has read
 //
 // Config fields carry Alloy's struct tags:

@@ -35,6 +35,7 @@ type Pool struct {
 type shared struct {
 	bind    func(network, address string) (net.Listener, error)
 	budget  *Budget
+	memory  *Memory
 	mu      sync.Mutex
 	sockets map[string]*socket // by network and address; guarded by mu
 }
@@ -47,12 +48,15 @@ type Held struct {
 
 // NewPool makes an empty pool.
 func NewPool() *Pool {
-	return &Pool{shared: &shared{bind: bind, budget: NewBudget(2 * WithinMemory(maxRequests/2)), sockets: make(map[string]*socket)}, held: make(map[string]Held)}
+	return &Pool{shared: &shared{bind: bind, budget: NewBudget(2 * WithinMemory(maxRequests/2)), memory: NewMemory(), sockets: make(map[string]*socket)}, held: make(map[string]Held)}
 }
 
 // Budget bounds the memory that the requests of all servers take which listen by
 // the pool.
 func (p *Pool) Budget() *Budget { return p.budget }
+
+// Memory is where components reach what other components serve, in the process.
+func (p *Pool) Memory() *Memory { return p.memory }
 
 // View returns a pool with the same sockets that keeps account of its own
 // listeners. Each component has one: two components that run side by side must

@@ -84,6 +84,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = newRouted(o.Listeners.Memory(), client.Transport)
 	if cfg.HTTPClient.FollowRedirects {
 		client.CheckRedirect = followOwn
 	}

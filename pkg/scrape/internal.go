@@ -1,0 +1,44 @@
+package scrape
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"collector/pkg/component"
+	"collector/pkg/listen"
+)
+
+// routed sends requests to the components of this program by memory, and all
+// others by others: with their credentials, and by their proxy.
+type routed struct {
+	memory, others http.RoundTripper
+}
+
+func newRouted(memory *listen.Memory, others http.RoundTripper) *routed {
+	return &routed{
+		memory: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return memory.Dial(ctx) },
+			// A new connection costs less than one that waits for the next scrape.
+			DisableKeepAlives: true,
+			// The fetcher says what it takes, and unpacks it.
+			DisableCompression: true,
+		},
+		others: others,
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *routed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == component.MemoryAddress && r.URL.Scheme == "http" {
+		return t.memory.RoundTrip(r)
+	}
+	return t.others.RoundTrip(r)
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (t *routed) CloseIdleConnections() {
+	if c, ok := t.others.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
