@@ -72,7 +72,8 @@ var allowedImports = map[string]string{
 
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
-	"pkg/otlp":        signalPackages,
+	"pkg/otlp":        signalPackages + " pkg/otlp/flow",
+	"pkg/otlp/flow":   "pkg/component pkg/pipeline pkg/throttle",
 	"pkg/profiles":    signalPackages,
 }
 

@@ -283,20 +283,28 @@ func (w *Window) ObserveOTLP(e *live.Edge, r pipeline.OTLP) {
 	case pipeline.SignalLogs:
 		signal, keep = live.Logs, w.keepRecords
 	}
-	if !w.takes(e, signal, r.Items, len(r.Data)) {
+	items, size := r.Items, r.Size()
+	if !w.takes(e, signal, items, size) {
 		return
 	}
-	if r.Items > maxItems {
-		w.skipped[signal].Add(uint64(r.Items))
+	if items > maxItems {
+		w.skipped[signal].Add(uint64(items))
 		return
 	}
-	data := bytes.Clone(r.Data)
-	w.offer(signal, r.Items, len(data), func() {
-		if live.CheckSize(data, maxElements) != nil || keep(data) != nil {
-			w.skipped[signal].Add(uint64(r.Items))
+	kept := r.Keep()
+	w.offer(signal, items, size, func() {
+		if live.CheckSize(kept.Undecoded(), maxElements) == nil {
+			if request, err := kept.Decoded(); err == nil {
+				keep(request)
+				return
+			}
 		}
+		w.skipped[signal].Add(uint64(items))
 	})
 }
+
+// Watches reports whether what passes e is kept.
+func (w *Window) Watches(e *live.Edge, s live.Signal) bool { return w.options.Take(e, s) }
 
 // ObserveProfile is for the edges.
 func (w *Window) ObserveProfile(e *live.Edge, p pipeline.Profile) {

@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"collector/pkg/pipeline"
 )
 
 func stringMap(set pcommon.Map) map[string]string {
@@ -30,14 +32,10 @@ func labelsOf(b *labels.Builder, sets ...pcommon.Map) labels.Labels {
 }
 
 // keepRecords reads a request of log records.
-func (w *Window) keepRecords(data []byte) error {
-	logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data)
-	if err != nil {
-		return err
-	}
+func (w *Window) keepRecords(request pipeline.Decoded) {
 	now := time.Now()
 	var kept []Entry
-	for _, rl := range logs.ResourceLogs().All() {
+	for _, rl := range request.Logs.ResourceLogs().All() {
 		resource := labelsOf(labels.NewBuilder(labels.EmptyLabels()), rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, record := range sl.LogRecords().All() {
@@ -46,7 +44,6 @@ func (w *Window) keepRecords(data []byte) error {
 		}
 	}
 	w.logs.add(kept)
-	return nil
 }
 
 func readRecord(record plog.LogRecord, resource labels.Labels, now time.Time) Entry {
@@ -67,19 +64,14 @@ func readRecord(record plog.LogRecord, resource labels.Labels, now time.Time) En
 
 // keepPoints reads a request of metrics. Of histograms and summaries it keeps
 // the count and the sum.
-func (w *Window) keepPoints(data []byte) error {
-	metrics, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(data)
-	if err != nil {
-		return err
-	}
-	for _, rm := range metrics.ResourceMetrics().All() {
+func (w *Window) keepPoints(request pipeline.Decoded) {
+	for _, rm := range request.Metrics.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, metric := range sm.Metrics().All() {
 				w.keepMetric(rm.Resource().Attributes(), metric)
 			}
 		}
 	}
-	return nil
 }
 
 func (w *Window) keepMetric(resource pcommon.Map, metric pmetric.Metric) {

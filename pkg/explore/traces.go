@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"collector/pkg/pipeline"
 )
 
 // Span is a span in the window.
@@ -119,13 +121,9 @@ func (s *traceStore) stats() Stats {
 }
 
 // keepSpans reads a request of spans.
-func (w *Window) keepSpans(data []byte) error {
-	traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
-	if err != nil {
-		return err
-	}
+func (w *Window) keepSpans(request pipeline.Decoded) {
 	now := time.Now()
-	for _, rs := range traces.ResourceSpans().All() {
+	for _, rs := range request.Traces.ResourceSpans().All() {
 		resource := stringMap(rs.Resource().Attributes())
 		counted := map[string]bool{} // traces, in which the resource is
 		for _, ss := range rs.ScopeSpans().All() {
@@ -138,7 +136,6 @@ func (w *Window) keepSpans(data []byte) error {
 			}
 		}
 	}
-	return nil
 }
 
 func readSpan(span ptrace.Span, resource map[string]string) Span {

@@ -90,6 +90,11 @@ func (a *audience) show(s showing) {
 	a.waiting.Add(int64(-s.size))
 }
 
+// Watches reports whether a watcher sees what passes e.
+func (a *audience) Watches(e *Edge, s Signal) bool {
+	return slices.ContainsFunc(*a.watchers.Load(), func(w *Watcher) bool { return w.sees(e, s) })
+}
+
 // admit gives those who see n items that have passed e and have room for some of
 // them, and the largest number of items that one of them has room for.
 func (a *audience) admit(e *Edge, s Signal, n, decode int) (to []seat, most int) {

@@ -52,6 +52,8 @@ func signalOf(s pipeline.Signal) Signal {
 // the goroutine of the component that sent it: it must be quick, must not
 // block, and keeps nothing that it was given (see package pipeline).
 type Observer interface {
+	// Watches reports whether ObserveOTLP looks into what passes the edge now.
+	Watches(*Edge, Signal) bool
 	ObserveLogs(*Edge, pipeline.Logs)
 	ObserveMetrics(*Edge, pipeline.Metrics)
 	ObserveOTLP(*Edge, pipeline.OTLP)
@@ -179,11 +181,20 @@ func (e *Edge) TapMetrics(m pipeline.Metrics, err error) {
 	}
 }
 
+// Watches reports whether an observer looks into what passes.
+func (e *Edge) Watches(s pipeline.Signal) bool {
+	return slices.ContainsFunc(e.hub.all(), func(o Observer) bool { return o.Watches(e, signalOf(s)) })
+}
+
 // TapOTLP counts the items of a request, and shows it to the observers.
 func (e *Edge) TapOTLP(r pipeline.OTLP, err error) {
-	e.add(signalOf(r.Signal), r.Items, len(r.Data), err)
+	e.add(signalOf(r.Signal), r.Items, r.Size(), err)
 	if err == nil {
-		for _, o := range e.hub.all() {
+		observers := e.hub.all()
+		if len(observers) > 1 {
+			r = r.Shared() // they decode it once
+		}
+		for _, o := range observers {
 			o.ObserveOTLP(e, r)
 		}
 	}

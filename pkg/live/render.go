@@ -125,26 +125,30 @@ func shownLabels(lset labels.Labels) map[string]string {
 	return shown
 }
 
-// ObserveOTLP copies a request that somebody may examine, if it is small.
+// ObserveOTLP keeps a request that somebody may examine, if it is small.
 func (a *audience) ObserveOTLP(e *Edge, r pipeline.OTLP) {
-	to, _ := a.admit(e, signalOf(r.Signal), r.Items, len(r.Data))
+	signal, size := r.Signal, r.Size()
+	to, _ := a.admit(e, signalOf(signal), r.Items, size)
 	if len(to) == 0 {
 		return
 	}
-	data := bytes.Clone(r.Data)
-	a.offer(to, len(data), func(s *scene) {
-		s.edge, s.sig = e, signalOf(r.Signal)
-		if CheckSize(data, maxElements) != nil {
+	kept := r.Keep()
+	a.offer(to, size, func(s *scene) {
+		s.edge, s.sig = e, signalOf(signal)
+		if CheckSize(kept.Undecoded(), maxElements) != nil {
 			s.skip()
 			return
 		}
-		switch r.Signal {
-		case pipeline.SignalTraces:
-			s.traces(data)
-		case pipeline.SignalLogs:
-			s.records(data)
+		request, err := kept.Decoded()
+		switch {
+		case err != nil:
+			s.undecodable(err)
+		case signal == pipeline.SignalTraces:
+			s.traces(request.Traces)
+		case signal == pipeline.SignalLogs:
+			s.records(request.Logs)
 		default:
-			s.points(data)
+			s.points(request.Metrics)
 		}
 	})
 }
@@ -155,12 +159,7 @@ func (s *scene) undecodable(err error) {
 	s.give(Event{Time: time.Now(), Text: fmt.Sprintf("a request that cannot be decoded: %s", err)})
 }
 
-func (s *scene) traces(data []byte) {
-	traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
-	if err != nil {
-		s.undecodable(err)
-		return
-	}
+func (s *scene) traces(traces ptrace.Traces) {
 	for _, rs := range traces.ResourceSpans().All() {
 		resource := attributes(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
@@ -180,12 +179,7 @@ func (s *scene) traces(data []byte) {
 	}
 }
 
-func (s *scene) records(data []byte) {
-	logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data)
-	if err != nil {
-		s.undecodable(err)
-		return
-	}
+func (s *scene) records(logs plog.Logs) {
 	for _, rl := range logs.ResourceLogs().All() {
 		resource := attributes(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
@@ -208,12 +202,7 @@ func (s *scene) records(data []byte) {
 	}
 }
 
-func (s *scene) points(data []byte) {
-	metrics, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(data)
-	if err != nil {
-		s.undecodable(err)
-		return
-	}
+func (s *scene) points(metrics pmetric.Metrics) {
 	for _, rm := range metrics.ResourceMetrics().All() {
 		resource := attributes(rm.Resource().Attributes())
 		for _, sm := range rm.ScopeMetrics().All() {

@@ -13,18 +13,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
 // BatchConfig is the configuration of otelcol.processor.batch.
 type BatchConfig struct {
-	Timeout                  time.Duration `alloy:"timeout,attr,optional"`
-	SendBatchSize            uint32        `alloy:"send_batch_size,attr,optional"`
-	SendBatchMaxSize         uint32        `alloy:"send_batch_max_size,attr,optional"`
-	MetadataKeys             []string      `alloy:"metadata_keys,attr,optional"`
-	MetadataCardinalityLimit uint32        `alloy:"metadata_cardinality_limit,attr,optional"`
-	DebugMetrics             DebugMetrics  `alloy:"debug_metrics,block,optional"`
-	Output                   Output        `alloy:"output,block"`
+	Timeout                  time.Duration     `alloy:"timeout,attr,optional"`
+	SendBatchSize            uint32            `alloy:"send_batch_size,attr,optional"`
+	SendBatchMaxSize         uint32            `alloy:"send_batch_max_size,attr,optional"`
+	MetadataKeys             []string          `alloy:"metadata_keys,attr,optional"`
+	MetadataCardinalityLimit uint32            `alloy:"metadata_cardinality_limit,attr,optional"`
+	DebugMetrics             flow.DebugMetrics `alloy:"debug_metrics,block,optional"`
+	Output                   flow.Output       `alloy:"output,block"`
 }
 
 // SetToDefault sets the defaults.
@@ -57,7 +58,7 @@ func (c *BatchConfig) Validate() error {
 // of how to merge it. The exporter merges when it sends.
 type Batch struct {
 	config   BatchConfig
-	outputs  map[pipeline.Signal]*fanout
+	outputs  map[pipeline.Signal]*flow.Fanout
 	batching pipeline.Batching
 	keys     []string // metadata_keys in lower case
 	metrics  *batchMetrics
@@ -76,10 +77,10 @@ func batchDefinition() component.Definition {
 // NewBatch checks c and starts nothing.
 func NewBatch(c BatchConfig, o component.Options) (*Batch, error) {
 	o = o.WithDefaults()
-	c.DebugMetrics.warn(o)
+	c.DebugMetrics.Warn(o)
 	b := &Batch{
 		config:   c,
-		outputs:  make(map[pipeline.Signal]*fanout),
+		outputs:  make(map[pipeline.Signal]*flow.Fanout),
 		batching: pipeline.Batching{Timeout: c.Timeout, MinItems: int(c.SendBatchSize), MaxItems: int(c.SendBatchMaxSize)},
 		metrics:  newBatchMetrics(o.Metrics, o.ID),
 		groups:   make(map[string]bool),
@@ -87,9 +88,9 @@ func NewBatch(c BatchConfig, o component.Options) (*Batch, error) {
 	for _, k := range c.MetadataKeys {
 		b.keys = append(b.keys, strings.ToLower(k))
 	}
-	for _, s := range signals() {
-		if sinks := c.Output.sinks(s); len(sinks) > 0 {
-			b.outputs[s] = &fanout{sinks: sinks, lost: b.metrics.lost, logger: o.Logger}
+	for _, s := range flow.Signals() {
+		if sinks := c.Output.Sinks(s); len(sinks) > 0 {
+			b.outputs[s] = flow.NewFanout(s, sinks, b.metrics.lost, o.Logger)
 		}
 	}
 	if len(b.keys) == 0 {
@@ -125,13 +126,19 @@ func (b *Batch) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	return out.WriteOTLP(withBatchMetrics(ctx, b.metrics), request)
 }
 
+// ReadsOTLP reports whether one behind the processor decodes requests.
+func (b *Batch) ReadsOTLP(s pipeline.Signal) bool {
+	out := b.outputs[s]
+	return out != nil && out.Reads()
+}
+
 // groupOf names the combination of the metadata's values, unmistakably.
 func (b *Batch) groupOf(ctx context.Context, before string) string {
-	metadata := metadataOf(ctx)
+	metadata := flow.MetadataOf(ctx)
 	name := []byte(before)
 	for _, k := range b.keys {
 		name = append(name, k...)
-		for _, v := range metadata(k) {
+		for _, v := range metadata.Values(k) {
 			name = append(name, '=')
 			name = strconv.AppendQuote(name, v)
 		}

@@ -9,10 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func newBatch(t *testing.T, change func(*BatchConfig), sinks ...pipeline.OTLPSink) (*Batch, *prometheus.Registry) {
@@ -44,7 +46,7 @@ func TestBatchPassesOnAtOnceWithANote(t *testing.T) {
 		Signal: pipeline.SignalLogs, Data: []byte("x"), Items: 3,
 		Batching: &pipeline.Batching{Timeout: 200 * time.Millisecond, MinItems: 8192, MaxItems: 9000},
 	}
-	if diff := cmp.Diff(want, to.one(t)); diff != "" {
+	if diff := cmp.Diff(want, to.one(t), cmpopts.IgnoreUnexported(pipeline.OTLP{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -59,7 +61,7 @@ func TestBatchTellsItsSenderOfErrors(t *testing.T) {
 
 func TestBatchCountsWhatHasNoOutput(t *testing.T) {
 	var to sink
-	b, metrics := newBatch(t, func(c *BatchConfig) { c.Output = Output{Traces: []pipeline.OTLPSink{&to}} })
+	b, metrics := newBatch(t, func(c *BatchConfig) { c.Output = flow.Output{Traces: []pipeline.OTLPSink{&to}} })
 	if err := b.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalLogs, Items: 4}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func TestBatchCountsWhatHasNoOutput(t *testing.T) {
 
 // from is a context with the metadata of a client.
 func from(md map[string][]string) context.Context {
-	return withMetadata(context.Background(), func(name string) []string { return md[name] })
+	return flow.WithMetadata(context.Background(), md)
 }
 
 func TestBatchGroupsByMetadata(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 )
 
 // checked is a configuration struct with defaults and checks.
@@ -40,7 +41,7 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "traces_url_path: ", func(c *HTTPServer) { c.TracesURLPath = "" })
 	says(t, "traces_url_path: it, ", func(c *HTTPServer) { c.TracesURLPath = c.LogsURLPath })
 	says(t, "max_age: ", func(c *CORS) { c.MaxAge = -1 })
-	says(t, "level: ", func(c *DebugMetrics) { c.Level = "all" })
+	says(t, "level: ", func(c *flow.DebugMetrics) { c.Level = "all" })
 	says(t, "", func(*BatchConfig) {})
 	says(t, "send_batch_max_size: ", func(c *BatchConfig) { c.SendBatchMaxSize = 1 })
 	says(t, "metadata_keys: ", func(c *BatchConfig) { c.MetadataKeys = []string{"a", "A"} })

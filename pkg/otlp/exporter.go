@@ -15,6 +15,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/durable"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -73,15 +74,15 @@ type lane struct {
 // newExporter makes an exporter; the caller adds transport and metrics. off says
 // which argument has the endpoint of a signal, and why nothing can be sent there;
 // why is "" when something can.
-func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetrics, off func(pipeline.Signal) (argument, why string)) *Exporter {
+func newExporter(o component.Options, retry Retry, q SendingQueue, d flow.DebugMetrics, off func(pipeline.Signal) (argument, why string)) *Exporter {
 	e := &Exporter{o: o, retry: retry, queue: q, failed: make(chan error, 3)}
-	for i, s := range signals() {
+	for i, s := range flow.Signals() {
 		_, why := off(s)
 		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(q.Batch, nil), off: why != ""}
 	}
 	warnOff(o.Warn, off)
 	q.warn(o)
-	d.warn(o)
+	d.Warn(o)
 	if retry.MaxElapsedTime != 0 && retry.MaxElapsedTime != defaultMaxElapsedTime {
 		o.Warn("retry_on_failure/max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
 	}
@@ -91,19 +92,19 @@ func newExporter(o component.Options, retry Retry, q SendingQueue, d DebugMetric
 // warnOff reports each argument whose endpoint is switched off, once.
 func warnOff(warn func(name, why string), off func(pipeline.Signal) (argument, why string)) {
 	stopped := map[string][]string{} // by argument: the signals that have nowhere to go
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		if argument, why := off(s); why != "" {
 			stopped[argument] = append(stopped[argument], string(s))
 		}
 	}
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		argument, why := off(s)
 		names := stopped[argument]
 		if why == "" || names[0] != string(s) {
 			continue
 		}
 		consequence := ", so it is switched off: " + strings.Join(names, " and ") + " sent here are dropped and counted"
-		if len(names) == len(signals()) {
+		if len(names) == len(flow.Signals()) {
 			consequence = ", so the exporter is switched off: what is sent to it is dropped and counted"
 		}
 		warn(argument, why+consequence)
@@ -319,6 +320,9 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	}
 	w, err := e.start(l)
 	if err != nil {
+		return err
+	}
+	if request.Data, err = request.Bytes(); err != nil {
 		return err
 	}
 	parts, err := l.cut(ctx, w, request)

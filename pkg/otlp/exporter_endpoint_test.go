@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -72,15 +73,15 @@ func TestAnEndpointThatNothingCanBeSentToIsOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dropsAndWarns(t, e, signals(), warned, "client/endpoint: ")
+		dropsAndWarns(t, e, flow.Signals(), warned, "client/endpoint: ")
 	}
 	for _, test := range []struct {
 		client, traces string
 		off            [3]pipeline.Signal // the signals that are
 		argument       string
 	}{
-		{"tempo:4318", "", signals(), "client/endpoint: "},
-		{"<TEMPO>", "", signals(), "client/endpoint: "},
+		{"tempo:4318", "", flow.Signals(), "client/endpoint: "},
+		{"<TEMPO>", "", flow.Signals(), "client/endpoint: "},
 		{"http://127.0.0.1:1", "<TEMPO>", [3]pipeline.Signal{pipeline.SignalTraces}, "traces_endpoint: "},
 		{"tempo:4318", "http://127.0.0.1:1", [3]pipeline.Signal{pipeline.SignalMetrics, pipeline.SignalLogs}, "client/endpoint: "},
 	} {
@@ -107,7 +108,7 @@ func dropsAndWarns(t *testing.T, e *Exporter, off [3]pipeline.Signal, warned []s
 	if len(warned) != 1 || !strings.HasPrefix(warned[0], want) || !strings.Contains(warned[0], "dropped and counted") {
 		t.Errorf("warnings %q, want one about %s", warned, want)
 	}
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		if !slices.Contains(off[:], s) {
 			if e.transport.url(s) == "" {
 				t.Errorf("%s is switched off", s)

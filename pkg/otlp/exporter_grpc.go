@@ -30,17 +30,18 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
 
 // ExporterGRPCConfig is the configuration of otelcol.exporter.otlp.
 type ExporterGRPCConfig struct {
-	Timeout      time.Duration `alloy:"timeout,attr,optional"`
-	Client       GRPCClient    `alloy:"client,block"`
-	Queue        SendingQueue  `alloy:"sending_queue,block,optional"`
-	Retry        Retry         `alloy:"retry_on_failure,block,optional"`
-	DebugMetrics DebugMetrics  `alloy:"debug_metrics,block,optional"`
+	Timeout      time.Duration     `alloy:"timeout,attr,optional"`
+	Client       GRPCClient        `alloy:"client,block"`
+	Queue        SendingQueue      `alloy:"sending_queue,block,optional"`
+	Retry        Retry             `alloy:"retry_on_failure,block,optional"`
+	DebugMetrics flow.DebugMetrics `alloy:"debug_metrics,block,optional"`
 }
 
 // SetToDefault sets the defaults.

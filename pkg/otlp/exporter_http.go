@@ -22,20 +22,21 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
 
 // ExporterHTTPConfig is the configuration of otelcol.exporter.otlphttp.
 type ExporterHTTPConfig struct {
-	Client          HTTPClient   `alloy:"client,block"`
-	Queue           SendingQueue `alloy:"sending_queue,block,optional"`
-	Retry           Retry        `alloy:"retry_on_failure,block,optional"`
-	DebugMetrics    DebugMetrics `alloy:"debug_metrics,block,optional"`
-	TracesEndpoint  string       `alloy:"traces_endpoint,attr,optional"`
-	MetricsEndpoint string       `alloy:"metrics_endpoint,attr,optional"`
-	LogsEndpoint    string       `alloy:"logs_endpoint,attr,optional"`
-	Encoding        string       `alloy:"encoding,attr,optional"`
+	Client          HTTPClient        `alloy:"client,block"`
+	Queue           SendingQueue      `alloy:"sending_queue,block,optional"`
+	Retry           Retry             `alloy:"retry_on_failure,block,optional"`
+	DebugMetrics    flow.DebugMetrics `alloy:"debug_metrics,block,optional"`
+	TracesEndpoint  string            `alloy:"traces_endpoint,attr,optional"`
+	MetricsEndpoint string            `alloy:"metrics_endpoint,attr,optional"`
+	LogsEndpoint    string            `alloy:"logs_endpoint,attr,optional"`
+	Encoding        string            `alloy:"encoding,attr,optional"`
 }
 
 // The encodings of otelcol.exporter.otlphttp.

@@ -18,6 +18,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -86,7 +87,7 @@ func TestHTTPExporterDeliversEverySignalWithEveryCompression(t *testing.T) {
 	arrived := 0
 	for _, compression := range []string{"gzip", "zstd", "snappy", "zlib", "deflate", "lz4", "none", ""} {
 		e := httpExporter(t, "http://"+sv.http+"/", t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.Compression = compression })
-		for _, s := range signals() {
+		for _, s := range flow.Signals() {
 			data := request(t, s, 2, 2, 3, 10)
 			e.write(t, s, data, nil)
 			eventually(t, "the request has arrived", func() bool { return len(to.got()) > arrived })

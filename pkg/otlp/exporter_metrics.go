@@ -3,6 +3,7 @@ package otlp
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -15,7 +16,7 @@ type exporterMetrics struct {
 // newExporterMetrics registers the metrics of e, which is called kind in them.
 func newExporterMetrics(e *Exporter, kind string, duration *prometheus.HistogramVec) *exporterMetrics {
 	m := &exporterMetrics{enqueueFailed: make(map[pipeline.Signal]prometheus.Counter), duration: duration}
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		m.enqueueFailed[s] = prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "otelcol_exporter_enqueue_failed_" + itemsOf(s) + "_total", Help: "Items that could not be queued; their sender was told.",
 			ConstLabels: prometheus.Labels{"exporter": kind},
@@ -36,7 +37,7 @@ type exporterCollector struct {
 func newExporterCollector(e *Exporter, kind string) *exporterCollector {
 	c := &exporterCollector{e: e, sent: make(map[pipeline.Signal]*prometheus.Desc), failed: make(map[pipeline.Signal]*prometheus.Desc)}
 	labels := prometheus.Labels{"exporter": kind}
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		c.sent[s] = prometheus.NewDesc("otelcol_exporter_sent_"+itemsOf(s)+"_total", "Items that the destination took.", nil, labels)
 		c.failed[s] = prometheus.NewDesc("otelcol_exporter_send_failed_"+itemsOf(s)+"_total", "Items that were given up.", nil, labels)
 	}
@@ -45,7 +46,7 @@ func newExporterCollector(e *Exporter, kind string) *exporterCollector {
 
 // Describe implements prometheus.Collector.
 func (c *exporterCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		ch <- c.sent[s]
 		ch <- c.failed[s]
 	}

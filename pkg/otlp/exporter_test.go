@@ -28,6 +28,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -242,7 +243,7 @@ func TestExporterDeliversEverySignalWithEveryCompression(t *testing.T) {
 	for _, compression := range []string{"gzip", "zstd", "snappy", "zlib", "deflate", "none", ""} {
 		b := startBackend(t, &backend{}, "127.0.0.1:0")
 		e := grpcExporter(t, b.address, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.Compression = compression })
-		for _, s := range signals() {
+		for _, s := range flow.Signals() {
 			data := request(t, s, 2, 2, 3, 10)
 			e.write(t, s, data, nil)
 			eventually(t, "the request has arrived", func() bool { return len(b.got(s)) > 0 })

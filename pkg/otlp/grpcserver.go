@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/listen"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -150,7 +151,8 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 	}
 	if g.config.IncludeMetadata {
 		md, _ := metadata.FromIncomingContext(ctx)
-		ctx = withMetadata(ctx, func(name string) []string { return md[name] })
+		md.Set("host", md[":authority"]...)
+		ctx = flow.WithMetadata(ctx, flow.Metadata(md))
 	}
 	if err := g.intake.take(ctx, s, in.message, in.Claim, senderOf(ctx)); err != nil {
 		return refused(stream, err)
@@ -210,7 +212,7 @@ func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
 
 // serves lists the methods of the wired signals.
 func (g *grpcServer) serves() (methods []string) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		if g.intake.sinks[s] != nil {
 			methods = append(methods, "/"+serviceOf(s)+"/Export")
 		}
@@ -222,7 +224,7 @@ func (g *grpcServer) serves() (methods []string) {
 func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		if service == serviceOf(s) {
 			g.intake.count(transportGRPC, refusedUnwired)
 			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)

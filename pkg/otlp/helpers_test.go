@@ -19,6 +19,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/listen"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -27,7 +28,7 @@ type sink struct {
 	mu       sync.Mutex
 	err      error
 	requests []pipeline.OTLP
-	metadata []clientMetadata
+	metadata []flow.Metadata
 }
 
 func (s *sink) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
@@ -38,7 +39,7 @@ func (s *sink) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
 	}
 	r.Data = bytes.Clone(r.Data)
 	s.requests = append(s.requests, r)
-	s.metadata = append(s.metadata, metadataOf(ctx))
+	s.metadata = append(s.metadata, flow.MetadataOf(ctx))
 	return nil
 }
 
@@ -85,16 +86,16 @@ func (b *syncBuffer) String() string {
 }
 
 // all wires every signal to s.
-func all(s ...pipeline.OTLPSink) Output { return Output{Traces: s, Metrics: s, Logs: s} }
+func all(s ...pipeline.OTLPSink) flow.Output { return flow.Output{Traces: s, Metrics: s, Logs: s} }
 
 // serve runs a receiver on free ports. change may change its configuration.
-func serve(t *testing.T, output Output, change func(*ReceiverConfig)) served {
+func serve(t *testing.T, output flow.Output, change func(*ReceiverConfig)) served {
 	t.Helper()
 	return serveWithin(t, listen.WithinMemory(maxInFlight), output, change)
 }
 
 // serveWithin is serve, with a budget of so many bytes.
-func serveWithin(t *testing.T, budget int64, output Output, change func(*ReceiverConfig)) served {
+func serveWithin(t *testing.T, budget int64, output flow.Output, change func(*ReceiverConfig)) served {
 	t.Helper()
 	var c ReceiverConfig
 	c.SetToDefault()

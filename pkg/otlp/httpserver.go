@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/listen"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -173,7 +174,8 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	defer arrival.Free(body.data)
 	ctx := r.Context()
 	if h.config.IncludeMetadata {
-		ctx = withMetadata(ctx, r.Header.Values)
+		r.Header.Set("Host", r.Host)
+		ctx = flow.WithMetadata(ctx, flow.Metadata(r.Header))
 	}
 	if err := h.intake.take(ctx, s, body.data, arrival.Claim, from); err != nil {
 		return h.refuse(w, contentType, 0, err)

@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"collector/pkg/listen"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -29,7 +28,7 @@ var errOverload = errors.New("the receiver holds as many requests as it may; sen
 
 // intake takes the requests of both transports of a receiver.
 type intake struct {
-	sinks    map[pipeline.Signal]*fanout // of the wired signals
+	sinks    map[pipeline.Signal]*flow.Fanout // of the wired signals
 	metrics  *receiverMetrics
 	logger   *slog.Logger
 	inFlight *listen.Budget
@@ -41,11 +40,11 @@ type intake struct {
 type sender struct{ transport, client string }
 
 // newIntake makes the intake of a receiver.
-func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
-	in := &intake{sinks: make(map[pipeline.Signal]*fanout), metrics: m, logger: logger, inFlight: listen.NewBudget(listen.WithinMemory(maxInFlight))}
-	for _, s := range signals() {
-		if sinks := output.sinks(s); len(sinks) > 0 {
-			in.sinks[s] = &fanout{sinks: sinks, lost: m.lost, logger: logger}
+func newIntake(output flow.Output, m *receiverMetrics, logger *slog.Logger) *intake {
+	in := &intake{sinks: make(map[pipeline.Signal]*flow.Fanout), metrics: m, logger: logger, inFlight: listen.NewBudget(listen.WithinMemory(maxInFlight))}
+	for _, s := range flow.Signals() {
+		if sinks := output.Sinks(s); len(sinks) > 0 {
+			in.sinks[s] = flow.NewFanout(s, sinks, m.lost, logger)
 			for _, transport := range []string{transportGRPC, transportHTTP} {
 				m.accepted[s].WithLabelValues(transport)
 				m.refused[s].WithLabelValues(transport)
@@ -56,7 +55,8 @@ func newIntake(output Output, m *receiverMetrics, logger *slog.Logger) *intake {
 }
 
 // usualGrowth is how many times its bytes a request may be when it is decoded
-// without being charged for it, as those of SDKs are.
+// without being charged for it, as those of SDKs are, where only destinations and
+// viewers are behind the receiver.
 const usualGrowth = 8
 
 // take checks a request and writes it to the signal's sinks, under the claim for
@@ -67,7 +67,12 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 	if err != nil {
 		return in.refuse(from, refusedMalformed, pipeline.Permanent(err))
 	}
+	out := in.sinks[s]
 	excess := max(0, decoded-usualGrowth*len(data))
+	if out.Reads() { // it will be decoded, with a copy of its strings, and encoded again
+		excess = decoded + 2*len(data)
+		ctx = flow.WithAddress(ctx, from.client)
+	}
 	if err := claim.Grow(excess); err != nil {
 		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
 		if errors.Is(err, listen.ErrTooLarge) {
@@ -76,7 +81,7 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 		return in.refuse(from, refusedOverload, errOverload)
 	}
 	defer claim.Shrink(excess)
-	err = in.sinks[s].WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
+	err = out.WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
 	if err != nil {
 		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
 		reason := refusedSink
@@ -112,32 +117,4 @@ func (in *intake) lostIn(s pipeline.Signal, u unheld, client string) partial {
 	in.lossy.Log(in.logger, slog.LevelWarn, string(s), "a client sends values that their fields cannot hold; they were dropped, and the rest was taken",
 		"signal", s, "client", client, "values", u.values, "items", u.items, "first", u.first)
 	return partial{items: u.items, message: fmt.Sprintf("%d values were dropped because their fields cannot hold them; the first: %s", u.values, u.first)}
-}
-
-// fanout writes each request to several sinks.
-type fanout struct {
-	sinks  []pipeline.OTLPSink
-	lost   *prometheus.CounterVec // by signal and reason
-	logger *slog.Logger
-	losses throttle.Log
-}
-
-// WriteOTLP writes request to every sink, see pipeline.WriteAll.
-func (f *fanout) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
-	return pipeline.WriteAll(ctx, f.sinks,
-		func(ctx context.Context, s pipeline.OTLPSink) error { return s.WriteOTLP(ctx, request) },
-		func(err error) { f.lose(request, err) })
-}
-
-func (f *fanout) lose(request pipeline.OTLP, err error) {
-	reason := refusedSink
-	switch {
-	case errors.Is(err, pipeline.ErrFull):
-		reason = refusedQueueFull
-	case pipeline.IsPermanent(err):
-		reason = "rejected"
-	}
-	f.lost.WithLabelValues(string(request.Signal), reason).Add(float64(request.Items))
-	f.losses.Log(f.logger, slog.LevelError, "", "one of several destinations did not take a request that another took; it is lost for that one",
-		"signal", request.Signal, "items", request.Items, "err", err)
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"collector/pkg/otlp/flow"
 )
 
 // jsonWriter writes random requests, in every form that the library reads.
@@ -138,7 +140,7 @@ func FuzzJSONOfEveryKind(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		w := jsonWriter{Rand: rand.New(rand.NewPCG(seed, 0))}
-		s := signals()[seed%3]
+		s := flow.Signals()[seed%3]
 		w.message(requestOf(s), 0)
 		r := newRequest(s)
 		if err := r.UnmarshalJSON([]byte(w.String())); err != nil {

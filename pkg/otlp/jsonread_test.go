@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -47,7 +48,7 @@ func canonical(t *testing.T, s pipeline.Signal, data []byte) []byte {
 // does; what comes out is no larger than what went in by more than a number may
 // be that was one digit.
 func FuzzJSON(f *testing.F) {
-	for i, s := range signals() {
+	for i, s := range flow.Signals() {
 		whole, err := toJSON(s, request(f, s, 1, 1, 1, 3))
 		if err != nil {
 			f.Fatal(err)
@@ -65,7 +66,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Add(byte(0), []byte(`{"resourceSpans":[{"deprecatedScopeSpans":[{"spans":[{"kind":2,"kind":0,"name":"a","name":"b"}]}]}]}`))
 	f.Fuzz(func(t *testing.T, which byte, body []byte) {
-		s := signals()[int(which)%3]
+		s := flow.Signals()[int(which)%3]
 		got, lost, err := readJSON(s, body)
 		if len(got) > 16*len(body)+16 {
 			t.Fatalf("%d bytes became %d", len(body), len(got))
@@ -254,7 +255,7 @@ func TestJSONStringsAreText(t *testing.T) {
 }
 
 func TestJSONIsReadInPieces(t *testing.T) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		body, err := toJSON(s, request(t, s, 2, 1, 30, 900))
 		if err != nil {
 			t.Fatal(err)

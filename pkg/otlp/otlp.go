@@ -6,7 +6,8 @@
 // merged with its neighbours by concatenation (the top-level field of every
 // OTLP request is repeated, so concatenated requests are one request), cut by
 // bytes where it is larger than a receiver takes by default, and compressed
-// when it is sent. Only JSON is decoded.
+// when it is sent. JSON is decoded; protobuf is only where a component looks into
+// it (see pipeline.OTLP).
 //
 // Requests are queued uncompressed: the limits by which they are merged are the
 // receiver's, on uncompressed bytes, and the queue counts what it stores. While
@@ -22,11 +23,6 @@ package otlp
 import (
 	"collector/pkg/pipeline"
 )
-
-// signals lists the signals of OTLP.
-func signals() [3]pipeline.Signal {
-	return [3]pipeline.Signal{pipeline.SignalTraces, pipeline.SignalMetrics, pipeline.SignalLogs}
-}
 
 // serviceOf is the gRPC service that takes the signal's requests; its one
 // method is Export.
@@ -50,24 +46,5 @@ func itemsOf(s pipeline.Signal) string {
 		return "metric_points"
 	default:
 		return "log_records"
-	}
-}
-
-// Output is where a component sends each signal. A signal without a sink is
-// not wired.
-type Output struct {
-	Metrics []pipeline.OTLPSink `alloy:"metrics,attr,optional"`
-	Logs    []pipeline.OTLPSink `alloy:"logs,attr,optional"`
-	Traces  []pipeline.OTLPSink `alloy:"traces,attr,optional"`
-}
-
-func (o *Output) sinks(s pipeline.Signal) []pipeline.OTLPSink {
-	switch s {
-	case pipeline.SignalTraces:
-		return o.Traces
-	case pipeline.SignalMetrics:
-		return o.Metrics
-	default:
-		return o.Logs
 	}
 }

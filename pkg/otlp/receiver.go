@@ -35,7 +35,7 @@ func receiverDefinition() component.Definition {
 func NewReceiver(c ReceiverConfig, o component.Options) (*Receiver, error) {
 	o = o.WithDefaults()
 	setupGRPC()
-	c.DebugMetrics.warn(o)
+	c.DebugMetrics.Warn(o)
 	r := &Receiver{config: c, o: o}
 	in := newIntake(c.Output, newReceiverMetrics(o.Metrics), o.Logger)
 	paths, limit := listen.NewPaths(o.Metrics, o.Logger), listen.NewLimit(listen.MaxConnections(), o.Metrics, o.Logger)

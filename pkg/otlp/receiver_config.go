@@ -9,50 +9,21 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 )
 
 // ReceiverConfig is the configuration of otelcol.receiver.otlp.
 type ReceiverConfig struct {
-	GRPC         *GRPCServer  `alloy:"grpc,block,optional"`
-	HTTP         *HTTPServer  `alloy:"http,block,optional"`
-	DebugMetrics DebugMetrics `alloy:"debug_metrics,block,optional"`
-	Output       Output       `alloy:"output,block"`
+	GRPC         *GRPCServer       `alloy:"grpc,block,optional"`
+	HTTP         *HTTPServer       `alloy:"http,block,optional"`
+	DebugMetrics flow.DebugMetrics `alloy:"debug_metrics,block,optional"`
+	Output       flow.Output       `alloy:"output,block"`
 }
 
 // SetToDefault sets the defaults: no protocol is served whose block is absent.
 func (c *ReceiverConfig) SetToDefault() {
 	*c = ReceiverConfig{}
 	c.DebugMetrics.SetToDefault()
-}
-
-// DebugMetrics says how detailed a component's own metrics are.
-type DebugMetrics struct {
-	DisableHighCardinalityMetrics bool   `alloy:"disable_high_cardinality_metrics,attr,optional"`
-	Level                         string `alloy:"level,attr,optional"`
-}
-
-// SetToDefault sets the defaults.
-func (c *DebugMetrics) SetToDefault() {
-	*c = DebugMetrics{DisableHighCardinalityMetrics: true, Level: "detailed"}
-}
-
-// Validate refuses unknown levels.
-func (c *DebugMetrics) Validate() error {
-	switch c.Level {
-	case "none", "basic", "normal", "detailed":
-		return nil
-	}
-	return component.At("level", fmt.Errorf("%q is not known: use none, basic, normal or detailed", c.Level))
-}
-
-// warn reports what has no effect here.
-func (c *DebugMetrics) warn(o component.Options) {
-	if !c.DisableHighCardinalityMetrics {
-		o.Warn("debug_metrics/disable_high_cardinality_metrics", "metrics with a series for each peer are never kept")
-	}
-	if c.Level != "detailed" {
-		o.Warn("debug_metrics/level", "the component's metrics are always kept; they cost nothing")
-	}
 }
 
 // GRPCServer is the grpc block.

@@ -3,6 +3,7 @@ package otlp
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -60,7 +61,7 @@ func newReceiverMetrics(r prometheus.Registerer) *receiverMetrics {
 			Name: "http_server_duration_milliseconds", Help: "Duration of the HTTP requests received.", Buckets: durationBuckets(),
 		}, []string{"http_method", "http_scheme", "http_status_code"}),
 	}
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		m.accepted[s] = prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_accepted_" + itemsOf(s) + "_total", Help: "Items that were queued.",
 			ConstLabels: prometheus.Labels{"receiver": "otlp"},

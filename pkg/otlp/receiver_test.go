@@ -34,11 +34,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
 func TestReceiverPassesBytesThrough(t *testing.T) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		data := append(request(t, s, 2, 2, 3, 10), 0xfa, 0x3e, 0x01, 'x') // and a field that nobody knows
 		t.Run(string(s)+"/grpc", func(t *testing.T) {
 			var to sink
@@ -64,7 +65,7 @@ func TestReceiverPassesBytesThrough(t *testing.T) {
 }
 
 func TestReceiverTakesJSON(t *testing.T) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		data := request(t, s, 1, 1, 2, 10)
 		asJSON, err := toJSON(s, data)
 		if err != nil {
@@ -243,7 +244,7 @@ func TestReceiverTellsWhenToRetry(t *testing.T) {
 
 func TestReceiverAnswersUnwiredSignalsAsAlloyDoes(t *testing.T) {
 	var to sink
-	sv := serve(t, Output{Traces: []pipeline.OTLPSink{&to}}, nil)
+	sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{&to}}, nil)
 	if err := export(t, sv.grpc, pipeline.SignalLogs, nil); status.Code(err) != codes.Unimplemented {
 		t.Errorf("gRPC: %v", err)
 	}
@@ -303,7 +304,7 @@ func TestReceiverCarriesMetadata(t *testing.T) {
 		}
 		var got []string
 		for _, m := range to.metadata {
-			got = append(got, m("x-tenant")...)
+			got = append(got, m.Values("x-tenant")...)
 		}
 		want := []string{"a", "b"}
 		if !include {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -25,7 +26,7 @@ func TestEveryRefusalOfARequestIsCountedAndLogged(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			var to sink
-			sv := serve(t, Output{Traces: []pipeline.OTLPSink{&to}}, nil)
+			sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{&to}}, nil)
 			r, err := http.NewRequest(test.method, "http://"+sv.http+test.path, strings.NewReader("{}"))
 			if err != nil {
 				t.Fatal(err)
@@ -51,7 +52,7 @@ func TestEveryRefusalOfARequestIsCountedAndLogged(t *testing.T) {
 
 func TestRefusalsAtTheGRPCPortAreCounted(t *testing.T) {
 	var to sink
-	sv := serve(t, Output{Traces: []pipeline.OTLPSink{&to}}, nil)
+	sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{&to}}, nil)
 	if err := export(t, sv.grpc, pipeline.SignalLogs, nil); status.Code(err) != codes.Unimplemented {
 		t.Errorf("a signal that is not wired: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/pipeline/pipelinetest"
 )
@@ -109,7 +110,7 @@ func TestOTLPHTTPExporterKeepsTheContractOfSinks(t *testing.T) {
 
 func TestOTLPGRPCExporterKeepsTheContractOfSinks(t *testing.T) {
 	to := &gathering{arrived: make(map[int]int)}
-	sv := serve(t, Output{Traces: []pipeline.OTLPSink{to}}, nil)
+	sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{to}}, nil)
 	pipelinetest.Sink{
 		New: func(t *testing.T, dir string) pipelinetest.Runner {
 			var c ExporterGRPCConfig
@@ -135,7 +136,7 @@ func TestBatchProcessorKeepsTheContractOfSinks(t *testing.T) {
 		New: func(t *testing.T, _ string) pipelinetest.Runner {
 			var c BatchConfig
 			c.SetToDefault()
-			c.Output = Output{Traces: []pipeline.OTLPSink{to}}
+			c.Output = flow.Output{Traces: []pipeline.OTLPSink{to}}
 			b, err := NewBatch(c, component.Options{ID: "otelcol.processor.batch.test", Metrics: prometheus.NewRegistry()})
 			if err != nil {
 				t.Fatal(err)

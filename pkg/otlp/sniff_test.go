@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/otlp/flow"
 )
 
 // An HTTP client that is still sending when it is answered must not lose the
@@ -74,7 +76,7 @@ func sniffed(t *testing.T, protocol string) (*sniffedConn, net.Conn, *syncBuffer
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	server, client := net.Pipe()
 	t.Cleanup(func() { server.Close(); client.Close() })
-	in := newIntake(Output{}, newReceiverMetrics(prometheus.NewRegistry()), logger)
+	in := newIntake(flow.Output{}, newReceiverMetrics(prometheus.NewRegistry()), logger)
 	return &sniffedConn{Conn: server, sniffer: &sniffer{protocol: protocol, intake: in, logger: logger}}, client, log
 }
 

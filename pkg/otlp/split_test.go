@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -163,7 +164,7 @@ func checkParts(t *testing.T, s pipeline.Signal, data []byte, parts []part, maxB
 }
 
 func TestSplitKeepsContentAndLimits(t *testing.T) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		data := request(t, s, 2, 3, 7, 200)
 		for _, limit := range []struct{ bytes, items int }{
 			{len(data) / 2, 0}, {len(data) / 7, 0}, {1500, 0}, {1, 0}, {0, 1}, {0, 10}, {3000, 4}, {1 << 20, 0},
@@ -233,7 +234,7 @@ func TestSplitLeavesOutWhatNobodyReads(t *testing.T) {
 
 // FuzzSplit: whatever request the walk accepts, its parts hold its items.
 func FuzzSplit(f *testing.F) {
-	for i, s := range signals() {
+	for i, s := range flow.Signals() {
 		f.Add(byte(i), uint16(100), uint8(0), request(f, s, 2, 2, 2, 3))
 		f.Add(byte(i), uint16(0), uint8(1), request(f, s, 1, 1, 3, 3))
 	}
@@ -241,7 +242,7 @@ func FuzzSplit(f *testing.F) {
 	f.Add(byte(0), uint16(1), uint8(0), nested(1, concat(nested(1000, 2), nested(2, 2))))
 	f.Add(byte(1), uint16(1), uint8(0), nested(1, 2, 2, concat(nested(5, 1), nested(7, 1), nested(7, 1))))
 	f.Fuzz(func(t *testing.T, which byte, maxBytes uint16, maxItems uint8, data []byte) {
-		s := signals()[int(which)%3]
+		s := flow.Signals()[int(which)%3]
 		if _, err := walk(s, data); err != nil {
 			return
 		}

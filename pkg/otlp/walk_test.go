@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -15,7 +16,7 @@ import (
 // refuses, and counts the same. Groups and endless nesting are refused by the
 // walk alone.
 func FuzzWalk(f *testing.F) {
-	for i, s := range signals() {
+	for i, s := range flow.Signals() {
 		f.Add(byte(i), []byte{})
 		f.Add(byte(i), request(f, s, 1, 1, 1, 3))
 		f.Add(byte(i), request(f, s, 2, 2, 2, 0))
@@ -37,7 +38,7 @@ func FuzzWalk(f *testing.F) {
 	// A field number that has its meaning only modulo 2^32.
 	f.Add(byte(0), []byte{0x8a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0x00})
 	f.Fuzz(func(t *testing.T, which byte, data []byte) {
-		s := signals()[int(which)%3]
+		s := flow.Signals()[int(which)%3]
 		items, err := walk(s, data)
 		if errors.Is(err, errGroup) || errors.Is(err, errDepth) {
 			return
@@ -102,7 +103,7 @@ func TestWalkRefusesGroups(t *testing.T) {
 }
 
 func TestWalkAllocatesNothing(t *testing.T) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		data := request(t, s, 2, 2, 10, 10)
 		if n := testing.AllocsPerRun(10, func() { _, _ = walk(s, data) }); n != 0 {
 			t.Errorf("%s: %v allocations", s, n)
@@ -111,7 +112,7 @@ func TestWalkAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkWalk(b *testing.B) {
-	for _, s := range signals() {
+	for _, s := range flow.Signals() {
 		data := request(b, s, 1, 2, 1000, 100)
 		b.Run(string(s)+"/walk", func(b *testing.B) {
 			b.SetBytes(int64(len(data)))

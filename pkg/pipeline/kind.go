@@ -53,6 +53,8 @@ func (k Kind) Holds(v any) bool {
 type Tap interface {
 	// Expects announces that only items of this signal will come.
 	Expects(Signal)
+	// Watches reports whether TapOTLP looks into requests of this signal now.
+	Watches(Signal) bool
 	TapLogs(Logs, error)
 	TapMetrics(Metrics, error)
 	TapOTLP(OTLP, error)
@@ -115,10 +117,16 @@ type tappedOTLP struct {
 }
 
 func (t *tappedOTLP) WriteOTLP(ctx context.Context, r OTLP) error {
+	if r.IsDecoded() && t.tap.Watches(r.Signal) {
+		r = r.Shared() // else next may change what the tap is to show
+	}
 	err := t.next.WriteOTLP(ctx, r)
 	t.tap.TapOTLP(r, err)
 	return err
 }
+
+// ReadsOTLP is what next says.
+func (t *tappedOTLP) ReadsOTLP(s Signal) bool { return ReadsOTLP(t.next, s) }
 
 type tappedProfiles struct {
 	next ProfilesSink

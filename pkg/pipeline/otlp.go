@@ -14,13 +14,24 @@ const (
 	SignalProfiles Signal = "profiles"
 )
 
-// OTLP is one export request as protobuf bytes
-// (opentelemetry.proto.collector.{trace,metrics,logs}.v1.Export…ServiceRequest),
-// uncompressed and checked to be well formed.
+// OTLP is one export request
+// (opentelemetry.proto.collector.{trace,metrics,logs}.v1.Export…ServiceRequest).
+//
+// It is bytes until a component looks into it, and a component that only hands
+// it on costs nothing. Read and Own decode it, once for all who have a copy of
+// this value from then on; With is what a component has made of it, which goes on
+// decoded, and which Bytes encodes, once for all destinations.
+//
+// Who hands on what With returned gives it away, also if the call fails. Who
+// gives one request to several calls Shared before: what one of them changes, the
+// others don't see.
 type OTLP struct {
 	Signal Signal
-	Data   []byte
-	Items  int // spans, data points or log records
+	// Data is the request as it came: protobuf, uncompressed and checked to be
+	// well formed. It is nil of what a component has made; Bytes is for those who
+	// need bytes.
+	Data  []byte
+	Items int // spans, data points or log records
 
 	// Group keeps requests apart: only requests of an equal group may be
 	// merged. It is empty unless a batch processor groups by metadata.
@@ -28,6 +39,8 @@ type OTLP struct {
 	// Batching is the merging that a batch processor on the way has asked
 	// for; nil leaves it to the exporter.
 	Batching *Batching
+
+	memo *memo // nil: nobody has decoded it
 }
 
 // Batching tells an exporter how to merge requests before it sends them.
@@ -35,4 +48,17 @@ type Batching struct {
 	Timeout  time.Duration // send what is there after this time
 	MinItems int           // send at once when so many items wait; 0: no such limit
 	MaxItems int           // never more items in one request; 0: no such limit
+}
+
+// OTLPReader is an OTLPSink that says whether it, or one behind it, decodes the
+// requests of a signal. Who gives requests to several of them has them decoded
+// once for all, and who bounds the memory of requests counts what they become.
+type OTLPReader interface {
+	ReadsOTLP(Signal) bool
+}
+
+// ReadsOTLP reports whether a sink is an OTLPReader of the signal.
+func ReadsOTLP(sink OTLPSink, s Signal) bool {
+	r, ok := sink.(OTLPReader)
+	return ok && r.ReadsOTLP(s)
 }

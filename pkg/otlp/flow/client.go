@@ -1,0 +1,47 @@
+package flow
+
+import (
+	"context"
+	"net/textproto"
+	"strings"
+)
+
+// Metadata is what a client sent with its request: headers, whose names gRPC has in
+// lower case and HTTP in its canonical form.
+type Metadata map[string][]string
+
+// Values are those of a header, whatever the case.
+func (m Metadata) Values(name string) []string {
+	if v, ok := m[strings.ToLower(name)]; ok {
+		return v
+	}
+	return m[textproto.CanonicalMIMEHeaderKey(name)]
+}
+
+type (
+	metadataKey struct{}
+	addressKey  struct{}
+)
+
+// WithMetadata lets the components behind a receiver see what the client sent.
+func WithMetadata(ctx context.Context, m Metadata) context.Context {
+	return context.WithValue(ctx, metadataKey{}, m)
+}
+
+// MetadataOf returns what WithMetadata put there.
+func MetadataOf(ctx context.Context) Metadata {
+	m, _ := ctx.Value(metadataKey{}).(Metadata)
+	return m
+}
+
+// WithAddress lets the components behind a receiver see the address of the client,
+// HOST:PORT.
+func WithAddress(ctx context.Context, address string) context.Context {
+	return context.WithValue(ctx, addressKey{}, address)
+}
+
+// AddressOf returns what WithAddress put there.
+func AddressOf(ctx context.Context) string {
+	address, _ := ctx.Value(addressKey{}).(string)
+	return address
+}
