@@ -32,6 +32,7 @@ var allowedImports = map[string]string{
 	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
 	"pkg/logging":    "pkg/component pkg/pipeline",
 	"pkg/durable":    "",
+	"pkg/inspect":    "",
 	"pkg/backoff":    "",
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
 	"pkg/deliver":    "pkg/backoff pkg/pipeline pkg/queue pkg/durable pkg/throttle",
@@ -41,14 +42,14 @@ var allowedImports = map[string]string{
 	"pkg/filewatch": "",
 	"pkg/imports":   "pkg/component pkg/durable pkg/filewatch pkg/httpclient",
 
-	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/pipeline pkg/throttle",
+	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",
 	"pkg/live":      "pkg/pipeline",
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/listen pkg/live pkg/pipeline",
 	"pkg/admin":     "pkg/admin/ui pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
-	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/live",
+	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
 
 	"pkg/local":           "pkg/component pkg/filewatch pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
@@ -77,7 +78,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
+const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

@@ -14,6 +14,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/explore"
 	"collector/pkg/graph"
+	"collector/pkg/inspect"
 	"collector/pkg/live"
 )
 
@@ -174,7 +175,7 @@ func (v *view) deliveries(f func(component string, s deliver.Status, stores bool
 			for _, s := range c.Destinations() {
 				f(id, s, true)
 			}
-		case *explore.Sink:
+		case inspect.Viewer:
 			given, wired := c.Given(), v.wired(id)
 			for _, signal := range slices.Sorted(maps.Keys(given)) {
 				if n := given[signal]; n > 0 || wired[signal] {

@@ -38,7 +38,8 @@ func TestTargetsThatThereIsNoMemoryForAreDropped(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		of := map[string]int{}
-		for _, target := range made.Targets() {
+		targets, _ := made.set.Targets()
+		for _, target := range targets {
 			of[target.Get("__meta_docker_container_name")]++
 		}
 		if of["/good"] != 1 || of["/greedy"] == 0 || of["/greedy"] > 10 {

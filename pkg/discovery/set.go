@@ -1,4 +1,4 @@
-// Package discovery is live sets of targets: what Docker runs, relabelled.
+// Package discovery is live sets of targets: what Docker runs, relabeled.
 package discovery
 
 import (
@@ -10,7 +10,7 @@ import (
 
 // EndedLabel is set (to "true") on the targets of a container that has ended
 // but whose output may not have been read to its end. It passes through
-// relabelling. Scrapers leave such targets out; log sources finish them.
+// relabeling. Scrapers leave such targets out; log sources finish them.
 const EndedLabel = "__collector_ended__"
 
 // Target is the label set of one target, including its __meta_ labels.
@@ -35,6 +35,12 @@ func (s *Set) Targets() ([]Target, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.targets, s.changed
+}
+
+// Has reports whether t is in the list.
+func (s *Set) Has(t Target) bool {
+	targets, _ := s.Targets()
+	return slices.ContainsFunc(targets, func(other Target) bool { return labels.Equal(t, other) })
 }
 
 // Replace sets the list, which the set owns from then on. An equal list in the

@@ -4,32 +4,21 @@ import (
 	"slices"
 	"strings"
 
+	"collector/pkg/inspect"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 )
 
-// Step is what one rule did to a target.
-type Step struct {
-	Rule    Rule
-	Value   string // the values of the source labels, joined
-	Matched bool   // see matches
-	Changes []Change
-	Dropped bool // the rule left the target out; no rule after it was asked
-}
-
-// Change is a label that a rule has set, changed or removed. An empty value is
-// a label that is not there.
-type Change struct{ Name, Before, After string }
-
 // Trace applies the rules to what b holds, as Apply does, and tells what each
 // of them did.
-func (r *Rules) Trace(b *labels.Builder) (steps []Step, keep bool) {
+func (r *Rules) Trace(b *labels.Builder) (steps []inspect.Step, keep bool) {
 	if r == nil {
 		return nil, true
 	}
 	before := Held(b)
 	for i, config := range r.configs {
-		step := Step{Rule: r.source[i], Value: joined(config, before)}
+		step := inspect.Step{Rule: shown(r.source[i]), Value: joined(config, before)}
 		step.Matched = matches(config, step.Value, before)
 		step.Dropped = !relabel.ProcessBuilder(b, config)
 		after := Held(b)
@@ -90,46 +79,60 @@ func matches(c *relabel.Config, value string, l labels.Labels) bool {
 }
 
 // changes are in the order of the labels' names.
-func changes(before, after labels.Labels) []Change {
-	var out []Change
+func changes(before, after labels.Labels) []inspect.LabelChange {
+	var out []inspect.LabelChange
 	old := map[string]string{}
 	before.Range(func(l labels.Label) { old[l.Name] = l.Value })
 	after.Range(func(l labels.Label) {
 		if old[l.Name] != l.Value {
-			out = append(out, Change{l.Name, old[l.Name], l.Value})
+			out = append(out, inspect.LabelChange{Name: l.Name, Before: old[l.Name], After: l.Value})
 		}
 		delete(old, l.Name)
 	})
 	before.Range(func(l labels.Label) {
 		if _, gone := old[l.Name]; gone {
-			out = append(out, Change{Name: l.Name, Before: l.Value})
+			out = append(out, inspect.LabelChange{Name: l.Name, Before: l.Value})
 		}
 	})
-	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b inspect.LabelChange) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-// Trace is what became of a target, and by which rules.
-type Trace struct {
-	Input  Target
-	Steps  []Step
-	Output Target // empty if it was left out
-	Kept   bool
+func shown(r Rule) inspect.Rule {
+	return inspect.Rule{
+		Action: r.Action, SourceLabels: r.SourceLabels, Separator: r.Separator, Regex: r.Regex,
+		TargetLabel: r.TargetLabel, Replacement: r.Replacement, Modulus: r.Modulus,
+	}
 }
 
-// Inputs are the targets that the rules are applied to, which the caller must
-// not modify.
-func (r *Relabel) Inputs() []Target {
+// Relabeling is part of inspect.Relabeler.
+func (r *Relabel) Relabeling() inspect.Relabeling {
+	return inspect.Relabeling{
+		Targets: true, Inputs: r.inputs,
+		Dropper: func(input Target, _ string) (int, bool) { return r.dropper(input) },
+		Trace:   func(input Target, _ string) inspect.Trace { return r.trace(input) },
+	}
+}
+
+// Take is part of inspect.TargetTaker.
+func (r *Relabel) Take(t Target) (o inspect.Onward, listed bool) {
+	if !r.in.Has(t) {
+		return o, false
+	}
+	if _, o.Taken = r.dropper(t); !o.Taken {
+		o.Why = "one of its rules drops the target"
+	}
+	return o, true
+}
+
+func (r *Relabel) inputs() []Target {
 	targets, _ := r.in.Targets()
 	return targets
 }
 
-// Rules are the component's rules.
-func (r *Relabel) Rules() *Rules { return r.rules }
-
-// Trace relabels a target as the component does.
-func (r *Relabel) Trace(t Target) Trace {
-	out := Trace{Input: t}
+// trace relabels a target as the component does.
+func (r *Relabel) trace(t Target) inspect.Trace {
+	out := inspect.Trace{Input: t}
 	out.Output, out.Kept = pass(t, labels.NewBuilder(labels.EmptyLabels()), func(b *labels.Builder) (keep bool) {
 		out.Steps, keep = r.rules.Trace(b)
 		return keep
@@ -137,9 +140,9 @@ func (r *Relabel) Trace(t Target) Trace {
 	return out
 }
 
-// Dropper tells whether t is kept, and by which rule it is left out if not: its
+// dropper reports whether t is kept, and by which rule it is dropped if not: its
 // index.
-func (r *Relabel) Dropper(t Target) (rule int, kept bool) {
+func (r *Relabel) dropper(t Target) (rule int, kept bool) {
 	pass(t, labels.NewBuilder(labels.EmptyLabels()), func(b *labels.Builder) bool {
 		rule = r.rules.Dropper(b)
 		return rule < 0
@@ -149,8 +152,8 @@ func (r *Relabel) Dropper(t Target) (rule int, kept bool) {
 
 // TraceSeries relabels the labels of a series or stream as Series does, step by
 // step.
-func (r *Rules) TraceSeries(input labels.Labels, names *LabelNames) Trace {
-	out := Trace{Input: input}
+func (r *Rules) TraceSeries(input labels.Labels, names *LabelNames) inspect.Trace {
+	out := inspect.Trace{Input: input}
 	if out.Steps, out.Kept = r.Trace(labels.NewBuilder(input)); out.Kept {
 		out.Output = r.Series(labels.NewBuilder(input), names)
 		out.Kept = !out.Output.IsEmpty()
@@ -166,10 +169,30 @@ func (r *Rules) SeriesDropper(input labels.Labels) (rule int, kept bool) {
 	return rule, rule < 0 && !b.Labels().IsEmpty()
 }
 
-// Targets are those that the component gives, which the caller must not modify.
-func (d *Docker) Targets() []Target {
+// Engine is part of inspect.Containers.
+func (d *Docker) Engine() inspect.Engine {
+	s := d.EngineStatus()
+	return inspect.Engine{Host: s.Host, Connected: s.Connected, Error: s.Error, Since: s.Since, Targets: s.Targets, Refused: s.Refused}
+}
+
+// Containers are those of the targets that the component gives.
+func (d *Docker) Containers() []inspect.Container {
+	const compose = metaContainer + "label_com_docker_compose_"
 	targets, _ := d.set.Targets()
-	return targets
+	var out []inspect.Container
+	seen := map[string]bool{}
+	for _, t := range targets {
+		id := t.Get(metaContainer + "id")
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		out = append(out, inspect.Container{
+			ID: id, Name: strings.TrimPrefix(t.Get(metaContainer+"name"), "/"),
+			Project: t.Get(compose + "project"), Service: t.Get(compose + "service"), Ended: t.Get(EndedLabel) == "true",
+		})
+	}
+	return out
 }
 
 // Unlisted are the names of the containers of which the component makes no

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
+	"collector/pkg/inspect"
 )
 
 func TestATraceTellsWhatEachRuleDid(t *testing.T) {
@@ -18,23 +19,23 @@ func TestATraceTellsWhatEachRuleDid(t *testing.T) {
 		rule(func(r *Rule) { r.Action, r.Regex = "labeldrop", "name" }),
 		rule(func(r *Rule) { r.SourceLabels, r.Regex, r.Action = []string{"container", "port"}, "web;80", "drop" }),
 		rule(func(r *Rule) { r.TargetLabel, r.Replacement = "never", "reached" }))
-	got := r.Trace(labels.FromStrings("name", "/web", "port", "80"))
-	want := Trace{Input: labels.FromStrings("name", "/web", "port", "80"), Steps: []Step{
-		{Value: "/web", Matched: true, Changes: []Change{{"container", "", "web"}}},
-		{Value: "80", Matched: true, Changes: []Change{{"x", "", "80"}}},
-		{Matched: true, Changes: []Change{{"name", "/web", ""}}},
+	got := r.trace(labels.FromStrings("name", "/web", "port", "80"))
+	want := inspect.Trace{Input: labels.FromStrings("name", "/web", "port", "80"), Steps: []inspect.Step{
+		{Value: "/web", Matched: true, Changes: []inspect.LabelChange{{Name: "container", Before: "", After: "web"}}},
+		{Value: "80", Matched: true, Changes: []inspect.LabelChange{{Name: "x", Before: "", After: "80"}}},
+		{Matched: true, Changes: []inspect.LabelChange{{Name: "name", Before: "/web", After: ""}}},
 		{Value: "web;80", Matched: true, Dropped: true},
 	}}
 	for i := range got.Steps {
-		got.Steps[i].Rule = Rule{}
+		got.Steps[i].Rule = inspect.Rule{}
 	}
 	if diff := cmp.Diff(want, got, sameLabels()); diff != "" {
 		t.Error(diff)
 	}
-	if rule, kept := r.Dropper(labels.FromStrings("name", "/web", "port", "80")); rule != 3 || kept {
+	if rule, kept := r.dropper(labels.FromStrings("name", "/web", "port", "80")); rule != 3 || kept {
 		t.Errorf("rule %d, kept %v", rule, kept)
 	}
-	if rule, kept := r.Dropper(labels.FromStrings("name", "/web", "port", "81")); rule != -1 || !kept {
+	if rule, kept := r.dropper(labels.FromStrings("name", "/web", "port", "81")); rule != -1 || !kept {
 		t.Errorf("rule %d, kept %v", rule, kept)
 	}
 }
@@ -78,8 +79,8 @@ func checkTrace(t *testing.T, rules []Rule, target Target) {
 		t.Skip(err)
 	}
 	out, _ := r.Exports()["output"].(*Set).Targets()
-	trace := r.Trace(target)
-	rule, kept := r.Dropper(target)
+	trace := r.trace(target)
+	rule, kept := r.dropper(target)
 	if trace.Kept != (len(out) == 1) || trace.Kept != kept {
 		t.Fatalf("%v %+v: kept %v in the trace, %v by Dropper, %v is the output", target, rules, trace.Kept, kept, out)
 	}

@@ -32,7 +32,7 @@ func TestTargetsWithInvalidLabelNamesAreScrapedByTheValidationScheme(t *testing.
 				t.Errorf("%s: up (-want +got):\n%s", scheme, diff)
 			}
 			targets, _ := cfg.Targets.Targets()
-			if id, err := s.Explain(targets[0]); id == "" || err != nil {
+			if id, err := s.explain(targets[0]); id == "" || err != nil {
 				t.Errorf("%s: the target is said not to be scraped: %v", scheme, err)
 			}
 			stop()

@@ -12,6 +12,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
+	"collector/pkg/inspect"
 )
 
 const (
@@ -21,27 +22,14 @@ const (
 	shownTime = 10 * time.Second
 )
 
-// Response is what a target answers.
-type Response struct {
-	Status      string        `json:"status"`
-	ContentType string        `json:"contentType"`
-	Body        string        `json:"body"`
-	Truncated   bool          `json:"truncated"`          // there is more than Body
-	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
-	Took        time.Duration `json:"took"`
-}
-
-// ErrNoTarget says that there is no target with an id.
-var ErrNoTarget = errors.New("there is no such target")
-
 // Fetch asks a target for its page, for a person to read: as a scrape does, but
 // for text only, whatever the status of the answer, without following a redirect,
 // and at most 1 MiB. The
 // component's own credentials are hidden where the target sends them back.
-func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
+func (s *Scraper) Fetch(ctx context.Context, id string) (inspect.Response, error) {
 	t := s.find(id)
 	if t == nil {
-		return Response{}, ErrNoTarget
+		return inspect.Response{}, inspect.ErrNoTarget
 	}
 	e := t.endpoint()
 	ctx, cancel := context.WithTimeout(ctx, min(e.timeout, shownTime))
@@ -52,14 +40,14 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (Response, error) {
 	still.CheckRedirect = followNone
 	response, err := s.fetcher.request(ctx, &still, &e, wanted.accept())
 	if err != nil {
-		return Response{}, errors.New(s.withoutCredentials(err.Error()))
+		return inspect.Response{}, errors.New(s.withoutCredentials(err.Error()))
 	}
 	defer response.Body.Close()
 	body, err := s.fetcher.beginning(response, shownPage+1)
 	if err != nil {
-		return Response{}, errors.New(s.withoutCredentials(err.Error()))
+		return inspect.Response{}, errors.New(s.withoutCredentials(err.Error()))
 	}
-	r := Response{Status: response.Status, ContentType: response.Header.Get("Content-Type"), Took: time.Since(start)}
+	r := inspect.Response{Status: response.Status, ContentType: response.Header.Get("Content-Type"), Took: time.Since(start)}
 	if len(body) > shownPage {
 		body, r.Truncated = body[:shownPage], true
 	}

@@ -16,10 +16,11 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/httpclient"
+	"collector/pkg/inspect"
 )
 
 // asked runs a scraper of one target and asks that for its page.
-func asked(t *testing.T, cfg Config, handler http.HandlerFunc) (*Scraper, Response) {
+func asked(t *testing.T, cfg Config, handler http.HandlerFunc) (*Scraper, inspect.Response) {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -169,7 +170,7 @@ func TestAnAnswerIsBoundedInSizeAndTime(t *testing.T) {
 func TestOnlyTargetsAreAsked(t *testing.T) {
 	s, _ := asked(t, config(nil, newSink()), func(http.ResponseWriter, *http.Request) {})
 	for _, id := range []string{"", "http://169.254.169.254/", "0000000000000000"} {
-		if _, err := s.Fetch(t.Context(), id); !errors.Is(err, ErrNoTarget) {
+		if _, err := s.Fetch(t.Context(), id); !errors.Is(err, inspect.ErrNoTarget) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -179,7 +180,7 @@ func TestExplain(t *testing.T) {
 	cfg := config(discovery.NewSet(at("a:1"), at("b:1", "instance", "same"), at("c:1", "instance", "same")), newSink())
 	s, _ := run(t, cfg, component.Options{}, roundTrip(func(*http.Request) (*http.Response, error) { return answer(""), nil }))
 	awaitTargets(t, s, 2)
-	if id, err := s.Explain(at("a:1")); err != nil || s.find(id) == nil {
+	if id, err := s.explain(at("a:1")); err != nil || s.find(id) == nil {
 		t.Errorf("%q %v", id, err)
 	}
 	for target, want := range map[*discovery.Target]string{
@@ -188,7 +189,7 @@ func TestExplain(t *testing.T) {
 		ptr(at("", "x", "y")):                        "__address__",
 		ptr(at("z:1")):                               "not taken it over",
 	} {
-		if _, err := s.Explain(*target); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.explain(*target); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", target, err)
 		}
 	}

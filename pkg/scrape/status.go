@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/discovery"
+	"collector/pkg/inspect"
 )
 
 // TargetStatus is the state of a target for the debug UI.
@@ -96,9 +97,9 @@ func (s *Scraper) find(id string) *target {
 	return nil
 }
 
-// Explain tells what becomes of a target in the list that the component is
+// explain tells what becomes of a target in the list that the component is
 // given: the id of the one that is scraped for it, or why none is.
-func (s *Scraper) Explain(t discovery.Target) (id string, err error) {
+func (s *Scraper) explain(t discovery.Target) (id string, err error) {
 	e, err := s.endpoint(t)
 	if errors.Is(err, errEnded) {
 		return "", errors.New("its container has ended")
@@ -121,5 +122,26 @@ func (s *Scraper) Explain(t discovery.Target) (id string, err error) {
 	return e.id(), nil
 }
 
-// Targets is the list that the component is given.
-func (s *Scraper) Targets() *discovery.Set { return s.cfg.Targets }
+// ScrapeTargets is part of inspect.Scraper.
+func (s *Scraper) ScrapeTargets() []inspect.ScrapeTarget {
+	var out []inspect.ScrapeTarget
+	for _, t := range s.TargetStatus() {
+		out = append(out, inspect.ScrapeTarget{
+			ID: t.ID, Job: t.Job, URL: t.URL, State: t.Health, Labels: t.Labels, Discovered: t.DiscoveredLabels,
+			LastScrape: t.LastScrape, Took: t.Took, Interval: t.Interval, Samples: t.Samples, Error: t.LastError,
+		})
+	}
+	return out
+}
+
+// Take is part of inspect.TargetTaker.
+func (s *Scraper) Take(t discovery.Target) (o inspect.Onward, listed bool) {
+	if !s.cfg.Targets.Has(t) {
+		return o, false
+	}
+	id, err := s.explain(t)
+	if o = (inspect.Onward{Target: id, Taken: err == nil}); err != nil {
+		o.Why = err.Error()
+	}
+	return o, true
+}

@@ -10,65 +10,22 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/config"
+	"collector/pkg/inspect"
 )
 
 // Inventory tells what the collector has found to collect from. All it gives
-// are snapshots. What it gives may hold secrets, in labels above all, which the
-// pages hide.
+// may hold secrets, in labels above all, which the pages redact.
 type Inventory interface {
-	ScrapeTargets() []ScrapeTarget
+	ScrapeTargets() []inspect.ScrapeTarget
 	// Fetch asks a target for its page. found is false if it is not there.
-	Fetch(ctx context.Context, component, id string) (answer Response, found bool, err error)
-	LogTails() []LogTail
-	Engines() []Engine
-	Containers() []Container
+	Fetch(ctx context.Context, component, id string) (answer inspect.Response, found bool, err error)
+	LogTails() []inspect.LogTail
+	Engines() []inspect.Engine
+	Containers() []inspect.Container
 	// Unlisted are the containers that no discovery gives as targets, by name:
 	// why not.
 	Unlisted() map[string]string
-	Relabellings() []Relabelling
-}
-
-// ScrapeTarget is a target of a component that scrapes.
-type ScrapeTarget struct {
-	Component  string
-	ID         string // within the component
-	Job, URL   string
-	State      string // up, down or unknown
-	Labels     labels.Labels
-	Discovered labels.Labels // before relabelling, with meta labels
-	LastScrape time.Time
-	Took       time.Duration
-	Interval   string
-	Samples    int
-	Error      string
-}
-
-// Response is what a target answered.
-type Response struct {
-	Status      string        `json:"status"`
-	ContentType string        `json:"contentType"`
-	Body        string        `json:"body"`
-	Truncated   bool          `json:"truncated"`          // there is more than the body
-	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
-	Took        time.Duration `json:"took"`               // ns
-}
-
-// LogTail is a container whose output is read.
-type LogTail struct {
-	Component string `json:"component"`
-	ID        string `json:"id"` // of the container
-	Container string `json:"container"`
-	State     string `json:"state"`
-	// Labels are those of each stream; a stream that a rule drops has none.
-	Labels      map[string]map[string]string `json:"labels"`
-	Lines       uint64                       `json:"lines"`
-	Bytes       uint64                       `json:"bytes"`
-	Dropped     uint64                       `json:"dropped"` // by rules
-	Connections uint64                       `json:"connections"`
-	Cursor      time.Time                    `json:"cursor"` // the time of the newest line read
-	LagSeconds  float64                      `json:"lagSeconds"`
-	Error       string                       `json:"error,omitempty"`
-	ErrorAt     time.Time                    `json:"errorAt,omitzero"`
+	Relabelings() []inspect.Relabeling
 }
 
 // OrphanedQueue is what waits for a destination that the configuration no longer
@@ -79,81 +36,6 @@ type OrphanedQueue struct {
 	Bytes                          int64
 	Oldest, KeptUntil              time.Time
 	Delivering                     bool // by a writer to the same destination
-}
-
-// Engine is a connection to Docker.
-type Engine struct {
-	Component string    `json:"component"`
-	Host      string    `json:"host"`
-	Connected bool      `json:"connected"`
-	Error     string    `json:"error,omitempty"`
-	Since     time.Time `json:"since"`
-	Targets   int       `json:"targets"`
-	Refused   []string  `json:"refused,omitempty"` // requests that are not allowed
-}
-
-// Container is a container that discovery has found.
-type Container struct {
-	ID, Name, Project, Service string
-	Ended                      bool
-}
-
-// Relabelling is a component whose rules decide what becomes of targets.
-type Relabelling struct {
-	Component string
-	// Streams are what the rules are applied to for each target; empty if that
-	// is the target itself.
-	Streams []string
-	Inputs  func() []labels.Labels
-	// Dropper tells whether an input is kept, and else which rule drops it: its
-	// index, or -1 for none.
-	Dropper func(input labels.Labels, stream string) (rule int, kept bool)
-	Trace   func(input labels.Labels, stream string) Trace
-	// After tells what becomes of an output further on.
-	After func(input, output labels.Labels) []Onward
-}
-
-// Trace is what rules made of an input, step by step.
-type Trace struct {
-	Input, Output labels.Labels
-	Kept          bool
-	Steps         []TraceStep
-}
-
-// TraceStep is what one rule did.
-type TraceStep struct {
-	Rule    RelabelRule  `json:"rule"`
-	Value   string       `json:"value"` // of the source labels, joined
-	Matched bool         `json:"matched"`
-	Changes []LabelShift `json:"changes"`
-	Dropped bool         `json:"dropped"`
-}
-
-// RelabelRule is a rule as written, or by default.
-type RelabelRule struct {
-	Action       string   `json:"action"`
-	SourceLabels []string `json:"sourceLabels,omitempty"`
-	Separator    string   `json:"separator"`
-	Regex        string   `json:"regex"`
-	TargetLabel  string   `json:"targetLabel,omitempty"`
-	Replacement  string   `json:"replacement"`
-	Modulus      uint64   `json:"modulus,omitempty"`
-}
-
-// LabelShift is a label that a rule has changed; an empty value is a label that
-// is not there.
-type LabelShift struct {
-	Name   string `json:"name"`
-	Before string `json:"before"`
-	After  string `json:"after"`
-}
-
-// Onward is what a component further on does with a target.
-type Onward struct {
-	Component string `json:"component"`
-	Taken     bool   `json:"taken"`
-	Target    string `json:"target,omitempty"` // of a scrape: the target's id
-	Why       string `json:"why,omitempty"`
 }
 
 const (

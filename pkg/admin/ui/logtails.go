@@ -6,18 +6,20 @@ import (
 	"strings"
 	"time"
 
+	"collector/pkg/inspect"
+
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 )
 
 // tailList is a page of the log tails.
 type tailList struct {
-	Paged[LogTail]
+	Paged[inspect.LogTail]
 	Reading int `json:"reading"` // of all tails, whatever the filter
 	Failing int `json:"failing"` // those with an error
 }
 
-func (u *UI) logTails() []LogTail {
+func (u *UI) logTails() []inspect.LogTail {
 	if u.options.Inventory == nil {
 		return nil
 	}
@@ -40,18 +42,18 @@ func (u *UI) tailsModel(r *http.Request) (tailList, error) {
 	}
 	l, state, component := ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
 	v := u.veil()
-	m.Paged = Select(l, all, func(t LogTail) bool {
+	m.Paged = Select(l, all, func(t inspect.LogTail) bool {
 		return (state == "" || t.State == state || state == "failing" && t.Error != "") && (component == "" || t.Component == component) &&
 			(l.Query == "" || l.Matches(t.Component, t.ID, t.Container, t.State, v.url(t.Error), tailText(v, &t)))
 	}, compareTails)
 	for i := range m.Items {
-		m.Items[i] = m.Items[i].shown(v)
+		m.Items[i] = shownTail(m.Items[i], v)
 	}
 	return m, nil
 }
 
 // shown is the tail without secrets.
-func (t LogTail) shown(v *veil) LogTail {
+func shownTail(t inspect.LogTail, v *veil) inspect.LogTail {
 	t.Error = v.url(t.Error)
 	streams := map[string]map[string]string{}
 	for stream, labels := range t.Labels {
@@ -61,7 +63,7 @@ func (t LogTail) shown(v *veil) LogTail {
 	return t
 }
 
-func tailText(v *veil, t *LogTail) string {
+func tailText(v *veil, t *inspect.LogTail) string {
 	var b strings.Builder
 	for _, labels := range t.Labels {
 		for name, value := range labels {
@@ -71,7 +73,7 @@ func tailText(v *veil, t *LogTail) string {
 	return b.String()
 }
 
-func compareTails(column string, a, b LogTail) int {
+func compareTails(column string, a, b inspect.LogTail) int {
 	first := 0
 	switch column {
 	case "state":
@@ -91,7 +93,7 @@ func compareTails(column string, a, b LogTail) int {
 }
 
 // tailRank puts what needs a look before what does not.
-func tailRank(t *LogTail) int {
+func tailRank(t *inspect.LogTail) int {
 	switch {
 	case t.Error != "":
 		return 0
@@ -141,7 +143,7 @@ func (u *UI) tailsPage(r *http.Request, m tailList) Page {
 
 // tailLabels are those of the first stream that is kept, as the streams differ
 // in little.
-func tailLabels(t *LogTail) g.Node {
+func tailLabels(t *inspect.LogTail) g.Node {
 	for _, stream := range sortedKeys(t.Labels) {
 		if len(t.Labels[stream]) > 0 {
 			return fewLabels(t.Labels[stream])

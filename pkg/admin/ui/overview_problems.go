@@ -12,6 +12,7 @@ import (
 
 	"collector/pkg/config"
 	"collector/pkg/graph"
+	"collector/pkg/inspect"
 )
 
 // problem is something that is wrong, and how to mend it.
@@ -33,9 +34,9 @@ type situation struct {
 	loadError    string
 	components   []graph.ComponentInfo
 	destinations []Destination
-	targets      []ScrapeTarget
-	tails        []LogTail
-	engines      []Engine
+	targets      []inspect.ScrapeTarget
+	tails        []inspect.LogTail
+	engines      []inspect.Engine
 	orphans      []OrphanedQueue
 	nowhere      bool // nothing that runs has a destination
 }
@@ -270,7 +271,7 @@ func (q *OrphanedQueue) problems(now time.Time) []problem {
 
 // targetProblems are the components whose targets fail.
 func (s *situation) targetProblems() (out []problem) {
-	all, failing := map[string]int{}, map[string][]*ScrapeTarget{}
+	all, failing := map[string]int{}, map[string][]*inspect.ScrapeTarget{}
 	for i := range s.targets {
 		t := &s.targets[i]
 		all[t.Component]++
@@ -279,7 +280,7 @@ func (s *situation) targetProblems() (out []problem) {
 		}
 	}
 	for _, id := range sortedKeys(failing) {
-		first := slices.MinFunc(failing[id], func(a, b *ScrapeTarget) int { return strings.Compare(a.URL, b.URL) })
+		first := slices.MinFunc(failing[id], func(a, b *inspect.ScrapeTarget) int { return strings.Compare(a.URL, b.URL) })
 		out = append(out, problem{
 			Kind: "bad", Component: id, Since: first.LastScrape, Mend: scrapeMend(first.Error),
 			Link: "/targets?state=down&component=" + url.QueryEscape(id),
@@ -308,7 +309,7 @@ func scrapeMend(err string) string {
 
 // tailProblems are the components some of whose tails fail.
 func (s *situation) tailProblems() (out []problem) {
-	failing := map[string][]*LogTail{}
+	failing := map[string][]*inspect.LogTail{}
 	all := map[string]int{}
 	for i := range s.tails {
 		t := &s.tails[i]
@@ -318,7 +319,7 @@ func (s *situation) tailProblems() (out []problem) {
 		}
 	}
 	for _, id := range sortedKeys(failing) {
-		first := slices.MinFunc(failing[id], func(a, b *LogTail) int { return strings.Compare(a.Container, b.Container) })
+		first := slices.MinFunc(failing[id], func(a, b *inspect.LogTail) int { return strings.Compare(a.Container, b.Container) })
 		out = append(out, problem{
 			Kind: "warn", Component: id, Since: first.ErrorAt, Link: "/targets/logs?state=failing&component=" + url.QueryEscape(id),
 			Message: fmt.Sprintf("The output of %d of %d containers cannot be read by %s, such as that of %s: %s.", len(failing[id]), all[id], id,
@@ -329,7 +330,7 @@ func (s *situation) tailProblems() (out []problem) {
 	return out
 }
 
-func tailMend(t *LogTail) string {
+func tailMend(t *inspect.LogTail) string {
 	if strings.Contains(t.State, "driver") || strings.Contains(t.Error, "log driver") {
 		return "The container's log driver keeps nothing that could be read: use json-file, local or journald, or leave the container out by a rule."
 	}
@@ -343,9 +344,9 @@ func (s *situation) componentProblems(named []problem) (out []problem) {
 		known[p.Component] = true
 	}
 	// One Engine may be down for several components.
-	down := slices.ContainsFunc(s.engines, func(e Engine) bool { return !e.Connected && e.Error != "" })
+	down := slices.ContainsFunc(s.engines, func(e inspect.Engine) bool { return !e.Connected && e.Error != "" })
 	for _, c := range s.components {
-		isDocker := slices.ContainsFunc(s.engines, func(e Engine) bool { return e.Component == c.ID })
+		isDocker := slices.ContainsFunc(s.engines, func(e inspect.Engine) bool { return e.Component == c.ID })
 		if c.Health.State != graph.Unhealthy || known[c.ID] || isDocker && down {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/graph"
+	"collector/pkg/inspect"
 )
 
 func destination(change func(*Destination)) []Destination {
@@ -41,7 +42,7 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 			d.Healthy, d.LastError = false, "Post http://p:4040/ingest: context deadline exceeded"
 		})}, []string{"bad|4040|does not answer in time"}},
 		"a destination without the path":   {situation{destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "server returned HTTP status 404 Not Found" })}, []string{"bad|404|correct the path"}},
-		"a target at port 4040 that hangs": {situation{targets: []ScrapeTarget{{Component: "p", State: "down", Error: "Get http://a:4040/404s: refused"}}}, []string{"bad|1 of the 1|Ask the target"}},
+		"a target at port 4040 that hangs": {situation{targets: []inspect.ScrapeTarget{{Component: "p", State: "down", Error: "Get http://a:4040/404s: refused"}}}, []string{"bad|1 of the 1|Ask the target"}},
 		"rules that drop, as they are to":  {situation{destinations: destination(func(d *Destination) { d.Dropped["relabelled"], d.Recent.Dropped = 3, []float64{1} })}, nil},
 		"no destination":                   {situation{nowhere: true}, []string{"warn|no destination is set|COLLECTOR_LOGS_URL"}},
 		"a slow destination":               {situation{destinations: destination(func(d *Destination) { d.OldestQueued = now.Add(-10 * time.Minute); d.Queued = 5 })}, []string{"warn|behind: 5 lines|10 min|more capacity"}},
@@ -57,19 +58,19 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 		})}, []string{"bad|loses data: 4 lines|queue_full|more room"}},
 		"what was dropped long ago": {situation{destinations: destination(func(d *Destination) { d.Dropped["queue_full"], d.Recent.Dropped = 4, []float64{0, 0} })}, nil},
 		"a damaged queue":           {situation{destinations: destination(func(d *Destination) { d.DamagedBlocks = 1 })}, []string{"warn|1 damaged blocks|check the disk"}},
-		"failing targets": {situation{targets: []ScrapeTarget{
+		"failing targets": {situation{targets: []inspect.ScrapeTarget{
 			{Component: "prometheus.scrape.a", URL: "http://b:1/", State: "down", Error: "server returned HTTP status 404 Not Found"}, {Component: "prometheus.scrape.a", URL: "http://a:1/", State: "up"},
 		}}, []string{"bad|1 of the 2 targets of prometheus.scrape.a|http://b:1/|404|metrics_path"}},
-		"a tail that cannot be read":       {situation{tails: []LogTail{{Component: "loki.source.docker.a", Container: "web", State: "driver does not support reading", Error: "configured log driver does not support reading"}}}, []string{"warn|1 of 1 containers|web|json-file"}},
-		"Docker without rights":            {situation{engines: []Engine{{Component: "discovery.docker.a", Host: "unix:///s", Error: "permission denied: it belongs to group 998: add this group to the process (docker run --group-add 998)"}, {Component: "discovery.docker.b", Host: "unix:///s", Error: "the same"}}}, []string{"bad|unix:///s cannot be reached|--group-add 998|Do as the message says"}},
-		"Docker that is not mounted":       {situation{engines: []Engine{{Host: "unix:///s", Error: "connect: no such file or directory"}}}, []string{"bad|no such file|Mount the socket"}},
+		"a tail that cannot be read":       {situation{tails: []inspect.LogTail{{Component: "loki.source.docker.a", Container: "web", State: "driver does not support reading", Error: "configured log driver does not support reading"}}}, []string{"warn|1 of 1 containers|web|json-file"}},
+		"Docker without rights":            {situation{engines: []inspect.Engine{{Component: "discovery.docker.a", Host: "unix:///s", Error: "permission denied: it belongs to group 998: add this group to the process (docker run --group-add 998)"}, {Component: "discovery.docker.b", Host: "unix:///s", Error: "the same"}}}, []string{"bad|unix:///s cannot be reached|--group-add 998|Do as the message says"}},
+		"Docker that is not mounted":       {situation{engines: []inspect.Engine{{Host: "unix:///s", Error: "connect: no such file or directory"}}}, []string{"bad|no such file|Mount the socket"}},
 		"a sick component":                 {situation{components: sick}, []string{"bad|loki.write.default is unhealthy: listen :80|Another program has the port"}},
 		"a component whose cause is named": {situation{components: sick, destinations: destination(func(d *Destination) { d.Healthy, d.LastError = false, "x509: unknown authority" })}, []string{"bad|x509|ca_file"}},
 		"a queue that no writer has": {situation{orphans: []OrphanedQueue{
 			{Folder: "/data/loki.write.old", Component: "loki.write.old", Signal: "logs", URL: "http://loki:3100/push", Items: 5, Bytes: 2048, Oldest: now.Add(-2 * time.Hour), KeptUntil: now},
 			{Folder: "/data/orphaned/loki.write.x-logs-1", Component: "loki.write.x", Signal: "logs", Items: 7, Delivering: true},
 		}}, []string{"warn|5 lines wait|no longer in the configuration|loki.write.old to http://loki:3100/push|2.0 KiB in /data/loki.write.old|2 h|collector queue drain|collector queue drop"}},
-		"the worst comes first": {situation{destinations: destination(func(d *Destination) { d.DamagedBlocks = 1 }), targets: []ScrapeTarget{{Component: "p", State: "down", Error: "connection refused"}}}, []string{
+		"the worst comes first": {situation{destinations: destination(func(d *Destination) { d.DamagedBlocks = 1 }), targets: []inspect.ScrapeTarget{{Component: "p", State: "down", Error: "connection refused"}}}, []string{
 			"bad|1 of the 1 targets|Nothing listens", "warn|damaged"}},
 	} {
 		c.situation.now = now
@@ -94,7 +95,7 @@ func TestProblemsSayWhatIsWrongAndHowToMendIt(t *testing.T) {
 func TestServicesStandBelowTheirProjects(t *testing.T) {
 	s := newStock(6, 0)
 	for i, project := range []string{"shop", "blog", "shop", "", "shop", "blog"} {
-		s.containers[i] = Container{ID: s.containers[i].ID, Name: fmt.Sprintf("c%d", i), Project: project}
+		s.containers[i] = inspect.Container{ID: s.containers[i].ID, Name: fmt.Sprintf("c%d", i), Project: project}
 		if project != "" {
 			s.containers[i].Service = fmt.Sprintf("service-%d", i%4)
 		}
@@ -144,7 +145,7 @@ func (d deliveries) Destinations() []Destination { return d }
 
 func TestTheOverviewAccountsForEverything(t *testing.T) {
 	s := newStock(20, 10)
-	s.containers = append(s.containers, Container{ID: "x", Name: "alone"}, Container{ID: "y", Name: "gone", Ended: true})
+	s.containers = append(s.containers, inspect.Container{ID: "x", Name: "alone"}, inspect.Container{ID: "y", Name: "gone", Ended: true})
 	all := deliveries{
 		{Component: "prometheus.remote_write.a", URL: "http://a", Signal: "metrics", Received: 100, Delivered: 60, Queued: 30, Dropped: map[string]uint64{"too_old": 10}, Healthy: true, Stores: true,
 			OldestQueued: time.Now().Add(-time.Minute), Recent: DestinationRecent{In: []float64{1, 2, 3}, Out: []float64{1, 1, 1}}},
@@ -230,7 +231,7 @@ func TestWhatIsDroppedAsConfiguredIsNoLoss(t *testing.T) {
 func TestServicesOfOneNameInTwoProjectsAreSaidToBeSo(t *testing.T) {
 	s := newStock(3, 0)
 	for i, of := range [][2]string{{"shop", "web"}, {"blog", "web"}, {"shop", "db"}} {
-		s.containers[i] = Container{ID: s.containers[i].ID, Name: fmt.Sprintf("c%d", i), Project: of[0], Service: of[1]}
+		s.containers[i] = inspect.Container{ID: s.containers[i].ID, Name: fmt.Sprintf("c%d", i), Project: of[0], Service: of[1]}
 	}
 	var o overview
 	if err := json.Unmarshal([]byte(get(t, newTestUI(t, small, having(s)), "/api/v1/overview")), &o); err != nil {
@@ -256,7 +257,7 @@ func TestASupportBundleHasWhatIsNeededAndNoSecrets(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "some_gauge", Help: "Of http://u:hunter2planted@h."}, func() float64 { return 1 }))
 	s := newStock(3, 2)
-	s.engines = []Engine{{Host: "unix:///s", Error: "down"}}
+	s.engines = []inspect.Engine{{Host: "unix:///s", Error: "down"}}
 	u := newTestUI(t, small, func(o *Options) {
 		o.Inventory = s
 		o.Support = &Support{

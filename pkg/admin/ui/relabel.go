@@ -14,6 +14,7 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"collector/pkg/config"
+	"collector/pkg/inspect"
 )
 
 // relabelInput is one input of a component with rules, and what became of it.
@@ -45,11 +46,11 @@ type relabelSummary struct {
 	Inputs    int    `json:"inputs"`
 }
 
-func (u *UI) relabellings() []Relabelling {
+func (u *UI) relabelings() []inspect.Relabeling {
 	if u.options.Inventory == nil {
 		return nil
 	}
-	return u.options.Inventory.Relabellings()
+	return u.options.Inventory.Relabelings()
 }
 
 func (u *UI) relabelModel(r *http.Request) (relabelList, error) {
@@ -57,7 +58,7 @@ func (u *UI) relabelModel(r *http.Request) (relabelList, error) {
 	m := relabelList{Components: []relabelSummary{}, Unlisted: map[string]string{}}
 	var all []relabelInput
 	v := u.veil()
-	for _, c := range u.relabellings() {
+	for _, c := range u.relabelings() {
 		inputs := c.Inputs()
 		m.Components = append(m.Components, relabelSummary{c.Component, len(inputs)})
 		if component != "" && component != c.Component {
@@ -68,7 +69,7 @@ func (u *UI) relabelModel(r *http.Request) (relabelList, error) {
 			if l.Query != "" && !l.Matches(in.Component, in.Name, in.Address) && !l.Matches(allLabels(v, labels)) {
 				continue
 			}
-			c.judge(&in)
+			judge(&c, &in)
 			if state == "" || in.Kept == (state == "kept") {
 				all = append(all, in)
 			}
@@ -82,8 +83,8 @@ func (u *UI) relabelModel(r *http.Request) (relabelList, error) {
 	return m, nil
 }
 
-// judge tells what becomes of an input.
-func (c *Relabelling) judge(in *relabelInput) {
+// judge says what becomes of an input.
+func judge(c *inspect.Relabeling, in *relabelInput) {
 	if len(c.Streams) == 0 {
 		rule, kept := c.Dropper(in.labels, "")
 		in.Kept, in.DroppedBy = kept, rule+1
@@ -206,13 +207,13 @@ type relabelTrace struct {
 	Kept      bool              `json:"kept"`
 	Input     map[string]string `json:"input"`
 	Output    map[string]string `json:"output"`
-	Steps     []TraceStep       `json:"steps"`
-	Onward    []Onward          `json:"onward"`
+	Steps     []inspect.Step    `json:"steps"`
+	Onward    []inspect.Onward  `json:"onward"`
 }
 
 func (u *UI) relabelTraceModel(r *http.Request) (relabelTrace, error) {
 	component, id, stream := r.PathValue("component"), r.PathValue("input"), r.URL.Query().Get("stream")
-	for _, c := range u.relabellings() {
+	for _, c := range u.relabelings() {
 		if c.Component != component {
 			continue
 		}
@@ -221,22 +222,22 @@ func (u *UI) relabelTraceModel(r *http.Request) (relabelTrace, error) {
 		}
 		for _, input := range c.Inputs() {
 			if inputID(input) == id {
-				return c.trace(u.veil(), input, id, stream), nil
+				return traced(&c, u.veil(), input, id, stream), nil
 			}
 		}
 	}
 	return relabelTrace{}, notFound("There is no such target any more: it has disappeared, or its labels have changed. The page Relabel lists those that there are.")
 }
 
-func (c *Relabelling) trace(v *veil, input labels.Labels, id, stream string) relabelTrace {
+func traced(c *inspect.Relabeling, v *veil, input labels.Labels, id, stream string) relabelTrace {
 	t := c.Trace(input, stream)
-	v = t.veil(v)
+	v = veilOf(&t, v)
 	m := relabelTrace{
 		Component: c.Component, ID: id, Name: v.text(nameOf(input)), Stream: stream, Streams: c.Streams, Kept: t.Kept,
-		Input: v.labels(t.Input), Output: v.labels(t.Output), Steps: []TraceStep{}, Onward: []Onward{},
+		Input: v.labels(t.Input), Output: v.labels(t.Output), Steps: []inspect.Step{}, Onward: []inspect.Onward{},
 	}
 	for _, step := range t.Steps {
-		m.Steps = append(m.Steps, step.shown(v))
+		m.Steps = append(m.Steps, shownStep(step, v))
 	}
 	if c.After != nil {
 		for _, o := range c.After(input, t.Output) {
@@ -247,16 +248,16 @@ func (c *Relabelling) trace(v *veil, input labels.Labels, id, stream string) rel
 	return m
 }
 
-// veil is v with what is secret in this trace: the input's own secrets, and what
+// veilOf is v with what is secret in this trace: the input's own secrets, and what
 // rules have made of one.
-func (t *Trace) veil(v *veil) *veil {
+func veilOf(t *inspect.Trace, v *veil) *veil {
 	own := map[string]bool{}
 	secretsIn(t.Input, own)
 	v = v.and(own)
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		// What is put there as it is written is no part of a secret.
-		if !strings.Contains(s.Rule.Replacement, "$") || !s.ofSecret(v) {
+		if !strings.Contains(s.Rule.Replacement, "$") || !ofSecret(s, v) {
 			continue
 		}
 		made := map[string]bool{}
@@ -270,27 +271,27 @@ func (t *Trace) veil(v *veil) *veil {
 	return v
 }
 
-// ofSecret tells whether the rule looks at a secret.
-func (s *TraceStep) ofSecret(v *veil) bool {
+// ofSecret reports whether the rule looks at a secret.
+func ofSecret(s *inspect.Step, v *veil) bool {
 	named := slices.ContainsFunc(s.Rule.SourceLabels, func(name string) bool { return config.NamesSecret(name) })
 	return s.Value != "" && (named || v.text(s.Value) != s.Value)
 }
 
-// shown is the step without secrets.
-func (s TraceStep) shown(v *veil) TraceStep {
-	secret := s.ofSecret(v)
+// shownStep is a step without secrets.
+func shownStep(s inspect.Step, v *veil) inspect.Step {
+	secret := ofSecret(&s, v)
 	s.Value = shownURL(s.Value)
 	if secret {
 		s.Value = config.Redacted
 	}
 	s.Rule.Regex, s.Rule.Replacement = v.text(s.Rule.Regex), v.shown(s.Rule.TargetLabel, s.Rule.Replacement)
-	changes := []LabelShift{}
+	changes := []inspect.LabelChange{}
 	for _, c := range s.Changes {
 		after := v.shown(c.Name, c.After)
 		if secret && c.After != "" {
 			after = config.Redacted // it may have been made of one
 		}
-		changes = append(changes, LabelShift{c.Name, v.shown(c.Name, c.Before), after})
+		changes = append(changes, inspect.LabelChange{Name: c.Name, Before: v.shown(c.Name, c.Before), After: after})
 	}
 	s.Changes = changes
 	return s
@@ -337,13 +338,13 @@ func (m *relabelTrace) verdict() g.Node {
 	}
 	for i, s := range m.Steps {
 		if s.Dropped {
-			return Notice("warn", h.A(h.Href(fmt.Sprintf("#rule-%d", i+1)), g.Textf("Rule %d", i+1)), g.Text(" drops it: "+s.why()+"."))
+			return Notice("warn", h.A(h.Href(fmt.Sprintf("#rule-%d", i+1)), g.Textf("Rule %d", i+1)), g.Text(" drops it: "+whyOf(&s)+"."))
 		}
 	}
 	return Notice("warn", g.Text("It is dropped, as no label is left that does not begin with two underscores."))
 }
 
-func (u *UI) onward(o Onward) g.Node {
+func (u *UI) onward(o inspect.Onward) g.Node {
 	switch {
 	case o.Taken && o.Target != "":
 		return Notice("good", u.ComponentLink(o.Component), g.Text(" scrapes it: "), h.A(h.Href(u.targetHref(o.Component, o.Target)), g.Text("see the target")), g.Text("."))
@@ -353,8 +354,8 @@ func (u *UI) onward(o Onward) g.Node {
 	return Notice("warn", u.ComponentLink(o.Component), g.Text(" does not take it: "+shownURL(o.Why)+"."))
 }
 
-// why says in words what the rule found.
-func (s *TraceStep) why() string {
+// whyOf says in words what the rule found.
+func whyOf(s *inspect.Step) string {
 	quoted := func(v string) string { return "“" + Cut(v, 200) + "”" }
 	from := strings.Join(s.Rule.SourceLabels, ", ")
 	found, regex := from+" is "+quoted(s.Value), quoted(s.Rule.Regex)
@@ -384,7 +385,7 @@ func (s *TraceStep) why() string {
 	return found
 }
 
-func stepNode(number int, s TraceStep) g.Node {
+func stepNode(number int, s inspect.Step) g.Node {
 	badge := Badge("info", "changes nothing")
 	switch {
 	case s.Dropped:
@@ -406,7 +407,7 @@ func stepNode(number int, s TraceStep) g.Node {
 	}
 	return h.Li(h.ID(fmt.Sprintf("rule-%d", number)), h.Class("card"),
 		h.H3(g.Textf("Rule %d: %s ", number, s.Rule.Action), badge),
-		h.P(h.Code(g.Text(Cut(s.Rule.text(), 1000)))), h.P(g.Text(s.why()+".")),
+		h.P(h.Code(g.Text(Cut(ruleText(&s.Rule), 1000)))), h.P(g.Text(whyOf(&s)+".")),
 		g.If(len(rows) > 0, Table(fmt.Sprintf("What rule %d changes", number), []Column{{Title: "Label"}, {Title: "Before"}, {Title: "After"}}, rows...)))
 }
 
@@ -420,8 +421,8 @@ func labelValue(v string) g.Node {
 	return h.Code(g.Text(Cut(v, 300)))
 }
 
-// text is the rule as one writes it, without what is as by default.
-func (r *RelabelRule) text() string {
+// ruleText is the rule as one writes it, without what is as by default.
+func ruleText(r *inspect.Rule) string {
 	var parts []string
 	add := func(name, value, byDefault string) {
 		if value != byDefault {

@@ -5,19 +5,21 @@ import (
 	"strings"
 	"testing"
 
+	"collector/pkg/inspect"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
 // relabelToy keeps the targets whose address ends in :8080 and whose container's
 // name ends in -1 and holds no 3.
-func relabelToy(s *stock) Relabelling {
+func relabelToy(s *stock) inspect.Relabeling {
 	judge := func(input labels.Labels) (int, bool) {
 		if strings.Contains(input.Get(containerName), "3") {
 			return 1, false
 		}
 		return -1, true
 	}
-	return Relabelling{
+	return inspect.Relabeling{
 		Component: "discovery.relabel.toy",
 		Inputs: func() []labels.Labels {
 			var all []labels.Labels
@@ -27,30 +29,30 @@ func relabelToy(s *stock) Relabelling {
 			return all
 		},
 		Dropper: func(input labels.Labels, _ string) (int, bool) { return judge(input) },
-		Trace: func(input labels.Labels, _ string) Trace {
+		Trace: func(input labels.Labels, _ string) inspect.Trace {
 			_, kept := judge(input)
-			t := Trace{Input: input, Kept: kept, Steps: []TraceStep{
-				{Rule: RelabelRule{Action: "replace", SourceLabels: []string{"__param_token"}, Regex: "(.*)", Replacement: "$1", Separator: ";", TargetLabel: "copy"}, Value: planted, Matched: true,
-					Changes: []LabelShift{{"copy", "", planted}}},
-				{Rule: RelabelRule{Action: "drop", SourceLabels: []string{containerName}, Regex: ".*3.*<b>", Replacement: "$1", Separator: ";"}, Value: input.Get(containerName), Matched: !kept, Dropped: !kept},
+			t := inspect.Trace{Input: input, Kept: kept, Steps: []inspect.Step{
+				{Rule: inspect.Rule{Action: "replace", SourceLabels: []string{"__param_token"}, Regex: "(.*)", Replacement: "$1", Separator: ";", TargetLabel: "copy"}, Value: planted, Matched: true,
+					Changes: []inspect.LabelChange{{Name: "copy", Before: "", After: planted}}},
+				{Rule: inspect.Rule{Action: "drop", SourceLabels: []string{containerName}, Regex: ".*3.*<b>", Replacement: "$1", Separator: ";"}, Value: input.Get(containerName), Matched: !kept, Dropped: !kept},
 			}}
 			if kept {
 				t.Output = input
 			}
 			return t
 		},
-		After: func(_, output labels.Labels) []Onward {
+		After: func(_, output labels.Labels) []inspect.Onward {
 			if output.IsEmpty() {
 				return nil
 			}
-			return []Onward{{Component: "prometheus.scrape.containers", Taken: true, Target: "0000000000000001"}, {Component: "prometheus.scrape.other", Why: "it has no __address__"}}
+			return []inspect.Onward{{Component: "prometheus.scrape.containers", Taken: true, Target: "0000000000000001"}, {Component: "prometheus.scrape.other", Why: "it has no __address__"}}
 		},
 	}
 }
 
 func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
 	s := newStock(20, 0)
-	s.rules = []Relabelling{relabelToy(s)}
+	s.rules = []inspect.Relabeling{relabelToy(s)}
 	u := newTestUI(t, small, having(s))
 	if all := listed[relabelInput](t, u, "/api/v1/relabel"); all.Total != 20 {
 		t.Errorf("%d", all.Total)
@@ -91,18 +93,18 @@ func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
 }
 
 func TestAStepSaysWhatTheRuleFound(t *testing.T) {
-	for want, step := range map[string]TraceStep{
-		"a, b is “1;2”, which does not match “x”": {Rule: RelabelRule{Action: "keep", SourceLabels: []string{"a", "b"}, Regex: "x"}, Value: "1;2"},
-		"a is empty, which matches “(.*)”":        {Rule: RelabelRule{Action: "replace", SourceLabels: []string{"a"}, Regex: "(.*)"}, Matched: true},
-		"a is “1”, and so is b":                   {Rule: RelabelRule{Action: "keepequal", SourceLabels: []string{"a"}, TargetLabel: "b"}, Value: "1", Matched: true},
-		"no label's name matches “z”":             {Rule: RelabelRule{Action: "labeldrop", Regex: "z"}},
+	for want, step := range map[string]inspect.Step{
+		"a, b is “1;2”, which does not match “x”": {Rule: inspect.Rule{Action: "keep", SourceLabels: []string{"a", "b"}, Regex: "x"}, Value: "1;2"},
+		"a is empty, which matches “(.*)”":        {Rule: inspect.Rule{Action: "replace", SourceLabels: []string{"a"}, Regex: "(.*)"}, Matched: true},
+		"a is “1”, and so is b":                   {Rule: inspect.Rule{Action: "keepequal", SourceLabels: []string{"a"}, TargetLabel: "b"}, Value: "1", Matched: true},
+		"no label's name matches “z”":             {Rule: inspect.Rule{Action: "labeldrop", Regex: "z"}},
 	} {
-		if got := step.why(); got != want {
+		if got := whyOf(&step); got != want {
 			t.Errorf("%q, not %q", got, want)
 		}
 	}
-	rule := RelabelRule{Action: "keep", SourceLabels: []string{"a", "b"}, Regex: "x", Separator: ";", Replacement: "$1"}
-	if got := rule.text(); got != `source_labels = ["a", "b"]  regex = "x"  action = "keep"` {
+	rule := inspect.Rule{Action: "keep", SourceLabels: []string{"a", "b"}, Regex: "x", Separator: ";", Replacement: "$1"}
+	if got := ruleText(&rule); got != `source_labels = ["a", "b"]  regex = "x"  action = "keep"` {
 		t.Error(got)
 	}
 }

@@ -183,12 +183,12 @@ func (u *UI) allComponents() []any {
 func (u *UI) addInventory(b *bundle) {
 	targets, v := []targetInfo{}, u.veil()
 	for _, t := range u.scrapeTargets() {
-		targets = append(targets, t.info(v))
+		targets = append(targets, infoOf(&t, v))
 	}
 	b.json("targets.json", targets, nil)
 	tails := u.logTails()
 	for i := range tails {
-		tails[i] = tails[i].shown(v)
+		tails[i] = shownTail(tails[i], v)
 	}
 	b.json("tails.json", tails, nil)
 	if u.options.Inventory != nil {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"collector/pkg/inspect"
+
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
@@ -56,14 +58,14 @@ type targetList struct {
 	States map[string]int `json:"states"` // of all targets, whatever the filter
 }
 
-func (u *UI) scrapeTargets() []ScrapeTarget {
+func (u *UI) scrapeTargets() []inspect.ScrapeTarget {
 	if u.options.Inventory == nil {
 		return nil
 	}
 	return u.options.Inventory.ScrapeTargets()
 }
 
-func (t *ScrapeTarget) info(v *veil) targetInfo {
+func infoOf(t *inspect.ScrapeTarget, v *veil) targetInfo {
 	own := map[string]bool{}
 	secretsIn(t.Discovered, own)
 	v = v.and(own)
@@ -81,13 +83,13 @@ func (u *UI) targetsModel(r *http.Request) (targetList, error) {
 		m.States[all[i].State]++
 	}
 	l, state, component := ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
-	page := Select(l, all, func(t ScrapeTarget) bool {
+	page := Select(l, all, func(t inspect.ScrapeTarget) bool {
 		return (state == "" || t.State == state) && (component == "" || t.Component == component) &&
 			(l.Query == "" || l.Matches(t.Component, v.text(t.Job), v.url(t.URL), t.State, v.text(nameOf(t.Discovered)), allLabels(v, t.Labels), v.url(t.Error)))
 	}, compareTargets)
 	m.Paged = Paged[targetInfo]{Items: []targetInfo{}, Total: page.Total, Page: page.Page, Pages: page.Pages}
 	for i := range page.Items {
-		m.Items = append(m.Items, page.Items[i].info(v))
+		m.Items = append(m.Items, infoOf(&page.Items[i], v))
 	}
 	return m, nil
 }
@@ -101,7 +103,7 @@ func allLabels(v *veil, all labels.Labels) string {
 	return b.String()
 }
 
-func compareTargets(column string, a, b ScrapeTarget) int {
+func compareTargets(column string, a, b inspect.ScrapeTarget) int {
 	first := 0
 	switch column {
 	case "state":
@@ -243,7 +245,7 @@ func (u *UI) targetModel(r *http.Request) (targetInfo, error) {
 	component, id := r.PathValue("component"), r.PathValue("id")
 	for _, t := range u.scrapeTargets() {
 		if t.Component == component && t.ID == id {
-			return t.info(u.veil()), nil
+			return infoOf(&t, u.veil()), nil
 		}
 	}
 	return targetInfo{}, notFound("There is no such target any more: it has disappeared, or its labels have changed.")
@@ -299,9 +301,9 @@ func labelTable(caption string, all map[string]string) g.Node {
 
 // targetAnswer is what a target said when it was asked.
 type targetAnswer struct {
-	Target   targetInfo `json:"target"`
-	Response *Response  `json:"response,omitempty"`
-	Error    string     `json:"error,omitempty"` // why there is no response
+	Target   targetInfo        `json:"target"`
+	Response *inspect.Response `json:"response,omitempty"`
+	Error    string            `json:"error,omitempty"` // why there is no response
 }
 
 const (

@@ -11,29 +11,33 @@ import (
 	"testing/synctest"
 	"time"
 
+	"collector/pkg/inspect"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
 // stock is an Inventory for tests.
 type stock struct {
-	targets    []ScrapeTarget
-	tails      []LogTail
-	engines    []Engine
-	containers []Container
+	targets    []inspect.ScrapeTarget
+	tails      []inspect.LogTail
+	engines    []inspect.Engine
+	containers []inspect.Container
 	unlisted   map[string]string
-	rules      []Relabelling
-	answer     Response
+	rules      []inspect.Relabeling
+	answer     inspect.Response
 	err        error
 	asked      []string
 }
 
-func (s *stock) ScrapeTargets() []ScrapeTarget { return append([]ScrapeTarget{}, s.targets...) }
-func (s *stock) LogTails() []LogTail           { return append([]LogTail{}, s.tails...) }
-func (s *stock) Engines() []Engine             { return s.engines }
-func (s *stock) Containers() []Container       { return s.containers }
-func (s *stock) Unlisted() map[string]string   { return s.unlisted }
-func (s *stock) Relabellings() []Relabelling   { return s.rules }
-func (s *stock) Fetch(_ context.Context, component, id string) (Response, bool, error) {
+func (s *stock) ScrapeTargets() []inspect.ScrapeTarget {
+	return append([]inspect.ScrapeTarget{}, s.targets...)
+}
+func (s *stock) LogTails() []inspect.LogTail       { return append([]inspect.LogTail{}, s.tails...) }
+func (s *stock) Engines() []inspect.Engine         { return s.engines }
+func (s *stock) Containers() []inspect.Container   { return s.containers }
+func (s *stock) Unlisted() map[string]string       { return s.unlisted }
+func (s *stock) Relabelings() []inspect.Relabeling { return s.rules }
+func (s *stock) Fetch(_ context.Context, component, id string) (inspect.Response, bool, error) {
 	s.asked = append(s.asked, component+" "+id)
 	return s.answer, true, s.err
 }
@@ -53,16 +57,16 @@ func newStock(n, m int) *stock {
 		for j := range 30 {
 			meta = append(meta, fmt.Sprintf("__meta_docker_container_label_com_example_%d", j), strings.Repeat("long ", 20))
 		}
-		s.targets = append(s.targets, ScrapeTarget{
+		s.targets = append(s.targets, inspect.ScrapeTarget{
 			Component: "prometheus.scrape.containers", ID: fmt.Sprintf("%016x", i), Job: "containers", URL: fmt.Sprintf("http://u:hunter2planted@10.0.%d.%d:8080/metrics?token=hunter2planted&a=b", i/256, i%256),
 			State: state, Error: failure, LastScrape: time.Now().Add(-time.Duration(i) * time.Millisecond), Took: time.Duration(i) * time.Millisecond, Samples: 10 * i, Interval: "15s",
 			Labels:     labels.FromStrings("instance", name, "job", "containers", "container", name, "compose_project", "shop", "compose_service", "service-with-a-long-name", "secret_label", "hunter2planted"),
 			Discovered: labels.FromStrings(meta...),
 		})
-		s.containers = append(s.containers, Container{ID: fmt.Sprintf("id%060d", i), Name: name, Project: "shop", Service: fmt.Sprintf("service-%04d", i/2)})
+		s.containers = append(s.containers, inspect.Container{ID: fmt.Sprintf("id%060d", i), Name: name, Project: "shop", Service: fmt.Sprintf("service-%04d", i/2)})
 	}
 	for i := range m {
-		t := LogTail{
+		t := inspect.LogTail{
 			Component: "loki.source.docker.all", ID: fmt.Sprintf("id%060d", i), Container: fmt.Sprintf("shop-service-%04d-1", i), State: "reading", Lines: uint64(i), Bytes: uint64(i) << 10,
 			Labels: map[string]map[string]string{"stdout": {"container": "shop", "password": "hunter2planted"}, "stderr": {"container": "shop"}}, Cursor: time.Now(), LagSeconds: float64(i) / 10,
 		}
@@ -86,7 +90,7 @@ func listed[T any](t *testing.T, u *testUI, path string) (p Paged[T]) {
 
 func TestPagesWithThousandsOfTargetsStaySmall(t *testing.T) {
 	s := newStock(2000, 1000)
-	s.rules = []Relabelling{relabelToy(s)}
+	s.rules = []inspect.Relabeling{relabelToy(s)}
 	u := newTestUI(t, small, having(s))
 	for _, path := range []string{
 		"/", "/targets", "/targets?page=10&sort=-samples", "/targets?q=service-0123", "/targets?q=nothing", "/targets?state=down", "/targets/logs", "/targets/logs?sort=-lag",
@@ -132,24 +136,24 @@ func TestTargetsAreFilteredSortedAndPaged(t *testing.T) {
 
 func TestTailsAreFilteredSortedAndPaged(t *testing.T) {
 	u := newTestUI(t, small, having(newStock(0, 300)))
-	all := listed[LogTail](t, u, "/api/v1/targets/logs")
+	all := listed[inspect.LogTail](t, u, "/api/v1/targets/logs")
 	if all.Total != 300 || all.Items[0].Error == "" {
 		t.Errorf("%d, first %+v", all.Total, all.Items[0])
 	}
-	if lag := listed[LogTail](t, u, "/api/v1/targets/logs?sort=-lag"); lag.Items[0].LagSeconds != 29.9 {
+	if lag := listed[inspect.LogTail](t, u, "/api/v1/targets/logs?sort=-lag"); lag.Items[0].LagSeconds != 29.9 {
 		t.Errorf("%+v", lag.Items[0])
 	}
-	if failing := listed[LogTail](t, u, "/api/v1/targets/logs?state=failing"); failing.Total != 3 {
+	if failing := listed[inspect.LogTail](t, u, "/api/v1/targets/logs?state=failing"); failing.Total != 3 {
 		t.Errorf("%d fail", failing.Total)
 	}
-	if one := listed[LogTail](t, u, "/api/v1/targets/logs?q=0042"); one.Total != 1 || one.Items[0].Labels["stdout"]["password"] != "(secret)" {
+	if one := listed[inspect.LogTail](t, u, "/api/v1/targets/logs?q=0042"); one.Total != 1 || one.Items[0].Labels["stdout"]["password"] != "(secret)" {
 		t.Errorf("%+v", one)
 	}
 }
 
 func TestATargetIsAskedOnDemandOnly(t *testing.T) {
 	s := newStock(5, 0)
-	s.answer = Response{Status: "200 OK", ContentType: "text/plain", Body: "a{b=\"<script>alert(1)</script>\"} 1\n" + strings.Repeat("<", 1<<20)}
+	s.answer = inspect.Response{Status: "200 OK", ContentType: "text/plain", Body: "a{b=\"<script>alert(1)</script>\"} 1\n" + strings.Repeat("<", 1<<20)}
 	u := newTestUI(t, small, having(s))
 	path := "/targets/prometheus.scrape.containers/0000000000000001"
 	if page := get(t, u, path); len(s.asked) != 0 || !strings.Contains(page, `action="`+path+`/response"`) {
@@ -215,7 +219,7 @@ func TestSecretsInTexts(t *testing.T) {
 
 func BenchmarkPages(b *testing.B) {
 	s := newStock(2000, 1000)
-	s.rules = []Relabelling{relabelToy(s)}
+	s.rules = []inspect.Relabeling{relabelToy(s)}
 	u := newTestUI(b, small, having(s))
 	for _, path := range []string{"/", "/targets", "/targets?q=service-01", "/targets/logs", "/relabel", "/api/v1/overview", "/api/v1/targets?per_page=10000"} {
 		b.Run(path, func(b *testing.B) {
@@ -250,7 +254,7 @@ func TestPagesStaySmall(t *testing.T) {
 			s.tails[i].Labels["stdout"][fmt.Sprintf("a_label_with_a_long_name_%d", j)] = long
 		}
 	}
-	s.rules = []Relabelling{relabelToy(s)}
+	s.rules = []inspect.Relabeling{relabelToy(s)}
 	u := newTestUI(t, small, having(s))
 	for _, path := range []string{"/", "/targets", "/targets/logs", "/relabel"} {
 		for _, query := range []string{"", "?per_page=10000", "?per_page=10000&q=long"} {

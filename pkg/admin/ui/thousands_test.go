@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"collector/pkg/explore"
+	"collector/pkg/inspect"
 	"collector/pkg/pipeline"
 )
 
@@ -36,13 +37,13 @@ func crowd() *stock {
 		}
 		t.Labels = map[string]map[string]string{"stdout": all, "stderr": all}
 	}
-	s.rules = []Relabelling{relabelToy(s), tailToy(s)}
+	s.rules = []inspect.Relabeling{relabelToy(s), tailToy(s)}
 	return s
 }
 
 // tailToy is a component that reads the output of all containers, and whose
 // rules drop the errors of each fifth of them and all of each seventh.
-func tailToy(s *stock) Relabelling {
+func tailToy(s *stock) inspect.Relabeling {
 	r := relabelToy(s)
 	r.Component, r.Streams = "loki.source.docker.all", []string{"stdout", "stderr"}
 	r.Dropper = func(input labels.Labels, stream string) (int, bool) {
@@ -54,7 +55,7 @@ func tailToy(s *stock) Relabelling {
 		return -1, true
 	}
 	trace := r.Trace
-	r.Trace = func(input labels.Labels, stream string) Trace {
+	r.Trace = func(input labels.Labels, stream string) inspect.Trace {
 		t := trace(input, stream)
 		if _, t.Kept = r.Dropper(input, stream); !t.Kept {
 			t.Output = labels.EmptyLabels()

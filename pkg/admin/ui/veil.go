@@ -156,7 +156,7 @@ func (u *UI) veil() *veil {
 	u.veils.mu.Lock()
 	defer u.veils.mu.Unlock()
 	now, changed := map[string]secretive{}, false
-	for _, c := range u.relabellings() {
+	for _, c := range u.relabelings() {
 		inputs := c.Inputs()
 		known := u.veils.of[c.Component]
 		if !known.isOf(inputs) {

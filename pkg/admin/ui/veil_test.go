@@ -9,33 +9,34 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/config"
+	"collector/pkg/inspect"
 )
 
 // copying is a relabelling that copies a secret, and what it made of it.
-func copying(input labels.Labels) Relabelling {
+func copying(input labels.Labels) inspect.Relabeling {
 	inputs := []labels.Labels{input}
-	rule := func(from, to, replacement string) RelabelRule {
-		return RelabelRule{Action: "replace", SourceLabels: []string{from}, Separator: ";", Regex: "(.*)", TargetLabel: to, Replacement: replacement}
+	rule := func(from, to, replacement string) inspect.Rule {
+		return inspect.Rule{Action: "replace", SourceLabels: []string{from}, Separator: ";", Regex: "(.*)", TargetLabel: to, Replacement: replacement}
 	}
-	return Relabelling{
+	return inspect.Relabeling{
 		Component: "discovery.relabel.copying",
 		Inputs:    func() []labels.Labels { return inputs },
 		Dropper:   func(labels.Labels, string) (int, bool) { return -1, true },
-		Trace: func(input labels.Labels, _ string) Trace {
-			return Trace{
+		Trace: func(input labels.Labels, _ string) inspect.Trace {
+			return inspect.Trace{
 				Input: input, Kept: true,
 				Output: labels.FromStrings("copy_of_it", planted, "part", "Bearer "+planted, "end", "planted"),
-				Steps: []TraceStep{
-					{Rule: rule("password", "copy_of_it", "$1"), Value: planted, Matched: true, Changes: []LabelShift{{"copy_of_it", "", planted}}},
-					{Rule: rule("copy_of_it", "part", "Bearer $1"), Value: planted, Matched: true, Changes: []LabelShift{{"part", "", "Bearer " + planted}}},
-					{Rule: rule("part", "end", "$1"), Value: "Bearer " + planted, Matched: true, Changes: []LabelShift{{"end", "", "planted"}}},
-					{Rule: rule("end", "last", "$1"), Value: "planted", Matched: true, Changes: []LabelShift{{"end", "planted", ""}, {"last", "", "planted"}}},
-					{Rule: RelabelRule{Action: "labeldrop", Regex: "password"}, Changes: []LabelShift{{"password", planted, ""}}},
+				Steps: []inspect.Step{
+					{Rule: rule("password", "copy_of_it", "$1"), Value: planted, Matched: true, Changes: []inspect.LabelChange{{Name: "copy_of_it", Before: "", After: planted}}},
+					{Rule: rule("copy_of_it", "part", "Bearer $1"), Value: planted, Matched: true, Changes: []inspect.LabelChange{{Name: "part", Before: "", After: "Bearer " + planted}}},
+					{Rule: rule("part", "end", "$1"), Value: "Bearer " + planted, Matched: true, Changes: []inspect.LabelChange{{Name: "end", Before: "", After: "planted"}}},
+					{Rule: rule("end", "last", "$1"), Value: "planted", Matched: true, Changes: []inspect.LabelChange{{Name: "end", Before: "planted", After: ""}, {Name: "last", Before: "", After: "planted"}}},
+					{Rule: inspect.Rule{Action: "labeldrop", Regex: "password"}, Changes: []inspect.LabelChange{{Name: "password", Before: planted, After: ""}}},
 				},
 			}
 		},
-		After: func(labels.Labels, labels.Labels) []Onward {
-			return []Onward{{Component: "other", Why: "it does not want " + planted}}
+		After: func(labels.Labels, labels.Labels) []inspect.Onward {
+			return []inspect.Onward{{Component: "other", Why: "it does not want " + planted}}
 		},
 	}
 }
@@ -47,9 +48,9 @@ func TestACopiedSecretIsHiddenEverywhere(t *testing.T) {
 	input := labels.FromStrings("__address__", "x:1", "name", "web", "password", planted)
 	output := labels.FromStrings("__address__", "x:1", "copy_of_it", planted, "part", "Bearer "+planted, "name", "web")
 	s := &stock{
-		rules:   []Relabelling{copying(input)},
-		targets: []ScrapeTarget{{Component: "prometheus.scrape.x", ID: "1", Job: planted, URL: "http://x:1/" + planted, State: "down", Labels: output, Discovered: output, Error: "no " + planted}},
-		tails:   []LogTail{{Component: "loki.source.docker.x", ID: "c", Container: "web", State: "reading", Error: "no " + planted, Labels: map[string]map[string]string{"stdout": {"copy": planted}}}},
+		rules:   []inspect.Relabeling{copying(input)},
+		targets: []inspect.ScrapeTarget{{Component: "prometheus.scrape.x", ID: "1", Job: planted, URL: "http://x:1/" + planted, State: "down", Labels: output, Discovered: output, Error: "no " + planted}},
+		tails:   []inspect.LogTail{{Component: "loki.source.docker.x", ID: "c", Container: "web", State: "reading", Error: "no " + planted, Labels: map[string]map[string]string{"stdout": {"copy": planted}}}},
 	}
 	u := newTestUI(t, `toy.sink "x" { values = [{ copy_of_it = "hunter2planted", part = "Bearer hunter2planted", name = "web" }] }`, having(s))
 	at := "/relabel/discovery.relabel.copying/" + inputID(input)
@@ -112,8 +113,8 @@ func TestAVeilHidesWholeValuesAndParts(t *testing.T) {
 // The veil is made again when the inputs are replaced, and only then.
 func TestTheVeilFollowsTheInputs(t *testing.T) {
 	inputs := []labels.Labels{labels.FromStrings("password", "first-secret")}
-	rule := Relabelling{Component: "r", Inputs: func() []labels.Labels { return inputs }}
-	s := &stock{rules: []Relabelling{rule}}
+	rule := inspect.Relabeling{Component: "r", Inputs: func() []labels.Labels { return inputs }}
+	s := &stock{rules: []inspect.Relabeling{rule}}
 	u := newTestUI(t, small, having(s))
 	first := u.veil()
 	if u.veil() != first || first.text("first-secret") != config.Redacted {

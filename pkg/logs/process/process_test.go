@@ -536,9 +536,9 @@ func TestAfterTheEndACallIsRetryable(t *testing.T) {
 
 func TestMultilineSettingsThatCannotWork(t *testing.T) {
 	for want, change := range map[string]func(*MultilineConfig){
-		"firstline":     func(c *MultilineConfig) { c.FirstLine = "" },
+		"firstline":      func(c *MultilineConfig) { c.FirstLine = "" },
 		"firstline: \"(": func(c *MultilineConfig) { c.FirstLine = "(" },
-		"max_wait_time": func(c *MultilineConfig) { c.MaxWaitTime = 0 },
+		"max_wait_time":  func(c *MultilineConfig) { c.MaxWaitTime = 0 },
 	} {
 		c := *multilineConfig("^A").Stages[0].Multiline
 		change(&c)

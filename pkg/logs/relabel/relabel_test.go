@@ -117,14 +117,14 @@ func TestATraceShowsWhatTheComponentDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept := want.output != "{}"
-		if rule, k := r.Dropper(inputs[i]); rule != want.rule || k != kept {
+		if rule, k := r.Relabeling().Dropper(inputs[i], ""); rule != want.rule || k != kept {
 			t.Errorf("%v: kept %v, rule %d", inputs[i], k, rule)
 		}
-		if trace := r.Trace(inputs[i]); trace.Kept != kept || trace.Output.String() != want.output {
+		if trace := r.Relabeling().Trace(inputs[i], ""); trace.Kept != kept || trace.Output.String() != want.output {
 			t.Errorf("%v: kept %v, %v", inputs[i], trace.Kept, trace.Output)
 		}
 	}
-	if diff := cmp.Diff(fmt.Sprint(inputs), fmt.Sprint(r.Inputs())); diff != "" || r.Status().(Status).Streams != 3 {
+	if diff := cmp.Diff(fmt.Sprint(inputs), fmt.Sprint(r.Relabeling().Inputs())); diff != "" || r.Status().(Status).Streams != 3 {
 		t.Error(diff)
 	}
 }

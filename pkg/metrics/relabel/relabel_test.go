@@ -129,10 +129,10 @@ func TestEachActionRelabelsSeries(t *testing.T) {
 			}
 			to.got = pipeline.Metrics{}
 		}
-		if kept := r.Trace(in.Labels); kept.Kept != (want != "") || kept.Kept && kept.Output.String() != want {
+		if kept := r.Relabeling().Trace(in.Labels, ""); kept.Kept != (want != "") || kept.Kept && kept.Output.String() != want {
 			t.Errorf("trace: %+v", kept)
 		}
-		if _, kept := r.Dropper(in.Labels); kept != (want != "") {
+		if _, kept := r.Relabeling().Dropper(in.Labels, ""); kept != (want != "") {
 			t.Errorf("the dropper keeps it: %v", kept)
 		}
 	}
@@ -291,7 +291,7 @@ func TestBatchesAtTheSameTimeAreRelabeledEachOnItsOwn(t *testing.T) {
 					m.Samples = append(m.Samples, sample(s, int64(sender*batches+n), float64(i)))
 				}
 				write(t, r, m)
-				r.Inputs()
+				r.Relabeling().Inputs()
 				r.Status()
 			}
 		})

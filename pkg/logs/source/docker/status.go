@@ -3,6 +3,8 @@ package docker
 import (
 	"strings"
 	"time"
+
+	"collector/pkg/inspect"
 )
 
 // tailState is what a tail tells of itself.
@@ -52,6 +54,18 @@ func (s *Source) Tails() []TailStatus {
 	out, now := make([]TailStatus, 0, len(all)), time.Now()
 	for _, t := range all {
 		out = append(out, t.snapshot(now))
+	}
+	return out
+}
+
+// LogTails is part of inspect.Tailer.
+func (s *Source) LogTails() []inspect.LogTail {
+	var out []inspect.LogTail
+	for _, t := range s.Tails() {
+		out = append(out, inspect.LogTail{
+			ID: t.ID, Container: t.Name, State: t.State, Labels: t.Labels, Lines: t.Lines, Bytes: t.Bytes, Dropped: t.Dropped,
+			Connections: t.Connections, Cursor: t.Cursor, LagSeconds: t.LagSeconds, Error: t.LastError, ErrorAt: t.LastErrorAt,
+		})
 	}
 	return out
 }

@@ -4,20 +4,43 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/discovery"
+	"collector/pkg/inspect"
 )
 
-// Inputs are the targets that the source is given, which the caller must not
-// modify.
-func (s *Source) Inputs() []discovery.Target {
+// Relabeling is part of inspect.Relabeler.
+func (s *Source) Relabeling() inspect.Relabeling {
+	return inspect.Relabeling{
+		Streams: streams(), Inputs: s.inputs, Dropper: s.dropper, Trace: s.trace,
+		After: func(input, _ labels.Labels) []inspect.Onward { return []inspect.Onward{s.read(input)} },
+	}
+}
+
+// Take is part of inspect.TargetTaker.
+func (s *Source) Take(t discovery.Target) (o inspect.Onward, listed bool) {
+	if !s.cfg.Targets.Has(t) {
+		return o, false
+	}
+	return s.read(t), true
+}
+
+// read says whether the container of a target is read.
+func (s *Source) read(t discovery.Target) inspect.Onward {
+	switch {
+	case t.Get(containerIDLabel) == "":
+		return inspect.Onward{Why: "the target has no label " + containerIDLabel + ", by which its container could be read"}
+	case !s.picked(t):
+		return inspect.Onward{Why: "the container has several targets, one for each port and network, and another one stands for its output"}
+	}
+	return inspect.Onward{Taken: true, Why: "The output of the container is read."}
+}
+
+func (s *Source) inputs() []discovery.Target {
 	targets, _ := s.cfg.Targets.Targets()
 	return targets
 }
 
-// Rules are those by which the labels of the streams are made; nil for none.
-func (s *Source) Rules() *discovery.Rules { return s.cfg.RelabelRules }
-
-// Streams are the names of a container's output streams.
-func (s *Source) Streams() []string {
+// streams are the names of a container's output streams.
+func streams() []string {
 	var names []string
 	for stream := range streamCount {
 		names = append(names, streamName(stream))
@@ -25,9 +48,9 @@ func (s *Source) Streams() []string {
 	return names
 }
 
-// Trace labels a stream of a target as the source does. It gives nothing of a
+// trace labels a stream of a target as the source does. It gives nothing of a
 // stream that does not exist.
-func (s *Source) Trace(t discovery.Target, stream string) (out discovery.Trace) {
+func (s *Source) trace(t discovery.Target, stream string) (out inspect.Trace) {
 	for i := range streamCount {
 		if streamName(i) != stream {
 			continue
@@ -45,16 +68,16 @@ func (s *Source) Trace(t discovery.Target, stream string) (out discovery.Trace) 
 	return out
 }
 
-// Picked tells whether t is the target that stands for its container, which has
+// picked reports whether t is the target that stands for its container, which has
 // one for each of its ports and networks.
-func (s *Source) Picked(t discovery.Target) bool {
-	picked, ok := pickTargets(s.Inputs())[t.Get(containerIDLabel)]
+func (s *Source) picked(t discovery.Target) bool {
+	picked, ok := pickTargets(s.inputs())[t.Get(containerIDLabel)]
 	return ok && labels.Equal(picked, t)
 }
 
-// Dropper tells whether a stream of t is kept, and by which rule it is left out
+// dropper reports whether a stream of t is kept, and by which rule it is dropped
 // if not: its index, or -1 if it is for having no labels.
-func (s *Source) Dropper(t discovery.Target, stream string) (rule int, kept bool) {
+func (s *Source) dropper(t discovery.Target, stream string) (rule int, kept bool) {
 	rule = -1
 	for i := range streamCount {
 		if streamName(i) == stream {

@@ -20,11 +20,11 @@ func TestATraceEqualsTheLabelsOfAStream(t *testing.T) {
 	}
 	targets := discovery.NewSet(labels.FromStrings(containerIDLabel, "1", containerNameLabel, "/web"), labels.FromStrings(containerIDLabel, "1", "__port", "2"))
 	s := &Source{cfg: Config{Targets: targets, Labels: map[string]string{"extra": "yes"}, RelabelRules: rules}}
-	target := s.Inputs()[0]
+	target := s.inputs()[0]
 	real := newIdentity(target, s.cfg.Labels, rules, nil)
 	for stream := range streamCount {
-		trace := s.Trace(target, streamName(stream))
-		rule, kept := s.Dropper(target, streamName(stream))
+		trace := s.trace(target, streamName(stream))
+		rule, kept := s.dropper(target, streamName(stream))
 		if drop := real.streams[stream].drop; trace.Kept == drop || kept == drop || kept != (rule < 0) {
 			t.Errorf("%s: kept %v in the trace, %v by Dropper (rule %d), dropped %v", streamName(stream), trace.Kept, kept, rule, drop)
 		}
@@ -32,10 +32,10 @@ func TestATraceEqualsTheLabelsOfAStream(t *testing.T) {
 			t.Errorf("%v, not %v", trace.Output, real.streams[stream].labels)
 		}
 	}
-	if trace := s.Trace(target, "stdout"); !trace.Kept || trace.Output.Get("container") != "web" || trace.Input.Get("extra") != "yes" {
+	if trace := s.trace(target, "stdout"); !trace.Kept || trace.Output.Get("container") != "web" || trace.Input.Get("extra") != "yes" {
 		t.Errorf("%+v", trace)
 	}
-	if s.Picked(s.Inputs()[0]) == s.Picked(s.Inputs()[1]) {
+	if s.picked(s.inputs()[0]) == s.picked(s.inputs()[1]) {
 		t.Error("of two targets of a container, one stands for its output")
 	}
 }

@@ -1,6 +1,11 @@
 package file
 
-import "time"
+import (
+	"time"
+
+	"collector/pkg/discovery"
+	"collector/pkg/inspect"
+)
 
 // SourceStatus is a snapshot of loki.source.file.
 type SourceStatus struct {
@@ -39,4 +44,27 @@ func (s *Source) Tails() []TailStatus {
 		})
 	}
 	return out
+}
+
+// LogTails is part of inspect.Tailer.
+func (s *Source) LogTails() []inspect.LogTail {
+	var out []inspect.LogTail
+	for _, t := range s.Tails() {
+		out = append(out, inspect.LogTail{
+			Container: t.Path, State: t.State, Labels: map[string]map[string]string{"file": t.Labels},
+			Lines: t.Lines, Bytes: t.Bytes, Cursor: t.ReadAt, Error: t.LastError, ErrorAt: t.LastErrorAt,
+		})
+	}
+	return out
+}
+
+// Take is part of inspect.TargetTaker.
+func (s *Source) Take(t discovery.Target) (o inspect.Onward, listed bool) {
+	if !s.cfg.Targets.Has(t) {
+		return o, false
+	}
+	if t.Get("__path__") == "" {
+		return inspect.Onward{Why: "the target has no label __path__, which says what file to read"}, true
+	}
+	return inspect.Onward{Taken: true, Why: "The file is read."}, true
 }

@@ -1,0 +1,102 @@
+// Package inspect is what components tell of themselves to people: to the UI, the
+// API and the support bundle. A component implements the interfaces that fit it,
+// and is found by them; nobody has to know its type. All results are snapshots.
+// They may hold secrets, in labels above all, which whoever shows them redacts.
+package inspect
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Scraper is a component that scrapes targets.
+type Scraper interface {
+	ScrapeTargets() []ScrapeTarget
+	// Fetch asks a target for its page; ErrNoTarget if there is none with that id.
+	Fetch(ctx context.Context, id string) (Response, error)
+}
+
+// ErrNoTarget is Fetch's for an id that no target has.
+var ErrNoTarget = errors.New("there is no such target")
+
+// ScrapeTarget is a target of a component that scrapes.
+type ScrapeTarget struct {
+	Component  string // set by who asks, as everywhere below
+	ID         string // within the component
+	Job, URL   string
+	State      string // up, down or unknown
+	Labels     labels.Labels
+	Discovered labels.Labels // before relabeling, with meta labels
+	LastScrape time.Time
+	Took       time.Duration
+	Interval   string
+	Samples    int
+	Error      string
+}
+
+// Response is what a target answered.
+type Response struct {
+	Status      string        `json:"status"`
+	ContentType string        `json:"contentType"`
+	Body        string        `json:"body"`
+	Truncated   bool          `json:"truncated"`          // there is more than the body
+	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
+	Took        time.Duration `json:"took"`               // ns
+}
+
+// Tailer is a component that reads logs from containers, files or the like.
+type Tailer interface {
+	LogTails() []LogTail
+}
+
+// LogTail is a container, or a file, that is read.
+type LogTail struct {
+	Component string `json:"component"`
+	ID        string `json:"id"` // of the container; empty for others
+	Container string `json:"container"`
+	State     string `json:"state"`
+	// Labels are those of each stream; a stream that a rule drops has none.
+	Labels      map[string]map[string]string `json:"labels"`
+	Lines       uint64                       `json:"lines"`
+	Bytes       uint64                       `json:"bytes"`
+	Dropped     uint64                       `json:"dropped"` // by rules
+	Connections uint64                       `json:"connections"`
+	Cursor      time.Time                    `json:"cursor"` // the time of the newest line read
+	LagSeconds  float64                      `json:"lagSeconds"`
+	Error       string                       `json:"error,omitempty"`
+	ErrorAt     time.Time                    `json:"errorAt,omitzero"`
+}
+
+// Containers is a component that discovers containers.
+type Containers interface {
+	Engine() Engine
+	Containers() []Container
+	// Unlisted are the containers of which it makes no targets, by name: why not.
+	Unlisted() map[string]string
+}
+
+// Engine is a connection to Docker.
+type Engine struct {
+	Component string    `json:"component"`
+	Host      string    `json:"host"`
+	Connected bool      `json:"connected"`
+	Error     string    `json:"error,omitempty"`
+	Since     time.Time `json:"since"`
+	Targets   int       `json:"targets"`
+	Refused   []string  `json:"refused,omitempty"` // requests that are not allowed
+}
+
+// Container is a container that discovery has found.
+type Container struct {
+	ID, Name, Project, Service string
+	Ended                      bool
+}
+
+// Viewer is a component that only shows what it is given, by signal; it stores and
+// delivers nothing.
+type Viewer interface {
+	Given() map[string]uint64
+}
