@@ -80,6 +80,8 @@ func labelValue(v any) (string, error) {
 		return "", nil
 	case string:
 		return v, nil
+	case bool:
+		return strconv.FormatBool(v), nil
 	case int:
 		return strconv.Itoa(v), nil
 	case int64:

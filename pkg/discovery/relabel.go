@@ -20,7 +20,8 @@ type RelabelConfig struct {
 // unseen by the rules.
 type Relabel struct {
 	in, out *Set
-	rules   *Rules
+	rules   *Rules // as they are exported
+	targets *Rules // as they apply to targets
 	builder *labels.Builder
 	key     []byte
 	// cache holds what each target of the last list became, by its labels; it
@@ -57,7 +58,7 @@ func NewRelabel(c RelabelConfig, _ component.Options) (*Relabel, error) {
 	if c.Targets == nil {
 		c.Targets = NewSet()
 	}
-	r := &Relabel{in: c.Targets, out: NewSet(), rules: rules, builder: labels.NewBuilder(labels.EmptyLabels())}
+	r := &Relabel{in: c.Targets, out: NewSet(), rules: rules, targets: rules.forTargets(), builder: labels.NewBuilder(labels.EmptyLabels())}
 	targets, _ := r.in.Targets()
 	r.out.Replace(r.apply(targets))
 	return r, nil
@@ -114,7 +115,7 @@ func (r *Relabel) apply(targets []Target) []Target {
 	return out
 }
 
-func (r *Relabel) relabel(t Target) (Target, bool) { return pass(t, r.builder, r.rules.Apply) }
+func (r *Relabel) relabel(t Target) (Target, bool) { return pass(t, r.builder, r.targets.Apply) }
 
 // pass has apply relabel t in b, but for EndedLabel.
 func pass(t Target, b *labels.Builder, apply func(*labels.Builder) bool) (Target, bool) {

@@ -123,6 +123,30 @@ func TestASetTellsOfChangesOnly(t *testing.T) {
 	}
 }
 
+func TestLabelsOfTargetsMayHaveAnyNameAndThoseOfSeriesNot(t *testing.T) {
+	rules := []Rule{
+		rule(func(r *Rule) { r.SourceLabels, r.TargetLabel = []string{"a"}, "b-c" }),
+		rule(func(r *Rule) { r.SourceLabels, r.TargetLabel, r.Replacement = []string{"a"}, "${1}", "x" }),
+	}
+	for i := range rules {
+		if err := rules[i].Validate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := NewRelabel(RelabelConfig{Targets: NewSet(labels.FromStrings("a", "v-w")), Rules: rules}, component.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := r.Exports()["output"].(*Set).Targets()
+	if want := labels.FromStrings("a", "v-w", "b-c", "v-w", "v-w", "x"); len(out) != 1 || !labels.Equal(out[0], want) {
+		t.Errorf("targets %v, want %v", out, want)
+	}
+	b := labels.NewBuilder(labels.FromStrings("a", "v-w"))
+	if kept := r.Exports()["rules"].(*Rules).Apply(b); !kept || !labels.Equal(b.Labels(), labels.FromStrings("a", "v-w")) {
+		t.Errorf("a series becomes %v", b.Labels())
+	}
+}
+
 func TestRulesThatCannotWorkAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		change func(*Rule)

@@ -3,6 +3,7 @@ package discovery
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"collector/pkg/component"
 
@@ -59,15 +60,17 @@ func (r *Rule) compile() (*relabel.Config, error) {
 	}
 	c := &relabel.Config{
 		Separator: r.Separator, Regex: regex, Modulus: r.Modulus, TargetLabel: r.TargetLabel,
-		Replacement: r.Replacement, Action: relabel.Action(r.Action), NameValidationScheme: model.LegacyValidation,
+		Replacement: r.Replacement, Action: relabel.Action(r.Action), NameValidationScheme: model.UTF8Validation,
+	}
+	if strings.Contains(r.TargetLabel, "$") || c.Action == relabel.LabelMap { // the library knows templates in this scheme only
+		c.NameValidationScheme = model.LegacyValidation
 	}
 	for _, l := range r.SourceLabels {
 		c.SourceLabels = append(c.SourceLabels, model.LabelName(l))
 	}
-	if err := c.Validate(model.LegacyValidation); err != nil {
-		return nil, err
-	}
-	return c, nil
+	err = c.Validate(c.NameValidationScheme)
+	c.NameValidationScheme = model.LegacyValidation
+	return c, err
 }
 
 // Rules are compiled relabelling rules. They are immutable.
@@ -87,6 +90,17 @@ func Compile(rules []Rule) (*Rules, error) {
 		out.configs = append(out.configs, c)
 	}
 	return out, nil
+}
+
+// forTargets is r as it applies to targets, whose labels may have any name.
+func (r *Rules) forTargets() *Rules {
+	out := &Rules{source: r.source}
+	for _, c := range r.configs {
+		free := *c
+		free.NameValidationScheme = model.UTF8Validation
+		out.configs = append(out.configs, &free)
+	}
+	return out
 }
 
 // Len is the number of rules; a nil *Rules has none.

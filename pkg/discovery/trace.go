@@ -134,7 +134,7 @@ func (r *Relabel) inputs() []Target {
 func (r *Relabel) trace(t Target) inspect.Trace {
 	out := inspect.Trace{Input: t}
 	out.Output, out.Kept = pass(t, labels.NewBuilder(labels.EmptyLabels()), func(b *labels.Builder) (keep bool) {
-		out.Steps, keep = r.rules.Trace(b)
+		out.Steps, keep = r.targets.Trace(b)
 		return keep
 	})
 	return out
@@ -144,7 +144,7 @@ func (r *Relabel) trace(t Target) inspect.Trace {
 // index.
 func (r *Relabel) dropper(t Target) (rule int, kept bool) {
 	pass(t, labels.NewBuilder(labels.EmptyLabels()), func(b *labels.Builder) bool {
-		rule = r.rules.Dropper(b)
+		rule = r.targets.Dropper(b)
 		return rule < 0
 	})
 	return rule, rule < 0

@@ -81,7 +81,7 @@ func (s *scope) instance(block *config.Block) {
 	inner.vars, inner.silent, inner.within = d.vars, s.silent, within
 	inner.custom, inner.args = block, n.args
 	for _, a := range d.block.Attributes(s.language) {
-		s.report(a.At, "", "argument %q stands in a declare outside of any block", a.Name)
+		s.report(a.At, "", "argument %q is outside of any block of the declare", a.Name)
 	}
 	s.compare(block, inner)
 	if s.errors() == before {

@@ -86,7 +86,7 @@ func (s *scope) template(block *config.Block) *config.Block {
 			continue // decoding has reported it
 		}
 		if found != nil {
-			s.report(inner.At, "", "block \"template\" may stand only once in foreach")
+			s.report(inner.At, "", "block \"template\" may be used only once in foreach")
 			return nil
 		}
 		found = inner
@@ -96,7 +96,7 @@ func (s *scope) template(block *config.Block) *config.Block {
 		return nil
 	}
 	for _, a := range found.Attributes(s.language) {
-		s.report(a.At, "", "argument %q stands in a template outside of any block", a.Name)
+		s.report(a.At, "", "argument %q is outside of any block of the template", a.Name)
 		return nil
 	}
 	return found

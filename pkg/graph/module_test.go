@@ -299,8 +299,8 @@ func TestWhatIsWrongWithAModuleIsSaid(t *testing.T) {
 		`tailer "a" { }`:           `tailer lacks the required argument "out"`,
 		`tailer "a" { oud = [] }`:  `unknown argument "oud" of tailer; did you mean "out"?`,
 		`tailer { out = [] }`:      "component tailer needs a label",
-		`argument "x" { }`:         "argument.x stands outside of a declare",
-		`export "x" { value = 1 }`: "export.x stands outside of a declare",
+		`argument "x" { }`:         "argument.x is outside of a declare",
+		`export "x" { value = 1 }`: "export.x is outside of a declare",
 		`foreach "x" { collection = []
  var = "i" }`: `lacks the required block "template"`,
 		`declare "d" { logging { } }

@@ -89,7 +89,8 @@ func (s *scope) ids() []string {
 // identify sorts out blocks that cannot be built whatever is in them, and
 // returns those whose name is taken.
 func (s *scope) identify() (duplicates []*config.Block) {
-	for _, block := range s.blocks { // first, as they say what the others may be
+	for i, block := range s.blocks { // first, as they say what the others may be
+		s.blocks[i] = s.unlabeled(block)
 		s.declare(block)
 	}
 	for _, block := range s.blocks {
@@ -97,7 +98,7 @@ func (s *scope) identify() (duplicates []*config.Block) {
 		known := s.admit(block)
 		first, taken := s.byID[id]
 		if taken && known {
-			s.report(block.At, "", "%s stands twice; the first is at %s", id, first.At)
+			s.report(block.At, "", "%s is defined more than once; the first is at %s", id, first.At)
 			duplicates = append(duplicates, block)
 		}
 		if !taken {
@@ -106,6 +107,20 @@ func (s *scope) identify() (duplicates []*config.Block) {
 		}
 	}
 	return duplicates
+}
+
+// unlabeled is block, without its label if it can stand only once: such a label
+// means nothing.
+func (s *scope) unlabeled(block *config.Block) *config.Block {
+	if block.Label == "" || !s.definitions[block.Name].Singleton {
+		return block
+	}
+	s.diagnostics = append(s.diagnostics, config.Diagnostic{
+		Severity: config.Warning, At: block.LabelAt(), Message: fmt.Sprintf("the label of block %s has no effect", block.Name),
+	})
+	bare := *block
+	bare.Label = ""
+	return &bare
 }
 
 // admit reports what is wrong with the name or the label of a block. It returns
@@ -130,8 +145,6 @@ func (s *scope) admit(block *config.Block) bool {
 		s.unknownBlock(block)
 	case def.Singleton && s.id != "":
 		s.fail(block, block.At, "", "block %s belongs to the configuration itself and cannot be in a module", block.Name)
-	case def.Singleton && block.Label != "":
-		s.fail(block, block.LabelAt(), block.Name+" { ... }", "block %s takes no label", block.Name)
 	case !def.Singleton && block.Label == "":
 		s.fail(block, block.At, block.Name+` "default" { ... }`, "component %s needs a label", block.Name)
 	}
@@ -148,7 +161,7 @@ func (s *scope) admitOwn(block *config.Block) {
 		s.fail(block, block.At, block.Name+` "name" { ... }`, "block %s needs a label", block.Name)
 	}
 	if (block.Name == "argument" || block.Name == "export") && s.custom == nil {
-		s.fail(block, block.At, "", "%s stands outside of a declare; only a custom component has arguments and exports", block.ID())
+		s.fail(block, block.At, "", "%s is outside of a declare; only a custom component has arguments and exports", block.ID())
 	}
 }
 

@@ -313,7 +313,7 @@ func ParseLabels(s string) (map[string]string, error) {
 			return nil, fmt.Errorf("%s comes after %s", name, last)
 		case strings.HasPrefix(name, "__"):
 			return nil, fmt.Errorf("%s is internal", name)
-		case value == "" || !utf8.ValidString(value):
+		case !utf8.ValidString(value):
 			return nil, fmt.Errorf("%s has the value %q", name, value)
 		}
 		last, out[name] = name, value

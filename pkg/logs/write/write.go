@@ -66,7 +66,7 @@ func New(cfg Config, o component.Options) (*Write, error) {
 	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{opts: o, maxBlock: maxBlock, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger)}
 	w.buffers.New = func() any { return new([]byte) }
-	w.names.Valid(labels.FromMap(cfg.ExternalLabels)).Range(func(l labels.Label) { w.external = append(w.external, l) })
+	w.external = externalLabels(cfg.ExternalLabels, w.names)
 	var err error
 	if w.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -213,13 +213,29 @@ func (w *Write) streamLabels(lset labels.Labels) labels.Labels {
 	if len(w.external) == 0 {
 		return lset
 	}
-	b := labels.NewBuilder(lset)
+	b := labels.NewScratchBuilder(lset.Len() + len(w.external))
+	lset.Range(func(l labels.Label) { b.Add(l.Name, l.Value) })
 	for _, l := range w.external {
-		if !lset.Has(l.Name) && !pipeline.IsInternal(l.Name) {
-			b.Set(l.Name, l.Value)
+		if !lset.Has(l.Name) {
+			b.Add(l.Name, l.Value)
 		}
 	}
+	b.Sort()
 	return b.Labels()
+}
+
+// externalLabels are those of the configuration that are sent, with valid names. As
+// in Alloy, those without a value are sent, too.
+func externalLabels(of map[string]string, names *discovery.LabelNames) []labels.Label {
+	var out []labels.Label
+	valid := names.Valid(pipeline.Public(labels.FromMap(of)))
+	valid.Range(func(l labels.Label) { out = append(out, l) })
+	for name, value := range of {
+		if value == "" && !valid.Has(name) && !pipeline.IsInternal(name) && model.LegacyValidation.IsValidLabelName(name) {
+			out = append(out, labels.Label{Name: name})
+		}
+	}
+	return out
 }
 
 // refuse says why entries with these labels can't be sent, if so.

@@ -84,18 +84,18 @@ func mustWrite(t *testing.T, w *Write, streams ...pipeline.Stream) {
 func TestEntriesArriveAtLoki(t *testing.T) {
 	loki := lokitest.New(t)
 	cfg := writeConfig(loki.URL())
-	cfg.ExternalLabels = map[string]string{"host": "h", "job": "external", "__internal": "x"}
+	cfg.ExternalLabels = map[string]string{"host": "h", "job": "external", "__internal": "x", "none": ""}
 	w := startWrite(t, cfg)
 	mustWrite(t, w,
 		stream(labels.FromStrings("job", "own", "__meta", "dropped", "quoted", "a \"b\"\n\\ä\xff"), pipeline.Entry{Time: at(1), Line: "one"},
 			pipeline.Entry{Time: at(2), Line: "two\x00\xff", Metadata: labels.FromStrings("trace", "abc", "a", "\xfe")}),
 		stream(labels.FromStrings("other", "s"), pipeline.Entry{Time: at(0), Line: ""}))
 	got := loki.AwaitEntries(t.Context(), 3)
-	name := `{host="h", job="own", quoted="a \"b\"\n\\ä` + "\uFFFD" + `"}`
+	name := `{host="h", job="own", none="", quoted="a \"b\"\n\\ä` + "\uFFFD" + `"}`
 	want := []lokitest.Entry{
 		{Labels: name, Time: at(1), Line: "one"},
 		{Labels: name, Time: at(2), Line: "two\x00\uFFFD", Metadata: `a="` + "\uFFFD" + `",trace="abc"`},
-		{Labels: `{host="h", job="external", other="s"}`, Time: at(0)},
+		{Labels: `{host="h", job="external", none="", other="s"}`, Time: at(0)},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
