@@ -42,7 +42,7 @@ var allowedImports = map[string]string{
 	"pkg/filewatch": "",
 	"pkg/imports":   "pkg/component pkg/durable pkg/filewatch pkg/httpclient",
 
-	"pkg/discovery": "pkg/component pkg/docker pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
+	"pkg/discovery": "pkg/component pkg/docker pkg/filewatch pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",
 	"pkg/live":      "pkg/pipeline",
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",

@@ -6,6 +6,7 @@ import "collector/pkg/component"
 func Components() []component.Definition {
 	return []component.Definition{
 		dockerDefinition(),
+		fileDefinition(),
 		relabelDefinition(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,17 +43,27 @@ func (d Detector) MarshalText() ([]byte, error) { return []byte(d), nil }
 
 // Options is what Watch looks at, and how.
 type Options struct {
-	Path     string
+	// Paths are those of files and folders, or patterns of the last element of such
+	// paths.
+	Paths    []string
 	Detector Detector
 	Every    time.Duration // between two polls
 	Logger   *slog.Logger
+	// Failed is called when events cannot be had or are missing; it may be nil.
+	Failed func()
+}
+
+func (o Options) failed() {
+	if o.Failed != nil {
+		o.Failed()
+	}
 }
 
 // quiet is how long Watch waits after an event: who writes a file makes several.
 const quiet = 30 * time.Millisecond
 
-// Watch calls look now and whenever what is at the path may have changed, until
-// ctx ends. The path need not exist, and may be replaced by rename or through
+// Watch calls look now and whenever what is at the paths may have changed, until
+// ctx ends. A path need not exist, and may be replaced by rename or through
 // symbolic links.
 func Watch(ctx context.Context, o Options, look func()) {
 	var events chan fsnotify.Event
@@ -74,9 +85,10 @@ func Watch(ctx context.Context, o Options, look func()) {
 			add(watcher, o)
 			look()
 		case <-failures: // an overflow, for instance: events are missing
+			o.failed()
 			look()
 		case e, ok := <-events:
-			if ok && settled == nil && concerns(o.Path, e.Name) {
+			if ok && settled == nil && o.concerns(e.Name) {
 				settled = time.After(quiet)
 			}
 		case <-settled:
@@ -93,33 +105,45 @@ func newWatcher(o Options) *fsnotify.Watcher {
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		o.Logger.Warn("the file system's events cannot be had, so the file is polled only", "path", o.Path, "err", err)
+		o.failed()
+		o.Logger.Warn("the file system's events cannot be had, so files are polled only", "paths", o.Paths, "err", err)
 		return nil
 	}
 	add(watcher, o)
 	return watcher
 }
 
-// add watches the folder of the path, as a file that is replaced has no events of
+// add watches the folder of each path, as a file that is replaced has no events of
 // its own, and the path itself if it is a folder. What cannot be watched is polled.
 func add(w *fsnotify.Watcher, o Options) {
 	if w == nil {
 		return
 	}
-	_ = w.Add(filepath.Dir(o.Path))
-	if info, err := os.Stat(o.Path); err == nil && info.IsDir() {
-		_ = w.Add(o.Path)
-	}
-	if real, err := filepath.EvalSymlinks(o.Path); err == nil && filepath.Dir(real) != filepath.Dir(o.Path) {
-		_ = w.Add(filepath.Dir(real))
+	for _, path := range o.Paths {
+		_ = w.Add(filepath.Dir(path))
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			_ = w.Add(path)
+		}
+		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != filepath.Dir(path) {
+			_ = w.Add(filepath.Dir(real))
+		}
 	}
 }
 
-// concerns reports whether an event of a file called name may be about path: its
-// own name, a file in it, or a link on the way, as orchestrators replace them.
+// concerns reports whether an event of a file called name may be about one of the
+// paths.
+func (o Options) concerns(name string) bool {
+	return slices.ContainsFunc(o.Paths, func(path string) bool { return concerns(path, name) })
+}
+
+// concerns reports whether an event of a file called name may be about path: a name
+// that it matches, a file in it, or a link on the way, as orchestrators replace them.
 func concerns(path, name string) bool {
 	base := filepath.Base(name)
 	if base == filepath.Base(path) || strings.HasPrefix(base, "..") || strings.HasPrefix(filepath.Clean(name), filepath.Clean(path)+string(filepath.Separator)) {
+		return true
+	}
+	if matches, _ := filepath.Match(filepath.Base(path), base); matches {
 		return true
 	}
 	real, err := filepath.EvalSymlinks(path)

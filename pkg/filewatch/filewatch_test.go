@@ -20,7 +20,7 @@ func looking(t *testing.T, o Options) <-chan string {
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		Watch(ctx, o, func() {
-			text, _ := Read(o.Path, 1<<10)
+			text, _ := Read(o.Paths[0], 1<<10)
 			select {
 			case seen <- string(text):
 			default:
@@ -56,23 +56,23 @@ func write(t *testing.T, path, text string) {
 func TestEveryWayToChangeAFileIsNoticed(t *testing.T) {
 	for name, o := range map[string]Options{"events": {Detector: Notify, Every: time.Hour}, "polls": {Detector: Poll, Every: 5 * time.Millisecond}} {
 		t.Run(name, func(t *testing.T) {
-			o.Path = filepath.Join(t.TempDir(), "f")
+			o.Paths = []string{filepath.Join(t.TempDir(), "f")}
 			seen := looking(t, o)
 			await(t, seen, "")
-			write(t, o.Path, "made")
+			write(t, o.Paths[0], "made")
 			await(t, seen, "made")
-			write(t, o.Path, "written")
+			write(t, o.Paths[0], "written")
 			await(t, seen, "written")
-			write(t, o.Path+".new", "renamed")
-			if err := os.Rename(o.Path+".new", o.Path); err != nil {
+			write(t, o.Paths[0]+".new", "renamed")
+			if err := os.Rename(o.Paths[0]+".new", o.Paths[0]); err != nil {
 				t.Fatal(err)
 			}
 			await(t, seen, "renamed")
-			if err := os.Remove(o.Path); err != nil {
+			if err := os.Remove(o.Paths[0]); err != nil {
 				t.Fatal(err)
 			}
 			await(t, seen, "")
-			write(t, o.Path, "again")
+			write(t, o.Paths[0], "again")
 			await(t, seen, "again")
 		})
 	}
@@ -99,7 +99,7 @@ func TestAFileBehindALinkThatIsReplacedIsNoticed(t *testing.T) {
 	if err := os.Symlink(filepath.Join("..data", "f"), path); err != nil {
 		t.Fatal(err)
 	}
-	seen := looking(t, Options{Path: path, Detector: Notify, Every: time.Hour})
+	seen := looking(t, Options{Paths: []string{path}, Detector: Notify, Every: time.Hour})
 	await(t, seen, "..1")
 	link("..2")
 	await(t, seen, "..2")
