@@ -5,16 +5,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"collector/pkg/admin"
 	"collector/pkg/component"
-	"collector/pkg/config"
-	"collector/pkg/graph"
 	"collector/pkg/logging"
 	"collector/pkg/reference"
 )
@@ -65,30 +61,6 @@ func TestReferenceIsUpToDate(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, string(got)); diff != "" {
 			t.Errorf("%s is stale: run `make reference` (-want +got):\n%s", path, diff)
-		}
-	}
-}
-
-func TestExamplesAreValid(t *testing.T) {
-	for _, d := range table() {
-		example, err := reference.Example(d)
-		if err != nil {
-			t.Errorf("%s: %v", d.Name, err)
-			continue
-		}
-		o := checkOptions()
-		o.StoragePath = t.TempDir()
-		ds := graph.Check(o, []config.Source{{Name: d.Name, Text: []byte(example)}})
-		ds = slices.DeleteFunc(ds, func(d config.Diagnostic) bool { return d.Missing }) // files of another machine
-		if len(ds) > 0 {
-			t.Errorf("the example of %s:\n%s", d.Name, ds)
-		}
-		formatted, err := config.Format(config.Source{Name: d.Name, Text: []byte(example)})
-		if diff := cmp.Diff(string(formatted), example); err != nil || diff != "" {
-			t.Errorf("the example of %s is not formatted (-want +got): %v\n%s", d.Name, err, diff)
-		}
-		if !strings.Contains(example, d.Name+" ") {
-			t.Errorf("the example of %s has no such block", d.Name)
 		}
 	}
 }

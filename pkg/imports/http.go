@@ -132,6 +132,8 @@ func (i *HTTP) save(text []byte) {
 func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.config.PollTimeout)
 	defer cancel()
+	// An idle connection would outlive a component that is made and never run.
+	defer i.client.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, i.config.Method, i.config.URL, strings.NewReader(i.config.Body))
 	if err != nil {
 		return nil, err

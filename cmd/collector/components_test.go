@@ -1,0 +1,42 @@
+package main
+
+import (
+	"testing"
+
+	"collector/pkg/component/componenttest"
+)
+
+// TestEveryComponentPassesTheSuite runs over each row of the table.
+func TestEveryComponentPassesTheSuite(t *testing.T) {
+	const alloys = "Alloy's name, which dashboards and alerts read"
+	const oneOfSeveral = "one of several arguments is needed"
+	componenttest.Suite{
+		Options: checkOptions,
+		Env:     map[string]string{"COLLECTOR_PASSWORD": "secret"},
+		Lint: map[string]string{
+			"alloy_prometheus_relabel_cache_deletes":     alloys,
+			"alloy_prometheus_relabel_cache_hits":        alloys,
+			"alloy_prometheus_relabel_cache_misses":      alloys,
+			"alloy_prometheus_relabel_metrics_processed": alloys,
+			"alloy_prometheus_relabel_metrics_written":   alloys,
+			"loki_relabel_cache_hits":                    alloys,
+			"loki_relabel_cache_misses":                  alloys,
+			"loki_relabel_entries_processed":             alloys,
+			"loki_relabel_entries_written":               alloys,
+			"loki_source_file_files_active_total":        alloys,
+			"prometheus_scrape_targets_gauge":            alloys,
+		},
+		Defaults: map[string]string{
+			"azuread":                    "refused",
+			"basic":                      "without a name and a password, anybody could come in",
+			"oauth2":                     "Alloy's Go types require nothing, and its library does",
+			"rule":                       "the default action needs target_label",
+			"sigv4":                      "Alloy takes what is missing from the environment of AWS",
+			"stage.drop":                 oneOfSeveral,
+			"stage.tenant":               oneOfSeveral,
+			"tls":                        "a server's needs a certificate, from a file or from a text",
+			"windows_certificate_filter": "refused",
+			"write_relabel_config":       "the default action needs target_label",
+		},
+	}.Run(t)
+}
