@@ -4,8 +4,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 BRANCH   ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.branch=$(BRANCH)
-# grpcnotrace keeps html/template out, and with that 6 MB (see third_party/go-conntrack).
-TAGS     := grpcnotrace
+TAGS     ?=
 # Pages are made of many small calls, which are not worth a megabyte of inlined copies;
 # nor is what runs at a start, a load or a request to the Engine.
 COLD     := collector/pkg/admin/ui collector/backend/api collector/pkg/admin collector/pkg/config collector/pkg/discovery \
@@ -17,12 +16,12 @@ FUZZTIME ?= 10s
 .PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
 
 build: ## the static binary
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
+	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
 
 test: lint unit conformance integration ui reliability ## everything that CI checks
 
 lint:
-	@test -z "$$(gofmt -l cmd pkg test backend third_party)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend third_party; exit 1; }
+	@test -z "$$(gofmt -l cmd pkg test backend)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend; exit 1; }
 	go vet ./...
 	go vet -tags integration ./...
 
