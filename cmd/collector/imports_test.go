@@ -67,8 +67,9 @@ var allowedImports = map[string]string{
 	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
 	"pkg/metrics/relabel": signalPackages,
 
-	"pkg/exporters":          "pkg/component pkg/exporters/self",
-	"pkg/exporters/exporter": "pkg/component pkg/discovery",
+	"pkg/exporters":          "pkg/component pkg/exporters/self pkg/exporters/unix",
+	"pkg/exporters/exporter": "pkg/component pkg/discovery pkg/throttle",
+	"pkg/exporters/unix":     "pkg/component pkg/exporters/exporter pkg/throttle",
 	"pkg/exporters/self":     "pkg/component pkg/exporters/exporter",
 
 	"pkg/scrape":      signalPackages,

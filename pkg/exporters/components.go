@@ -2,6 +2,8 @@
 package exporters
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
@@ -10,7 +12,7 @@ import (
 
 // Components are those that expose metrics; own are the program's.
 func Components(own prometheus.Gatherer) []component.Definition {
-	return []component.Definition{
+	return slices.Concat(ofHost(), []component.Definition{
 		self.Definition(own),
-	}
+	})
 }

@@ -5,6 +5,7 @@ package exporter
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/throttle"
 )
 
 // Exporter is a component prometheus.exporter.*.
@@ -30,12 +32,11 @@ type Exporter struct {
 // pages are made of has become slow.
 const maxPages = 40
 
-// New makes an exporter whose page has the metrics. kind is the last part of the
-// component's name, such as "unix"; instance is the label of its target.
-func New(o component.Options, kind, instance string, metrics prometheus.Gatherer) *Exporter {
-	o = o.WithDefaults()
+// New makes an exporter with a page. kind is the last part of the component's
+// name, such as "unix"; instance is the label of its target.
+func New(o component.Options, kind, instance string, page http.Handler) *Exporter {
 	name := o.ID[:max(0, strings.LastIndexByte(o.ID, '.'))]
-	e := &Exporter{targets: discovery.NewSet()}
+	e := &Exporter{targets: discovery.NewSet(), page: page}
 	e.targets.Replace([]discovery.Target{labels.FromStrings(
 		model.AddressLabel, component.MemoryAddress,
 		model.SchemeLabel, "http",
@@ -45,13 +46,29 @@ func New(o component.Options, kind, instance string, metrics prometheus.Gatherer
 		"__meta_component_name", name,
 		"__meta_component_id", o.ID,
 	)})
-	e.page = promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		// What can't be had costs the page nothing else.
-		ErrorHandling:       promhttp.ContinueOnError,
-		ErrorLog:            slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-		MaxRequestsInFlight: maxPages,
-	})
 	return e
+}
+
+// Page is a page with the metrics. What can't be had costs it nothing else, and is
+// counted in own, unless that is nil.
+func Page(o component.Options, metrics prometheus.Gatherer, own prometheus.Registerer) http.Handler {
+	return promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		ErrorHandling:       promhttp.ContinueOnError,
+		ErrorLog:            &errorLog{log: o.WithDefaults().Logger},
+		MaxRequestsInFlight: maxPages,
+		Registry:            own,
+	})
+}
+
+// errorLog logs what is wrong with a page, which may be so each time.
+type errorLog struct {
+	log   *slog.Logger
+	quiet throttle.Log
+}
+
+// Println implements promhttp.Logger.
+func (l *errorLog) Println(v ...any) {
+	l.quiet.Warn(l.log, "", "some metrics are not on the page", "err", strings.TrimSpace(fmt.Sprintln(v...)))
 }
 
 // Exports is the list of the one target.

@@ -36,7 +36,7 @@ func TestTheTargetIsThatOfAlloy(t *testing.T) {
 			"job": "integrations/toy", "instance": "here",
 		},
 	} {
-		e := New(component.Options{ID: id}, "toy", "here", prometheus.NewRegistry())
+		e := New(component.Options{ID: id}, "toy", "here", http.NotFoundHandler())
 		if diff := cmp.Diff(want, targetOf(t, e)); diff != "" {
 			t.Errorf("%s: %s", id, diff)
 		}
@@ -47,7 +47,7 @@ func TestOneBrokenMetricCostsThePageNothingElse(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "good"}, func() float64 { return 7 }), broken{})
 	w := httptest.NewRecorder()
-	New(component.Options{}, "toy", "here", registry).Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	New(component.Options{}, "toy", "here", Page(component.Options{}, registry, nil)).Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "good 7\n") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -61,7 +61,7 @@ func (broken) Collect(to chan<- prometheus.Metric) {
 }
 
 func TestRunEndsWithItsContextAndCanRunAgain(t *testing.T) {
-	e := New(component.Options{}, "toy", "here", prometheus.NewRegistry())
+	e := New(component.Options{}, "toy", "here", http.NotFoundHandler())
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -19,7 +19,7 @@ type Config struct{}
 // Definition is the component prometheus.exporter.self, whose page has metrics.
 func Definition(metrics prometheus.Gatherer) component.Definition {
 	construct := func(_ Config, o component.Options) (*exporter.Exporter, error) {
-		return exporter.New(o, "self", exporter.Host(), metrics), nil
+		return exporter.New(o, "self", exporter.Host(), exporter.Page(o, metrics, nil)), nil
 	}
 	return component.Define("prometheus.exporter.self", construct, exporter.Doc(page))
 }

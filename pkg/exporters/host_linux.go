@@ -1,0 +1,15 @@
+//go:build !no_exporters
+
+package exporters
+
+import (
+	"collector/pkg/component"
+	"collector/pkg/exporters/unix"
+)
+
+// ofHost are those for this operating system.
+func ofHost() []component.Definition {
+	return []component.Definition{
+		unix.Definition(),
+	}
+}
