@@ -1,17 +1,23 @@
 package main
 
 import (
+	"net/http"
 	"testing"
 
 	"collector/pkg/component/componenttest"
+	"collector/pkg/git/gittest"
 )
 
 // TestEveryComponentPassesTheSuite runs over each row of the table.
 func TestEveryComponentPassesTheSuite(t *testing.T) {
 	const alloys = "Alloy's name, which dashboards and alerts read"
 	const oneOfSeveral = "one of several arguments is needed"
+	server := http.NewServeMux()
+	server.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	server.Handle("/modules.git/", gittest.Handler("v1.2", map[string]string{"shop.alloy": "declare \"shop\" { }"}))
 	componenttest.Suite{
 		Options: checkOptions,
+		Server:  server,
 		Env:     map[string]string{"COLLECTOR_PASSWORD": "secret"},
 		Lint: map[string]string{
 			"alloy_prometheus_relabel_cache_deletes":     alloys,

@@ -40,7 +40,8 @@ var allowedImports = map[string]string{
 	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
 
 	"pkg/filewatch": "",
-	"pkg/imports":   "pkg/component pkg/durable pkg/filewatch pkg/httpclient",
+	"pkg/git":       "",
+	"pkg/imports":   "pkg/component pkg/durable pkg/filewatch pkg/git pkg/httpclient",
 
 	"pkg/discovery": "pkg/component pkg/docker pkg/filewatch pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",

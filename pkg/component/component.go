@@ -75,6 +75,9 @@ type Options struct {
 	Changed func()
 	// UserAgent is sent with every outgoing request.
 	UserAgent string
+	// CheckOnly means that the component will not run: it is made to see whether its
+	// configuration is right, and must leave nothing behind after Close.
+	CheckOnly bool
 }
 
 // WithDefaults fills in what a caller (a test, above all) left out, so that

@@ -30,8 +30,6 @@ func refusal(name string) string {
 // others.
 func insteadOf(name string) string {
 	switch name {
-	case "import.git":
-		return "keep a clone of the repository beside the collector, as git-sync does, and import it with import.file, or use import.http"
 	case "remotecfg":
 		return "have the configuration file replaced and call /-/reload, or import what changes with import.http"
 	}

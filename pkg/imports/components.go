@@ -8,6 +8,7 @@ import "collector/pkg/component"
 func Components() []component.Definition {
 	return []component.Definition{
 		fileDefinition(),
+		gitDefinition(),
 		stringDefinition(),
 		httpDefinition(),
 	}

@@ -13,11 +13,14 @@ import (
 // names.
 type stage struct {
 	dir    string
-	server string // answers everything with 200 and nothing
+	server string // see Suite
 }
 
-func newStage(t *testing.T) stage {
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+func newStage(t *testing.T, handler http.Handler) stage {
+	if handler == nil {
+		handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return stage{dir: t.TempDir(), server: server.URL}
 }

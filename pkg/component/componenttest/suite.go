@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,8 @@ type Suite struct {
 	Options func() graph.Options
 	// Env are the variables that examples read.
 	Env map[string]string
+	// Server answers what examples ask of servers; nil: with 200 and nothing.
+	Server http.Handler
 	// Lint lists the metrics that promlint complains of and that keep their names,
 	// with the reason.
 	Lint map[string]string
@@ -109,7 +112,7 @@ func (s Suite) lives(t *testing.T, d component.Definition, linted map[string]boo
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage := newStage(t)
+	stage := newStage(t, s.Server)
 	sources := []config.Source{{Name: d.Name, Text: []byte(stage.set(t, example))}}
 	storage := t.TempDir()
 	given := tree(t, stage.dir)

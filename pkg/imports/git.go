@@ -1,0 +1,346 @@
+package imports
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"collector/pkg/component"
+	"collector/pkg/durable"
+	"collector/pkg/git"
+	"collector/pkg/httpclient"
+)
+
+//go:embed import.git.md
+var gitPage string
+
+func gitDefinition() component.Definition {
+	return component.Define("import.git", NewGit, component.Doc{Page: gitPage})
+}
+
+// GitConfig configures import.git.
+type GitConfig struct {
+	Repository    string        `alloy:"repository,attr"`
+	Revision      string        `alloy:"revision,attr,optional"`
+	Path          string        `alloy:"path,attr"`
+	PullFrequency time.Duration `alloy:"pull_frequency,attr,optional"`
+	BasicAuth     *GitBasicAuth `alloy:"basic_auth,block,optional"`
+	SSHKey        *GitSSHKey    `alloy:"ssh_key,block,optional"`
+}
+
+// GitBasicAuth is a user of a Git server.
+type GitBasicAuth struct {
+	Username string           `alloy:"username,attr"`
+	Password component.Secret `alloy:"password,attr"`
+}
+
+// GitSSHKey is a key for repositories by SSH, which are refused.
+type GitSSHKey struct {
+	Username   string           `alloy:"username,attr"`
+	Key        component.Secret `alloy:"key,attr,optional"`
+	KeyFile    string           `alloy:"key_file,attr,optional,file"`
+	Passphrase component.Secret `alloy:"passphrase,attr,optional"`
+}
+
+// SetToDefault sets Alloy's defaults.
+func (c *GitConfig) SetToDefault() { *c = GitConfig{Revision: "main", PullFrequency: time.Minute} }
+
+// Validate checks what the types allow and a request does not.
+func (c *GitConfig) Validate() error {
+	const instead = "use an https URL, with basic_auth for a token, or keep a clone beside the collector, as git-sync does, and use import.file"
+	if c.SSHKey != nil {
+		return component.At("ssh_key", errors.New("repositories cannot be read by SSH: "+instead))
+	}
+	u, err := url.Parse(c.Repository)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return component.At("repository", fmt.Errorf("%q is not the URL of a repository by HTTP, such as \"https://git.example.com/modules.git\": %s",
+			component.WithoutPasswords(c.Repository), instead))
+	}
+	if slices.Contains([]string{"HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD"}, c.Revision) {
+		return component.At("revision", fmt.Errorf("%s is not a revision of the repository: name a branch, a tag or the id of a commit", c.Revision))
+	}
+	if c.Revision == "" || len(c.Revision) > 1000 || strings.ContainsFunc(c.Revision, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return component.At("revision", fmt.Errorf("%.100q is not the name of a branch or a tag, or the id of a commit", c.Revision))
+	}
+	if c.PullFrequency < 0 {
+		return component.At("pull_frequency", errors.New("must not be negative; 0s reads the repository once"))
+	}
+	return nil
+}
+
+const (
+	pullTimeout = time.Minute
+	maxPack     = 64 << 20  // bytes of a commit's files, compressed
+	maxCheckout = 128 << 20 // bytes of a commit's files
+	packName    = "last.pack"
+)
+
+// Git reads a module from a repository.
+type Git struct {
+	config GitConfig
+	o      component.Options
+	remote *git.Remote
+	dir    string // has a folder for each commit, and the last pack
+
+	mu     sync.Mutex
+	commit string           // guarded by mu: the one in force
+	module component.Module // guarded by mu: of that commit
+	err    error            // guarded by mu: why the repository cannot be read now
+}
+
+// NewGit makes an import.git. It reads the repository; if the server does not answer,
+// the commit that was read last serves.
+func NewGit(c GitConfig, o component.Options) (*Git, error) {
+	o = o.WithDefaults()
+	httpConfig := httpclient.Default()
+	client, err := httpConfig.New("import.git", o.UserAgent)
+	if err != nil {
+		return nil, err
+	}
+	g := &Git{config: c, o: o, remote: &git.Remote{URL: c.Repository, Client: client, MaxPack: maxPack}}
+	if c.BasicAuth != nil {
+		g.remote.Username, g.remote.Password = c.BasicAuth.Username, string(c.BasicAuth.Password)
+	}
+	if err := g.own(); err != nil {
+		return nil, err
+	}
+	if err := g.start(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// own makes the folder of the commits. One repository and revision do not see the
+// files of another.
+func (g *Git) own() (err error) {
+	if g.o.CheckOnly {
+		g.dir, err = os.MkdirTemp("", "import-git-*")
+		return err
+	}
+	g.dir = filepath.Join(g.o.Dir, digest(g.config.Repository, g.config.Revision))
+	return durable.Own(g.dir)
+}
+
+// Close removes what a component has made that was only to be checked.
+func (g *Git) Close() {
+	if g.o.CheckOnly {
+		os.RemoveAll(g.dir)
+	}
+}
+
+func (g *Git) start() error {
+	kept, keptPack := g.load()
+	commit, pack, err := g.pull(context.Background(), kept)
+	if err != nil {
+		if kept == "" {
+			return component.At("repository", component.Absent(err))
+		}
+		g.err, commit = err, kept
+		g.o.Logger.Warn("the repository cannot be read; the commit that was read last is used", "commit", kept, "err", err)
+	}
+	if commit == kept {
+		pack = keptPack
+	}
+	m, err := g.checkOut(commit, pack)
+	if err != nil {
+		return component.At("path", err)
+	}
+	g.commit, g.module = commit, m
+	return nil
+}
+
+// pull asks for the commit of the revision, and reads it unless it is known.
+func (g *Git) pull(ctx context.Context, known string) (commit string, pack []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	defer g.remote.Client.CloseIdleConnections() // the next pull is far away
+	commit, err = g.remote.Resolve(ctx, g.config.Revision)
+	if err == nil && commit != known {
+		pack, err = g.remote.Fetch(ctx, commit)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("read %s: %s", g.where(), component.WithoutPasswords(err.Error()))
+	}
+	return commit, pack, nil
+}
+
+// where is the repository as it is shown.
+func (g *Git) where() string { return component.WithoutPasswords(g.config.Repository) }
+
+// checkOut writes the files of a commit, and keeps the pack for a start without the
+// server. It returns the module.
+func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err error) {
+	files, err := git.Files(pack, commit, maxCheckout)
+	if err != nil {
+		return m, err
+	}
+	folder := filepath.Join(g.dir, commit)
+	if m, err = g.moduleOf(files, folder); err != nil {
+		return m, err
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return m, err
+	}
+	if err := git.Write(folder, files); err != nil {
+		return m, err
+	}
+	if g.o.CheckOnly {
+		return m, nil
+	}
+	return m, durable.WriteFile(filepath.Join(g.dir, packName), append([]byte(commit+"\n"), pack...))
+}
+
+// load reads the pack that was kept; without one, commit is empty.
+func (g *Git) load() (commit string, pack []byte) {
+	text, err := durable.ReadFile(filepath.Join(g.dir, packName), maxPack+100)
+	if err != nil {
+		return "", nil
+	}
+	head, pack, ok := bytes.Cut(text, []byte("\n"))
+	if _, err := git.Files(pack, string(head), maxCheckout); !ok || err != nil {
+		g.o.Logger.Warn("the commit that was kept is damaged; it is read again", "path", g.dir, "err", err)
+		return "", nil
+	}
+	return string(head), pack
+}
+
+// moduleOf is the module among the files of a commit, which are in a folder.
+func (g *Git) moduleOf(files []git.File, folder string) (component.Module, error) {
+	m := component.Module{Key: strings.Join([]string{"git", g.config.Repository, g.config.Revision, g.config.Path}, " "), Path: folder}
+	at := strings.TrimPrefix(path.Clean("/"+g.config.Path), "/")
+	isFolder := at == ""
+	for _, f := range files {
+		inside := path.Dir(f.Path) == at || at == "" && !strings.Contains(f.Path, "/")
+		isFolder = isFolder || strings.HasPrefix(f.Path, at+"/")
+		if f.Path == at || inside && path.Ext(f.Path) == ".alloy" {
+			if len(f.Data) > maxModule {
+				return m, fmt.Errorf("%s is larger than %d MiB", f.Path, maxModule>>20)
+			}
+			m.Files = append(m.Files, component.ModuleFile{Name: g.where() + "/" + f.Path, Text: f.Data})
+		}
+	}
+	switch {
+	case len(m.Files) > 0:
+		return m, nil
+	case isFolder:
+		return m, fmt.Errorf("folder %q of %s has no file whose name ends in .alloy", g.config.Path, g.where())
+	}
+	return m, fmt.Errorf("%s at %s has no file or folder %q", g.where(), g.config.Revision, g.config.Path)
+}
+
+// Module gives the module as it was last read.
+func (g *Git) Module() component.Module {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.module
+}
+
+// Run reads the repository every pull_frequency, until ctx ends.
+func (g *Git) Run(ctx context.Context) error {
+	g.tidy(g.commit)
+	if g.config.PullFrequency == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	pull := time.NewTicker(g.config.PullFrequency)
+	defer pull.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pull.C:
+			g.look(ctx)
+		}
+	}
+}
+
+// look reads the repository. A commit that cannot be read leaves the last one in
+// force.
+func (g *Git) look(ctx context.Context) {
+	before := g.commit // only look sets it
+	commit, pack, err := g.pull(ctx, before)
+	if ctx.Err() != nil {
+		return
+	}
+	var m component.Module
+	if err == nil && commit != before {
+		m, err = g.checkOut(commit, pack)
+	}
+	g.mu.Lock()
+	failing, changed := g.err != nil, err == nil && commit != before
+	if changed {
+		g.commit, g.module = commit, m
+	}
+	g.err = err
+	g.mu.Unlock()
+	if err != nil && !failing {
+		g.o.Logger.Warn("the repository cannot be read; the last commit is kept", "commit", before, "err", err)
+	}
+	if changed {
+		g.o.Logger.Info("the module has a new commit", "commit", commit)
+		g.tidy(before, commit)
+		g.o.Changed()
+	}
+}
+
+// tidy removes the files of all commits but these, and of repositories that were
+// configured before. What is new stays: a reload may be about to use it.
+func (g *Git) tidy(keep ...string) {
+	for _, old := range append(folders(g.dir, 40), folders(g.o.Dir, len(digest()))...) {
+		if old == g.dir || slices.Contains(keep, filepath.Base(old)) {
+			continue
+		}
+		if info, err := os.Stat(old); err != nil || time.Since(info.ModTime()) < 10*pullTimeout {
+			continue
+		}
+		if err := os.RemoveAll(old); err != nil {
+			g.o.Logger.Warn("old files of the repository cannot be removed", "path", old, "err", err)
+		}
+	}
+}
+
+// folders are the folders in dir that are called by so many hexadecimal digits.
+func folders(dir string, digits int) []string {
+	entries, _ := os.ReadDir(dir)
+	var out []string
+	for _, e := range entries {
+		if _, err := hex.DecodeString(e.Name()); err == nil && len(e.Name()) == digits && e.IsDir() {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	return out
+}
+
+// Health says why the repository cannot be read.
+func (g *Git) Health() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return fmt.Errorf("the commit %.12s is kept: %w", g.commit, g.err)
+	}
+	return nil
+}
+
+// GitStatus is what the debug UI shows.
+type GitStatus struct {
+	Commit string `json:"commit"`
+}
+
+// Status returns a snapshot for the debug UI.
+func (g *Git) Status() any {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return GitStatus{g.commit}
+}
