@@ -30,6 +30,7 @@ var allowedImports = map[string]string{
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/component pkg/tlsconfig",
 	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
+	"pkg/jsonscan":   "",
 	"pkg/logging":    "pkg/component pkg/pipeline",
 	"pkg/durable":    "",
 	"pkg/inspect":    "",
@@ -80,7 +81,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles":    signalPackages,
 }
 
-const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
+const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

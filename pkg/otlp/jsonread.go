@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"collector/pkg/jsonscan"
 	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 )
@@ -37,7 +38,7 @@ type unheld struct {
 // beside what it writes it holds a window of what it reads, however the JSON is
 // nested.
 type jsonReader struct {
-	in      jsonScanner
+	in      jsonscan.Scanner
 	out     *held
 	objects int
 	unheld  unheld
@@ -49,10 +50,10 @@ type jsonReader struct {
 // read writes the documents of r, one or several, to out: one request. Null is
 // an unset field.
 func (d *jsonReader) read(s pipeline.Signal, r io.Reader, out *held) error {
-	d.in.reset(r)
+	d.in.Reset(r)
 	d.out, d.objects, d.unheld, d.spoiled = out, 0, unheld{}, false
 	for documents := 0; ; documents++ {
-		more, err := d.in.more()
+		more, err := d.in.More()
 		if err == nil && more {
 			err = d.message(requestOf(s), 0)
 		}
@@ -74,10 +75,10 @@ func (d *jsonReader) explain(err error, documents int) error {
 		return err
 	}
 	err = fmt.Errorf("decode JSON: %w", err)
-	switch start := d.in.window[:d.in.end]; {
+	switch start := d.in.Start(); {
 	case documents > 0:
 		err = fmt.Errorf("%w (after %d whole documents, which are refused with it)", err, documents)
-	case d.in.before > 0:
+	case start == nil:
 	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
 		err = fmt.Errorf("%w: the body is compressed with gzip; send Content-Encoding: gzip", err)
 	case bytes.HasPrefix(start, []byte("\x28\xb5\x2f\xfd")):
@@ -97,10 +98,10 @@ func isBinary(r rune) bool {
 
 // isNull reads a null, if one is there.
 func (d *jsonReader) isNull() (bool, error) {
-	if d.in.next() != 'n' {
+	if d.in.Next() != 'n' {
 		return false, nil
 	}
-	return true, d.in.literal("null")
+	return true, d.in.Literal("null")
 }
 
 // message reads an object that is a message, and writes its fields.
@@ -114,17 +115,17 @@ func (d *jsonReader) message(m message, depth int) error {
 	if d.objects++; d.objects > maxJSONObjects {
 		return errTooManyObjects
 	}
-	if d.in.next() != '{' {
-		return d.in.unexpected("an object")
+	if d.in.Next() != '{' {
+		return d.in.Unexpected("an object")
 	}
-	return d.in.list('{', '}', func() error {
-		name, err := d.in.name()
+	return d.in.List('{', '}', func() error {
+		name, err := d.in.Name()
 		if err != nil {
 			return err
 		}
 		f, known := m.jsonField(name)
 		if !known {
-			return d.in.skip(depth + 1)
+			return d.in.Skip(depth + 1)
 		}
 		if null, err := d.isNull(); null {
 			return err
@@ -135,14 +136,14 @@ func (d *jsonReader) message(m message, depth int) error {
 
 func (d *jsonReader) field(f jsonField, depth int) (err error) {
 	switch {
-	case f.repeated && d.in.next() != '[':
-		err = d.in.unexpected("an array")
+	case f.repeated && d.in.Next() != '[':
+		err = d.in.Unexpected("an array")
 	case f.repeated && f.kind >= firstMessage:
-		return d.in.list('[', ']', func() error { return d.nested(f, depth) })
+		return d.in.List('[', ']', func() error { return d.nested(f, depth) })
 	case f.kind >= firstMessage:
 		return d.nested(f, depth)
 	case f.kind == kindString && f.repeated:
-		err = d.in.list('[', ']', func() error {
+		err = d.in.List('[', ']', func() error {
 			if null, err := d.isNull(); null {
 				return err
 			}
@@ -208,7 +209,7 @@ func (d *jsonReader) packed(f jsonField) error {
 	if err != nil {
 		return err
 	}
-	err = d.in.list('[', ']', func() error {
+	err = d.in.List('[', ']', func() error {
 		held, err := d.number(f)
 		d.spoiled = d.spoiled || !held
 		return err
@@ -245,12 +246,12 @@ func (d *jsonReader) scalar(f jsonField) error {
 
 func (d *jsonReader) boolean(num int32) error {
 	value, word := byte(0), "false"
-	if d.in.next() == 't' {
+	if d.in.Next() == 't' {
 		value, word = 1, "true"
-	} else if d.in.peek() != 'f' {
-		return d.in.unexpected("true or false")
+	} else if d.in.Peek() != 'f' {
+		return d.in.Unexpected("true or false")
 	}
-	if err := d.in.literal(word); err != nil {
+	if err := d.in.Literal(word); err != nil {
 		return err
 	}
 	if err := d.out.room(4); err != nil {
@@ -267,7 +268,7 @@ func (d *jsonReader) text(num int32) error {
 	if err != nil {
 		return err
 	}
-	if err := d.in.eachPiece(d.out.append); err != nil {
+	if err := d.in.EachPiece(d.out.append); err != nil {
 		return err
 	}
 	if n := len(d.out.b) - start; !utf8.Valid(d.out.b[start:]) {
@@ -290,7 +291,7 @@ func (d *jsonReader) bytes(num int32) error {
 	if err != nil {
 		return err
 	}
-	err = d.in.eachPiece(func(piece []byte) error {
+	err = d.in.EachPiece(func(piece []byte) error {
 		if err := d.out.room(len(piece)); err != nil {
 			return err
 		}
@@ -324,7 +325,7 @@ func (d *jsonReader) bytes(num int32) error {
 
 // id writes a trace id or span id. An empty one is unset.
 func (d *jsonReader) id(f jsonField) error {
-	text, err := d.in.text()
+	text, err := d.in.Text()
 	if err != nil || len(text) == 0 {
 		return err
 	}
@@ -344,13 +345,13 @@ func (d *jsonReader) id(f jsonField) error {
 // is false when the field cannot hold it.
 func (d *jsonReader) number(f jsonField) (held bool, err error) {
 	var text []byte
-	quoted := d.in.next() == '"'
+	quoted := d.in.Next() == '"'
 	if quoted {
-		text, err = d.in.text()
-	} else if d.in.peek() == 'n' { // an element of a list
-		text, err = []byte("null"), d.in.literal("null")
+		text, err = d.in.Text()
+	} else if d.in.Peek() == 'n' { // an element of a list
+		text, err = []byte("null"), d.in.Literal("null")
 	} else {
-		text, err = d.in.number()
+		text, err = d.in.Number()
 	}
 	if err != nil {
 		return true, err

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
+	"collector/pkg/jsonscan"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
@@ -87,7 +88,7 @@ func FuzzJSON(f *testing.F) {
 		if libErr != nil {
 			t.Fatal(libErr)
 		}
-		if errors.Is(err, errDepth) || errors.Is(err, errLongToken) {
+		if errors.Is(err, errDepth) || errors.Is(err, jsonscan.ErrLongToken) {
 			return
 		}
 		if err != nil || lost.values > 0 {
@@ -226,7 +227,7 @@ func TestJSONOfOtherTypesIsRefused(t *testing.T) {
 		spanJSON(`"flags":true`), spanJSON(`"flags":01`), spanJSON(`"flags":+1`), spanJSON(`"flags":1.`), spanJSON(`"flags":.1`), spanJSON(`"flags":1e`), spanJSON(`"flags":-`),
 		spanJSON(`"attributes":[{"value":{"boolValue":"true"}}]`), spanJSON(`"attributes":[{"value":{"bytesValue":"!"}}]`), spanJSON(`"attributes":[{"value":{"bytesValue":"AA==="}}]`),
 		spanJSON(`"name":"` + "\n" + `"`), spanJSON(`"name":"\x"`), spanJSON(`"name":"\u12"`), spanJSON(`"name":nul`), `{"unknown":[}`, `{"unknown":{1:2}}`, `{"unknown":tru}`,
-		"\x00", "{}\x00", "\xef\xbb", "\xef\xbbx{}", `{"` + strings.Repeat("x", maxJSONToken+1) + `":1}`, strings.Repeat("[", 1<<20), strings.Repeat(`{"unknown":`, 1<<20),
+		"\x00", "{}\x00", "\xef\xbb", "\xef\xbbx{}", `{"` + strings.Repeat("x", jsonscan.MaxToken+1) + `":1}`, strings.Repeat("[", 1<<20), strings.Repeat(`{"unknown":`, 1<<20),
 	} {
 		if _, _, err := readJSON(pipeline.SignalTraces, []byte(body)); err == nil || !utf8.ValidString(err.Error()) || len(err.Error()) > 500 {
 			t.Errorf("%.60q: %v", body, err)

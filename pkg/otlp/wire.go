@@ -1,6 +1,10 @@
 package otlp
 
-import "errors"
+import (
+	"errors"
+
+	"collector/pkg/jsonscan"
+)
 
 // The wire types of protobuf.
 const (
@@ -21,7 +25,7 @@ var (
 	errWireType  = errors.New("a field has a wire type that it cannot have")
 	errGroup     = errors.New("a field is a group, which OTLP does not have")
 	errIDLength  = errors.New("a trace id or span id has the wrong length")
-	errDepth     = errors.New("values are nested too deeply")
+	errDepth     = jsonscan.ErrDepth
 )
 
 // uvarint reads a varint at pos and returns the position behind it. Bits above

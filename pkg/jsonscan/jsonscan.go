@@ -1,4 +1,7 @@
-package otlp
+// Package jsonscan reads JSON piece by piece: of a document it holds a window,
+// however large it is and however deep it is nested. Its errors say what stands
+// where.
+package jsonscan
 
 import (
 	"errors"
@@ -9,16 +12,20 @@ import (
 )
 
 const (
-	jsonWindow = 16 << 10
-	// maxJSONToken bounds names, numbers and ids: what has to be in one piece.
-	maxJSONToken = 4 << 10
+	windowSize = 16 << 10
+	// MaxDepth bounds the nesting of what is skipped.
+	MaxDepth = 200
+	// MaxToken bounds names, numbers and ids: what has to be in one piece.
+	MaxToken = 4 << 10
 )
 
-// jsonScanner reads JSON piece by piece and keeps only a window of it. Its
-// methods leave it where they fail.
-type jsonScanner struct {
+// ErrDepth says that a value is nested deeper than MaxDepth.
+var ErrDepth = errors.New("values are nested too deeply")
+
+// Scanner reads JSON. Its methods leave it where they fail.
+type Scanner struct {
 	r        io.Reader
-	window   [jsonWindow]byte
+	window   [windowSize]byte
 	pos, end int   // of what is unread in window
 	before   int64 // bytes of the input before the window
 	err      error // what r ended with
@@ -26,12 +33,21 @@ type jsonScanner struct {
 	rune     [utf8.UTFMax]byte // what an escape stands for
 }
 
-func (s *jsonScanner) reset(r io.Reader) {
+// Reset begins to read r.
+func (s *Scanner) Reset(r io.Reader) {
 	s.r, s.pos, s.end, s.before, s.err = r, 0, 0, 0, nil
 }
 
+// Start is what has been read of the beginning; nil once more than the window has.
+func (s *Scanner) Start() []byte {
+	if s.before > 0 {
+		return nil
+	}
+	return s.window[:s.end]
+}
+
 // fill reads on when the window has been read; false is the end of the input.
-func (s *jsonScanner) fill() bool {
+func (s *Scanner) fill() bool {
 	s.before += int64(s.end)
 	s.pos, s.end = 0, 0
 	for range 100 { // a reader may return nothing, but not for ever
@@ -47,18 +63,18 @@ func (s *jsonScanner) fill() bool {
 	return false
 }
 
-// peek returns the next byte, or 0 at the end.
-func (s *jsonScanner) peek() byte {
+// Peek returns the next byte, or 0 at the end.
+func (s *Scanner) Peek() byte {
 	if s.pos == s.end && !s.fill() {
 		return 0
 	}
 	return s.window[s.pos]
 }
 
-// next returns the next byte that is no white space, or 0 at the end.
-func (s *jsonScanner) next() byte {
+// Next returns the next byte that is no white space, or 0 at the end.
+func (s *Scanner) Next() byte {
 	for {
-		switch c := s.peek(); c {
+		switch c := s.Peek(); c {
 		case ' ', '\t', '\r', '\n':
 			s.pos++
 		default:
@@ -67,10 +83,10 @@ func (s *jsonScanner) next() byte {
 	}
 }
 
-// more reports whether anything but white space and byte order marks follows.
-func (s *jsonScanner) more() (bool, error) {
+// More reports whether anything but white space and byte order marks follows.
+func (s *Scanner) More() (bool, error) {
 	for {
-		c := s.next()
+		c := s.Next()
 		switch {
 		case s.pos == s.end && s.err == io.EOF:
 			return false, nil
@@ -80,16 +96,16 @@ func (s *jsonScanner) more() (bool, error) {
 			return true, nil
 		}
 		for _, mark := range []byte("\xef\xbb\xbf") {
-			if s.peek() != mark {
-				return true, s.unexpected("an object")
+			if s.Peek() != mark {
+				return true, s.Unexpected("an object")
 			}
 			s.pos++
 		}
 	}
 }
 
-// unexpected is the error for what stands where want is due.
-func (s *jsonScanner) unexpected(want string) error {
+// Unexpected is the error for what stands where want is due.
+func (s *Scanner) Unexpected(want string) error {
 	if s.pos < s.end {
 		c := s.window[s.pos]
 		at := s.before + int64(s.pos) + 1
@@ -104,11 +120,11 @@ func (s *jsonScanner) unexpected(want string) error {
 	return fmt.Errorf("it ends after byte %d, where %s is expected", s.before+int64(s.pos), want)
 }
 
-// literal reads a word: null, true or false.
-func (s *jsonScanner) literal(word string) error {
+// Literal reads a word: null, true or false.
+func (s *Scanner) Literal(word string) error {
 	for i := range len(word) {
-		if s.peek() != word[i] {
-			return s.unexpected(word)
+		if s.Peek() != word[i] {
+			return s.Unexpected(word)
 		}
 		s.pos++
 	}
@@ -116,21 +132,21 @@ func (s *jsonScanner) literal(word string) error {
 }
 
 // punctuation reads c, after white space.
-func (s *jsonScanner) punctuation(c byte) error {
-	if s.next() != c {
-		return s.unexpected(fmt.Sprintf("%q", c))
+func (s *Scanner) punctuation(c byte) error {
+	if s.Next() != c {
+		return s.Unexpected(fmt.Sprintf("%q", c))
 	}
 	s.pos++
 	return nil
 }
 
-// list reads an array or object between the given brackets and calls element
+// List reads an array or object between the given brackets and calls element
 // where each element begins.
-func (s *jsonScanner) list(begin, end byte, element func() error) error {
+func (s *Scanner) List(begin, end byte, element func() error) error {
 	if err := s.punctuation(begin); err != nil {
 		return err
 	}
-	if s.next() == end {
+	if s.Next() == end {
 		s.pos++
 		return nil
 	}
@@ -138,37 +154,38 @@ func (s *jsonScanner) list(begin, end byte, element func() error) error {
 		if err := element(); err != nil {
 			return err
 		}
-		switch s.next() {
+		switch s.Next() {
 		case ',':
 			s.pos++
-			s.next()
+			s.Next()
 		case end:
 			s.pos++
 			return nil
 		default:
-			return s.unexpected(fmt.Sprintf("a comma or %q", end))
+			return s.Unexpected(fmt.Sprintf("a comma or %q", end))
 		}
 	}
 }
 
-// name reads the name of an object's member and the colon. It is valid until
+// Name reads the name of an object's member and the colon. It is valid until
 // the next call.
-func (s *jsonScanner) name() ([]byte, error) {
-	name, err := s.text()
+func (s *Scanner) Name() ([]byte, error) {
+	name, err := s.Text()
 	if err == nil {
 		err = s.punctuation(':')
 	}
 	return name, err
 }
 
-var errLongToken = errors.New("a name, number or id is longer than 4 KiB")
+// ErrLongToken says that a token is longer than MaxToken.
+var ErrLongToken = errors.New("a name, number or id is longer than 4 KiB")
 
-// text reads a short string. It is valid until the next call.
-func (s *jsonScanner) text() ([]byte, error) {
+// Text reads a short string. It is valid until the next call.
+func (s *Scanner) Text() ([]byte, error) {
 	s.token = s.token[:0]
-	err := s.eachPiece(func(piece []byte) error {
-		if len(s.token)+len(piece) > maxJSONToken {
-			return errLongToken
+	err := s.EachPiece(func(piece []byte) error {
+		if len(s.token)+len(piece) > MaxToken {
+			return ErrLongToken
 		}
 		s.token = append(s.token, piece...)
 		return nil
@@ -176,11 +193,11 @@ func (s *jsonScanner) text() ([]byte, error) {
 	return s.token, err
 }
 
-// eachPiece reads a string and hands it over in pieces, which are valid during
+// EachPiece reads a string and hands it over in pieces, which are valid during
 // the call only.
-func (s *jsonScanner) eachPiece(take func([]byte) error) error {
-	if s.next() != '"' {
-		return s.unexpected("a string")
+func (s *Scanner) EachPiece(take func([]byte) error) error {
+	if s.Next() != '"' {
+		return s.Unexpected("a string")
 	}
 	s.pos++
 	for {
@@ -194,7 +211,7 @@ func (s *jsonScanner) eachPiece(take func([]byte) error) error {
 			}
 		}
 		if s.pos == s.end && !s.fill() {
-			return s.unexpected("the end of a string")
+			return s.Unexpected("the end of a string")
 		}
 		switch c := s.window[s.pos]; {
 		case c == '"':
@@ -206,16 +223,16 @@ func (s *jsonScanner) eachPiece(take func([]byte) error) error {
 				return err
 			}
 		case c < ' ':
-			return s.unexpected("a character of a string (control characters are written as escapes)")
+			return s.Unexpected("a character of a string (control characters are written as escapes)")
 		}
 	}
 }
 
 // escaped hands over what the escape behind a backslash stands for. Half a
 // surrogate pair is U+FFFD.
-func (s *jsonScanner) escaped(take func([]byte) error) error {
+func (s *Scanner) escaped(take func([]byte) error) error {
 	r, err := s.escape()
-	for err == nil && utf16.IsSurrogate(r) && s.peek() == '\\' {
+	for err == nil && utf16.IsSurrogate(r) && s.Peek() == '\\' {
 		s.pos++
 		second, err := s.escape()
 		if err != nil {
@@ -237,9 +254,9 @@ func (s *jsonScanner) escaped(take func([]byte) error) error {
 }
 
 // escape reads one escape behind its backslash.
-func (s *jsonScanner) escape() (rune, error) {
+func (s *Scanner) escape() (rune, error) {
 	const short, means = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
-	c := s.peek()
+	c := s.Peek()
 	for i := range len(short) {
 		if c == short[i] {
 			s.pos++
@@ -247,14 +264,14 @@ func (s *jsonScanner) escape() (rune, error) {
 		}
 	}
 	if c != 'u' {
-		return 0, s.unexpected("an escape")
+		return 0, s.Unexpected("an escape")
 	}
 	s.pos++
 	var r rune
 	for range 4 {
-		d, ok := hexDigit(s.peek())
+		d, ok := hexDigit(s.Peek())
 		if !ok {
-			return 0, s.unexpected("a hexadecimal digit")
+			return 0, s.Unexpected("a hexadecimal digit")
 		}
 		s.pos++
 		r = r<<4 | rune(d)
@@ -274,10 +291,10 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// number reads a number as it is written. It is valid until the next call.
-func (s *jsonScanner) number() ([]byte, error) {
+// Number reads a number as it is written. It is valid until the next call.
+func (s *Scanner) Number() ([]byte, error) {
 	s.token = s.token[:0]
-	s.next()
+	s.Next()
 	s.digit("-")
 	switch {
 	case s.digit("0"):
@@ -285,7 +302,7 @@ func (s *jsonScanner) number() ([]byte, error) {
 		for s.digit("0123456789") {
 		}
 	default:
-		return nil, s.unexpected("a number")
+		return nil, s.Unexpected("a number")
 	}
 	if s.digit(".") {
 		if err := s.digits(); err != nil {
@@ -298,29 +315,29 @@ func (s *jsonScanner) number() ([]byte, error) {
 			return nil, err
 		}
 	}
-	if len(s.token) > maxJSONToken {
-		return nil, errLongToken
+	if len(s.token) > MaxToken {
+		return nil, ErrLongToken
 	}
 	return s.token, nil
 }
 
 // digits reads one digit or more.
-func (s *jsonScanner) digits() error {
+func (s *Scanner) digits() error {
 	if !s.digit("0123456789") {
-		return s.unexpected("a digit")
+		return s.Unexpected("a digit")
 	}
 	for s.digit("0123456789") {
 	}
 	return nil
 }
 
-// digit reads a byte of a number if it is one of set. Above maxJSONToken, it
+// digit reads a byte of a number if it is one of set. Above MaxToken, it
 // keeps no more.
-func (s *jsonScanner) digit(set string) bool {
-	c := s.peek()
+func (s *Scanner) digit(set string) bool {
+	c := s.Peek()
 	for i := range len(set) {
 		if c == set[i] {
-			if len(s.token) <= maxJSONToken {
+			if len(s.token) <= MaxToken {
 				s.token = append(s.token, c)
 			}
 			s.pos++
@@ -330,38 +347,38 @@ func (s *jsonScanner) digit(set string) bool {
 	return false
 }
 
-// skip reads a value that nobody wants.
-func (s *jsonScanner) skip(depth int) error {
-	if depth > maxDepth {
-		return errDepth
+// Skip reads a value that nobody wants.
+func (s *Scanner) Skip(depth int) error {
+	if depth > MaxDepth {
+		return ErrDepth
 	}
 	nothing := func([]byte) error { return nil }
-	switch c := s.next(); c {
+	switch c := s.Next(); c {
 	case '{':
-		return s.list('{', '}', func() error {
-			if err := s.eachPiece(nothing); err != nil {
+		return s.List('{', '}', func() error {
+			if err := s.EachPiece(nothing); err != nil {
 				return err
 			}
 			if err := s.punctuation(':'); err != nil {
 				return err
 			}
-			return s.skip(depth + 1)
+			return s.Skip(depth + 1)
 		})
 	case '[':
-		return s.list('[', ']', func() error { return s.skip(depth + 1) })
+		return s.List('[', ']', func() error { return s.Skip(depth + 1) })
 	case '"':
-		return s.eachPiece(nothing)
+		return s.EachPiece(nothing)
 	case 't':
-		return s.literal("true")
+		return s.Literal("true")
 	case 'f':
-		return s.literal("false")
+		return s.Literal("false")
 	case 'n':
-		return s.literal("null")
+		return s.Literal("null")
 	default:
 		if c != '-' && (c < '0' || c > '9') {
-			return s.unexpected("a value")
+			return s.Unexpected("a value")
 		}
-		_, err := s.number()
+		_, err := s.Number()
 		return err
 	}
 }
