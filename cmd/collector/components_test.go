@@ -29,6 +29,7 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"loki_relabel_cache_misses":                  alloys,
 			"loki_relabel_entries_processed":             alloys,
 			"loki_relabel_entries_written":               alloys,
+			"loki_source_api_entries_written":            alloys,
 			"loki_source_file_files_active_total":        alloys,
 			"prometheus_scrape_targets_gauge":            alloys,
 		},

@@ -56,7 +56,8 @@ var allowedImports = map[string]string{
 	"pkg/local":           "pkg/component pkg/filewatch pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
 
-	"pkg/logs":                  "pkg/component pkg/logs/echo pkg/logs/process pkg/logs/relabel pkg/logs/source/docker pkg/logs/source/file pkg/logs/write",
+	"pkg/logs":                  "pkg/component pkg/logs/echo pkg/logs/process pkg/logs/relabel pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/write",
+	"pkg/logs/source/api":       signalPackages,
 	"pkg/logs/source/docker":    signalPackages + " pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/file":      signalPackages + " pkg/local/filematch pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/lines":     "",

@@ -87,3 +87,18 @@ func ValidateShutdown(d time.Duration) error {
 func (c *Config) address() string {
 	return net.JoinHostPort(c.ListenAddress, strconv.Itoa(c.ListenPort))
 }
+
+// GRPCConfig is the block grpc, which is accepted for Alloy's sake: its servers
+// open a port for gRPC on which nothing is served.
+type GRPCConfig struct {
+	ListenAddress         string        `alloy:"listen_address,attr,optional"`
+	ListenPort            int           `alloy:"listen_port,attr,optional"`
+	ConnLimit             int           `alloy:"conn_limit,attr,optional"`
+	MaxConnectionAge      time.Duration `alloy:"max_connection_age,attr,optional"`
+	MaxConnectionAgeGrace time.Duration `alloy:"max_connection_age_grace,attr,optional"`
+	MaxConnectionIdle     time.Duration `alloy:"max_connection_idle,attr,optional"`
+	MaxRecvMsgSize        int           `alloy:"server_max_recv_msg_size,attr,optional"`
+	MaxSendMsgSize        int           `alloy:"server_max_send_msg_size,attr,optional"`
+	MaxConcurrentStreams  uint          `alloy:"server_max_concurrent_streams,attr,optional"`
+	TLS                   *TLSConfig    `alloy:"tls,block,optional"`
+}

@@ -92,7 +92,7 @@ func pathKind(path string, serves []string) (kind, hint string) {
 	case strings.HasSuffix(trimmed, "/ingest"), strings.Contains(path, pyroPush):
 		return "pyroscope", "this looks like a Pyroscope client: use the port of pyroscope.receive_http"
 	case strings.HasPrefix(path, "/loki/api/"):
-		return "loki", "this looks like a client of Loki's, for which there is no receiver at this port"
+		return "loki", "this looks like a client of Loki's: use the port of loki.source.api"
 	case strings.HasPrefix(path, "/api/v1/write"), strings.HasPrefix(path, "/api/v1/push"):
 		return "remote_write", "this looks like Prometheus remote write, for which there is no receiver at this port"
 	case strings.HasPrefix(path, "/api/v2/spans"), strings.HasPrefix(path, "/api/traces"):

@@ -5,6 +5,7 @@ import (
 	"collector/pkg/logs/echo"
 	"collector/pkg/logs/process"
 	"collector/pkg/logs/relabel"
+	"collector/pkg/logs/source/api"
 	"collector/pkg/logs/source/docker"
 	"collector/pkg/logs/source/file"
 	"collector/pkg/logs/write"
@@ -16,6 +17,7 @@ func Components() []component.Definition {
 		echo.Definition(),
 		process.Definition(),
 		relabel.Definition(),
+		api.Definition(),
 		docker.Definition(),
 		file.Definition(),
 		write.Definition(),

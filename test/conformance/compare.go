@@ -25,7 +25,9 @@ func (c *Case) comparable(output map[string]any) map[string]any {
 		case "responses":
 			value = responses(value)
 		case "self":
-			value = c.counted(value)
+			if value = c.counted(value); len(value.([]any)) == 0 {
+				continue
+			}
 		case "other":
 			value = sorted(value)
 		}

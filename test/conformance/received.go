@@ -200,7 +200,7 @@ func (r *received) takeOther(request *http.Request, path string, body []byte) {
 	}
 	query := request.URL.Query()
 	r.other = append(r.other, map[string]any{
-		"path": path, "headers": headers, "bytes": float64(len(body)), "method": request.Method, "query": query.Encode(), "text": strings.ToValidUTF8(string(body), ""),
+		"path": path, "headers": headers, "bytes": float64(len(body)), "method": request.Method, "query": query.Encode(), "text": strings.ToValidUTF8(string(body), "?"),
 	})
 }
 

@@ -209,6 +209,9 @@ func (s *Server) verdict(e Entry) string {
 	if len(e.Line) > MaxLineSize {
 		return fmt.Sprintf("Max entry size '%d' bytes exceeded for stream '%s' while adding an entry with length '%d' bytes", MaxLineSize, e.Labels, len(e.Line))
 	}
+	if e.Labels == "{}" {
+		return "error at least one label pair is required per stream"
+	}
 	if s.refuse == nil {
 		return ""
 	}
@@ -289,13 +292,16 @@ func readStream(stream push.Stream, tenant string) ([]Entry, error) {
 var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*=`)
 
 // ParseLabels reads a label string, {a="b", c="d"}, and checks that it is
-// sorted, that it names no label twice or internal, and that it is not empty.
+// sorted, and that it names no label twice or internal. {} has none.
 func ParseLabels(s string) (map[string]string, error) {
 	rest, ok := strings.CutPrefix(s, "{")
 	if !ok {
 		return nil, errors.New("want {")
 	}
 	out, last := make(map[string]string), ""
+	if rest == "}" {
+		return out, nil
+	}
 	for {
 		name := labelName.FindString(rest)
 		if name == "" {

@@ -12,11 +12,8 @@ const (
 	reasonLineTooLong   = "line_too_long"
 )
 
-// Reasons that Alloy doesn't have.
-const (
-	reasonNoLabels    = "no_labels"    // Loki takes no stream without labels
-	reasonInvalidUTF8 = "invalid_utf8" // of entries that were changed
-)
+// reasonInvalidUTF8 is that of entries that were changed. Alloy doesn't have it.
+const reasonInvalidUTF8 = "invalid_utf8"
 
 // metrics are the metrics of loki.write, by Alloy's names.
 type metrics struct {

@@ -207,7 +207,8 @@ func (w *Write) recycle(buf *[]byte) {
 }
 
 // streamLabels is what is sent of lset: what is public, and the external
-// labels that it doesn't have itself, with names that Loki accepts.
+// labels, also empty ones, that it doesn't have itself, with names that Loki
+// accepts.
 func (w *Write) streamLabels(lset labels.Labels) labels.Labels {
 	lset = w.names.Valid(pipeline.Public(lset))
 	if len(w.external) == 0 {
@@ -240,10 +241,7 @@ func externalLabels(of map[string]string, names *discovery.LabelNames) []labels.
 
 // refuse says why entries with these labels can't be sent, if so.
 func (w *Write) refuse(lset labels.Labels, tenant string) string {
-	switch {
-	case lset.IsEmpty():
-		return reasonNoLabels
-	case w.limiter != nil && !w.limiter.allow(tenant, lset.Hash(), time.Now()):
+	if w.limiter != nil && !w.limiter.allow(tenant, lset.Hash(), time.Now()) {
 		return reasonStreamLimited
 	}
 	return ""

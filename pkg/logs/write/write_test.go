@@ -360,12 +360,21 @@ func TestStreamLimitForgetsOldStreams(t *testing.T) {
 	}
 }
 
-func TestStreamWithoutLabelsIsDroppedAndCounted(t *testing.T) {
+func TestAStreamWithoutLabelsIsSentForLokiToRefuse(t *testing.T) {
 	loki := lokitest.New(t)
 	w := startWrite(t, writeConfig(loki.URL()))
 	mustWrite(t, w, stream(labels.FromStrings("__only", "internal"), entriesOf(0, 3)...), stream(labels.FromStrings("a", "b"), entriesOf(3, 4)...))
 	loki.AwaitEntries(t.Context(), 1)
 	wantBalance(t, w, 4, 1)
+	sent := 0
+	for _, e := range loki.Requests()[0].Entries {
+		if e.Labels == "{}" {
+			sent++
+		}
+	}
+	if dropped := logstest.ValueOf(w.metrics.droppedEntries.WithLabelValues(w.senders[0].host, "", reasonGeneric)); sent != 3 || dropped != 3 {
+		t.Errorf("%d entries are sent and %v counted as refused, want 3", sent, dropped)
+	}
 }
 
 func TestEndpointsAreIndependent(t *testing.T) {
