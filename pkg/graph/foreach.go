@@ -165,7 +165,7 @@ func fingerprintOf(item any, c foreachConfig) string {
 	case float64:
 		return strings.ReplaceAll(fmt.Sprintf("%f", v), ".", "_")
 	}
-	return digest(fmt.Sprintf("%#v", plainForm(item)))
+	return digest(fmt.Sprintf("%#v", identity(item)))
 }
 
 func digest(text string) string {
@@ -173,7 +173,25 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// plainForm is v with a text in the place of what has none, such as a receiver.
-func plainForm(v any) any {
-	return eachOpaque(v, func(o *config.Opaque) *config.Opaque { return &config.Opaque{Path: o.Path} })
+// identity is v with a text in the place of what cannot be printed in the same way
+// by every process, such as a receiver: a name that is made of it is that of a
+// folder, which the next process has to find again.
+func identity(v any) any {
+	switch v := v.(type) {
+	case *config.Opaque:
+		return v.Path
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = identity(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name := range v {
+			out[name] = identity(v[name])
+		}
+		return out
+	}
+	return v
 }
