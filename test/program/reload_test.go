@@ -34,8 +34,10 @@ func everything(t *testing.T, url string) string {
 			forward_to    = [loki.write.x.receiver]
 		}
 		loki.write "x" { endpoint { url = "%[1]s/loki/api/v1/push" } }
+		prometheus.exporter.self "x" { }
+		prometheus.exporter.unix "x" { disable_collectors = ["zfs"] }
 		prometheus.scrape "x" {
-			targets         = discovery.relabel.x.output
+			targets         = array.concat(discovery.relabel.x.output, prometheus.exporter.self.x.targets, prometheus.exporter.unix.x.targets)
 			scrape_interval = "1s"
 			scrape_timeout  = "1s"
 			forward_to      = [prometheus.relabel.x.receiver, prometheus.remote_write.x.receiver]
@@ -96,6 +98,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 		strings.Replace(text, `regex = "nothing"`, `regex = "nobody"`, 1),
 		strings.Replace(text, `scrape_interval = "1s"`, `scrape_interval = "2s"`, 1),
 		strings.Replace(text, `replacement = "yes"`, `replacement = "now"`, 1),
+		strings.Replace(text, `["zfs"]`, `["xfs"]`, 1),
 	}
 	c := harness.NewCollector(t, text)
 	c.Start(t)
