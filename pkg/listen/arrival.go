@@ -46,7 +46,7 @@ func (b *Budget) Arrive(client string, setDeadline func(time.Time)) *Arrival {
 // ArriveHTTP begins a request by HTTP. Its body is read through Reader.
 func (b *Budget) ArriveHTTP(w http.ResponseWriter, r *http.Request) *Arrival {
 	rc := http.NewResponseController(w)
-	return b.Arrive(ClientOf(r.RemoteAddr), func(t time.Time) {
+	return b.Arrive(ClientBy("HTTP", r.RemoteAddr), func(t time.Time) {
 		_ = rc.SetReadDeadline(t) // where it cannot be set, the server's own holds
 	})
 }
@@ -74,6 +74,9 @@ func (a *Arrival) makeRoom() {
 // them ended with. It returns that error, or ErrTooSlow or ErrNoRoom if that is
 // what it comes from.
 func (a *Arrival) Read(n int, err error) error {
+	if n > 0 {
+		a.progress(n)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,9 +22,11 @@ const (
 	// aloneShare is how many times the budget the requests under way may take
 	// with the one of them that may exceed it.
 	aloneShare = 3
-	// slowArrival is how long a request may take to arrive before it has to go
-	// when others need its memory.
-	slowArrival = 2 * time.Second
+	// slowArrival is how long a request may take to arrive, and pause, before it
+	// has to go when others need its memory, unless it goes on fast enough to be
+	// whole within steadyArrival.
+	slowArrival   = 2 * time.Second
+	steadyArrival = 10 * time.Second
 	// firstTime is how long the request that exceeds the budget does not have to go:
 	// without that, requests of a slow machine would end each other for ever.
 	firstTime = 5 * time.Second
@@ -40,12 +43,20 @@ const (
 // One request at a time may exceed the budget, up to a bound: however many ask
 // for the rest of it at once, one of them gets on. Small requests find room for
 // an eighth more when large ones have taken it all. When there is no room,
-// requests that are still arriving end: the oldest of the clients that hold more
-// than their share, if it has been arriving for long; or, if the other is within its
-// own share, one of the client that holds the most, and where none holds too much,
-// the oldest of all. A client's share is the budget divided by the number of
-// clients, so that it bites only while others wait: many clients behind one address
-// are one client, and may take it all.
+// requests that are still arriving end: the oldest of those that arrive slowly, of
+// the clients that hold more than their share; or, if the other is within its own
+// share, the youngest of the client that holds the most, and where none holds too
+// much, the oldest of the slow ones. A client's share is the budget divided by the
+// number of clients, so that it bites only while others wait: many clients behind
+// one address are one client, and may take it all.
+//
+// A request that arrives steadily is not slow, and the largest of each client is
+// left to it unless a slow one would have to go instead that is within its client's
+// share: requests that share a connection, as gRPC's do, take longer to arrive than
+// others, which would end them again and again.
+//
+// A request that waits for room, see Claim.Wait, gets it before those of clients that
+// hold more.
 //
 // Each OTLP receiver has a budget of its own, so that an overload of one leaves the
 // others their room; those of profiles share one, see Pool.Budget.
@@ -58,6 +69,7 @@ type Budget struct {
 	first       *Claim              // the one that may exceed the budget; nil: none does; guarded by mu
 	firstSince  time.Time           // guarded by mu
 	claims      map[*Claim]struct{} // that have taken something; guarded by mu
+	waiting     map[*Claim]struct{} // for room that others give back; guarded by mu
 	freed       chan struct{}       // closed when room is given back; nil while nobody waits; guarded by mu
 }
 
@@ -67,7 +79,12 @@ type Budget struct {
 func WithinMemory(bytes int64) int64 { return min(bytes, debug.SetMemoryLimit(-1)/24) }
 
 // NewBudget makes a budget of so many bytes.
-func NewBudget(bytes int64) *Budget { return &Budget{max: bytes, claims: make(map[*Claim]struct{})} }
+func NewBudget(bytes int64) *Budget {
+	return &Budget{max: bytes, claims: make(map[*Claim]struct{}), waiting: make(map[*Claim]struct{})}
+}
+
+// Max is how many bytes requests may take, but for what exceeds the budget.
+func (b *Budget) Max() int64 { return b.max }
 
 // Used is what requests under way have taken.
 func (b *Budget) Used() int64 {
@@ -91,6 +108,11 @@ type Claim struct {
 	since  time.Time
 	taken  int64  // guarded by budget.mu
 	end    func() // ends the request while it arrives; guarded by budget.mu
+
+	patience time.Duration // how long it waits for room
+
+	received atomic.Int64 // bytes
+	last     atomic.Int64 // when some of them came, after since
 }
 
 // Claim begins a request of a client, which has taken nothing yet. end, if any,
@@ -99,6 +121,15 @@ type Claim struct {
 func (b *Budget) Claim(client string, end func()) *Claim {
 	return &Claim{budget: b, client: client, since: time.Now(), end: end}
 }
+
+// Wait makes the request wait so long for room that others give back by themselves,
+// and not only for what ends in favor of it. Those of clients that hold more do not
+// get it before. It is for requests that cost little while they wait.
+func (c *Claim) Wait(patience time.Duration) { c.patience = patience }
+
+// ClientBy is the client of a request by that transport: those that one address
+// sends by another are another's, so that neither keeps the other out.
+func ClientBy(transport, address string) string { return transport + " " + ClientOf(address) }
 
 // ClientOf is the client of a request from that address, as host:port: its
 // host, and of IPv6 the network of 64 bits, of which a client has all addresses.
@@ -132,7 +163,8 @@ func (c *Claim) Grow(n int) error {
 			end()
 		}
 		if timeout == nil {
-			timeout = time.After(endingTime)
+			timeout = time.After(max(endingTime, c.patience))
+			defer c.waitsNoMore()
 		}
 		select {
 		case <-freed:
@@ -140,6 +172,31 @@ func (c *Claim) Grow(n int) error {
 			return ErrNoRoom
 		}
 	}
+}
+
+// waitsNoMore says that c has the room for which it waited, or has given up.
+func (c *Claim) waitsNoMore() {
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	delete(c.budget.waiting, c)
+}
+
+// comesAfter reports whether another request is to have the next room before c: one
+// that waits for it, and of a client that holds less. The caller holds mu.
+func (b *Budget) comesAfter(c *Claim) bool {
+	if len(b.waiting) == 0 {
+		return false
+	}
+	held := make(map[string]int64)
+	for other := range b.claims {
+		held[other.client] += other.taken
+	}
+	for other := range b.waiting {
+		if d := held[other.client] - held[c.client]; other != c && (d < 0 || d == 0 && other.since.Before(c.since)) {
+			return true
+		}
+	}
+	return false
 }
 
 // take takes n bytes, or returns what to wait for, and what ends another
@@ -153,12 +210,14 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 		return nil, nil, ErrTooLarge
 	}
 	small := b.small - b.ofSmall(c.taken) + b.ofSmall(taken)
-	fits := used <= b.max || b.ofSmall(taken) > 0 && small <= b.max/8
+	isSmall := b.ofSmall(taken) > 0
+	after := !isSmall && b.first != c && b.comesAfter(c)
+	fits := used <= b.max && !after || isSmall && small <= b.max/8
 	var victim *Claim
-	if !fits && b.used > c.taken {
+	if !fits && !after && b.used > c.taken {
 		victim = b.victim(c, taken)
 	}
-	if !fits && victim == nil && (b.first == nil || b.first == c) {
+	if !fits && !after && victim == nil && (b.first == nil || b.first == c) {
 		if b.first == nil {
 			b.first, b.firstSince = c, time.Now()
 		}
@@ -170,7 +229,10 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 		return nil, nil, nil
 	}
 	if victim == nil && !waiting && b.first != c {
-		return nil, nil, ErrNoRoom
+		if c.patience == 0 {
+			return nil, nil, ErrNoRoom
+		}
+		b.waiting[c] = struct{}{}
 	}
 	if victim != nil {
 		end, victim.end = victim.end, nil
@@ -185,25 +247,39 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 // none. The caller holds mu.
 func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	held := map[string]int64{c.client: taken - c.taken}
+	largest := make(map[string]*Claim)
 	for other := range b.claims {
 		held[other.client] += other.taken
+		if l := largest[other.client]; l == nil || other.taken > l.taken || other.taken == l.taken && other.since.Before(l.since) {
+			largest[other.client] = other
+		}
 	}
 	share := b.max / int64(len(held))
-	var slow, slowAbove, above *Claim // above: of a client that is above its share
+	// Above are those of clients above their share; last is the largest of one.
+	var slow, slowAbove, above, last *Claim
+	greedier := func(x, y *Claim) *Claim {
+		if x == nil || held[y.client] > held[x.client] || y.client == x.client && y.since.After(x.since) {
+			return y
+		}
+		return x
+	}
 	for other := range b.claims {
 		if other == c || !b.mayEnd(other) {
 			continue
 		}
 		isAbove := held[other.client] > share
-		if time.Since(other.since) > slowArrival {
+		if other.slow() {
 			slow = older(slow, other)
 			if isAbove {
 				slowAbove = older(slowAbove, other)
 			}
 		}
-		if isAbove && other.client != c.client && (above == nil || held[other.client] > held[above.client] ||
-			other.client == above.client && other.since.Before(above.since)) {
-			above = other
+		switch {
+		case !isAbove || other.client == c.client:
+		case other == largest[other.client]:
+			last = greedier(last, other)
+		default:
+			above = greedier(above, other)
 		}
 	}
 	switch {
@@ -213,8 +289,24 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 		return nil
 	case above != nil:
 		return above
+	case slow != nil && last != nil:
+		return last
 	}
 	return slow
+}
+
+// slow reports whether c has been arriving for long, and has paused, or would take
+// too long at the rate at which it has come so far. The caller holds budget.mu.
+func (c *Claim) slow() bool {
+	age := time.Since(c.since)
+	return age > slowArrival && (age-time.Duration(c.last.Load()) > slowArrival ||
+		age.Seconds()*float64(c.taken) > steadyArrival.Seconds()*float64(c.received.Load()))
+}
+
+// progress takes note of n bytes that have arrived.
+func (c *Claim) progress(n int) {
+	c.received.Add(int64(n))
+	c.last.Store(int64(time.Since(c.since)))
 }
 
 // older is the one of two that began first; x may be nil.

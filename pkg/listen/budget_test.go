@@ -175,6 +175,162 @@ func TestTheRequestThatExceedsTheBudgetIsLeftItsTime(t *testing.T) {
 	})
 }
 
+// steady is a request of n bytes, of which a tenth comes every interval; done is
+// how it ended.
+func steady(b *Budget, client string, n int, interval time.Duration) (done <-chan error) {
+	ended := make(chan error, 1)
+	go func() {
+		a := b.Arrive(client, func(time.Time) {})
+		defer a.Release()
+		if err := a.Grow(n); err != nil {
+			ended <- err
+			return
+		}
+		for range 10 {
+			time.Sleep(interval)
+			if err := a.Read(n/10, nil); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	synctest.Wait()
+	return ended
+}
+
+// Requests that share a connection take longer than others, which must not end
+// them each time.
+func TestARequestThatArrivesSteadilyIsNotEndedForOthers(t *testing.T) {
+	for name, c := range map[string]struct {
+		interval time.Duration
+		want     error
+	}{
+		"steadily":      {600 * time.Millisecond, nil},
+		"too slowly":    {1200 * time.Millisecond, ErrNoRoom},
+		"with a pause":  {2100 * time.Millisecond, ErrNoRoom},
+		"not by itself": {time.Hour, ErrNoRoom},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := NewBudget(100)
+				done := steady(b, "a", 60, c.interval)
+				for len(done) == 0 {
+					for range 3 { // they ask again and again
+						other := b.Claim("a", nil)
+						if takes(other, 50) {
+							time.Sleep(10 * time.Millisecond)
+						}
+						other.Release()
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				if err := <-done; !errors.Is(err, c.want) {
+					t.Errorf("it ended with %v, want %v", err, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A client that has more than its share, and whose requests arrive slowly, gets one
+// of them through however many others ask.
+func TestTheLargestRequestOfAClientIsLeftToItByOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		large := steady(b, "slow", 60, 500*time.Millisecond)
+		small := steady(b, "slow", 20, 500*time.Millisecond)
+		for len(large) == 0 {
+			quick := b.Claim("quick", nil)
+			if !takes(quick, 40) {
+				t.Error("the other client does not get its share")
+			}
+			quick.Release()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := <-large; err != nil {
+			t.Errorf("the largest ended with %v", err)
+		}
+		if err := <-small; !errors.Is(err, ErrNoRoom) {
+			t.Errorf("the other ended with %v", err)
+		}
+	})
+}
+
+func TestEachTransportOfAnAddressHasAShare(t *testing.T) {
+	b := NewBudget(100)
+	var ended []*atomic.Bool
+	for range 4 {
+		_, e := arriving(b, ClientBy("HTTP", "10.0.0.1:1"), 25)
+		ended = append(ended, e)
+	}
+	if err := b.Claim(ClientBy("gRPC", "10.0.0.1:2"), nil).Grow(40); err != nil {
+		t.Error(err)
+	}
+	for i, e := range ended {
+		if want := i >= 2; e.Load() != want {
+			t.Errorf("request %d ended: %t, want %t", i, e.Load(), want)
+		}
+	}
+}
+
+// waiting begins a request that waits for n bytes; done is how that ends.
+func waiting(b *Budget, client string, n int) (done <-chan error) {
+	ended := make(chan error, 1)
+	go func() {
+		c := b.Claim(client, nil)
+		c.Wait(time.Second)
+		ended <- c.Grow(n)
+	}()
+	synctest.Wait()
+	return ended
+}
+
+func TestTheNextRoomIsOfTheClientThatWaitsAndHoldsLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		first, second := b.Claim("quick", nil), b.Claim("quick", nil)
+		if !takes(first, 50) || !takes(second, 60) { // exceeds the budget
+			t.Fatal("there is no room")
+		}
+		done := waiting(b, "slow", 40)
+		first.Release()
+		if err := b.Claim("quick", nil).Grow(40); !errors.Is(err, ErrNoRoom) {
+			t.Errorf("the quick one is asked first: %v", err)
+		}
+		if err := b.Claim("quick", nil).Grow(5); err != nil {
+			t.Errorf("a small one: %v", err)
+		}
+		if err := b.Claim("other", nil).Grow(5); err != nil {
+			t.Errorf("a client that holds nothing: %v", err)
+		}
+		if synctest.Wait(); len(done) == 0 {
+			t.Fatal("the slow one still waits though there is room")
+		} else if err := <-done; err != nil {
+			t.Errorf("the slow one: %v", err)
+		}
+	})
+}
+
+func TestARequestWaitsNoLongerThanItsPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		first, second := b.Claim("a", nil), b.Claim("a", nil)
+		if !takes(first, 50) || !takes(second, 60) {
+			t.Fatal("there is no room")
+		}
+		begun := time.Now()
+		done := waiting(b, "b", 40)
+		if err := <-done; !errors.Is(err, ErrNoRoom) || time.Since(begun) != time.Second {
+			t.Errorf("it ends after %s with %v", time.Since(begun), err)
+		}
+		first.Release()
+		if err := b.Claim("a", nil).Grow(40); err != nil {
+			t.Errorf("when nobody waits any more: %v", err)
+		}
+	})
+}
+
 func TestAClientHasItsShareWhileOthersHoldAllTheRest(t *testing.T) {
 	b := NewBudget(90)
 	var ended []*atomic.Bool

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
@@ -22,16 +21,29 @@ import (
 // streamCost is what one stream of a connection takes before its message.
 const streamCost = 16 << 10
 
-// readAtOnce bounds what the library gathers of a message, which it does in
-// pieces as small as the sender made them.
-const readAtOnce = 4 << 10
+// roomTime is how long a message waits for room: those of one connection delay each
+// other, so that to begin one again costs more than by HTTP.
+const roomTime = time.Second
+
+// A message is read in pieces of these sizes. The library lets a client send as much
+// ahead as is asked for, so that a large piece spares it waiting.
+const (
+	leastPiece = 4 << 10
+	mostPiece  = 256 << 10
+	// pieceTime is within which a piece has to come for the next to be larger.
+	pieceTime = 500 * time.Millisecond
+)
+
+// aheadCost is about what the library makes of a byte that a client sends ahead, in
+// frames that may be small.
+const aheadCost = 3
 
 // wire is what the library's streams can do that it shows to no handler: hand
 // out a message as it arrives. RecvMsg hands out what is there as a whole, and
 // unpacked, which is too late to say that there is no room for it.
 type wire interface {
-	ReadMessageHeader(header []byte) error
-	Read(n int) (mem.BufferSlice, error)
+	// ReadMessageHeader fills p, which need not be a header.
+	ReadMessageHeader(p []byte) error
 	RecvCompress() string
 }
 
@@ -48,6 +60,7 @@ type incoming struct {
 	*listen.Arrival
 	wire    wire
 	timer   *time.Timer
+	piece   int // how much to read next
 	message []byte
 }
 
@@ -58,8 +71,8 @@ func (g *grpcServer) arrive(ctx context.Context) (*incoming, error) {
 	if !isWire || !isEndable {
 		return nil, errors.New("BUG: the gRPC library has changed")
 	}
-	in := &incoming{wire: w, timer: time.AfterFunc(time.Hour, cancel)}
-	in.Arrival = g.intake.inFlight.Arrive(listen.ClientOf(senderOf(ctx).client), func(t time.Time) {
+	in := &incoming{wire: w, piece: leastPiece, timer: time.AfterFunc(time.Hour, cancel)}
+	in.Arrival = g.intake.inFlight.Arrive(listen.ClientBy("gRPC", senderOf(ctx).client), func(t time.Time) {
 		if t.IsZero() {
 			in.timer.Stop()
 		} else {
@@ -79,13 +92,17 @@ func (in *incoming) release() {
 
 // Read reads what has arrived of the message.
 func (in *incoming) Read(p []byte) (int, error) {
-	pieces, err := in.wire.Read(min(len(p), readAtOnce))
-	if err != nil {
+	p = p[:min(len(p), in.piece)]
+	begun := time.Now()
+	if err := in.wire.ReadMessageHeader(p); err != nil {
 		return 0, in.Arrival.Read(0, err)
 	}
-	defer pieces.Free()
-	n := pieces.CopyTo(p)
-	return n, in.Arrival.Read(n, nil)
+	if time.Since(begun) < pieceTime {
+		in.piece = min(2*in.piece, mostPiece)
+	} else {
+		in.piece = leastPiece
+	}
+	return len(p), in.Arrival.Read(len(p), nil)
 }
 
 // receive reads the message, which is at most limit bytes, and unpacks it.
@@ -98,7 +115,14 @@ func (in *incoming) receive(limit int) error {
 	if size > int64(limit) {
 		return fmt.Errorf("%w: %d bytes", errTooLarge, size)
 	}
+	ahead := aheadCost * int(min(size, streamWindow))
+	if err := in.Grow(ahead); err != nil {
+		return err
+	}
+	in.Wait(roomTime)
 	packed, err := in.ReadAll(in, size, size)
+	in.Wait(0)
+	in.Shrink(ahead)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func http2Transport(t *testing.T) *http.Transport {
 func TestUnfinishedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
 	const budget = 4 << 20
 	var to sink
-	sv := serveWithin(t, budget, all(&to), nil)
+	sv := serveWithin(t, budget, all(&to), func(c *ReceiverConfig) { c.GRPC.MaxConcurrentStreams = 100 })
 	transport := http2Transport(t)
 	var refused, most int64
 	for range 100 {

@@ -32,12 +32,20 @@ const stopGrace = 2 * time.Second
 
 // Bounds on what one connection can make the server hold in memory.
 const (
-	streamWindow         = 256 << 10
+	streamWindow         = 64 << 10 // more for a message that is read, see incoming.Read
 	connWindow           = 1 << 20
-	defaultMaxStreams    = 100
+	mostStreams          = 100
 	handshakeTimeout     = 20 * time.Second
 	maxGRPCHeaderListLen = 64 << 10
 )
+
+// maxStreams is how many calls of one connection are under way at once, where the
+// configuration does not say. The client holds the others back, which costs neither
+// side anything, and leaves the connection to those that get on.
+func maxStreams(budget *listen.Budget) uint32 {
+	const message, least = 512 << 10, 4
+	return uint32(min(max(budget.Max()/message, least), mostStreams))
+}
 
 // grpcServer serves OTLP/gRPC.
 type grpcServer struct {
@@ -90,7 +98,7 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 func (g *grpcServer) options() []grpc.ServerOption {
 	c := g.config
 	if c.MaxConcurrentStreams == 0 {
-		c.MaxConcurrentStreams = defaultMaxStreams
+		c.MaxConcurrentStreams = maxStreams(g.intake.inFlight)
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),

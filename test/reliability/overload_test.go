@@ -71,7 +71,9 @@ func TestO3_OverloadIsRefusedRetryably(t *testing.T) {
 		f.Set(t, harness.Outage{})
 	}
 	harness.Wait(harness.For(6*time.Second, 5*time.Minute))
+	harness.Eventually(t, catchUp, flood.eachGetsOn)
 	flood.stop()
+	t.Logf("refused: %s", r.refusals(t))
 	for _, f := range r.Fronts {
 		f.Judge(nil)
 	}
@@ -159,6 +161,24 @@ func (r *rig) startFlood(t *testing.T) *flood {
 	return f
 }
 
+// refusals are the OTLP requests that were refused, by transport and reason.
+func (r *rig) refusals(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for _, m := range r.Collector.Metrics(t)["otelcol_receiver_refused_requests_total"].GetMetric() {
+		var by []string
+		for _, l := range m.GetLabel() {
+			if l.GetName() == "transport" || l.GetName() == "reason" {
+				by = append(by, l.GetValue())
+			}
+		}
+		if n := m.GetCounter().GetValue(); n > 0 {
+			all = append(all, fmt.Sprintf("%s: %v", strings.Join(by, " "), n))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 // traceClient is a client of the collector's gRPC port that does not retry.
 func (r *rig) traceClient(t *testing.T) ptraceotlp.GRPCClient {
 	t.Helper()
@@ -175,6 +195,18 @@ func (f *flood) number() int {
 	defer f.mu.Unlock()
 	f.next++
 	return f.next
+}
+
+// eachGetsOn fails while there is a kind of client of which nothing was taken.
+func (f *flood) eachGetsOn() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, taken := range []string{"gRPC OK", "HTTP 200", "profiles 200"} {
+		if f.answers[taken] == 0 {
+			return fmt.Errorf("never answered %s: %v", taken, f.answers)
+		}
+	}
+	return nil
 }
 
 func (f *flood) stop() {
