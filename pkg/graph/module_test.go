@@ -161,6 +161,42 @@ toy.scrape "joined" {
 	})
 }
 
+func TestTargetsStayLiveThroughExpressions(t *testing.T) {
+	for expression, want := range map[string][]string{
+		`toy.targets.t.targets`: {"two", "three"},
+		`array.concat([{"__address__" = "own"}], toy.targets.t.targets)`:               {"own", "two", "three"},
+		`encoding.from_json(encoding.to_json({"t" = toy.targets.t.targets}))["t"]`:     {"two", "three"},
+		`[toy.targets.t.targets[0]]`:                                                   {"two"},
+		`[{"__address__" = toy.targets.t.targets[0]["__address__"] + ":9100"}]`:        {"two:9100"},
+		`array.combine_maps(toy.targets.t.targets, [{"x" = "1"}, {"x" = "2"}], ["x"])`: {"three"},
+	} {
+		t.Run(expression, func(t *testing.T) {
+			inBubble(t, func(b bench) {
+				b.load(`
+declare "through" {
+	argument "targets" { }
+	export "targets" { value = argument.targets.value }
+}
+toy.targets "t" { list = [{"__address__" = "one", "x" = "0"}] }
+through "x" { targets = ` + expression + ` }
+toy.scrape "s" {
+	targets    = through.x.targets
+	forward_to = []
+}`)
+				set := b.toys.get("toy.targets.t").(*toyTargets).set
+				set.Replace([]discovery.Target{labels.FromStrings("__address__", "two", "x", "0"), labels.FromStrings("__address__", "three", "x", "2")})
+				b.want(b.settle()) // nothing is made anew
+				var got []string
+				targets, _ := b.toys.get("toy.scrape.s").(*toyScrape).config.Targets.Targets()
+				for _, target := range targets {
+					got = append(got, target.Get("__address__"))
+				}
+				b.want(got, want...)
+			})
+		})
+	}
+}
+
 func TestAModuleThatChangesReplacesOnlyWhatItChanges(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(`
