@@ -30,7 +30,7 @@ type BatchConfig struct {
 
 // SetToDefault sets the defaults.
 func (c *BatchConfig) SetToDefault() {
-	*c = BatchConfig{Timeout: 200 * time.Millisecond, SendBatchSize: 8192, MetadataCardinalityLimit: 1000}
+	*c = BatchConfig{Timeout: 200 * time.Millisecond, SendBatchSize: 2000, SendBatchMaxSize: 3000, MetadataCardinalityLimit: 1000}
 	c.DebugMetrics.SetToDefault()
 }
 

@@ -44,7 +44,7 @@ func TestBatchPassesOnAtOnceWithANote(t *testing.T) {
 	}
 	want := pipeline.OTLP{
 		Signal: pipeline.SignalLogs, Data: []byte("x"), Items: 3,
-		Batching: &pipeline.Batching{Timeout: 200 * time.Millisecond, MinItems: 8192, MaxItems: 9000},
+		Batching: &pipeline.Batching{Timeout: 200 * time.Millisecond, MinItems: 2000, MaxItems: 9000},
 	}
 	if diff := cmp.Diff(want, to.one(t), cmpopts.IgnoreUnexported(pipeline.OTLP{})); diff != "" {
 		t.Error(diff)

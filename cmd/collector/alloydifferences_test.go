@@ -1,0 +1,36 @@
+package main
+
+// ownComponents are those that Alloy does not have.
+var ownComponents = map[string]string{
+	"explore.sink": "keeps what flows for the UI",
+}
+
+// deliberateDifferences are the arguments that differ from Alloy's, with the reason.
+// A star is any text. What users notice is in docs/replacing-alloy.md.
+var deliberateDifferences = map[string]string{
+	"http: tls > windows_certificate_filter*": "the block is refused",
+
+	"loki.source.docker: client is not in Alloy":                              "the name of http_client_config in Alloy's documentation",
+	"pyroscope.receive_http: http > tls > client_ca_pem is not in Alloy":      "the name of client_ca in Alloy's documentation",
+	"loki.source.*: max_line_size is not in Alloy":                            "lines are cut where Alloy keeps them in memory whole",
+	"loki.write: endpoint > queue_config > block_on_overflow is not in Alloy": "accepted with a warning",
+	"loki.write: endpoint > queue_config > min_shards is not in Alloy":        "accepted with a warning",
+	"otelcol.exporter.otlphttp: client > force_attempt_http2 is not in Alloy": "accepted with a warning",
+	"pyroscope.receive_http: grpc is missing":                                 "its server answers HTTP only",
+
+	"loki.process: *stage.truncate > rule > source_type is \"line\" by default, in Alloy ": "the same: what Alloy makes of none",
+
+	"otelcol.receiver.otlp: grpc > keepalive > enforcement_policy > min_time is*":  "the same: what gRPC makes of 0s",
+	"otelcol.receiver.otlp: grpc > keepalive > server_parameters > time is*":       "the same: what gRPC makes of 0s",
+	"otelcol.receiver.otlp: grpc > keepalive > server_parameters > timeout is*":    "the same: what gRPC makes of 0s",
+	"otelcol.receiver.otlp: http > cors > allowed_headers is*":                     "the same: what Alloy's library makes of none",
+	"otelcol.receiver.otlp: http > keep_alives_enabled is true by default*":        "the same: what Alloy's library makes of none",
+	"otelcol.receiver.otlp: http > max_request_body_size is \"20MiB\" by default*": "the same: what Alloy's library makes of 0",
+	"otelcol.receiver.otlp: grpc > max_recv_msg_size is \"16MiB\" by default*":     "a sender that batches is not cut off at 4 MiB",
+	"otelcol.receiver.otlp: grpc > read_buffer_size is \"32KiB\" by default*":      "it is held for each connection",
+	"otelcol.exporter.otlp*: client > write_buffer_size is \"32KiB\" by default*":  "it is held for each connection",
+
+	"otelcol.exporter.*: sending_queue > batch > flush_timeout is \"200ms\" by default*": "as Alloy documents; its program refuses the block without it",
+	"otelcol.exporter.*: sending_queue > batch > min_size is 8192 by default*":           "as Alloy documents",
+	"otelcol.exporter.*: sending_queue > batch > sizer is \"items\" by default*":         "as Alloy documents; its program refuses the block without it",
+}
