@@ -11,12 +11,12 @@ var deliberateDifferences = map[string]string{
 	"http: tls > windows_certificate_filter*": "the block is refused",
 
 	"loki.source.docker: client is not in Alloy":                              "the name of http_client_config in Alloy's documentation",
-	"pyroscope.receive_http: http > tls > client_ca_pem is not in Alloy":      "the name of client_ca in Alloy's documentation",
+	"*: *tls > client_ca_pem is not in Alloy":                                 "the name of client_ca in Alloy's documentation",
+	"*: grpc > max_connection_* is \"0s\" by default*":                        "the same: no limit",
 	"loki.source.*: max_line_size is not in Alloy":                            "lines are cut where Alloy keeps them in memory whole",
 	"loki.write: endpoint > queue_config > block_on_overflow is not in Alloy": "accepted with a warning",
 	"loki.write: endpoint > queue_config > min_shards is not in Alloy":        "accepted with a warning",
 	"otelcol.exporter.otlphttp: client > force_attempt_http2 is not in Alloy": "accepted with a warning",
-	"pyroscope.receive_http: grpc is missing":                                 "its server answers HTTP only",
 
 	"loki.process: *stage.truncate > rule > source_type is \"line\" by default, in Alloy ": "the same: what Alloy makes of none",
 

@@ -102,3 +102,8 @@ type GRPCConfig struct {
 	MaxConcurrentStreams  uint          `alloy:"server_max_concurrent_streams,attr,optional"`
 	TLS                   *TLSConfig    `alloy:"tls,block,optional"`
 }
+
+// SetToDefault sets Alloy's defaults; 0s is no limit.
+func (c *GRPCConfig) SetToDefault() {
+	*c = GRPCConfig{MaxRecvMsgSize: 4 << 20, MaxSendMsgSize: 4 << 20, MaxConcurrentStreams: 100}
+}

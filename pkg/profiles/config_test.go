@@ -115,7 +115,8 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	write.Endpoints[0].MaxBackoffRetries = 3
 	write.Tracing = TracingConfig{}
 	receive.GracefulShutdownTimeout = time.Minute
-	check("graceful_shutdown_timeout", "tracing/jaeger_propagator", "tracing/trace_context_propagator", "endpoint[0]/max_backoff_retries")
+	receive.GRPC = &httpserver.GRPCConfig{}
+	check("grpc", "graceful_shutdown_timeout", "tracing/jaeger_propagator", "tracing/trace_context_propagator", "endpoint[0]/max_backoff_retries")
 }
 
 func TestDestinationsHaveStableAndDistinctNames(t *testing.T) {

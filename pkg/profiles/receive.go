@@ -52,6 +52,9 @@ func receiveDefinition() component.Definition {
 // NewReceive checks c and starts nothing.
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	o = o.WithDefaults()
+	if c.GRPC != nil {
+		o.Warn("grpc", "profiles are received by HTTP only; nothing listens for gRPC")
+	}
 	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget(), metrics: newReceiveMetrics(o.Metrics)}
 	var err error
 	r.http, err = httpserver.New(c.HTTP, httpserver.Options{

@@ -14,6 +14,7 @@ const connLimit = 16384
 type ReceiveConfig struct {
 	ForwardTo               []pipeline.ProfilesSink `alloy:"forward_to,attr"`
 	HTTP                    httpserver.Config       `alloy:"http,block,optional"`
+	GRPC                    *httpserver.GRPCConfig  `alloy:"grpc,block,optional"`
 	GracefulShutdownTimeout time.Duration           `alloy:"graceful_shutdown_timeout,attr,optional"`
 }
 
