@@ -6,12 +6,14 @@ import (
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/pipeline"
 )
 
 // EndedLabel is set (to "true") on the targets of a container that has ended
 // but whose output may not have been read to its end. It passes through
 // relabeling. Scrapers leave such targets out; log sources finish them.
-const EndedLabel = "__collector_ended__"
+const EndedLabel = pipeline.StatePrefix + "ended__"
 
 // Target is the label set of one target, including its __meta_ labels.
 type Target = labels.Labels

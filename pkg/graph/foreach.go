@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"collector/pkg/config"
+	"collector/pkg/pipeline"
 )
 
 type foreachConfig struct {
@@ -173,9 +174,9 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// identity is v with a text in the place of what cannot be printed in the same way
-// by every process, such as a receiver: a name that is made of it is that of a
-// folder, which the next process has to find again.
+// identity is v without what says how it is doing, and with a text in the place of
+// what cannot be printed in the same way by every process, such as a receiver: a
+// name that is made of it is that of a folder, which has to be found again.
 func identity(v any) any {
 	switch v := v.(type) {
 	case *config.Opaque:
@@ -189,7 +190,9 @@ func identity(v any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for name := range v {
-			out[name] = identity(v[name])
+			if !strings.HasPrefix(name, pipeline.StatePrefix) {
+				out[name] = identity(v[name])
+			}
 		}
 		return out
 	}

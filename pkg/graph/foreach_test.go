@@ -4,6 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/discovery"
 )
 
 // An instance's name is that of its folder: with another one, a source would read
@@ -29,6 +33,32 @@ foreach "f" {
 		b.want(b.load(text)) // the same again does nothing
 		if log := b.load(strings.Replace(text, `"w" { }`, `"w" { max_streams = 3 }`, 1)); !slices.Contains(log, "run "+id) {
 			t.Errorf("with another receiver, %s does not run: %q", id, log)
+		}
+	})
+}
+
+func TestATargetKeepsItsNameWhenItsContainerEnds(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.load(`
+toy.targets "t" { list = [{"__address__" = "a"}] }
+toy.logs "w" { }
+foreach "f" {
+	collection = toy.targets.t.targets
+	var        = "each"
+	template {
+		toy.source "s" {
+			host       = each["__address__"]
+			targets    = [each]
+			forward_to = [toy.logs.w.receiver]
+		}
+	}
+}`)
+		ended := labels.FromStrings("__address__", "a", discovery.EndedLabel, "true")
+		b.toys.get("toy.targets.t").(*toyTargets).set.Replace([]discovery.Target{ended})
+		id := "foreach.f/foreach_" + digest(`map[string]interface {}{"__address__":"a"}`) + "_1/toy.source.s"
+		b.want(b.settle(), "new "+id, "bind "+id, "end "+id, "run "+id)
+		if got, _ := b.toys.get(id).(*toySource).config.Targets.Targets(); len(got) != 1 || !labels.Equal(got[0], ended) {
+			t.Errorf("it is given %v", got)
 		}
 	})
 }

@@ -43,6 +43,11 @@ type Live interface {
 	Assign(value any) error
 }
 
+// StatePrefix begins the names of the members that a Live value's owner sets in an
+// element to say how it is doing, such as that a container has ended. They come and
+// go, and the element stays the same one.
+const StatePrefix = "__collector_"
+
 // Holds reports whether v is of this kind.
 func (k Kind) Holds(v any) bool {
 	return v != nil && reflect.TypeOf(v).AssignableTo(k.Type)
