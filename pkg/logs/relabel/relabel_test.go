@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,23 +132,10 @@ func TestATraceShowsWhatTheComponentDoes(t *testing.T) {
 
 func TestErrorsOfReceiversReachTheSource(t *testing.T) {
 	bad := pipeline.Permanent(errors.New("bad"))
+	// The time is the bubble's: no case runs out of it because the machine is slow.
 	f := func(want error, wantCounted, wantRejected float64, errs ...error) {
 		t.Helper()
-		var to []pipeline.LogsSink
-		for _, err := range errs {
-			to = append(to, &logstest.Sink{Fail: func(int) error { return err }})
-		}
-		r := newRelabel(t, 10, to)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		err := r.WriteLogs(ctx, pipeline.Logs{Streams: []pipeline.Stream{stream(labels.FromStrings("a", "b"), "x")}})
-		if !errors.Is(err, want) || pipeline.IsPermanent(err) != pipeline.IsPermanent(want) {
-			t.Errorf("got %v, want %v", err, want)
-		}
-		processed, rejected := logstest.ValueOf(r.metrics.processed), logstest.ValueOf(r.metrics.dropped.WithLabelValues(reasonRejected))
-		if processed != wantCounted || rejected != wantRejected {
-			t.Errorf("%v entries are processed and %v rejected, want %v and %v", processed, rejected, wantCounted, wantRejected)
-		}
+		synctest.Test(t, func(t *testing.T) { writeTo(t, want, wantCounted, wantRejected, errs) })
 	}
 	f(nil, 1, 0)
 	f(nil, 1, 0, nil)
@@ -157,6 +145,27 @@ func TestErrorsOfReceiversReachTheSource(t *testing.T) {
 	f(nil, 1, 1, nil, bad)
 	f(nil, 1, 2, bad, nil, bad)
 	f(context.DeadlineExceeded, 0, 0, nil, pipeline.ErrFull)
+}
+
+// writeTo writes an entry to receivers of which each fails with one of errs, and
+// checks the error and what is counted.
+func writeTo(t *testing.T, want error, wantCounted, wantRejected float64, errs []error) {
+	t.Helper()
+	var to []pipeline.LogsSink
+	for _, err := range errs {
+		to = append(to, &logstest.Sink{Fail: func(int) error { return err }})
+	}
+	r := newRelabel(t, 10, to)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	err := r.WriteLogs(ctx, pipeline.Logs{Streams: []pipeline.Stream{stream(labels.FromStrings("a", "b"), "x")}})
+	if !errors.Is(err, want) || pipeline.IsPermanent(err) != pipeline.IsPermanent(want) {
+		t.Errorf("receivers fail with %v: got %v, want %v", errs, err, want)
+	}
+	processed, rejected := logstest.ValueOf(r.metrics.processed), logstest.ValueOf(r.metrics.dropped.WithLabelValues(reasonRejected))
+	if processed != wantCounted || rejected != wantRejected {
+		t.Errorf("receivers fail with %v: %v entries are processed and %v rejected, want %v and %v", errs, processed, rejected, wantCounted, wantRejected)
+	}
 }
 
 func TestAReceiverThatIsFullGetsAllOnceItHasRoom(t *testing.T) {
