@@ -97,15 +97,16 @@ func TestLoadReachesEveryEndpointNoFasterThanTheRate(t *testing.T) {
 		}
 		return nil
 	})
-	took := time.Since(begun)
-	// A request or so asks whether the server is there; the clock of bash counts
-	// whole seconds, of which it may take one too many.
-	if most := rate * (int(took.Seconds()) + 2); c.Total() > most+rate {
-		t.Errorf("%d requests in %v at %d a second", c.Total(), took, rate)
-	}
 	cmd.Process.Signal(os.Interrupt)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
+	}
+	// All requests were sent within this time, so that a slow machine is allowed
+	// more of them. One asks whether the server is there; the clock of bash counts
+	// whole seconds, of which it may take one too many.
+	took := time.Since(begun)
+	if n, most := c.Total(), rate*(int(took.Seconds())+3); n > most {
+		t.Errorf("%d requests in %v at %d a second, want at most %d", n, took, rate, most)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
