@@ -37,7 +37,7 @@ type limits struct {
 	// Connections of this machine, such as those of a health check, have their own.
 	local, remote slots
 
-	pages, files, metrics, reloads, profiles, bundles slots
+	pages, files, metrics, components, reloads, profiles, bundles slots
 }
 
 func newLimits() *limits {
@@ -47,7 +47,9 @@ func newLimits() *limits {
 		pages:   slots{total: 32, spare: 32, each: 12, what: "requests"},
 		files:   slots{total: 32, spare: 32, each: 12, what: "requests for files"},
 		metrics: slots{total: 16, spare: 16, each: 4, what: "scrapes"},
-		reloads: slots{total: 8, each: 4, what: "reloads"},
+		// A Prometheus may scrape all exporters of a configuration at the same moment.
+		components: slots{total: 128, spare: 32, each: 64, what: "requests to components"},
+		reloads:    slots{total: 8, each: 4, what: "reloads"},
 		// The two that cost most are made one at a time.
 		profiles: slots{total: 1, each: 1, what: "profiles"},
 		bundles:  slots{total: 1, each: 1, what: "support bundles"},
@@ -69,7 +71,7 @@ func (l *limits) of(path string) *slots {
 	}
 	switch {
 	case strings.HasPrefix(path, component.HandlersPath):
-		return &l.metrics
+		return &l.components
 	case strings.HasPrefix(path, pprofPath):
 		return &l.profiles
 	case forAnybody(path):

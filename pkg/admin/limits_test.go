@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/admin/ui"
+	"collector/pkg/component"
 	"collector/pkg/listen"
 )
 
@@ -90,6 +91,7 @@ func TestAnswersThatTakeMemoryAreBoundedInNumber(t *testing.T) {
 		each, total int
 	}{
 		{ui.SupportPath, 1, 1}, {"/debug/pprof/trace", 1, 1}, {"/debug/pprof/profile", 1, 1}, {"/metrics", 4, 32},
+		{component.HandlerPath("prometheus.exporter.unix.host") + "metrics", 64, 160},
 		{"/api/v1/components", 12, 64}, {"/configuration", 12, 64}, {"/nothing/events", 12, 64}, {"/assets/app.js", 12, 64},
 		{"/-/reload", 4, 8}, {"/api/v1/reload", 4, 8}, {"/-/ready", 800, 800}, {"/-/healthy", 800, 800}, {"/live/events", 800, 800},
 	} {
@@ -113,7 +115,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil
 
 func TestAClientWithoutAPlaceFindsOneBesideAFewThatTakeAll(t *testing.T) {
 	l := newLimits()
-	for _, path := range []string{"/metrics", "/", "/assets/app.js"} {
+	for _, path := range []string{"/metrics", "/", "/assets/app.js", component.HandlersPath} {
 		for i := range 1000 {
 			_, _ = l.of(path).take(listen.ClientOf(fmt.Sprintf("10.0.0.%d:1", i%10))) // most are refused
 		}
