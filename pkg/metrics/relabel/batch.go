@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
 	"collector/pkg/pipeline"
@@ -20,7 +21,7 @@ type batch struct {
 
 	entries []*entry            // of the samples and histograms of the input, in order
 	seen    map[instant]bool    // of outputs that are shared
-	renamed map[string][]string // metrics to the names that they have now
+	renamed map[string][]string // metrics to the names that they have now: none if all series are dropped
 }
 
 // instant is a place that a series has for one value.
@@ -85,7 +86,7 @@ func (b *batch) relabel(c *cache, m pipeline.Metrics) {
 		x.Series = e.out.series
 		b.out.Exemplars = append(b.out.Exemplars, x)
 	}
-	b.rename(m.Metadata)
+	b.rename(c, m.Metadata)
 }
 
 func (b *batch) of(c *cache, s *pipeline.Series) *entry {
@@ -140,43 +141,52 @@ func (b *batch) end(c *cache, m pipeline.Metrics) (n int) {
 }
 
 // rename gives metadata the names that the rules gave to the samples of its
-// family in this batch. Without such a sample, it stays as it is.
-func (b *batch) rename(metadata []pipeline.Metadata) {
+// family in this batch; it is dropped if they drop all of those. Metadata without
+// such samples has what the rules make of its name alone.
+func (b *batch) rename(c *cache, metadata []pipeline.Metadata) {
 	if len(metadata) == 0 {
 		return
 	}
+	if b.renamed == nil {
+		b.renamed = make(map[string][]string)
+	}
 	for _, e := range b.entries {
-		if e.out == nil || slices.Contains(b.renamed[e.name], e.out.name) {
-			continue
+		names, known := b.renamed[e.name]
+		switch {
+		case e.out != nil && !slices.Contains(names, e.out.name):
+			b.renamed[e.name] = append(names, e.out.name)
+		case !known:
+			b.renamed[e.name] = nil
 		}
-		if b.renamed == nil {
-			b.renamed = make(map[string][]string)
-		}
-		b.renamed[e.name] = append(b.renamed[e.name], e.out.name)
 	}
 	for _, m := range metadata {
-		names := b.families(m.Family)
+		names, sampled := b.families(m.Family)
+		if !sampled {
+			alone := c.rules(labels.FromStrings(labels.MetricName, m.Family))
+			if name := alone.Get(labels.MetricName); name != "" {
+				names = append(names, name)
+			}
+		}
 		for _, name := range names {
 			m.Family = name
-			b.out.Metadata = append(b.out.Metadata, m)
-		}
-		if len(names) == 0 {
 			b.out.Metadata = append(b.out.Metadata, m)
 		}
 	}
 }
 
-// families are the names that a family has now.
-func (b *batch) families(family string) (names []string) {
+// families are the names that a family has now, if the batch has samples of it.
+func (b *batch) families(family string) (names []string, sampled bool) {
 	for _, suffix := range suffixes() {
-		for _, name := range b.renamed[family+suffix] {
+		renamed, ok := b.renamed[family+suffix]
+		sampled = sampled || ok
+		for _, name := range renamed {
 			name = strings.TrimSuffix(name, suffix)
 			if name != "" && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
-	return names
+	return names, sampled
 }
 
 // suffixes are what the names of samples have after that of their family.

@@ -197,13 +197,48 @@ func TestAllThatBelongsToASeriesIsRelabeled(t *testing.T) {
 	if x := to.got.Exemplars; len(x) != 1 || x[0].Exemplar.Value != 5 || x[0].Series != to.got.Samples[0].Series {
 		t.Errorf("exemplars: %v", x)
 	}
-	if diff := cmp.Diff([]pipeline.Metadata{{Family: "x_h", Help: "H."}, {Family: "x_native"}, {Family: "elsewhere"}}, to.got.Metadata); diff != "" {
+	if diff := cmp.Diff([]pipeline.Metadata{{Family: "x_h", Help: "H."}, {Family: "x_native"}, {Family: "x_elsewhere"}}, to.got.Metadata); diff != "" {
 		t.Error(diff)
 	}
 	got := []float64{counted(t, r.metrics.processed), counted(t, r.metrics.written), counted(t, r.metrics.dropped.WithLabelValues(reasonRelabeled)), counted(t, r.metrics.exemplars)}
 	if diff := cmp.Diff([]float64{4, 2, 2, 1}, got); diff != "" {
 		t.Errorf("processed, written, dropped, exemplars dropped:\n%s", diff)
 	}
+}
+
+func TestMetadataGoesWithItsSeries(t *testing.T) {
+	f := func(rule discovery.Rule, m pipeline.Metrics, want ...string) {
+		t.Helper()
+		to := &gathering{}
+		r := newRelabel(t, 10, []pipeline.MetricsSink{to}, rule)
+		for range 2 { // the second time out of the cache
+			write(t, r, m)
+		}
+		var got []string
+		for _, m := range to.got.Metadata {
+			got = append(got, m.Family)
+		}
+		if diff := cmp.Diff(append(want, want...), got); diff != "" {
+			t.Errorf("%s of %v: %s", rule.Action, rule.SourceLabels, diff)
+		}
+	}
+	by := func(action, label, regex string) discovery.Rule {
+		return rule(func(r *discovery.Rule) { r.SourceLabels, r.Regex, r.Action = []string{label}, regex, action })
+	}
+	m := samples(
+		sample(series("__name__", "go_threads"), 1, 2), sample(series("__name__", "up", "job", "a"), 1, 2),
+		sample(series("__name__", "go_gc_sum"), 1, 2), sample(series("__name__", "go_gc_count", "job", "a"), 1, 2),
+	)
+	for _, family := range []string{"go_threads", "up", "go_gc", "go_later", "later"} {
+		m.Metadata = append(m.Metadata, pipeline.Metadata{Family: family})
+	}
+	f(by("drop", "__name__", "go_.*"), m, "up", "later")
+	f(by("drop", "__name__", ".*_sum"), m, "go_threads", "up", "go_gc", "go_later", "later")
+	f(by("keep", "job", "a"), m, "up", "go_gc")
+	f(rule(func(r *discovery.Rule) { r.Regex, r.Action = "__name__", "labeldrop" }), m)
+	alone := pipeline.Metrics{Metadata: m.Metadata}
+	f(by("drop", "__name__", "go_.*"), alone, "up", "later")
+	f(by("keep", "job", "a"), alone)
 }
 
 func TestOfSeriesThatBecomeEqualTheFirstValueIsSentOnce(t *testing.T) {
