@@ -30,12 +30,35 @@ func WriteAll[S any](ctx context.Context, sinks []S, write func(context.Context,
 // Pass calls write for every sink, for a component that stands between its source
 // and the sinks and does not know which kind the source is. All sinks have the
 // same time, as with Each; who has not taken the data in the end is dealt with as
-// WriteAll does. An error of the only sink comes back as it is.
+// WriteAll does. If the source itself writes until its data is taken, which ctx
+// says, each sink is given it until it takes it, and lost hears only of what is
+// permanent. An error of the only sink comes back as it is.
 func Pass[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
 	if len(sinks) == 1 {
 		return write(ctx, sinks[0])
 	}
+	if ctx.Value(waitingKey{}) != nil {
+		return passUntilTaken(ctx, sinks, write, lost)
+	}
 	return settle(ctx, sinks, Each(ctx, sinks, write), write, lost)
+}
+
+// passUntilTaken is Pass for a source that waits. It fails when ctx ends, with its
+// cause, and when all sinks refuse the data for good.
+func passUntilTaken[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
+	errs := Each(ctx, sinks, func(ctx context.Context, s S) (refused error) {
+		told := Told{Refused: func(_ int, err error) { refused = err }}
+		if _, err := UntilTaken(ctx, []S{s}, 0, write, told); err != nil {
+			return err
+		}
+		return refused
+	})
+	for _, err := range errs {
+		if err != nil && !IsPermanent(err) {
+			return context.Cause(ctx)
+		}
+	}
+	return settle(ctx, sinks, errs, write, lost)
 }
 
 // settle ends a write to all sinks of which errs came: with an error if no sink

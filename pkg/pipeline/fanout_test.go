@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // answers is a sink: the errors of its calls, the last one for ever.
@@ -62,4 +63,33 @@ func TestWriteAllAndPass(t *testing.T) {
 	if taken.calls != 1 {
 		t.Errorf("what was taken was given %d times", taken.calls)
 	}
+}
+
+func TestPassWaitsForEachSinkIfTheSourceDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken, bad := errors.New("broken"), Permanent(errors.New("bad"))
+		// f passes from a source that waits, and checks what it is told and what is lost.
+		f := func(ctx context.Context, wantNext int, want, wantRefused, wantLost error, sinks ...*answers) {
+			t.Helper()
+			var refused, lost error
+			pass := func(ctx context.Context, sinks []*answers) error {
+				return Pass(ctx, sinks, call, func(_ int, err error) { lost = errors.Join(lost, err) })
+			}
+			next, err := UntilTaken(ctx, [][]*answers{sinks}, 0, pass, Told{Refused: func(_ int, err error) { refused = err }})
+			if next != wantNext || err != want || !errors.Is(refused, wantRefused) || !errors.Is(lost, wantLost) {
+				t.Errorf("next %d, %v, refused %v, lost %v", next, err, refused, lost)
+			}
+		}
+		first, full := &answers{errs: []error{nil}}, &answers{errs: []error{ErrFull, broken, ErrFull, nil}}
+		f(t.Context(), 1, nil, nil, nil, first, full)
+		if first.calls != 1 || full.calls != 4 {
+			t.Errorf("the sinks were given the data %d and %d times, want 1 and 4", first.calls, full.calls)
+		}
+		f(t.Context(), 1, nil, nil, bad, &answers{errs: []error{bad}}, &answers{errs: []error{ErrFull, nil}})
+		f(t.Context(), 1, nil, bad, nil, &answers{errs: []error{bad}}, &answers{errs: []error{ErrFull, bad}})
+		over := errors.New("over")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Hour, over)
+		defer cancel()
+		f(ctx, 0, over, nil, nil, &answers{errs: []error{nil}}, &answers{errs: []error{ErrFull}})
+	})
 }

@@ -18,8 +18,9 @@ import (
 //   - What is measured now is old the next time (a scrape): each sink has the
 //     same time, all at once, and what it does not take by then is lost for it
 //     alone: Each.
-//   - A component between a source and sinks (prometheus.relabel) gives it to all
-//     at once, and the source hears of it only if none took it: Pass.
+//   - A component between a source and sinks (prometheus.relabel, loki.relabel)
+//     gives it to all at once. It waits for each if the source waits, and otherwise
+//     the source hears of it only if none took it: Pass.
 //   - Who can neither wait nor be told (the program's own log) makes an Offer.
 //
 // In each, what a sink calls permanent is lost for that sink, which the source
@@ -31,6 +32,10 @@ const (
 	longestWait  = 5 * time.Second
 )
 
+// waitingKey is that of a context in which the caller writes until its data is
+// taken: see Pass.
+type waitingKey struct{}
+
 // Told hears of what keeps the data from a sink; each of both may be nil.
 type Told struct {
 	Refused func(sink int, err error) // the sink will never take the data: it is lost for that one
@@ -41,6 +46,7 @@ type Told struct {
 // until it takes it. It fails only when ctx ends, with its cause, and returns
 // then who has not got the data, to go on from there.
 func UntilTaken[S any](ctx context.Context, sinks []S, from int, write func(context.Context, S) error, told Told) (next int, err error) {
+	ctx = context.WithValue(ctx, waitingKey{}, true)
 	for i := from; i < len(sinks); i++ {
 		retry := backoff.New(shortestWait, longestWait)
 		for {

@@ -5,7 +5,6 @@ package relabel
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -161,36 +160,17 @@ func (r *Relabel) relabel(b *batch, s *pipeline.Stream) {
 	b.streams = append(b.streams, pipeline.Stream{Labels: out, Entries: s.Entries})
 }
 
-// forward gives entries to every receiver until it takes them, as a source of
-// logs does. What one refuses for good is lost for that one; if all do, the
-// caller hears of it.
+// forward gives entries to all receivers, see pipeline.Pass.
 func (r *Relabel) forward(ctx context.Context, logs pipeline.Logs, entries int) error {
-	if len(r.to) == 1 {
+	if len(r.to) == 1 { // without what Pass allocates
 		return r.to[0].WriteLogs(ctx, logs)
 	}
-	errs := make([]error, len(r.to))
-	refused := 0
-	_, err := pipeline.UntilTaken(ctx, r.to, 0,
+	return pipeline.Pass(ctx, r.to,
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Told{Refused: func(sink int, err error) {
-			errs[sink] = err
-			refused++
-		}})
-	switch {
-	case err != nil:
-		return err
-	case refused == 0:
-		return nil
-	case refused == len(r.to):
-		return errors.Join(errs...)
-	}
-	for sink, err := range errs {
-		if err != nil {
+		func(sink int, err error) {
 			r.metrics.drop(reasonRejected, entries)
-			r.quiet.Warn(r.opts.Logger, strconv.Itoa(sink), "a receiver rejects log entries that another one took", "forward_to", sink+1, "entries", entries, "err", err)
-		}
-	}
-	return nil
+			r.quiet.Warn(r.opts.Logger, strconv.Itoa(sink), "a receiver did not take log entries that another one took", "forward_to", sink+1, "entries", entries, "err", err)
+		})
 }
 
 // Status is a snapshot of loki.relabel.

@@ -144,7 +144,8 @@ func TestErrorsOfReceiversReachTheSource(t *testing.T) {
 	f(bad, 0, 0, bad, bad)
 	f(nil, 1, 1, nil, bad)
 	f(nil, 1, 2, bad, nil, bad)
-	f(context.DeadlineExceeded, 0, 0, nil, pipeline.ErrFull)
+	f(nil, 1, 1, nil, pipeline.ErrFull)
+	f(nil, 1, 1, pipeline.ErrClosed, nil)
 }
 
 // writeTo writes an entry to receivers of which each fails with one of errs, and
@@ -156,9 +157,7 @@ func writeTo(t *testing.T, want error, wantCounted, wantRejected float64, errs [
 		to = append(to, &logstest.Sink{Fail: func(int) error { return err }})
 	}
 	r := newRelabel(t, 10, to)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	err := r.WriteLogs(ctx, pipeline.Logs{Streams: []pipeline.Stream{stream(labels.FromStrings("a", "b"), "x")}})
+	err := writeOne(t.Context(), r)
 	if !errors.Is(err, want) || pipeline.IsPermanent(err) != pipeline.IsPermanent(want) {
 		t.Errorf("receivers fail with %v: got %v, want %v", errs, err, want)
 	}
@@ -168,20 +167,39 @@ func writeTo(t *testing.T, want error, wantCounted, wantRejected float64, errs [
 	}
 }
 
-func TestAReceiverThatIsFullGetsAllOnceItHasRoom(t *testing.T) {
-	first, second := &logstest.Sink{}, &logstest.Sink{Fail: func(call int) error {
-		if call < 3 {
-			return pipeline.ErrFull
+func writeOne(ctx context.Context, to pipeline.LogsSink) error {
+	return to.WriteLogs(ctx, pipeline.Logs{Streams: []pipeline.Stream{stream(labels.FromStrings("a", "b"), "x")}})
+}
+
+func TestASourceThatCannotWaitIsNotHeldUpByAReceiverThatIsFull(t *testing.T) {
+	up, down := &logstest.Sink{}, &logstest.Sink{Fail: func(int) error { return pipeline.ErrFull }}
+	r := newRelabel(t, 10, []pipeline.LogsSink{down, up})
+	for range 3 {
+		if err := pipeline.Offer(t.Context(), pipeline.LogsSink(r), writeOne); err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	}}
-	r := newRelabel(t, 10, []pipeline.LogsSink{first, second})
-	if err := r.WriteLogs(t.Context(), pipeline.Logs{Streams: []pipeline.Stream{stream(labels.FromStrings("a", "b"), "x")}}); err != nil {
-		t.Fatal(err)
 	}
-	if len(first.All()) != 1 || len(second.All()) != 1 {
-		t.Errorf("arrived: %v and %v", first.Lines(), second.Lines())
+	if n := logstest.ValueOf(r.metrics.dropped.WithLabelValues(reasonRejected)); n != 3 || len(up.All()) != 3 {
+		t.Errorf("%v entries are rejected and %d arrived, want 3 and 3", n, len(up.All()))
 	}
+}
+
+func TestASourceThatWaitsLosesNothingAtAReceiverThatIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &logstest.Sink{}, &logstest.Sink{Fail: func(call int) error {
+			if call < 3 {
+				return pipeline.ErrFull
+			}
+			return nil
+		}}
+		r := newRelabel(t, 10, []pipeline.LogsSink{first, second})
+		if _, err := pipeline.UntilTaken(t.Context(), []pipeline.LogsSink{r}, 0, writeOne, pipeline.Told{}); err != nil {
+			t.Fatal(err)
+		}
+		if len(first.All()) != 1 || len(second.All()) != 1 {
+			t.Errorf("arrived: %v and %v", first.Lines(), second.Lines())
+		}
+	})
 }
 
 func TestLokiRelabelKeepsTheContractOfSinks(t *testing.T) {
