@@ -83,6 +83,37 @@ func TestControllerMetricsHaveAlloysNames(t *testing.T) {
 	})
 }
 
+func TestRunningComponentsAreCountedForEachModule(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.load(`
+declare "outer" {
+	declare "inner" {
+		toy.samples "a" { }
+	}
+	inner "x" { }
+	toy.samples "b" { }
+}
+outer "y" { }
+foreach "f" {
+	collection = [1, 2]
+	var        = "n"
+	template {
+		toy.samples "c" { }
+	}
+}`)
+		got := page(t, b.Controller)
+		for _, want := range []string{
+			`{controller_id="",controller_path="/",health_type="healthy"} 4`, // outer.y, foreach.f and what is in that
+			`{controller_id="outer.y",controller_path="/",health_type="healthy"} 2`,
+			`{controller_id="inner.x",controller_path="/outer.y",health_type="healthy"} 1`,
+		} {
+			if !strings.Contains(got, "\nalloy_component_controller_running_components"+want) {
+				t.Errorf("lacks %s:\n%s", want, got)
+			}
+		}
+	})
+}
+
 func TestComponentShowsItsStatus(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(pipeline1)

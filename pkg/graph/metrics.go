@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"path"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,7 +97,8 @@ func (m *metrics) loadFailed() {
 	m.loadFailures.Inc()
 }
 
-// runningComponents reports how many components are in which health.
+// runningComponents reports how many components are in which health, for each module
+// as Alloy does: the one in which the module is, and its id there.
 type runningComponents struct {
 	controller *Controller
 	desc       *prometheus.Desc
@@ -103,8 +106,7 @@ type runningComponents struct {
 
 func newRunningComponents(c *Controller) runningComponents {
 	return runningComponents{c, prometheus.NewDesc("alloy_component_controller_running_components",
-		"Components by their health.", []string{"health_type"},
-		prometheus.Labels{"controller_path": "/", "controller_id": ""})}
+		"Components by their health.", []string{"controller_path", "controller_id", "health_type"}, nil)}
 }
 
 // Describe implements prometheus.Collector.
@@ -112,11 +114,26 @@ func (r runningComponents) Describe(out chan<- *prometheus.Desc) { out <- r.desc
 
 // Collect implements prometheus.Collector.
 func (r runningComponents) Collect(out chan<- prometheus.Metric) {
-	count := map[HealthState]int{}
-	for _, n := range r.controller.graph().nodes {
-		count[n.health().State]++
+	type key struct {
+		module string
+		health HealthState
 	}
-	for _, s := range []HealthState{Healthy, Unhealthy, Unknown, Exited} {
-		out <- prometheus.MustNewConstMetric(r.desc, prometheus.GaugeValue, float64(count[s]), string(s))
+	const root = "/"
+	count := map[key]int{{root, Healthy}: 0, {root, Unhealthy}: 0, {root, Unknown}: 0, {root, Exited}: 0}
+	for _, n := range r.controller.graph().nodes {
+		module := n.path
+		if n.silent { // a foreach without metrics of its own
+			module = root
+		}
+		if !n.hidden {
+			count[key{module, n.health().State}]++
+		}
+	}
+	for k, n := range count {
+		parent, id := path.Split(k.module)
+		if parent != root {
+			parent = strings.TrimSuffix(parent, "/")
+		}
+		out <- prometheus.MustNewConstMetric(r.desc, prometheus.GaugeValue, float64(n), parent, id, string(k.health))
 	}
 }
