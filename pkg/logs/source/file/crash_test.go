@@ -17,6 +17,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/logs/source/positions"
 	"collector/pkg/pipeline"
 )
 
@@ -131,4 +132,52 @@ func TestKillsLoseNothing(t *testing.T) {
 	if repeated > kills*(batchLines+chunkSize/len("line 10000\n")) {
 		t.Errorf("%d lines came twice in %d kills", repeated, kills)
 	}
+}
+
+// TestAnOpenedFileDoesNotVouchForUndeliveredLines rotates a file between two looks
+// at it, before the lines that were read of it are delivered.
+func TestAnOpenedFileDoesNotVouchForUndeliveredLines(t *testing.T) {
+	b := newBench(t)
+	b.append("a.log", "one\n")
+	var c Config
+	c.SetToDefault()
+	c.Targets, c.ForwardTo = discovery.NewSet(labels.FromStrings("__path__", b.path("a.log"))), []pipeline.LogsSink{b.sink}
+	s, err := New(c, component.Options{Dir: b.storage}.WithDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := positions.Open(b.storage, positions.Options{Logger: s.opts.Logger, Damaged: s.metrics.damaged, Failed: s.metrics.failed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	s.store, s.watch = store, newWatcher(s.opts.Logger, s.changed)
+	r := newReader(s, store)
+	t.Cleanup(r.close)
+	targets, _ := c.Targets.Targets()
+	s.setTargets(targets)
+	look := s.next()
+	serve := func(want string) {
+		t.Helper()
+		if err := r.serve(t.Context(), look); err != nil {
+			t.Fatal(err)
+		}
+		value, _ := store.Get(look.key)
+		marks, err := decodeMarks(value)
+		got := ""
+		for _, m := range marks {
+			got += fmt.Sprint(m.Offset, " ")
+		}
+		if err != nil || got != want {
+			t.Errorf("the stored offsets are %q, %v, want %q", got, err, want)
+		}
+	}
+	serve("0 ")
+	b.rename("a.log", "a.log.1")
+	b.append("a.log", "two\n")
+	serve("0 0 ")
+	if err := r.deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	serve("4 4 ")
 }

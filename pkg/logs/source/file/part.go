@@ -55,6 +55,7 @@ type part struct {
 	head    uint32 // checksum of the first headLen bytes
 	headLen int64
 
+	ahead   bool      // it began at an offset up to which lines may be undelivered
 	rotated bool      // the path doesn't lead here any more
 	grown   time.Time // when a rotated file was last seen to grow
 

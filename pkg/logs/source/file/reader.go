@@ -310,7 +310,8 @@ func (r *reader) deliver(ctx context.Context) error {
 		values := make(map[string]string, len(r.touched))
 		for _, t := range r.touched {
 			t.touched = false
-			values[t.key] = encodeMarks(t.marks())
+			t.stored = t.marks()
+			values[t.key] = encodeMarks(t.stored)
 			r.measure(t)
 		}
 		r.source.store.Put(values)

@@ -31,6 +31,7 @@ func (r *reader) resume(t *tail, p *part) {
 	var marks []mark
 	if first {
 		marks = r.marksOf(t)
+		t.stored = marks
 	}
 	if slices.ContainsFunc(marks, func(m mark) bool { return !m.Done }) {
 		r.restore(t, p, marks)
@@ -191,26 +192,30 @@ func (r *reader) adopt(t *tail, p *part) bool {
 			continue
 		}
 		p.seek(q.offset)
-		p.lines = q.lines
+		p.lines, p.ahead = q.lines, true
 		r.dropPart(other, slices.Index(other.parts, q))
 		r.touch(other)
 		return true
 	}
-	past := r.past[p.id]
-	for i := len(past) - 1; i >= 0; i-- { // the newest first
-		m := past[i]
+	// Several tails may have read the file one after the other. Of their marks those
+	// that the file still matches are true, and of these the farthest is the last.
+	var last *pastMark
+	for _, m := range r.past[p.id] {
 		path, base := splitKey(m.key)
-		if base != t.base || m.key == t.key || !p.matches(m.mark) || look(path).id == p.id {
+		if base != t.base || m.key == t.key || last != nil && m.Offset <= last.Offset || !p.matches(m.mark) || look(path).id == p.id {
 			continue
 		}
-		p.seek(m.Offset)
-		p.lines = m.Lines
-		if !r.startedTail(m.key) {
-			r.finishStored(m.key, p.id)
-		}
-		return true
+		last = &m
 	}
-	return false
+	if last == nil {
+		return false
+	}
+	p.seek(last.Offset)
+	p.lines = last.Lines
+	if !r.startedTail(last.key) {
+		r.finishStored(last.key, p.id)
+	}
+	return true
 }
 
 // remember keeps the position of a file that a tail has read to its end, for it may

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -39,6 +40,7 @@ type tail struct {
 	// Of the reader:
 	parts   []*part // the current file last
 	done    []mark  // of files that were rotated away and have been read to their end
+	stored  []mark  // what the stored position says
 	started bool    // the position has been looked up
 	touched bool    // the position has changed
 	gone    bool    // the target has left, and everything has been read
@@ -120,12 +122,21 @@ func (r *reader) check(t *tail) {
 	r.rotate(t)
 	r.resume(t, p)
 	r.addPart(t, p)
-	// Before the first line is delivered: a process that dies right after it, and
-	// comes back when the file has been renamed, has to look for the rest.
-	r.source.store.Put(map[string]string{t.key: encodeMarks(t.marks())})
+	r.announce(t, p)
 	r.touch(t)
 	r.follow(t)
 	r.setState(t, stateReading, nil)
+}
+
+// announce stores that p is read from now on, before its first line is delivered: a
+// process that dies right after that, and comes back when the file has been
+// renamed, has to look for the rest. Of what is in the batch it says nothing.
+func (r *reader) announce(t *tail, p *part) {
+	if p.ahead || slices.ContainsFunc(t.stored, func(m mark) bool { return m.fileID == p.id }) {
+		return
+	}
+	t.stored = append(slices.Clone(t.stored), p.mark())
+	r.source.store.Put(map[string]string{t.key: encodeMarks(t.stored)})
 }
 
 // hasLeft reports whether the target of t is no longer there.
