@@ -36,6 +36,10 @@ func (h *httpServer) read(arrival *listen.Arrival, s pipeline.Signal, contentTyp
 		return body, code, err
 	}
 	limit := int64(h.config.MaxRequestBodySize)
+	if r.ContentLength > limit {
+		code, err = h.unreadable(from, errTooLarge)
+		return body, code, err
+	}
 	received, err := arrival.ReadAll(arrival.Reader(http.MaxBytesReader(w, r.Body, limit)), r.ContentLength, limit)
 	if err != nil {
 		code, err = h.unreadable(from, err)

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
@@ -175,6 +176,25 @@ func TestReceiverRefusesWhatIsTooLarge(t *testing.T) {
 				return counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", "too_large") == 2
 			})
 		})
+	}
+}
+
+func TestAnAnnouncedLengthThatIsTooLargeIsRefusedBeforeTheBody(t *testing.T) {
+	var to sink
+	sv := serve(t, all(&to), nil)
+	conn, err := net.Dial("tcp", sv.http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", typeProtobuf, 100<<20)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "max_request_body_size") {
+		t.Errorf("%s %s", answer.Status, text)
 	}
 }
 
