@@ -1,0 +1,219 @@
+//go:build integration
+
+package reliability
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"collector/pkg/logs/lokitest"
+	"collector/pkg/profiles/profilestest"
+	"collector/test/harness"
+	"collector/test/receivertest"
+)
+
+const (
+	receiversMemory = 256 << 20
+	receiversGood   = 50 // requests for each listener
+)
+
+// field is a field of protobuf that is a message with these parts.
+func field(number protowire.Number, parts ...[]byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), bytes.Join(parts, nil))
+}
+
+// packed compresses data.
+func packed(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// deepSpans is an OTLP request whose attribute is a list of a list, and so on.
+func deepSpans(depth int) []byte {
+	var value []byte
+	for range depth {
+		value = field(5, field(1, value)) // array_value, values
+	}
+	attribute := field(1, field(1, []byte("deep")), field(2, value))
+	return field(1, field(1, attribute)) // resource_spans, resource
+}
+
+// emptyPushes are pushes of profiles with millions of empty elements, of a few
+// kilobytes each.
+func emptyPushes(t *testing.T) (bodies []receivertest.Body) {
+	t.Helper()
+	label := field(1, field(1, []byte("service_name")), field(2, []byte("a")))
+	const size = 4 * mib
+	empty := func(number protowire.Number) []byte { return bytes.Repeat(field(number), size/2) }
+	for name, data := range map[string][]byte{
+		"empty series": empty(1), "empty labels": field(1, label, empty(1)), "empty samples": field(1, label, empty(2)),
+	} {
+		bodies = append(bodies, receivertest.Body{Name: name, Data: packed(t, data), Packed: true})
+	}
+	return bodies
+}
+
+// badJSON is JSON that is nested deep behind a beginning, and for each pair of
+// others, a beginning and an element, as many of these as make 20 MiB.
+func badJSON(t *testing.T, nested string, elements ...string) []receivertest.Body {
+	t.Helper()
+	header := map[string]string{"Content-Type": "application/json"}
+	bodies := []receivertest.Body{{Name: "deep nesting", Data: []byte(nested + strings.Repeat("[", mib)), Header: header}}
+	for i := 0; i < len(elements); i += 2 {
+		data := elements[i] + strings.Repeat(elements[i+1], (20*mib-len(elements[i]))/len(elements[i+1]))
+		bodies = append(bodies, receivertest.Body{Name: elements[i] + elements[i+1], Data: packed(t, []byte(data)), Packed: true, Header: header})
+	}
+	return bodies
+}
+
+// receiversConfig has every listener; the arguments are addresses and ports.
+const receiversConfig = `
+otelcol.receiver.otlp "in" {
+	grpc { endpoint = %q }
+	http { endpoint = %q }
+	output { traces = [otelcol.exporter.otlp.out.input] }
+}
+
+otelcol.exporter.otlp "out" {
+	client {
+		endpoint = %q
+		tls { insecure = true }
+	}
+}
+
+loki.source.api "in" {
+	http {
+		listen_address = "127.0.0.1"
+		listen_port    = %d
+	}
+	use_incoming_timestamp = true
+	forward_to             = [loki.write.out.receiver]
+}
+
+loki.write "out" {
+	endpoint { url = %q }
+}
+
+pyroscope.receive_http "in" {
+	http {
+		listen_address = "127.0.0.1"
+		listen_port    = %d
+	}
+	forward_to = [pyroscope.write.out.receiver]
+}
+
+pyroscope.write "out" {
+	endpoint { url = %q }
+}
+`
+
+// listeners are those of a collector, by their addresses.
+func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles string) []receivertest.Listener {
+	lokiURL := "http://" + push + "/loki/api/v1/push"
+	profilesURL := "http://" + profiles
+	asProtobuf := map[string]string{"Content-Type": "application/x-protobuf"}
+	spans, client := harness.SpanSender(t, grpc), strangers()
+	return []receivertest.Listener{{
+		Name: "otlp by gRPC", GRPC: true, Limit: 16 << 20, Unpacks: true, Header: map[string]string{},
+		Bad:  []receivertest.Body{{Name: "deep nesting", Data: deepSpans(2000)}},
+		URL:  "http://" + grpc + "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+		Good: spans,
+	}, {
+		Name: "otlp by HTTP", URL: "http://" + otlp + "/v1/traces", Limit: 20 << 20, Unpacks: true, Header: asProtobuf,
+		Bad: badJSON(t, `{"resourceSpans":`, `{"resourceSpans":[`, `{},`, `{"resourceSpans":[{"resource":{"attributes":[`, `{},`),
+		Good: func(n int) error {
+			return post(client, "http://"+otlp+"/v1/traces", asProtobuf["Content-Type"], spanRequest(receiversGood+n))
+		},
+	}, {
+		Name: "pyroscope.receive_http", URL: profilesURL + "/push.v1.PusherService/Push", Limit: 64 << 20, Unpacks: true,
+		Header: map[string]string{"Content-Type": "application/proto"}, Bad: append(emptyPushes(t), badJSON(t, `{"series":`)...),
+		Good: harness.ProfileSender(profilesURL),
+	}, {
+		Name: "loki.source.api", URL: lokiURL, Limit: 100 << 20, Unpacks: true, Header: asProtobuf,
+		Bad:  badJSON(t, `{"unknown":`, `{"streams":[{"stream":{"a":"b"},"values":[`, `["1",""],`, `{"streams":[`, `{"stream":{"a":"b"},"values":[["1",""]]},`),
+		Good: func(n int) error { return pushLine(client, lokiURL, n) },
+	}, {
+		Name: "admin", URL: c.URL + "/-/reload", Header: map[string]string{},
+		Good: func(int) error { return ready(client, c.URL) },
+	}}
+}
+
+// TestNoListenerStarvesGoodClientsForBadOnes has every listener of a collector
+// that has 256 MiB attacked, one after the other, with the whole suite.
+func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
+	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel: memory is the matter
+	grpc, otlp, push, profiles := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.FreePort(t), harness.FreePort(t)
+	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, loki.URL(), profiles, pyroscope.URL))
+	group := c.LimitMemory(t, receiversMemory)
+	c.Start(t)
+	pid := c.Pid()
+	peak := watchMemory(t, func() int64 { return rssOf(pid) })
+
+	for _, l := range listeners(t, c, grpc, otlp, harness.Address(push), harness.Address(profiles)) {
+		t.Run(l.Name, func(t *testing.T) { l.Test(t, receiversGood) })
+	}
+	t.Logf("at most %d MiB resident", peak()>>20)
+	if kills := group.Kills(t); kills > 0 {
+		t.Errorf("the kernel has killed %d processes", kills)
+	}
+	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total"} {
+		if c.Metric(t, refused) == 0 {
+			t.Errorf("%s counts nothing", refused)
+		}
+	}
+	harness.Eventually(t, time.Minute, func() error {
+		for name, arrived := range map[string][2]int{
+			"spans":    {len(traces.SpanNumbers()), 2 * receiversGood},
+			"profiles": {len(harness.ProfileNumbers(pyroscope)), receiversGood},
+			"lines":    {len(loki.Entries()), receiversGood},
+		} {
+			if arrived[0] != arrived[1] {
+				return fmt.Errorf("%d of %d %s have arrived", arrived[0], arrived[1], name)
+			}
+		}
+		return c.Drained(t)
+	})
+	c.Stop(t)
+}
+
+// pushLine pushes a line of that number to loki.source.api.
+func pushLine(client *http.Client, url string, n int) error {
+	body := fmt.Sprintf(`{"streams":[{"stream":{"job":"good"},"values":[["%d","line %d"]]}]}`, 1700000000000000000+n, n)
+	resp, err := client.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("line %d: %s", n, resp.Status)
+	}
+	return nil
+}
+
+// ready asks whether the collector is.
+func ready(client *http.Client, url string) error {
+	resp, err := client.Get(url + "/-/ready")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", resp.Status)
+	}
+	return nil
+}
