@@ -42,7 +42,7 @@ var allowedImports = map[string]string{
 
 	"pkg/filewatch": "",
 	"pkg/git":       "",
-	"pkg/imports":   "pkg/component pkg/durable pkg/filewatch pkg/git pkg/httpclient",
+	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient",
 
 	"pkg/discovery": "pkg/component pkg/docker pkg/filewatch pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",

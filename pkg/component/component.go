@@ -16,6 +16,8 @@
 //	Handler() http.Handler    answers requests below HandlerPath of its id, with the
 //	                          path from there on; before and after Run, too
 //	Module() Module           the text of the module that a block import.* has read
+//	Keep(Module)              says that this one, which Module gave, is in force: it
+//	                          is good for a start without its source
 //
 // Config fields carry Alloy's struct tags:
 //

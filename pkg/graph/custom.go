@@ -232,6 +232,7 @@ func (s *scope) bring(block *config.Block, n *node, from importer) {
 		s.reportAt(block.At, err)
 		return
 	}
+	s.new.modules[n] = m
 	s.names.imported[block.Label] = &names{broken: true}
 	within, ok := s.enter(block, s.within, enclosing{m.Key, block.Name + " " + m.Key})
 	if !ok {

@@ -70,6 +70,8 @@ type graph struct {
 	loaded time.Time
 	// exports are what the nodes exported when the graph was built.
 	exports map[*node]map[string]value
+	// modules are what the imports had read when the graph was built.
+	modules map[*node]component.Module
 	// watched are closed when something has changed that the graph was made of.
 	watched  []<-chan struct{}
 	language *config.Language
@@ -79,7 +81,7 @@ type graph struct {
 }
 
 func newGraph() *graph {
-	return &graph{byID: map[string]*node{}, blocks: map[string]*config.Block{}, flows: map[string][]string{}, refs: map[string][]string{}, exports: map[*node]map[string]value{}}
+	return &graph{byID: map[string]*node{}, blocks: map[string]*config.Block{}, flows: map[string][]string{}, refs: map[string][]string{}, exports: map[*node]map[string]value{}, modules: map[*node]component.Module{}}
 }
 
 // has tells whether n, and not only one of its name, is in g.

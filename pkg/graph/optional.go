@@ -12,5 +12,6 @@ type (
 	closer   interface{ Close() }
 	statuser interface{ Status() any }
 	importer interface{ Module() component.Module }
+	keeper   interface{ Keep(component.Module) }
 	healther interface{ Health() error }
 )

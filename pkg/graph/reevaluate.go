@@ -118,6 +118,11 @@ func (c *Controller) enforce(old, next *graph, sources []config.Source, warnings
 		n.setStale(nil)
 	}
 	c.swap(old, next)
+	for n, m := range next.modules {
+		if k, ok := n.component.(keeper); ok {
+			guard(func() error { k.Keep(m); return nil })
+		}
+	}
 }
 
 // keep notes that old stays in force though the exports of the nodes in seen have

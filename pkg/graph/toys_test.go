@@ -381,6 +381,7 @@ type importConfig struct {
 type toyImport struct {
 	base
 	config importConfig
+	kept   string
 }
 
 func (t *toys) newImport(c importConfig, o component.Options) (*toyImport, error) {
@@ -397,6 +398,12 @@ func (i *toyImport) Module() component.Module {
 		key = i.o.ID
 	}
 	return component.Module{Key: key, Path: i.config.Path, Files: []component.ModuleFile{{Name: key, Text: []byte(i.config.Text)}}}
+}
+
+func (i *toyImport) Keep(m component.Module) {
+	i.toys.mu.Lock()
+	defer i.toys.mu.Unlock()
+	i.kept = string(m.Files[0].Text)
 }
 
 // set changes the text.

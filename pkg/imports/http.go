@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/config"
 	"collector/pkg/durable"
 	"collector/pkg/httpclient"
 )
@@ -65,6 +66,7 @@ type HTTP struct {
 	config HTTPConfig
 	o      component.Options
 	client *http.Client
+	kept   []byte // what the cache has; after the constructor, of Keep alone
 
 	mu   sync.Mutex
 	text []byte // guarded by mu: as last read
@@ -75,7 +77,7 @@ type HTTP struct {
 const cached = "module.alloy"
 
 // NewHTTP makes an import.http. It fetches the module; if the server does not give
-// it, the one that was fetched last serves.
+// one, the last that was in force serves.
 func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 	o = o.WithDefaults()
 	client, err := c.Client.New("import.http", o.UserAgent)
@@ -83,16 +85,18 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 		return nil, component.At("client", err)
 	}
 	i := &HTTP{config: c, o: o, client: client}
-	text, err := i.fetch(context.Background())
-	if err != nil {
-		kept, cacheErr := i.load()
-		if cacheErr != nil {
-			return nil, component.At("url", component.Absent(err))
-		}
-		i.err, text = err, kept
-		o.Logger.Warn("the module cannot be fetched; the one that was fetched last is used", "err", err)
+	i.text, err = i.fetch(context.Background())
+	if err == nil {
+		return i, nil
 	}
-	i.text = text
+	kept, cacheErr := i.load()
+	switch {
+	case cacheErr == nil:
+		i.err, i.text, i.kept = err, kept, kept
+		o.Logger.Warn("the module cannot be fetched; the last one that was in force is used", "err", err)
+	case i.text == nil:
+		return nil, component.At("url", component.Absent(err))
+	} // who reads the text says what is wrong with it, and where
 	return i, nil
 }
 
@@ -116,8 +120,10 @@ func (i *HTTP) load() ([]byte, error) {
 	return module, nil
 }
 
-func (i *HTTP) save(text []byte) {
-	if i.o.Dir == "" {
+// Keep writes a module that is in force to the cache.
+func (i *HTTP) Keep(m component.Module) {
+	text := m.Files[0].Text
+	if i.o.Dir == "" || i.kept != nil && bytes.Equal(text, i.kept) {
 		return
 	}
 	err := durable.Own(i.o.Dir)
@@ -126,9 +132,13 @@ func (i *HTTP) save(text []byte) {
 	}
 	if err != nil {
 		i.o.Logger.Warn("the module cannot be kept for a start without its server", "path", i.o.Dir, "err", err)
+		return
 	}
+	i.kept = text
 }
 
+// fetch asks the server for the module. It returns what the server gave even if that
+// is no module.
 func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.config.PollTimeout)
 	defer cancel()
@@ -158,25 +168,37 @@ func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
 	case len(text) > maxModule:
 		return nil, fmt.Errorf("fetch the module: it is larger than %d MiB", maxModule>>20)
 	}
-	return text, nil
+	return text, i.check(text)
+}
+
+// check says why a text is no module, but, for example, a page about maintenance.
+func (i *HTTP) check(text []byte) error {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return errors.New("fetch the module: the server's answer is empty")
+	}
+	_, ds := config.Parse([]config.Source{{Name: i.where(), Text: text}})
+	if errs := ds.Errors(); len(errs) > 0 {
+		return fmt.Errorf("fetch the module: the server's answer is not a module: %s: %s", errs[0].At, errs[0].Message)
+	}
+	return nil
+}
+
+// where is the URL as it is shown.
+func (i *HTTP) where() string {
+	where, _, _ := strings.Cut(component.WithoutPasswords(i.config.URL), "?")
+	return where
 }
 
 // Module gives the module as it was last fetched.
 func (i *HTTP) Module() component.Module {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	where, _, _ := strings.Cut(component.WithoutPasswords(i.config.URL), "?")
 	folder := i.config.URL[:strings.LastIndex(i.config.URL, "/")+1]
-	return component.Module{Key: i.config.Method + " " + i.config.URL, Path: folder, Files: []component.ModuleFile{{Name: where, Text: i.text}}}
+	return component.Module{Key: i.config.Method + " " + i.config.URL, Path: folder, Files: []component.ModuleFile{{Name: i.where(), Text: i.text}}}
 }
 
 // Run fetches the module every poll_frequency, until ctx ends.
 func (i *HTTP) Run(ctx context.Context) error {
-	i.mu.Lock()
-	if i.err == nil {
-		i.save(i.text)
-	}
-	i.mu.Unlock()
 	poll := time.NewTicker(i.config.PollFrequency)
 	defer poll.Stop()
 	for {
@@ -206,7 +228,6 @@ func (i *HTTP) look(ctx context.Context) {
 		i.o.Logger.Warn("the module cannot be fetched; the last one is kept", "err", err)
 	}
 	if changed {
-		i.save(text)
 		i.o.Changed()
 	}
 }

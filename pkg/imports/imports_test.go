@@ -127,7 +127,7 @@ func TestAModuleOfAServerOutlivesIt(t *testing.T) {
 	if _, err := NewHTTP(httpConfig(url), o); !component.Lacks(err) || !strings.Contains(err.Error(), "503") {
 		t.Errorf("without a server and a cache: %v", err)
 	}
-	one, two := "one", "two"
+	one, two := `declare "one" { }`, `declare "two" { }`
 	module.Store(&one)
 	changes := 0
 	o.Changed = func() { changes++ }
@@ -135,26 +135,59 @@ func TestAModuleOfAServerOutlivesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := i.Module(); text(m) != "one" || !strings.HasSuffix(m.Path, "/modules/") {
+	if m := i.Module(); text(m) != one || !strings.HasSuffix(m.Path, "/modules/") {
 		t.Errorf("the module is %+v", m)
 	}
 	module.Store(&two)
+	i.Keep(i.Module())
 	i.look(t.Context())
 	i.look(t.Context())
-	if text(i.Module()) != "two" || changes != 1 {
+	if text(i.Module()) != two || changes != 1 {
 		t.Errorf("the module is %q after %d changes", text(i.Module()), changes)
 	}
 	module.Store(nil)
 	i.look(t.Context())
-	if i.Health() == nil || text(i.Module()) != "two" {
+	if i.Health() == nil || text(i.Module()) != two {
 		t.Errorf("health %v, module %q", i.Health(), text(i.Module()))
 	}
 	again, err := NewHTTP(httpConfig(url), o) // as after a restart
-	if err != nil || text(again.Module()) != "two" || again.Health() == nil {
+	if err != nil || text(again.Module()) != one {
+		t.Fatalf("one that has not been in force is kept: %v", err)
+	}
+	i.Keep(i.Module())
+	again, err = NewHTTP(httpConfig(url), o)
+	if err != nil || text(again.Module()) != two || again.Health() == nil {
 		t.Fatalf("from the cache: %v", err)
 	}
 	if _, err := NewHTTP(httpConfig(url+"?other"), o); err == nil {
 		t.Error("the cache serves another URL")
+	}
+}
+
+func TestAPageAboutMaintenanceIsNoModule(t *testing.T) {
+	for _, page := range []string{"<html><body>We will be back soon.</body></html>", "", "\n", `declare "cut" {`} {
+		url, module := server(t)
+		o := component.Options{Dir: filepath.Join(t.TempDir(), "import.http.m"), Changed: func() { t.Errorf("%q is a change", page) }}
+		good := `declare "good" { }`
+		module.Store(&good)
+		i, err := NewHTTP(httpConfig(url), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.Keep(i.Module())
+		module.Store(&page)
+		i.look(t.Context())
+		if i.Health() == nil || text(i.Module()) != good {
+			t.Errorf("after %q: health %v, module %q", page, i.Health(), text(i.Module()))
+		}
+		i.Keep(i.Module())
+		for _, at := range []string{"with the page", "without the server"} {
+			again, err := NewHTTP(httpConfig(url), o) // as after a restart
+			if err != nil || text(again.Module()) != good || again.Health() == nil {
+				t.Errorf("after %q, a start %s: %v", page, at, err)
+			}
+			module.Store(nil)
+		}
 	}
 }
 
