@@ -25,6 +25,10 @@ type cached struct {
 	used    bool // since the hand was there
 }
 
+// maxCached is the most that a label set that is kept takes, with what it became:
+// clients can send any. Most take some 500 bytes.
+const maxCached = 4 << 10
+
 // NewCache makes a cache of at most max label sets, at least one.
 func NewCache(max int) *Cache { return &Cache{max: max, at: make(map[uint64]int)} }
 
@@ -41,8 +45,12 @@ func (c *Cache) Get(in labels.Labels) (out labels.Labels, ok bool) {
 	return c.slots[i].out, true
 }
 
-// Put keeps what in became. Of label sets with the same hash it keeps the last.
+// Put keeps what in became, unless it is large. Of label sets with the same hash it
+// keeps the last.
 func (c *Cache) Put(in, out labels.Labels) {
+	if in.ByteSize()+out.ByteSize() > maxCached {
+		return
+	}
 	hash := in.Hash()
 	c.mu.Lock()
 	defer c.mu.Unlock()

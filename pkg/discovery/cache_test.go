@@ -3,6 +3,7 @@ package discovery
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 
@@ -46,6 +47,16 @@ func TestWhatIsInUseStaysInTheCache(t *testing.T) {
 	}
 	if _, ok := c.Get(numbered(0)); ok {
 		t.Error("one that was not used for long is still there")
+	}
+}
+
+func TestLargeLabelSetsAreNotKept(t *testing.T) {
+	c, large := NewCache(3), labels.FromStrings("a", strings.Repeat("x", maxCached))
+	c.Put(large, numbered(1))
+	c.Put(numbered(1), large)
+	c.Put(numbered(2), numbered(3))
+	if c.Len() != 1 {
+		t.Errorf("%d label sets are kept", c.Len())
 	}
 }
 
