@@ -26,7 +26,7 @@ var allowedImports = map[string]string{
 	"pkg/pipeline":   "pkg/backoff",
 	"pkg/listen":     "pkg/throttle",
 	"pkg/docker":     "pkg/backoff pkg/throttle",
-	"pkg/component":  "pkg/deliver pkg/docker pkg/listen",
+	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen",
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/component pkg/tlsconfig",
 	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
@@ -49,7 +49,7 @@ var allowedImports = map[string]string{
 	"pkg/live":      "pkg/pipeline",
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/listen pkg/live pkg/pipeline",
+	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/live pkg/pipeline",
 	"pkg/admin":     "pkg/admin/ui pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
 

@@ -44,6 +44,7 @@ import (
 
 	"collector/pkg/deliver"
 	"collector/pkg/docker"
+	"collector/pkg/filewatch"
 	"collector/pkg/listen"
 )
 
@@ -66,6 +67,8 @@ type Options struct {
 	Orphans *deliver.Orphans
 	// Docker shares connections to Docker Engines between components.
 	Docker *docker.Pool
+	// Files shares the kernel's events of changed files between components.
+	Files *filewatch.Pool
 	// Listeners keeps listening sockets open across reloads.
 	Listeners *listen.Pool
 	// Warn reports a setting that is accepted but has no effect or another
@@ -93,6 +96,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.Docker == nil {
 		o.Docker = docker.NewPool(o.Logger)
+	}
+	if o.Files == nil {
+		o.Files = filewatch.NewPool()
 	}
 	if o.Listeners == nil {
 		o.Listeners = listen.NewPool()

@@ -91,7 +91,7 @@ func (f *File) Run(ctx context.Context) error {
 		Paths: f.config.Files, Detector: filewatch.Notify, Every: f.config.RefreshInterval, Logger: f.options.Logger,
 		Failed: f.metrics.watchErrors.Inc,
 	}
-	filewatch.Watch(ctx, o, f.look)
+	f.options.Files.Watch(ctx, o, f.look)
 	return nil
 }
 

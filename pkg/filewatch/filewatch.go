@@ -8,12 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // Detector is how a change is noticed.
@@ -65,89 +60,48 @@ const quiet = 30 * time.Millisecond
 // Watch calls look now and whenever what is at the paths may have changed, until
 // ctx ends. A path need not exist, and may be replaced by rename or through
 // symbolic links.
-func Watch(ctx context.Context, o Options, look func()) {
-	var events chan fsnotify.Event
-	var failures chan error
-	watcher := newWatcher(o)
-	if watcher != nil {
-		defer watcher.Close()
-		events, failures = watcher.Events, watcher.Errors
+func (p *Pool) Watch(ctx context.Context, o Options, look func()) {
+	w := newWatch()
+	if o.Detector == Notify {
+		defer p.leave(w)
+	}
+	failing := false
+	follow := func() {
+		if o.Detector != Notify {
+			return
+		}
+		err := p.follow(w, o.Paths)
+		if err != nil && !failing {
+			o.failed()
+			o.Logger.Warn("the file system's events cannot be had, so files are polled only", "paths", o.Paths, "err", err)
+		}
+		failing = err != nil
 	}
 	poll := time.NewTicker(o.Every)
 	defer poll.Stop()
 	var settled <-chan time.Time
+	follow()
 	look()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-poll.C:
-			add(watcher, o)
+			follow()
 			look()
-		case <-failures: // an overflow, for instance: events are missing
+		case <-w.missed:
 			o.failed()
 			look()
-		case e, ok := <-events:
-			if ok && settled == nil && o.concerns(e.Name) {
+		case <-w.changed:
+			if settled == nil {
 				settled = time.After(quiet)
 			}
 		case <-settled:
 			settled = nil
-			add(watcher, o)
+			follow()
 			look()
 		}
 	}
-}
-
-func newWatcher(o Options) *fsnotify.Watcher {
-	if o.Detector != Notify {
-		return nil
-	}
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		o.failed()
-		o.Logger.Warn("the file system's events cannot be had, so files are polled only", "paths", o.Paths, "err", err)
-		return nil
-	}
-	add(watcher, o)
-	return watcher
-}
-
-// add watches the folder of each path, as a file that is replaced has no events of
-// its own, and the path itself if it is a folder. What cannot be watched is polled.
-func add(w *fsnotify.Watcher, o Options) {
-	if w == nil {
-		return
-	}
-	for _, path := range o.Paths {
-		_ = w.Add(filepath.Dir(path))
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			_ = w.Add(path)
-		}
-		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != filepath.Dir(path) {
-			_ = w.Add(filepath.Dir(real))
-		}
-	}
-}
-
-// concerns reports whether an event of a file called name may be about one of the
-// paths.
-func (o Options) concerns(name string) bool {
-	return slices.ContainsFunc(o.Paths, func(path string) bool { return concerns(path, name) })
-}
-
-// concerns reports whether an event of a file called name may be about path: a name
-// that it matches, a file in it, or a link on the way, as orchestrators replace them.
-func concerns(path, name string) bool {
-	base := filepath.Base(name)
-	if base == filepath.Base(path) || strings.HasPrefix(base, "..") || strings.HasPrefix(filepath.Clean(name), filepath.Clean(path)+string(filepath.Separator)) {
-		return true
-	}
-	if matches, _ := filepath.Match(filepath.Base(path), base); matches {
-		return true
-	}
-	real, err := filepath.EvalSymlinks(path)
-	return err == nil && filepath.Base(real) == base
 }
 
 // Read reads a file of at most limit bytes. It waits for no pipe.

@@ -19,7 +19,7 @@ func looking(t *testing.T, o Options) <-chan string {
 	o.Logger = slog.New(slog.DiscardHandler)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		Watch(ctx, o, func() {
+		NewPool().Watch(ctx, o, func() {
 			text, _ := Read(o.Paths[0], 1<<10)
 			select {
 			case seen <- string(text):

@@ -213,7 +213,7 @@ func (s *scope) componentOptions(n *node, block *config.Block, warnings *config.
 	o := s.options
 	wake := o.wake
 	return component.Options{
-		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Listeners: n.listeners, UserAgent: o.UserAgent, CheckOnly: o.purpose != toRun,
+		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Files: o.Files, Listeners: n.listeners, UserAgent: o.UserAgent, CheckOnly: o.purpose != toRun,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": n.path, "component_id": n.local}, n.registry),
 		Dir:     filepath.Join(o.StoragePath, n.id),
 		Changed: func() {

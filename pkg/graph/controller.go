@@ -18,6 +18,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/deliver"
 	"collector/pkg/docker"
+	"collector/pkg/filewatch"
 	"collector/pkg/listen"
 	"collector/pkg/live"
 	"collector/pkg/pipeline"
@@ -46,6 +47,7 @@ type Options struct {
 	// Orphans looks for queues that no component has; it may be nil.
 	Orphans   *deliver.Orphans
 	Docker    *docker.Pool
+	Files     *filewatch.Pool
 	Listeners *listen.Pool
 	// AllowEmpty lets a configuration without components follow one that has some.
 	AllowEmpty bool
@@ -68,6 +70,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Docker == nil {
 		o.Docker = docker.NewPool(o.Logger)
+	}
+	if o.Files == nil {
+		o.Files = filewatch.NewPool()
 	}
 	if o.Listeners == nil {
 		o.Listeners = listen.NewPool()

@@ -121,7 +121,7 @@ func filesIn(folder string) ([]string, error) {
 // Run reads the module again whenever it may have changed, until ctx ends.
 func (f *File) Run(ctx context.Context) error {
 	o := filewatch.Options{Paths: []string{f.config.Filename}, Detector: f.config.Detector, Every: f.config.PollFrequency, Logger: f.o.Logger}
-	filewatch.Watch(ctx, o, f.look)
+	f.o.Files.Watch(ctx, o, f.look)
 	return nil
 }
 
