@@ -219,6 +219,52 @@ func TestOneClientDoesNotTakeAllConnections(t *testing.T) {
 	}
 }
 
+// pipes is a listener of connections that are made in memory.
+type pipes struct {
+	net.Conn // has the addresses
+	conns    chan net.Conn
+	close    sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p.conns; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p *pipes) Close() error {
+	p.close.Do(func() { close(p.conns) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return p.LocalAddr() }
+
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, conn := net.Pipe()
+		l := &pipes{Conn: conn, conns: make(chan net.Conn, 1)}
+		s := newServer(&program{ready: true})
+		s.listener = l
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		l.conns <- conn
+		if _, err := fmt.Fprintf(client, "GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		answer, err := io.ReadAll(client) // until the server closes it
+		if took := time.Since(begun); err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) || took < time.Minute || took > 5*time.Minute {
+			t.Errorf("%q after %s: %v", answer, took, err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestHeadersAreBounded(t *testing.T) {
 	address := serve(t, newServer(&program{ready: true}))
 	conn := dialFrom(t, "127.0.0.1", address)

@@ -75,6 +75,22 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	}
 }
 
+func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
+	f := func(k *ServerKeepalive, want time.Duration) {
+		t.Helper()
+		if got := (&GRPCServer{Keepalive: k}).serverParameters().MaxConnectionIdle; got != want {
+			t.Errorf("after %s, want %s", got, want)
+		}
+	}
+	var p ServerParameters
+	p.SetToDefault()
+	f(nil, 5*time.Minute)
+	f(&ServerKeepalive{}, 5*time.Minute)
+	f(&ServerKeepalive{ServerParameters: &p}, 5*time.Minute)
+	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: 0}}, 0) // never
+	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: time.Hour}}, time.Hour)
+}
+
 func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	warnings := func(change func(*ExporterGRPCConfig)) string {
 		t.Helper()

@@ -119,19 +119,10 @@ func (g *grpcServer) options() []grpc.ServerOption {
 	if c.WriteBufferSize > 0 {
 		options = append(options, grpc.WriteBufferSize(int(c.WriteBufferSize)))
 	}
-	parameters := keepalive.ServerParameters{MaxConnectionIdle: listen.IdleTimeout}
-	if k := c.Keepalive; k != nil {
-		if p := k.ServerParameters; p != nil {
-			parameters = keepalive.ServerParameters(*p)
-			if parameters.MaxConnectionIdle == 0 {
-				parameters.MaxConnectionIdle = listen.IdleTimeout
-			}
-		}
-		if p := k.EnforcementPolicy; p != nil {
-			options = append(options, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy(*p)))
-		}
+	if c.Keepalive != nil && c.Keepalive.EnforcementPolicy != nil {
+		options = append(options, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy(*c.Keepalive.EnforcementPolicy)))
 	}
-	return append(options, grpc.KeepaliveParams(parameters))
+	return append(options, grpc.KeepaliveParams(c.serverParameters()))
 }
 
 // export is the method Export of the signal's service.

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/keepalive"
+
 	"collector/pkg/component"
+	"collector/pkg/listen"
 	"collector/pkg/otlp/flow"
 )
 
@@ -99,7 +102,8 @@ type ServerKeepalive struct {
 	EnforcementPolicy *EnforcementPolicy `alloy:"enforcement_policy,block,optional"`
 }
 
-// ServerParameters say when connections end; 0 means never.
+// ServerParameters say when connections end; 0 means never. Unlike Alloy's, idle
+// ones end by default.
 type ServerParameters struct {
 	MaxConnectionIdle     time.Duration `alloy:"max_connection_idle,attr,optional"`
 	MaxConnectionAge      time.Duration `alloy:"max_connection_age,attr,optional"`
@@ -110,7 +114,15 @@ type ServerParameters struct {
 
 // SetToDefault sets the defaults.
 func (c *ServerParameters) SetToDefault() {
-	*c = ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}
+	*c = ServerParameters{MaxConnectionIdle: listen.IdleTimeout, Time: 2 * time.Hour, Timeout: 20 * time.Second}
+}
+
+// serverParameters are those in force.
+func (c *GRPCServer) serverParameters() keepalive.ServerParameters {
+	if c.Keepalive == nil || c.Keepalive.ServerParameters == nil {
+		return keepalive.ServerParameters{MaxConnectionIdle: listen.IdleTimeout}
+	}
+	return keepalive.ServerParameters(*c.Keepalive.ServerParameters)
 }
 
 // EnforcementPolicy says how often clients may ping.
