@@ -19,18 +19,27 @@ const lastCall = 250 * time.Millisecond
 // machine.
 const firstCall = time.Second
 
+// farewell is how long the connections of HTTP/2 are left to their clients to read
+// that they end, and to close them. net/http closes them itself after a second. If
+// they were closed before, a client that sends at that moment would see a reset in
+// place of the farewell, by which it knows that its request may be sent again.
+const farewell = 2 * time.Second
+
 // ServeHTTP serves s on l, with TLS if s has a TLSConfig, until ctx ends. It
 // then takes no more connections, and ends each one with the answer to the next
-// request on it, which says so. It does not use http.Server.Shutdown, which
-// drops requests that were sent and not yet read. Requests under way may take
+// request on it, which says so. It does not use http.Server.Shutdown for HTTP/1,
+// of which that drops requests that were sent and not yet read. Requests under way may take
 // as long as grace; cutOff is the number of connections that were cut off then.
 // ServeHTTP closes l.
 func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) (cutOff int, err error) {
-	var ending atomic.Bool
+	var ending, http2 atomic.Bool
 	conns := newConns(s.ConnState)
 	s.ConnState = conns.track
 	handler := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			http2.Store(true)
+		}
 		if ending.Load() {
 			w.Header().Set("Connection", "close")
 		}
@@ -56,7 +65,13 @@ func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.D
 	begun := time.Now()
 	conns.wait(min(lastCall, grace), conns.any)
 	conns.wait(min(firstCall, grace)-time.Since(begun), conns.unanswered)
-	return conns.wait(grace-time.Since(begun), conns.busy), nil
+	cutOff = conns.wait(grace-time.Since(begun), conns.busy)
+	if http2.Load() {
+		ctx, cancel := context.WithTimeout(context.Background(), min(farewell, grace-time.Since(begun)))
+		defer cancel()
+		_ = s.Shutdown(ctx) // an error says that the time is over
+	}
+	return cutOff, nil
 }
 
 // conns knows a server's connections and how each stands.

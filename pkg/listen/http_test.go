@@ -2,6 +2,7 @@ package listen
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // hammer posts to url from several clients that keep their connections, until
@@ -152,6 +156,70 @@ func TestServeHTTPWaitsForRequestsUnderWayAndNoLonger(t *testing.T) {
 		t.Errorf("%d connections were cut off: %v", got.cutOff, got.err)
 	}
 	<-left
+}
+
+// A client of HTTP/2 that is between two requests when the server ends is told so,
+// and reads that also if it sends a request before it has read it: by the protocol,
+// it may send that again.
+func TestAClientOfHTTP2ReadsThatItsConnectionEnds(t *testing.T) {
+	l, address := mustListen(t, NewPool())
+	s := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := ServeHTTP(ctx, s, l, time.Minute)
+		ended <- err
+	}()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, http2.ClientPreface)
+	framer := http2.NewFramer(conn, conn)
+	var header bytes.Buffer
+	names := hpack.NewEncoder(&header)
+	ask := func(stream uint32) {
+		t.Helper()
+		header.Reset()
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "x"}} {
+			_ = names.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: header.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
+			t.Errorf("request %d: %v", stream, err)
+		}
+	}
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	ask(1)
+	told := false
+	for {
+		frame, err := framer.ReadFrame()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("told: %t, then: %v", told, err)
+		}
+		switch f := frame.(type) {
+		case *http2.HeadersFrame: // the answer
+			cancel()
+		case *http2.GoAwayFrame:
+			if !told && f.LastStreamID >= 1 {
+				ask(3) // it crosses the farewell
+			}
+			told = true
+		}
+	}
+	if !told {
+		t.Error("the connection ends without a farewell")
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestServeHTTPReturnsTheErrorOfItsListener(t *testing.T) {
