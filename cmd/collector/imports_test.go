@@ -77,8 +77,13 @@ var allowedImports = map[string]string{
 
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
-	"pkg/otlp":        signalPackages + " pkg/otlp/flow",
+	"pkg/otlp":        signalPackages + " pkg/otlp/flow pkg/otlp/processor/attributes",
 	"pkg/otlp/flow":   "pkg/component pkg/pipeline pkg/throttle",
+	"pkg/otlp/bridge": "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
+
+	"pkg/otlp/processor/match":      "pkg/component pkg/otlp/bridge pkg/pipeline",
+	"pkg/otlp/processor/attributes": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match",
+
 	"pkg/profiles":    signalPackages,
 }
 

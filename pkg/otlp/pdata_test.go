@@ -63,7 +63,7 @@ func request(t testing.TB, s pipeline.Signal, resources, scopes, items, size int
 	return b
 }
 
-func attributes(m pcommon.Map, i, size int) {
+func attributesOf(m pcommon.Map, i, size int) {
 	m.PutStr("text", string(bytes.Repeat([]byte{'a' + byte(i%26)}, size)))
 	m.PutInt("n", int64(i))
 	m.PutBool("even", i%2 == 0)
@@ -102,7 +102,7 @@ func traces(resources, scopes, items, size int) ptrace.Traces {
 				span.SetEndTimestamp(1_700_000_000_000_000_100)
 				span.TraceState().FromRaw("a=b")
 				span.SetFlags(1)
-				attributes(span.Attributes(), i, size)
+				attributesOf(span.Attributes(), i, size)
 				e := span.Events().AppendEmpty()
 				e.SetName("event")
 				e.SetTimestamp(7)
@@ -138,7 +138,7 @@ func logs(resources, scopes, items, size int) plog.Logs {
 				r.SetSpanID([8]byte{1})
 				r.SetFlags(1)
 				r.SetEventName("event")
-				attributes(r.Attributes(), i, size)
+				attributesOf(r.Attributes(), i, size)
 			}
 		}
 	}
@@ -172,7 +172,7 @@ func fillGauge(m pmetric.Metric, items, size int) {
 		p := g.DataPoints().AppendEmpty()
 		p.SetDoubleValue(float64(i))
 		p.SetTimestamp(5)
-		attributes(p.Attributes(), i, size)
+		attributesOf(p.Attributes(), i, size)
 		e := p.Exemplars().AppendEmpty()
 		e.SetTraceID([16]byte{1})
 		e.SetSpanID([8]byte{1})
@@ -190,7 +190,7 @@ func fillSum(m pmetric.Metric, items, size int) {
 		p.SetIntValue(int64(i))
 		p.SetStartTimestamp(4)
 		p.SetFlags(1)
-		attributes(p.Attributes(), i, size)
+		attributesOf(p.Attributes(), i, size)
 	}
 }
 
@@ -205,7 +205,7 @@ func fillHistogram(m pmetric.Metric, items, size int) {
 		p.SetMin(1)
 		p.SetMax(4)
 		p.SetCount(6)
-		attributes(p.Attributes(), i, size)
+		attributesOf(p.Attributes(), i, size)
 	}
 }
 
@@ -219,7 +219,7 @@ func fillExponential(m pmetric.Metric, items, size int) {
 		p.SetScale(2)
 		p.SetZeroCount(1)
 		p.SetZeroThreshold(.1)
-		attributes(p.Attributes(), i, size)
+		attributesOf(p.Attributes(), i, size)
 	}
 }
 
@@ -231,6 +231,6 @@ func fillSummary(m pmetric.Metric, items, size int) {
 		q := p.QuantileValues().AppendEmpty()
 		q.SetQuantile(.5)
 		q.SetValue(3)
-		attributes(p.Attributes(), i, size)
+		attributesOf(p.Attributes(), i, size)
 	}
 }

@@ -1,0 +1,82 @@
+package bridge
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"collector/pkg/otlp/flow"
+	"collector/pkg/pipeline"
+)
+
+// next is what comes behind the processor of a signal: the component's outputs.
+type next struct {
+	p      *Processor
+	signal pipeline.Signal
+}
+
+// Capabilities says that what next is given may be changed by who comes behind.
+func (next) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
+
+func (n next) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	return n.hand(ctx, pipeline.Decoded{Traces: td})
+}
+
+func (n next) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	return n.hand(ctx, pipeline.Decoded{Metrics: md})
+}
+
+func (n next) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	return n.hand(ctx, pipeline.Decoded{Logs: ld})
+}
+
+// hand hands on what the processor has made, or, if that is what a processor that
+// changes nothing was given, the request as it came.
+func (n next) hand(ctx context.Context, d pipeline.Decoded) error {
+	came, _ := ctx.Value(requestKey{}).(came)
+	request := came.request
+	if request.Signal != n.signal || came.given != d || came.changes {
+		request = request.With(n.signal, d)
+	}
+	if request.Items == 0 {
+		return nil // nothing is left of it
+	}
+	err := n.p.outputs[n.signal].WriteOTLP(ctx, request)
+	if pipeline.IsPermanent(err) {
+		return consumererror.NewPermanent(err)
+	}
+	return err
+}
+
+// came is a request that the processor was given.
+type came struct {
+	request pipeline.OTLP
+	given   pipeline.Decoded
+	changes bool // the processor may have changed given
+}
+
+type requestKey struct{}
+
+// withRequest notes what a processor is given.
+func withRequest(ctx context.Context, c came) context.Context {
+	return context.WithValue(ctx, requestKey{}, c)
+}
+
+// withClient lets a processor see what is known of the client.
+func withClient(ctx context.Context) context.Context {
+	var info client.Info
+	if at, err := netip.ParseAddrPort(flow.AddressOf(ctx)); err == nil {
+		info.Addr = net.TCPAddrFromAddrPort(at)
+	}
+	if metadata := flow.MetadataOf(ctx); metadata != nil {
+		info.Metadata = client.NewMetadata(metadata)
+	}
+	return client.NewContext(ctx, info)
+}
