@@ -14,8 +14,9 @@ import (
 const settled = 10 * time.Second
 
 // releaseStart gives back, once the program has settled, the pages of its own
-// file that are in memory. Most of them were touched by the start alone; the
-// others come back from the page cache as they are used.
+// file that are in memory, and where it may has the system drop them, too. Most of
+// them were touched by the start alone; the others come back as they are used, each
+// by itself: what isn't used isn't read or mapped along with its neighbors.
 func releaseStart() {
 	time.AfterFunc(settled, func() {
 		maps, err := os.Open("/proc/self/maps")
@@ -35,7 +36,9 @@ func releaseStart() {
 			}
 			// Pages that can't have been written are those of the file.
 			if strings.HasSuffix(lines.Text(), program) && !strings.Contains(mode, "w") {
-				_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+				for _, advice := range []uintptr{unix.MADV_RANDOM, unix.MADV_PAGEOUT, unix.MADV_DONTNEED} {
+					_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, advice)
+				}
 			}
 		}
 	})
