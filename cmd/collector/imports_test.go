@@ -84,7 +84,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/processor/match":      "pkg/component pkg/otlp/bridge pkg/pipeline",
 	"pkg/otlp/processor/attributes": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match",
 
-	"pkg/profiles":    signalPackages,
+	"pkg/profiles": signalPackages,
 }
 
 const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
