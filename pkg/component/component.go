@@ -37,6 +37,7 @@
 package component
 
 import (
+	"context"
 	"io"
 	"log/slog"
 
@@ -80,6 +81,9 @@ type Options struct {
 	Changed func()
 	// UserAgent is sent with every outgoing request.
 	UserAgent string
+	// Context is for what a constructor waits for, such as a server: it ends when
+	// nobody needs the component any more. Run has a context of its own.
+	Context context.Context
 	// CheckOnly means that the component will not run: it is made to see whether its
 	// configuration is right, and must leave nothing behind after Close.
 	CheckOnly bool
@@ -108,6 +112,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.Changed == nil {
 		o.Changed = func() {}
+	}
+	if o.Context == nil {
+		o.Context = context.Background()
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = "collector"

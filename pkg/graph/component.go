@@ -214,6 +214,7 @@ func (s *scope) componentOptions(n *node, block *config.Block, warnings *config.
 	wake := o.wake
 	return component.Options{
 		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Files: o.Files, Listeners: n.listeners, UserAgent: o.UserAgent, CheckOnly: o.purpose != toRun,
+		Context: o.making,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": n.path, "component_id": n.local}, n.registry),
 		Dir:     filepath.Join(o.StoragePath, n.id),
 		Changed: func() {

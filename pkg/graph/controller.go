@@ -58,7 +58,8 @@ type Options struct {
 	Live *live.Hub
 
 	purpose purpose
-	wake    func() // says that something has changed that the graph is made of
+	making  context.Context // of constructors
+	wake    func()          // says that something has changed that the graph is made of
 }
 
 func (o Options) withDefaults() Options {
@@ -82,6 +83,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Live == nil {
 		o.Live = &live.Hub{}
+	}
+	if o.making == nil {
+		o.making = context.Background()
 	}
 	if o.wake == nil {
 		o.wake = func() {}
@@ -213,13 +217,15 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	defer c.metrics.evaluating.Set(0)
 	old := c.graph()
 	seen := old.pending()
-	next, ds := build(c.options, c.metrics, sources, old)
-	err := ds.Err()
+	o, cancel := c.options.until(ctx, c.stopping)
+	defer cancel()
+	next, ds := build(o, c.metrics, sources, old)
+	err := errors.Join(ctx.Err(), c.stopping.Err()) // constructors fail then
+	if err == nil {
+		err = ds.Err()
+	}
 	if err == nil && !c.options.AllowEmpty {
 		err = emptied(old, next, sources).Err()
-	}
-	if err == nil {
-		err = errors.Join(ctx.Err(), c.stopping.Err())
 	}
 	if err == nil {
 		err = bindAll(c.options.Listeners, next, old).Err()
@@ -242,6 +248,15 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	c.ready.Store(true)
 	c.follow.Do(func() { c.following.Go(c.reevaluateWhenWoken) })
 	return nil
+}
+
+// until is o with constructors that wait for nothing once one of the contexts has
+// ended.
+func (o Options) until(ctx, stopping context.Context) (Options, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	release := context.AfterFunc(stopping, cancel)
+	o.making = ctx
+	return o, func() { release(); cancel() }
 }
 
 // bindAll has the components of next that old does not have take their

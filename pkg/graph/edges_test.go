@@ -54,7 +54,7 @@ func TestEdgesCountOnWhenTheirComponentsAreReplaced(t *testing.T) {
 		b.send()
 		check(map[string]uint64{"toy.source.s toy.logs.v": 1, "toy.source.s toy.logs.w": 3})
 
-		if b.Load(t.Context(), source(pipeline1+"nonsense")) == nil {
+		if b.Load(b.t.Context(), source(pipeline1+"nonsense")) == nil {
 			t.Error("nonsense was loaded")
 		}
 		check(map[string]uint64{"toy.source.s toy.logs.v": 1, "toy.source.s toy.logs.w": 3})

@@ -59,7 +59,7 @@ func TestGatherLeavesOutWhatDoesNotFit(t *testing.T) {
 func TestControllerMetricsHaveAlloysNames(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(`toy.samples "a" { }`)
-		b.Load(t.Context(), source("{"))
+		b.Load(b.t.Context(), source("{"))
 		got := page(t, b.Controller)
 		for _, want := range []string{
 			`alloy_component_controller_evaluating{controller_id="",controller_path="/"} 0`,

@@ -92,10 +92,12 @@ func (c *Controller) reevaluate() error {
 	defer c.metrics.evaluating.Set(0)
 	old := c.graph()
 	seen := old.pending()
-	next, ds := buildWith(old.language, c.options, c.metrics, old.sources, old)
-	err := ds.Err()
+	o := c.options
+	o.making = c.stopping
+	next, ds := buildWith(old.language, o, c.metrics, old.sources, old)
+	err := c.stopping.Err() // constructors fail then
 	if err == nil {
-		err = c.stopping.Err()
+		err = ds.Err()
 	}
 	if err == nil {
 		err = bindAll(c.options.Listeners, next, old).Err()

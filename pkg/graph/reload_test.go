@@ -145,7 +145,7 @@ func TestFailedReloadLeavesEverythingAsItWas(t *testing.T) {
 			inBubble(t, func(b bench) {
 				b.load(pipeline1)
 				before := b.graph()
-				err := b.Load(t.Context(), source(text))
+				err := b.Load(b.t.Context(), source(text))
 				var ds config.Diagnostics
 				if !errors.As(err, &ds) || ds[0].At.Line == 0 {
 					t.Fatalf("error = %v, want diagnostics with a position", err)
@@ -173,7 +173,7 @@ func TestFailedReloadLeavesEverythingAsItWas(t *testing.T) {
 
 func TestFailedBindGivesBackWhatOthersBound(t *testing.T) {
 	inBubble(t, func(b bench) {
-		err := b.Load(t.Context(), source(`
+		err := b.Load(b.t.Context(), source(`
 toy.source "a" {
 	host       = "free"
 	forward_to = []

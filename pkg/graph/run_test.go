@@ -148,7 +148,7 @@ func TestStopIsBoundedAndNamesWhatHangs(t *testing.T) {
 		}
 		close(s.stop)
 		synctest.Wait()
-		if err := b.Load(t.Context(), source(pipeline1)); err == nil {
+		if err := b.Load(b.t.Context(), source(pipeline1)); err == nil {
 			t.Error("a load after Stop succeeded")
 		}
 	})

@@ -142,8 +142,11 @@ func (g *Git) Close() {
 
 func (g *Git) start() error {
 	kept, keptPack := g.load()
-	commit, pack, err := g.pull(context.Background(), kept)
+	commit, pack, err := g.pull(g.o.Context, kept)
 	if err != nil {
+		if g.o.Context.Err() != nil {
+			return err
+		}
 		if kept == "" {
 			return component.At("repository", component.Absent(err))
 		}

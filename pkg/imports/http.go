@@ -85,12 +85,14 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 		return nil, component.At("client", err)
 	}
 	i := &HTTP{config: c, o: o, client: client}
-	i.text, err = i.fetch(context.Background())
+	i.text, err = i.fetch(o.Context)
 	if err == nil {
 		return i, nil
 	}
 	kept, cacheErr := i.load()
 	switch {
+	case o.Context.Err() != nil:
+		return nil, err
 	case cacheErr == nil:
 		i.err, i.text, i.kept = err, kept, kept
 		o.Logger.Warn("the module cannot be fetched; the last one that was in force is used", "err", err)
