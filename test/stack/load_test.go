@@ -82,7 +82,8 @@ func (c *counted) Total() int {
 }
 
 func TestLoadReachesEveryEndpointNoFasterThanTheRate(t *testing.T) {
-	const rate, wanted = 50, 300
+	// So many that twice the rate would show in spite of what is allowed below.
+	const rate, wanted = 50, 600
 	c := startCounted(t)
 	cmd := exec.Command(deployed("load.sh"), strconv.Itoa(rate), c.URL)
 	var out bytes.Buffer
@@ -103,9 +104,10 @@ func TestLoadReachesEveryEndpointNoFasterThanTheRate(t *testing.T) {
 	}
 	// All requests were sent within this time, so that a slow machine is allowed
 	// more of them. One asks whether the server is there; the clock of bash counts
-	// whole seconds, of which it may take one too many.
+	// whole seconds, of which it may count one too many, and the script may be ahead
+	// of that by two.
 	took := time.Since(begun)
-	if n, most := c.Total(), rate*(int(took.Seconds())+3); n > most {
+	if n, most := c.Total(), rate*(int(took.Seconds())+3)+1; n > most {
 		t.Errorf("%d requests in %v at %d a second, want at most %d", n, took, rate, most)
 	}
 	c.mu.Lock()
