@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -31,7 +32,7 @@ var (
 	anyAddress = regexp.MustCompile(`"0\.0\.0\.0"`)
 	listener   = regexp.MustCompile(`"(?:0\.0\.0\.0|127\.0\.0\.1|localhost)?:[0-9]+"`)
 	listenPort = regexp.MustCompile(`\blisten_port(\s*)= [0-9]+`)
-	grpcServer = regexp.MustCompile(`\bgrpc \{ \}`)
+	bareServer = regexp.MustCompile(`\b(grpc|http) \{ \}`)
 	remote     = regexp.MustCompile(`"[a-z][a-z0-9.-]*:[0-9]+"`)
 	path       = regexp.MustCompile(`"/(?:etc|var|run|home|opt|srv|tmp|data)/[^"]*"`)
 	pattern    = regexp.MustCompile(`[*?{\[]`)
@@ -41,6 +42,10 @@ var (
 // and empty.
 func (s stage) set(t *testing.T, example string) string {
 	t.Helper()
+	anyPort := "listen_address = \"127.0.0.1\"\nlisten_port = 0"
+	if strings.Contains(example, "otelcol.receiver.") {
+		anyPort = "endpoint = \"127.0.0.1:0\""
+	}
 	for _, r := range []struct {
 		what *regexp.Regexp
 		by   string
@@ -50,7 +55,7 @@ func (s stage) set(t *testing.T, example string) string {
 		{listener, `"127.0.0.1:0"`},
 		{anyAddress, `"127.0.0.1"`},
 		{listenPort, "listen_port${1}= 0"},
-		{grpcServer, "grpc {\nendpoint = \"127.0.0.1:0\"\n}"},
+		{bareServer, "$1 {\n" + anyPort + "\n}"},
 		{remote, `"127.0.0.1:1"`}, // where nobody listens
 	} {
 		example = r.what.ReplaceAllString(example, r.by)
