@@ -364,6 +364,8 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 	}
 	deadline := time.Now().Add(timeout)
 	c.halt()
+	c.loading.Lock() // a load under way may start what is waited for; none after it does
+	c.loading.Unlock()
 	c.following.Wait()
 	c.loading.Lock()
 	defer c.loading.Unlock()

@@ -3,8 +3,10 @@ package graph
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"collector/pkg/component"
 )
@@ -46,4 +48,25 @@ func TestALoadThatWaitsEndsWithItsContext(t *testing.T) {
 			t.Errorf("the load returned %v", err)
 		}
 	})
+}
+
+// gate tells when a load has passed everything at which Stop ends it.
+type gate struct{ passed chan struct{} }
+
+func (g *gate) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (g *gate) Bind() error                   { close(g.passed); return nil }
+
+// The race detector sees a load that starts a goroutine while Stop waits for all.
+func TestAStopWaitsForTheGoroutinesOfALoadUnderWay(t *testing.T) {
+	type config struct{}
+	for range 500 {
+		g := &gate{make(chan struct{})}
+		c := New(Options{Definitions: []component.Definition{
+			component.Define("toy.gate", func(config, component.Options) (*gate, error) { return g, nil }, component.Doc{}),
+		}})
+		var both sync.WaitGroup
+		both.Go(func() { c.Load(context.Background(), source(`toy.gate "g" { }`)) })
+		both.Go(func() { <-g.passed; c.Stop(time.Hour) })
+		both.Wait()
+	}
 }
