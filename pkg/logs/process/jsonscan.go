@@ -234,6 +234,9 @@ func (s *jsonScanner) str() (string, bool) {
 	return "", false
 }
 
+// maxPlainNumber is the length up to which a number without an exponent is in range.
+const maxPlainNumber = 300
+
 // number reads a number, and makes a value of it if it is wanted.
 func (s *jsonScanner) number(wanted bool) (v Value, ok bool) {
 	start := s.at
@@ -251,7 +254,9 @@ func (s *jsonScanner) number(wanted bool) (v Value, ok bool) {
 			return v, false
 		}
 	}
+	huge := s.at-start > maxPlainNumber
 	if c := s.peek(); c == 'e' || c == 'E' {
+		huge = true
 		s.at++
 		if c := s.peek(); c == '+' || c == '-' {
 			s.at++
@@ -260,9 +265,10 @@ func (s *jsonScanner) number(wanted bool) (v Value, ok bool) {
 			return v, false
 		}
 	}
-	if !wanted {
+	if !wanted && !huge {
 		return v, true
 	}
+	// The library refuses a document for a number that is out of range, wanted or not.
 	f, err := strconv.ParseFloat(s.text[start:s.at], 64)
 	return Number(f), err == nil
 }
