@@ -85,7 +85,7 @@ func unfinished(t *testing.T, transport *http.Transport, address string, size ui
 	return ended, func() { client.CloseWithError(errors.New("the client stops")) }
 }
 
-func http2Transport(t *testing.T) *http.Transport {
+func http2Transport(t testing.TB) *http.Transport {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)

@@ -89,13 +89,13 @@ func (b *syncBuffer) String() string {
 func all(s ...pipeline.OTLPSink) flow.Output { return flow.Output{Traces: s, Metrics: s, Logs: s} }
 
 // serve runs a receiver on free ports. change may change its configuration.
-func serve(t *testing.T, output flow.Output, change func(*ReceiverConfig)) served {
+func serve(t testing.TB, output flow.Output, change func(*ReceiverConfig)) served {
 	t.Helper()
 	return serveWithin(t, listen.WithinMemory(maxInFlight), output, change)
 }
 
 // serveWithin is serve, with a budget of so many bytes.
-func serveWithin(t *testing.T, budget int64, output flow.Output, change func(*ReceiverConfig)) served {
+func serveWithin(t testing.TB, budget int64, output flow.Output, change func(*ReceiverConfig)) served {
 	t.Helper()
 	var c ReceiverConfig
 	c.SetToDefault()
