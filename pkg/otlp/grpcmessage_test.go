@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -85,8 +86,21 @@ func unfinished(t *testing.T, transport *http.Transport, address string, size ui
 	return ended, func() { client.CloseWithError(errors.New("the client stops")) }
 }
 
-func http2Transport(t testing.TB) *http.Transport {
-	transport := &http.Transport{Protocols: new(http.Protocols)}
+func http2Transport(t testing.TB) *http.Transport { return http2TransportFrom(t, goodClient) }
+
+// goodClient is the address from which good senders send.
+const goodClient = "127.0.0.1"
+
+// badClients are those from which others send, whom memory is shared out to beside
+// the good one, or with it.
+func badClients() map[string]string {
+	return map[string]string{"of another address": "127.0.0.2", "of the same address": goodClient}
+}
+
+// http2TransportFrom sends from an address of this machine.
+func http2TransportFrom(t testing.TB, from string) *http.Transport {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	transport := &http.Transport{Protocols: new(http.Protocols), DialContext: dialer.DialContext}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
@@ -95,10 +109,19 @@ func http2Transport(t testing.TB) *http.Transport {
 // The messages of a hundred streams of one connection, which never end, take no
 // more than the budget lets one request take.
 func TestUnfinishedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
+	for name, from := range badClients() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it takes seconds, and no processor time
+			unfinishedMessagesFrom(t, from)
+		})
+	}
+}
+
+func unfinishedMessagesFrom(t *testing.T, from string) {
 	const budget = 4 << 20
 	var to sink
 	sv := serveWithin(t, budget, all(&to), func(c *ReceiverConfig) { c.GRPC.MaxConcurrentStreams = 100 })
-	transport := http2Transport(t)
+	transport := http2TransportFrom(t, from)
 	var refused, most int64
 	for range 100 {
 		code, stop := unfinished(t, transport, sv.grpc, 10<<20, 512<<10)
@@ -136,9 +159,18 @@ func TestUnfinishedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
 // A message that stalls ends when others need its memory, and its client is told
 // to send it again.
 func TestAStalledGRPCMessageMakesRoom(t *testing.T) {
+	for name, from := range badClients() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it takes seconds, and no processor time
+			stalledMessagesFrom(t, from)
+		})
+	}
+}
+
+func stalledMessagesFrom(t *testing.T, from string) {
 	var to sink
 	sv := serveWithin(t, 2<<20, all(&to), nil)
-	transport := http2Transport(t)
+	transport := http2TransportFrom(t, from)
 	var codes []<-chan string
 	for range 2 { // one of them exceeds the budget
 		code, stop := unfinished(t, transport, sv.grpc, 900<<10, 100<<10)

@@ -48,7 +48,10 @@ type Listener struct {
 	// Bad are requests that have to be refused: nested deeper than anyone needs, or
 	// of which a decoder makes many times their size.
 	Bad []Body
-	// Good sends a good request, of that number.
+	// SameAddress: the bad clients send from 127.0.0.1, as the good one does, and not
+	// from addresses of their own. Memory and connections are shared out by address.
+	SameAddress bool
+	// Good sends a good request, of that number, from 127.0.0.1.
 	Good func(number int) error
 }
 
@@ -66,20 +69,20 @@ func (l Listener) Test(t *testing.T, good int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var begun, slow, bad sync.WaitGroup
-	for range slowClients {
+	for client := range slowClients {
 		begun.Add(1)
 		stuck := sync.OnceFunc(begun.Done)
 		slow.Go(func() {
 			defer stuck()
-			_ = l.slow(ctx, stuck) // it ends with ctx, or when it is refused
+			_ = l.slow(l.as(ctx, client), stuck) // it ends with ctx, or when it is refused
 		})
 	}
 	begun.Wait()
 	for _, attack := range l.attacks(t) {
-		for range badClients {
+		for client := range badClients {
 			bad.Go(func() {
 				for range rounds {
-					if err := attack.send(ctx, l); err != nil {
+					if err := attack.send(l.as(ctx, slowClients+client), l); err != nil {
 						t.Errorf("%s: %v", attack.name, err)
 						return
 					}
@@ -93,6 +96,27 @@ func (l Listener) Test(t *testing.T, good int) {
 	bad.Wait()
 	cancel()
 	slow.Wait()
+}
+
+// dialerKey is that of a context's *net.Dialer.
+type dialerKey struct{}
+
+// as is ctx for the requests of that bad client.
+func (l Listener) as(ctx context.Context, client int) context.Context {
+	address := net.IPv4(127, 0, 0, byte(2+client))
+	if l.SameAddress {
+		address = net.IPv4(127, 0, 0, 1)
+	}
+	return context.WithValue(ctx, dialerKey{}, &net.Dialer{LocalAddr: &net.TCPAddr{IP: address}})
+}
+
+// dialAs connects as the client of ctx.
+func dialAs(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer, ok := ctx.Value(dialerKey{}).(*net.Dialer)
+	if !ok {
+		return nil, errors.New("BUG: the request is nobody's")
+	}
+	return dialer.DialContext(ctx, network, address)
 }
 
 // attack is a kind of bad request.
@@ -194,7 +218,7 @@ func (l Listener) send(ctx context.Context, body io.Reader, size int64, header m
 	for name, value := range header {
 		r.Header.Set(name, value)
 	}
-	transport := &http.Transport{}
+	transport := &http.Transport{DialContext: dialAs}
 	if l.GRPC {
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)
@@ -303,7 +327,7 @@ func (l Listener) dial(ctx context.Context, size int64) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	conn, err := dialAs(ctx, "tcp", u.Host)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -63,8 +64,15 @@ func unfinished(ctx context.Context, transport *http.Transport, address, encodin
 
 // TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders begins, at a collector
 // that has 256 MiB, a hundred messages of 16 MiB on one connection that don't end,
-// and sends a hundred at once that unpack to as much, beside good spans.
+// and sends a hundred at once that unpack to as much, beside good spans: from an
+// address of its own and from that of the good ones, as memory is shared out by it.
 func TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders(t *testing.T) {
+	for name, from := range map[string]string{"another address": "127.0.0.2", "the same address": "127.0.0.1"} {
+		t.Run(name, func(t *testing.T) { unfinishedAndPackedFrom(t, net.ParseIP(from)) })
+	}
+}
+
+func unfinishedAndPackedFrom(t *testing.T, from net.IP) {
 	server := harness.StartOTLPServer(t) // not in parallel: memory is the matter
 	c, address, _ := otlpCollector(t, "otelcol.exporter.otlp", fmt.Sprintf("client {\n\tendpoint = %q\n\ttls { insecure = true }\n}", server.Address))
 	group := c.LimitMemory(t, grpcMemory)
@@ -72,7 +80,8 @@ func TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders(t *testing.T) {
 	pid := c.Pid()
 	peak := watchMemory(t, func() int64 { return rssOf(pid) })
 
-	transport := &http.Transport{Protocols: new(http.Protocols)}
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	transport := &http.Transport{Protocols: new(http.Protocols), DialContext: dialer.DialContext}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(t.Context())

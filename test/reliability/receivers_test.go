@@ -140,6 +140,12 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles st
 			return post(client, "http://"+otlp+"/v1/traces", asProtobuf["Content-Type"], spanRequest(receiversGood+n))
 		},
 	}, {
+		Name: "otlp by HTTP, from the same address", URL: "http://" + otlp + "/v1/traces", Limit: 20 << 20, Unpacks: true, Header: asProtobuf,
+		SameAddress: true,
+		Good: func(n int) error {
+			return post(client, "http://"+otlp+"/v1/traces", asProtobuf["Content-Type"], spanRequest(2*receiversGood+n))
+		},
+	}, {
 		Name: "pyroscope.receive_http", URL: profilesURL + "/push.v1.PusherService/Push", Limit: 64 << 20, Unpacks: true,
 		Header: map[string]string{"Content-Type": "application/proto"}, Bad: append(emptyPushes(t), badJSON(t, `{"series":`)...),
 		Good: harness.ProfileSender(profilesURL),
@@ -178,7 +184,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	}
 	harness.Eventually(t, time.Minute, func() error {
 		for name, arrived := range map[string][2]int{
-			"spans":    {len(traces.SpanNumbers()), 2 * receiversGood},
+			"spans":    {len(traces.SpanNumbers()), 3 * receiversGood},
 			"profiles": {len(harness.ProfileNumbers(pyroscope)), receiversGood},
 			"lines":    {len(loki.Entries()), receiversGood},
 		} {
