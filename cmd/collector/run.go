@@ -116,9 +116,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	p.loaded = func() { p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String()) }
 	registry := prometheus.NewRegistry()
 	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
-	if err := log.Register(registry); err != nil {
-		p.logger.Error("register the log's metrics", "err", err)
-	}
+	log.Register(registry)
 	listeners := listen.NewPool()
 	hub := &live.Hub{}
 	p.orphans = deliver.NewOrphans(flags.storage, p.logger)
@@ -138,9 +136,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
 		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, Support: flags.supportFor(log, p.graph),
 	})
-	if err := p.server.Register(registry); err != nil {
-		p.logger.Error("register the HTTP server's metrics", "err", err)
-	}
+	p.server.Register(registry)
 	return p
 }
 

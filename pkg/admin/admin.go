@@ -107,7 +107,7 @@ func New(o Options) *Server {
 }
 
 // Register registers the server's own metrics.
-func (s *Server) Register(r prometheus.Registerer) error { return r.Register(s.refused) }
+func (s *Server) Register(r prometheus.Registerer) { r.MustRegister(s.refused) }
 
 // Bind takes the port. Its error names the port and the flag.
 func (s *Server) Bind() (err error) {

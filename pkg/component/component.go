@@ -58,7 +58,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics is the component's own registry: what is registered there leaves
 	// with the component. Everything gets the labels component_id and
-	// component_path from it.
+	// component_path from it. Components use MustRegister, as two metrics of one
+	// name are a bug; where users choose the names, that is an error of theirs.
 	Metrics prometheus.Registerer
 	// Dir is the component's own directory below --storage.path. It may not
 	// exist yet.

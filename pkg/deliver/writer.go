@@ -96,9 +96,7 @@ func New(o Options) (*Writer, error) {
 		w.destinations = append(w.destinations, newDestination(d, o))
 	}
 	if o.Metrics != nil {
-		if err := o.Metrics.Register(newCollector(w)); err != nil {
-			return nil, fmt.Errorf("register the metrics of a writer: %w", err)
-		}
+		o.Metrics.MustRegister(newCollector(w))
 	}
 	return w, nil
 }

@@ -149,9 +149,7 @@ func NewDocker(c DockerConfig, o component.Options) (*Docker, error) {
 	}
 	d := &Docker{config: c, options: o, engine: engine, filters: f, set: NewSet(), self: findSelf(), limit: docker.HeldLimit()}
 	for _, c := range []prometheus.Collector{d.upGauge(), EngineMetrics(engine), d.droppedGauge()} {
-		if err := o.Metrics.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+		o.Metrics.MustRegister(c)
 	}
 	if snap, _ := engine.Snapshot(); snap.Listed && f.local() {
 		d.set.Replace(d.targets(snap))

@@ -75,9 +75,7 @@ func NewFile(c FileConfig, o component.Options) (*File, error) {
 	}
 	f := &File{config: c, options: o.WithDefaults(), out: NewSet()}
 	f.metrics = newFileMetrics(f)
-	if err := f.metrics.register(f.options.Metrics); err != nil {
-		return nil, err
-	}
+	f.metrics.register(f.options.Metrics)
 	f.read()
 	return f, nil
 }

@@ -1,8 +1,6 @@
 package discovery
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -32,8 +30,8 @@ func newFileMetrics(of *File) *fileMetrics {
 	}
 }
 
-func (m *fileMetrics) register(r prometheus.Registerer) error {
-	return errors.Join(r.Register(m.readErrors), r.Register(m.watchErrors), r.Register(m.scan), r.Register(m))
+func (m *fileMetrics) register(r prometheus.Registerer) {
+	r.MustRegister(m.readErrors, m.watchErrors, m.scan, m)
 }
 
 // Describe implements prometheus.Collector.

@@ -166,10 +166,8 @@ func New(o Options) *Controller {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.stopping, c.halt = context.WithCancel(context.Background())
 	c.current.Store(newGraph())
-	err := c.metrics.register(o.Registry)
-	if err = errors.Join(err, o.Registry.Register(newRunningComponents(c))); err != nil {
-		o.Logger.Error("register the controller's metrics", "err", err)
-	}
+	c.metrics.register(o.Registry)
+	o.Registry.MustRegister(newRunningComponents(c))
 	return c
 }
 

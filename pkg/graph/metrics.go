@@ -64,16 +64,13 @@ func newMetrics() *metrics {
 	}
 }
 
-func (m *metrics) register(r prometheus.Registerer) error {
+func (m *metrics) register(r prometheus.Registerer) {
 	for _, c := range []prometheus.Collector{
 		m.evaluationSeconds, m.waitSeconds, m.slowSeconds, m.evaluating, m.queueSize,
 		m.configHash, m.lastLoadOK, m.lastLoadTime, m.loadFailures,
 	} {
-		if err := r.Register(c); err != nil {
-			return err
-		}
+		r.MustRegister(c)
 	}
-	return nil
 }
 
 // evaluated counts one evaluation of a component.

@@ -71,7 +71,8 @@ func NewFile(c FileConfig, o component.Options) (*File, error) {
 	}
 	f.content = string(text)
 	f.read.SetToCurrentTime()
-	return f, o.Metrics.Register(f.read)
+	o.Metrics.MustRegister(f.read)
+	return f, nil
 }
 
 // Exports gives the content as it was last read.

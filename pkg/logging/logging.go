@@ -109,22 +109,21 @@ func New(out io.Writer) *Log {
 }
 
 // Register adds the log's own metrics.
-func (l *Log) Register(r prometheus.Registerer) error {
+func (l *Log) Register(r prometheus.Registerer) {
 	const name, help = "collector_log_lines_dropped_total", "Lines of the collector's own log that were dropped, as nobody read them in time or they could not be written."
-	counter := func(to string, count func() uint64) error {
-		return r.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+	counter := func(to string, count func() uint64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: name, Help: help, ConstLabels: prometheus.Labels{"to": to},
 		}, func() float64 { return float64(count()) }))
 	}
-	err := counter("write_to", func() uint64 {
+	counter("write_to", func() uint64 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.dropped
 	})
 	if o, ok := l.out.(*Output); ok {
-		err = errors.Join(err, counter("stderr", o.Dropped))
+		counter("stderr", o.Dropped)
 	}
-	return err
 }
 
 // Logger returns a logger that writes to l.

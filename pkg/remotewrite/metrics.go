@@ -46,7 +46,7 @@ type endpointMetrics struct {
 
 const storage = "prometheus_remote_storage_"
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer) *metrics {
 	byEndpoint := []string{"remote_name", "url"}
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: storage + name, Help: help}, append(byEndpoint[:2:2], more...))
@@ -83,11 +83,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{
 		m.appended, m.samples, m.hists, m.exempl, m.families, m.retried, m.bytes, m.metaSize, m.leftOut, m.lost, m.sentTime, m.duration, highest, active,
 	} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+		reg.MustRegister(c)
 	}
-	return m, nil
+	return m
 }
 
 // endpoint returns the metrics of one endpoint, all at 0.

@@ -29,7 +29,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -75,17 +74,13 @@ func New(cfg Config, o component.Options) (*Component, error) {
 	o = o.WithDefaults()
 	cfg.warn(o.Warn)
 	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
-	m, err := newMetrics(o.Metrics)
-	if err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
-	c := &Component{metrics: m}
+	c := &Component{metrics: newMetrics(o.Metrics)}
 	codec := newCodec()
 	names, all, err := c.makeEndpoints(cfg.Endpoints, codec, o)
 	if err != nil {
 		return nil, err
 	}
-	c.encoder = newEncoder(cfg.ExternalLabels, all, codec, &m.active, blockItems(cfg.Endpoints))
+	c.encoder = newEncoder(cfg.ExternalLabels, all, codec, &c.metrics.active, blockItems(cfg.Endpoints))
 	destinations := make([]deliver.Destination, len(c.endpoints))
 	for i, e := range c.endpoints {
 		destinations[i] = e.destination()
@@ -97,9 +92,7 @@ func New(cfg Config, o component.Options) (*Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.Metrics.Register(newStatusCollector(c.writer.Status, names)); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
+	o.Metrics.MustRegister(newStatusCollector(c.writer.Status, names))
 	return c, nil
 }
 

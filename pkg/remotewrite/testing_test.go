@@ -59,10 +59,7 @@ func testEndpoint(t testing.TB, url string, change func(*Endpoint)) *endpoint {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMetrics(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMetrics(prometheus.NewRegistry())
 	own, err := shapeOf(&cfg)
 	if err != nil {
 		t.Fatal(err)

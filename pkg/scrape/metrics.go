@@ -3,7 +3,6 @@ package scrape
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -53,16 +52,10 @@ type metrics struct {
 
 // newMetrics makes the metrics and registers them; series tells how many
 // series are remembered.
-func newMetrics(reg prometheus.Registerer, series func() float64) (*metrics, error) {
-	var errs error
-	register := func(c prometheus.Collector) {
-		if err := reg.Register(c); err != nil && errs == nil {
-			errs = fmt.Errorf("register metrics: %w", err)
-		}
-	}
+func newMetrics(reg prometheus.Registerer, series func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-		register(c)
+		reg.MustRegister(c)
 		return c
 	}
 	m := &metrics{
@@ -102,9 +95,9 @@ func newMetrics(reg prometheus.Registerer, series func() float64) (*metrics, err
 		pagesFull:     counter("prometheus_scrape_pages_parsed_total", "Pages parsed in full."),
 	}
 	for _, c := range []prometheus.Collector{m.targets, m.interval, m.fanoutLatency, m.dropped, m.failures, m.seriesInMemory} {
-		register(c)
+		reg.MustRegister(c)
 	}
-	return m, errs
+	return m
 }
 
 // fail counts a scrape that failed. otherwise is the reason if err tells none.

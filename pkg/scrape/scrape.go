@@ -116,8 +116,8 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	}
 	s.failures = failureLog{path: cfg.ScrapeFailureLogFile, job: s.job}
 	s.contents.New = func() any { return &scratch{builder: labels.NewBuilder(labels.EmptyLabels())} }
-	s.metrics, err = newMetrics(o.Metrics, func() float64 { return float64(s.remembered.Load()) })
-	return s, err
+	s.metrics = newMetrics(o.Metrics, func() float64 { return float64(s.remembered.Load()) })
+	return s, nil
 }
 
 // scrape scrapes a target once, and hands on what it says.

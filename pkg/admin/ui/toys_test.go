@@ -41,7 +41,8 @@ type toy struct {
 func (u *testUI) newToy(c toyConfig, o component.Options) (*toy, error) {
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "toy_lines_total", Help: "Lines."})
 	counter.Add(1234567)
-	return &toy{c, &u.began}, o.Metrics.Register(counter)
+	o.Metrics.MustRegister(counter)
+	return &toy{c, &u.began}, nil
 }
 
 func (t *toy) Run(ctx context.Context) error {

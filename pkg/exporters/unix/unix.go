@@ -48,7 +48,7 @@ func New(cfg Config, o component.Options) (*Unix, error) {
 	}
 	for argument, names := range map[string][]string{"hardware_profilers": cfg.Perf.HardwareProfilers, "software_profilers": cfg.Perf.SoftwareProfilers} {
 		if len(names) > 0 {
-			o.Warn("perf > "+argument, "all of them are counted in any case, as in Alloy; disable_"+argument+" counts none")
+			o.Warn("perf/"+argument, "all of them are counted in any case, as in Alloy; disable_"+argument+" counts none")
 		}
 	}
 	nodes, err := newNodes(cfg, on, o.Logger)
@@ -57,9 +57,7 @@ func New(cfg Config, o component.Options) (*Unix, error) {
 	}
 	own, machine := prometheus.NewRegistry(), prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{nodes, buildInfo(o.UserAgent)} {
-		if err := machine.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+		machine.MustRegister(c)
 	}
 	var handler http.Handler = exporter.Page(o, prometheus.Gatherers{own, machine}, own)
 	if cfg.IncludeExporterMetrics {

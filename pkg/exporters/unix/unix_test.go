@@ -157,7 +157,7 @@ func TestUnknownCollectorsAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(warned["set_collectors"], "thermal") || !strings.Contains(warned["enable_collectors"], "lodavg") || warned["perf > software_profilers"] == "" {
+	if !strings.Contains(warned["set_collectors"], "thermal") || !strings.Contains(warned["enable_collectors"], "lodavg") || warned["perf/software_profilers"] == "" {
 		t.Errorf("%v", warned)
 	}
 	if on := u.Status().(Status).Collectors; len(on) != 1 {

@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,9 +45,7 @@ func New(_ Config, o component.Options) (*Echo, error) {
 			Name: "collector_delivered_items_total", Help: "Items that the destination has taken.", ConstLabels: labels,
 		}, read),
 	} {
-		if err := e.opts.Metrics.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+		e.opts.Metrics.MustRegister(c)
 	}
 	return e, nil
 }

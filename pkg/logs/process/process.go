@@ -5,7 +5,6 @@ package process
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -75,10 +74,7 @@ func New(cfg Config, o component.Options) (*Process, error) {
 		recent: newRecentCalls(),
 	}
 	p.outputs.New = func() any { return new(output) }
-	var err error
-	if p.metrics, err = newMetrics(o.Metrics); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
+	p.metrics = newMetrics(o.Metrics)
 	p.env = newEnv(o, p.metrics)
 	if err := p.build(false); err != nil {
 		return nil, err

@@ -283,10 +283,7 @@ func TestMetadataIsThatOfTheFirstLine(t *testing.T) {
 func testEnv(t testing.TB) *env {
 	t.Helper()
 	o := component.Options{Metrics: prometheus.NewRegistry()}.WithDefaults()
-	m, err := newMetrics(o.Metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMetrics(o.Metrics)
 	return newEnv(o, m)
 }
 

@@ -51,7 +51,7 @@ type metrics struct {
 	repeated      prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
+func newMetrics(r prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -83,9 +83,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		m.dropped, m.taken, m.passed, m.flushed, m.heldStreams, m.heldLines, m.heldBytes, m.journalBytes,
 		m.damage, m.journalErrors, m.repeated,
 	} {
-		if err := r.Register(c); err != nil {
-			return nil, err
-		}
+		r.MustRegister(c)
 	}
-	return m, nil
+	return m
 }

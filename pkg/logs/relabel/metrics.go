@@ -1,8 +1,6 @@
 package relabel
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -23,7 +21,7 @@ type metrics struct {
 
 const prefix = "loki_relabel_"
 
-func newMetrics(reg prometheus.Registerer, size func() float64) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + name, Help: help})
 	}
@@ -43,11 +41,9 @@ func newMetrics(reg prometheus.Registerer, size func() float64) (*metrics, error
 		m.processed, m.written, m.misses, m.hits, m.dropped,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + "cache_size", Help: "Label sets in the cache."}, size),
 	} {
-		if err := reg.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+		reg.MustRegister(c)
 	}
-	return m, nil
+	return m
 }
 
 func (m *metrics) drop(reason string, entries int) {

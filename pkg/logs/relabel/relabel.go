@@ -78,8 +78,8 @@ func New(cfg Config, o component.Options) (*Relabel, error) {
 		cache: discovery.NewCache(cfg.MaxCacheSize), opts: o,
 	}
 	r.batches.New = func() any { return new(batch) }
-	r.metrics, err = newMetrics(o.Metrics, func() float64 { return float64(r.cache.Len()) })
-	return r, err
+	r.metrics = newMetrics(o.Metrics, func() float64 { return float64(r.cache.Len()) })
+	return r, nil
 }
 
 // Exports returns the receiver and the rules.

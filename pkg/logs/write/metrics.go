@@ -28,7 +28,7 @@ type metrics struct {
 	duration       *prometheus.HistogramVec // status_code, host, tenant
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
+func newMetrics(r prometheus.Registerer) *metrics {
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
 		opts := prometheus.CounterOpts{Name: "loki_write_" + name + "_total", Help: help}
 		return prometheus.NewCounterVec(opts, append([]string{"host", "tenant"}, more...))
@@ -50,11 +50,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		m.encodedBytes, m.sentBytes, m.sentEntries, m.batchRetries,
 		m.droppedBytes, m.droppedEntries, m.mutatedBytes, m.mutatedEntries, m.duration,
 	} {
-		if err := r.Register(c); err != nil {
-			return nil, err
-		}
+		r.MustRegister(c)
 	}
-	return m, nil
+	return m
 }
 
 // begin makes the series of a destination, so that a first increase is seen.

@@ -15,10 +15,7 @@ import (
 func TestLokiIsPushedTo(t *testing.T) {
 	delivertest.Push{
 		New: func(t *testing.T, url string, headers map[string]string) deliver.Sender {
-			m, err := newMetrics(prometheus.NewRegistry())
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMetrics(prometheus.NewRegistry())
 			e := endpoint(url + "/loki/api/v1/push")
 			e.Headers = headers
 			s, err := newSender(e, "test/1", m)

@@ -67,10 +67,7 @@ func New(cfg Config, o component.Options) (*Write, error) {
 	w := &Write{opts: o, maxBlock: maxBlock, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger)}
 	w.buffers.New = func() any { return new([]byte) }
 	w.external = externalLabels(cfg.ExternalLabels, w.names)
-	var err error
-	if w.metrics, err = newMetrics(o.Metrics); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
+	w.metrics = newMetrics(o.Metrics)
 	destinations, err := w.destinations(cfg, blocks)
 	if err != nil {
 		return nil, err

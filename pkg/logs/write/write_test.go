@@ -451,10 +451,7 @@ func TestAnswersAreJudged(t *testing.T) {
 			w.WriteHeader(c.answer.Status)
 			fmt.Fprint(w, c.answer.Body)
 		}))
-		m, err := newMetrics(prometheus.NewRegistry())
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := newMetrics(prometheus.NewRegistry())
 		s, err := newSender(endpoint(loki.URL), "test/1", m)
 		if err != nil {
 			t.Fatal(err)

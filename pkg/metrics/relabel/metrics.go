@@ -1,8 +1,6 @@
 package relabel
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/pipeline"
@@ -31,16 +29,10 @@ type metrics struct {
 
 const prefix = "alloy_prometheus_relabel_"
 
-func newMetrics(reg prometheus.Registerer, size func() float64) (*metrics, error) {
-	var errs error
-	register := func(c prometheus.Collector) {
-		if err := reg.Register(c); err != nil && errs == nil {
-			errs = fmt.Errorf("register metrics: %w", err)
-		}
-	}
+func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-		register(c)
+		reg.MustRegister(c)
 		return c
 	}
 	m := &metrics{
@@ -60,10 +52,10 @@ func newMetrics(reg prometheus.Registerer, size func() float64) (*metrics, error
 		exemplars:     counter("prometheus_relabel_dropped_exemplars_total", "Exemplars of series that the rules drop."),
 		forwardErrors: counter("prometheus_relabel_forward_errors_total", "Batches that no receiver took: their sources heard of it."),
 	}
-	register(m.fanoutLatency)
-	register(m.dropped)
-	register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + "cache_size", Help: "Series in the cache."}, size))
-	return m, errs
+	reg.MustRegister(m.fanoutLatency)
+	reg.MustRegister(m.dropped)
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + "cache_size", Help: "Series in the cache."}, size))
+	return m
 }
 
 func (m *metrics) drop(reason string, n int) {

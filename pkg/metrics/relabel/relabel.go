@@ -85,8 +85,8 @@ func New(cfg Config, o component.Options) (*Relabel, error) {
 		return rules.Series(labels.NewBuilder(lset), r.names)
 	})
 	r.batches.New = func() any { return new(batch) }
-	r.metrics, err = newMetrics(o.Metrics, func() float64 { return float64(r.cache.size()) })
-	return r, err
+	r.metrics = newMetrics(o.Metrics, func() float64 { return float64(r.cache.size()) })
+	return r, nil
 }
 
 // Exports returns the receiver and the rules.

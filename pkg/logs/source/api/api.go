@@ -78,10 +78,8 @@ func New(c Config, o component.Options) (*Source, error) {
 		names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
 	}
 	s.decoders.New = func() any { return new(decoder) }
+	s.metrics = newMetrics(o.Metrics)
 	var err error
-	if s.metrics, err = newMetrics(o.Metrics); err != nil {
-		return nil, err
-	}
 	s.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "log entries", Metrics: "loki_source_api",
 	})

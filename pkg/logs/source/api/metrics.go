@@ -1,8 +1,6 @@
 package api
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -33,7 +31,7 @@ type metrics struct {
 	refused, dropped, lost *prometheus.CounterVec // by reason
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer) *metrics {
 	const prefix = "loki_source_api_"
 	byReason := func(name, help string, reasons ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, []string{"reason"})
@@ -52,11 +50,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			reasonQueueFull, reasonRejected),
 	}
 	for _, c := range []prometheus.Collector{m.written, m.refused, m.dropped, m.lost} {
-		if err := reg.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+		reg.MustRegister(c)
 	}
-	return m, nil
+	return m
 }
 
 func (m *metrics) drop(reason string, entries int) {

@@ -26,10 +26,7 @@ import (
 func testMetrics(t testing.TB) *metrics {
 	t.Helper()
 	zero := func() float64 { return 0 }
-	m, err := newMetrics(prometheus.NewRegistry(), zero, zero)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMetrics(prometheus.NewRegistry(), zero, zero)
 	return m
 }
 

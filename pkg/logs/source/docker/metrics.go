@@ -26,7 +26,7 @@ type metrics struct {
 	cursorErrors  prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer, tails, lag func() float64) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, tails, lag func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -54,12 +54,10 @@ func newMetrics(r prometheus.Registerer, tails, lag func() float64) (*metrics, e
 		gauge("collector_log_tails", "Containers whose output is followed.", tails),
 		gauge("collector_log_lag_seconds", "Age of the oldest line that was read and that a receiver has not taken yet.", lag),
 	} {
-		if err := r.Register(c); err != nil {
-			return nil, err
-		}
+		r.MustRegister(c)
 	}
 	for _, reason := range []string{reasonRelabel, reasonRejected} {
 		m.dropped.WithLabelValues(reason)
 	}
-	return m, nil
+	return m
 }

@@ -142,13 +142,9 @@ func New(cfg Config, o component.Options) (*Source, error) {
 		return nil, err
 	}
 	if e, ok := s.engine.(*docker.Engine); ok {
-		if err := o.Metrics.Register(discovery.EngineMetrics(e)); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+		o.Metrics.MustRegister(discovery.EngineMetrics(e))
 	}
-	if s.metrics, err = newMetrics(o.Metrics, s.count, s.lag); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
+	s.metrics = newMetrics(o.Metrics, s.count, s.lag)
 	return s, nil
 }
 

@@ -21,7 +21,7 @@ type metrics struct {
 	failed       prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer, active func() float64) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, active func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -52,11 +52,9 @@ func newMetrics(r prometheus.Registerer, active func() float64) (*metrics, error
 		m.abandoned, m.damaged, m.failed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loki_source_file_files_active_total", Help: "Number of active files."}, active),
 	} {
-		if err := r.Register(c); err != nil {
-			return nil, err
-		}
+		r.MustRegister(c)
 	}
-	return m, nil
+	return m
 }
 
 // forget removes what is told of a file.

@@ -2,7 +2,6 @@ package file
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -95,10 +94,7 @@ func New(cfg Config, o component.Options) (*Source, error) {
 		o.Warn("file_watch", "min_poll_frequency must be positive, and max_poll_frequency not below it: 250ms is used for both")
 		s.cfg.FileWatch.SetToDefault()
 	}
-	var err error
-	if s.metrics, err = newMetrics(o.Metrics, s.active); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
+	s.metrics = newMetrics(o.Metrics, s.active)
 	return s, nil
 }
 
