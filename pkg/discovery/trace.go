@@ -150,9 +150,22 @@ func (r *Relabel) dropper(t Target) (rule int, kept bool) {
 	return rule, rule < 0
 }
 
-// TraceSeries relabels the labels of a series or stream as Series does, step by
+// maxInputs bounds the label sets that are listed, as each is relabeled to be shown.
+const maxInputs = 2000
+
+// Relabeling is what a component shows that applies the rules by Series. inputs are
+// at most n label sets before the rules, some of those that passed.
+func (r *Rules) Relabeling(names *LabelNames, inputs func(n int) []labels.Labels) inspect.Relabeling {
+	return inspect.Relabeling{
+		Inputs:  func() []labels.Labels { return inputs(maxInputs) },
+		Dropper: func(input labels.Labels, _ string) (int, bool) { return r.seriesDropper(input) },
+		Trace:   func(input labels.Labels, _ string) inspect.Trace { return r.traceSeries(input, names) },
+	}
+}
+
+// traceSeries relabels the labels of a series or stream as Series does, step by
 // step.
-func (r *Rules) TraceSeries(input labels.Labels, names *LabelNames) inspect.Trace {
+func (r *Rules) traceSeries(input labels.Labels, names *LabelNames) inspect.Trace {
 	out := inspect.Trace{Input: input}
 	if out.Steps, out.Kept = r.Trace(labels.NewBuilder(input)); out.Kept {
 		out.Output = r.Series(labels.NewBuilder(input), names)
@@ -161,9 +174,9 @@ func (r *Rules) TraceSeries(input labels.Labels, names *LabelNames) inspect.Trac
 	return out
 }
 
-// SeriesDropper reports whether Series keeps a series or stream, and which rule
+// seriesDropper reports whether Series keeps a series or stream, and which rule
 // drops it if not: its index, or -1 if no label is left.
-func (r *Rules) SeriesDropper(input labels.Labels) (rule int, kept bool) {
+func (r *Rules) seriesDropper(input labels.Labels) (rule int, kept bool) {
 	b := labels.NewBuilder(input)
 	rule = r.Dropper(b)
 	return rule, rule < 0 && !b.Labels().IsEmpty()
