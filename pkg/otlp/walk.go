@@ -13,17 +13,11 @@ const (
 	messageSize = 48
 )
 
-// walk checks that data is a well-formed request of the signal and counts its
-// items: spans, data points or log records. It accepts what a decoder of OTLP
-// accepts, except for groups (which OTLP does not have) and messages nested
-// deeper than maxDepth, and it allocates nothing.
-func walk(s pipeline.Signal, data []byte) (items int, err error) {
-	items, _, err = measure(s, data)
-	return items, err
-}
-
-// measure does what walk does, and estimates how much memory whoever decodes the
-// request makes of its elements, besides its bytes.
+// measure checks that data is a well-formed request of the signal, counts its
+// items (spans, data points or log records), and estimates how much memory whoever
+// decodes the request makes of its elements, besides its bytes. It accepts what a
+// decoder of OTLP accepts, except for groups (which OTLP does not have) and messages
+// nested deeper than maxDepth, and it allocates nothing.
 func measure(s pipeline.Signal, data []byte) (items, decoded int, err error) {
 	items, err = walkMessage(data, requestOf(s), 0, &decoded)
 	return items, decoded, err

@@ -12,6 +12,12 @@ import (
 	"collector/pkg/pipeline"
 )
 
+// walk counts the items of a well-formed request.
+func walk(s pipeline.Signal, data []byte) (items int, err error) {
+	items, _, err = measure(s, data)
+	return items, err
+}
+
 // FuzzWalk: the walk accepts what the library accepts, refuses what it
 // refuses, and counts the same. Groups and endless nesting are refused by the
 // walk alone.
