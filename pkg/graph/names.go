@@ -70,8 +70,8 @@ func (s *scope) isCustom(name string) bool {
 	return false
 }
 
-// find is the declaration of the custom component called name. Without one, broken
-// tells whether there may be one that could not be read.
+// find returns the declaration of the custom component called name. Without one,
+// broken reports whether there may be one that could not be read.
 func (n *names) find(name string) (d *declaration, broken bool) {
 	first, rest, _ := strings.Cut(name, ".")
 	for at := n; at != nil; at = at.outer {

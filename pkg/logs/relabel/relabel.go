@@ -87,8 +87,8 @@ func (r *Relabel) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.LogsSink(r), "rules": r.rules}
 }
 
-// Run blocks until ctx ends. There is nothing to do meanwhile, and a batch that
-// comes after the end is passed on like any other.
+// Run blocks until ctx ends, and does nothing: a batch is forwarded by who writes
+// it, also after the end.
 func (r *Relabel) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
