@@ -95,7 +95,7 @@ type Destination struct {
 	// Key tells the destination again when another writer sends there. Without it, what waits when its writer is removed is only named.
 	Key         string
 	Sender      Sender
-	Batch       queue.Want
+	Batch       queue.BatchLimits
 	Backoff     Backoff
 	Concurrency int           // requests at once; 1 when 0. Above 1, requests may arrive out of order
 	NoRetry     bool          // drop what fails once, reason "retry_disabled"

@@ -38,13 +38,13 @@ const (
 // destination is the delivery loop of one endpoint.
 type destination struct {
 	Destination
-	log  *slog.Logger
-	gate *gate
-	past account // of queues that are closed, and of what was never queued; guarded by Writer.mu
+	log     *slog.Logger
+	breaker *circuitBreaker
+	past    account // of queues that are closed, and of what was never queued; guarded by Writer.mu
 
 	// What follows is guarded by mu.
 	mu           sync.Mutex
-	batch        queue.Want
+	batch        queue.BatchLimits
 	interrupt    context.CancelFunc // ends a wait for blocks, to look at batch again
 	limit        int                // bytes; 0: none
 	limitUntil   time.Time
@@ -67,7 +67,7 @@ func newDestination(d Destination, o Options) *destination {
 	return &destination{
 		Destination: d,
 		log:         loggerOf(d, o.Logger),
-		gate:        newGate(d.Backoff),
+		breaker:     newCircuitBreaker(d.Backoff),
 		batch:       d.Batch,
 		counts:      map[Outcome]uint64{OK: 0, Retry: 0, Rejected: 0},
 		waiting:     make(map[string]*tagWait),
@@ -121,17 +121,17 @@ func (d *destination) run(running, sending context.Context, r *queue.Reader, onc
 // next waits for the next blocks. It returns nil when the loop is over.
 func (l *loop) next() *queue.Lease {
 	for {
-		if !l.gate.wait(l.running) {
+		if !l.breaker.wait(l.running) {
 			break
 		}
-		ctx, want := l.waitFor()
+		ctx, limits := l.waitFor()
 		var lease *queue.Lease
 		var err error
 		if l.once {
-			want.MaxWait = 0
-			lease, err = l.reader.TryNext(want)
+			limits.MaxWait = 0
+			lease, err = l.reader.TryNext(limits)
 		} else {
-			lease, err = l.reader.Next(ctx, want)
+			lease, err = l.reader.Next(ctx, limits)
 		}
 		if lease != nil || l.once && err == nil {
 			return lease
@@ -147,17 +147,17 @@ func (l *loop) next() *queue.Lease {
 		l.mu.Unlock()
 		sleep(l.running, time.Second)
 	}
-	if l.sending.Err() != nil || l.gate.failing() {
+	if l.sending.Err() != nil || l.breaker.failing() {
 		return nil
 	}
-	_, want := l.waitFor()
-	want.MaxWait = 0
-	lease, _ := l.reader.TryNext(want)
+	_, limits := l.waitFor()
+	limits.MaxWait = 0
+	lease, _ := l.reader.TryNext(limits)
 	return lease
 }
 
 // waitFor is what to wait for, and a context that ends when that has changed.
-func (l *loop) waitFor() (context.Context, queue.Want) {
+func (l *loop) waitFor() (context.Context, queue.BatchLimits) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.interrupt != nil {
@@ -165,26 +165,26 @@ func (l *loop) waitFor() (context.Context, queue.Want) {
 	}
 	ctx, cancel := context.WithCancel(l.running)
 	l.interrupt = cancel
-	want := l.batch
+	limits := l.batch
 	if l.limit > 0 && time.Now().After(l.limitUntil) {
 		if l.limit *= 2; l.limit > forgetLimit {
 			l.limit = 0
 		}
 		l.limitUntil = time.Now().Add(limitLife)
 	}
-	if l.limit > 0 && (want.MaxBytes == 0 || l.limit < want.MaxBytes) {
-		want.MaxBytes = l.limit
+	if l.limit > 0 && (limits.MaxBytes == 0 || l.limit < limits.MaxBytes) {
+		limits.MaxBytes = l.limit
 	}
-	return ctx, want
+	return ctx, limits
 }
 
-func (d *destination) setBatch(want queue.Want) {
+func (d *destination) setBatch(limits queue.BatchLimits) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.batch == want {
+	if d.batch == limits {
 		return
 	}
-	d.batch = want
+	d.batch = limits
 	if d.interrupt != nil {
 		d.interrupt()
 	}
@@ -305,10 +305,10 @@ func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok
 			}
 			return res, err, true
 		case l.sending.Err() != nil:
-			l.gate.abandoned(t)
+			l.breaker.abandoned(t)
 			return res, nil, false
 		case ofTag(err) != nil && p != waitInside && !l.NoRetry:
-			l.gate.answered()
+			l.breaker.answered()
 			t.retries = l.tagRetries(blocks[0].Tag)
 			l.record(Retry, blocks, start, err, t)
 			return res, err, false
@@ -317,7 +317,7 @@ func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok
 		if e != nil {
 			after = e.RetryAfter
 		}
-		l.gate.failed(t, after, unreachable(err))
+		l.breaker.failed(t, after, unreachable(err))
 		l.record(Retry, blocks, start, err, t)
 		if l.NoRetry {
 			return res, err, true
@@ -329,14 +329,14 @@ func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok
 // wait, or no longer.
 func (l *loop) admit(p patience) (t ticket, admitted bool) {
 	for {
-		t, pass := l.gate.pass()
+		t, pass := l.breaker.pass()
 		switch {
 		case pass && l.rest():
 			return t, true
 		case pass:
-			l.gate.abandoned(t)
+			l.breaker.abandoned(t)
 			return t, false
-		case p == giveBack || !l.gate.wait(l.running):
+		case p == giveBack || !l.breaker.wait(l.running):
 			return t, false
 		}
 	}
@@ -344,7 +344,7 @@ func (l *loop) admit(p patience) (t ticket, admitted bool) {
 
 // answered takes note that the destination has taken or refused blocks.
 func (l *loop) answered(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
-	l.gate.answered()
+	l.breaker.answered()
 	l.tagAnswered(blocks[0].Tag)
 	l.record(outcome, blocks, start, err, t)
 }

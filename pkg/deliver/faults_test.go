@@ -34,7 +34,7 @@ func TestATooLargeRequestIsHalvedAndRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: limitOf(100)}
 		r := start(t, Options{Destinations: []Destination{{
-			ID: "a", Sender: f, Batch: queue.Want{MinItems: 64, MaxWait: time.Second},
+			ID: "a", Sender: f, Batch: queue.BatchLimits{MinItems: 64, MaxWait: time.Second},
 		}}})
 		for i := range 64 {
 			r.append(fmt.Sprintf("item%04d", i))
@@ -163,7 +163,7 @@ func TestADestinationThatAnswersIsAskedTwiceAMinuteOrWhenItSays(t *testing.T) {
 func TestOnlyOneRequestProbesADestinationThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: down}
-		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Concurrency: 4, Batch: queue.Want{MaxItems: 1}}}})
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Concurrency: 4, Batch: queue.BatchLimits{MaxItems: 1}}}})
 		r.append("x")
 		synctest.Wait()
 		f.setHang(true)
@@ -182,7 +182,7 @@ func TestRequestsThatFailTogetherCountOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: down, hold: make(chan struct{})}
 		r := start(t, Options{Destinations: []Destination{{
-			ID: "a", Sender: f, Concurrency: 4, Batch: queue.Want{MaxItems: 1}, Backoff: Backoff{Min: time.Second, Max: time.Hour},
+			ID: "a", Sender: f, Concurrency: 4, Batch: queue.BatchLimits{MaxItems: 1}, Backoff: Backoff{Min: time.Second, Max: time.Hour},
 		}}})
 		for i := range 4 {
 			r.append(names(i, i+1)...)
@@ -304,7 +304,7 @@ func TestTheEndFlushesWhatWasHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		r := start(t, Options{Destinations: []Destination{{
-			ID: "a", Sender: f, Batch: queue.Want{MinItems: 100, MaxItems: 2, MaxWait: time.Hour},
+			ID: "a", Sender: f, Batch: queue.BatchLimits{MinItems: 100, MaxItems: 2, MaxWait: time.Hour},
 		}}})
 		r.append("x")
 		synctest.Wait()
@@ -401,10 +401,10 @@ func TestRunWaitsForTheWriterBefore(t *testing.T) {
 func TestSetBatchTakesEffectAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
-		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Batch: queue.Want{MinItems: 100, MaxWait: time.Hour}}}})
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Batch: queue.BatchLimits{MinItems: 100, MaxWait: time.Hour}}}})
 		r.append("x")
 		synctest.Wait()
-		r.SetBatch("a", queue.Want{MinItems: 2, MaxWait: time.Hour})
+		r.SetBatch("a", queue.BatchLimits{MinItems: 2, MaxWait: time.Hour})
 		synctest.Wait()
 		if n := f.count(); n != 0 {
 			t.Errorf("%d requests", n)
@@ -422,7 +422,7 @@ func TestBlocksThatAreTooOldAreNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		r := start(t, Options{Destinations: []Destination{{
-			ID: "a", Sender: f, MaxAge: time.Minute, Batch: queue.Want{MaxWait: time.Second},
+			ID: "a", Sender: f, MaxAge: time.Minute, Batch: queue.BatchLimits{MaxWait: time.Second},
 		}}})
 		for i, age := range []time.Duration{0, 2, 0, 3, 3, -1} {
 			b := queue.Block{Data: fmt.Appendf(nil, "i%d", i), Items: 1}
@@ -473,8 +473,8 @@ func randomFaults(t *testing.T, dir string, seed uint64) {
 	place, tags := make(map[string]int), make(map[string]string)
 	for range 4 {
 		r := start(t, Options{Dir: dir, Destinations: []Destination{
-			{ID: "a", Sender: senders[0], Batch: queue.Want{MinItems: 30, MaxItems: 50, MaxWait: time.Second}},
-			{ID: "b", Sender: senders[1], Batch: queue.Want{MaxBytes: 500}, Concurrency: 3},
+			{ID: "a", Sender: senders[0], Batch: queue.BatchLimits{MinItems: 30, MaxItems: 50, MaxWait: time.Second}},
+			{ID: "b", Sender: senders[1], Batch: queue.BatchLimits{MaxBytes: 500}, Concurrency: 3},
 		}})
 		for range 20 {
 			for _, f := range senders {

@@ -110,7 +110,7 @@ func (d *destination) unanswered() time.Time {
 
 // health is the part of a Status that the loop knows.
 func (d *destination) health() Status {
-	failing := d.gate.failing()
+	failing := d.breaker.failing()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{LastSuccess: d.lastSuccess, LastFailure: d.lastFailure, LastError: d.lastError, Waiting: d.waitingTags(), Healthy: true}

@@ -63,10 +63,10 @@ func (l *loop) tagFailed(tag string, retryAfter time.Duration) {
 	w.failures++
 	failures := w.failures
 	l.mu.Unlock()
-	wait := l.gate.pauseAfter(failures, retryAfter, false)
+	wait := l.breaker.pauseAfter(failures, retryAfter, false)
 	if !l.reader.Hold(tag) {
-		if t, pass := l.gate.pass(); pass {
-			l.gate.failed(t, retryAfter, false)
+		if t, pass := l.breaker.pass(); pass {
+			l.breaker.failed(t, retryAfter, false)
 		}
 		return
 	}

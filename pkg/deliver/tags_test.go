@@ -38,7 +38,7 @@ func TestATenantThatHasToWaitDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		f := &fake{fault: limited("slow", time.Minute)}
-		o := Options{Dir: dir, Destinations: []Destination{{ID: "a", Sender: f, Batch: queue.Want{MaxItems: 10}}}}
+		o := Options{Dir: dir, Destinations: []Destination{{ID: "a", Sender: f, Batch: queue.BatchLimits{MaxItems: 10}}}}
 		r := start(t, o)
 		var slow []string
 		for i := range 1200 {

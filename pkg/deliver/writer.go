@@ -323,9 +323,9 @@ func (w *Writer) Drop(items int, reason string) {
 }
 
 // SetBatch changes how the named destination's blocks are merged from now on.
-func (w *Writer) SetBatch(id string, want queue.Want) {
+func (w *Writer) SetBatch(id string, limits queue.BatchLimits) {
 	if d := w.destination(id); d != nil {
-		d.setBatch(want)
+		d.setBatch(limits)
 	}
 }
 

@@ -59,7 +59,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 			URL:         s.endpoint,
 			Key:         httpclient.Key("pyroscope.write", "profiles", c.Endpoints[i].URL, "", c.Endpoints[i].Headers, &c.Endpoints[i].HTTP),
 			Sender:      s,
-			Batch:       queue.Want{MaxItems: 1},
+			Batch:       queue.BatchLimits{MaxItems: 1},
 			Backoff:     deliver.Backoff{Min: c.Endpoints[i].MinBackoff, Max: c.Endpoints[i].MaxBackoff},
 			Concurrency: concurrency,
 			Observe:     s.attempted,

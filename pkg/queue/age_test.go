@@ -34,7 +34,7 @@ func TestASteppedClockMakesNoBlockOld(t *testing.T) {
 				mustAppend(t, q, i+1, i+2)
 				time.Sleep(time.Second)
 			}
-			lease, err := r.TryNext(Want{MinItems: 10, MaxWait: time.Minute})
+			lease, err := r.TryNext(BatchLimits{MinItems: 10, MaxWait: time.Minute})
 			if err != nil || lease != nil {
 				t.Errorf("%s: a batch is cut before its time: %v, %v", test.name, lease, err)
 			}
@@ -42,7 +42,7 @@ func TestASteppedClockMakesNoBlockOld(t *testing.T) {
 				t.Errorf("%s: %+v", test.name, s)
 			}
 			time.Sleep(time.Minute)
-			lease, err = r.TryNext(Want{MinItems: 10, MaxWait: time.Minute})
+			lease, err = r.TryNext(BatchLimits{MinItems: 10, MaxWait: time.Minute})
 			if err != nil || lease == nil || len(lease.Blocks) != 3 {
 				t.Fatalf("%s: %+v, %v", test.name, lease, err)
 			}
@@ -57,7 +57,7 @@ func TestASteppedClockMakesNoBlockOld(t *testing.T) {
 			}
 			r.Release(lease)
 			time.Sleep(time.Hour)
-			if lease, err := r.TryNext(Want{}); err != nil || lease != nil {
+			if lease, err := r.TryNext(BatchLimits{}); err != nil || lease != nil {
 				t.Errorf("%s: what is too old is handed out: %v, %v", test.name, lease, err)
 			}
 			if s := q.Stats()[0]; s.Dropped[ReasonTooOld] != 3 {

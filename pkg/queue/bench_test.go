@@ -21,7 +21,7 @@ func BenchmarkAppendReadAck(b *testing.B) {
 				if err := q.Append(b.Context(), block); err != nil {
 					b.Fatal(err)
 				}
-				l, err := r.TryNext(Want{})
+				l, err := r.TryNext(BatchLimits{})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -72,7 +72,7 @@ func BenchmarkCatchUp(b *testing.B) {
 			b.StartTimer()
 		}
 		if left%1000 == 0 {
-			l, err := r.TryNext(Want{MaxItems: 1000})
+			l, err := r.TryNext(BatchLimits{MaxItems: 1000})
 			if err != nil || len(l.Blocks) != 1000 {
 				b.Fatal(err)
 			}

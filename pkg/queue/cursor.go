@@ -19,8 +19,8 @@ const (
 	cursorMagic  = "CQC1"
 	rosterMagic  = "CQN1"
 	cursorSuffix = ".cursor"
-	cursorLen    = 64 // of a slot without its bitmap and lanes
-	laneMarkLen  = 16
+	cursorLen    = 64 // of a slot without its bitmap and tag queues
+	tagMarkLen   = 16
 	slotLen      = 4096 // each slot has a page of its own
 	rosterAt     = 2 * slotLen
 	// maxCursorFile bounds what is read of a cursor file.
@@ -38,23 +38,23 @@ type cursor struct {
 	// unsaved counts the items of blocks before seq that were handed out and
 	// not yet done with when the cap took them from the disk.
 	unsaved uint64
-	// Of the tags that have lanes, all blocks before the lane's mark are done
+	// Of the tags that have tag queues, all blocks before the tag queue's mark are done
 	// with, and no others. All other blocks before rest are done with.
-	lanes []laneMark
-	rest  uint64 // seq when there are no lanes
+	tags []tagMark
+	rest uint64 // seq when there are no tag queues
 	// done has a bit for each block from rest on that is done with already.
 	done []byte
 }
 
-// mark returns the mark of a tag's lane, or nil.
-func (c *cursor) mark(tag string) *laneMark {
-	if len(c.lanes) == 0 {
+// mark returns the mark of a tag's tag queue, or nil.
+func (c *cursor) mark(tag string) *tagMark {
+	if len(c.tags) == 0 {
 		return nil
 	}
 	hash := hashTag(tag)
-	for i := range c.lanes {
-		if c.lanes[i].tag == hash {
-			return &c.lanes[i]
+	for i := range c.tags {
+		if c.tags[i].tag == hash {
+			return &c.tags[i]
 		}
 	}
 	return nil
@@ -74,7 +74,7 @@ func (c *cursor) end() uint64 {
 	if n := len(c.done); n > 0 {
 		end += 8*uint64(n-1) + uint64(bits.Len8(c.done[n-1]))
 	}
-	for _, m := range c.lanes {
+	for _, m := range c.tags {
 		end = max(end, m.seq)
 	}
 	return end
@@ -91,9 +91,9 @@ func (c *cursor) encode() []byte {
 	b = le.AppendUint64(b, c.unsaved)
 	b = le.AppendUint64(b, uint64(len(c.done)))
 	b = le.AppendUint64(b, c.rest-c.seq)
-	b = le.AppendUint64(b, uint64(len(c.lanes)))
+	b = le.AppendUint64(b, uint64(len(c.tags)))
 	b = append(b[:cursorLen], c.done...)
-	for _, m := range c.lanes {
+	for _, m := range c.tags {
 		b = le.AppendUint64(b, m.tag)
 		b = le.AppendUint64(b, m.seq)
 	}
@@ -106,11 +106,11 @@ func parseCursor(b []byte) (cursor, bool) {
 	if len(b) < cursorLen || string(b[:4]) != cursorMagic {
 		return cursor{}, false
 	}
-	n, lanes := le.Uint64(b[40:]), le.Uint64(b[56:])
-	if n > maxAhead/8 || lanes > maxLanes || uint64(len(b)) < cursorLen+n+laneMarkLen*lanes {
+	n, tags := le.Uint64(b[40:]), le.Uint64(b[56:])
+	if n > maxAhead/8 || tags > maxTagQueues || uint64(len(b)) < cursorLen+n+tagMarkLen*tags {
 		return cursor{}, false
 	}
-	b = b[:cursorLen+n+laneMarkLen*lanes]
+	b = b[:cursorLen+n+tagMarkLen*tags]
 	if le.Uint32(b[4:]) != durable.Checksum(0, b[8:]) {
 		return cursor{}, false
 	}
@@ -122,8 +122,8 @@ func parseCursor(b []byte) (cursor, bool) {
 		rest:       le.Uint64(b[16:]) + le.Uint64(b[48:]),
 		done:       b[cursorLen : cursorLen+n],
 	}
-	for b = b[cursorLen+n:]; len(b) > 0; b = b[laneMarkLen:] {
-		c.lanes = append(c.lanes, laneMark{tag: le.Uint64(b), seq: le.Uint64(b[8:])})
+	for b = b[cursorLen+n:]; len(b) > 0; b = b[tagMarkLen:] {
+		c.tags = append(c.tags, tagMark{tag: le.Uint64(b), seq: le.Uint64(b[8:])})
 	}
 	return c, c.plausible()
 }
@@ -134,7 +134,7 @@ func (c *cursor) plausible() bool {
 	if max(c.generation, c.before, c.unsaved, c.rest) >= maxNumber || c.rest < c.seq {
 		return false
 	}
-	for _, m := range c.lanes {
+	for _, m := range c.tags {
 		if m.seq < c.seq || m.seq >= maxNumber {
 			return false
 		}
@@ -152,7 +152,7 @@ func (c *cursor) undone(from, to uint64) uint64 {
 	if from >= to {
 		return n
 	}
-	if len(c.lanes) > 0 {
+	if len(c.tags) > 0 {
 		return n + to - from // of which tags they were can't be known
 	}
 	// Of what cursor tells, at most maxAhead blocks are from rest on.

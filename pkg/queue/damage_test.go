@@ -27,7 +27,7 @@ func smallQueue(t testing.TB) (dir string, blocks []Block) {
 		blocks = append(blocks, b)
 	}
 	for range 2 {
-		l, err := q.Reader("a").TryNext(Want{MaxItems: 1})
+		l, err := q.Reader("a").TryNext(BatchLimits{MaxItems: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func survives(t testing.TB, dir string, blocks []Block) (got [2][]int, stats []S
 		last := -1
 		sawFresh := false
 		for {
-			l, err := r.TryNext(Want{MaxItems: 20})
+			l, err := r.TryNext(BatchLimits{MaxItems: 20})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +217,7 @@ func TestLostSegmentsHideNoNewBlock(t *testing.T) {
 	dir := t.TempDir()
 	q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
 	mustAppend(t, q, 0, 5)
-	l, err := q.Reader("a").TryNext(Want{MaxItems: 4})
+	l, err := q.Reader("a").TryNext(BatchLimits{MaxItems: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestLostSegmentsHideNoNewBlock(t *testing.T) {
 	q = tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
 	mustAppend(t, q, 10, 12)
 	for _, q := range []*Queue{q, tryOpen(t, Options{Dir: copyDir(t, dir), Readers: []string{"a"}}, quick())} {
-		l, err := q.Reader("a").TryNext(Want{})
+		l, err := q.Reader("a").TryNext(BatchLimits{})
 		if err != nil || l == nil || fmt.Sprint(texts(l)) != "[block 10 block 11]" {
 			t.Errorf("got %v, %v", l, err)
 		}

@@ -101,7 +101,7 @@ func TestTheLastAcknowledgementIsSavedWhenTheDiskIsWellAgain(t *testing.T) {
 		}
 		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, sys)
 		mustAppend(t, q, 0, 3)
-		l, err := q.Reader("a").TryNext(Want{})
+		l, err := q.Reader("a").TryNext(BatchLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestADirectoryThatIsRemovedCostsWhatWasInItOnly(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				l, err := q.Reader("a").TryNext(Want{})
+				l, err := q.Reader("a").TryNext(BatchLimits{})
 				if err != nil || l == nil {
 					t.Fatal(l, err)
 				}
@@ -191,7 +191,7 @@ func TestAnEmptyDirectoryThatIsRemovedCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
 		mustAppend(t, q, 0, 1)
-		l, err := q.Reader("a").TryNext(Want{})
+		l, err := q.Reader("a").TryNext(BatchLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func TestAnEmptyDirectoryThatIsRemovedCostsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustAppend(t, q, 1, 3)
-		if l, err = q.Reader("a").TryNext(Want{}); err != nil || l == nil || len(l.Blocks) != 2 {
+		if l, err = q.Reader("a").TryNext(BatchLimits{}); err != nil || l == nil || len(l.Blocks) != 2 {
 			t.Fatal(l, err)
 		}
 		if err := q.Reader("a").Ack(l); err != nil {

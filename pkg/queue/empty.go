@@ -11,7 +11,7 @@ import (
 // holdsTags tells whether blocks of some tags wait apart, behind which those of
 // others may be done with. The caller holds q.mu.
 func (q *Queue) holdsTags() bool {
-	return slices.ContainsFunc(q.readers, func(r *Reader) bool { return len(r.lanes) > 0 })
+	return slices.ContainsFunc(q.readers, func(r *Reader) bool { return len(r.tagQueues) > 0 })
 }
 
 // emptyDone empties the segments that no reader needs although one before them
@@ -61,7 +61,7 @@ func (q *Queue) needed() map[*segment]bool {
 		for _, l := range r.leases {
 			add(l.metas)
 		}
-		for _, l := range r.lanes {
+		for _, l := range r.tagQueues {
 			add(l.metas)
 			for _, run := range l.runs {
 				needed[run.seg] = true

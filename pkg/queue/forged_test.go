@@ -39,7 +39,7 @@ func forge(name string, b []byte, off int, value uint64) []byte {
 	}
 	for slot := range 2 {
 		if s := b[min(len(b), slot*slotLen):min(len(b), (slot+1)*slotLen)]; len(s) >= cursorLen && string(s[:4]) == cursorMagic {
-			n := cursorLen + min(le.Uint64(s[40:]), slotLen) + laneMarkLen*min(le.Uint64(s[56:]), slotLen)
+			n := cursorLen + min(le.Uint64(s[40:]), slotLen) + tagMarkLen*min(le.Uint64(s[56:]), slotLen)
 			le.PutUint32(s[4:], durable.Checksum(0, s[8:min(n, uint64(len(s)))]))
 		}
 	}
@@ -81,7 +81,7 @@ func readForged(dir string, blocks []Block) error {
 		r := q.Reader(id)
 		handed := 0
 		for {
-			l, err := r.TryNext(Want{MaxItems: 1})
+			l, err := r.TryNext(BatchLimits{MaxItems: 1})
 			if err != nil {
 				return err
 			}

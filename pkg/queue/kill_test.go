@@ -32,7 +32,7 @@ func TestChild(t *testing.T) {
 		if i%3 == 0 {
 			continue // fall behind
 		}
-		l, err := r.TryNext(Want{MaxItems: 2})
+		l, err := r.TryNext(BatchLimits{MaxItems: 2})
 		if err != nil || l == nil {
 			t.Fatal(l, err)
 		}
@@ -114,7 +114,7 @@ func TestKill(t *testing.T) {
 	q := mustOpen(t, Options{Dir: dir})
 	left := make(map[string]int) // where each block comes
 	for {
-		l, err := q.Reader("a").TryNext(Want{})
+		l, err := q.Reader("a").TryNext(BatchLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}

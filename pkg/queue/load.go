@@ -92,8 +92,8 @@ func (r *Reader) loaded(from place, found []meta, off, limit int64, ended bool) 
 		if known && r.ahead.isDone(m.seq, m.tag) {
 			passed = true
 		} else {
-			if known && r.lane(m.tag) == nil && r.ahead.mark(m.tag) != nil {
-				r.addLane(m.tag)
+			if known && r.tagQueue(m.tag) == nil && r.ahead.mark(m.tag) != nil {
+				r.addTagQueue(m.tag)
 			}
 			r.push(m)
 		}

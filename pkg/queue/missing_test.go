@@ -20,12 +20,12 @@ func TestARemovedSegmentCostsWhatItHeld(t *testing.T) {
 	if err := os.Remove(segments[0]); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := r.TryNext(Want{}); err != nil || l != nil {
+	if l, err := r.TryNext(BatchLimits{}); err != nil || l != nil {
 		t.Fatal(l, err)
 	}
 	for i := 2; i <= 3; i++ {
 		mustAppend(t, q, i, i+1)
-		l, err := r.TryNext(Want{})
+		l, err := r.TryNext(BatchLimits{})
 		if err != nil || l == nil || string(l.Blocks[0].Data) != fmt.Sprint("block ", i) {
 			t.Fatalf("%d: %+v, %v", i, l, err)
 		}

@@ -15,7 +15,7 @@ import (
 
 // quick is a system that does not wait for the disk, with small segments.
 func quick() system {
-	return system{write: (*os.File).WriteAt, sync: func(*os.File) error { return nil }, now: time.Now, minSegment: 600, laneWindow: 4}
+	return system{write: (*os.File).WriteAt, sync: func(*os.File) error { return nil }, now: time.Now, minSegment: 600, tagWindow: 4}
 }
 
 func tryOpen(t testing.TB, o Options, sys system) *Queue {
@@ -64,7 +64,7 @@ type model struct {
 	numbers map[string]int // of the blocks, by data
 	readers []*modelReader
 	lossy   bool // the cap may take blocks
-	lanes   bool // tags are held and freed, and their blocks acknowledged in order
+	holds   bool // tags are held and freed, and their blocks acknowledged in order
 }
 
 type modelReader struct {
@@ -90,7 +90,7 @@ func newModel(t *testing.T, seed uint64, o Options) *model {
 
 func (m *model) step() {
 	r := m.readers[m.rnd.IntN(len(m.readers))]
-	if m.lanes {
+	if m.holds {
 		m.holdOrFree(r)
 	}
 	switch n := m.rnd.IntN(100); {
@@ -135,7 +135,7 @@ func (m *model) append() {
 }
 
 func (m *model) next(r *modelReader) {
-	w := Want{MinItems: m.rnd.IntN(9), MaxItems: m.rnd.IntN(20), MaxBytes: m.rnd.IntN(2000)}
+	w := BatchLimits{MinItems: m.rnd.IntN(9), MaxItems: m.rnd.IntN(20), MaxBytes: m.rnd.IntN(2000)}
 	if m.rnd.IntN(4) == 0 {
 		w.MaxWait = time.Hour
 	}
@@ -150,7 +150,7 @@ func (m *model) next(r *modelReader) {
 
 // handedOut checks a lease: its blocks are those that were appended, in order,
 // of one tag, within the limits, and none is done with or out already.
-func (m *model) handedOut(r *modelReader, l *Lease, w Want) {
+func (m *model) handedOut(r *modelReader, l *Lease, w BatchLimits) {
 	var numbers []int
 	for _, b := range l.Blocks {
 		n, ok := m.numbers[string(b.Data)]
@@ -201,7 +201,7 @@ func (m *model) settle(r *modelReader) {
 	if l == nil {
 		return
 	}
-	if m.lanes {
+	if m.holds {
 		m.settleInOrder(r, l.Blocks[0].Tag)
 		return
 	}
@@ -309,14 +309,14 @@ func (m *model) drain() {
 		clear(r.out)
 		clear(r.last)
 		for {
-			l, err := m.q.Reader(r.id).TryNext(Want{})
+			l, err := m.q.Reader(r.id).TryNext(BatchLimits{})
 			if err != nil {
 				m.t.Fatal(err)
 			}
 			if l == nil {
 				break
 			}
-			m.handedOut(r, l, Want{})
+			m.handedOut(r, l, BatchLimits{})
 			if err := m.q.Reader(r.id).Ack(l); err != nil {
 				m.t.Fatal(err)
 			}

@@ -38,7 +38,7 @@ func takeAll(t *testing.T, r *Reader) []int {
 	t.Helper()
 	var got []int
 	for {
-		l, err := r.TryNext(Want{})
+		l, err := r.TryNext(BatchLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestWaitGoesOnWhenTheOnlySegmentIsDoneWith(t *testing.T) {
 		}()
 		begun := time.Now()
 		for range 20 {
-			l, err := q.Reader("a").Next(t.Context(), Want{})
+			l, err := q.Reader("a").Next(t.Context(), BatchLimits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,11 +279,11 @@ func TestBlocksThatAreOutOutliveTheCap(t *testing.T) {
 	if err := q.Append(t.Context(), kilobyte(1)); err != nil {
 		t.Fatal(err)
 	}
-	delivered, err := r.TryNext(Want{MaxItems: 1})
+	delivered, err := r.TryNext(BatchLimits{MaxItems: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	released, err := r.TryNext(Want{MaxItems: 1})
+	released, err := r.TryNext(BatchLimits{MaxItems: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestAnAcknowledgementThatCannotBeSavedIsSavedLater(t *testing.T) {
 		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, sys)
 		mustAppend(t, q, 0, 3)
 		for range 3 {
-			l, err := q.Reader("a").TryNext(Want{MaxItems: 1})
+			l, err := q.Reader("a").TryNext(BatchLimits{MaxItems: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

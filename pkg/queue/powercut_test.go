@@ -148,7 +148,7 @@ func operate(t *testing.T, q *Queue, random *rand.Rand, appended map[int]time.Ti
 			next++
 		}
 		if random.IntN(3) > 0 {
-			l, err := r.TryNext(Want{MaxItems: 1 + random.IntN(5)})
+			l, err := r.TryNext(BatchLimits{MaxItems: 1 + random.IntN(5)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func checkAfterCut(t *testing.T, seed int, dir string, appended map[int]time.Tim
 	r, last := q.Reader("a"), 0
 	got := make(map[int]bool)
 	for {
-		l, err := r.TryNext(Want{MaxItems: 10})
+		l, err := r.TryNext(BatchLimits{MaxItems: 10})
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -206,7 +206,7 @@ func checkAfterCut(t *testing.T, seed int, dir string, appended map[int]time.Tim
 	if err := q.Append(t.Context(), Block{Data: []byte("1000000"), Items: 1}); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
-	if l, err := r.TryNext(Want{}); err != nil || l == nil || number(t, l.Blocks[0]) != 1000000 {
+	if l, err := r.TryNext(BatchLimits{}); err != nil || l == nil || number(t, l.Blocks[0]) != 1000000 {
 		t.Fatalf("seed %d: what was appended afterwards is not handed out: %+v, %v", seed, l, err)
 	}
 }

@@ -34,7 +34,7 @@
 //
 //	slot         0      4     8            16    24       32        40         48         56      64
 //	(at 0, 4096) ┌──────┬─────┬────────────┬─────┬────────┬─────────┬──────────┬──────────┬───────┬──────┬───────┐
-//	             │ CQC1 │ sum │ generation │ seq │ before │ unsaved │ done len │ rest-seq │ lanes │ done │ marks │
+//	             │ CQC1 │ sum │ generation │ seq │ before │ unsaved │ done len │ rest-seq │ tag queues │ done │ marks │
 //	             └──────┴─────┴────────────┴─────┴────────┴─────────┴──────────┴──────────┴───────┴──────┴───────┘
 //	readers      ┌──────┬─────┬─────┬──────────────────┐
 //	(at 8192)    │ CQN1 │ sum │ len │ ids, JSON array  │
@@ -129,14 +129,14 @@ type Options struct {
 	Logger      *slog.Logger
 }
 
-// Want says when enough blocks wait to be handed out together.
-type Want struct {
-	MinItems int // hand out at once when so many items wait; 0: no such limit
-	MinBytes int // hand out at once when so many bytes wait; 0: no such limit
-	MaxItems int // hand out no more items than this, but at least one block; 0: no limit
-	MaxBytes int // hand out no more bytes than this, but at least one block; 0: no limit
+// BatchLimits bounds the blocks that are leased together, and says when enough wait.
+type BatchLimits struct {
+	MinItems int // lease at once when so many items wait; 0: no such limit
+	MinBytes int // lease at once when so many bytes wait; 0: no such limit
+	MaxItems int // lease no more items than this, but at least one block; 0: no limit
+	MaxBytes int // lease no more bytes than this, but at least one block; 0: no limit
 	// MaxWait is how long the oldest waiting block may be held back to gather
-	// MinItems or MinBytes, counted from its Append; 0 hands out what is there.
+	// MinItems or MinBytes, counted from its Append; 0 leases what is there.
 	MaxWait time.Duration
 }
 
@@ -146,7 +146,7 @@ type system struct {
 	sync       func(f *os.File) error
 	now        func() time.Time
 	minSegment int64
-	laneWindow int
+	tagWindow  int
 }
 
 // Queue is an open queue. It is safe for concurrent use.
@@ -440,3 +440,6 @@ func (q *Queue) closeFiles() error {
 	}
 	return q.lock.Close()
 }
+
+// Want is the former name of BatchLimits.
+type Want = BatchLimits

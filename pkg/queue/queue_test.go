@@ -42,7 +42,7 @@ func texts(l *Lease) []string {
 func TestHandsOutInOrder(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir()})
 	mustAppend(t, q, 0, 5)
-	l, err := q.Reader("a").Next(t.Context(), Want{})
+	l, err := q.Reader("a").Next(t.Context(), BatchLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestResumesAfterReopen(t *testing.T) {
 	for round := range 5 {
 		q := mustOpen(t, Options{Dir: dir})
 		mustAppend(t, q, round*2, round*2+2)
-		l, err := q.Reader("a").Next(t.Context(), Want{MaxItems: 1})
+		l, err := q.Reader("a").Next(t.Context(), BatchLimits{MaxItems: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,13 +82,13 @@ func TestNextEndsWithItsContextAndTheQueue(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := q.Reader("a").Next(ctx, Want{}); !errors.Is(err, context.Canceled) {
+	if _, err := q.Reader("a").Next(ctx, BatchLimits{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Reader("a").Next(t.Context(), Want{}); !errors.Is(err, pipeline.ErrClosed) {
+	if _, err := q.Reader("a").Next(t.Context(), BatchLimits{}); !errors.Is(err, pipeline.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	if err := q.Append(t.Context(), Block{}); !errors.Is(err, pipeline.ErrClosed) {

@@ -14,7 +14,7 @@ const (
 	// window is how many waiting blocks a reader knows of at once; the others
 	// are on disk alone. It also bounds the blocks of a lease.
 	window = 2048
-	// maxLease bounds the bytes of a lease, whatever Want says.
+	// maxLease bounds the bytes of a lease, whatever BatchLimits allow.
 	maxLease = 4 << 20
 )
 
@@ -59,12 +59,12 @@ type Reader struct {
 	file    *os.File   // guarded by saving
 
 	// What follows is guarded by Queue.mu. Of the blocks below load, those in
-	// pending, lanes and leases are not done with.
+	// pending, tag queues and leases are not done with.
 	load       place
 	pending    []meta // loaded and not handed out, by seq
 	groups     []group
-	lanes      []*lane // what of some tags waits apart from pending; the next to hand out first
-	laneTurn   bool    // the next blocks to hand out are those of a lane, if it has any
+	tagQueues  []*tagQueue // what of some tags waits apart from pending; the next to hand out first
+	tagTurn    bool        // the next blocks to hand out are those of a tag queue, if it has any
 	leases     []*Lease
 	ahead      cursor // what a former process had done with
 	generation uint64 // of the cursor last written
@@ -78,8 +78,8 @@ type Reader struct {
 }
 
 type waiter struct {
-	want Want
-	wake chan struct{}
+	limits BatchLimits
+	wake   chan struct{}
 }
 
 // Lease is a run of blocks with one tag that a reader has handed out and that
@@ -107,11 +107,11 @@ func (l *Lease) Bytes() int {
 	return n
 }
 
-// Next waits until Want is met, and hands out the blocks that follow the last
+// Next waits until enough blocks wait for the limits, and leases those that follow the last
 // ones handed out, 4 MiB at most unless one block is larger. Several leases may
 // be out at once. Blocks of other tags in between are left for a later call.
-func (r *Reader) Next(ctx context.Context, w Want) (*Lease, error) {
-	wt := &waiter{want: w, wake: make(chan struct{}, 1)}
+func (r *Reader) Next(ctx context.Context, w BatchLimits) (*Lease, error) {
+	wt := &waiter{limits: w, wake: make(chan struct{}, 1)}
 	defer r.leave(wt)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -136,8 +136,8 @@ func (r *Reader) Next(ctx context.Context, w Want) (*Lease, error) {
 	}
 }
 
-// TryNext is Next without waiting. It returns nil when Want is not met.
-func (r *Reader) TryNext(w Want) (*Lease, error) {
+// TryNext is Next without waiting. It returns nil when fewer wait.
+func (r *Reader) TryNext(w BatchLimits) (*Lease, error) {
 	l, _, err := r.try(w, nil)
 	return l, err
 }
@@ -145,13 +145,13 @@ func (r *Reader) TryNext(w Want) (*Lease, error) {
 // try hands out what w asks for. When that is not there, it enters wt among
 // those to be woken and tells after which time the oldest block will have
 // waited long enough; 0 when none waits.
-func (r *Reader) try(w Want, wt *waiter) (*Lease, time.Duration, error) {
+func (r *Reader) try(w BatchLimits, wt *waiter) (*Lease, time.Duration, error) {
 	q := r.q
 	for {
 		if err := r.fill(0); err != nil {
 			return nil, 0, err
 		}
-		if err := r.fillLanes(); err != nil {
+		if err := r.fillTagQueues(); err != nil {
 			return nil, 0, err
 		}
 		r.expire()
@@ -212,7 +212,7 @@ func (r *Reader) appended(m meta) {
 		return // there is older work on disk
 	}
 	r.load = place{seg: m.seg, off: m.off, seq: m.seq, before: m.before}
-	l := r.lane(m.tag)
+	l := r.tagQueue(m.tag)
 	if l != nil || len(r.pending) < window {
 		r.push(m)
 		r.load = place{seg: m.seg, off: m.off + m.size, seq: m.seq + 1, before: m.before + uint64(m.items)}
@@ -225,7 +225,7 @@ func (r *Reader) appended(m meta) {
 	}
 	for _, wt := range r.waiters {
 		// The first block starts the clock; later ones matter once they fill a batch.
-		if len(r.pending) == 1 || r.full(r.group(m.tag), wt.want) {
+		if len(r.pending) == 1 || r.full(r.group(m.tag), wt.limits) {
 			r.wakeAll()
 			return
 		}
@@ -234,7 +234,7 @@ func (r *Reader) appended(m meta) {
 
 // push adds m to the end of what waits. The caller holds Queue.mu.
 func (r *Reader) push(m meta) {
-	if l := r.lane(m.tag); l != nil {
+	if l := r.tagQueue(m.tag); l != nil {
 		l.add(m)
 		return
 	}
@@ -268,7 +268,7 @@ func (r *Reader) group(tag string) group {
 }
 
 // full tells whether waiting could add nothing that w wants to g.
-func (r *Reader) full(g group, w Want) bool {
+func (r *Reader) full(g group, w BatchLimits) bool {
 	reached := func(n, limit int) bool { return limit > 0 && n >= limit }
 	return reached(g.items, w.MinItems) || reached(g.bytes, w.MinBytes) ||
 		reached(g.items, w.MaxItems) || reached(g.bytes, w.MaxBytes) ||
@@ -277,7 +277,7 @@ func (r *Reader) full(g group, w Want) bool {
 
 // choose tells of which tag blocks are to be handed out now, or after which
 // time to look again. The caller holds Queue.mu.
-func (r *Reader) choose(w Want, now int64) (tag string, wait time.Duration, ok bool) {
+func (r *Reader) choose(w BatchLimits, now int64) (tag string, wait time.Duration, ok bool) {
 	if len(r.pending) == 0 {
 		return "", 0, false
 	}
@@ -297,7 +297,7 @@ func (r *Reader) choose(w Want, now int64) (tag string, wait time.Duration, ok b
 
 // take moves the first blocks of the tag out of pending, within the limits.
 // The caller holds Queue.mu.
-func (r *Reader) take(tag string, w Want) []meta {
+func (r *Reader) take(tag string, w BatchLimits) []meta {
 	var taken []meta
 	items, bytes, open := 0, 0, true
 	kept := r.pending[:0]
@@ -422,9 +422,9 @@ func (r *Reader) remove(l *Lease) bool {
 		return false
 	}
 	r.leases = slices.Delete(r.leases, i, i+1)
-	r.closeLanes()
-	if len(r.lanes) > 0 {
-		r.wakeAll() // a lane hands out one lease at a time
+	r.closeTagQueues()
+	if len(r.tagQueues) > 0 {
+		r.wakeAll() // a tag queue hands out one lease at a time
 	}
 	return true
 }
@@ -465,7 +465,7 @@ func (r *Reader) cursor() (seq, before uint64) {
 	for _, l := range r.leases {
 		first(l.metas)
 	}
-	for _, l := range r.lanes {
+	for _, l := range r.tagQueues {
 		if s, b, ok := l.first(); ok && s < seq {
 			seq, before = s, b
 		}
@@ -489,7 +489,7 @@ func (r *Reader) queuedBytes() int64 {
 			}
 		}
 	}
-	for _, l := range r.lanes {
+	for _, l := range r.tagQueues {
 		_, _, size := l.total()
 		n += size
 	}
@@ -507,7 +507,7 @@ func (r *Reader) queued() uint64 {
 			n += uint64(m.items)
 		}
 	}
-	for _, l := range r.lanes {
+	for _, l := range r.tagQueues {
 		_, items, _ := l.total()
 		n += items
 	}
@@ -527,10 +527,10 @@ func (r *Reader) lose(s *segment, next place) {
 		r.drop(ReasonFull, uint64(m.items))
 	}
 	r.keep(kept)
-	for _, l := range r.lanes {
+	for _, l := range r.tagQueues {
 		r.drop(ReasonFull, l.lose(s))
 	}
-	r.closeLanes()
+	r.closeTagQueues()
 	if r.load.seg == s && !r.atEnd() {
 		next.before = max(next.before, r.load.before)
 		r.drop(ReasonFull, next.before-r.load.before)
@@ -557,7 +557,7 @@ func (r *Reader) expire() {
 		r.keep(append(r.pending[:0], r.pending[n:]...))
 		r.unsaved = true
 	}
-	for _, l := range r.lanes {
+	for _, l := range r.tagQueues {
 		for len(l.metas) > 0 && l.metas[0].appended < oldest {
 			r.drop(ReasonTooOld, uint64(l.metas[0].items))
 			l.metas = l.metas[1:]
@@ -565,7 +565,7 @@ func (r *Reader) expire() {
 			n++
 		}
 	}
-	r.closeLanes()
+	r.closeTagQueues()
 	q.mu.Unlock()
 	if n > 0 {
 		_ = r.moved() // the next save tries again

@@ -22,7 +22,7 @@ func TestNextWaitsForWhatIsWanted(t *testing.T) {
 			after time.Duration
 		}
 		results := make(chan result, 10)
-		next := func(w Want) {
+		next := func(w BatchLimits) {
 			l, err := q.Reader("a").Next(t.Context(), w)
 			if err != nil {
 				t.Error(err)
@@ -37,34 +37,34 @@ func TestNextWaitsForWhatIsWanted(t *testing.T) {
 			}
 		}
 
-		go next(Want{MinItems: 10, MaxWait: 5 * time.Second})
+		go next(BatchLimits{MinItems: 10, MaxWait: 5 * time.Second})
 		time.Sleep(3 * time.Second)
 		mustAppend(t, q, 0, 4)
 		check("MaxWait counts from the append of the oldest block", result{4, 8 * time.Second})
 
 		mustAppend(t, q, 0, 1)
 		time.Sleep(2 * time.Second)
-		go next(Want{MinItems: 10, MaxWait: 5 * time.Second})
+		go next(BatchLimits{MinItems: 10, MaxWait: 5 * time.Second})
 		check("also when that was before the call", result{1, 13 * time.Second})
 
-		go next(Want{MinItems: 3, MaxWait: time.Hour})
+		go next(BatchLimits{MinItems: 3, MaxWait: time.Hour})
 		time.Sleep(time.Second)
 		mustAppend(t, q, 0, 3)
 		check("MinItems", result{3, 14 * time.Second})
 
-		go next(Want{MinBytes: 20, MaxWait: time.Hour})
+		go next(BatchLimits{MinBytes: 20, MaxWait: time.Hour})
 		mustAppend(t, q, 0, 3)
 		check("MinBytes", result{3, 14 * time.Second})
 
 		mustAppend(t, q, 0, 5)
-		go next(Want{MaxItems: 2, MaxWait: time.Hour})
+		go next(BatchLimits{MaxItems: 2, MaxWait: time.Hour})
 		check("MaxItems", result{2, 14 * time.Second})
-		go next(Want{MaxBytes: 20})
+		go next(BatchLimits{MaxBytes: 20})
 		check("MaxBytes", result{2, 14 * time.Second})
-		go next(Want{})
+		go next(BatchLimits{})
 		check("no limits", result{1, 14 * time.Second})
 
-		go next(Want{})
+		go next(BatchLimits{})
 		time.Sleep(time.Second)
 		mustAppend(t, q, 0, 1)
 		check("nothing there at first", result{1, 15 * time.Second})
@@ -84,7 +84,7 @@ func TestTagsAreNotMixedAndDoNotBreakBatches(t *testing.T) {
 	r := q.Reader("a")
 	var got []string
 	for range 2 {
-		l, err := r.TryNext(Want{})
+		l, err := r.TryNext(BatchLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestReadersTakeOverFromThoseThatAreGone(t *testing.T) {
 	q := mustOpen(t, Options{Dir: dir, Readers: []string{"a", "b", "c"}})
 	mustAppend(t, q, 0, 10)
 	for i, id := range []string{"a", "b", "c"} {
-		l, err := q.Reader(id).TryNext(Want{MaxItems: i + 1})
+		l, err := q.Reader(id).TryNext(BatchLimits{MaxItems: i + 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestAcknowledgementsOutOfOrderSurvive(t *testing.T) {
 	r := q.Reader("a")
 	var leases []*Lease
 	for range 6 {
-		l, err := r.TryNext(Want{MaxItems: 1})
+		l, err := r.TryNext(BatchLimits{MaxItems: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestAcknowledgementsOutOfOrderSurvive(t *testing.T) {
 		}
 	}
 	q2 := mustOpen(t, Options{Dir: copyDir(t, dir)})
-	l, err := q2.Reader("a").TryNext(Want{})
+	l, err := q2.Reader("a").TryNext(BatchLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestConcurrentUse(t *testing.T) {
 		for range 3 {
 			wg.Go(func() {
 				for {
-					l, err := q.Reader(id).Next(ctx, Want{MaxItems: 7})
+					l, err := q.Reader(id).Next(ctx, BatchLimits{MaxItems: 7})
 					if err != nil {
 						return
 					}
@@ -229,7 +229,7 @@ func TestOldBlocksAreDropped(t *testing.T) {
 		if s.Dropped[ReasonTooOld] != 3 || s.Queued != 1 {
 			t.Errorf("without anyone reading: %+v", s)
 		}
-		l, err := q.Reader("a").TryNext(Want{})
+		l, err := q.Reader("a").TryNext(BatchLimits{})
 		if err != nil || texts(l)[0] != "block 3" {
 			t.Errorf("got %v, %v", texts(l), err)
 		}

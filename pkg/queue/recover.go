@@ -24,7 +24,7 @@ import (
 // longer among o.Readers, in their order; when there is none, it starts at the
 // end. The readers of a new queue start at its beginning.
 func Open(o Options) (*Queue, error) {
-	return open(o, system{write: (*os.File).WriteAt, sync: (*os.File).Sync, now: time.Now, minSegment: minSegment, laneWindow: laneWindow})
+	return open(o, system{write: (*os.File).WriteAt, sync: (*os.File).Sync, now: time.Now, minSegment: minSegment, tagWindow: tagWindow})
 }
 
 func open(o Options, sys system) (*Queue, error) {

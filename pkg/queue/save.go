@@ -18,8 +18,8 @@ const syncEvery = time.Second
 func (r *Reader) state() cursor {
 	seq, before := r.cursor()
 	c := cursor{generation: r.generation + 1, seq: seq, rest: seq, before: before}
-	if len(r.lanes) > 0 {
-		c.rest, c.lanes = r.rest(), r.laneMarks()
+	if len(r.tagQueues) > 0 {
+		c.rest, c.tags = r.rest(), r.tagMarks()
 	}
 	known := uint64(len(r.pending))
 	for _, l := range r.leases {
@@ -31,7 +31,7 @@ func (r *Reader) state() cursor {
 			}
 		}
 	}
-	if len(r.lanes) == 0 && known == r.load.seq-seq {
+	if len(r.tagQueues) == 0 && known == r.load.seq-seq {
 		return c // nothing beyond the cursor is done with
 	}
 	bits := min(r.load.seq-c.rest, maxAhead)

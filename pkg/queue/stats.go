@@ -42,7 +42,7 @@ func (q *Queue) Stats() []Stats {
 		for _, l := range r.leases {
 			look(l.metas)
 		}
-		for _, l := range r.lanes {
+		for _, l := range r.tagQueues {
 			if at := l.oldest(); at != 0 && (oldest == 0 || at < oldest) {
 				oldest = at
 			}

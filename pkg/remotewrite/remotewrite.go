@@ -176,18 +176,18 @@ func (e *endpoint) destination() deliver.Destination {
 	var defaults QueueConfig
 	defaults.SetToDefault()
 	q := &e.cfg.Queue
-	want := queue.Want{
+	limits := queue.BatchLimits{
 		MinItems: defaultItems, MaxItems: defaultItems,
 		MinBytes: defaultBytes, MaxBytes: defaultBytes, MaxWait: defaultWait,
 	}
 	if limit := itemLimit(q); limit > 0 {
-		want.MinItems, want.MaxItems = limit, limit
+		limits.MinItems, limits.MaxItems = limit, limit
 	}
 	if q.BatchSendDeadline != defaults.BatchSendDeadline {
-		want.MaxWait = q.BatchSendDeadline
+		limits.MaxWait = q.BatchSendDeadline
 	}
 	return deliver.Destination{
-		ID: e.id, URL: e.url, Sender: e, Batch: want,
+		ID: e.id, URL: e.url, Sender: e, Batch: limits,
 		Key:     httpclient.Key("prometheus.remote_write", "metrics", e.target, "", e.cfg.Headers, &e.cfg.Client),
 		Backoff: deliver.Backoff{Min: max(q.MinBackoff, time.Millisecond), Max: max(q.MinBackoff, q.MaxBackoff, time.Millisecond)},
 		MaxAge:  q.SampleAgeLimit,

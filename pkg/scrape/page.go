@@ -21,8 +21,8 @@ const farFuture = 10 * time.Minute
 // history is what a target's pages have in common: everything that is kept
 // from one scrape to the next.
 type history struct {
-	memory
-	count    int   // series in memory
+	cache
+	count    int   // series in the cache
 	bytes    int64 // that it takes, with families
 	families map[string]pipeline.Metadata
 	// pending are families whose metadata no receiver has yet.
@@ -73,9 +73,9 @@ func (h *history) read(r *reader, page []byte, contentType string, track bool) (
 	}
 	wasLive := h.live
 	next, gone := r.rec.finish()
-	changed := next != &h.memory
+	changed := next != &h.cache
 	if changed {
-		h.memory = *next
+		h.cache = *next
 		h.count = h.series()
 		h.forgetFamilies()
 	}
@@ -108,7 +108,7 @@ func (h *history) readPage(r *reader, page []byte, contentType string) (walked b
 	if contentType != h.contentType || h.format == formatOther {
 		h.contentType, h.format = contentType, formatOf(contentType, r.settings)
 	}
-	prev := recorder{prev: &h.memory, pageSize: len(page)}
+	prev := recorder{prev: &h.cache, pageSize: len(page)}
 	tried := false
 	if h.parseNext > 0 {
 		h.parseNext--
@@ -275,13 +275,13 @@ func (h *history) forgetFamilies() {
 
 // withoutComments makes the comments of the next page new ones.
 func (h *history) withoutComments() ([]byte, []slot) {
-	var m memory
+	var c cache
 	for i, s := range h.slots {
 		if s.series != nil {
-			m.add(h.textOf(i), s)
+			c.add(h.textOf(i), s)
 		}
 	}
-	return m.text, m.slots
+	return c.text, c.slots
 }
 
 // reportLabels are those of one of the series that describe a scrape.

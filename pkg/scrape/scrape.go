@@ -4,7 +4,7 @@
 // One goroutine keeps the time for all targets of a component (schedule.go);
 // each scrape runs in a goroutine of its own, so that a slow target delays no
 // other. Between scrapes a target costs the memory of its last page without
-// the values (memory.go), by which the next page is read without parsing what
+// the values (cache.go), by which the next page is read without parsing what
 // has not changed (walk.go). Whatever is out of the ordinary is parsed by
 // textparse (read.go); both ways give the same samples.
 //

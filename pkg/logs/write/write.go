@@ -42,7 +42,7 @@ type Write struct {
 	writer   *deliver.Writer
 	metrics  *metrics
 	limiter  *streamLimiter // nil without a limit
-	density  *density
+	ratio    *compressionRatio
 	maxBlock int
 	buffers  sync.Pool // of *[]byte
 }
@@ -72,9 +72,9 @@ func New(cfg Config, o component.Options) (*Write, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.density = newDensity(func(factor float64) {
+	w.ratio = newCompressionRatio(func(factor float64) {
 		for i := range w.senders {
-			w.writer.SetBatch(destinations[i].ID, cfg.Endpoints[i].want(factor))
+			w.writer.SetBatch(destinations[i].ID, cfg.Endpoints[i].batchLimits(factor))
 		}
 	})
 	w.writer, err = deliver.New(deliver.Options{
@@ -111,7 +111,7 @@ func (w *Write) destinations(cfg Config, blocks []int) ([]deliver.Destination, e
 			id = fmt.Sprintf("%s-%d", id, used[id])
 		}
 		out = append(out, deliver.Destination{
-			ID: id, URL: redactedURL(e.URL), Key: httpclient.Key("loki.write", "logs", e.URL, e.TenantID, e.Headers, &e.HTTP), Sender: s, Batch: e.want(startDensity),
+			ID: id, URL: redactedURL(e.URL), Key: httpclient.Key("loki.write", "logs", e.URL, e.TenantID, e.Headers, &e.HTTP), Sender: s, Batch: e.batchLimits(startRatio),
 			Backoff: deliver.Backoff{Min: e.MinBackoff, Max: e.MaxBackoff},
 			Observe: s.attempted,
 		})
@@ -122,11 +122,11 @@ func (w *Write) destinations(cfg Config, blocks []int) ([]deliver.Destination, e
 	return out, nil
 }
 
-// want says how blocks are merged when their contents are factor times as
+// batchLimits says how blocks are merged when their contents are factor times as
 // large as they are: batch_size is about contents.
-func (e *Endpoint) want(factor float64) queue.Want {
+func (e *Endpoint) batchLimits(factor float64) queue.BatchLimits {
 	size := max(1, int(float64(e.BatchSize)/factor))
-	return queue.Want{MinBytes: size, MaxBytes: size, MaxWait: e.BatchWait}
+	return queue.BatchLimits{MinBytes: size, MaxBytes: size, MaxWait: e.BatchWait}
 }
 
 func redactedURL(raw string) string {
@@ -342,7 +342,7 @@ func (b *builder) seal() {
 	b.encoded = append(b.encoded, buf)
 	data := snappy.Encode((*buf)[:cap(*buf)], b.raw)
 	*buf = data
-	b.w.density.observe(len(b.raw), len(data))
+	b.w.ratio.observe(len(b.raw), len(data))
 	b.blocks = append(b.blocks, queue.Block{
 		Data: data, Tag: b.tenant, Items: b.items, MinTime: b.oldest, MaxTime: b.newest,
 	})

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// maxLanes bounds the tags that a reader holds apart from the others, in
+	// maxTagQueues bounds the tags that a reader holds apart from the others, in
 	// memory and in the file of its cursor.
-	maxLanes = 64
-	// laneWindow is how many waiting blocks of a lane are known one by one; of
+	maxTagQueues = 64
+	// tagWindow is how many waiting blocks of a tag queue are known one by one; of
 	// the others, a run for each segment is known.
-	laneWindow = 256
+	tagWindow = 256
 )
 
-// lane has the waiting blocks of one tag apart from the others, so that the
+// tag queue has the waiting blocks of one tag apart from the others, so that the
 // others can pass them. Its fields are guarded by Queue.mu.
-type lane struct {
+type tagQueue struct {
 	tag    string
 	window int    // how many blocks are known one by one at least, when there are more
 	held   bool   // nothing of it is handed out
@@ -31,7 +31,7 @@ type lane struct {
 	runs   []run  // what follows metas, by seq
 }
 
-// run is what is known of a lane's blocks in one segment that are not loaded.
+// run is what is known of a tag queue's blocks in one segment that are not loaded.
 type run struct {
 	seg      *segment
 	off      int64 // at or before the first of them
@@ -46,16 +46,16 @@ type run struct {
 // Hold keeps the blocks of a tag from being handed out until Free, and lets the
 // others pass them. It returns false, and does nothing, when that is so for as
 // many tags as a reader can keep apart, or while a lease of the tag is out: a
-// lane knows only of blocks that are done with in their order.
+// tag queue knows only of blocks that are done with in their order.
 func (r *Reader) Hold(tag string) bool {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
-	l := r.lane(tag)
-	if r.out(tag) || l == nil && len(r.lanes) >= maxLanes {
+	l := r.tagQueue(tag)
+	if r.out(tag) || l == nil && len(r.tagQueues) >= maxTagQueues {
 		return false
 	}
 	if l == nil {
-		l = r.addLane(tag)
+		l = r.addTagQueue(tag)
 		kept := r.pending[:0]
 		for _, m := range r.pending {
 			if m.tag != tag {
@@ -80,16 +80,16 @@ func (r *Reader) Hold(tag string) bool {
 func (r *Reader) Free(tag string) {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
-	if l := r.lane(tag); l != nil {
+	if l := r.tagQueue(tag); l != nil {
 		l.held = false
-		r.closeLanes()
+		r.closeTagQueues()
 		r.wakeAll()
 	}
 }
 
-// lane returns the lane of a tag, or nil. The caller holds Queue.mu.
-func (r *Reader) lane(tag string) *lane {
-	for _, l := range r.lanes {
+// tag queue returns the tag queue of a tag, or nil. The caller holds Queue.mu.
+func (r *Reader) tagQueue(tag string) *tagQueue {
+	for _, l := range r.tagQueues {
 		if l.tag == tag {
 			return l
 		}
@@ -97,25 +97,25 @@ func (r *Reader) lane(tag string) *lane {
 	return nil
 }
 
-func (r *Reader) addLane(tag string) *lane {
-	l := &lane{tag: tag, window: r.q.system.laneWindow}
-	r.lanes = append(r.lanes, l)
+func (r *Reader) addTagQueue(tag string) *tagQueue {
+	l := &tagQueue{tag: tag, window: r.q.system.tagWindow}
+	r.tagQueues = append(r.tagQueues, l)
 	return l
 }
 
-// unloaded tells whether a lane that may hand out blocks has only such as are
+// unloaded tells whether a tag queue that may hand out blocks has only such as are
 // not loaded. The caller holds Queue.mu.
 func (r *Reader) unloaded() bool {
-	return slices.ContainsFunc(r.lanes, func(l *lane) bool { return !l.held && len(l.metas) == 0 && len(l.runs) > 0 })
+	return slices.ContainsFunc(r.tagQueues, func(l *tagQueue) bool { return !l.held && len(l.metas) == 0 && len(l.runs) > 0 })
 }
 
-// closeLanes forgets the lanes that have caught up. The caller holds Queue.mu.
-func (r *Reader) closeLanes() {
-	n := len(r.lanes)
-	r.lanes = slices.DeleteFunc(r.lanes, func(l *lane) bool {
+// closeTagQueues forgets the tag queues that have caught up. The caller holds Queue.mu.
+func (r *Reader) closeTagQueues() {
+	n := len(r.tagQueues)
+	r.tagQueues = slices.DeleteFunc(r.tagQueues, func(l *tagQueue) bool {
 		return !l.held && len(l.metas) == 0 && len(l.runs) == 0 && !r.out(l.tag)
 	})
-	r.unsaved = r.unsaved || len(r.lanes) < n
+	r.unsaved = r.unsaved || len(r.tagQueues) < n
 }
 
 // out tells whether a lease of the tag is out. The caller holds Queue.mu.
@@ -123,8 +123,8 @@ func (r *Reader) out(tag string) bool {
 	return slices.ContainsFunc(r.leases, func(l *Lease) bool { return len(l.metas) > 0 && l.metas[0].tag == tag })
 }
 
-// add adds a block that follows all others of the lane.
-func (l *lane) add(m meta) {
+// add adds a block that follows all others of the tag queue.
+func (l *tagQueue) add(m meta) {
 	if len(l.runs) == 0 && len(l.metas) < l.window {
 		l.metas = append(l.metas, m)
 		return
@@ -139,13 +139,13 @@ func (l *lane) add(m meta) {
 }
 
 // putBack adds blocks that had been handed out.
-func (l *lane) putBack(metas []meta) {
+func (l *tagQueue) putBack(metas []meta) {
 	l.metas = append(l.metas, metas...)
 	slices.SortFunc(l.metas, func(a, b meta) int { return cmp.Compare(a.seq, b.seq) })
 }
 
-// first is the lane's first block that is on disk. The caller holds Queue.mu.
-func (l *lane) first() (seq, before uint64, ok bool) {
+// first is the tag queue's first block that is on disk. The caller holds Queue.mu.
+func (l *tagQueue) first() (seq, before uint64, ok bool) {
 	for _, m := range l.metas {
 		if !m.seg.gone {
 			return m.seq, m.before, true
@@ -157,8 +157,8 @@ func (l *lane) first() (seq, before uint64, ok bool) {
 	return 0, 0, false
 }
 
-// oldest is when the lane's first block was appended; 0 when it has none.
-func (l *lane) oldest() int64 {
+// oldest is when the tag queue's first block was appended; 0 when it has none.
+func (l *tagQueue) oldest() int64 {
 	switch {
 	case len(l.metas) > 0:
 		return l.metas[0].appended
@@ -169,7 +169,7 @@ func (l *lane) oldest() int64 {
 }
 
 // total sums up what waits.
-func (l *lane) total() (blocks int, items uint64, size int64) {
+func (l *tagQueue) total() (blocks int, items uint64, size int64) {
 	for _, m := range l.metas {
 		items += uint64(m.items)
 		size += m.size
@@ -183,8 +183,8 @@ func (l *lane) total() (blocks int, items uint64, size int64) {
 	return blocks, items, size
 }
 
-// lose drops what the lane has in the segment s, and returns its items.
-func (l *lane) lose(s *segment) (items uint64) {
+// lose drops what the tag queue has in the segment s, and returns its items.
+func (l *tagQueue) lose(s *segment) (items uint64) {
 	l.metas = slices.DeleteFunc(l.metas, func(m meta) bool {
 		if m.seg == s {
 			items += uint64(m.items)
@@ -200,8 +200,8 @@ func (l *lane) lose(s *segment) (items uint64) {
 	return items
 }
 
-// ready is what the lane has to hand out, as a group.
-func (l *lane) ready() group {
+// ready is what the tag queue has to hand out, as a group.
+func (l *tagQueue) ready() group {
 	g := group{tag: l.tag, blocks: len(l.metas)}
 	for _, m := range l.metas {
 		g.items += m.items
@@ -210,10 +210,10 @@ func (l *lane) ready() group {
 	return g
 }
 
-// chooseLane tells which lane is to hand out blocks now, or after which time to
+// chooseTagQueue tells which tag queue is to hand out blocks now, or after which time to
 // look again; 0 when none waits. The caller holds Queue.mu.
-func (r *Reader) chooseLane(w Want, now int64) (l *lane, wait int64) {
-	for _, l := range r.lanes {
+func (r *Reader) chooseTagQueue(w BatchLimits, now int64) (l *tagQueue, wait int64) {
+	for _, l := range r.tagQueues {
 		if l.held || len(l.metas) == 0 || r.out(l.tag) {
 			continue
 		}
@@ -228,9 +228,9 @@ func (r *Reader) chooseLane(w Want, now int64) (l *lane, wait int64) {
 	return nil, wait
 }
 
-// takeLane moves the first blocks out of a lane, within the limits, and lets
-// the other lanes go first the next time. The caller holds Queue.mu.
-func (r *Reader) takeLane(l *lane, w Want) []meta {
+// takeFromTagQueue moves the first blocks out of a tag queue, within the limits, and lets
+// the other tag queues go first the next time. The caller holds Queue.mu.
+func (r *Reader) takeFromTagQueue(l *tagQueue, w BatchLimits) []meta {
 	items, bytes, n := 0, 0, 0
 	for _, m := range l.metas {
 		if n > 0 && (bytes+m.dataLen > maxLease ||
@@ -244,24 +244,24 @@ func (r *Reader) takeLane(l *lane, w Want) []meta {
 	}
 	taken := slices.Clone(l.metas[:n])
 	l.metas = append(l.metas[:0], l.metas[n:]...)
-	i := slices.Index(r.lanes, l)
-	r.lanes = append(append(r.lanes[:i], r.lanes[i+1:]...), l)
+	i := slices.Index(r.tagQueues, l)
+	r.tagQueues = append(append(r.tagQueues[:i], r.tagQueues[i+1:]...), l)
 	return taken
 }
 
-// fillLanes loads the next blocks of lanes that may hand some out.
-func (r *Reader) fillLanes() error {
+// fillTagQueues loads the next blocks of tag queues that may hand some out.
+func (r *Reader) fillTagQueues() error {
 	q := r.q
 	r.filling.Lock()
 	defer r.filling.Unlock()
 	for {
 		q.mu.Lock()
-		i := slices.IndexFunc(r.lanes, func(l *lane) bool { return !l.held && len(l.metas) == 0 && len(l.runs) > 0 })
+		i := slices.IndexFunc(r.tagQueues, func(l *tagQueue) bool { return !l.held && len(l.metas) == 0 && len(l.runs) > 0 })
 		if i < 0 || q.closed {
 			q.mu.Unlock()
 			return nil
 		}
-		l := r.lanes[i]
+		l := r.tagQueues[i]
 		from := l.runs[0]
 		limit := from.seg.size
 		s := &scanner{salt: from.seg.salt, limit: limit, off: from.off, until: q.until(from.seg)}
@@ -273,20 +273,20 @@ func (r *Reader) fillLanes() error {
 		s.r = f
 		var found []meta
 		if err == nil {
-			found, err = scanLane(s, from, l.tag, l.window)
+			found, err = scanTagQueue(s, from, l.tag, l.window)
 			_ = f.Close()
 		}
 		if err != nil && !isDamage(err) {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
 		}
-		if r.loadedLane(l, from, found, s.off) {
+		if r.loadedTagQueue(l, from, found, s.off) {
 			_ = r.moved() // the next save tries again
 		}
 	}
 }
 
-// scanLane reads the headers of the next blocks of a run.
-func scanLane(s *scanner, from run, tag string, window int) (found []meta, err error) {
+// scanTagQueue reads the headers of the next blocks of a run.
+func scanTagQueue(s *scanner, from run, tag string, window int) (found []meta, err error) {
 	seq := from.seq
 	for len(found) < min(window/2, from.blocks) {
 		h, off, err := s.next(seq)
@@ -308,9 +308,9 @@ func scanLane(s *scanner, from run, tag string, window int) (found []meta, err e
 	return found, nil
 }
 
-// loadedLane moves blocks that were found from a run to its lane. What is no
+// loadedTagQueue moves blocks that were found from a run to its tag queue. What is no
 // longer found is counted as damaged. It tells whether there was any such.
-func (r *Reader) loadedLane(l *lane, from run, found []meta, off int64) (passed bool) {
+func (r *Reader) loadedTagQueue(l *tagQueue, from run, found []meta, off int64) (passed bool) {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
 	if len(l.runs) == 0 || l.runs[0].seg != from.seg || l.runs[0].seq != from.seq {
@@ -348,8 +348,8 @@ func (r *Reader) loadedLane(l *lane, from run, found []meta, off int64) (passed 
 	return passed
 }
 
-// laneMark is how far a lane has come.
-type laneMark struct {
+// tagMark is how far a tag queue has come.
+type tagMark struct {
 	tag uint64 // hash
 	seq uint64 // the first block of the tag that is not done with
 }
@@ -359,10 +359,10 @@ func hashTag(tag string) uint64 {
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-// laneMarks is how far the lanes have come. The caller holds Queue.mu.
-func (r *Reader) laneMarks() []laneMark {
-	var marks []laneMark
-	for _, l := range r.lanes {
+// tagMarks is how far the tag queues have come. The caller holds Queue.mu.
+func (r *Reader) tagMarks() []tagMark {
+	var marks []tagMark
+	for _, l := range r.tagQueues {
 		seq, _, ok := l.first()
 		if !ok {
 			seq = r.load.seq
@@ -374,13 +374,13 @@ func (r *Reader) laneMarks() []laneMark {
 				}
 			}
 		}
-		marks = append(marks, laneMark{tag: hashTag(l.tag), seq: seq})
+		marks = append(marks, tagMark{tag: hashTag(l.tag), seq: seq})
 	}
 	return marks
 }
 
 // rest is the first block that is not done with of those whose tags have no
-// lane. The caller holds Queue.mu.
+// tag queue. The caller holds Queue.mu.
 func (r *Reader) rest() uint64 {
 	seq := r.load.seq
 	if len(r.pending) > 0 {
@@ -388,7 +388,7 @@ func (r *Reader) rest() uint64 {
 	}
 	for _, lease := range r.leases {
 		for _, m := range lease.metas {
-			if r.lane(m.tag) == nil && !m.seg.gone {
+			if r.tagQueue(m.tag) == nil && !m.seg.gone {
 				seq = min(seq, m.seq)
 			}
 		}
@@ -397,20 +397,20 @@ func (r *Reader) rest() uint64 {
 }
 
 // chooseAndTake takes the blocks that are to be handed out now, or tells after
-// which time to look again; 0 when none waits. Lanes and all others take turns.
+// which time to look again; 0 when none waits. Tag queues and all others take turns.
 // The caller holds Queue.mu.
-func (r *Reader) chooseAndTake(w Want, now int64) (metas []meta, wait time.Duration) {
+func (r *Reader) chooseAndTake(w BatchLimits, now int64) (metas []meta, wait time.Duration) {
 	tag, wait, ok := r.choose(w, now)
-	if len(r.lanes) == 0 && !ok {
+	if len(r.tagQueues) == 0 && !ok {
 		return nil, wait
 	}
-	l, left := r.chooseLane(w, now)
+	l, left := r.chooseTagQueue(w, now)
 	switch {
-	case l != nil && (r.laneTurn || !ok):
-		r.laneTurn = false
-		return r.takeLane(l, w), 0
+	case l != nil && (r.tagTurn || !ok):
+		r.tagTurn = false
+		return r.takeFromTagQueue(l, w), 0
 	case ok:
-		r.laneTurn = true
+		r.tagTurn = true
 		return r.take(tag, w), 0
 	case wait == 0 || left > 0 && time.Duration(left) < wait:
 		wait = time.Duration(left)
@@ -424,7 +424,7 @@ func (r *Reader) putBack(metas []meta) {
 	if len(metas) == 0 {
 		return
 	}
-	if l := r.lane(metas[0].tag); l != nil {
+	if l := r.tagQueue(metas[0].tag); l != nil {
 		l.putBack(metas)
 		return
 	}

@@ -23,9 +23,9 @@ const maxUnreachable = 4 * time.Second
 // less than what it costs to be well again and left alone for five.
 const maxPause = 30 * time.Second
 
-// gate lets requests to a destination pass. While the destination fails, one
+// circuitBreaker lets requests to a destination pass. While the destination fails, one
 // request passes at a time, each after a longer wait.
-type gate struct {
+type circuitBreaker struct {
 	backoff Backoff
 
 	mu       sync.Mutex
@@ -43,7 +43,7 @@ type ticket struct {
 	retries int
 }
 
-func newGate(b Backoff) *gate {
+func newCircuitBreaker(b Backoff) *circuitBreaker {
 	if b.Min <= 0 {
 		b.Min = 500 * time.Millisecond
 	}
@@ -56,35 +56,35 @@ func newGate(b Backoff) *gate {
 	if b.Jitter <= 0 {
 		b.Jitter = 0.2
 	}
-	return &gate{backoff: b, changed: make(chan struct{})}
+	return &circuitBreaker{backoff: b, changed: make(chan struct{})}
 }
 
 // pass lets a request through if it may be made now.
-func (g *gate) pass() (ticket, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t := ticket{epoch: g.epoch, retries: g.failures}
-	if g.failures > 0 {
-		if g.probing || time.Now().Before(g.until) {
+func (c *circuitBreaker) pass() (ticket, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := ticket{epoch: c.epoch, retries: c.failures}
+	if c.failures > 0 {
+		if c.probing || time.Now().Before(c.until) {
 			return ticket{}, false
 		}
-		g.probing, t.probe = true, true
+		c.probing, t.probe = true, true
 	}
 	return t, true
 }
 
 // wait blocks until pass may succeed. It returns false when ctx ends first.
-func (g *gate) wait(ctx context.Context) bool {
+func (c *circuitBreaker) wait(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		g.mu.Lock()
-		changed := g.changed
-		pause := time.Until(g.until)
-		if g.failures == 0 || (!g.probing && pause <= 0) {
-			g.mu.Unlock()
+		c.mu.Lock()
+		changed := c.changed
+		pause := time.Until(c.until)
+		if c.failures == 0 || (!c.probing && pause <= 0) {
+			c.mu.Unlock()
 			return true
 		}
-		probing := g.probing
-		g.mu.Unlock()
+		probing := c.probing
+		c.mu.Unlock()
 		if probing {
 			select {
 			case <-changed:
@@ -103,58 +103,58 @@ func (g *gate) wait(ctx context.Context) bool {
 	return false
 }
 
-// failing tells whether the last request failed.
-func (g *gate) failing() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.failures > 0
+// failing reports whether the last request failed.
+func (c *circuitBreaker) failing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failures > 0
 }
 
-// answered ends a request that the destination has answered, whether it took
+// answered ends a request that the destination has answered, whether it accepted
 // the data or not.
-func (g *gate) answered() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.failures == 0 {
+func (c *circuitBreaker) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures == 0 {
 		return
 	}
-	g.failures, g.probing, g.until = 0, false, time.Time{}
-	g.broadcast()
+	c.failures, c.probing, c.until = 0, false, time.Time{}
+	c.broadcast()
 }
 
 // failed ends a request that failed. Requests that were under way together
 // fail together, and count once.
-func (g *gate) failed(t ticket, retryAfter time.Duration, unreachable bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t.epoch == g.epoch {
-		g.epoch++
-		g.failures++
-		g.until = time.Now().Add(g.pauseAfter(g.failures, retryAfter, unreachable))
+func (c *circuitBreaker) failed(t ticket, retryAfter time.Duration, unreachable bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.epoch == c.epoch {
+		c.epoch++
+		c.failures++
+		c.until = time.Now().Add(c.pauseAfter(c.failures, retryAfter, unreachable))
 	}
-	if after := time.Now().Add(min(retryAfter, maxRetryAfter)); after.After(g.until) {
-		g.until = after
+	if after := time.Now().Add(min(retryAfter, maxRetryAfter)); after.After(c.until) {
+		c.until = after
 	}
 	if t.probe {
-		g.probing = false
+		c.probing = false
 	}
-	g.broadcast()
+	c.broadcast()
 }
 
-// abandoned ends a request that has told nothing about the destination.
-func (g *gate) abandoned(t ticket) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t.probe && t.epoch == g.epoch {
-		g.probing = false
-		g.broadcast()
+// abandoned ends a request that revealed nothing about the destination.
+func (c *circuitBreaker) abandoned(t ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.probe && t.epoch == c.epoch {
+		c.probing = false
+		c.broadcast()
 	}
 }
 
 // pauseAfter is the wait after so many failures in a row: as long as the
 // destination says, if it does.
-func (g *gate) pauseAfter(failures int, retryAfter time.Duration, unreachable bool) time.Duration {
-	b := g.backoff
+func (c *circuitBreaker) pauseAfter(failures int, retryAfter time.Duration, unreachable bool) time.Duration {
+	b := c.backoff
 	longest := max(b.Min, maxPause)
 	switch {
 	case retryAfter > 0:
@@ -168,7 +168,7 @@ func (g *gate) pauseAfter(failures int, retryAfter time.Duration, unreachable bo
 	return min(time.Duration(wait), longest)
 }
 
-func (g *gate) broadcast() {
-	close(g.changed)
-	g.changed = make(chan struct{})
+func (c *circuitBreaker) broadcast() {
+	close(c.changed)
+	c.changed = make(chan struct{})
 }

@@ -68,7 +68,7 @@ func TestADamagedBlockThatWasHandedOutCostsNoOtherOfAHeldTag(t *testing.T) {
 	if err := os.WriteFile(segments[0], content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := r.TryNext(Want{})
+	l, err := r.TryNext(BatchLimits{})
 	if err != nil || len(l.Blocks) != 39 {
 		t.Fatal(l, err)
 	}
@@ -91,7 +91,7 @@ func TestATagWithALeaseOutIsNotHeld(t *testing.T) {
 	if err := q.Append(t.Context(), tagged("slow", 1)); err != nil {
 		t.Fatal(err)
 	}
-	l, err := r.TryNext(Want{})
+	l, err := r.TryNext(BatchLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,11 +215,11 @@ func (m *model) pass(tag string) {
 		r.undone += uint64(b.Items)
 		for l := (&Lease{}); l != nil && m.rnd.IntN(8) > 0; {
 			var err error
-			if l, err = m.q.Reader(r.id).TryNext(Want{MaxItems: 20}); err != nil {
+			if l, err = m.q.Reader(r.id).TryNext(BatchLimits{MaxItems: 20}); err != nil {
 				m.t.Fatal(err)
 			}
 			if l != nil {
-				m.handedOut(r, l, Want{MaxItems: 20})
+				m.handedOut(r, l, BatchLimits{MaxItems: 20})
 				m.settleInOrder(r, l.Blocks[0].Tag)
 			}
 		}
@@ -230,7 +230,7 @@ func TestHeldTagsTakeOnlyTheRoomOfTheirOwnBlocks(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newModel(t, seed, Options{Dir: t.TempDir(), Readers: []string{"a", "b"}[:1+seed%2], MaxBytes: 200 << 10, WhenFull: Refuse})
-			m.lanes = true
+			m.holds = true
 			for i := range 1500 {
 				if i%150 == 0 {
 					[]func(){m.reopen, m.crash}[m.rnd.IntN(2)]()

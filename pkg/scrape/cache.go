@@ -10,9 +10,9 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// memory is what is remembered of a target's last good page: each line, in
+// cache is what is remembered of a target's last good page: each line, in
 // order, without its value.
-type memory struct {
+type cache struct {
 	slots []slot
 	text  []byte // the text of all slots, end to end
 	live  bool   // false once the series have been marked stale
@@ -62,27 +62,27 @@ func kindOfFamily(t model.MetricType) familyKind {
 	return familyPlain
 }
 
-func (m *memory) start(i int) uint32 {
+func (c *cache) start(i int) uint32 {
 	if i == 0 {
 		return 0
 	}
-	return m.slots[i-1].end
+	return c.slots[i-1].end
 }
 
-func (m *memory) textOf(i int) []byte { return m.text[m.start(i):m.slots[i].end] }
+func (c *cache) textOf(i int) []byte { return c.text[c.start(i):c.slots[i].end] }
 
-func (m *memory) add(text []byte, s slot) *slot {
-	m.text = append(m.text, text...)
-	s.end = uint32(len(m.text))
-	m.slots = append(m.slots, s)
-	return &m.slots[len(m.slots)-1]
+func (c *cache) add(text []byte, s slot) *slot {
+	c.text = append(c.text, text...)
+	s.end = uint32(len(c.text))
+	c.slots = append(c.slots, s)
+	return &c.slots[len(c.slots)-1]
 }
 
 // series counts the series remembered.
-func (m *memory) series() int {
+func (c *cache) series() int {
 	n := 0
-	for i := range m.slots {
-		if m.slots[i].kind == kindSeries {
+	for i := range c.slots {
+		if c.slots[i].kind == kindSeries {
 			n++
 		}
 	}
@@ -90,20 +90,20 @@ func (m *memory) series() int {
 }
 
 // trim gives back room that growing left over, where it is worth a copy.
-func (m *memory) trim() {
-	if cap(m.text)-len(m.text) > len(m.text)/8 {
-		m.text = append(make([]byte, 0, len(m.text)), m.text...)
+func (c *cache) trim() {
+	if cap(c.text)-len(c.text) > len(c.text)/8 {
+		c.text = append(make([]byte, 0, len(c.text)), c.text...)
 	}
-	if cap(m.slots)-len(m.slots) > len(m.slots)/8 {
-		m.slots = append(make([]slot, 0, len(m.slots)), m.slots...)
+	if cap(c.slots)-len(c.slots) > len(c.slots)/8 {
+		c.slots = append(make([]slot, 0, len(c.slots)), c.slots...)
 	}
 }
 
-// recorder compares a page, line by line, with the memory of the one before.
+// recorder compares a page, line by line, with the cache of the one before.
 // As long as they are the same, it only moves a cursor. At the first difference
-// it starts to build the memory of the new page.
+// it starts to build the cache of the new page.
 type recorder struct {
-	prev     *memory
+	prev     *cache
 	cursor   int    // the slot expected next
 	pos      uint32 // where its text starts
 	pageSize int
@@ -112,10 +112,10 @@ type recorder struct {
 
 // difference is the state of a recorder that has met one.
 type difference struct {
-	next     memory
-	seen     []uint64 // bit i: slot i of the old memory is on the new page
+	next     cache
+	seen     []uint64 // bit i: slot i of the old cache is on the new page
 	seed     maphash.Seed
-	byText   map[uint64]int32 // slots of the old memory; nil until needed
+	byText   map[uint64]int32 // slots of the old cache; nil until needed
 	byLabels map[uint64]int32 // old slots as i, new slots as -i-1; nil until needed
 }
 
@@ -218,7 +218,7 @@ func (r *recorder) addSeries(text []byte, family familyKind, lset labels.Labels)
 	return d.next.add(text, entry), again
 }
 
-// firstOf is the slot of the old memory that holds the first line of series.
+// firstOf is the slot of the old cache that holds the first line of series.
 func (r *recorder) firstOf(series *pipeline.Series) int {
 	d := r.diff
 	if d.byLabels == nil {
@@ -236,9 +236,9 @@ func (r *recorder) firstOf(series *pipeline.Series) int {
 	panic("BUG: a repeated series has no first line")
 }
 
-// finish returns the memory of the page, and the slots of the memory before
+// finish returns the cache of the page, and the slots of the cache before
 // whose series are not on it.
-func (r *recorder) finish() (*memory, []slot) {
+func (r *recorder) finish() (*cache, []slot) {
 	if r.diff == nil && r.cursor == len(r.prev.slots) {
 		return r.prev, nil
 	}
@@ -271,7 +271,7 @@ func (r *recorder) diverge() *difference {
 	return d
 }
 
-// mark notes that slot i of the old memory is on the new page, and tells
+// mark notes that slot i of the old cache is on the new page, and tells
 // whether it was noted before.
 func (d *difference) mark(i int) bool {
 	word, bit := &d.seen[i/64], uint64(1)<<(i%64)
@@ -284,25 +284,25 @@ func (d *difference) hash(text []byte, family familyKind) uint64 {
 	return maphash.Bytes(d.seed, text) + uint64(family)*0x9e3779b97f4a7c15
 }
 
-func (d *difference) indexText(m *memory) {
-	d.byText = make(map[uint64]int32, len(m.slots))
-	for i := range m.slots {
+func (d *difference) indexText(c *cache) {
+	d.byText = make(map[uint64]int32, len(c.slots))
+	for i := range c.slots {
 		family := familyAny
-		if m.slots[i].series != nil {
-			family = m.slots[i].family
+		if c.slots[i].series != nil {
+			family = c.slots[i].family
 		}
-		h := d.hash(m.textOf(i), family)
+		h := d.hash(c.textOf(i), family)
 		if _, ok := d.byText[h]; !ok {
 			d.byText[h] = int32(i)
 		}
 	}
 }
 
-func (d *difference) indexLabels(m *memory) {
-	d.byLabels = make(map[uint64]int32, len(m.slots))
-	for i := range m.slots {
-		if m.slots[i].kind == kindSeries {
-			d.byLabels[m.slots[i].series.Labels.Hash()] = int32(i)
+func (d *difference) indexLabels(c *cache) {
+	d.byLabels = make(map[uint64]int32, len(c.slots))
+	for i := range c.slots {
+		if c.slots[i].kind == kindSeries {
+			d.byLabels[c.slots[i].series.Labels.Hash()] = int32(i)
 		}
 	}
 }

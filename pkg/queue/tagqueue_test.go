@@ -56,7 +56,7 @@ func TestRandomOperationsWithHeldTagsAgreeWithTheModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newModel(t, seed, Options{Dir: t.TempDir(), Readers: []string{"a", "b", "c"}[:1+seed%3]})
-			m.lanes = true
+			m.holds = true
 			for range 1500 {
 				m.step()
 			}
@@ -69,7 +69,7 @@ func TestRandomOperationsWithHeldTagsAtTheCapAgreeWithTheModel(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newModel(t, seed, Options{Dir: t.TempDir(), Readers: []string{"a", "b"}, MaxBytes: 1})
-			m.lanes, m.lossy = true, true
+			m.holds, m.lossy = true, true
 			for range 1000 {
 				m.append()
 				m.step()
@@ -86,7 +86,7 @@ func tagged(tag string, i int) Block {
 // next takes one lease of at most n blocks and acknowledges it.
 func next(t *testing.T, r *Reader, n int) []string {
 	t.Helper()
-	l, err := r.TryNext(Want{MaxItems: n})
+	l, err := r.TryNext(BatchLimits{MaxItems: n})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +122,9 @@ func TestAHeldTagDelaysNoOtherHoweverMuchOfItWaits(t *testing.T) {
 		t.Errorf("got %q of a tag that is held", got)
 	}
 	q.mu.Lock()
-	known := len(r.pending) + len(r.lanes[0].metas)
+	known := len(r.pending) + len(r.tagQueues[0].metas)
 	q.mu.Unlock()
-	if known > window+laneWindow {
+	if known > window+tagWindow {
 		t.Errorf("%d blocks are known one by one", known)
 	}
 	r.Free("slow")
@@ -138,7 +138,7 @@ func TestAHeldTagDelaysNoOtherHoweverMuchOfItWaits(t *testing.T) {
 	if s := q.Stats()[0]; s.Queued != 0 || s.QueuedBytes != 0 || s.Delivered != uint64(len(slow)+1) {
 		t.Errorf("%+v", s)
 	}
-	if len(r.lanes) > 0 {
+	if len(r.tagQueues) > 0 {
 		t.Error("the tag is still kept apart")
 	}
 }
@@ -206,7 +206,7 @@ func TestAHeldTagIsStillBehindAfterReopenAndTheOthersAreNotRepeated(t *testing.T
 
 func TestOnlySoManyTagsAreHeld(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}})
-	for i := range maxLanes {
+	for i := range maxTagQueues {
 		if !q.Reader("a").Hold(fmt.Sprint(i)) {
 			t.Fatalf("tag %d was not held", i)
 		}
@@ -258,7 +258,7 @@ func TestHeldBlocksGrowOld(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}, MaxAge: time.Nanosecond})
 	r := q.Reader("a")
 	r.Hold("slow")
-	for i := range 2 * laneWindow {
+	for i := range 2 * tagWindow {
 		if err := q.Append(t.Context(), tagged("slow", i)); err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestHeldBlocksGrowOld(t *testing.T) {
 	if got := next(t, r, 1); got != nil {
 		t.Errorf("got %q", got)
 	}
-	if s := q.Stats()[0]; s.Dropped[ReasonTooOld] != 2*laneWindow || s.Queued != 0 {
+	if s := q.Stats()[0]; s.Dropped[ReasonTooOld] != 2*tagWindow || s.Queued != 0 {
 		t.Errorf("%+v", s)
 	}
 }
