@@ -1,6 +1,6 @@
 package positions
 
-import "gopkg.in/yaml.v3"
+import "go.yaml.in/yaml/v3"
 
 // NoLabels is what Alloy has for the labels of positions that it took over from
 // Promtail.
