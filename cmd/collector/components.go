@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +41,15 @@ func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer)
 		profiles.Components(),
 		explore.Components(),
 	)
+}
+
+// leftOut are the components that this build lacks: the tag that left them out, by
+// their names.
+func leftOut() map[string]string {
+	tags := map[string]string{}
+	maps.Copy(tags, exporters.LeftOut())
+	maps.Copy(tags, otlp.LeftOut())
+	return tags
 }
 
 // valueKinds are the kinds of values that components export.

@@ -124,7 +124,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
 	own := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.graph.Gather() })
 	p.graph = graph.New(graph.Options{
-		Kinds: valueKinds(), Definitions: append(components(log, p.access, own), extra...), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
+		Kinds: valueKinds(), Definitions: append(components(log, p.access, own), extra...), LeftOut: leftOut(), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
 		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans,
 	})

@@ -54,7 +54,10 @@ func TestCases(t *testing.T) {
 }
 
 func outcome(sources []config.Source) map[string]string {
-	o := Options{Kinds: toyKinds(), Definitions: newToys().definitions(), Version: "v1.2.3"}.withDefaults()
+	o := Options{
+		Kinds: toyKinds(), Definitions: newToys().definitions(), Version: "v1.2.3",
+		LeftOut: map[string]string{"prometheus.exporter.unix": "no_exporters"},
+	}.withDefaults()
 	g, ds := build(o, newMetrics(), sources, nil)
 	got := map[string]string{}
 	if all := append(ds.Errors(), ds.Warnings()...); len(all) > 0 {

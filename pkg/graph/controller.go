@@ -35,6 +35,9 @@ const (
 // Options is what the program gives to a Controller.
 type Options struct {
 	Definitions []component.Definition
+	// LeftOut are the components that this build of the program lacks: the tag with
+	// which it was built, by their names.
+	LeftOut map[string]string
 	// Kinds are the kinds of values that components export; nil: receivers only.
 	Kinds       kinds
 	StoragePath string // below which each component has a directory of its own

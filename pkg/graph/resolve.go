@@ -136,8 +136,8 @@ func (s *scope) unknownReference(ref config.Reference) error {
 		return config.Diagnostics{{At: ref.At, Message: fmt.Sprintf("%s is not defined", ref), Accepted: "a string in double quotes, a function such as sys.env(...), or a reference such as loki.write.default.receiver"}}
 	}
 	for n := len(ref.Path) - 1; n > 1; n-- {
-		if name := strings.Join(ref.Path[:n], "."); slices.Contains(alloyComponents(), name) && !s.known(name) {
-			return fmt.Errorf("%s refers to a component that does not exist; besides, %s is a component of Alloy that collector does not have", ref, name)
+		if name := strings.Join(ref.Path[:n], "."); s.lack(name) != "" && !s.known(name) {
+			return fmt.Errorf("%s refers to a component that does not exist; besides, %s", ref, s.lack(name))
 		}
 	}
 	hint := ""

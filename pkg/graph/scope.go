@@ -171,6 +171,18 @@ func (s *scope) fail(block *config.Block, at config.Range, accepted, format stri
 	s.report(at, accepted, format, args...)
 }
 
+// lack says that the program has no component name, though there is one: "" if there
+// is none.
+func (s *scope) lack(name string) string {
+	if tag := s.options.LeftOut[name]; tag != "" {
+		return fmt.Sprintf("%s is not in this build of collector, which was built with the tag %s", name, tag)
+	}
+	if slices.Contains(alloyComponents(), name) {
+		return name + " is a component of Alloy that collector does not have"
+	}
+	return ""
+}
+
 func (s *scope) unknownBlock(block *config.Block) {
 	if why := refusal(block.Name); why != "" {
 		s.report(block.At, "", "%s is a component of Alloy that collector does not have: %s: %s", block.Name, block.ID(), why)
@@ -184,9 +196,8 @@ func (s *scope) unknownBlock(block *config.Block) {
 		s.report(block.At, "", "%s is a block of Alloy that collector does not have%s", block.ID(), why)
 		return
 	}
-	alloy := alloyComponents()
-	if slices.Contains(alloy, block.Name) {
-		s.report(block.At, "", "%s is a component of Alloy that collector does not have: %s", block.Name, block.ID())
+	if lack := s.lack(block.Name); lack != "" {
+		s.report(block.At, "", "%s: %s", lack, block.ID())
 		return
 	}
 	var names []string
@@ -195,7 +206,7 @@ func (s *scope) unknownBlock(block *config.Block) {
 	}
 	names = append(names, s.names.all()...)
 	hint := ""
-	if near := config.Nearest(block.Name, append(names, alloy...)); near != "" {
+	if near := config.Nearest(block.Name, append(names, alloyComponents()...)); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 		if !slices.Contains(names, near) {
 			hint += " (That is a component of Alloy that collector does not have.)"

@@ -1,17 +1,22 @@
 package otlp
 
 import (
+	"slices"
+
 	"collector/pkg/component"
-	"collector/pkg/otlp/processor/attributes"
 )
 
 // Components are those of OTLP.
 func Components() []component.Definition {
-	return []component.Definition{
-		receiverDefinition(),
-		batchDefinition(),
-		attributes.Definition(),
-		grpcDefinition(),
-		httpDefinition(),
-	}
+	return slices.Concat(
+		[]component.Definition{
+			receiverDefinition(),
+			batchDefinition(),
+		},
+		contrib(),
+		[]component.Definition{
+			grpcDefinition(),
+			httpDefinition(),
+		},
+	)
 }

@@ -1,0 +1,9 @@
+//go:build no_exporters
+
+package exporters
+
+// LeftOut are the components that this build lacks: the tag that left them out, by
+// their names.
+func LeftOut() map[string]string {
+	return map[string]string{"prometheus.exporter.unix": "no_exporters"}
+}

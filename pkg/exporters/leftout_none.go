@@ -1,0 +1,7 @@
+//go:build !no_exporters
+
+package exporters
+
+// LeftOut are the components that this build lacks: the tag that left them out, by
+// their names.
+func LeftOut() map[string]string { return nil }

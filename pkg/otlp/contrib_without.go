@@ -1,0 +1,15 @@
+//go:build no_otel_contrib
+
+package otlp
+
+import "collector/pkg/component"
+
+// contrib are the components that the OpenTelemetry Collector's own code does the
+// work of: none.
+func contrib() []component.Definition { return nil }
+
+// LeftOut are the components that this build lacks: the tag that left them out, by
+// their names.
+func LeftOut() map[string]string {
+	return map[string]string{"otelcol.processor.attributes": "no_otel_contrib"}
+}
