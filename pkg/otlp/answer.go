@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"collector/pkg/deliver"
 	"collector/pkg/pipeline"
 )
 
@@ -17,9 +16,15 @@ const (
 	fieldErrorMessage   = 2
 )
 
-// partialSuccess reads an Export…ServiceResponse in protobuf. What cannot be
+// partial is what a receiver says of a request that it took in part.
+type partial struct {
+	items   int // that were not taken
+	message string
+}
+
+// partialOf reads an Export…ServiceResponse in protobuf. What cannot be
 // read is taken for a full success: the status has said that it was one.
-func partialSuccess(answer []byte) (res deliver.Result) {
+func partialOf(answer []byte) (p partial) {
 	_ = eachField(answer, func(num int32, value, _ []byte) error {
 		if num != fieldPartialSuccess {
 			return nil
@@ -34,51 +39,43 @@ func partialSuccess(answer []byte) (res deliver.Result) {
 				if err != nil {
 					return err
 				}
-				res.Dropped = int(int64(v))
+				p.items = int(int64(v))
 			}
 			_, text, next, err := fieldAt(value, pos)
 			if err != nil {
 				return err
 			}
 			if n == fieldErrorMessage {
-				res.Message = string(text)
+				p.message = string(text)
 			}
 			pos = next
 		}
 		return nil
 	})
-	return res
+	return p
 }
 
-// partialSuccessJSON reads an Export…ServiceResponse in JSON.
-func partialSuccessJSON(answer []byte) (res deliver.Result) {
+// partialOfJSON reads an Export…ServiceResponse in JSON.
+func partialOfJSON(answer []byte) (p partial) {
 	var r struct {
 		PartialSuccess map[string]any `json:"partialSuccess"`
 	}
 	if json.Unmarshal(answer, &r) != nil {
-		return res
+		return p
 	}
-	res.Message, _ = r.PartialSuccess["errorMessage"].(string)
+	p.message, _ = r.PartialSuccess["errorMessage"].(string)
 	for _, name := range []string{"rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"} {
 		if v, ok := r.PartialSuccess[name]; ok { // a number, or one in a string
 			n, _ := strconv.ParseFloat(fmt.Sprint(v), 64)
-			res.Dropped = int(n)
+			p.items = int(n)
 		}
 	}
-	return res
+	return p
 }
 
-// bounded makes sure that no more is dropped than was sent.
-func bounded(res deliver.Result, items int) deliver.Result {
-	res.Dropped = min(max(res.Dropped, 0), items)
-	return res
-}
-
-// partial is what a receiver says of a request that it took in part.
-type partial struct {
-	items   int // that were not taken
-	message string
-}
+// emptyAnswer is an Export…ServiceResponse in protobuf whose partial_success is
+// empty.
+func emptyAnswer() []byte { return []byte{fieldPartialSuccess<<3 | wireLen, 0} }
 
 // json encodes p as an Export…ServiceResponse.
 func (p partial) json(s pipeline.Signal) []byte {

@@ -19,7 +19,7 @@ func TestClientsAreNotToldLocalPaths(t *testing.T) {
 	data := request(t, pipeline.SignalTraces, 1, 1, 3, 1)
 	full := &fs.PathError{Op: "write", Path: dir + "/0000000000000001-00000000.seg", Err: errors.New("no space left on device")}
 	for _, cause := range []error{pipeline.ErrFull, pipeline.ErrClosed, full} {
-		to := sink{err: fmt.Errorf("append to queue %q: %w", dir, cause)}
+		to := sink{Err: fmt.Errorf("append to queue %q: %w", dir, cause)}
 		sv := serve(t, all(&to), nil)
 		for _, contentType := range []string{typeProtobuf, typeJSON} {
 			body := data

@@ -123,7 +123,7 @@ func (b *Batch) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 		request.Group = group
 	}
 	request.Batching = &b.batching
-	return out.WriteOTLP(withBatchMetrics(ctx, b.metrics), request)
+	return out.WriteOTLP(flow.WithBatchCounter(ctx, b.metrics), request)
 }
 
 // ReadsOTLP reports whether one behind the processor decodes requests.
@@ -200,8 +200,8 @@ func newBatchMetrics(r prometheus.Registerer, id string) *batchMetrics {
 	return m
 }
 
-// sent counts a batch for which least items were to be gathered.
-func (m *batchMetrics) sent(bytes, items, least int) {
+// Sent implements flow.BatchCounter.
+func (m *batchMetrics) Sent(bytes, items, least int) {
 	m.size.Observe(float64(items))
 	m.bytes.Observe(float64(bytes))
 	if items >= least {
@@ -209,16 +209,4 @@ func (m *batchMetrics) sent(bytes, items, least int) {
 	} else {
 		m.byTimeout.Inc()
 	}
-}
-
-type batchMetricsKey struct{}
-
-// withBatchMetrics lets the exporter behind a processor count for it.
-func withBatchMetrics(ctx context.Context, m *batchMetrics) context.Context {
-	return context.WithValue(ctx, batchMetricsKey{}, m)
-}
-
-func batchMetricsOf(ctx context.Context) *batchMetrics {
-	m, _ := ctx.Value(batchMetricsKey{}).(*batchMetrics)
-	return m
 }

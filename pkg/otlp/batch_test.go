@@ -52,7 +52,7 @@ func TestBatchPassesOnAtOnceWithANote(t *testing.T) {
 }
 
 func TestBatchTellsItsSenderOfErrors(t *testing.T) {
-	to := sink{err: pipeline.ErrFull}
+	to := sink{Err: pipeline.ErrFull}
 	b, _ := newBatch(t, nil, &to)
 	if err := b.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalLogs}); !errors.Is(err, pipeline.ErrFull) {
 		t.Errorf("got %v", err)

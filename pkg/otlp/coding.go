@@ -3,7 +3,6 @@ package otlp
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,9 +18,6 @@ import (
 
 // maxZstdWindow bounds what one stream can make a decoder allocate.
 const maxZstdWindow = 8 << 20
-
-// errTooLarge says that a body is larger than its receiver takes.
-var errTooLarge = errors.New("the request is larger than the receiver takes")
 
 // coding is a compression: encoders and decoders of one kind and level, kept
 // for reuse. It is an encoding.Compressor of gRPC, too.

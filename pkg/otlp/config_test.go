@@ -29,7 +29,7 @@ func says[T any, P checked[T]](t *testing.T, want string, change func(P)) {
 	}
 }
 
-func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
+func TestReceiverConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "", func(*GRPCServer) {})
 	says(t, "", func(c *GRPCServer) { c.Transport, c.Endpoint = "unix", "/run/otlp.sock" })
 	says(t, "transport: ", func(c *GRPCServer) { c.Transport = "udp" })
@@ -41,10 +41,19 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "traces_url_path: ", func(c *HTTPServer) { c.TracesURLPath = "" })
 	says(t, "traces_url_path: it, ", func(c *HTTPServer) { c.TracesURLPath = c.LogsURLPath })
 	says(t, "max_age: ", func(c *CORS) { c.MaxAge = -1 })
+}
+
+func TestDebugMetricsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "level: ", func(c *flow.DebugMetrics) { c.Level = "all" })
+}
+
+func TestBatchConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "", func(*BatchConfig) {})
 	says(t, "send_batch_max_size: ", func(c *BatchConfig) { c.SendBatchMaxSize = 1 })
 	says(t, "metadata_keys: ", func(c *BatchConfig) { c.MetadataKeys = []string{"a", "A"} })
+}
+
+func TestGRPCConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "", func(*GRPCClient) {})
 	says(t, "", func(c *GRPCClient) { c.Endpoint = "tempo" })
 	says(t, "", func(c *GRPCClient) { c.Endpoint = "tempo:4317" })
@@ -52,6 +61,9 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "balancer_name: ", func(c *GRPCClient) { c.Endpoint, c.BalancerName = "tempo:4317", "best" })
 	says(t, "headers: ", func(c *GRPCClient) { c.Endpoint, c.Headers = "tempo:4317", map[string]string{"a b": ""} })
 	says(t, "timeout: ", func(c *ExporterGRPCConfig) { c.Timeout = 0 })
+}
+
+func TestHTTPConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "", func(*ExporterHTTPConfig) {})
 	says(t, "client > endpoint: ", func(c *ExporterHTTPConfig) { c.Client.Endpoint = "http://tempo:x" })
 	says(t, "", func(c *ExporterHTTPConfig) { c.Client.Endpoint = "tempo:4318" })
@@ -60,6 +72,9 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "compression_params > level: ", func(c *HTTPClient) { c.CompressionParams = &CompressionParams{Level: 10} })
 	says(t, "", func(c *HTTPClient) { c.Compression, c.CompressionParams = "zstd", &CompressionParams{Level: 11} })
 	says(t, "proxy_url: ", func(c *HTTPClient) { c.ProxyURL = "proxy" })
+}
+
+func TestBlocksAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "multiplier: ", func(c *Retry) { c.Multiplier = 1 })
 	says(t, "randomization_factor: ", func(c *Retry) { c.RandomizationFactor = 2 })
 	says(t, "max_interval: ", func(c *Retry) { c.MaxInterval = time.Second })
@@ -69,7 +84,10 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	says(t, "num_consumers: ", func(c *SendingQueue) { c.NumConsumers = 0 })
 	says(t, "", func(*QueueBatch) {})
 	says(t, "max_size: ", func(c *QueueBatch) { c.MaxSize = 5 })
-	says(t, "sizer: ", func(c *QueueBatch) { c.Sizer = sizerRequests })
+	says(t, "sizer: ", func(c *QueueBatch) { c.Sizer = "requests" })
+}
+
+func TestKeysInATPMAreRefused(t *testing.T) {
 	if err := (&TPM{Enabled: true}).Validate(); err == nil || !strings.HasPrefix(err.Error(), "enabled: ") {
 		t.Errorf("got %v", err)
 	}
@@ -119,6 +137,6 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	f("sending_queue/enabled", func(c *ExporterGRPCConfig) { c.Queue.Enabled = false })
 	f("sending_queue/wait_for_result", func(c *ExporterGRPCConfig) { c.Queue.WaitForResult = true })
 	f("sending_queue/queue_size", func(c *ExporterGRPCConfig) { c.Queue.QueueSize = 5000 })
-	f("", func(c *ExporterGRPCConfig) { c.Queue.QueueSize, c.Queue.Sizer = 5<<20, sizerBytes })
+	f("", func(c *ExporterGRPCConfig) { c.Queue.QueueSize, c.Queue.Sizer = 5<<20, "bytes" })
 	f("debug_metrics/disable_high_cardinality_metrics", func(c *ExporterGRPCConfig) { c.DebugMetrics.DisableHighCardinalityMetrics = false })
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
@@ -44,15 +43,28 @@ type Exporter struct {
 
 // transport makes requests.
 type transport interface {
-	// sender returns what sends the requests of a lane.
-	sender(l *lane) deliver.Sender
-	// url is where requests of the signal go, for people; "" when there is no
+	// Send sends blocks as one request of the signal: requests that follow each
+	// other are one. It may be called at once by several, and keeps nothing of the
+	// blocks. Its error is a *deliver.Error where it says more than to try again;
+	// the result says of how many items the destination took none.
+	Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error)
+	// URL is where requests of the signal go, for people; "" when there is no
 	// such place.
-	url(s pipeline.Signal) string
-	// tenantHeaders are the headers of which one may name the tenant.
-	tenantHeaders() map[string]string
-	// close lets go of connections. The transport can be used again.
-	close()
+	URL(s pipeline.Signal) string
+	// Off says which argument has the endpoint of a signal, and why nothing can be
+	// sent there; why is "" when something can.
+	Off(s pipeline.Signal) (argument, why string)
+	// TenantHeaders are the headers of which one may name the tenant.
+	TenantHeaders() map[string]string
+	// Close lets go of connections. The transport can be used again.
+	Close()
+}
+
+// blocksOfConfig are the blocks that every exporter has.
+type blocksOfConfig struct {
+	Queue        SendingQueue
+	Retry        Retry
+	DebugMetrics flow.DebugMetrics
 }
 
 // lane is the way of one signal through an exporter.
@@ -62,30 +74,30 @@ type lane struct {
 	e      *Exporter
 	off    bool // there is no place to send to: what comes is dropped and counted
 
-	writer  *deliver.Writer // nil until the lane is started; written with Exporter.mu held
-	active  bool            // the writer runs; guarded by Exporter.mu
-	batcher atomic.Pointer[batchMetrics]
+	writer *deliver.Writer // nil until the lane is started; written with Exporter.mu held
+	active bool            // the writer runs; guarded by Exporter.mu
 
-	mu     sync.Mutex
-	asked  *pipeline.Batching // what the current limits come from; guarded by mu
-	limits limits             // guarded by mu
+	mu      sync.Mutex
+	asked   *pipeline.Batching // what the current limits come from; guarded by mu
+	limits  limits             // guarded by mu
+	batches flow.BatchCounter  // of who asked last; nil: nobody; guarded by mu
 }
 
-// newExporter makes an exporter; the caller adds transport and metrics. off says
-// which argument has the endpoint of a signal, and why nothing can be sent there;
-// why is "" when something can.
-func newExporter(o component.Options, retry Retry, q SendingQueue, d flow.DebugMetrics, off func(pipeline.Signal) (argument, why string)) *Exporter {
-	e := &Exporter{o: o, retry: retry, queue: q, failed: make(chan error, 3)}
+// newExporter makes an exporter that sends by t. kind is the label exporter of its
+// metrics; o has its defaults.
+func newExporter(kind string, c blocksOfConfig, t transport, o component.Options) *Exporter {
+	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, transport: t, failed: make(chan error, 3)}
 	for i, s := range flow.Signals() {
-		_, why := off(s)
-		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(q.Batch, nil), off: why != ""}
+		_, why := t.Off(s)
+		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil), off: why != ""}
 	}
-	warnOff(o.Warn, off)
-	q.warn(o)
-	d.Warn(o)
-	if retry.MaxElapsedTime != 0 && retry.MaxElapsedTime != defaultMaxElapsedTime {
+	warnOff(o.Warn, t.Off)
+	c.Queue.warn(o)
+	c.DebugMetrics.Warn(o)
+	if c.Retry.MaxElapsedTime != 0 && c.Retry.MaxElapsedTime != defaultMaxElapsedTime {
 		o.Warn("retry_on_failure/max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
 	}
+	e.metrics = newExporterMetrics(e, kind)
 	return e
 }
 
@@ -161,7 +173,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	e.ctx, e.ended = nil, true
 	e.mu.Unlock()
 	e.running.Wait()
-	e.transport.close()
+	e.transport.Close()
 	for {
 		select {
 		case other := <-e.failed:
@@ -207,7 +219,7 @@ func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
 
 // hasDestination reports whether the lane leads somewhere. One that is switched
 // off drops what comes.
-func (e *Exporter) hasDestination(l *lane) bool { return l.off || e.transport.url(l.signal) != "" }
+func (e *Exporter) hasDestination(l *lane) bool { return l.off || e.transport.URL(l.signal) != "" }
 
 func (e *Exporter) startLocked(l *lane) error {
 	if l.writer == nil {
@@ -262,9 +274,9 @@ func (e *Exporter) options(l *lane) deliver.Options {
 		Signal:    string(l.signal),
 		Destinations: []deliver.Destination{{
 			ID:          destinationID,
-			URL:         e.transport.url(l.signal),
+			URL:         e.transport.URL(l.signal),
 			Key:         e.key(l),
-			Sender:      e.transport.sender(l),
+			Sender:      laneSender{l},
 			Batch:       limitsOf(e.queue.Batch, nil).want,
 			Backoff:     e.retry.backoff(),
 			Concurrency: e.queue.NumConsumers,
@@ -288,7 +300,7 @@ func (e *Exporter) key(l *lane) string {
 	if i := strings.LastIndexByte(kind, '.'); i >= 0 {
 		kind = kind[:i]
 	}
-	return httpclient.Key(kind, string(l.signal), e.transport.url(l.signal), "", e.transport.tenantHeaders(), nil)
+	return httpclient.Key(kind, string(l.signal), e.transport.URL(l.signal), "", e.transport.TenantHeaders(), nil)
 }
 
 // QueueUse is what the component has of the storage path.
@@ -357,10 +369,7 @@ func (e *Exporter) lane(s pipeline.Signal) *lane {
 // cut takes note of how the request is to be merged, and cuts it if it is too
 // large.
 func (l *lane) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP) ([]part, error) {
-	limits := l.setBatching(w, request.Batching)
-	if m := batchMetricsOf(ctx); m != nil {
-		l.batcher.Store(m)
-	}
+	limits := l.setBatching(w, request.Batching, flow.BatchCounterOf(ctx))
 	if len(request.Data) <= limits.maxBytes && (limits.maxItems == 0 || request.Items <= limits.maxItems) {
 		return []part{{data: request.Data, items: request.Items}}, nil
 	}
@@ -370,9 +379,12 @@ func (l *lane) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP
 // setBatching merges from now on as the request asks. Requests that ask for
 // nothing change nothing: one exporter may be reached with and without a batch
 // processor on the way.
-func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching) limits {
+func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching, batches flow.BatchCounter) limits {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if batches != nil {
+		l.batches = batches
+	}
 	if asked == nil || l.asked != nil && *l.asked == *asked {
 		return l.limits
 	}
@@ -382,12 +394,31 @@ func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching) limits {
 	return l.limits
 }
 
-// splitBlock cuts a block in two, for deliver.Sender.
-func splitBlock(s pipeline.Signal, b queue.Block) []queue.Block {
+// laneSender sends the requests of a lane.
+type laneSender struct{ lane *lane }
+
+// Send implements deliver.Sender.
+func (s laneSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	res, err := s.lane.e.transport.Send(ctx, s.lane.signal, blocks)
+	if err != nil {
+		return deliver.Result{}, err
+	}
+	bytes, items := 0, 0
+	for i := range blocks {
+		bytes += len(blocks[i].Data)
+		items += blocks[i].Items
+	}
+	s.lane.delivered(bytes, items)
+	res.Dropped = min(max(res.Dropped, 0), items) // whatever the destination says
+	return res, nil
+}
+
+// Split implements deliver.Sender: it cuts a block in two.
+func (s laneSender) Split(b queue.Block) []queue.Block {
 	if b.Items < 2 {
 		return nil
 	}
-	parts, err := split(s, b.Data, 0, (b.Items+1)/2)
+	parts, err := split(s.lane.signal, b.Data, 0, (b.Items+1)/2)
 	if err != nil || len(parts) < 2 {
 		return nil
 	}
@@ -398,24 +429,12 @@ func splitBlock(s pipeline.Signal, b queue.Block) []queue.Block {
 	return blocks
 }
 
-// sizeOf sums up blocks.
-func sizeOf(blocks []queue.Block) (bytes, items int) {
-	for i := range blocks {
-		bytes += len(blocks[i].Data)
-		items += blocks[i].Items
-	}
-	return bytes, items
-}
-
 // delivered tells the batch processor on the way, if there is one, what was sent.
-func (l *lane) delivered(blocks []queue.Block) {
-	m := l.batcher.Load()
-	if m == nil {
-		return
-	}
+func (l *lane) delivered(bytes, items int) {
 	l.mu.Lock()
-	least := l.limits.want.MinItems
+	batches, least := l.batches, l.limits.want.MinItems
 	l.mu.Unlock()
-	bytes, items := sizeOf(blocks)
-	m.sent(bytes, items, least)
+	if batches != nil {
+		batches.Sent(bytes, items, least)
+	}
 }

@@ -1,11 +1,14 @@
 package otlp
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
@@ -42,7 +45,7 @@ func TestAHostHeaderIsTheHostThatGRPCAsksFor(t *testing.T) {
 		if got := b.metadata[0].Get(":authority"); len(got) != 1 || got[0] != "name.example" {
 			t.Errorf("%s: the server was asked as %v", name, got)
 		}
-		e.stop()
+		e.Stop()
 	}
 }
 
@@ -75,6 +78,9 @@ func TestAnEndpointThatNothingCanBeSentToIsOff(t *testing.T) {
 		}
 		dropsAndWarns(t, e, flow.Signals(), warned, "client/endpoint: ")
 	}
+}
+
+func TestAnEndpointThatNothingCanBeSentToIsOffByHTTP(t *testing.T) {
 	for _, test := range []struct {
 		client, traces string
 		off            [3]pipeline.Signal // the signals that are
@@ -108,39 +114,55 @@ func dropsAndWarns(t *testing.T, e *Exporter, off [3]pipeline.Signal, warned []s
 	if len(warned) != 1 || !strings.HasPrefix(warned[0], want) || !strings.Contains(warned[0], "dropped and counted") {
 		t.Errorf("warnings %q, want one about %s", warned, want)
 	}
+	on := e.QueueUse().Dirs
 	for _, s := range flow.Signals() {
-		if !slices.Contains(off[:], s) {
-			if e.transport.url(s) == "" {
-				t.Errorf("%s is switched off", s)
-			}
+		isOn := slices.ContainsFunc(on, func(dir string) bool { return filepath.Base(dir) == string(s) })
+		if isOn == slices.Contains(off[:], s) {
+			t.Errorf("only %v have a destination", on)
+		}
+		if isOn {
 			continue
 		}
 		if err := e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: s, Data: request(t, s, 1, 1, 1, 1), Items: 1}); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
-		if to := e.lane(s).writer.Status(); len(to) > 0 {
-			t.Errorf("%s is switched off, but goes to %+v", s, to)
-		}
+	}
+	if to := e.Destinations(); len(to) > 0 {
+		t.Errorf("%v are switched off, but go to %+v", off, to)
 	}
 }
 
 func TestExporterHintsAtWrongProtocols(t *testing.T) {
 	var to sink
-	sv := serve(t, all(&to), nil)
+	sv := startReceiver(t, all(&to), nil)
 	data := request(t, pipeline.SignalTraces, 1, 1, 1, 1)
 
-	toHTTPPort := grpcExporter(t, sv.http, t.TempDir(), nil)
+	toHTTPPort := grpcExporter(t, sv.HTTP, t.TempDir(), nil)
 	toHTTPPort.write(t, pipeline.SignalTraces, data, nil)
-	eventually(t, "gRPC at an HTTP port draws a hint", func() bool {
+	listentest.Eventually(t, "gRPC at an HTTP port draws a hint", func() bool {
 		return strings.Contains(toHTTPPort.status(t).LastError, "gRPC port")
 	})
-	tlsToPlain := grpcExporter(t, sv.grpc, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.TLS.Insecure = false })
+	tlsToPlain := grpcExporter(t, sv.GRPC, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.TLS.Insecure = false })
 	tlsToPlain.write(t, pipeline.SignalTraces, data, nil)
-	eventually(t, "TLS at a plain port shows", func() bool { return tlsToPlain.status(t).LastError != "" })
+	listentest.Eventually(t, "TLS at a plain port shows", func() bool { return tlsToPlain.status(t).LastError != "" })
+}
 
-	toGRPCPort := httpExporter(t, "http://"+sv.grpc, t.TempDir(), nil)
-	toGRPCPort.write(t, pipeline.SignalTraces, data, nil)
-	eventually(t, "HTTP at a gRPC port draws a hint", func() bool {
+func TestExporterHintsAtWrongProtocolsByHTTP(t *testing.T) {
+	var to sink
+	sv := startReceiver(t, all(&to), nil)
+	toGRPCPort := httpExporter(t, "http://"+sv.GRPC, t.TempDir(), nil)
+	toGRPCPort.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
+	listentest.Eventually(t, "HTTP at a gRPC port draws a hint", func() bool {
 		return strings.Contains(toGRPCPort.status(t).LastError, "HTTP port")
 	})
+}
+
+func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
+	for _, endpoint := range []string{"", ":"} {
+		e := grpcExporter(t, endpoint, t.TempDir(), nil)
+		e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 3, 1), nil)
+		if n := counter(t, e.Metrics, "collector_dropped_items_total", deliver.ReasonNoDestination); n != 3 {
+			t.Errorf("%q: %v dropped spans counted, want 3", endpoint, n)
+		}
+	}
 }

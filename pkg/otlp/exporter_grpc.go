@@ -193,19 +193,31 @@ func grpcDefinition() component.Definition {
 func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, error) {
 	o = o.WithDefaults()
 	setupGRPC()
-	target := c.Client.target()
+	g, err := newGRPCTransport(c, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, port, _ := c.Client.hostPort(); g.off == "" && !strings.HasSuffix(g.target, ":"+port) {
+		o.Warn("client/endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
+	}
+	return newExporter("otlp", blocksOfConfig{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics}, g, o), nil
+}
+
+// newGRPCTransport makes the transport, and connects to nothing.
+func newGRPCTransport(c ExporterGRPCConfig, o component.Options) (*grpcTransport, error) {
 	transport, err := c.Client.credentials()
 	if err != nil {
 		return nil, err
 	}
-	off := c.Client.off()
-	if _, port, _ := c.Client.hostPort(); off == "" && !strings.HasSuffix(target, ":"+port) {
-		o.Warn("client/endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
+	g := &grpcTransport{
+		target: c.Client.target(), off: c.Client.off(), timeout: c.Timeout, plain: transport.Info().SecurityProtocol == "insecure",
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rpc_client_duration_milliseconds", Help: "Duration of the gRPC requests sent.", Buckets: durationBuckets(),
+		}, []string{"rpc_service", "rpc_grpc_status_code"}),
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, func(pipeline.Signal) (string, string) { return "client/endpoint", off })
-	g := &grpcTransport{target: target, timeout: c.Timeout, plain: transport.Info().SecurityProtocol == "insecure"}
+	o.Metrics.MustRegister(g.duration)
 	g.dial = func() (*grpc.ClientConn, error) {
-		return grpc.NewClient(target, c.Client.dialOptions(transport, o.UserAgent)...)
+		return grpc.NewClient(g.target, c.Client.dialOptions(transport, o.UserAgent)...)
 	}
 	for name, value := range c.Client.Headers {
 		if !namesAuthority(name) {
@@ -217,11 +229,7 @@ func NewExporterGRPC(c ExporterGRPCConfig, o component.Options) (*Exporter, erro
 		g.options = append(g.options, grpc.UseCompressor(name))
 	}
 	g.options = append(g.options, grpc.ForceCodecV2(rawCodec{}), grpc.WaitForReady(c.Client.WaitForReady))
-	e.transport = g
-	e.metrics = newExporterMetrics(e, "otlp", prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "rpc_client_duration_milliseconds", Help: "Duration of the gRPC requests sent.", Buckets: durationBuckets(),
-	}, []string{"rpc_service", "rpc_grpc_status_code"}))
-	return e, nil
+	return g, nil
 }
 
 // maxReconnectWait is the longest wait between attempts to connect: a backend
@@ -280,12 +288,14 @@ func (c *GRPCClient) dialOptions(transport credentials.TransportCredentials, use
 // when the first request is sent.
 type grpcTransport struct {
 	target     string
+	off        string // why nothing can be sent; "" when something can
 	timeout    time.Duration
 	plain      bool
 	compressed bool
 	headers    []string // names and values in turn
 	options    []grpc.CallOption
 	dial       func() (*grpc.ClientConn, error)
+	duration   *prometheus.HistogramVec // of requests, by service and code
 
 	mu       sync.Mutex
 	conn     *grpc.ClientConn // guarded by mu
@@ -293,10 +303,8 @@ type grpcTransport struct {
 	gaveUp   error            // why answered closed the connection before; guarded by mu
 }
 
-func (g *grpcTransport) sender(l *lane) deliver.Sender { return &grpcSender{g: g, lane: l} }
-
-// tenantHeaders are the headers of which one may name the tenant.
-func (g *grpcTransport) tenantHeaders() map[string]string {
+// TenantHeaders implements exporter.Transport.
+func (g *grpcTransport) TenantHeaders() map[string]string {
 	headers := map[string]string{}
 	for i := 0; i+1 < len(g.headers); i += 2 {
 		headers[g.headers[i]] = g.headers[i+1]
@@ -304,7 +312,11 @@ func (g *grpcTransport) tenantHeaders() map[string]string {
 	return headers
 }
 
-func (g *grpcTransport) url(pipeline.Signal) string {
+// Off implements exporter.Transport.
+func (g *grpcTransport) Off(pipeline.Signal) (argument, why string) { return "client/endpoint", g.off }
+
+// URL implements exporter.Transport.
+func (g *grpcTransport) URL(pipeline.Signal) string {
 	if g.plain {
 		return "http://" + g.target
 	}
@@ -323,7 +335,8 @@ func (g *grpcTransport) connection() (*grpc.ClientConn, error) {
 	return g.conn, nil
 }
 
-func (g *grpcTransport) close() {
+// Close implements exporter.Transport.
+func (g *grpcTransport) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.conn != nil {
@@ -385,28 +398,16 @@ func (g *grpcTransport) judge(err error) *deliver.Error {
 	return e
 }
 
-// grpcSender sends one signal.
-type grpcSender struct {
-	g    *grpcTransport
-	lane *lane
-}
-
-// Split implements deliver.Sender.
-func (s *grpcSender) Split(b queue.Block) []queue.Block { return splitBlock(s.lane.signal, b) }
-
-// Send implements deliver.Sender. The blocks are sent as they are, one after
-// the other: requests that follow each other are one request.
-func (s *grpcSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+// Send implements exporter.Transport.
+func (g *grpcTransport) Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error) {
 	start := time.Now()
-	answer, err := s.call(ctx, blocks)
-	s.lane.e.metrics.duration.WithLabelValues(serviceOf(s.lane.signal), statusNumber(err)).
+	answer, err := g.call(ctx, s, blocks)
+	g.duration.WithLabelValues(serviceOf(s), statusNumber(err)).
 		Observe(float64(time.Since(start).Microseconds()) / 1000)
 	if err != nil {
-		return deliver.Result{}, s.g.failure(err)
+		return deliver.Result{}, g.failure(err)
 	}
-	s.lane.delivered(blocks)
-	_, items := sizeOf(blocks)
-	return bounded(answer, items), nil
+	return deliver.Result{Dropped: answer.items, Message: answer.message}, nil
 }
 
 // withoutHeaders is text without the values of headers that were sent.
@@ -419,33 +420,33 @@ func (g *grpcTransport) withoutHeaders(text string) string {
 	return component.WithoutPasswords(text)
 }
 
-func (s *grpcSender) call(ctx context.Context, blocks []queue.Block) (res deliver.Result, err error) {
-	conn, err := s.g.connection()
+func (g *grpcTransport) call(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (res partial, err error) {
+	conn, err := g.connection()
 	if err != nil {
 		return res, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.g.timeout)
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
-	if len(s.g.headers) > 0 {
-		ctx = metadata.AppendToOutgoingContext(ctx, s.g.headers...)
+	if len(g.headers) > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, g.headers...)
 	}
 	message := make(mem.BufferSlice, 0, len(blocks))
 	for i := range blocks {
-		if s.g.compressed { // read before the call returns
+		if g.compressed { // read before the call returns
 			message = append(message, mem.SliceBuffer(blocks[i].Data))
 		} else { // the library may write for longer than the call lasts
 			message = append(message, mem.Copy(blocks[i].Data, mem.DefaultBufferPool()))
 		}
 	}
 	var answer received
-	err = conn.Invoke(ctx, "/"+serviceOf(s.lane.signal)+"/Export", message, &answer, s.g.options...)
+	err = conn.Invoke(ctx, "/"+serviceOf(s)+"/Export", message, &answer, g.options...)
 	defer answer.free()
-	s.g.answered(conn, err)
+	g.answered(conn, err)
 	if err != nil {
 		return res, err
 	}
-	res = partialSuccess(answer.data())
-	res.Message = s.g.withoutHeaders(httpclient.OneLine(res.Message))
+	res = partialOf(answer.data())
+	res.message = g.withoutHeaders(httpclient.OneLine(res.message))
 	return res, nil
 }
 

@@ -187,6 +187,15 @@ func httpDefinition() component.Definition {
 // NewExporterHTTP checks c and starts nothing.
 func NewExporterHTTP(c ExporterHTTPConfig, o component.Options) (*Exporter, error) {
 	o = o.WithDefaults()
+	h, err := newHTTPTransport(c, o)
+	if err != nil {
+		return nil, err
+	}
+	return newExporter("otlphttp", blocksOfConfig{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics}, h, o), nil
+}
+
+// newHTTPTransport makes the transport, and connects to nothing.
+func newHTTPTransport(c ExporterHTTPConfig, o component.Options) (*httpTransport, error) {
 	h := &httpTransport{config: c, userAgent: o.UserAgent}
 	tlsConfig, err := c.Client.TLS.config()
 	switch {
@@ -207,12 +216,20 @@ func NewExporterHTTP(c ExporterHTTPConfig, o component.Options) (*Exporter, erro
 		}
 		h.coding = newCoding(name, level, maxRequestBytes)
 	}
-	e := newExporter(o, c.Retry, c.Queue, c.DebugMetrics, c.off)
-	e.transport = h
-	e.metrics = newExporterMetrics(e, "otlphttp", prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "http_client_duration_milliseconds", Help: "Duration of the HTTP requests sent.", Buckets: durationBuckets(),
-	}, []string{"signal", "http_status_code"}))
-	return e, nil
+	}, []string{"signal", "http_status_code"})
+	o.Metrics.MustRegister(duration)
+	h.clients = make(map[pipeline.Signal]*httpsend.Client)
+	for _, s := range flow.Signals() {
+		h.clients[s] = &httpsend.Client{
+			HTTP: h.client, Timeout: c.Client.Timeout, MaxAnswer: maxAnswer, Hint: httpHint,
+			Observe: func(status int, took time.Duration) {
+				duration.WithLabelValues(string(s), strconv.Itoa(status)).Observe(float64(took.Microseconds()) / 1000)
+			},
+		}
+	}
+	return h, nil
 }
 
 func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
@@ -255,24 +272,22 @@ func (c *HTTPClient) client(t *tls.Config) (*http.Client, error) {
 type httpTransport struct {
 	config    ExporterHTTPConfig
 	userAgent string
-	client    *http.Client // without a time-out of its own
-	coding    *coding      // nil: not compressed
+	client    *http.Client                         // without a time-out of its own
+	clients   map[pipeline.Signal]*httpsend.Client // which send by client
+	coding    *coding                              // nil: not compressed
 }
 
-func (h *httpTransport) sender(l *lane) deliver.Sender {
-	return &httpSender{h: h, lane: l, client: &httpsend.Client{
-		HTTP: h.client, Timeout: h.config.Client.Timeout, MaxAnswer: maxAnswer, Hint: httpHint,
-		Observe: func(status int, took time.Duration) {
-			l.e.metrics.duration.WithLabelValues(string(l.signal), strconv.Itoa(status)).Observe(float64(took.Microseconds()) / 1000)
-		},
-	}}
-}
+// Close implements exporter.Transport.
+func (h *httpTransport) Close() { h.client.CloseIdleConnections() }
 
-func (h *httpTransport) close() { h.client.CloseIdleConnections() }
+// TenantHeaders implements exporter.Transport.
+func (h *httpTransport) TenantHeaders() map[string]string { return h.config.Client.Headers }
 
-func (h *httpTransport) tenantHeaders() map[string]string { return h.config.Client.Headers }
+// Off implements exporter.Transport.
+func (h *httpTransport) Off(s pipeline.Signal) (argument, why string) { return h.config.off(s) }
 
-func (h *httpTransport) url(s pipeline.Signal) string {
+// URL implements exporter.Transport.
+func (h *httpTransport) URL(s pipeline.Signal) string {
 	u, err := url.Parse(h.config.endpoint(s))
 	if err != nil { // refused by Validate
 		return ""
@@ -280,71 +295,49 @@ func (h *httpTransport) url(s pipeline.Signal) string {
 	return httpclient.CleanURL(u)
 }
 
-// httpSender sends one signal.
-type httpSender struct {
-	h      *httpTransport
-	lane   *lane
-	client *httpsend.Client
-}
-
-// Split implements deliver.Sender.
-func (s *httpSender) Split(b queue.Block) []queue.Block { return splitBlock(s.lane.signal, b) }
-
-// Send implements deliver.Sender. The blocks are sent as they are, one after
-// the other: requests that follow each other are one request.
-func (s *httpSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
-	res, err := s.post(ctx, blocks)
-	if err != nil {
-		return deliver.Result{}, err
-	}
-	s.lane.delivered(blocks)
-	_, items := sizeOf(blocks)
-	return bounded(res, items), nil
-}
-
 // maxAnswer is how much of an answer is read: what a server did not take may be
 // a long list.
 const maxAnswer = 64 << 10
 
-// post makes one request.
-func (s *httpSender) post(ctx context.Context, blocks []queue.Block) (res deliver.Result, err error) {
+// Send implements exporter.Transport.
+func (h *httpTransport) Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error) {
 	var body bytes.Buffer
-	if err := s.encode(&body, blocks); err != nil {
-		return res, &deliver.Error{Err: err, Rejected: true, Reason: "encode"}
+	if err := h.encode(&body, s, blocks); err != nil {
+		return deliver.Result{}, &deliver.Error{Err: err, Rejected: true, Reason: "encode"}
 	}
-	answer, err := s.client.Send(ctx, httpsend.Request{URL: s.h.config.endpoint(s.lane.signal), Body: body.Bytes(), Prepare: s.header})
+	answer, err := h.clients[s].Send(ctx, httpsend.Request{URL: h.config.endpoint(s), Body: body.Bytes(), Prepare: h.header})
 	if err != nil {
-		return res, err
+		return deliver.Result{}, err
 	}
+	var said partial
 	if bytes.HasPrefix(bytes.TrimSpace(answer.Body), []byte("{")) { // whatever its content type says
-		res = partialSuccessJSON(answer.Body)
+		said = partialOfJSON(answer.Body)
 	} else {
-		res = partialSuccess(answer.Body)
+		said = partialOf(answer.Body)
 	}
-	res.Message = answer.Clean(res.Message)
-	return res, nil
+	return deliver.Result{Dropped: said.items, Message: answer.Clean(said.message)}, nil
 }
 
 // encode writes the body of a request that holds blocks.
-func (s *httpSender) encode(to *bytes.Buffer, blocks []queue.Block) error {
+func (h *httpTransport) encode(to *bytes.Buffer, s pipeline.Signal, blocks []queue.Block) error {
 	pieces := make([][]byte, len(blocks))
 	for i := range blocks {
 		pieces[i] = blocks[i].Data
 	}
-	if s.h.config.Encoding == encodingJSON {
-		asJSON, err := toJSON(s.lane.signal, bytes.Join(pieces, nil))
+	if h.config.Encoding == encodingJSON {
+		asJSON, err := toJSON(s, bytes.Join(pieces, nil))
 		if err != nil {
 			return err
 		}
 		pieces = [][]byte{asJSON}
 	}
-	if s.h.coding == nil {
+	if h.coding == nil {
 		for _, p := range pieces {
 			to.Write(p)
 		}
 		return nil
 	}
-	w, err := s.h.coding.Compress(to)
+	w, err := h.coding.Compress(to)
 	if err != nil {
 		return err
 	}
@@ -359,16 +352,16 @@ func (s *httpSender) encode(to *bytes.Buffer, blocks []queue.Block) error {
 	return nil
 }
 
-func (s *httpSender) header(r *http.Request) {
+func (h *httpTransport) header(r *http.Request) {
 	r.Header.Set("Content-Type", typeProtobuf)
-	if s.h.config.Encoding == encodingJSON {
+	if h.config.Encoding == encodingJSON {
 		r.Header.Set("Content-Type", typeJSON)
 	}
-	r.Header.Set("User-Agent", s.h.userAgent)
-	if s.h.coding != nil {
-		r.Header.Set("Content-Encoding", s.h.coding.name)
+	r.Header.Set("User-Agent", h.userAgent)
+	if h.coding != nil {
+		r.Header.Set("Content-Encoding", h.coding.Name())
 	}
-	for name, value := range s.h.config.Client.Headers {
+	for name, value := range h.config.Client.Headers {
 		httpclient.SetHeader(r, name, value)
 	}
 }

@@ -10,12 +10,11 @@ import (
 // exporterMetrics are what an exporter counts beside the accounts of its writers.
 type exporterMetrics struct {
 	enqueueFailed map[pipeline.Signal]prometheus.Counter
-	duration      *prometheus.HistogramVec // of requests, by signal and code
 }
 
 // newExporterMetrics registers the metrics of e, which is called kind in them.
-func newExporterMetrics(e *Exporter, kind string, duration *prometheus.HistogramVec) *exporterMetrics {
-	m := &exporterMetrics{enqueueFailed: make(map[pipeline.Signal]prometheus.Counter), duration: duration}
+func newExporterMetrics(e *Exporter, kind string) *exporterMetrics {
+	m := &exporterMetrics{enqueueFailed: make(map[pipeline.Signal]prometheus.Counter)}
 	for _, s := range flow.Signals() {
 		m.enqueueFailed[s] = prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "otelcol_exporter_enqueue_failed_" + itemsOf(s) + "_total", Help: "Items that could not be queued; their sender was told.",
@@ -23,7 +22,7 @@ func newExporterMetrics(e *Exporter, kind string, duration *prometheus.Histogram
 		})
 		e.o.Metrics.MustRegister(m.enqueueFailed[s])
 	}
-	e.o.Metrics.MustRegister(duration, newExporterCollector(e, kind))
+	e.o.Metrics.MustRegister(newExporterCollector(e, kind))
 	return m
 }
 

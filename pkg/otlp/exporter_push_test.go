@@ -1,11 +1,10 @@
 package otlp
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
@@ -14,6 +13,15 @@ import (
 	"collector/pkg/queue"
 )
 
+// tracesSender sends traces.
+type tracesSender struct{ h *httpTransport }
+
+func (s tracesSender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	return s.h.Send(ctx, pipeline.SignalTraces, blocks)
+}
+
+func (s tracesSender) Split(queue.Block) []queue.Block { return nil }
+
 func TestOTLPIsPushedByHTTP(t *testing.T) {
 	for _, encoding := range []string{encodingProto, encodingJSON} {
 		delivertest.Push{
@@ -21,12 +29,12 @@ func TestOTLPIsPushedByHTTP(t *testing.T) {
 				var c ExporterHTTPConfig
 				c.SetToDefault()
 				c.Client.Endpoint, c.Client.Headers, c.Encoding = url, headers, encoding
-				e, err := NewExporterHTTP(c, component.Options{ID: "otelcol.exporter.otlphttp.test", Dir: t.TempDir(), Metrics: prometheus.NewRegistry()})
+				h, err := newHTTPTransport(c, component.Options{}.WithDefaults())
 				if err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(e.transport.close)
-				return e.transport.sender(e.lane(pipeline.SignalTraces))
+				t.Cleanup(h.Close)
+				return tracesSender{h}
 			},
 			Blocks: []queue.Block{{Data: request(t, pipeline.SignalTraces, 1, 1, 5, 1), Items: 5}},
 			Acknowledge: func(w http.ResponseWriter, _ *http.Request) {

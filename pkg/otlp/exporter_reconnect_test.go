@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/component"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 )
 
@@ -34,14 +36,21 @@ func TestEachAttemptWithoutAConnectionMakesOne(t *testing.T) {
 	e := grpcExporter(t, l.Addr().String(), t.TempDir(), nil)
 	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
 	// The library alone would need minutes for as many.
-	eventually(t, "it has connected fifty times", func() bool { return dials.Load() >= 50 })
+	listentest.Eventually(t, "it has connected fifty times", func() bool { return dials.Load() >= 50 })
 }
 
 // Signals share a connection: when it is given up for one, the others' requests
 // end too.
 func TestARequestThatAnothersFailureEndsHasThatOnesReason(t *testing.T) {
-	e := grpcExporter(t, "127.0.0.1:1", t.TempDir(), nil)
-	g := e.transport.(*grpcTransport)
+	var c ExporterGRPCConfig
+	c.SetToDefault()
+	c.Client.Endpoint, c.Client.TLS.Insecure = "127.0.0.1:1", true
+	setupGRPC()
+	g, err := newGRPCTransport(c, component.Options{}.WithDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
 	conn, err := g.connection()
 	if err != nil {
 		t.Fatal(err)

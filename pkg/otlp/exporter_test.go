@@ -28,6 +28,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
@@ -135,7 +136,7 @@ func (b *backend) got(s pipeline.Signal) [][]byte {
 func (b *backend) items(t *testing.T, s pipeline.Signal) (n int) {
 	t.Helper()
 	for _, data := range b.got(s) {
-		items, err := walk(s, data)
+		items, _, err := measure(s, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,8 +148,9 @@ func (b *backend) items(t *testing.T, s pipeline.Signal) (n int) {
 // exported is an exporter that runs.
 type exported struct {
 	*Exporter
-	metrics *prometheus.Registry
-	stop    func()
+	Metrics *prometheus.Registry
+	// Stop ends Run, and waits for it. It may be called again.
+	Stop func()
 }
 
 // grpcExporter runs an otelcol.exporter.otlp for address. change may change
@@ -177,7 +179,7 @@ func grpcExporter(t *testing.T, address, dir string, change func(*ExporterGRPCCo
 	return run(t, e, metrics)
 }
 
-// run runs e until the test ends or stop is called.
+// run runs e, whose metrics are in the registry, until the test ends or Stop is called.
 func run(t *testing.T, e *Exporter, metrics *prometheus.Registry) exported {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -193,12 +195,13 @@ func run(t *testing.T, e *Exporter, metrics *prometheus.Registry) exported {
 		})
 	}
 	t.Cleanup(stop)
-	return exported{Exporter: e, metrics: metrics, stop: stop}
+	return exported{Exporter: e, Metrics: metrics, Stop: stop}
 }
 
+// write writes a request, which change may change before.
 func (e exported) write(t *testing.T, s pipeline.Signal, data []byte, change func(*pipeline.OTLP)) {
 	t.Helper()
-	items, err := walk(s, data)
+	items, _, err := measure(s, data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +228,7 @@ func (e exported) status(t *testing.T) deliver.Status {
 func (e exported) settled(t *testing.T) deliver.Status {
 	t.Helper()
 	var s deliver.Status
-	eventually(t, "the queue is empty", func() bool {
+	listentest.Eventually(t, "the queue is empty", func() bool {
 		s = e.status(t)
 		dropped := uint64(0)
 		for _, n := range s.Dropped {
@@ -246,14 +249,14 @@ func TestExporterDeliversEverySignalWithEveryCompression(t *testing.T) {
 		for _, s := range flow.Signals() {
 			data := request(t, s, 2, 2, 3, 10)
 			e.write(t, s, data, nil)
-			eventually(t, "the request has arrived", func() bool { return len(b.got(s)) > 0 })
+			listentest.Eventually(t, "the request has arrived", func() bool { return len(b.got(s)) > 0 })
 			if diff := cmp.Diff(flatten(t, s, data), flatten(t, s, b.got(s)[0])); diff != "" {
 				t.Errorf("%s, %s: %s", compression, s, diff)
 			}
 		}
 		for _, name := range []string{"spans", "metric_points", "log_records"} {
-			eventually(t, name+" are counted", func() bool {
-				return counter(t, e.metrics, "otelcol_exporter_sent_"+name+"_total", "otlp") > 0
+			listentest.Eventually(t, name+" are counted", func() bool {
+				return counter(t, e.Metrics, "otelcol_exporter_sent_"+name+"_total", "otlp") > 0
 			})
 		}
 	}
@@ -263,8 +266,8 @@ func TestExporterMakesNothingBeforeTheFirstRequest(t *testing.T) {
 	dir := t.TempDir()
 	b := startBackend(t, &backend{}, "127.0.0.1:0")
 	e := grpcExporter(t, b.address, dir, nil)
-	if names, _ := os.ReadDir(dir); len(names) != 0 || len(e.started()) != 0 {
-		t.Errorf("an idle exporter has %v on disk and %d writers", names, len(e.started()))
+	if names, _ := os.ReadDir(dir); len(names) != 0 || len(e.Destinations()) != 0 {
+		t.Errorf("an idle exporter has %v on disk and %d writers", names, len(e.Destinations()))
 	}
 	e.write(t, pipeline.SignalLogs, request(t, pipeline.SignalLogs, 1, 1, 1, 1), nil)
 	e.settled(t)
@@ -350,7 +353,7 @@ func TestExporterHoldsWhatMayBeTakenLater(t *testing.T) {
 		if s := e.settled(t); s.Delivered != 5 || len(s.Dropped) != 0 {
 			t.Errorf("%v: delivered %d, dropped %v", err, s.Delivered, s.Dropped)
 		}
-		e.stop()
+		e.Stop()
 	}
 }
 
@@ -385,7 +388,7 @@ func TestGRPCErrorsDoNotRepeatCredentials(t *testing.T) {
 		c.Client.Headers = map[string]string{"Authorization": "Bearer s3cret-token", "X-Scope-OrgID": "tenant-7"}
 	})
 	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 5, 1), nil)
-	eventually(t, "the failure shows", func() bool { return e.status(t).LastError != "" })
+	listentest.Eventually(t, "the failure shows", func() bool { return e.status(t).LastError != "" })
 	if got := e.status(t).LastError; !strings.Contains(got, "no entry with (secret) for tenant-7") {
 		t.Error(got)
 	}
@@ -398,7 +401,7 @@ func TestExporterCountsPartialSuccess(t *testing.T) {
 	if s := e.settled(t); s.Delivered != 3 || s.Dropped["partial_success"] != 2 {
 		t.Errorf("delivered %d, dropped %v", s.Delivered, s.Dropped)
 	}
-	if n := counter(t, e.metrics, "otelcol_exporter_send_failed_spans_total", ""); n != 2 {
+	if n := counter(t, e.Metrics, "otelcol_exporter_send_failed_spans_total", ""); n != 2 {
 		t.Errorf("%v failed spans counted, want 2", n)
 	}
 }
@@ -412,15 +415,15 @@ func TestExporterSurvivesAnOutageAndItsOwnRestart(t *testing.T) {
 	for range 20 {
 		first.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 5, 1), nil)
 	}
-	eventually(t, "the failure shows", func() bool { return first.status(t).LastError != "" })
-	first.stop()
+	listentest.Eventually(t, "the failure shows", func() bool { return first.status(t).LastError != "" })
+	first.Stop()
 	err := first.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalTraces})
 	if !errors.Is(err, pipeline.ErrClosed) {
 		t.Errorf("a stopped exporter says %v", err)
 	}
 	second := grpcExporter(t, address, dir, nil) // nothing is written to it
 	b := startBackend(t, &backend{}, address)
-	eventually(t, "everything has arrived", func() bool { return b.items(t, pipeline.SignalTraces) == 100 })
+	listentest.Eventually(t, "everything has arrived", func() bool { return b.items(t, pipeline.SignalTraces) == 100 })
 	second.settled(t)
 	if n := b.items(t, pipeline.SignalTraces); n != 100 {
 		t.Errorf("%d spans arrived, want 100", n)
@@ -429,7 +432,7 @@ func TestExporterSurvivesAnOutageAndItsOwnRestart(t *testing.T) {
 
 func TestExporterRefusesWhenItsQueueIsFull(t *testing.T) {
 	e := grpcExporter(t, "127.0.0.1:1", t.TempDir(), func(c *ExporterGRPCConfig) {
-		c.Queue.Sizer, c.Queue.QueueSize = sizerBytes, 256<<10
+		c.Queue.Sizer, c.Queue.QueueSize = "bytes", 256<<10
 	})
 	data := request(t, pipeline.SignalTraces, 1, 1, 100, 100)
 	var err error
@@ -441,15 +444,15 @@ func TestExporterRefusesWhenItsQueueIsFull(t *testing.T) {
 	if !errors.Is(err, pipeline.ErrFull) {
 		t.Fatalf("got %v, want %v", err, pipeline.ErrFull)
 	}
-	if n := counter(t, e.metrics, "otelcol_exporter_enqueue_failed_spans_total", ""); n != 100 {
+	if n := counter(t, e.Metrics, "otelcol_exporter_enqueue_failed_spans_total", ""); n != 100 {
 		t.Errorf("%v refused spans counted, want 100", n)
 	}
 }
 
 func TestExporterQueuesARequestThatItCutsAsAWholeOrNotAtAll(t *testing.T) {
 	e := grpcExporter(t, "127.0.0.1:1", t.TempDir(), func(c *ExporterGRPCConfig) {
-		c.Queue.Sizer, c.Queue.QueueSize = sizerBytes, 256<<10
-		c.Queue.Batch = &QueueBatch{Sizer: sizerItems, MinSize: 10, MaxSize: 10, FlushTimeout: time.Millisecond}
+		c.Queue.Sizer, c.Queue.QueueSize = "bytes", 256<<10
+		c.Queue.Batch = &QueueBatch{Sizer: "items", MinSize: 10, MaxSize: 10, FlushTimeout: time.Millisecond}
 	})
 	data := request(t, pipeline.SignalTraces, 1, 1, 100, 100)
 	taken := uint64(0)

@@ -38,10 +38,10 @@ const (
 // frames that may be small.
 const aheadCost = 3
 
-// wire is what the library's streams can do that it shows to no handler: hand
+// rawStream is what the library's streams can do that it shows to no handler: hand
 // out a message as it arrives. RecvMsg hands out what is there as a whole, and
 // unpacked, which is too late to say that there is no room for it.
-type wire interface {
+type rawStream interface {
 	// ReadMessageHeader fills p, which need not be a header.
 	ReadMessageHeader(p []byte) error
 	RecvCompress() string
@@ -58,7 +58,7 @@ func endable(ctx context.Context, _ *tap.Info) (context.Context, error) {
 // incoming is the message of a request as it arrives.
 type incoming struct {
 	*listen.Arrival
-	wire    wire
+	stream  rawStream
 	timer   *time.Timer
 	piece   int // how much to read next
 	message []byte
@@ -66,12 +66,12 @@ type incoming struct {
 
 // arrive begins a request, which ends by release.
 func (g *grpcServer) arrive(ctx context.Context) (*incoming, error) {
-	w, isWire := grpc.ServerTransportStreamFromContext(ctx).(wire)
+	stream, isRaw := grpc.ServerTransportStreamFromContext(ctx).(rawStream)
 	cancel, isEndable := ctx.Value(cancelKey{}).(context.CancelFunc)
-	if !isWire || !isEndable {
+	if !isRaw || !isEndable {
 		return nil, errors.New("BUG: the gRPC library has changed")
 	}
-	in := &incoming{wire: w, piece: leastPiece, timer: time.AfterFunc(time.Hour, cancel)}
+	in := &incoming{stream: stream, piece: leastPiece, timer: time.AfterFunc(time.Hour, cancel)}
 	in.Arrival = g.intake.inFlight.Arrive(listen.ClientBy("gRPC", senderOf(ctx).client), func(t time.Time) {
 		if t.IsZero() {
 			in.timer.Stop()
@@ -94,7 +94,7 @@ func (in *incoming) release() {
 func (in *incoming) Read(p []byte) (int, error) {
 	p = p[:min(len(p), in.piece)]
 	begun := time.Now()
-	if err := in.wire.ReadMessageHeader(p); err != nil {
+	if err := in.stream.ReadMessageHeader(p); err != nil {
 		return 0, in.Arrival.Read(0, err)
 	}
 	if time.Since(begun) < pieceTime {
@@ -108,7 +108,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 // receive reads the message, which is at most limit bytes, and unpacks it.
 func (in *incoming) receive(limit int) error {
 	var header [5]byte // whether it is compressed, and its length
-	if err := in.wire.ReadMessageHeader(header[:]); err != nil {
+	if err := in.stream.ReadMessageHeader(header[:]); err != nil {
 		return in.Arrival.Read(0, err)
 	}
 	size := int64(binary.BigEndian.Uint32(header[1:]))
@@ -136,9 +136,9 @@ func (in *incoming) receive(limit int) error {
 		return nil
 	}
 	defer in.Free(packed)
-	c, ok := encoding.GetCompressor(in.wire.RecvCompress()).(*coding)
+	c, ok := encoding.GetCompressor(in.stream.RecvCompress()).(*coding)
 	if !ok {
-		return status.Errorf(codes.Unimplemented, "the compression %q is not supported", in.wire.RecvCompress())
+		return status.Errorf(codes.Unimplemented, "the compression %q is not supported", in.stream.RecvCompress())
 	}
 	in.message, err = c.unpack(packed, int64(limit), in.Claim)
 	return err

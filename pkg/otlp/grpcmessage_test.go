@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 )
 
@@ -54,7 +55,7 @@ func TestAGRPCRequestHoldsItsClaimUntilItIsQueued(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the claim is given back", func() bool { return sv.inFlight.Used() == 0 })
+	listentest.Eventually(t, "the claim is given back", func() bool { return sv.inFlight.Used() == 0 })
 }
 
 // unfinished begins a message of that size by gRPC, of which begin arrives and
@@ -136,7 +137,7 @@ func unfinishedMessagesFrom(t *testing.T, from string) {
 		default:
 		}
 	}
-	eventually(t, "most are refused", func() bool {
+	listentest.Eventually(t, "most are refused", func() bool {
 		most = max(most, sv.inFlight.Used())
 		return counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedOverload) > 50
 	})
@@ -146,7 +147,7 @@ func unfinishedMessagesFrom(t *testing.T, from string) {
 	// Good requests come in beside them, and those that stall make room.
 	for range 20 {
 		data := request(t, pipeline.SignalTraces, 1, 1, 1, 300_000)
-		eventually(t, "a good request is taken", func() bool {
+		listentest.Eventually(t, "a good request is taken", func() bool {
 			err := export(t, sv.grpc, pipeline.SignalTraces, data)
 			if err != nil && status.Code(err) != codes.Unavailable {
 				t.Fatal(err)
@@ -177,9 +178,9 @@ func stalledMessagesFrom(t *testing.T, from string) {
 		defer stop()
 		codes = append(codes, code)
 	}
-	eventually(t, "both hold memory", func() bool { return sv.inFlight.Used() > 1800<<10 })
+	listentest.Eventually(t, "both hold memory", func() bool { return sv.inFlight.Used() > 1800<<10 })
 	data := request(t, pipeline.SignalTraces, 1, 1, 1, 600_000)
-	eventually(t, "a good request is taken", func() bool {
+	listentest.Eventually(t, "a good request is taken", func() bool {
 		return export(t, sv.grpc, pipeline.SignalTraces, data) == nil
 	})
 	select {
@@ -225,7 +226,7 @@ func TestUnpackedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
 	close(to.leave)
 	wg.Wait()
 	close(to.entered)
-	eventually(t, "the claims are given back", func() bool { return sv.inFlight.Used() == 0 })
+	listentest.Eventually(t, "the claims are given back", func() bool { return sv.inFlight.Used() == 0 })
 }
 
 // A few kilobytes of empty messages are decoded into gigabytes.

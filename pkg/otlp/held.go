@@ -1,10 +1,14 @@
 package otlp
 
 import (
+	"errors"
 	"io"
 
 	"collector/pkg/listen"
 )
+
+// errTooLarge says that a body is larger than its receiver takes.
+var errTooLarge = errors.New("the request is larger than the receiver takes")
 
 // held is a buffer that grows. It claims memory before it is made, and fails with
 // errTooLarge above its limit.
@@ -13,6 +17,12 @@ type held struct {
 	limit int64
 	claim *listen.Claim
 }
+
+// newHeld makes an empty buffer of at most limit bytes.
+func newHeld(claim *listen.Claim, limit int64) *held { return &held{claim: claim, limit: limit} }
+
+// bytes is what has been written. It goes back with the claim's Free.
+func (h *held) bytes() []byte { return h.b }
 
 // room makes sure that n bytes more can be appended.
 func (h *held) room(n int) error {
@@ -42,7 +52,9 @@ func (h *held) append(b []byte) error {
 	return nil
 }
 
-// limited fails with errTooLarge where r holds more than left bytes.
+// limitReader fails with errTooLarge where r holds more than limit bytes.
+func limitReader(r io.Reader, limit int64) io.Reader { return &limited{r, limit} }
+
 type limited struct {
 	r    io.Reader
 	left int64

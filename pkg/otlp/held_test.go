@@ -16,7 +16,7 @@ func holding(limit, budget, used int64) *held {
 	if err := b.Claim("other", nil).Grow(int(used)); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return &held{claim: b.Claim("client", nil), limit: limit}
+	return newHeld(b.Claim("client", nil), limit)
 }
 
 func TestABufferGrowsUpToItsLimit(t *testing.T) {
@@ -51,7 +51,7 @@ func TestABodyIsReadUpToItsLimit(t *testing.T) {
 		for name, r := range map[string]io.Reader{
 			"whole": strings.NewReader(body), "by bytes": iotest.OneByteReader(strings.NewReader(body)), "with the end": iotest.DataErrReader(strings.NewReader(body)),
 		} {
-			if got, err := io.ReadAll(&limited{r, 100}); !errors.Is(err, want) || err == nil && string(got) != body {
+			if got, err := io.ReadAll(limitReader(r, 100)); !errors.Is(err, want) || err == nil && string(got) != body {
 				t.Errorf("%d bytes, %s: %d bytes, %v", size, name, len(got), err)
 			}
 		}

@@ -7,35 +7,39 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"regexp"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 
 	"collector/pkg/component"
 	"collector/pkg/listen"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
-// sink keeps what it is given, or fails with err.
+// sink keeps what it is given, or fails with Err.
 type sink struct {
+	Err error
+
 	mu       sync.Mutex
-	err      error
-	requests []pipeline.OTLP
-	metadata []flow.Metadata
+	requests []pipeline.OTLP // guarded by mu
+	metadata []flow.Metadata // guarded by mu
 }
 
+// WriteOTLP implements pipeline.OTLPSink.
 func (s *sink) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return s.err
+	if s.Err != nil {
+		return s.Err
 	}
 	r.Data = bytes.Clone(r.Data)
 	s.requests = append(s.requests, r)
@@ -43,10 +47,18 @@ func (s *sink) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
 	return nil
 }
 
+// got returns what has arrived.
 func (s *sink) got() []pipeline.OTLP {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests
+}
+
+// clientMetadata returns the metadata of each request.
+func (s *sink) clientMetadata() []flow.Metadata {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.metadata
 }
 
 // one returns the single request that s has.
@@ -73,12 +85,14 @@ type syncBuffer struct {
 	b  bytes.Buffer
 }
 
+// Write implements io.Writer.
 func (b *syncBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
 }
 
+// String is what was written.
 func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,6 +106,54 @@ func all(s ...pipeline.OTLPSink) flow.Output { return flow.Output{Traces: s, Met
 func serve(t testing.TB, output flow.Output, change func(*ReceiverConfig)) served {
 	t.Helper()
 	return serveWithin(t, listen.WithinMemory(maxInFlight), output, change)
+}
+
+// receiving is an otelcol.receiver.otlp that runs.
+type receiving struct {
+	GRPC, HTTP string // addresses
+	Log        *syncBuffer
+}
+
+// startReceiver runs a receiver on free ports. change may change its configuration.
+func startReceiver(t testing.TB, output flow.Output, change func(*ReceiverConfig)) receiving {
+	t.Helper()
+	var c ReceiverConfig
+	c.SetToDefault()
+	c.GRPC, c.HTTP, c.Output = new(GRPCServer), new(HTTPServer), output
+	c.GRPC.SetToDefault()
+	c.HTTP.SetToDefault()
+	c.GRPC.Endpoint, c.HTTP.Endpoint = "127.0.0.1:0", "127.0.0.1:0"
+	if change != nil {
+		change(&c)
+	}
+	log := new(syncBuffer)
+	r, err := NewReceiver(c, component.Options{
+		ID: "otelcol.receiver.otlp.test", Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	addressOf := func(transport string) (address string) {
+		says := regexp.MustCompile(`msg="receiving OTLP".* transport=` + transport + ` address=(\S+)`)
+		listentest.Eventually(t, "the receiver says where it listens", func() bool {
+			match := says.FindStringSubmatch(log.String())
+			if match != nil {
+				address = match[1]
+			}
+			return match != nil
+		})
+		return address
+	}
+	return receiving{GRPC: addressOf("grpc"), HTTP: addressOf("http"), Log: log}
 }
 
 // serveWithin is serve, with a budget of so many bytes.
@@ -193,7 +255,8 @@ func post(t *testing.T, url, contentType, encoding string, body []byte) (*http.R
 	return answer, b
 }
 
-func compress(t testing.TB, c *coding, data []byte) []byte {
+// compress is data as c compresses it.
+func compress(t testing.TB, c encoding.Compressor, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := c.Compress(&b)
@@ -233,21 +296,6 @@ func counter(t *testing.T, g prometheus.Gatherer, name, value string) (sum float
 		}
 	}
 	return sum
-}
-
-// eventually waits until what is true, as it must become.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(2 * time.Minute)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
 }
 
 // exportWithTrailer is export, and returns the answer's trailer, too.

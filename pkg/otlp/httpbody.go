@@ -72,19 +72,20 @@ func (h *httpServer) decode(claim *listen.Claim, s pipeline.Signal, contentType 
 			return body, err
 		}
 	}
-	in = &limited{in, limit}
+	in = limitReader(in, limit)
 	if contentType == typeProtobuf {
 		body.data, err = claim.ReadAbout(in, c.sizeOf(received), limit)
 		return body, err
 	}
 	d := h.readers.Get().(*jsonReader)
 	defer h.readers.Put(d)
-	out := held{claim: claim, limit: limit}
-	if err := d.read(s, in, &out); err != nil {
-		claim.Free(out.b)
+	out := newHeld(claim, limit)
+	lost, err := d.read(s, in, out)
+	if err != nil {
+		claim.Free(out.bytes())
 		return body, err
 	}
-	return httpBody{data: out.b, unheld: d.unheld}, nil
+	return httpBody{data: out.bytes(), unheld: lost}, nil
 }
 
 // unreadable counts a request whose body could not be read, unpacked or decoded.

@@ -25,12 +25,6 @@ import (
 	"collector/pkg/throttle"
 )
 
-// The content types of OTLP/HTTP.
-const (
-	typeProtobuf = "application/x-protobuf"
-	typeJSON     = "application/json"
-)
-
 // Bounds on what a slow client can hold.
 const (
 	readHeaderTimeout = 10 * time.Second
@@ -235,7 +229,7 @@ func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int,
 func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost partial) int {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(http.StatusOK)
-	answer := []byte{fieldPartialSuccess<<3 | wireLen, 0}
+	answer := emptyAnswer()
 	if contentType == typeJSON {
 		answer = lost.json(s)
 	}

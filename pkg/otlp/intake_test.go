@@ -11,21 +11,23 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// reader is a sink that decodes what it is given.
+// reader is a sink that decodes what it is given, with Change to change it.
 type reader struct {
-	change bool
-	seen   []pipeline.Decoded
+	Change bool
+	Seen   []pipeline.Decoded
 }
 
+// ReadsOTLP implements pipeline.OTLPReader.
 func (r *reader) ReadsOTLP(pipeline.Signal) bool { return true }
 
+// WriteOTLP implements pipeline.OTLPSink.
 func (r *reader) WriteOTLP(_ context.Context, request pipeline.OTLP) error {
 	get := request.Read
-	if r.change {
+	if r.Change {
 		get = request.Own
 	}
 	d, err := get()
-	r.seen = append(r.seen, d)
+	r.Seen = append(r.Seen, d)
 	return err
 }
 
@@ -51,12 +53,12 @@ func (in *intake) taking(tb testing.TB, s pipeline.Signal, data []byte) {
 }
 
 func TestSeveralReadersBehindAReceiverDecodeARequestOnce(t *testing.T) {
-	first, second, changing := &reader{}, &reader{}, &reader{change: true}
+	first, second, changing := &reader{}, &reader{}, &reader{Change: true}
 	intakeTo(first, changing, second).taking(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 3, 10))
-	if first.seen[0] != second.seen[0] || changing.seen[0] == first.seen[0] {
+	if first.Seen[0] != second.Seen[0] || changing.Seen[0] == first.Seen[0] {
 		t.Error("it is decoded twice, or who changes it has no copy")
 	}
-	if got := changing.seen[0].Traces.SpanCount(); got != 3 {
+	if got := changing.Seen[0].Traces.SpanCount(); got != 3 {
 		t.Errorf("%d spans", got)
 	}
 }
@@ -92,8 +94,10 @@ func TestARequestThatWillBeDecodedIsClaimedAsSuch(t *testing.T) {
 	}
 }
 
+// sinkFunc is a function that is a sink.
 type sinkFunc func(context.Context, pipeline.OTLP) error
 
+// WriteOTLP implements pipeline.OTLPSink.
 func (f sinkFunc) WriteOTLP(ctx context.Context, r pipeline.OTLP) error { return f(ctx, r) }
 
 // What cannot be decoded shows that it isn't: a receiver would not take it.

@@ -48,8 +48,9 @@ type jsonReader struct {
 }
 
 // read writes the documents of r, one or several, to out: one request. Null is
-// an unset field.
-func (d *jsonReader) read(s pipeline.Signal, r io.Reader, out *held) error {
+// an unset field. Its error is errTooLarge, or one of listen, where r holds more
+// than there is room for.
+func (d *jsonReader) read(s pipeline.Signal, r io.Reader, out *held) (unheld, error) {
 	d.in.Reset(r)
 	d.out, d.objects, d.unheld, d.spoiled = out, 0, unheld{}, false
 	for documents := 0; ; documents++ {
@@ -61,10 +62,10 @@ func (d *jsonReader) read(s pipeline.Signal, r io.Reader, out *held) error {
 			err = errEmptyJSON
 		}
 		if err != nil {
-			return d.explain(err, documents)
+			return d.unheld, d.explain(err, documents)
 		}
 		if !more {
-			return nil
+			return d.unheld, nil
 		}
 	}
 }

@@ -23,10 +23,10 @@ import (
 
 // readJSON turns JSON into a request in protobuf.
 func readJSON(s pipeline.Signal, body []byte) ([]byte, unheld, error) {
-	h := holding(int64(defaultMaxRequestBodySize), 1<<40, 0)
+	h := holding(20<<20, 1<<40, 0)
 	var d jsonReader
-	err := d.read(s, bytes.NewReader(body), h)
-	return h.b, d.unheld, err
+	lost, err := d.read(s, bytes.NewReader(body), h)
+	return h.b, lost, err
 }
 
 // fromJSON is readJSON where nothing can be lost.
@@ -267,7 +267,7 @@ func TestJSONIsReadInPieces(t *testing.T) {
 		}
 		h := holding(1<<30, 1<<30, 0)
 		var d jsonReader
-		if err := d.read(s, iotest.OneByteReader(bytes.NewReader(body)), h); err != nil || !bytes.Equal(h.b, want) {
+		if _, err := d.read(s, iotest.OneByteReader(bytes.NewReader(body)), h); err != nil || !bytes.Equal(h.b, want) {
 			t.Errorf("%s: other bytes when they come one by one: %v", s, err)
 		}
 		if diff := cmp.Diff(flatten(t, s, request(t, s, 2, 1, 30, 900)), flatten(t, s, want)); diff != "" {
@@ -323,7 +323,7 @@ func TestJSONMakesNoMoreOfARequestThanItClaims(t *testing.T) {
 			h := holding(size, 1<<40, 0)
 			d := new(jsonReader)
 			runtime.ReadMemStats(&before)
-			err := d.read(pipeline.SignalMetrics, bytes.NewReader(body), h)
+			_, err := d.read(pipeline.SignalMetrics, bytes.NewReader(body), h)
 			runtime.ReadMemStats(&after)
 			if err == nil {
 				t.Error("it was taken")

@@ -8,40 +8,52 @@ import (
 	"testing"
 
 	"collector/pkg/component"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 )
 
 func TestAnExporterKeepsDataUntilTheFilesOfItsTLSAreThere(t *testing.T) {
-	a := newAuthority(t)
-	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	a.issue(t, 2, cert, key)
-	server := &TLSServer{TLS: TLS{CertFile: cert, KeyFile: key}}
-	var to sink
-	sv := serve(t, all(&to), func(c *ReceiverConfig) { c.GRPC.TLS, c.HTTP.TLS = server, server })
-	late := filepath.Join(dir, "late.pem")
-	client := TLSClient{TLS: TLS{CAFile: late}}
-	data := request(t, pipeline.SignalTraces, 1, 1, 1, 1)
-
-	overGRPC := grpcExporter(t, sv.grpc, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.TLS = client })
-	overHTTP := httpExporter(t, "https://"+sv.http, t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.TLS = client })
-	overGRPC.write(t, pipeline.SignalTraces, data, nil)
-	overHTTP.write(t, pipeline.SignalTraces, data, nil)
-	eventually(t, "the error names the argument and the file", func() bool {
-		return strings.Contains(overGRPC.status(t).LastError, "ca_file: open "+late) && strings.Contains(overHTTP.status(t).LastError, "ca_file: open "+late)
-	})
-	pem, err := os.ReadFile(a.file)
+	server, client := certified(t)
+	pem, err := os.ReadFile(client.TLS.CAFile)
 	if err != nil {
 		t.Fatal(err)
 	}
+	late := filepath.Join(t.TempDir(), "late.pem")
+	client.TLS.CAFile = late
+	var to sink
+	sv := startReceiver(t, all(&to), func(c *ReceiverConfig) { c.GRPC.TLS = &server })
+	e := grpcExporter(t, sv.GRPC, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.TLS = client })
+	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
+	listentest.Eventually(t, "the error names the argument and the file", func() bool {
+		return strings.Contains(e.status(t).LastError, "ca_file: open "+late)
+	})
 	if err := os.WriteFile(late, pem, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	overGRPC.settled(t)
-	overHTTP.settled(t)
-	if n := len(to.got()); n != 2 {
-		t.Errorf("%d requests arrived, want 2", n)
+	e.settled(t)
+	to.one(t)
+}
+
+func TestAnExporterKeepsDataUntilTheFilesOfItsTLSAreThereByHTTP(t *testing.T) {
+	server, client := certified(t)
+	pem, err := os.ReadFile(client.TLS.CAFile)
+	if err != nil {
+		t.Fatal(err)
 	}
+	late := filepath.Join(t.TempDir(), "late.pem")
+	client.TLS.CAFile = late
+	var to sink
+	sv := startReceiver(t, all(&to), func(c *ReceiverConfig) { c.HTTP.TLS = &server })
+	e := httpExporter(t, "https://"+sv.HTTP, t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.TLS = client })
+	e.write(t, pipeline.SignalTraces, request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
+	listentest.Eventually(t, "the error names the argument and the file", func() bool {
+		return strings.Contains(e.status(t).LastError, "ca_file: open "+late)
+	})
+	if err := os.WriteFile(late, pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.settled(t)
+	to.one(t)
 }
 
 func TestAReceiverFailsUntilTheFilesOfItsTLSAreThere(t *testing.T) {

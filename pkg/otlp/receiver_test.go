@@ -35,6 +35,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"collector/pkg/component"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
@@ -172,7 +173,7 @@ func TestReceiverRefusesWhatIsTooLarge(t *testing.T) {
 				t.Errorf("the log does not name the option: %s", sv.log)
 			}
 			// The library answers a gRPC client before the handler hears of it.
-			eventually(t, "both refusals are counted", func() bool {
+			listentest.Eventually(t, "both refusals are counted", func() bool {
 				return counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", "too_large") == 2
 			})
 		})
@@ -238,7 +239,7 @@ func TestReceiverRefusesMalformedRequests(t *testing.T) {
 func TestReceiverTellsWhenToRetry(t *testing.T) {
 	data := request(t, pipeline.SignalTraces, 1, 1, 3, 1)
 	for _, err := range []error{pipeline.ErrFull, fmt.Errorf("append: %w", pipeline.ErrClosed), errors.New("disk on fire")} {
-		to := sink{err: err}
+		to := sink{Err: err}
 		sv := serve(t, all(&to), nil)
 		answer, _ := post(t, "http://"+sv.http+"/v1/traces", typeProtobuf, "", data)
 		if answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
@@ -255,7 +256,7 @@ func TestReceiverTellsWhenToRetry(t *testing.T) {
 			t.Errorf("%v refused spans counted, want 6", n)
 		}
 	}
-	to := sink{err: pipeline.Permanent(errors.New("no"))}
+	to := sink{Err: pipeline.Permanent(errors.New("no"))}
 	sv := serve(t, all(&to), nil)
 	if answer, _ := post(t, "http://"+sv.http+"/v1/traces", typeProtobuf, "", data); answer.StatusCode != 400 {
 		t.Errorf("permanent: %s", answer.Status)
@@ -323,7 +324,7 @@ func TestReceiverCarriesMetadata(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, m := range to.metadata {
+		for _, m := range to.clientMetadata() {
 			got = append(got, m.Values("x-tenant")...)
 		}
 		want := []string{"a", "b"}
@@ -430,14 +431,14 @@ func TestReceiverWritesToEverySink(t *testing.T) {
 	}
 	a.one(t)
 	b.one(t)
-	b.err = pipeline.ErrFull
+	b.Err = pipeline.ErrFull
 	if err := export(t, sv.grpc, pipeline.SignalTraces, data); err != nil {
 		t.Errorf("a full destination makes the client send again to the other one: %v", err)
 	}
 	if n := counter(t, sv.metrics, "otelcol_receiver_lost_items_total", "queue_full"); n != 3 {
 		t.Errorf("%v lost items counted, want 3", n)
 	}
-	a.err = pipeline.ErrFull
+	a.Err = pipeline.ErrFull
 	if err := export(t, sv.grpc, pipeline.SignalTraces, data); status.Code(err) != codes.Unavailable {
 		t.Errorf("both are full: %v", err)
 	}

@@ -19,19 +19,22 @@ import (
 	"collector/pkg/pipeline/pipelinetest"
 )
 
-// gathering keeps the numbers that spans are called by.
+// gathering is a sink, down at first, that keeps the numbers that spans are called
+// by: what pipelinetest.Sink needs behind the component under test.
 type gathering struct {
 	mu      sync.Mutex
 	up      bool
-	arrived map[int]int
+	arrived map[int]int // how often, by number
 }
 
+// serve makes it take requests, or refuse them.
 func (g *gathering) serve(up bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.up = up
 }
 
+// got counts how often each number has arrived.
 func (g *gathering) got() map[int]int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -57,6 +60,9 @@ func (g *gathering) WriteOTLP(_ context.Context, r pipeline.OTLP) error {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				if n, err := strconv.Atoi(span.Name()); err == nil {
+					if g.arrived == nil {
+						g.arrived = make(map[int]int)
+					}
 					g.arrived[n]++
 				}
 			}
@@ -78,12 +84,13 @@ func writeSpan(ctx context.Context, to pipeline.OTLPSink, number int) error {
 	return err
 }
 
+// badSignal gives a sink a request of a signal that there is not.
 func badSignal(ctx context.Context, r pipelinetest.Runner) error {
 	return r.(pipeline.OTLPSink).WriteOTLP(ctx, pipeline.OTLP{Signal: "smells", Items: 1})
 }
 
 func TestOTLPHTTPExporterKeepsTheContractOfSinks(t *testing.T) {
-	to := &gathering{arrived: make(map[int]int)}
+	to := &gathering{}
 	wb := startWeb(t, func(_ int, body []byte, w http.ResponseWriter) {
 		if to.WriteOTLP(t.Context(), pipeline.OTLP{Data: body}) != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -109,13 +116,13 @@ func TestOTLPHTTPExporterKeepsTheContractOfSinks(t *testing.T) {
 }
 
 func TestOTLPGRPCExporterKeepsTheContractOfSinks(t *testing.T) {
-	to := &gathering{arrived: make(map[int]int)}
-	sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{to}}, nil)
+	to := &gathering{}
+	sv := startReceiver(t, flow.Output{Traces: []pipeline.OTLPSink{to}}, nil)
 	pipelinetest.Sink{
 		New: func(t *testing.T, dir string) pipelinetest.Runner {
 			var c ExporterGRPCConfig
 			c.SetToDefault()
-			c.Client.Endpoint, c.Client.TLS.Insecure = sv.grpc, true
+			c.Client.Endpoint, c.Client.TLS.Insecure = sv.GRPC, true
 			c.Retry.InitialInterval, c.Retry.MaxInterval = time.Millisecond, 10*time.Millisecond
 			e, err := NewExporterGRPC(c, component.Options{ID: "otelcol.exporter.otlp.test", Dir: dir, Metrics: prometheus.NewRegistry()})
 			if err != nil {
@@ -131,7 +138,7 @@ func TestOTLPGRPCExporterKeepsTheContractOfSinks(t *testing.T) {
 }
 
 func TestBatchProcessorKeepsTheContractOfSinks(t *testing.T) {
-	to := &gathering{arrived: make(map[int]int)}
+	to := &gathering{}
 	pipelinetest.Sink{
 		New: func(t *testing.T, _ string) pipelinetest.Runner {
 			var c BatchConfig

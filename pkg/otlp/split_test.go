@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -194,7 +195,12 @@ func TestSplitCutsOneMetricByItsPoints(t *testing.T) {
 	md := pmetric.NewMetrics()
 	m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 	m.SetName("wide")
-	fillSum(m, 500, 50)
+	points := m.SetEmptySum().DataPoints()
+	for i := range 500 {
+		p := points.AppendEmpty()
+		p.SetIntValue(int64(i))
+		p.Attributes().PutStr("text", strings.Repeat("x", 50))
+	}
 	data, _ := pmetricotlp.NewExportRequestFromMetrics(md).MarshalProto()
 	parts, err := split(pipeline.SignalMetrics, data, len(data)/3, 0)
 	if err != nil || len(parts) < 3 {

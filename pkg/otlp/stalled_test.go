@@ -20,7 +20,7 @@ func TestStalledUploadsDoNotKeepAGoodSenderOut(t *testing.T) {
 			sv := serveWithin(t, budget, all(&to), nil)
 			url := "http://" + sv.http + "/v1/traces"
 			listentest.Stalled{URL: url, ContentType: typeProtobuf, Size: 3 << 19, Sent: 100 << 10}.Start(t, from)
-			eventually(t, "the budget is exceeded", func() bool { return sv.inFlight.Used() > budget })
+			listentest.Eventually(t, "the budget is exceeded", func() bool { return sv.inFlight.Used() > budget })
 
 			send := func(size int) func() int {
 				data := request(t, pipeline.SignalTraces, 1, 1, 1, size)

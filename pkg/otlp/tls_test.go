@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 )
 
@@ -24,7 +25,7 @@ import (
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	file string // its certificate
+	File string // its certificate
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -45,8 +46,8 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{cert: cert, key: key, file: filepath.Join(t.TempDir(), "ca.pem")}
-	write(t, a.file, "CERTIFICATE", der)
+	a := &authority{cert: cert, key: key, File: filepath.Join(t.TempDir(), "ca.pem")}
+	write(t, a.File, "CERTIFICATE", der)
 	return a
 }
 
@@ -81,40 +82,52 @@ func write(t *testing.T, file, kind string, der []byte) {
 	}
 }
 
-func TestTLSWithClientCertificates(t *testing.T) {
+// certified is what a server and its clients need that show each other
+// certificates.
+func certified(t *testing.T) (server TLSServer, client TLSClient) {
+	t.Helper()
 	a := newAuthority(t)
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	a.issue(t, 2, cert, key)
-	server := &TLSServer{TLS: TLS{CertFile: cert, KeyFile: key, MinVersion: "TLS 1.3"}, ClientCAFile: a.file}
+	server = TLSServer{TLS: TLS{CertFile: cert, KeyFile: key, MinVersion: "TLS 1.3"}, ClientCAFile: a.File}
 	if err := server.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	return server, TLSClient{TLS: TLS{CAFile: a.File, CertFile: cert, KeyFile: key}}
+}
+
+func TestTLSWithClientCertificates(t *testing.T) {
+	server, client := certified(t)
 	var to sink
-	sv := serve(t, all(&to), func(c *ReceiverConfig) { c.GRPC.TLS, c.HTTP.TLS = server, server })
-	trusted := TLSClient{TLS: TLS{CAFile: a.file, CertFile: cert, KeyFile: key}}
+	sv := startReceiver(t, all(&to), func(c *ReceiverConfig) { c.GRPC.TLS = &server })
 	data := request(t, pipeline.SignalTraces, 1, 1, 1, 1)
+	trusted := grpcExporter(t, sv.GRPC, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.TLS = client })
+	trusted.write(t, pipeline.SignalTraces, data, nil)
+	trusted.settled(t)
+	to.one(t)
 
-	overGRPC := grpcExporter(t, sv.grpc, t.TempDir(), func(c *ExporterGRPCConfig) { c.Client.TLS = trusted })
-	overGRPC.write(t, pipeline.SignalTraces, data, nil)
-	overGRPC.settled(t)
-	overHTTP := httpExporter(t, "https://"+sv.http, t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.TLS = trusted })
-	overHTTP.write(t, pipeline.SignalTraces, data, nil)
-	overHTTP.settled(t)
-	if n := len(to.got()); n != 2 {
-		t.Errorf("%d requests arrived, want 2", n)
-	}
-
-	stranger := TLSClient{TLS: TLS{CAFile: a.file}}
-	refused := httpExporter(t, "https://"+sv.http, t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.TLS = stranger })
-	refused.write(t, pipeline.SignalTraces, data, nil)
-	eventually(t, "a client without certificate is refused", func() bool { return refused.status(t).LastError != "" })
-
-	plain := grpcExporter(t, sv.grpc, t.TempDir(), nil)
+	plain := grpcExporter(t, sv.GRPC, t.TempDir(), nil)
 	plain.write(t, pipeline.SignalTraces, data, nil)
-	eventually(t, "plain text at a TLS port draws a hint", func() bool {
-		return strings.Contains(sv.log.String(), "a client sent plain text")
+	listentest.Eventually(t, "plain text at a TLS port draws a hint", func() bool {
+		return strings.Contains(sv.Log.String(), "a client sent plain text")
 	})
+}
+
+func TestTLSWithClientCertificatesByHTTP(t *testing.T) {
+	server, client := certified(t)
+	var to sink
+	sv := startReceiver(t, all(&to), func(c *ReceiverConfig) { c.HTTP.TLS = &server })
+	data := request(t, pipeline.SignalTraces, 1, 1, 1, 1)
+	trusted := httpExporter(t, "https://"+sv.HTTP, t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.TLS = client })
+	trusted.write(t, pipeline.SignalTraces, data, nil)
+	trusted.settled(t)
+	to.one(t)
+
+	client.TLS.CertFile, client.TLS.KeyFile = "", ""
+	stranger := httpExporter(t, "https://"+sv.HTTP, t.TempDir(), func(c *ExporterHTTPConfig) { c.Client.TLS = client })
+	stranger.write(t, pipeline.SignalTraces, data, nil)
+	listentest.Eventually(t, "a client without certificate is refused", func() bool { return stranger.status(t).LastError != "" })
 }
 
 func TestTLSSettings(t *testing.T) {

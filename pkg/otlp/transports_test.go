@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 )
 
@@ -48,7 +49,7 @@ func TestNeitherTransportStarvesUnderOverload(t *testing.T) {
 		answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
 	})
-	eventually(t, "each transport gets on", func() bool {
+	listentest.Eventually(t, "each transport gets on", func() bool {
 		return taken[0].Load() >= enough && taken[1].Load() >= enough
 	})
 	done.Store(true)

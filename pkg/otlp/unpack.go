@@ -31,7 +31,7 @@ func (c *coding) unpack(packed []byte, limit int64, claim *listen.Claim) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	return claim.ReadAbout(&limited{r, limit}, c.sizeOf(packed), limit)
+	return claim.ReadAbout(limitReader(r, limit), c.sizeOf(packed), limit)
 }
 
 // sizeOf is what packed says that it unpacks to; below 0, it does not say.

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
@@ -67,12 +68,13 @@ func nested(path ...any) []byte {
 		body, path = b, path[:len(path)-1]
 	}
 	for i := len(path) - 1; i >= 0; i-- {
-		b := appendTag(nil, int32(path[i].(int)))
-		body = append(appendUvarint(b, uint64(len(body))), body...)
+		b := protowire.AppendTag(nil, protowire.Number(path[i].(int)), protowire.BytesType)
+		body = protowire.AppendBytes(b, body)
 	}
 	return body
 }
 
+// concat is one message of several parts.
 func concat(parts ...[]byte) []byte {
 	var all []byte
 	for _, p := range parts {

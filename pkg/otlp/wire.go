@@ -6,6 +6,12 @@ import (
 	"collector/pkg/jsonscan"
 )
 
+// The content types of OTLP/HTTP.
+const (
+	typeProtobuf = "application/x-protobuf"
+	typeJSON     = "application/json"
+)
+
 // The wire types of protobuf.
 const (
 	wireVarint     = 0
