@@ -440,3 +440,6 @@ func (q *Queue) closeFiles() error {
 	}
 	return q.lock.Close()
 }
+
+// Want is the former name of BatchLimits.
+type Want = BatchLimits
