@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"collector/pkg/config"
+	"collector/pkg/httpclient"
+	"collector/pkg/httpserver"
 	"collector/pkg/reference"
 )
 
@@ -32,29 +36,47 @@ func TestEveryArgumentShowsItsEffect(t *testing.T) {
 			if !used[pattern] {
 				t.Errorf("%s has no argument %s", name, pattern)
 			}
-			checkEvidence(t, name+": "+pattern, shown)
+			checkEvidence(t, name, pattern, shown)
 		}
 	}
 }
 
-// checkEvidence checks that the test or the case that shown names exists.
-func checkEvidence(t *testing.T, of, shown string) {
+// checkEvidence checks that the test that shown names exists, or the case, and that
+// the case has the argument.
+func checkEvidence(t *testing.T, component, path, shown string) {
 	t.Helper()
 	words := strings.Fields(shown)
 	switch {
 	case shown == "missing" || len(words) > 1 && words[0] == "none":
 	case len(words) == 3 && words[0] == "test":
 		if !hasTest(t, words[1], words[2]) {
-			t.Errorf("%s: %s has no test %s", of, words[1], words[2])
+			t.Errorf("%s: %s: %s has no test %s", component, path, words[1], words[2])
 		}
 	case len(words) == 2 && words[0] == "case":
-		file := filepath.Join("..", "..", "test", "conformance", "testdata", "cases", filepath.FromSlash(words[1])+".json")
-		if _, err := os.Stat(file); err != nil {
-			t.Errorf("%s: %v", of, err)
+		name := path[strings.LastIndex(path, " ")+1:]
+		if config := caseConfig(t, words[1]); !strings.Contains(config, name) && !strings.Contains(name, "*") {
+			t.Errorf("%s: %s: the case %s has no %s", component, path, words[1], name)
 		}
 	default:
-		t.Errorf("%s: %q is neither a test nor a case, nor a reason", of, shown)
+		t.Errorf("%s: %s: %q is neither a test nor a case, nor a reason", component, path, shown)
 	}
+}
+
+// caseConfig is the configuration of a recorded case.
+func caseConfig(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "test", "conformance", "testdata", "cases", filepath.FromSlash(name)+".json"))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	var recorded struct {
+		Config string `json:"config"`
+	}
+	if err := json.Unmarshal(text, &recorded); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	return recorded.Config
 }
 
 // hasTest reports whether the package in folder has a test of that name.
@@ -114,6 +136,18 @@ func argumentPaths(prefix string, arguments []config.Argument) []string {
 	return paths
 }
 
+// sharedBlocks are the paths of what several components take. Each has a suite,
+// which checks that it has a test for every path and is run by each component.
+func sharedBlocks() map[string][]string {
+	paths := func(of reflect.Type) []string {
+		return argumentPaths("", config.Describe(of, func(reflect.Type) string { return "" }))
+	}
+	return map[string][]string{
+		"HTTP client": paths(reflect.TypeFor[httpclient.Config]()),
+		"HTTP server": paths(reflect.TypeFor[httpserver.Config]()),
+	}
+}
+
 // readEffects gives the lines of each component in testdata/effects.tsv, by their
 // first column.
 func readEffects(t *testing.T) map[string]map[string]string {
@@ -123,12 +157,21 @@ func readEffects(t *testing.T) map[string]map[string]string {
 		t.Fatal(err)
 	}
 	all := map[string]map[string]string{}
+	shared := sharedBlocks()
 	var current map[string]string
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
 		path, shown, argument := strings.Cut(line, "\t")
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
+		case strings.HasSuffix(path, "}"):
+			prefix, block, _ := strings.Cut(strings.TrimSuffix(path, "}"), "{")
+			if len(shared[block]) == 0 {
+				t.Errorf("%s: there is no shared block %s", path, block)
+			}
+			for _, inner := range shared[block] {
+				current[prefix+inner] = shown
+			}
 		case argument:
 			current[path] = shown
 		default:

@@ -77,17 +77,32 @@ var allowedImports = map[string]string{
 
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
-	"pkg/otlp":        signalPackages + " pkg/otlp/flow pkg/otlp/processor/attributes",
-	"pkg/otlp/flow":   "pkg/component pkg/pipeline pkg/throttle",
-	"pkg/otlp/bridge": "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
+	// Roles of OTLP never import each other: what two of them need lies beside them.
+	"pkg/otlp":             "pkg/component pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/receiver/otlp",
+	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
+	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
+	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
+	"pkg/otlp/security":    "pkg/component pkg/tlsconfig",
+	"pkg/otlp/flow":        "pkg/component pkg/pipeline pkg/throttle",
+	"pkg/otlp/bridge":      "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
 
+	"pkg/otlp/receiver/otlp": signalPackages + otlpPackages,
+
+	"pkg/otlp/processor/batch":      "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/match":      "pkg/component pkg/otlp/bridge pkg/pipeline",
 	"pkg/otlp/processor/attributes": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match",
+
+	"pkg/otlp/exporter":          signalPackages + " pkg/otlp/flow pkg/otlp/wire",
+	"pkg/otlp/exporter/otlp":     signalPackages + otlpPackages + " pkg/otlp/exporter",
+	"pkg/otlp/exporter/otlphttp": signalPackages + otlpPackages + " pkg/otlp/exporter",
 
 	"pkg/profiles": signalPackages,
 }
 
 const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
+
+// otlpPackages are what both ends of OTLP need.
+const otlpPackages = " pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

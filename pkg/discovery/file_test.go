@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 
@@ -258,4 +259,33 @@ func referenceTargets(text string) (out []string, err error) {
 		}
 	}
 	return out, nil
+}
+
+func TestFilesAreReadAgainEachRefreshInterval(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json")
+	put(t, path, `[{"targets": ["a:1"]}]`)
+	var c FileConfig
+	c.SetToDefault()
+	c.Files, c.RefreshInterval = []string{path}, time.Millisecond
+	f, err := NewFile(c, component.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow(t, f)
+	// Nothing changes, so that no event of the file system has them read.
+	deadline := time.After(20 * time.Second)
+	for {
+		var m dto.Metric
+		if err := f.metrics.scan.Write(&m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Summary.GetSampleCount() >= 5 {
+			return
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			t.Fatalf("the files were read %d times", m.Summary.GetSampleCount())
+		}
+	}
 }

@@ -440,6 +440,3 @@ func (q *Queue) closeFiles() error {
 	}
 	return q.lock.Close()
 }
-
-// Want is the former name of BatchLimits.
-type Want = BatchLimits

@@ -110,3 +110,24 @@ func TestTargetsFollowFilesAndPatterns(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestFilesThatAreTooOldAreNoTargets(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "old.log"))
+	write(t, filepath.Join(dir, "new.log"))
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "old.log"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	var c Config
+	c.SetToDefault()
+	c.IgnoreOlderThan = time.Hour
+	m, err := New(c, component.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.look([]discovery.Target{labels.FromStrings(PathLabel, filepath.Join(dir, "*.log"))})
+	if len(got) != 1 || got[0].Get(PathLabel) != filepath.Join(dir, "new.log") {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,354 @@
+// Package exporter is what the exporters that send OTLP have in common: a queue on disk
+// for each signal, in which requests are merged and cut, and the blocks that configure
+// it. How a request is sent is a Transport.
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"collector/pkg/component"
+	"collector/pkg/deliver"
+	"collector/pkg/durable"
+	"collector/pkg/httpclient"
+	"collector/pkg/otlp/flow"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+// destinationID names the one destination of each of an exporter's queues.
+const destinationID = "default"
+
+// Exporter is an exporter of OTLP, but for how it sends. Each signal
+// has a queue and a writer of its own, so that none delays another, and they
+// are made when the first request of the signal comes, or at the start when a
+// former process has left a queue.
+type Exporter struct {
+	o         component.Options
+	retry     Retry
+	queue     SendingQueue
+	transport Transport
+	metrics   *metrics
+	lanes     [3]*lane
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run, while it runs; guarded by mu
+	ended   bool            // Run has ended and has not been called again; guarded by mu
+	running sync.WaitGroup  // of lanes; added to with mu held and ctx set
+	failed  chan error      // what ends Run
+}
+
+// Transport makes requests.
+type Transport interface {
+	// Send sends blocks as one request of the signal: requests that follow each
+	// other are one. It may be called at once by several, and keeps nothing of the
+	// blocks. Its error is a *deliver.Error where it says more than to try again;
+	// the result says of how many items the destination took none.
+	Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error)
+	// URL is where requests of the signal go, for people; "" when there is no
+	// such place.
+	URL(s pipeline.Signal) string
+	// Off says which argument has the endpoint of a signal, and why nothing can be
+	// sent there; why is "" when something can.
+	Off(s pipeline.Signal) (argument, why string)
+	// TenantHeaders are the headers of which one may name the tenant.
+	TenantHeaders() map[string]string
+	// Close lets go of connections. The transport can be used again.
+	Close()
+}
+
+// Blocks are the blocks that every exporter has.
+type Blocks struct {
+	Queue        SendingQueue
+	Retry        Retry
+	DebugMetrics flow.DebugMetrics
+}
+
+// New makes an exporter that sends by t. kind is the label exporter of its
+// metrics; o has its defaults.
+func New(kind string, c Blocks, t Transport, o component.Options) *Exporter {
+	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, transport: t, failed: make(chan error, 3)}
+	for i, s := range flow.Signals() {
+		_, why := t.Off(s)
+		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil), off: why != ""}
+	}
+	warnOff(o.Warn, t.Off)
+	c.Queue.warn(o)
+	c.DebugMetrics.Warn(o)
+	if c.Retry.MaxElapsedTime != 0 && c.Retry.MaxElapsedTime != defaultMaxElapsedTime {
+		o.Warn("retry_on_failure/max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
+	}
+	e.metrics = newMetrics(e, kind)
+	return e
+}
+
+// warnOff reports each argument whose endpoint is switched off, once.
+func warnOff(warn func(name, why string), off func(pipeline.Signal) (argument, why string)) {
+	stopped := map[string][]string{} // by argument: the signals that have nowhere to go
+	for _, s := range flow.Signals() {
+		if argument, why := off(s); why != "" {
+			stopped[argument] = append(stopped[argument], string(s))
+		}
+	}
+	for _, s := range flow.Signals() {
+		argument, why := off(s)
+		names := stopped[argument]
+		if why == "" || names[0] != string(s) {
+			continue
+		}
+		consequence := ", so it is switched off: " + strings.Join(names, " and ") + " sent here are dropped and counted"
+		if len(names) == len(flow.Signals()) {
+			consequence = ", so the exporter is switched off: what is sent to it is dropped and counted"
+		}
+		warn(argument, why+consequence)
+	}
+}
+
+// Exports is the sink for all signals.
+func (e *Exporter) Exports() map[string]any {
+	return map[string]any{"input": pipeline.OTLPSink(e)}
+}
+
+// Status is a snapshot of each signal's delivery.
+func (e *Exporter) Status() any { return e.Destinations() }
+
+// Destinations is how the delivery of each signal goes.
+func (e *Exporter) Destinations() []deliver.Status {
+	all := []deliver.Status{}
+	for _, l := range e.started() {
+		all = append(all, l.writer.Status()...)
+	}
+	return all
+}
+
+// started lists the lanes that have a writer.
+func (e *Exporter) started() []*lane {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var lanes []*lane
+	for _, l := range e.lanes {
+		if l.writer != nil {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
+}
+
+// Run delivers until ctx ends.
+func (e *Exporter) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changed := e.o.Orphans.Changed()
+	err := e.begin(ctx)
+	for err == nil && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-e.failed:
+		case <-changed: // a lane may have to deliver what another exporter has left
+			changed = e.o.Orphans.Changed()
+			err = e.begin(ctx)
+		}
+	}
+	cancel()
+	e.mu.Lock()
+	e.ctx, e.ended = nil, true
+	e.mu.Unlock()
+	e.running.Wait()
+	e.transport.Close()
+	for {
+		select {
+		case other := <-e.failed:
+			err = errors.Join(err, other)
+		default:
+			return err
+		}
+	}
+}
+
+// begin starts the lanes for which there is work already.
+func (e *Exporter) begin(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ctx, e.ended = ctx, false
+	for _, l := range e.lanes {
+		if _, err := os.Lstat(l.dir); l.writer == nil && err != nil && !e.o.Orphans.Waits(e.key(l)) {
+			continue
+		}
+		if !e.hasDestination(l) {
+			continue // e.o.Orphans names what waits
+		}
+		if err := e.startLocked(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start makes the lane's writer, and runs it if the exporter runs; otherwise
+// Run will.
+func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended {
+		return nil, pipeline.ErrClosed
+	}
+	if err := e.startLocked(l); err != nil {
+		return nil, err
+	}
+	return l.writer, nil
+}
+
+// hasDestination reports whether the lane leads somewhere. One that is switched
+// off drops what comes.
+func (e *Exporter) hasDestination(l *lane) bool { return l.off || e.transport.URL(l.signal) != "" }
+
+func (e *Exporter) startLocked(l *lane) error {
+	if l.writer == nil {
+		if !e.hasDestination(l) {
+			return pipeline.Permanent(fmt.Errorf("%s has no endpoint for %s", e.o.ID, l.signal))
+		}
+		if err := e.ownFolder(); err != nil {
+			return err
+		}
+		w, err := deliver.New(e.options(l))
+		if err != nil {
+			return err
+		}
+		l.writer = w
+	}
+	if l.active || e.ctx == nil {
+		return nil
+	}
+	l.active = true
+	ctx := e.ctx
+	e.running.Go(func() {
+		err := l.writer.Run(ctx)
+		e.mu.Lock()
+		l.active = false
+		e.mu.Unlock()
+		if err != nil {
+			select {
+			case e.failed <- fmt.Errorf("deliver %s: %w", l.signal, err):
+			default: // Run ends already
+			}
+		}
+	})
+	return nil
+}
+
+// ownFolder makes the folder in which the lanes' queues have theirs.
+func (e *Exporter) ownFolder() error {
+	if e.o.Dir == "" || !slices.ContainsFunc(e.lanes[:], func(l *lane) bool { return !l.off }) {
+		return nil
+	}
+	return durable.Own(e.o.Dir)
+}
+
+func (e *Exporter) options(l *lane) deliver.Options {
+	if l.off {
+		return deliver.Options{Component: e.o.ID, Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
+	}
+	return deliver.Options{
+		Component: e.o.ID,
+		Orphans:   e.o.Orphans,
+		Dir:       l.dir,
+		Signal:    string(l.signal),
+		Destinations: []deliver.Destination{{
+			ID:          destinationID,
+			URL:         e.transport.URL(l.signal),
+			Key:         e.key(l),
+			Sender:      sender{l},
+			Batch:       limitsOf(e.queue.Batch, nil).batch,
+			Backoff:     e.retry.backoff(),
+			Concurrency: e.queue.NumConsumers,
+			// Without a queue, a failure is the sender's to handle, and he was told
+			// that it is handled.
+			NoRetry: !e.retry.Enabled && e.queue.Enabled,
+		}},
+		MaxBytes: e.queue.maxBytes(),
+		WhenFull: e.queue.whenFull(),
+		Logger:   e.o.Logger.With("signal", string(l.signal)),
+		Metrics:  e.o.Metrics,
+	}
+}
+
+// key tells the destination of a lane again, see deliver.Destination.
+func (e *Exporter) key(l *lane) string {
+	if !e.hasDestination(l) || l.off {
+		return ""
+	}
+	kind := e.o.ID
+	if i := strings.LastIndexByte(kind, '.'); i >= 0 {
+		kind = kind[:i]
+	}
+	return httpclient.Key(kind, string(l.signal), e.transport.URL(l.signal), "", e.transport.TenantHeaders(), nil)
+}
+
+// QueueUse is what the component has of the storage path.
+func (e *Exporter) QueueUse() deliver.Use {
+	var u deliver.Use
+	for _, l := range e.lanes {
+		if key := e.key(l); key != "" {
+			u.Dirs, u.Keys = append(u.Dirs, l.dir), append(u.Keys, key)
+		}
+	}
+	return u
+}
+
+// QueueWriter is what delivers the queue of a signal.
+func (e *Exporter) QueueWriter(signal string) (*deliver.Writer, error) {
+	l := e.lane(pipeline.Signal(signal))
+	if l == nil || e.key(l) == "" {
+		return nil, fmt.Errorf("%s has no endpoint for %s", e.o.ID, signal)
+	}
+	return deliver.New(e.options(l))
+}
+
+// WriteOTLP queues request, cut into as many as are needed so that a receiver
+// with default settings takes each. nil means durable.
+func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
+	l := e.lane(request.Signal)
+	if l == nil {
+		return pipeline.Permanent(fmt.Errorf("signal %q is unknown", request.Signal))
+	}
+	w, err := e.start(l)
+	if err != nil {
+		return err
+	}
+	if request.Data, err = request.Bytes(); err != nil {
+		return err
+	}
+	parts, err := l.cut(ctx, w, request)
+	if err != nil {
+		return pipeline.Permanent(err)
+	}
+	tag := string(request.Signal)
+	if request.Group != "" {
+		tag += " " + request.Group
+	}
+	blocks := make([]queue.Block, len(parts))
+	for i, p := range parts {
+		blocks[i] = queue.Block{Data: p.Data, Tag: tag, Items: p.Items}
+	}
+	// All or none: a sender that is refused sends the whole request again.
+	if err := w.Append(ctx, blocks...); err != nil {
+		e.metrics.enqueueFailed[request.Signal].Add(float64(request.Items))
+		return err
+	}
+	return nil
+}
+
+func (e *Exporter) lane(s pipeline.Signal) *lane {
+	for _, l := range e.lanes {
+		if l.signal == s {
+			return l
+		}
+	}
+	return nil
+}

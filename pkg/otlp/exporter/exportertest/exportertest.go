@@ -1,0 +1,117 @@
+// Package exportertest runs exporters, and checks what every one has to do.
+package exportertest
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/deliver"
+	"collector/pkg/listen/listentest"
+	"collector/pkg/otlp/exporter"
+	"collector/pkg/otlp/flow"
+	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/wire"
+	"collector/pkg/pipeline"
+)
+
+// DropsAndWarns checks that e takes and drops the signals of off and has a
+// destination for the others, and that it has said so once.
+func DropsAndWarns(t *testing.T, e *exporter.Exporter, off [3]pipeline.Signal, warned []string, want string) {
+	t.Helper()
+	if len(warned) != 1 || !strings.HasPrefix(warned[0], want) || !strings.Contains(warned[0], "dropped and counted") {
+		t.Errorf("warnings %q, want one about %s", warned, want)
+	}
+	on := e.QueueUse().Dirs
+	for _, s := range flow.Signals() {
+		isOn := slices.ContainsFunc(on, func(dir string) bool { return filepath.Base(dir) == string(s) })
+		if isOn == slices.Contains(off[:], s) {
+			t.Errorf("only %v have a destination", on)
+		}
+		if isOn {
+			continue
+		}
+		if err := e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: s, Data: otlptest.Request(t, s, 1, 1, 1, 1), Items: 1}); err != nil {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+	if to := e.Destinations(); len(to) > 0 {
+		t.Errorf("%v are switched off, but go to %+v", off, to)
+	}
+}
+
+// Exporter is an exporter that runs.
+type Exporter struct {
+	*exporter.Exporter
+	Metrics *prometheus.Registry
+	// Stop ends Run, and waits for it. It may be called again.
+	Stop func()
+}
+
+// Run runs e, whose metrics are in the registry, until the test ends or Stop is called.
+func Run(t *testing.T, e *exporter.Exporter, metrics *prometheus.Registry) Exporter {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return Exporter{Exporter: e, Metrics: metrics, Stop: stop}
+}
+
+// Write writes a request, which change may change before.
+func (e Exporter) Write(t *testing.T, s pipeline.Signal, data []byte, change func(*pipeline.OTLP)) {
+	t.Helper()
+	items, _, err := wire.Measure(s, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := pipeline.OTLP{Signal: s, Data: data, Items: items}
+	if change != nil {
+		change(&r)
+	}
+	if err := e.WriteOTLP(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Delivery is that of the one signal that was written.
+func (e Exporter) Delivery(t *testing.T) deliver.Status {
+	t.Helper()
+	all := e.Status().([]deliver.Status)
+	if len(all) != 1 {
+		t.Fatalf("%d signals have a status, want 1", len(all))
+	}
+	return all[0]
+}
+
+// Settled waits until nothing is queued any more, and checks the account.
+func (e Exporter) Settled(t *testing.T) deliver.Status {
+	t.Helper()
+	var s deliver.Status
+	listentest.Eventually(t, "the queue is empty", func() bool {
+		s = e.Delivery(t)
+		dropped := uint64(0)
+		for _, n := range s.Dropped {
+			dropped += n
+		}
+		if s.Received != s.Delivered+s.Queued+dropped {
+			t.Errorf("received %d, delivered %d, queued %d, dropped %v", s.Received, s.Delivered, s.Queued, s.Dropped)
+		}
+		return s.Queued == 0
+	})
+	return s
+}

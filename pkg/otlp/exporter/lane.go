@@ -1,0 +1,101 @@
+package exporter
+
+import (
+	"context"
+	"sync"
+
+	"collector/pkg/deliver"
+	"collector/pkg/otlp/flow"
+	"collector/pkg/otlp/wire"
+	"collector/pkg/pipeline"
+	"collector/pkg/queue"
+)
+
+// lane is the way of one signal through an exporter.
+type lane struct {
+	signal pipeline.Signal
+	dir    string
+	e      *Exporter
+	off    bool // there is no place to send to: what comes is dropped and counted
+
+	writer *deliver.Writer // nil until the lane is started; written with Exporter.mu held
+	active bool            // the writer runs; guarded by Exporter.mu
+
+	mu      sync.Mutex
+	asked   *pipeline.Batching // what the current limits come from; guarded by mu
+	limits  limits             // guarded by mu
+	batches flow.BatchCounter  // of who asked last; nil: nobody; guarded by mu
+}
+
+// cut takes note of how the request is to be merged, and cuts it if it is too
+// large.
+func (l *lane) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP) ([]wire.Part, error) {
+	limits := l.setBatching(w, request.Batching, flow.BatchCounterOf(ctx))
+	if len(request.Data) <= limits.maxBytes && (limits.maxItems == 0 || request.Items <= limits.maxItems) {
+		return []wire.Part{{Data: request.Data, Items: request.Items}}, nil
+	}
+	return wire.Split(request.Signal, request.Data, limits.maxBytes, limits.maxItems)
+}
+
+// setBatching merges from now on as the request asks. Requests that ask for
+// nothing change nothing: one exporter may be reached with and without a batch
+// processor on the way.
+func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching, batches flow.BatchCounter) limits {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if batches != nil {
+		l.batches = batches
+	}
+	if asked == nil || l.asked != nil && *l.asked == *asked {
+		return l.limits
+	}
+	own := *asked
+	l.asked, l.limits = &own, limitsOf(l.e.queue.Batch, &own)
+	w.SetBatch(destinationID, l.limits.batch)
+	return l.limits
+}
+
+// sender sends the requests of a lane.
+type sender struct{ lane *lane }
+
+// Send implements deliver.Sender.
+func (s sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	res, err := s.lane.e.transport.Send(ctx, s.lane.signal, blocks)
+	if err != nil {
+		return deliver.Result{}, err
+	}
+	bytes, items := 0, 0
+	for i := range blocks {
+		bytes += len(blocks[i].Data)
+		items += blocks[i].Items
+	}
+	s.lane.delivered(bytes, items)
+	res.Dropped = min(max(res.Dropped, 0), items) // whatever the destination says
+	return res, nil
+}
+
+// Split implements deliver.Sender: it cuts a block in two.
+func (s sender) Split(b queue.Block) []queue.Block {
+	if b.Items < 2 {
+		return nil
+	}
+	parts, err := wire.Split(s.lane.signal, b.Data, 0, (b.Items+1)/2)
+	if err != nil || len(parts) < 2 {
+		return nil
+	}
+	blocks := make([]queue.Block, len(parts))
+	for i, p := range parts {
+		blocks[i] = queue.Block{Data: p.Data, Tag: b.Tag, Items: p.Items, MinTime: b.MinTime, MaxTime: b.MaxTime}
+	}
+	return blocks
+}
+
+// delivered tells the batch processor on the way, if there is one, what was sent.
+func (l *lane) delivered(bytes, items int) {
+	l.mu.Lock()
+	batches, least := l.batches, l.limits.batch.MinItems
+	l.mu.Unlock()
+	if batches != nil {
+		batches.Sent(bytes, items, least)
+	}
+}

@@ -1,0 +1,63 @@
+package otlp
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"collector/pkg/deliver"
+	"collector/pkg/deliver/httpsend"
+	"collector/pkg/httpclient"
+)
+
+// grpcError says what a failed call means, as OTLP has it. Besides, what a
+// change of either side's configuration mends is held back rather than lost:
+// wrong credentials, and a server that lacks the service.
+func grpcError(err error, plain bool) *deliver.Error {
+	st := status.Convert(err)
+	text := st.Message()
+	said := st.Proto()
+	said.Code = 0 // which is shown in any case
+	e := &deliver.Error{Err: fmt.Errorf("%s: %s%s", st.Code(), httpclient.OneLine(httpclient.StatusWords(said)), grpcHint(text, plain))}
+	switch st.Code() {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:
+		e.Rejected = true
+	case codes.Internal:
+		// A server that cannot decode a request answers so, and will again.
+		e.Rejected = strings.Contains(text, "unmarshal")
+	case codes.ResourceExhausted:
+		if tooLargeText(text) {
+			e.Rejected, e.TooLarge = true, true
+		}
+	}
+	if !e.Rejected {
+		e.RetryAfter = httpsend.RetryInfo(said)
+		// The client itself says so of a connection that it cannot make.
+		e.Unreachable = st.Code() == codes.Unavailable && e.RetryAfter == 0 ||
+			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection") ||
+			closing(err)
+	}
+	return e
+}
+
+// tooLargeText tells whether a server speaks of the size of a message. Such an
+// answer has the code of an exhausted quota.
+func tooLargeText(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "larger than max") || strings.Contains(text, "message size") || strings.Contains(text, "exceeds maximum size")
+}
+
+// grpcHint explains the library's words for what is usually a wrong setting.
+func grpcHint(text string, plain bool) string {
+	switch {
+	case strings.Contains(text, "first record does not look like a TLS handshake"):
+		return "; the server speaks plain text: set client > tls > insecure = true"
+	case strings.Contains(text, "looked like an HTTP/1.1 header"), strings.Contains(text, "unexpected HTTP status code received from server"):
+		return "; this looks like OTLP/HTTP: use the gRPC port, usually 4317, or otelcol.exporter.otlphttp"
+	case plain && strings.Contains(text, "error reading server preface: EOF"):
+		return "; the server may want TLS: remove client > tls > insecure"
+	}
+	return ""
+}

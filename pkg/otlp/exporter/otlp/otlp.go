@@ -1,0 +1,33 @@
+// Package otlp is otelcol.exporter.otlp: OTLP by gRPC.
+package otlp
+
+import (
+	_ "embed"
+	"strings"
+
+	"collector/pkg/component"
+	"collector/pkg/otlp/exporter"
+	"collector/pkg/otlp/rawgrpc"
+)
+
+//go:embed otelcol.exporter.otlp.md
+var page string
+
+// Definition is that of otelcol.exporter.otlp.
+func Definition() component.Definition {
+	return component.Define("otelcol.exporter.otlp", New, component.Doc{Page: page, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
+}
+
+// New checks c and starts nothing.
+func New(c Config, o component.Options) (*exporter.Exporter, error) {
+	o = o.WithDefaults()
+	rawgrpc.Setup()
+	g, err := newTransport(c, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, port, _ := c.Client.hostPort(); g.off == "" && !strings.HasSuffix(g.target, ":"+port) {
+		o.Warn("client/endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
+	}
+	return exporter.New("otlp", exporter.Blocks{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics}, g, o), nil
+}

@@ -1,0 +1,38 @@
+package otlp
+
+import (
+	"testing"
+	"time"
+
+	"collector/pkg/otlp/otlptest"
+)
+
+func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
+	otlptest.Says(t, "", func(*GRPCServer) {})
+	otlptest.Says(t, "", func(c *GRPCServer) { c.Transport, c.Endpoint = "unix", "/run/otlp.sock" })
+	otlptest.Says(t, "transport: ", func(c *GRPCServer) { c.Transport = "udp" })
+	otlptest.Says(t, "endpoint: ", func(c *GRPCServer) { c.Endpoint = "4317" })
+	otlptest.Says(t, "auth: ", func(c *GRPCServer) { c.Auth = "x" })
+	otlptest.Says(t, "", func(*HTTPServer) {})
+	otlptest.Says(t, "auth: ", func(c *HTTPServer) { c.Auth = "x" })
+	otlptest.Says(t, "compression_algorithms: ", func(c *HTTPServer) { c.CompressionAlgorithms = []string{"br"} })
+	otlptest.Says(t, "traces_url_path: ", func(c *HTTPServer) { c.TracesURLPath = "" })
+	otlptest.Says(t, "traces_url_path: it, ", func(c *HTTPServer) { c.TracesURLPath = c.LogsURLPath })
+	otlptest.Says(t, "max_age: ", func(c *CORS) { c.MaxAge = -1 })
+}
+
+func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
+	f := func(k *ServerKeepalive, want time.Duration) {
+		t.Helper()
+		if got := (&GRPCServer{Keepalive: k}).serverParameters().MaxConnectionIdle; got != want {
+			t.Errorf("after %s, want %s", got, want)
+		}
+	}
+	var p ServerParameters
+	p.SetToDefault()
+	f(nil, 5*time.Minute)
+	f(&ServerKeepalive{}, 5*time.Minute)
+	f(&ServerKeepalive{ServerParameters: &p}, 5*time.Minute)
+	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: 0}}, 0) // never
+	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: time.Hour}}, time.Hour)
+}

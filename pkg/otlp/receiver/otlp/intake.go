@@ -1,0 +1,121 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"collector/pkg/listen"
+	"collector/pkg/otlp/flow"
+	"collector/pkg/otlp/wire"
+	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
+)
+
+// maxInFlight bounds what the requests of a receiver take of the memory; above it,
+// senders are told to come back.
+const maxInFlight = 64 << 20
+
+// retryAfter is when a refused sender is told to come back. SDKs give up 10 s
+// after the first try: they come back three times, the last time after 9 s. By
+// its own back-off, or told 5 s, JavaScript's would come for the last time after
+// 8 s or 5 s.
+const retryAfter = 3 * time.Second
+
+// errOverload says that a receiver holds as many bytes as it may.
+var errOverload = errors.New("the receiver holds as many requests as it may; send again later")
+
+// intake takes the requests of both transports of a receiver.
+type intake struct {
+	sinks    map[pipeline.Signal]*flow.Fanout // of the wired signals
+	metrics  *metrics
+	logger   *slog.Logger
+	inFlight *listen.Budget
+
+	refusals, lossy throttle.Log
+}
+
+// sender is who sent a request.
+type sender struct{ transport, client string }
+
+// newIntake makes the intake of a receiver.
+func newIntake(output flow.Output, m *metrics, logger *slog.Logger) *intake {
+	in := &intake{sinks: make(map[pipeline.Signal]*flow.Fanout), metrics: m, logger: logger, inFlight: listen.NewBudget(listen.WithinMemory(maxInFlight))}
+	for _, s := range flow.Signals() {
+		if sinks := output.Sinks(s); len(sinks) > 0 {
+			in.sinks[s] = flow.NewFanout(s, sinks, m.lost, logger)
+			for _, transport := range []string{transportGRPC, transportHTTP} {
+				m.accepted[s].WithLabelValues(transport)
+				m.refused[s].WithLabelValues(transport)
+			}
+		}
+	}
+	return in
+}
+
+// usualGrowth is how many times its bytes a request may be when it is decoded
+// without being charged for it, as those of SDKs are, where only destinations and
+// viewers are behind the receiver.
+const usualGrowth = 8
+
+// take checks a request and writes it to the signal's sinks, under the claim for
+// its bytes. It keeps nothing of data. Its error is permanent, or wire.ErrTooLarge,
+// when the sender is at fault.
+func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, claim *listen.Claim, from sender) error {
+	items, decoded, err := wire.Measure(s, data)
+	if err != nil {
+		return in.refuse(from, refusedMalformed, pipeline.Permanent(err))
+	}
+	out := in.sinks[s]
+	excess := max(0, decoded-usualGrowth*len(data))
+	if out.Reads() { // it will be decoded, with a copy of its strings, and encoded again
+		excess = decoded + 2*len(data)
+		ctx = flow.WithAddress(ctx, from.client)
+	}
+	if err := claim.Grow(excess); err != nil {
+		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
+		if errors.Is(err, listen.ErrTooLarge) {
+			return in.refuse(from, refusedTooLarge, fmt.Errorf("%w: decoded, its %d items and what they hold are many times its %d bytes; send smaller batches", wire.ErrTooLarge, items, len(data)))
+		}
+		return in.refuse(from, refusedOverload, errOverload)
+	}
+	defer claim.Shrink(excess)
+	err = out.WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
+	if err != nil {
+		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
+		reason := refusedSink
+		if errors.Is(err, pipeline.ErrFull) {
+			reason = refusedQueueFull
+		}
+		return pipeline.ForClient(in.refuse(from, reason, err))
+	}
+	in.metrics.accepted[s].WithLabelValues(from.transport).Add(float64(items))
+	return nil
+}
+
+// refuse counts and logs a request that is not taken, and returns err.
+func (in *intake) refuse(from sender, reason string, err error) error {
+	in.count(from.transport, reason)
+	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request refused",
+		"transport", from.transport, "client", from.client, "reason", reason, "err", err)
+	return err
+}
+
+// count counts a request that is not taken, and that is logged elsewhere.
+func (in *intake) count(transport, reason string) {
+	in.metrics.refusedRequests.WithLabelValues(transport, reason).Inc()
+}
+
+// lostIn counts and logs what of a request could not be held.
+func (in *intake) lostIn(s pipeline.Signal, u wire.Unheld, client string) wire.Partial {
+	if u.Values == 0 {
+		return wire.Partial{}
+	}
+	in.metrics.droppedValues.WithLabelValues(string(s)).Add(float64(u.Values))
+	in.metrics.refused[s].WithLabelValues(transportHTTP).Add(float64(u.Items))
+	in.lossy.Log(in.logger, slog.LevelWarn, string(s), "a client sends values that their fields cannot hold; they were dropped, and the rest was taken",
+		"signal", s, "client", client, "values", u.Values, "items", u.Items, "first", u.First)
+	return wire.Partial{Items: u.Items, Message: fmt.Sprintf("%d values were dropped because their fields cannot hold them; the first: %s", u.Values, u.First)}
+}

@@ -1,0 +1,69 @@
+package otlp
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"collector/pkg/otlp/flow"
+	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/wire"
+	"collector/pkg/pipeline"
+)
+
+// A refusal that only the client sees leaves nobody at the receiver a trace.
+func TestEveryRefusalOfARequestIsCountedAndLogged(t *testing.T) {
+	for reason, test := range map[string]struct {
+		method, path, contentType string
+		status                    int
+		logged                    string
+	}{
+		"content_type":   {http.MethodPost, "/v1/traces", "text/xml", http.StatusUnsupportedMediaType, "text/xml"},
+		"method":         {http.MethodPut, "/v1/traces", wire.TypeJSON, http.StatusMethodNotAllowed, "PUT"},
+		"unwired":        {http.MethodPost, "/v1/logs", wire.TypeJSON, http.StatusNotFound, "leads nowhere"},
+		"wrong_protocol": {http.MethodPost, "/v1/traces", "application/grpc", http.StatusOK, "looks like OTLP/gRPC"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			var to otlptest.Sink
+			sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{&to}}, nil)
+			r, err := http.NewRequest(test.method, "http://"+sv.http+test.path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", test.contentType)
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if answer.StatusCode != test.status {
+				t.Errorf("answered %s", answer.Status)
+			}
+			if n := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", reason); n != 1 {
+				t.Errorf("%v are counted", n)
+			}
+			if !strings.Contains(sv.log.String(), test.logged) {
+				t.Errorf("%q is not logged: %s", test.logged, sv.log)
+			}
+		})
+	}
+}
+
+func TestRefusalsAtTheGRPCPortAreCounted(t *testing.T) {
+	var to otlptest.Sink
+	sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{&to}}, nil)
+	if err := export(t, sv.grpc, pipeline.SignalLogs, nil); status.Code(err) != codes.Unimplemented {
+		t.Errorf("a signal that is not wired: %v", err)
+	}
+	if answer, err := http.Post("http://"+sv.grpc+"/v1/traces", wire.TypeJSON, nil); err == nil {
+		answer.Body.Close()
+	}
+	for _, reason := range []string{"unwired", "wrong_protocol"} {
+		if n := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", reason); n != 1 {
+			t.Errorf("%s: %v are counted", reason, n)
+		}
+	}
+}
