@@ -13,7 +13,7 @@ COLD     := collector/pkg/admin/ui collector/backend/api collector/pkg/admin col
 GCFLAGS  := $(foreach package,$(COLD),-gcflags=$(package)=-l)
 FUZZTIME ?= 10s
 
-.PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools fuzz bench image screenshots reference
+.PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools peers fuzz bench bench-peers image screenshots reference
 
 build: ## the static binary
 	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
@@ -21,7 +21,7 @@ build: ## the static binary
 test: lint unit conformance integration ui reliability ## everything that CI checks
 
 lint:
-	@test -z "$$(gofmt -l cmd pkg test backend)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend; exit 1; }
+	@test -z "$$(gofmt -l cmd pkg test backend bench)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend bench; exit 1; }
 	go vet ./...
 	go vet -tags integration ./...
 	go test -count=1 ./test/words
@@ -29,6 +29,7 @@ lint:
 unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 	go test -race -shuffle=on ./...
 	cd test/backends/compose && go test -shuffle=on ./...
+	cd bench && go test -shuffle=on ./...
 
 integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs/... ./pkg/remotewrite
@@ -77,6 +78,18 @@ fuzz: ## every fuzz test for FUZZTIME each
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+bench-peers: setup build peers ## the same work done by the collector and its peers: see docs/performance.md; BENCH holds flags
+	cd bench && CGO_ENABLED=0 go build -o ../bin/bench . && ../bin/bench -bin ../bin $(BENCH)
+
+# vmagent is faster with cgo, with which it is released.
+peers: bin/peers/vmagent bin/peers/otelcol
+
+bin/peers/vmagent: test/backends/victoriametrics/go.mod
+	cd test/backends/victoriametrics && go build -trimpath -ldflags '-s -w' -o ../../../$@ github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent
+
+bin/peers/otelcol: bench/peers/otelcol/go.mod bench/peers/otelcol/main.go
+	cd bench/peers/otelcol && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../../$@ .
 
 image: build ## needs a Docker Engine
 	deploy/image/build.sh

@@ -1,0 +1,94 @@
+package rows
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"collector-bench/contender"
+	"collector-bench/generate"
+	"collector-bench/receive"
+)
+
+func names(t *testing.T, o Options) []string {
+	t.Helper()
+	rows, err := list(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, r := range rows {
+		out = append(out, strings.Trim(r.kind+" "+r.compression, " "))
+	}
+	return out
+}
+
+func TestRowsAreThoseThatAreAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		options Options
+		want    []string
+	}{
+		{Options{}, []string{"scrape snappy", "scrape zstd", "otlp none", "otlp gzip", "logs", "profiles", "idle"}},
+		{Options{Rows: []string{"idle", "otlp"}}, []string{"otlp none", "otlp gzip", "idle"}},
+		{Options{Rows: []string{"scrape", "otlp"}, Compressions: []string{"zstd", "none"}}, []string{"scrape zstd", "otlp none"}},
+	} {
+		if diff := cmp.Diff(c.want, names(t, c.options)); diff != "" {
+			t.Errorf("%+v: %s", c.options, diff)
+		}
+	}
+	for _, o := range []Options{{Rows: []string{"scrapes"}}, {Rows: []string{"scrape"}, Compressions: []string{"gzip"}}} {
+		if rows, err := list(o); err == nil {
+			t.Errorf("%+v: %v and no error", o, rows)
+		}
+	}
+}
+
+func TestRateAndDurationAreThoseThatAreAskedFor(t *testing.T) {
+	rows, err := list(Options{Rows: []string{"otlp", "logs", "idle"}, Compressions: []string{"none"}, Rate: 500, Duration: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		rate, duration := 500.0, time.Second
+		if r.kind == contender.Idle { // is what it is
+			rate, duration = 1, idleDuration
+		}
+		if r.rate != rate || r.duration != duration {
+			t.Errorf("%s: %v a second for %v", r.name, r.rate, r.duration)
+		}
+	}
+}
+
+func TestProgramsAreThoseThatAreAskedFor(t *testing.T) {
+	got, err := contenders(Options{Who: []string{"vmagent", "collector"}})
+	if err != nil || len(got) != 2 || got[0].Name != "collector" || got[1].Name != "vmagent" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := contenders(Options{Who: []string{"alloy"}}); err == nil {
+		t.Errorf("%v and no error", got)
+	}
+}
+
+func TestWhatIsMissingRepeatedOrDamagedIsAProblem(t *testing.T) {
+	made := generate.Total{Items: 1000, Sum: 5}
+	for _, c := range []struct {
+		made    generate.Total
+		arrived receive.Tally
+		want    string
+	}{
+		{made, receive.Tally{Items: 1000, Sum: 5, Others: 7}, ""},
+		{made, receive.Tally{Items: 990, Sum: 5}, "10 of 1000 lost"},
+		{made, receive.Tally{Items: 1001, Sum: 5}, "1 of 1000 repeated"},
+		{made, receive.Tally{Items: 1000, Sum: 6}, "some are lost and others repeated"},
+		{made, receive.Tally{Items: 1000, Sum: 5, Bad: 1, Requests: 3}, "1 of 3 requests could not be read"},
+		{generate.Total{}, receive.Tally{}, "nothing to do"},
+		{generate.Total{Items: 1000, Sum: 5, Behind: 100}, receive.Tally{Items: 1000, Sum: 5}, "the rate was not kept"},
+		{generate.Total{Items: 1000, Sum: 5, Behind: 20}, receive.Tally{Items: 1000, Sum: 5}, ""},
+	} {
+		if got := problem(c.made, c.arrived); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%+v, %+v: %q, want %q", c.made, c.arrived, got, c.want)
+		}
+	}
+}
