@@ -7,7 +7,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X mai
 TAGS     ?=
 # Pages are made of many small calls, which are not worth a megabyte of inlined copies;
 # nor is what runs at a start, a load or a request to the Engine.
-COLD     := collector/pkg/admin/ui collector/backend/api collector/pkg/admin collector/pkg/config collector/pkg/discovery \
+COLD     := collector/pkg/admin/ui/... collector/backend/api collector/pkg/admin collector/pkg/config collector/pkg/discovery \
 	collector/pkg/graph collector/cmd/collector github.com/docker/docker/... github.com/grafana/alloy/syntax/... \
 	github.com/prometheus/common/config github.com/spf13/pflag
 GCFLAGS  := $(foreach package,$(COLD),-gcflags=$(package)=-l)

@@ -50,8 +50,29 @@ var allowedImports = map[string]string{
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/live pkg/pipeline",
-	"pkg/admin":     "pkg/admin/ui pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
-	"pkg/admin/ui":  "pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
+	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
+
+	// No page imports another.
+	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/explore pkg/graph pkg/inspect pkg/live",
+	"pkg/admin/ui/page":             "pkg/config pkg/graph",
+	"pkg/admin/ui/flow":             "pkg/admin/ui/page",
+	"pkg/admin/ui/redact":           "pkg/config pkg/inspect",
+	"pkg/admin/ui/overview":         uiPackages + " pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
+	"pkg/admin/ui/graph":            uiPackages + " pkg/graph pkg/live",
+	"pkg/admin/ui/components":       uiPackages + " pkg/graph",
+	"pkg/admin/ui/component":        uiPackages + " pkg/config pkg/graph",
+	"pkg/admin/ui/targets":          uiPackages + " pkg/inspect",
+	"pkg/admin/ui/tails":            uiPackages + " pkg/inspect",
+	"pkg/admin/ui/relabel":          uiPackages + " pkg/config pkg/inspect",
+	"pkg/admin/ui/live":             uiPackages + " pkg/live",
+	"pkg/admin/ui/configuration":    uiPackages + " pkg/config pkg/graph",
+	"pkg/admin/ui/support":          uiPackages + " pkg/config pkg/graph pkg/inspect",
+	"pkg/admin/ui/explore":          uiPackages + " pkg/admin/ui/explore/window pkg/explore",
+	"pkg/admin/ui/explore/window":   uiPackages,
+	"pkg/admin/ui/explore/metrics":  uiPackages + " pkg/admin/ui/explore/window pkg/explore",
+	"pkg/admin/ui/explore/logs":     uiPackages + " pkg/admin/ui/explore/window pkg/explore",
+	"pkg/admin/ui/explore/traces":   uiPackages + " pkg/admin/ui/explore/window pkg/explore",
+	"pkg/admin/ui/explore/profiles": uiPackages + " pkg/admin/ui/explore/window pkg/explore",
 
 	"pkg/local":           "pkg/component pkg/filewatch pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
@@ -103,6 +124,9 @@ const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpse
 
 // otlpPackages are what both ends of OTLP need.
 const otlpPackages = " pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
+
+// uiPackages are what the pages of the debug UI have in common.
+const uiPackages = "pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/redact"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

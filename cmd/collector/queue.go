@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/flow"
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/deliver"
@@ -195,10 +195,10 @@ func formatOf(id string) string {
 }
 
 // orphanedQueues is what the UI shows of queues that no writer has.
-func (p *program) orphanedQueues() []ui.OrphanedQueue {
-	var all []ui.OrphanedQueue
+func (p *program) orphanedQueues() []flow.OrphanedQueue {
+	var all []flow.OrphanedQueue
 	for _, s := range p.orphans.Status() {
-		all = append(all, ui.OrphanedQueue{
+		all = append(all, flow.OrphanedQueue{
 			Folder: s.Dir, Component: s.Component, Signal: s.Signal, URL: s.URL, Items: s.Items, Bytes: s.Bytes,
 			Oldest: s.Oldest, KeptUntil: s.KeptUntil, Delivering: s.Delivering,
 		})

@@ -8,18 +8,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/support"
 	"collector/pkg/config"
 	"collector/pkg/logging"
 )
 
 // supportFor is what a support bundle has of the program itself; nil if the
 // flags switch bundles off.
-func (f *runFlags) supportFor(log *logging.Log, metrics prometheus.Gatherer) *ui.Support {
+func (f *runFlags) supportFor(log *logging.Log, metrics prometheus.Gatherer) *support.Program {
 	if f.noSupport {
 		return nil
 	}
-	s := &ui.Support{
+	s := &support.Program{
 		Build: map[string]string{"version": version, "revision": revision, "branch": branch},
 		Flags: map[string]string{}, Metrics: metrics, Log: log.Recent, Secrets: secretsOfEnvironment,
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/flow"
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/deliver"
@@ -122,8 +122,8 @@ func sum(counts map[string]uint64) (n uint64) {
 }
 
 // EdgeRates tells what flows on each edge, of the signals that have passed it.
-func (v *view) EdgeRates() []ui.EdgeRate {
-	rates := []ui.EdgeRate{}
+func (v *view) EdgeRates() []flow.EdgeRate {
+	rates := []flow.EdgeRate{}
 	for _, e := range v.graph.Edges() {
 		for _, s := range live.Signals() {
 			n := e.Count(s)
@@ -131,7 +131,7 @@ func (v *view) EdgeRates() []ui.EdgeRate {
 				continue
 			}
 			key := edgeKey{e.From, e.To, s.String()}
-			rates = append(rates, ui.EdgeRate{
+			rates = append(rates, flow.EdgeRate{
 				From: e.From, To: e.To, Signal: s.String(), Items: n.Items, Recent: v.recorder.Series(key.of("items")),
 				ItemsPerSecond: v.recorder.Rate(key.of("items")), BytesPerSecond: v.recorder.Rate(key.of("bytes")),
 			})
@@ -141,11 +141,11 @@ func (v *view) EdgeRates() []ui.EdgeRate {
 }
 
 // Destinations tells how each delivery goes, and went over the last minutes.
-func (v *view) Destinations() []ui.Destination {
-	all := []ui.Destination{}
+func (v *view) Destinations() []flow.Destination {
+	all := []flow.Destination{}
 	v.deliveries(func(component string, s deliver.Status, stores bool) {
 		key := deliveryKey{component, s.ID, s.Signal}
-		d := ui.Destination{
+		d := flow.Destination{
 			Component: component, ID: s.ID, URL: config.WithoutPasswords(withoutCredentials(s.URL)), Signal: s.Signal,
 			Received: s.Received, Delivered: s.Delivered, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
 			Dropped: s.Dropped, DamagedBlocks: s.DamagedBlocks,
@@ -155,13 +155,13 @@ func (v *view) Destinations() []ui.Destination {
 		if d.Dropped == nil {
 			d.Dropped = map[string]uint64{}
 		}
-		d.Recent = ui.DestinationRecent{
+		d.Recent = flow.Recent{
 			In: v.recorder.Series(key.of("in")), Out: v.recorder.Series(key.of("out")),
 			Waiting: v.recorder.Series(key.of("waiting")), Dropped: v.recorder.Series(key.of("dropped")),
 		}
 		all = append(all, d)
 	})
-	slices.SortStableFunc(all, func(a, b ui.Destination) int { return cmp.Compare(a.Component, b.Component) })
+	slices.SortStableFunc(all, func(a, b flow.Destination) int { return cmp.Compare(a.Component, b.Component) })
 	return all
 }
 

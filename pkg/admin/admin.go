@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/flow"
+	"collector/pkg/admin/ui/support"
 	"collector/pkg/component"
 	"collector/pkg/explore"
 	"collector/pkg/listen"
@@ -45,14 +47,14 @@ type Options struct {
 	Listeners *listen.Pool
 	Logger    *slog.Logger
 
-	Source ui.Source // what the UI shows
-	Rates  ui.Rates  // may be nil
+	Source ui.Source  // what the UI shows
+	Rates  flow.Rates // may be nil
 	// Destinations, Live and Explore are what the UI shows besides; each may be
 	// nil.
-	Destinations ui.Destinations
+	Destinations flow.Destinations
 	Inventory    ui.Inventory // may be nil
-	Orphans      func() []ui.OrphanedQueue
-	Support      *ui.Support // nil for a server without support bundles
+	Orphans      func() []flow.OrphanedQueue
+	Support      *support.Program // nil for a server without support bundles
 	// Handlers has what components answer below component.HandlersPath; nil: none
 	// answers.
 	Handlers interface {

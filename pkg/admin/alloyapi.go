@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/page"
 	"collector/pkg/graph"
 )
 
@@ -53,7 +53,7 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 		for _, c := range s.options.Source.Summary().Components {
 			list = append(list, alloyOf(c))
 		}
-		ui.WriteJSON(w, http.StatusOK, list)
+		page.WriteJSON(w, http.StatusOK, list)
 	})
 	mux.HandleFunc("GET /api/v0/web/components/{id...}", func(w http.ResponseWriter, r *http.Request) {
 		c, ok := s.ui.Component(r.PathValue("id")) // without secrets that rules have copied
@@ -63,10 +63,10 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 		}
 		out := alloyOf(c)
 		out.Arguments, out.Exports, out.DebugInfo = alloyElements(c.Arguments), alloyElements(c.Exports), alloyElements(c.Status)
-		ui.WriteJSON(w, http.StatusOK, out)
+		page.WriteJSON(w, http.StatusOK, out)
 	})
 	mux.HandleFunc("GET /api/v0/web/peers", func(w http.ResponseWriter, _ *http.Request) {
-		ui.WriteJSON(w, http.StatusOK, []string{}) // there is no cluster
+		page.WriteJSON(w, http.StatusOK, []string{}) // there is no cluster
 	})
 }
 

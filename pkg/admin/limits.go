@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/support"
 	"collector/pkg/component"
 	"collector/pkg/listen"
 )
@@ -66,7 +66,7 @@ func (l *limits) of(path string) *slots {
 		return &l.metrics
 	case reloadPath, "/configuration/reload", "/api/v1/reload":
 		return &l.reloads
-	case ui.SupportPath:
+	case support.Path:
 		return &l.bundles
 	}
 	switch {

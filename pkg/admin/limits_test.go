@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/support"
 	"collector/pkg/component"
 	"collector/pkg/listen"
 )
@@ -90,7 +90,7 @@ func TestAnswersThatTakeMemoryAreBoundedInNumber(t *testing.T) {
 		path        string
 		each, total int
 	}{
-		{ui.SupportPath, 1, 1}, {"/debug/pprof/trace", 1, 1}, {"/debug/pprof/profile", 1, 1}, {"/metrics", 4, 32},
+		{support.Path, 1, 1}, {"/debug/pprof/trace", 1, 1}, {"/debug/pprof/profile", 1, 1}, {"/metrics", 4, 32},
 		{component.HandlerPath("prometheus.exporter.unix.host") + "metrics", 64, 160},
 		{"/api/v1/components", 12, 64}, {"/configuration", 12, 64}, {"/nothing/events", 12, 64}, {"/assets/app.js", 12, 64},
 		{"/-/reload", 4, 8}, {"/api/v1/reload", 4, 8}, {"/-/ready", 800, 800}, {"/-/healthy", 800, 800}, {"/live/events", 800, 800},
@@ -286,7 +286,7 @@ func TestRefusedRequestsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from(h, "10.0.0.1:1", ui.SupportPath)
+	from(h, "10.0.0.1:1", support.Path)
 	free()
 	families, err := registry.Gather()
 	if err != nil {

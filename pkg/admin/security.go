@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/support"
 	"collector/pkg/listen"
 )
 
@@ -120,7 +120,7 @@ func forAnybody(path string) bool {
 // forPrograms reports whether an answer takes much of the collector, and is a
 // file: another site has no reason to link to it.
 func forPrograms(path string) bool {
-	return strings.HasPrefix(path, pprofPath) || path == ui.SupportPath
+	return strings.HasPrefix(path, pprofPath) || path == support.Path
 }
 
 // forScripts reports whether an answer is made for scripts: another site's have

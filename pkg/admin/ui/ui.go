@@ -1,73 +1,53 @@
 // Package ui is the debug UI: pages that are rendered on the server, and the
 // same facts as JSON below /api/v1.
 //
-// Each page has a file of its own, in which a model function collects what is
-// to be shown and a view function makes HTML of it. The model is what the API
-// answers, so that all that a page shows is also JSON. routes.go lists them.
+// Each page is a folder with a type Page, in which a model method collects what is
+// to be shown and a view method makes HTML of it. The model is what the API
+// answers, so that all that a page shows is also JSON. UI.table lists the pages;
+// what they have in common is in the folders page, flow and redact.
 package ui
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
-	"sync/atomic"
 
-	dto "github.com/prometheus/client_model/go"
-
-	"collector/pkg/explore"
-	"collector/pkg/graph"
-	"collector/pkg/live"
+	"collector/pkg/admin/ui/component"
+	"collector/pkg/admin/ui/components"
+	"collector/pkg/admin/ui/configuration"
+	"collector/pkg/admin/ui/explore"
+	"collector/pkg/admin/ui/explore/logs"
+	"collector/pkg/admin/ui/explore/metrics"
+	"collector/pkg/admin/ui/explore/profiles"
+	"collector/pkg/admin/ui/explore/traces"
+	"collector/pkg/admin/ui/graph"
+	"collector/pkg/admin/ui/live"
+	"collector/pkg/admin/ui/overview"
+	"collector/pkg/admin/ui/page"
+	"collector/pkg/admin/ui/redact"
+	"collector/pkg/admin/ui/relabel"
+	"collector/pkg/admin/ui/support"
+	"collector/pkg/admin/ui/tails"
+	"collector/pkg/admin/ui/targets"
 )
-
-// Source is where the UI reads. It gives snapshots: nothing that it returns
-// holds up a pipeline.
-type Source interface {
-	Summary() graph.Snapshot
-	Component(id string) (graph.ComponentInfo, bool)
-	ComponentMetrics(id string) []*dto.MetricFamily
-	Configuration() (inForce graph.Attempt, failed *graph.Attempt)
-	Edges() []*live.Edge
-}
-
-// Options make a UI.
-type Options struct {
-	Source Source
-	Reload func(context.Context) error
-	Rates  Rates // may be nil
-	// Destinations may be nil.
-	Destinations Destinations
-	// Live is where what passes is watched; nil if it cannot be.
-	Live *live.Hub
-	// Explore is the window of recent data; nil if it is off.
-	Explore *explore.Window
-	// Inventory is what there is to collect from; it may be nil.
-	Inventory Inventory
-	// Orphans lists the queues that no writer of the configuration has; it may be
-	// nil.
-	Orphans func() []OrphanedQueue
-	// Support is what only the program can give to a support bundle; nil if
-	// there is to be no bundle.
-	Support *Support
-	Prefix  string // below which a browser sees the UI: "" or "/a/b"
-	Version string
-	Logger  *slog.Logger
-}
 
 // UI serves the pages and the API.
 type UI struct {
-	options  Options
-	assets   assets
-	watchers atomic.Int64
-	veils    veils
-	asking   atomic.Int64 // requests to targets under way
-	asked    askRate
-	closing  chan struct{} // closed by Close
-	close    func()
+	options Options
+	assets  assets
+	site    *page.Site
+	source  redacted
+	pages   []entry
+	closing chan struct{} // closed by Close
+	close   func()
+}
+
+// entry is a page, or a group of pages that one folder has.
+type entry struct {
+	// title is its entry in the navigation. Those of one title share it: it leads
+	// to the path of the first.
+	title, path string
+	page        interface{ Routes() []page.Route }
 }
 
 // New makes a UI.
@@ -75,9 +55,50 @@ func New(o Options) *UI {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Rates == nil {
+		o.Rates = nothing{}
+	}
+	if o.Inventory == nil {
+		o.Inventory = nothing{}
+	}
 	u := &UI{options: o, assets: loadAssets(), closing: make(chan struct{})}
+	u.site = &page.Site{Prefix: o.Prefix, AssetPath: u.assets.path}
+	u.source = redacted{o.Source, redact.New(o.Inventory.Relabelings)}
 	u.close = sync.OnceFunc(func() { close(u.closing) })
+	u.pages = u.table()
 	return u
+}
+
+// table is all pages.
+func (u *UI) table() []entry {
+	o, site, source, redactor := &u.options, u.site, u.source, u.source.redactor
+	first := &overview.Page{Site: site, Redactor: redactor, Source: source, Inventory: o.Inventory, Rates: o.Rates, Destinations: o.Destinations, Orphans: o.Orphans, Window: o.Explore}
+	scraped := &targets.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
+	tailed := &tails.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
+	return []entry{
+		{"Overview", "/", first},
+		{"Graph", "/graph", &graph.Page{Site: site, Source: source, Rates: o.Rates}},
+		{"Components", "/components", &components.Page{Site: site, Source: source}},
+		{"Components", "/component/{id}", &component.Page{Site: site, Source: source, Watchable: o.Live != nil}},
+		{"Targets", "/targets", scraped},
+		{"Targets", "/targets/logs", tailed},
+		{"Relabel", "/relabel", &relabel.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}},
+		{"Live", "/live", &live.Page{Site: site, Source: source, Rates: o.Rates, Hub: o.Live, Explore: o.Explore != nil, Closing: u.closing}},
+		{"Explore", "/explore", &explore.Page{Site: site, Window: o.Explore}},
+		{"Explore", "/explore/metrics", &metrics.Page{Site: site, Window: o.Explore}},
+		{"Explore", "/explore/logs", &logs.Page{Site: site, Window: o.Explore}},
+		{"Explore", "/explore/traces", &traces.Page{Site: site, Window: o.Explore}},
+		{"Explore", "/explore/profiles", &profiles.Page{Site: site, Window: o.Explore}},
+		{configurationTitle, "/configuration", &configuration.Page{Site: site, Source: source, Reload: o.Reload}},
+		{"Support bundle (zip)", support.Path, &support.Page{
+			Program: o.Support, Version: o.Version, Redactor: redactor, Source: source, Inventory: o.Inventory, Logger: o.Logger,
+			Targets: func() any { return scraped.All() }, Tails: func() any { return tailed.All() },
+			Overview: func(r *http.Request) (all, problems any, err error) {
+				m, err := first.Model(r)
+				return m, m.Problems, err
+			},
+		}},
+	}
 }
 
 // Close ends the streams of events, which would end with the client only.
@@ -85,96 +106,12 @@ func (u *UI) Close() { u.close() }
 
 // Register adds the UI to mux.
 func (u *UI) Register(mux *http.ServeMux) {
-	for _, r := range u.routes() {
-		if r.page != "" {
-			mux.HandleFunc("GET "+r.page, func(w http.ResponseWriter, req *http.Request) { u.servePage(w, req, r) })
-		}
-		if r.api != "" {
-			mux.HandleFunc("GET "+r.api, func(w http.ResponseWriter, req *http.Request) { u.serveJSON(w, req, r) })
+	for _, e := range u.pages {
+		for _, r := range e.page.Routes() {
+			mux.HandleFunc(r.Pattern, func(w http.ResponseWriter, req *http.Request) { u.serve(w, req, e.title, r) })
 		}
 	}
-	ask := define("", "", u.askTarget, u.responsePage)
-	mux.HandleFunc("POST /targets/{component}/{id}/response", func(w http.ResponseWriter, req *http.Request) { u.servePage(w, req, ask) })
-	mux.HandleFunc("POST /api/v1/targets/{component}/{id}/response", func(w http.ResponseWriter, req *http.Request) { u.serveJSON(w, req, ask) })
-	mux.HandleFunc("GET "+SupportPath, u.serveSupport)
-	mux.HandleFunc("POST /configuration/reload", u.reloadPage)
-	mux.HandleFunc("POST /api/v1/reload", u.reloadAPI)
-	mux.HandleFunc("GET /live/events", u.liveEvents)
-	mux.HandleFunc("GET /api/v1/live/events", u.liveEventsAPI)
 	mux.HandleFunc("GET /assets/{path...}", u.assets.serve)
 	mux.HandleFunc("GET /favicon.ico", u.assets.favicon)
 	mux.HandleFunc("/", u.notFound)
-}
-
-// notFound is the error of a model that has nothing of that name.
-type notFound string
-
-func (e notFound) Error() string { return string(e) }
-
-func statusOf(err error) int {
-	var missing notFound
-	switch {
-	case err == nil:
-		return http.StatusOK
-	case errors.As(err, &missing):
-		return http.StatusNotFound
-	}
-	return http.StatusInternalServerError
-}
-
-func (u *UI) servePage(w http.ResponseWriter, req *http.Request, r route) {
-	model, err := r.model(req)
-	if err != nil {
-		u.write(w, req, statusOf(err), u.errorPage(err))
-		return
-	}
-	u.write(w, req, http.StatusOK, r.view(req, model))
-}
-
-func (u *UI) serveJSON(w http.ResponseWriter, req *http.Request, r route) {
-	model, err := r.model(req)
-	if err != nil {
-		WriteJSON(w, statusOf(err), map[string]string{"error": err.Error()})
-		return
-	}
-	WriteJSON(w, http.StatusOK, model)
-}
-
-func (u *UI) notFound(w http.ResponseWriter, req *http.Request) {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
-		return
-	}
-	if strings.HasPrefix(req.URL.Path, "/api/") {
-		WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at " + req.URL.Path})
-		return
-	}
-	u.write(w, req, http.StatusNotFound, u.errorPage(notFound("There is no page at "+req.URL.Path+".")))
-}
-
-// write renders a page as a whole before anything of it is sent, so that an
-// error does not leave half of one.
-func (u *UI) write(w http.ResponseWriter, req *http.Request, status int, p Page) {
-	var buf bytes.Buffer
-	if err := u.shell(req, p).Render(&buf); err != nil {
-		u.options.Logger.Error("render a page", "path", req.URL.Path, "err", err)
-		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(buf.Bytes()) // the client may have gone
-}
-
-// WriteJSON answers with v.
-func WriteJSON(w http.ResponseWriter, status int, v any) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer could not be encoded"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n'))
 }

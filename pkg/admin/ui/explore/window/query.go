@@ -1,0 +1,115 @@
+package window
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"collector/pkg/admin/ui/page"
+)
+
+// Labels reads the parameters label=name=value.
+func Labels(values url.Values) map[string]string {
+	out := map[string]string{}
+	for _, pair := range values["label"] {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			out[strings.TrimSpace(name)] = strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return out
+}
+
+// With is a query with one parameter set; "" takes it out. What pages through
+// the list before does not fit the one after.
+func With(values url.Values, name, value string) string {
+	out := cloned(values)
+	out.Set(name, value)
+	if value == "" {
+		out.Del(name)
+	}
+	return "?" + out.Encode()
+}
+
+// WithLabel is a query with one more label to be equal.
+func WithLabel(values url.Values, name, value string) string {
+	out := cloned(values)
+	if pair := name + "=" + value; !slices.Contains(out["label"], pair) {
+		out.Add("label", pair)
+	}
+	return "?" + out.Encode()
+}
+
+func withoutLabel(values url.Values, pair string) string {
+	out := cloned(values)
+	out["label"] = slices.DeleteFunc(out["label"], func(p string) bool { return p == pair })
+	return "?" + out.Encode()
+}
+
+func cloned(values url.Values) url.Values {
+	out := url.Values{}
+	for name, v := range values {
+		if name != "before" && name != "page" && strings.Join(v, "") != "" {
+			out[name] = slices.Clone(v)
+		}
+	}
+	return out
+}
+
+// LabelFilter is the labels that are asked for, each with a link that takes it
+// away, and what a form has to send of them.
+func LabelFilter(site *page.Site, path string, values url.Values) (links, fields g.Node) {
+	var shown, hidden []g.Node
+	for _, pair := range slices.Compact(slices.Sorted(slices.Values(values["label"]))) {
+		if !strings.Contains(pair, "=") {
+			continue
+		}
+		shown = append(shown, h.A(h.Class("label"), h.Href(site.Href(path)+withoutLabel(values, pair)),
+			g.Attr("aria-label", "Without "+pair), g.Text(page.Cut(pair, 200)+" ✕")), g.Text(" "))
+		hidden = append(hidden, h.Input(h.Type("hidden"), h.Name("label"), h.Value(pair)))
+	}
+	if len(shown) > 0 {
+		links = h.P(append([]g.Node{g.Text("Only: ")}, shown...)...)
+	}
+	return links, g.Group(hidden)
+}
+
+// Field is an input of a form with its label.
+func Field(name, title, value, hint string) g.Node {
+	return g.Group{h.Label(h.For(name), g.Text(title)), h.Input(h.ID(name), h.Name(name), h.Type("search"), h.Value(value), h.Placeholder(hint))}
+}
+
+// Choice is a select of a form with its label. An option is its value, or
+// value and text.
+func Choice(name, title, value string, options ...[2]string) g.Node {
+	nodes := []g.Node{h.ID(name), h.Name(name)}
+	for _, o := range options {
+		nodes = append(nodes, h.Option(h.Value(o[0]), g.If(o[0] == value, h.Selected()), g.Text(cmp.Or(o[1], o[0]))))
+	}
+	return g.Group{h.Label(h.For(name), g.Text(title)), h.Select(nodes...)}
+}
+
+// Form is a form that asks for a page of Explore.
+func Form(site *page.Site, path string, fields ...g.Node) g.Node {
+	nodes := []g.Node{h.Class("search"), h.Role("search"), h.Method("get"), h.Action(site.Href(path))}
+	return h.Form(append(append(nodes, fields...), h.Button(h.Type("submit"), h.Class("primary"), g.Text("Show")))...)
+}
+
+// Ranges are spans of time that one may choose.
+func Ranges() [][2]string {
+	return [][2]string{{"", "all there is"}, {"1m", "last minute"}, {"5m", "last 5 minutes"}, {"15m", "last 15 minutes"}, {"1h", "last hour"}}
+}
+
+// TimeSpan reads range, or since and until.
+func TimeSpan(values url.Values) (since, until time.Time) {
+	if d, err := time.ParseDuration(values.Get("range")); err == nil && d > 0 {
+		return time.Now().Add(-d), time.Time{}
+	}
+	since, _ = time.Parse(time.RFC3339Nano, values.Get("since")) // zero if there is none
+	until, _ = time.Parse(time.RFC3339Nano, values.Get("until"))
+	return since, until
+}

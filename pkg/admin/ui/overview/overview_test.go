@@ -1,0 +1,171 @@
+package overview_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"collector/pkg/admin/ui"
+	"collector/pkg/admin/ui/flow"
+	"collector/pkg/admin/ui/overview"
+	"collector/pkg/admin/ui/uitest"
+	"collector/pkg/inspect"
+)
+
+// Services stand below their projects, with their numbers; those outside of any
+// come last, and what is left out still counts.
+func TestServicesStandBelowTheirProjects(t *testing.T) {
+	s := uitest.NewStock(6, 0)
+	for i, project := range []string{"shop", "blog", "shop", "", "shop", "blog"} {
+		s.Running[i] = inspect.Container{ID: s.Running[i].ID, Name: fmt.Sprintf("c%d", i), Project: project}
+		if project != "" {
+			s.Running[i].Service = fmt.Sprintf("service-%d", i%4)
+		}
+	}
+	page := uitest.Get(t, uitest.New(t, uitest.Small, uitest.Having(s)), "/")
+	uitest.CheckPage(t, "/", page)
+	at := 0
+	for _, want := range []string{
+		`<tbody><tr class="group"><th scope="rowgroup" colspan="4"><strong>blog</strong><span class="dim"> 1 service, 2 containers</span></th></tr><tr><th scope="row">service-1</th>`,
+		`<strong>shop</strong><span class="dim"> 2 services, 3 containers</span>`, `<th scope="row">service-0</th>`, `<th scope="row">service-2</th>`,
+		`<strong>Outside of Compose</strong><span class="dim"> 1 container</span>`, `<th scope="row">c3</th>`,
+	} {
+		i := strings.Index(page[at:], want)
+		if i < 0 {
+			t.Fatalf("no %s after %.200s", want, page[at:])
+		}
+		at += i
+	}
+}
+
+func TestTheOverviewOfThousandsOfContainersIsBounded(t *testing.T) {
+	s := uitest.NewStock(2000, 2000)
+	for i := range s.Running {
+		c := &s.Running[i]
+		c.Project, c.Service = fmt.Sprintf("project-%02d", i%3), fmt.Sprintf("service-%04d", i)
+	}
+	u := uitest.New(t, uitest.Small, uitest.Having(s))
+	page := uitest.Get(t, u, "/")
+	uitest.CheckPage(t, "/", page)
+	if n := strings.Count(page, `<th scope="row">service-`); n != 200 || len(page) > uitest.MaxPage {
+		t.Errorf("%d services, %d bytes", n, len(page))
+	}
+	for _, want := range []string{"667 services, 667 containers", "There are 1800 more services"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	var o overview.Overview
+	if err := json.Unmarshal([]byte(uitest.Get(t, u, "/api/v1/overview")), &o); err != nil || len(o.Services) != 2000 {
+		t.Errorf("%d services in the JSON, %v", len(o.Services), err)
+	}
+}
+
+func TestTheOverviewAccountsForEverything(t *testing.T) {
+	s := uitest.NewStock(20, 10)
+	s.Running = append(s.Running, inspect.Container{ID: "x", Name: "alone"}, inspect.Container{ID: "y", Name: "gone", Ended: true})
+	all := uitest.Deliveries{
+		{Component: "prometheus.remote_write.a", URL: "http://a", Signal: "metrics", Received: 100, Delivered: 60, Queued: 30, Dropped: map[string]uint64{"too_old": 10}, Healthy: true, Stores: true,
+			OldestQueued: time.Now().Add(-time.Minute), Recent: flow.Recent{In: []float64{1, 2, 3}, Out: []float64{1, 1, 1}}},
+		{Component: "prometheus.remote_write.b", URL: "http://b", Signal: "metrics", Received: 5, Delivered: 5, LastError: "http://u:hunter2planted@b failed", Recent: flow.Recent{In: []float64{10}}},
+	}
+	u := uitest.New(t, uitest.Small, func(o *ui.Options) {
+		o.Inventory, o.Destinations = s, all
+		o.Rates = uitest.Rates{{From: "scrape", To: "relabel", Signal: "metrics", ItemsPerSecond: 7}, {From: "scrape", To: "b", Signal: "metrics", ItemsPerSecond: 7}, {From: "relabel", To: "a", Signal: "metrics", ItemsPerSecond: 3}}
+	})
+	var o overview.Overview
+	if err := json.Unmarshal([]byte(uitest.Get(t, u, "/api/v1/overview")), &o); err != nil {
+		t.Fatal(err)
+	}
+	f := o.Signals[0]
+	dropped := uint64(0)
+	for _, n := range f.Dropped {
+		dropped += n
+	}
+	if f.Signal != "metrics" || f.Received != 105 || f.Received != f.Delivered+f.Queued+dropped || f.SourcesPerSecond != 7 || f.LagSeconds < 59 || fmt.Sprint(f.Recent.In) != "[1 2 13]" {
+		t.Errorf("%+v", f)
+	}
+	if len(o.Services) != 11 || o.Services[0] != (overview.Service{Project: "shop", Service: "service-0000", Containers: 2, Targets: 2, TargetsUp: 2, Tails: 2, Reading: 2}) || o.Services[10].Service != "alone" {
+		t.Errorf("%+v", o.Services)
+	}
+	page := uitest.Get(t, u, "/")
+	uitest.CheckPage(t, "/", page)
+	for _, want := range []string{"The destination prometheus.remote_write.b", "30 (0 B)", "10 too_old", `href="/relabel?q=alone"`, "1 of 2 up", "down", "metrics in over the last five minutes"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// Where a sink is wired up and nothing has come yet, neither the configuration
+// nor an environment variable is to blame.
+func TestTheOverviewWaitsForTheFirstItem(t *testing.T) {
+	u := uitest.New(t, uitest.Small, func(o *ui.Options) {
+		o.Destinations = uitest.Deliveries{{Component: "explore.sink.default", ID: "explore", Signal: "logs", Healthy: true}}
+	})
+	page := uitest.Get(t, u, "/")
+	uitest.CheckPage(t, "/", page)
+	for want, n := range map[string]int{"Nothing has come yet.": 1, "nothing has come yet": 1, "Nothing in the configuration delivers": 3, "Nothing is collected": 0} {
+		if got := strings.Count(page, want); got != n {
+			t.Errorf("%q stands there %d times, not %d", want, got, n)
+		}
+	}
+}
+
+// A failed reload, which every page tells of on top, does not hide another
+// problem that leads to the page Configuration.
+func TestAFailedReloadHidesNoOtherProblem(t *testing.T) {
+	u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Destinations = uitest.Deliveries{} })
+	u.Next = "toy.sink \"x\" {\n\tnonsense = 1\n}\n"
+	if u.Load(t.Context()) == nil {
+		t.Fatal("the configuration was loaded")
+	}
+	page := uitest.Get(t, u, "/")
+	for want, n := range map[string]int{"The last reload failed": 1, "Nothing is collected: no destination is set.": 1, "Nothing is wrong.": 0} {
+		if got := strings.Count(page, want); got != n {
+			t.Errorf("%q stands there %d times, not %d", want, got, n)
+		}
+	}
+}
+
+// Traces and profiles are told apart by the service's name alone.
+func TestServicesOfOneNameInTwoProjectsAreSaidToBeSo(t *testing.T) {
+	s := uitest.NewStock(3, 0)
+	for i, of := range [][2]string{{"shop", "web"}, {"blog", "web"}, {"shop", "db"}} {
+		s.Running[i] = inspect.Container{ID: s.Running[i].ID, Name: fmt.Sprintf("c%d", i), Project: of[0], Service: of[1]}
+	}
+	var o overview.Overview
+	if err := json.Unmarshal([]byte(uitest.Get(t, uitest.New(t, uitest.Small, uitest.Having(s)), "/api/v1/overview")), &o); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range o.Services {
+		if service.Ambiguous != (service.Service == "web") {
+			t.Errorf("%+v", service)
+		}
+	}
+}
+
+func TestADestinationThatDoesNotAnswerIsShownBeforeItIsDown(t *testing.T) {
+	silent := flow.Destination{Component: "prometheus.remote_write.a", URL: "http://a", Signal: "metrics", Healthy: true, Stores: true, UnansweredSince: time.Now().Add(-7 * time.Second)}
+	u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Destinations = uitest.Deliveries{silent} })
+	if page := uitest.Get(t, u, "/"); !regexp.MustCompile(`<span class="badge warn">.{30,50}no answer for \d+ s</span>`).MatchString(page) {
+		t.Errorf("the overview does not say so: %s", page)
+	}
+	if text := uitest.Get(t, u, "/api/v1/overview"); !strings.Contains(text, `"unansweredSince":"2`) {
+		t.Errorf("the API does not say so: %s", text)
+	}
+}
+
+func TestARateIsShownOnceItIsKnown(t *testing.T) {
+	d := flow.Destination{Component: "prometheus.remote_write.a", URL: "http://a", Signal: "metrics", Received: 5, Delivered: 5, Healthy: true, Stores: true}
+	for want, recent := range map[string][]float64{"–, 5 in all": nil, "0/s, 5 in all": {0}, "3/s, 5 in all": {3}} {
+		d.Recent = flow.Recent{In: recent, Out: recent}
+		u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Destinations = uitest.Deliveries{d} })
+		if page := uitest.Get(t, u, "/"); strings.Count(page, want) != 2 {
+			t.Errorf("not twice %q: %s", want, page)
+		}
+	}
+}

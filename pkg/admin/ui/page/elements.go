@@ -1,0 +1,94 @@
+package page
+
+import (
+	"net/http"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+)
+
+// Notice is a box with a message, which screen readers say when it appears;
+// kind is "bad", "warn", "good" or "info".
+func Notice(kind string, children ...g.Node) g.Node {
+	return h.Div(h.Role("status"), Note(kind, children...))
+}
+
+// Note is a Notice that is not said when it changes, for what the page renews.
+func Note(kind string, children ...g.Node) g.Node {
+	return h.Div(h.Class("notice "+kind), h.Span(h.Class("mark"), g.Attr("aria-hidden", "true"), g.Text(Mark(kind))), h.Div(children...))
+}
+
+// Mark is a shape for each kind, so that it does not show by colour alone.
+func Mark(kind string) string {
+	switch kind {
+	case "good":
+		return "●"
+	case "bad":
+		return "✕"
+	case "warn":
+		return "▲"
+	}
+	return "○"
+}
+
+// Badge is a word with a colour and a shape.
+func Badge(kind, text string) g.Node {
+	return h.Span(h.Class("badge "+kind), h.Span(g.Attr("aria-hidden", "true"), g.Text(Mark(kind)+" ")), g.Text(text))
+}
+
+// Section is a part of a page, with a heading to which links may lead.
+func Section(id, title string, children ...g.Node) g.Node {
+	return h.Section(h.ID(id), g.Attr("aria-labelledby", id+"-h"), h.H2(h.ID(id+"-h"), g.Text(title)), g.Group(children))
+}
+
+// Empty says that there is nothing to show, and why.
+func Empty(text string) g.Node { return h.P(h.Class("empty"), g.Text(text)) }
+
+// Facts is a list of names and values.
+func Facts(pairs ...g.Node) g.Node { return h.Dl(append([]g.Node{h.Class("facts")}, pairs...)...) }
+
+// Fact is one of Facts.
+func Fact(name string, value ...g.Node) g.Node {
+	return h.Div(h.Dt(g.Text(name)), h.Dd(value...))
+}
+
+// Num is a number in a cell.
+func Num(s string) g.Node { return h.Span(h.Class("n"), g.Text(s)) }
+
+// Ago is a time, as one sees it from now.
+func Ago(t time.Time) g.Node {
+	if t.IsZero() {
+		return h.Span(h.Class("dim"), g.Text("never"))
+	}
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339)), h.TitleAttr(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(Since(time.Since(t))))
+}
+
+// Clock is a time of day, to the millisecond.
+func Clock(t time.Time) g.Node {
+	if t.IsZero() {
+		return h.Span(h.Class("dim"), g.Text("–"))
+	}
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.TitleAttr(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(t.UTC().Format("15:04:05.000")))
+}
+
+// ErrorCell is an error in a list, for which there has to be room.
+func ErrorCell(text string) g.Node {
+	return g.If(text != "", h.Span(h.Class("error"), g.Text(Cut(text, 200))))
+}
+
+// StateSelect is a field that filters by state.
+func StateSelect(r *http.Request, states ...string) g.Node {
+	now := r.URL.Query().Get("state")
+	options := []g.Node{h.Option(h.Value(""), g.Text("any state"))}
+	for _, s := range states {
+		options = append(options, h.Option(h.Value(s), g.If(s == now, h.Selected()), g.Text(s)))
+	}
+	return g.Group{h.Label(h.Class("sr"), h.For("state"), g.Text("State")), h.Select(append([]g.Node{h.ID("state"), h.Name("state")}, options...)...)}
+}
+
+// KeepField keeps a parameter of the query when a form is sent.
+func KeepField(r *http.Request, name string) g.Node {
+	v := r.URL.Query().Get(name)
+	return g.If(v != "", h.Input(h.Type("hidden"), h.Name(name), h.Value(v)))
+}

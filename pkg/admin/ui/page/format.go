@@ -1,0 +1,108 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+func Since(d time.Duration) string {
+	if d < 0 {
+		return "in " + Duration(-d)
+	}
+	if d < time.Second {
+		return "now"
+	}
+	return Duration(d) + " ago"
+}
+
+// Duration is d to two figures or so.
+func Duration(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return strconv.FormatInt(d.Microseconds(), 10) + " µs"
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', min(1, int(10*time.Second/d)), 64) + " s"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// Count is a number with a space between thousands.
+func Count(v float64) string {
+	if v != math.Trunc(v) || math.Abs(v) >= 1e15 {
+		return strconv.FormatFloat(v, 'g', 6, 64)
+	}
+	digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
+	var b strings.Builder
+	if v < 0 {
+		b.WriteByte('-')
+	}
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteRune('\u202f')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// Many is a number of things, such as "1 profile" and "2 profiles".
+func Many(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return Count(float64(n)) + " " + what + "s"
+}
+
+// Short is a number to three figures, with k, M or G.
+func Short(v float64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if math.Abs(v) >= unit.size {
+			return strconv.FormatFloat(v/unit.size, 'g', 3, 64) + unit.name
+		}
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// Size is a number of bytes.
+func Size(bytes float64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if bytes >= unit.size {
+			return strconv.FormatFloat(bytes/unit.size, 'f', 1, 64) + " " + unit.name
+		}
+	}
+	return strconv.FormatFloat(bytes, 'f', 0, 64) + " B"
+}
+
+// Cut is s, or its beginning if it has more than n bytes.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+func Lag(s float64) string {
+	if s <= 0 {
+		return "none"
+	}
+	return Duration(time.Duration(s * float64(time.Second)))
+}

@@ -1,0 +1,41 @@
+package page
+
+import (
+	g "maragu.dev/gomponents"
+
+	"collector/pkg/graph"
+)
+
+// HealthKind is the kind of a component's health.
+func HealthKind(s graph.HealthState) string {
+	switch s {
+	case graph.Healthy:
+		return "good"
+	case graph.Unhealthy:
+		return "bad"
+	}
+	return "info"
+}
+
+// HealthBadge shows how a component is.
+func HealthBadge(s graph.HealthState) g.Node { return Badge(HealthKind(s), string(s)) }
+
+// Severity puts what is wrong first.
+func Severity(s graph.HealthState) int {
+	switch s {
+	case graph.Unhealthy:
+		return 0
+	case graph.Unknown:
+		return 1
+	case graph.Exited:
+		return 2
+	}
+	return 3
+}
+
+func BadIf(n int) string {
+	if n > 0 {
+		return "bad"
+	}
+	return "info"
+}

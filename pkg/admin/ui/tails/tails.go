@@ -1,0 +1,179 @@
+// Package tails is the page of the log tails.
+package tails
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"collector/pkg/admin/ui/page"
+	"collector/pkg/admin/ui/redact"
+	"collector/pkg/inspect"
+)
+
+// Page is the log tails.
+type Page struct {
+	Site      *page.Site
+	Redactor  *redact.Redactor
+	Inventory interface{ LogTails() []inspect.LogTail }
+}
+
+// Routes are the paths of the page.
+func (p *Page) Routes() []page.Route {
+	return page.Both("GET /targets/logs", "GET /api/v1/targets/logs", p.model, p.view)
+}
+
+// tailReading is the state of a tail that is all right.
+const tailReading = "reading"
+
+// All are all tails, as they may be shown.
+func (p *Page) All() []inspect.LogTail {
+	tails, v := p.Inventory.LogTails(), p.Redactor.Current()
+	for i := range tails {
+		tails[i] = shownTail(tails[i], v)
+	}
+	return tails
+}
+
+// list is a page of the log tails.
+type list struct {
+	page.Paged[inspect.LogTail]
+	Reading int `json:"reading"` // of all tails, whatever the filter
+	Failing int `json:"failing"` // those with an error
+}
+
+func (p *Page) model(r *http.Request) (list, error) {
+	all := p.Inventory.LogTails()
+	m := list{}
+	for i := range all {
+		if all[i].State == tailReading {
+			m.Reading++
+		}
+		if all[i].Error != "" {
+			m.Failing++
+		}
+	}
+	l, state, component := page.ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
+	v := p.Redactor.Current()
+	m.Paged = page.Select(l, all, func(t inspect.LogTail) bool {
+		return (state == "" || t.State == state || state == "failing" && t.Error != "") && (component == "" || t.Component == component) &&
+			(l.Query == "" || l.Matches(t.Component, t.ID, t.Container, t.State, v.URL(t.Error), tailText(v, &t)))
+	}, compareTails)
+	for i := range m.Items {
+		m.Items[i] = shownTail(m.Items[i], v)
+	}
+	return m, nil
+}
+
+// shown is the tail without secrets.
+func shownTail(t inspect.LogTail, v *redact.Redaction) inspect.LogTail {
+	t.Error = v.URL(t.Error)
+	streams := map[string]map[string]string{}
+	for stream, labels := range t.Labels {
+		streams[stream] = v.Map(labels)
+	}
+	t.Labels = streams
+	return t
+}
+
+func tailText(v *redact.Redaction, t *inspect.LogTail) string {
+	var b strings.Builder
+	for _, labels := range t.Labels {
+		for name, value := range labels {
+			b.WriteString(name + "=" + v.Value(name, value) + "\x00")
+		}
+	}
+	return b.String()
+}
+
+func compareTails(column string, a, b inspect.LogTail) int {
+	first := 0
+	switch column {
+	case "state":
+		first = cmp.Or(cmp.Compare(tailRank(&a), tailRank(&b)), strings.Compare(a.State, b.State))
+	case "lag":
+		first = cmp.Compare(a.LagSeconds, b.LagSeconds)
+	case "lines":
+		first = cmp.Compare(a.Lines, b.Lines)
+	case "bytes":
+		first = cmp.Compare(a.Bytes, b.Bytes)
+	case "cursor":
+		first = a.Cursor.Compare(b.Cursor)
+	case "error":
+		first = strings.Compare(a.Error, b.Error)
+	}
+	return cmp.Or(first, strings.Compare(a.Container, b.Container), strings.Compare(a.ID, b.ID), strings.Compare(a.Component, b.Component))
+}
+
+// tailRank puts what needs a look before what does not.
+func tailRank(t *inspect.LogTail) int {
+	switch {
+	case t.Error != "":
+		return 0
+	case t.State != tailReading:
+		return 1
+	}
+	return 2
+}
+
+func (p *Page) view(r *http.Request, m list) page.Content {
+	l := page.ParseListing(r, "state")
+	var rows []g.Node
+	for i := range m.Items {
+		t := &m.Items[i]
+		kind := stateKind(t.State)
+		if t.Error != "" {
+			kind = "bad"
+		}
+		rows = append(rows, page.Row(
+			g.Group{g.Text(page.Cut(t.Container, 100)), h.Br(), h.Span(h.Class("dim id"), g.Text(t.ID[:min(12, len(t.ID))]))},
+			page.Badge(kind, t.State),
+			tailLabels(t),
+			h.Span(h.Class("n"), g.Text(page.Lag(t.LagSeconds))),
+			h.Span(h.Class("n"), g.Text(page.Count(float64(t.Lines)))),
+			h.Span(h.Class("n"), g.Text(page.Size(float64(t.Bytes)))),
+			page.Ago(t.Cursor),
+			page.ErrorCell(t.Error),
+		))
+	}
+	columns := []page.Column{
+		{Title: "Container", Sort: "container"}, {Title: "State", Sort: "state"}, {Title: "Labels"}, {Title: "Lag", Numeric: true, Sort: "lag"},
+		{Title: "Lines", Numeric: true, Sort: "lines"}, {Title: "Bytes", Numeric: true, Sort: "bytes"},
+		{Title: "Cursor (newest line)", Sort: "cursor"}, {Title: "Error", Sort: "error"},
+	}
+	body := []g.Node{
+		p.Site.TargetTabs("/targets/logs"),
+		h.P(page.Badge("good", page.Count(float64(m.Reading))+" being read"), g.Text(" "), page.Badge(page.BadIf(m.Failing), page.Count(float64(m.Failing))+" with an error")),
+		p.Site.SearchForm(l, "Filter tails", page.StateSelect(r, tailReading, "failing", "waiting to connect", "ended"), page.KeepField(r, "component")),
+	}
+	if len(m.Items) == 0 {
+		body = append(body, page.Empty("No container's output is read that is as you ask."))
+	} else {
+		body = append(body, p.Site.SortedTable(l, "Log tails", columns, rows...), p.Site.Pager(l, m.Page, m.Pages, m.Total))
+	}
+	return page.Content{Title: "Log tails", API: "/api/v1/targets/logs", Body: body}
+}
+
+// tailLabels are those of the first stream that is kept, as the streams differ
+// in little.
+func tailLabels(t *inspect.LogTail) g.Node {
+	for _, stream := range slices.Sorted(maps.Keys(t.Labels)) {
+		if len(t.Labels[stream]) > 0 {
+			return page.FewLabels(t.Labels[stream])
+		}
+	}
+	return h.Span(h.Class("dim"), g.Text("dropped by a rule"))
+}
+
+// stateKind is how good a state is.
+func stateKind(state string) string {
+	if state == tailReading {
+		return "good"
+	}
+	return "info"
+}

@@ -1,0 +1,121 @@
+package targets
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"collector/pkg/admin/ui/page"
+	"collector/pkg/inspect"
+)
+
+// Answer is what a target said when it was asked.
+type Answer struct {
+	Target   Target            `json:"target"`
+	Response *inspect.Response `json:"response,omitempty"`
+	Error    string            `json:"error,omitempty"` // why there is no response
+}
+
+const (
+	// maxAsking is how many targets may be asked at once.
+	maxAsking = 4
+	// maxAsks is how many may be asked in askWindow, by all who use the UI
+	// together: whoever reaches it can make the collector send requests.
+	maxAsks   = 30
+	askWindow = 10 * time.Second
+)
+
+// askRate counts the requests to targets.
+type askRate struct {
+	mu    sync.Mutex
+	since time.Time // guarded by mu; when the window under way began
+	asks  int       // guarded by mu; since then
+}
+
+// admit reports whether a target may be asked now.
+func (a *askRate) admit(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.since.IsZero() || now.Sub(a.since) >= askWindow {
+		a.since, a.asks = now, 0
+	}
+	a.asks++
+	return a.asks <= maxAsks
+}
+
+// ask asks a target on behalf of a person. The target is one that is
+// being scraped: nobody can have the collector ask something else.
+func (p *Page) ask(r *http.Request) (Answer, error) {
+	t, err := p.targetModel(r)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer p.asking.Add(-1)
+	if p.asking.Add(1) > maxAsking {
+		return Answer{Target: t, Error: "other requests to targets are under way: try again in a moment"}, nil
+	}
+	if !p.asked.admit(time.Now()) {
+		return Answer{Target: t, Error: fmt.Sprintf("%d requests to targets were made in the last %s: try again in a moment", maxAsks, askWindow)}, nil
+	}
+	answer, found, err := p.Inventory.Fetch(r.Context(), t.Component, t.ID)
+	if !found {
+		return Answer{}, page.NotFound("There is no such target any more.")
+	}
+	if err != nil {
+		return Answer{Target: t, Error: p.Redactor.Current().URL(err.Error())}, nil
+	}
+	return Answer{Target: t, Response: &answer}, nil
+}
+
+func (p *Page) answerView(_ *http.Request, m Answer) page.Content {
+	t := m.Target
+	body := []g.Node{h.P(h.A(h.Href(p.Site.TargetHref(t.Component, t.ID)), g.Text("Back to the target")))}
+	if m.Error != "" {
+		body = append(body, page.Notice("bad", g.Text(page.Cut(m.Error, page.MaxString))))
+	}
+	if a := m.Response; a != nil {
+		text, cut := fitting(a.Body, maxAnswer)
+		body = append(body, page.Facts(
+			page.Fact("status", page.Badge(map[bool]string{true: "good", false: "bad"}[strings.HasPrefix(a.Status, "200")], page.Cut(a.Status, 200))),
+			g.If(a.Location != "", page.Fact("redirects to", h.Code(g.Text(page.Cut(a.Location, 500))), g.Text(" (not followed)"))),
+			page.Fact("content type", h.Code(g.Text(page.Cut(a.ContentType, 200)))),
+			page.Fact("took", g.Text(page.Duration(a.Took))),
+			page.Fact("size", g.Text(page.Size(float64(len(a.Body)))), g.If(a.Truncated, g.Text(" and more, which was not read"))),
+		), h.Pre(h.TabIndex("0"), g.Attr("aria-label", "The answer"), g.Text(text)))
+		if cut {
+			body = append(body, page.Notice("info", g.Text("This is the beginning. "), h.Form(h.Method("post"), h.Action(p.Site.Href("/api/v1/targets/"+url.PathEscape(t.Component)+"/"+t.ID+"/response")),
+				h.Button(h.Type("submit"), g.Text("Ask again, and show all of it as JSON")))))
+		}
+	}
+	body = append(body, h.Form(h.Method("post"), h.Action(p.Site.TargetHref(t.Component, t.ID)+"/response"), h.Button(h.Type("submit"), g.Text("Ask again"))))
+	return page.Content{Title: "Answer of " + page.Cut(t.Name, 100), Still: true, Body: body}
+}
+
+// maxAnswer is how many bytes of HTML an answer may become.
+const maxAnswer = 400 << 10
+
+// fitting is the beginning of text that becomes at most limit bytes of HTML.
+func fitting(text string, limit int) (beginning string, cut bool) {
+	size := 0
+	for i, c := range text {
+		switch c {
+		case '<', '>', '&', '"', '\'':
+			size += 5
+		default:
+			size += 4
+			if c < 0x80 {
+				size -= 3
+			}
+		}
+		if size > limit {
+			return text[:i], true
+		}
+	}
+	return text, false
+}
