@@ -13,11 +13,17 @@ import (
 )
 
 type foreachConfig struct {
-	Collection    anyValue `alloy:"collection,attr"`
-	Var           string   `alloy:"var,attr"`
-	ID            string   `alloy:"id,attr,optional"`
-	EnableMetrics bool     `alloy:"enable_metrics,attr,optional"`
-	HashStringID  bool     `alloy:"hash_string_id,attr,optional"`
+	Collection    collectionValue `alloy:"collection,attr"`
+	Var           string          `alloy:"var,attr"`
+	ID            string          `alloy:"id,attr,optional"`
+	EnableMetrics bool            `alloy:"enable_metrics,attr,optional"`
+	HashStringID  bool            `alloy:"hash_string_id,attr,optional"`
+}
+
+// collectionValue is a list, and its elements as their names are made of them.
+type collectionValue struct {
+	value
+	named []any // nil: as they are
 }
 
 // foreach builds the template of a block foreach for each element of its
@@ -41,8 +47,12 @@ func (s *scope) foreach(block *config.Block) {
 		return
 	}
 	counts := map[string]int{}
-	for _, item := range collection {
-		name := "foreach_" + fingerprintOf(item, n.loop)
+	named := n.loop.Collection.named
+	if len(named) != len(collection) {
+		named = collection
+	}
+	for i, item := range collection {
+		name := "foreach_" + fingerprintOf(named[i], n.loop)
 		counts[name]++
 		s.iteration(block, template, n, fmt.Sprintf("%s_%d", name, counts[name]), item)
 		if s.errors() > before || s.made > maxComponents {
@@ -141,6 +151,29 @@ func (s *scope) itemDeps(n *node, of value) []*node {
 		return nil
 	}
 	return of.deps
+}
+
+// named is the list that e stands for, with the paths of live values in the place of
+// what these are now: an instance keeps its name when a list of targets changes that is
+// a part of its element. It is nil if e has no such parts, or looks into them.
+func (s *scope) named(e *config.Expr) []any {
+	changes := false
+	raw, ds := e.Evaluate(func(ref config.Reference) (any, int, error) {
+		v, names, err := s.lookup(ref)
+		if err != nil {
+			return nil, 0, err
+		}
+		path := strings.Join(ref.Path[:names], ".")
+		if _, ok := asLive(v.raw); ok {
+			changes = true
+			return &config.Opaque{Value: v.raw, Path: path}, names, nil
+		}
+		return s.options.Kinds.forExpression(v, path), names, nil
+	})
+	if list, ok := raw.([]any); ok && ds == nil && changes {
+		return list
+	}
+	return nil
 }
 
 // fingerprintOf is what tells an element of a collection from the others.

@@ -62,3 +62,53 @@ foreach "f" {
 		}
 	})
 }
+
+// With another name, a source would read everything again.
+func TestAnElementKeepsItsNameWhenTheTargetsInItChange(t *testing.T) {
+	for name, element := range map[string]string{
+		"in an object": `{"host" = "a", "list" = toy.targets.t.targets}`,
+		"in a list":    `["a", toy.targets.t.targets]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b bench) {
+				log := b.load(`
+toy.targets "t" { list = [{"__address__" = "a"}] }
+toy.logs "w" { }
+foreach "f" {
+	collection = [` + element + `]
+	var        = "each"
+	template {
+		toy.source "s" {
+			host       = "h"
+			anything   = each
+			forward_to = [toy.logs.w.receiver]
+		}
+	}
+}`)
+				i := slices.IndexFunc(log, func(line string) bool { return strings.HasPrefix(line, "bind foreach.f/") })
+				if i < 0 {
+					t.Fatalf("loading does %q", log)
+				}
+				id := strings.TrimPrefix(log[i], "bind ")
+				b.toys.get("toy.targets.t").(*toyTargets).set.Replace([]discovery.Target{labels.FromStrings("__address__", "b")})
+				b.want(b.settle(), "new "+id, "bind "+id, "end "+id, "run "+id)
+			})
+		})
+	}
+}
+
+func TestElementsThatAreMadeOfTargetsAreNamedByThem(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.load(`
+toy.targets "t" { list = [{"__address__" = "a"}] }
+foreach "f" {
+	collection = [toy.targets.t.targets[0]["__address__"]]
+	var        = "each"
+	template {
+		toy.value "v" { value = each }
+	}
+}`)
+		b.toys.get("toy.targets.t").(*toyTargets).set.Replace([]discovery.Target{labels.FromStrings("__address__", "b")})
+		b.want(sorted(b.settle()), "end foreach.f/foreach_a_1/toy.value.v", "new foreach.f/foreach_b_1/toy.value.v", "run foreach.f/foreach_b_1/toy.value.v")
+	})
+}

@@ -39,6 +39,10 @@ func (s *scope) exprs(n *node, id string) map[reflect.Type]func(*config.Expr) (a
 			return anyValue{v}, err
 		},
 	}
+	hooks[reflect.TypeFor[collectionValue]()] = func(e *config.Expr) (any, error) {
+		v, err := s.evaluate(e, n)
+		return collectionValue{v, s.named(e)}, err
+	}
 	for _, k := range s.options.Kinds {
 		if k.New != nil {
 			hooks[k.Type] = func(e *config.Expr) (any, error) { return s.changing(e, k, n, id) }
