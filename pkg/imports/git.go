@@ -83,7 +83,11 @@ const (
 	pullTimeout = time.Minute
 	maxPack     = 64 << 20  // bytes of a commit's files, compressed
 	maxCheckout = 128 << 20 // bytes of a commit's files
-	packName    = "last.pack"
+	// packName is the file that has the id of a commit that was in force, a line
+	// feed, and its pack. That of one that has not been yet is called like the
+	// commit, with packSuffix.
+	packName   = "last.pack"
+	packSuffix = ".pack"
 )
 
 // Git reads a module from a repository.
@@ -93,10 +97,11 @@ type Git struct {
 	remote *git.Remote
 	dir    string // has a folder for each commit, and the last pack
 
-	mu     sync.Mutex
-	commit string           // guarded by mu: the one in force
-	module component.Module // guarded by mu: of that commit
-	err    error            // guarded by mu: why the repository cannot be read now
+	mu      sync.Mutex
+	commit  string           // guarded by mu: the one that was read last
+	inForce string           // guarded by mu: the one in packName; "" for none
+	module  component.Module // guarded by mu: of commit
+	err     error            // guarded by mu: why the repository cannot be read now
 }
 
 // NewGit makes an import.git. It reads the repository; if the server does not answer,
@@ -142,6 +147,7 @@ func (g *Git) Close() {
 
 func (g *Git) start() error {
 	kept, keptPack := g.load()
+	g.inForce = kept
 	commit, pack, err := g.pull(g.o.Context, kept)
 	if err != nil {
 		if g.o.Context.Err() != nil {
@@ -182,8 +188,7 @@ func (g *Git) pull(ctx context.Context, known string) (commit string, pack []byt
 // where is the repository as it is shown.
 func (g *Git) where() string { return component.WithoutPasswords(g.config.Repository) }
 
-// checkOut writes the files of a commit, and keeps the pack for a start without the
-// server. It returns the module.
+// checkOut writes the files of a commit, and its pack for Keep. It returns the module.
 func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err error) {
 	files, err := git.Files(pack, commit, maxCheckout)
 	if err != nil {
@@ -199,10 +204,32 @@ func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err erro
 	if err := git.Write(folder, files); err != nil {
 		return m, err
 	}
-	if g.o.CheckOnly {
+	if g.o.CheckOnly || commit == g.kept() {
 		return m, nil
 	}
-	return m, durable.WriteFile(filepath.Join(g.dir, packName), append([]byte(commit+"\n"), pack...))
+	return m, durable.WriteFile(folder+packSuffix, append([]byte(commit+"\n"), pack...))
+}
+
+// Keep has the pack of a module that is in force serve at a start without the server.
+func (g *Git) Keep(m component.Module) {
+	commit := filepath.Base(m.Path)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.o.CheckOnly || commit == g.inForce {
+		return
+	}
+	if err := os.Rename(m.Path+packSuffix, filepath.Join(g.dir, packName)); err != nil {
+		g.o.Logger.Warn("the commit cannot be kept for a start without its server", "path", g.dir, "err", err)
+		return
+	}
+	g.inForce = commit
+}
+
+// kept is the commit that serves at a start without the server.
+func (g *Git) kept() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inForce
 }
 
 // load reads the pack that was kept; without one, commit is empty.
@@ -293,7 +320,7 @@ func (g *Git) look(ctx context.Context) {
 	}
 	if changed {
 		g.o.Logger.Info("the module has a new commit", "commit", commit)
-		g.tidy(before, commit)
+		g.tidy(g.kept(), before, commit)
 		g.o.Changed()
 	}
 }
@@ -301,8 +328,9 @@ func (g *Git) look(ctx context.Context) {
 // tidy removes the files of all commits but these, and of repositories that were
 // configured before. What is new stays: a reload may be about to use it.
 func (g *Git) tidy(keep ...string) {
-	for _, old := range append(folders(g.dir, 40), folders(g.o.Dir, len(digest()))...) {
-		if old == g.dir || slices.Contains(keep, filepath.Base(old)) {
+	packs, _ := filepath.Glob(filepath.Join(g.dir, strings.Repeat("[0-9a-f]", 40)+packSuffix))
+	for _, old := range slices.Concat(packs, folders(g.dir, 40), folders(g.o.Dir, len(digest()))) {
+		if old == g.dir || slices.Contains(keep, strings.TrimSuffix(filepath.Base(old), packSuffix)) {
 			continue
 		}
 		if info, err := os.Stat(old); err != nil || time.Since(info.ModTime()) < 10*pullTimeout {

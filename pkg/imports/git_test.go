@@ -69,6 +69,7 @@ func TestACommitOutlivesItsServer(t *testing.T) {
 	}
 	s.Down.Store(false)
 	g := newGit(t, gitConfig(s.URL, "m.alloy"), o)
+	g.Keep(g.Module())
 	posts := s.Posts.Load()
 	g.look(t.Context())
 	if n := s.Posts.Load() - posts; n != 1 {
@@ -115,6 +116,7 @@ func TestFilesOfOldCommitsAreRemoved(t *testing.T) {
 	newGit(t, other, o)
 	s.Commit(map[string]string{"m.alloy": "two"})
 	g.look(t.Context())
+	g.Keep(g.Module())
 	long := time.Now().Add(-time.Hour)
 	var folders []string
 	for _, pattern := range []string{"*", "*/*"} {
@@ -126,7 +128,7 @@ func TestFilesOfOldCommitsAreRemoved(t *testing.T) {
 		}
 		folders = append(folders, found...)
 	}
-	if len(folders) != 8 { // inner, two revisions, three commits, two packs
+	if len(folders) != 9 { // inner, two revisions, three commits, three packs
 		t.Errorf("folders %q", folders)
 	}
 	g.tidy(g.commit)
@@ -168,4 +170,40 @@ func TestRepositoriesThatCannotBeReadAreRefusedByName(t *testing.T) {
 	f("not the name of a branch", func(c *GitConfig) { c.Revision = "a\nb" })
 	f("not the name of a branch", func(c *GitConfig) { c.Revision = "" })
 	f("must not be negative", func(c *GitConfig) { c.PullFrequency = -1 })
+}
+
+// A restart while the server is away must not begin with a commit that never loaded.
+func TestOnlyACommitThatWasInForceOutlivesItsServer(t *testing.T) {
+	s := gittest.New(t)
+	good := s.Commit(map[string]string{"m.alloy": "good", "beside": "x"})
+	o := component.Options{Dir: filepath.Join(t.TempDir(), "import.git.m")}
+	g := newGit(t, gitConfig(s.URL, "m.alloy"), o)
+	inForce := g.Module()
+	g.Keep(inForce)
+	for _, bad := range []string{"bad", "worse"} {
+		s.Commit(map[string]string{"m.alloy": bad})
+		old := time.Now().Add(-time.Hour)
+		for _, path := range []string{inForce.Path, inForce.Path + packSuffix} {
+			_ = os.Chtimes(path, old, old) // the second has been kept, so that it is not there
+		}
+		g.look(t.Context())
+		if text(g.Module()) != bad {
+			t.Fatalf("module %q", text(g.Module()))
+		}
+		if beside, err := os.ReadFile(filepath.Join(inForce.Path, "beside")); string(beside) != "x" {
+			t.Errorf("a file of the commit in force: %q, %v", beside, err)
+		}
+		s.Down.Store(true)
+		again := newGit(t, gitConfig(s.URL, "m.alloy"), o)
+		if text(again.Module()) != "good" || !strings.Contains(again.Health().Error(), good[:12]) {
+			t.Errorf("after a restart: %q, %v", text(again.Module()), again.Health())
+		}
+		again.Keep(again.Module())
+		s.Down.Store(false)
+	}
+	g.Keep(g.Module())
+	s.Down.Store(true)
+	if again := newGit(t, gitConfig(s.URL, "m.alloy"), o); text(again.Module()) != "worse" {
+		t.Errorf("once it was in force: %q", text(again.Module()))
+	}
 }
