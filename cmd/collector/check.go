@@ -57,7 +57,7 @@ func validate(args []string, out, errOut io.Writer) error {
 func checkOptions() graph.Options {
 	log := logging.New(io.Discard)
 	return graph.Options{
-		Kinds: valueKinds(), Definitions: components(log, &admin.Access{}, nil), LeftOut: leftOut(), StoragePath: os.TempDir(), Version: version, UserAgent: userAgent(),
+		Kinds: valueKinds(), Definitions: components(log, &admin.Access{}, nil, nil), LeftOut: leftOut(), StoragePath: os.TempDir(), Version: version, UserAgent: userAgent(),
 		Logger: log.Logger(), Docker: docker.NewPool(log.Logger()), Listeners: listen.NewPool(),
 	}
 }

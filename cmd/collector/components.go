@@ -19,17 +19,20 @@ import (
 	"collector/pkg/otlp"
 	"collector/pkg/pipeline"
 	"collector/pkg/profiles"
+	"collector/pkg/remotecfg"
 	"collector/pkg/remotewrite"
 	"collector/pkg/scrape"
 )
 
 // components is the table of all that a configuration may name, family by
-// family. own are the program's metrics; nil where nothing runs.
-func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer) []component.Definition {
+// family. own are the program's metrics, and registry is where it adds to them; nil
+// where nothing runs.
+func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer, registry prometheus.Registerer) []component.Definition {
 	return slices.Concat(
 		logging.Components(log),
 		admin.Components(access),
 		imports.Components(),
+		remotecfg.Components(version, registry),
 		local.Components(),
 		discovery.Components(),
 		scrape.Components(),

@@ -35,7 +35,7 @@ func TestRealConfigurations(t *testing.T) {
 		t.Skip("there are no configurations beside the project")
 	}
 	var known []string
-	for _, d := range components(logging.New(&bytes.Buffer{}), &admin.Access{}, nil) {
+	for _, d := range components(logging.New(&bytes.Buffer{}), &admin.Access{}, nil, nil) {
 		known = append(known, d.Name)
 	}
 	accepted := 0

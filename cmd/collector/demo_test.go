@@ -22,7 +22,7 @@ func TestTheDemoHasNoDestinationButTheWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		definitions := append(components(logging.New(io.Discard), &admin.Access{}, nil), demoService())
+		definitions := append(components(logging.New(io.Discard), &admin.Access{}, nil, nil), demoService())
 		for _, diagnostic := range graph.Check(graph.Options{Kinds: valueKinds(), Definitions: definitions}, []config.Source{{Name: "<demo>", Text: []byte(text)}}) {
 			t.Error(diagnostic)
 		}

@@ -44,6 +44,9 @@ var allowedImports = map[string]string{
 	"pkg/git":       "",
 	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient",
 
+	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient",
+	"pkg/remotecfg/remotecfgtest": "",
+
 	"pkg/discovery": "pkg/component pkg/docker pkg/filewatch pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
 	"pkg/config":    "pkg/component",
 	"pkg/live":      "pkg/pipeline",

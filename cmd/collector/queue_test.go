@@ -92,7 +92,7 @@ func newSite(root string) *site {
 	log := logging.New(new(bytes.Buffer))
 	orphans := deliver.NewOrphans(root, log.Logger())
 	return &site{graph.New(graph.Options{
-		Kinds: valueKinds(), Definitions: components(log, &admin.Access{}, nil), StoragePath: root, Logger: log.Logger(), Orphans: orphans,
+		Kinds: valueKinds(), Definitions: components(log, &admin.Access{}, nil, nil), StoragePath: root, Logger: log.Logger(), Orphans: orphans,
 	}), orphans}
 }
 

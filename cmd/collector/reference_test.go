@@ -17,7 +17,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite docs/reference.md and docs/components")
 
-func table() []component.Definition { return components(logging.New(io.Discard), &admin.Access{}, nil) }
+func table() []component.Definition {
+	return components(logging.New(io.Discard), &admin.Access{}, nil, nil)
+}
 
 func TestReferenceIsUpToDate(t *testing.T) {
 	docs := filepath.Join("..", "..", "docs")

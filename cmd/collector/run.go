@@ -124,9 +124,9 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
 	own := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.graph.Gather() })
 	p.graph = graph.New(graph.Options{
-		Kinds: valueKinds(), Definitions: append(components(log, p.access, own), extra...), LeftOut: leftOut(), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
+		Kinds: valueKinds(), Definitions: append(components(log, p.access, own, registry), extra...), LeftOut: leftOut(), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
-		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans,
+		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans, InForce: func() { p.view.reloaded() },
 	})
 	p.view.graph = p.graph
 	p.server = admin.New(admin.Options{
@@ -203,7 +203,6 @@ func (p *program) load(ctx context.Context) error {
 	if err := p.graph.Load(ctx, sources); err != nil {
 		return err
 	}
-	p.view.reloaded()
 	_, secured := p.graph.Component("http")
 	p.access.Keep(secured)
 	p.warnOpen()

@@ -56,18 +56,36 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 		page.WriteJSON(w, http.StatusOK, list)
 	})
 	mux.HandleFunc("GET /api/v0/web/components/{id...}", func(w http.ResponseWriter, r *http.Request) {
-		c, ok := s.ui.Component(r.PathValue("id")) // without secrets that rules have copied
-		if !ok {
-			http.Error(w, fmt.Sprintf("component %q does not exist", r.PathValue("id")), http.StatusNotFound)
-			return
+		s.alloyComponent(w, r.PathValue("id"))
+	})
+	const remote = "remotecfg/" // what the ids begin with of what a server has configured
+	mux.HandleFunc("GET /api/v0/web/remotecfg/components", func(w http.ResponseWriter, _ *http.Request) {
+		list := []alloyComponent{}
+		for _, c := range s.options.Source.Summary().Components {
+			if strings.HasPrefix(c.ID, remote) {
+				list = append(list, alloyOf(c))
+			}
 		}
-		out := alloyOf(c)
-		out.Arguments, out.Exports, out.DebugInfo = alloyElements(c.Arguments), alloyElements(c.Exports), alloyElements(c.Status)
-		page.WriteJSON(w, http.StatusOK, out)
+		page.WriteJSON(w, http.StatusOK, list)
+	})
+	mux.HandleFunc("GET /api/v0/web/remotecfg/components/{id...}", func(w http.ResponseWriter, r *http.Request) {
+		s.alloyComponent(w, remote+strings.TrimPrefix(r.PathValue("id"), remote))
 	})
 	mux.HandleFunc("GET /api/v0/web/peers", func(w http.ResponseWriter, _ *http.Request) {
 		page.WriteJSON(w, http.StatusOK, []string{}) // there is no cluster
 	})
+}
+
+// alloyComponent answers with one component.
+func (s *Server) alloyComponent(w http.ResponseWriter, id string) {
+	c, ok := s.ui.Component(id) // without secrets that rules have copied
+	if !ok {
+		http.Error(w, fmt.Sprintf("component %q does not exist", id), http.StatusNotFound)
+		return
+	}
+	out := alloyOf(c)
+	out.Arguments, out.Exports, out.DebugInfo = alloyElements(c.Arguments), alloyElements(c.Exports), alloyElements(c.Status)
+	page.WriteJSON(w, http.StatusOK, out)
 }
 
 func alloyOf(c graph.ComponentInfo) alloyComponent {

@@ -44,6 +44,7 @@ type Orphans struct {
 
 	mu      sync.Mutex
 	used    map[string]bool // folders that writers of the configuration have
+	below   []string        // folders whose queues may all be those of writers
 	keys    map[string]bool // of their destinations
 	folders map[string]*orphan
 	changed chan struct{} // closed when there may be more to claim
@@ -69,6 +70,9 @@ type orphanReader struct {
 type Use struct {
 	Dirs []string // folders of queues
 	Keys []string // of its destinations, see Destination.Key
+	// Below is a folder whose queues all count as used: it is not known yet of which
+	// there will be writers. "" is none.
+	Below string
 }
 
 // NewOrphans makes an inventory of what is below root. It looks at nothing yet.
@@ -84,8 +88,11 @@ func NewOrphans(root string, logger *slog.Logger) *Orphans {
 func (o *Orphans) Settle(uses []Use) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.used, o.keys = map[string]bool{}, map[string]bool{}
+	o.used, o.keys, o.below = map[string]bool{}, map[string]bool{}, nil
 	for _, u := range uses {
+		if u.Below != "" {
+			o.below = append(o.below, filepath.Clean(u.Below)+string(filepath.Separator))
+		}
 		for _, dir := range u.Dirs {
 			o.used[filepath.Clean(dir)] = true
 		}
@@ -94,7 +101,7 @@ func (o *Orphans) Settle(uses []Use) {
 		}
 	}
 	for dir, f := range o.folders {
-		if o.used[dir] && f.open == nil {
+		if o.isUsed(dir) && f.open == nil {
 			delete(o.folders, dir) // its writer is back, and counts what waits
 		}
 	}
@@ -128,7 +135,7 @@ func (o *Orphans) look() {
 	there := map[string]bool{}
 	for _, f := range found {
 		there[f.Dir] = true
-		if o.used[f.Dir] {
+		if o.isUsed(f.Dir) {
 			continue
 		}
 		if o.folders[f.Dir] == nil {
@@ -141,6 +148,12 @@ func (o *Orphans) look() {
 			f.emptied()
 		}
 	}
+}
+
+// isUsed reports whether a writer has, or may have, the queue in dir. The caller holds
+// o.mu.
+func (o *Orphans) isUsed(dir string) bool {
+	return o.used[dir] || slices.ContainsFunc(o.below, func(folder string) bool { return strings.HasPrefix(dir, folder) })
 }
 
 // inspect opens a queue that nobody delivers, to see what waits in it, and

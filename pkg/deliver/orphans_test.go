@@ -296,3 +296,17 @@ func TestAQueueOfAnOlderVersionIsNamed(t *testing.T) {
 	s.run(t, s.writer(t, "loki.write.default", map[string]*recorder{"loki": to}))
 	to.waitFor(t, 5)
 }
+
+func TestQueuesOfWritersThatMayComeAreLeftAlone(t *testing.T) {
+	s := newSite(t)
+	s.leave(t, "module/loki.write.a", "loki")
+	s.leave(t, "loki.write.b", "loki")
+	s.orphans.Settle([]Use{{Below: filepath.Join(s.root, "module")}})
+	if left := s.orphans.Status(); len(left) != 1 || left[0].Component != "loki.write.b" {
+		t.Errorf("left are %+v", left)
+	}
+	s.orphans.Settle(nil)
+	if left := s.orphans.Status(); len(left) != 2 {
+		t.Errorf("once no writer comes: %+v", left)
+	}
+}

@@ -52,8 +52,12 @@ func buildWith(l *config.Language, o Options, m *metrics, sources []config.Sourc
 	b.new.hash, b.new.language = hashOf(sources), l
 	doc, ds := config.Parse(sources)
 	b.diagnostics = ds
-	root := b.scope("", doc)
-	root.vars["module_path"] = value{raw: folderOf(sources)}
+	root := b.scope(o.module, doc)
+	folder := folderOf(sources)
+	if o.folder != nil {
+		folder = o.folder()
+	}
+	root.vars["module_path"] = value{raw: folder}
 	root.build()
 	return b.new, b.diagnostics.Unique()
 }

@@ -58,7 +58,7 @@ func outcome(sources []config.Source) map[string]string {
 		Kinds: toyKinds(), Definitions: newToys().definitions(), Version: "v1.2.3",
 		LeftOut: map[string]string{"prometheus.exporter.unix": "no_exporters"},
 	}.withDefaults()
-	g, ds := build(o, newMetrics(), sources, nil)
+	g, ds := build(o, newMetrics(""), sources, nil)
 	got := map[string]string{}
 	if all := append(ds.Errors(), ds.Warnings()...); len(all) > 0 {
 		got["diagnostics"] = all.String()

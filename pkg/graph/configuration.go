@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -23,16 +24,18 @@ type Attempt struct {
 	Reevaluation bool
 }
 
-// Configuration is the load whose configuration is in force, and the last load
-// if that one failed, or else nil.
+// Configuration is the load whose configuration is in force, with what runs beside
+// it, and the last load if that one failed, or else nil.
 func (c *Controller) Configuration() (inForce Attempt, failed *Attempt) {
-	g := c.graph()
-	return Attempt{At: g.loaded, Sources: g.sources, Diagnostics: g.warnings}, c.failure.Load()
+	g, beside := c.graph(), c.graphBeside()
+	return Attempt{
+		At: g.loaded, Sources: slices.Concat(g.sources, beside.sources), Diagnostics: slices.Concat(g.warnings, beside.warnings),
+	}, c.failure.Load()
 }
 
 // ComponentMetrics are the metrics of one component, by name.
 func (c *Controller) ComponentMetrics(id string) []*dto.MetricFamily {
-	n := c.graph().byID[id]
+	_, n := c.find(id)
 	if n == nil {
 		return nil
 	}

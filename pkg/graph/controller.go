@@ -60,9 +60,15 @@ type Options struct {
 	// Live is where what flows between components is observed.
 	Live *live.Hub
 
+	// InForce is called whenever other components are in force than before; it may be
+	// nil.
+	InForce func()
+
 	purpose purpose
 	making  context.Context // of constructors
 	wake    func()          // says that something has changed that the graph is made of
+	module  string          // that the configuration runs in; "" for the user's own
+	folder  func() string   // module_path; nil: that of the first file
 }
 
 func (o Options) withDefaults() Options {
@@ -93,6 +99,9 @@ func (o Options) withDefaults() Options {
 	if o.wake == nil {
 		o.wake = func() {}
 	}
+	if o.InForce == nil {
+		o.InForce = func() {}
+	}
 	if o.Version == "" {
 		o.Version = "v0.0.0"
 	}
@@ -110,9 +119,9 @@ func Check(o Options, sources []config.Source) config.Diagnostics {
 		o.purpose = toCheckHere
 	}
 	o.Listeners = listen.NewDryPool()
-	g, ds := build(o, newMetrics(), sources, nil)
+	g, ds := build(o, newMetrics(""), sources, nil)
 	if ds.Err() == nil {
-		ds = append(ds, bindAll(o.Listeners, g, nil)...)
+		ds = append(ds, bindAll(o.Listeners, g, nil, nil)...)
 	}
 	for _, n := range g.nodes {
 		n.close()
@@ -125,7 +134,7 @@ func Check(o Options, sources []config.Source) config.Diagnostics {
 func Make(o Options, sources []config.Source, id string) (any, error) {
 	o = o.withDefaults()
 	o.Listeners = listen.NewDryPool()
-	g, ds := build(o, newMetrics(), sources, nil)
+	g, ds := build(o, newMetrics(""), sources, nil)
 	if err := ds.Err(); err != nil {
 		return nil, err
 	}
@@ -149,6 +158,10 @@ type Controller struct {
 	stopping context.Context
 	halt     context.CancelFunc
 
+	beside   atomic.Pointer[Controller] // what a host of the configuration loads; nil if there never was one
+	other    func() *graph              // of the controller beside which this one is, or that is beside it
+	swapping chan struct{}              // of both; holds one while one of them puts a graph in force
+
 	loading sync.Mutex // held by Load and Stop
 	leaving []*node    // guarded by loading: stopped, but may not have ended yet
 	current atomic.Pointer[graph]
@@ -163,14 +176,19 @@ type Controller struct {
 
 // New makes a controller that runs nothing yet.
 func New(o Options) *Controller {
-	o = o.withDefaults()
-	c := &Controller{options: o, metrics: newMetrics(), woken: make(chan struct{}, 1)}
+	c := newController(o.withDefaults())
+	c.swapping, c.other = make(chan struct{}, 1), c.graphBeside
+	c.options.Registry.MustRegister(slices.Concat(c.metrics.ofEvaluation(), c.metrics.ofLoading())...)
+	c.options.Registry.MustRegister(newRunningComponents(c))
+	return c
+}
+
+func newController(o Options) *Controller {
+	c := &Controller{options: o, metrics: newMetrics(o.module), woken: make(chan struct{}, 1)}
 	c.options.wake = c.wake
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.stopping, c.halt = context.WithCancel(context.Background())
 	c.current.Store(newGraph())
-	c.metrics.register(o.Registry)
-	o.Registry.MustRegister(newRunningComponents(c))
 	return c
 }
 
@@ -183,7 +201,7 @@ func (c *Controller) Ready() bool { return c.ready.Load() }
 // Unhealthy gives the ids of the components that are unhealthy.
 func (c *Controller) Unhealthy() []string {
 	var ids []string
-	for _, n := range c.graph().nodes {
+	for _, n := range c.nodes() {
 		if n.health().State == Unhealthy {
 			ids = append(ids, n.id)
 		}
@@ -229,7 +247,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 		err = emptied(old, next, sources).Err()
 	}
 	if err == nil {
-		err = bindAll(c.options.Listeners, next, old).Err()
+		err = c.replace(o.making, old, next, sources, ds.Warnings())
 	}
 	if err != nil {
 		for _, n := range seen { // what has changed is not in force yet
@@ -243,10 +261,10 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	for _, d := range ds.Warnings() {
 		c.options.Logger.Warn("warning about the configuration", "position", d.At.String(), "warning", d.Message)
 	}
-	c.enforce(old, next, sources, ds.Warnings())
 	c.failure.Store(nil)
 	c.metrics.loadedConfig(next.hash, next.loaded)
 	c.ready.Store(true)
+	c.refresh(old, next)
 	c.follow.Do(func() { c.following.Go(c.reevaluateWhenWoken) })
 	return nil
 }
@@ -261,8 +279,9 @@ func (o Options) until(ctx, stopping context.Context) (Options, context.CancelFu
 }
 
 // bindAll has the components of next that old does not have take their
-// listeners from pool, or views of it. After an error, none holds any.
-func bindAll(pool *listen.Pool, next, old *graph) config.Diagnostics {
+// listeners from pool, or views of it. beside is what runs beside next; it may be nil.
+// After an error, none holds any.
+func bindAll(pool *listen.Pool, next, old, beside *graph) config.Diagnostics {
 	var bound []*node
 	var ds config.Diagnostics
 	for _, n := range next.nodes {
@@ -277,6 +296,11 @@ func bindAll(pool *listen.Pool, next, old *graph) config.Diagnostics {
 	}
 	if ds == nil {
 		views := []*listen.Pool{pool}
+		if beside != nil {
+			for _, n := range beside.nodes {
+				views = append(views, n.listeners)
+			}
+		}
 		for _, n := range next.nodes {
 			views = append(views, n.listeners)
 			if err := listen.Conflict(views...); err != nil {
@@ -302,6 +326,7 @@ func (c *Controller) swap(old, next *graph) {
 		n.loaded = true
 		n.mu.Unlock()
 	}
+	c.introduce(old, next)
 	c.current.Store(next)
 	c.watch(next)
 	var gone []*node
@@ -314,7 +339,7 @@ func (c *Controller) swap(old, next *graph) {
 		c.options.Logger.Warn("component does not end; its successor waits for it", "component_id", n.id)
 	}
 	c.leaving = slices.DeleteFunc(append(c.leaving, gone...), (*node).ended)
-	c.settle(next)
+	c.settle()
 	for _, n := range next.nodes {
 		if old.has(n) {
 			continue
@@ -329,14 +354,14 @@ func (c *Controller) swap(old, next *graph) {
 	}
 }
 
-// settle tells the inventory of queues which of them the components of next have,
+// settle tells the inventory of queues which of them the components in force have,
 // when those of others have ended and theirs have not begun.
-func (c *Controller) settle(next *graph) {
+func (c *Controller) settle() {
 	if c.options.Orphans == nil {
 		return
 	}
-	var uses []deliver.Use
-	for _, n := range next.nodes {
+	uses := c.expected()
+	for _, n := range slices.Concat(c.graph().nodes, c.other().nodes) {
 		if w, ok := n.component.(queueUser); ok {
 			uses = append(uses, w.QueueUse())
 		}
@@ -367,6 +392,11 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 	c.halt()
 	c.loading.Lock() // a load under way may start what is waited for; none after it does
 	c.loading.Unlock()
+	var late []string
+	var beside sync.WaitGroup
+	if b := c.beside.Load(); b != nil {
+		beside.Go(func() { late = b.Stop(time.Until(deadline)) })
+	}
 	c.following.Wait()
 	c.loading.Lock()
 	defer c.loading.Unlock()
@@ -376,7 +406,8 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 		hung[n.id] = true
 	}
 	c.cancel()
-	return slices.Sorted(maps.Keys(hung))
+	beside.Wait()
+	return slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(hung)), late...)))
 }
 
 // onceLog logs each message once.

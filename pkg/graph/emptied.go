@@ -38,11 +38,13 @@ func lost(file string, n int) config.Diagnostic {
 		Accepted: "a complete configuration in a regular file; or start with --config.allow-empty if nothing is to run"}
 }
 
-// components counts components by their file. Blocks such as logging are none.
+// components counts components by their file. Blocks such as logging are none, but for
+// one that brings others.
 func (g *graph) components() map[string]int {
 	n := map[string]int{}
 	for _, node := range g.nodes {
-		if !node.def.Singleton && !node.hidden {
+		_, brings := node.component.(host)
+		if brings || !node.def.Singleton && !node.hidden {
 			n[g.blocks[node.id].At.File]++
 		}
 	}

@@ -30,7 +30,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		o := Options{Kinds: toyKinds(), Definitions: newToys().definitions()}.withDefaults()
-		g, ds := build(o, newMetrics(), []config.Source{{Name: "f", Text: text}}, nil)
+		g, ds := build(o, newMetrics(""), []config.Source{{Name: "f", Text: text}}, nil)
 		lines := bytes.Split(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("\n"))
 		for _, d := range ds {
 			if d.At.Line == 0 && (bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))) {

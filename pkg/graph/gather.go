@@ -17,7 +17,7 @@ import (
 func (c *Controller) Gather() ([]*dto.MetricFamily, error) {
 	m := merger{families: map[string]*dto.MetricFamily{}}
 	c.gatherFrom(&m, "", c.options.Registry)
-	for _, n := range c.graph().nodes {
+	for _, n := range c.nodes() {
 		if !n.silent {
 			c.gatherFrom(&m, n.id, n.registry)
 		}

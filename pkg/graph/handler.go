@@ -8,9 +8,8 @@ import (
 // Handler finds the HTTP handler of a component by a path that begins with its id.
 // rest is what follows in the path. Without such a component, it is nil.
 func (c *Controller) Handler(path string) (h http.Handler, rest string) {
-	g := c.graph()
 	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
-		n := g.byID[path[:end]]
+		_, n := c.find(path[:end])
 		if n == nil {
 			continue
 		}

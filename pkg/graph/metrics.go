@@ -25,8 +25,10 @@ type metrics struct {
 	loadFailures      prometheus.Counter
 }
 
-func newMetrics() *metrics {
-	labels := prometheus.Labels{"controller_path": "/", "controller_id": ""}
+// newMetrics makes the metrics of the controller of a module; that of the user's own
+// configuration is "".
+func newMetrics(module string) *metrics {
+	labels := prometheus.Labels{"controller_path": "/", "controller_id": module}
 	buckets := []float64{.005, .025, .1, .5, 1, 5, 10, 30, 60, 120, 300, 600}
 	return &metrics{
 		evaluationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -64,13 +66,12 @@ func newMetrics() *metrics {
 	}
 }
 
-func (m *metrics) register(r prometheus.Registerer) {
-	for _, c := range []prometheus.Collector{
-		m.evaluationSeconds, m.waitSeconds, m.slowSeconds, m.evaluating, m.queueSize,
-		m.configHash, m.lastLoadOK, m.lastLoadTime, m.loadFailures,
-	} {
-		r.MustRegister(c)
-	}
+func (m *metrics) ofEvaluation() []prometheus.Collector {
+	return []prometheus.Collector{m.evaluationSeconds, m.waitSeconds, m.slowSeconds, m.evaluating, m.queueSize}
+}
+
+func (m *metrics) ofLoading() []prometheus.Collector {
+	return []prometheus.Collector{m.configHash, m.lastLoadOK, m.lastLoadTime, m.loadFailures}
 }
 
 // evaluated counts one evaluation of a component.
@@ -116,14 +117,20 @@ func (r runningComponents) Collect(out chan<- prometheus.Metric) {
 		health HealthState
 	}
 	const root = "/"
-	count := map[key]int{{root, Healthy}: 0, {root, Unhealthy}: 0, {root, Unknown}: 0, {root, Exited}: 0}
-	for _, n := range r.controller.graph().nodes {
-		module := n.path
-		if n.silent { // a foreach without metrics of its own
-			module = root
+	count := map[key]int{}
+	for _, c := range r.controller.both() {
+		own := root + c.options.module
+		for _, h := range []HealthState{Healthy, Unhealthy, Unknown, Exited} {
+			count[key{own, h}] = 0
 		}
-		if !n.hidden {
-			count[key{module, n.health().State}]++
+		for _, n := range c.graph().nodes {
+			module := n.path
+			if n.silent { // a foreach without metrics of its own
+				module = own
+			}
+			if !n.hidden {
+				count[key{module, n.health().State}]++
+			}
 		}
 	}
 	for k, n := range count {

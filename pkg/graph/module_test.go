@@ -396,8 +396,8 @@ func FuzzModule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		o := Options{Definitions: newToys().definitions()}.withDefaults()
 		sources := source(fmt.Sprintf("import.text \"m\" { text = %s }\nm.tailer \"a\" { out = [] }\n", quoted(text)))
-		g, ds := build(o, newMetrics(), sources, nil)
-		again, _ := build(o, newMetrics(), sources, g)
+		g, ds := build(o, newMetrics(""), sources, nil)
+		again, _ := build(o, newMetrics(""), sources, g)
 		for _, n := range again.nodes {
 			if ds.Err() == nil && !g.has(n) {
 				t.Fatalf("%q: %s is made anew though nothing changed", text, n.id)

@@ -100,21 +100,30 @@ func (c *Controller) reevaluate() error {
 		err = ds.Err()
 	}
 	if err == nil {
-		err = bindAll(c.options.Listeners, next, old).Err()
+		err = c.replace(o.making, old, next, old.sources, ds.Warnings())
 	}
 	if err != nil {
 		c.keep(old, next, seen, err)
 		return err
 	}
-	c.enforce(old, next, old.sources, ds.Warnings())
 	if failure := c.failure.Load(); failure != nil && failure.Reevaluation {
 		c.failure.Store(nil)
 	}
 	return nil
 }
 
-// enforce puts next, which was made of sources, in the place of old.
-func (c *Controller) enforce(old, next *graph, sources []config.Source, warnings config.Diagnostics) {
+// replace puts next, which was made of sources, in the place of old, unless one of its
+// listeners cannot be had, or ctx ends.
+func (c *Controller) replace(ctx context.Context, old, next *graph, sources []config.Source, warnings config.Diagnostics) error {
+	select {
+	case c.swapping <- struct{}{}: // what is beside must not take the same port now
+		defer func() { <-c.swapping }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := bindAll(c.options.Listeners, next, old, c.other()).Err(); err != nil {
+		return err
+	}
 	next.sources, next.warnings = sources, warnings
 	for _, n := range next.nodes {
 		n.setStale(nil)
@@ -125,6 +134,8 @@ func (c *Controller) enforce(old, next *graph, sources []config.Source, warnings
 			guard(func() error { k.Keep(m); return nil })
 		}
 	}
+	c.options.InForce()
+	return nil
 }
 
 // keep notes that old stays in force though the exports of the nodes in seen have

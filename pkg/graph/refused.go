@@ -25,13 +25,3 @@ func refusal(name string) string {
 	}
 	return ""
 }
-
-// insteadOf says what to use instead of a block that there is not; it is empty for
-// others.
-func insteadOf(name string) string {
-	switch name {
-	case "remotecfg":
-		return "have the configuration file replaced and call /-/reload, or import what changes with import.http"
-	}
-	return ""
-}

@@ -189,11 +189,7 @@ func (s *scope) unknownBlock(block *config.Block) {
 		return
 	}
 	if alloyBlocks()[block.Name] {
-		why := ""
-		if instead := insteadOf(block.Name); instead != "" {
-			why = "; " + instead
-		}
-		s.report(block.At, "", "%s is a block of Alloy that collector does not have%s", block.ID(), why)
+		s.report(block.At, "", "%s is a block of Alloy that collector does not have", block.ID())
 		return
 	}
 	if lack := s.lack(block.Name); lack != "" {

@@ -64,16 +64,18 @@ func (c *Controller) snapshot(values bool) Snapshot {
 	if failure := c.failure.Load(); failure != nil {
 		s.LoadError = failure.Error
 	}
-	referrers := g.referrers()
-	for _, n := range g.nodes {
-		if n.hidden {
-			continue
+	for _, g := range []*graph{g, c.graphBeside()} {
+		referrers := g.referrers()
+		for _, n := range g.nodes {
+			if n.hidden {
+				continue
+			}
+			info := g.summary(n, referrers)
+			if values {
+				info = g.withValues(n, info)
+			}
+			s.Components = append(s.Components, info)
 		}
-		info := g.summary(n, referrers)
-		if values {
-			info = g.withValues(n, info)
-		}
-		s.Components = append(s.Components, info)
 	}
 	slices.SortFunc(s.Components, func(a, b ComponentInfo) int {
 		if a.File != b.File {
@@ -88,7 +90,7 @@ func (c *Controller) snapshot(values bool) Snapshot {
 // components were built.
 func (c *Controller) Edges() []*live.Edge {
 	var edges []*live.Edge
-	for _, n := range c.graph().nodes {
+	for _, n := range c.nodes() {
 		edges = append(edges, n.edges...)
 	}
 	return edges
@@ -97,15 +99,14 @@ func (c *Controller) Edges() []*live.Edge {
 // Components calls f with each component of the configuration in force, as its
 // constructor made it. No lock is held meanwhile.
 func (c *Controller) Components(f func(id string, component any)) {
-	for _, n := range c.graph().nodes {
+	for _, n := range c.nodes() {
 		f(n.id, n.component)
 	}
 }
 
 // Component says how one component is, with its status.
 func (c *Controller) Component(id string) (ComponentInfo, bool) {
-	g := c.graph()
-	n := g.byID[id]
+	g, n := c.find(id)
 	if n == nil {
 		return ComponentInfo{}, false
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +67,7 @@ func (t *toys) definitions() []component.Definition {
 		component.Define("toy.dynamic", t.newDynamic, component.Doc{}),
 		component.Define("import.text", t.newImport, component.Doc{}),
 		component.DefineBlock("logging", t.newLogging, component.Doc{}),
+		component.DefineBlock("toy_host", t.newHost, component.Doc{}),
 	}
 }
 
@@ -242,8 +245,9 @@ func (c *sourceConfig) SetToDefault() {
 
 type toySource struct {
 	base
-	config sourceConfig
-	bound  int
+	config   sourceConfig
+	bound    int
+	listener net.Listener
 }
 
 func (t *toys) newSource(c sourceConfig, o component.Options) (*toySource, error) {
@@ -256,11 +260,28 @@ func (t *toySource) Bind() error {
 	if t.config.Host == "taken" {
 		return component.At("host", errors.New("the port is in use"))
 	}
+	if port, ok := strings.CutPrefix(t.config.Host, "listen:"); ok {
+		var err error
+		t.listener, err = t.o.Listeners.Listen("tcp", "127.0.0.1:"+port, t.o.ID)
+		return err
+	}
 	t.toys.note("bind %s", t.o.ID)
 	return nil
 }
 
-func (t *toySource) Close() { t.toys.note("close %s", t.o.ID) }
+func (t *toySource) Run(ctx context.Context) error {
+	if t.listener != nil {
+		defer t.listener.Close()
+	}
+	return t.base.Run(ctx)
+}
+
+func (t *toySource) Close() {
+	t.toys.note("close %s", t.o.ID)
+	if t.listener != nil {
+		t.listener.Close()
+	}
+}
 
 func (t *toySource) Status() any { return map[string]int{"lines": 3} }
 
@@ -413,3 +434,21 @@ func (i *toyImport) set(text string) {
 	i.toys.mu.Unlock()
 	i.o.Changed()
 }
+
+type hostConfig struct {
+	Name string `alloy:"name,attr,optional"`
+}
+
+// toyHost loads what a test says.
+type toyHost struct {
+	base
+	given chan component.Load // each time
+}
+
+func (t *toys) newHost(_ hostConfig, o component.Options) (*toyHost, error) {
+	made := &toyHost{base: t.base(o), given: make(chan component.Load, 10)}
+	t.made(o.ID, made)
+	return made, nil
+}
+
+func (h *toyHost) Beside(load component.Load) { h.given <- load }

@@ -1,0 +1,233 @@
+package remotecfg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"connectrpc.com/connect"
+	collectorv1 "github.com/grafana/alloy-remote-config/api/gen/proto/go/collector/v1"
+)
+
+const (
+	// answerTimeout bounds one round with the server: a start waits no longer for it
+	// before it takes what is on disk.
+	answerTimeout = 10 * time.Second
+	// maxAnswer is the most that an answer may have, in bytes.
+	maxAnswer = 16 << 20
+)
+
+// progress is what Run knows.
+type progress struct {
+	id         string
+	registered bool
+	unlisted   error  // why the server did not register the collector
+	hash       string // the server's own, of what it gave last
+	received   *configText
+	loaded     *configText // what is in force; nil before the first
+	triedDisk  bool
+
+	status          *collectorv1.RemoteConfigStatus
+	sent            *collectorv1.RemoteConfigStatus // nil: none, or it may not have arrived
+	effective, told *configText                     // what is in force, and what the server knows of that
+}
+
+// configText is a configuration, with the hash that Alloy gives it.
+type configText struct {
+	text []byte
+	hash string
+}
+
+func textOf(text []byte) *configText {
+	h := fnv.New32()
+	h.Write(text)
+	return &configText{text, fmt.Sprintf("%x", h.Sum(nil))}
+}
+
+func (t *configText) is(other *configText) bool {
+	return t != nil && other != nil && string(t.text) == string(other.text)
+}
+
+// begin is the state of a new Run.
+func (r *Remote) begin() {
+	r.progress = progress{id: r.config.ID, status: &collectorv1.RemoteConfigStatus{}}
+	if r.id == "" {
+		r.id = r.installation()
+	}
+	r.show(func(s *Status) { s.ID = r.id })
+}
+
+// poll asks the server once and puts its answer in force. With again, what is in
+// force is loaded anew though it is the same: its environment may have changed.
+func (r *Remote) poll(ctx context.Context, again bool) {
+	defer r.http.CloseIdleConnections() // the next poll is far away
+	answer, err := r.ask(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err = r.take(ctx, answer, err, again); ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		r.metrics.failures.Inc()
+		r.metrics.lastOK.Set(0)
+		r.setStatus(collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_FAILED, reason(err))
+		r.fromDisk(ctx)
+	}
+	r.fail(errors.Join(err, r.unlisted))
+	r.report(ctx)
+}
+
+// ask registers the collector, if that is still to be done, and asks for the
+// configuration.
+func (r *Remote) ask(ctx context.Context) (*collectorv1.GetConfigResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if !r.registered {
+		r.register(ctx)
+	}
+	r.metrics.attempts.Inc()
+	return r.getConfig(ctx)
+}
+
+func (r *Remote) register(ctx context.Context) {
+	_, err := r.client.RegisterCollector(ctx, connect.NewRequest(&collectorv1.RegisterCollectorRequest{
+		Id: r.id, LocalAttributes: r.attributes, Name: r.config.Name,
+	}))
+	r.registered, r.unlisted = err == nil, nil
+	switch {
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		r.registered = true // a server that keeps no list needs no entry
+	case err != nil:
+		r.unlisted = fmt.Errorf("register the collector %q at the server: %w", r.id, err)
+	}
+}
+
+// getConfig asks for the configuration, and tells the server what is new of the one in
+// force.
+func (r *Remote) getConfig(ctx context.Context) (*collectorv1.GetConfigResponse, error) {
+	request := &collectorv1.GetConfigRequest{Id: r.id, LocalAttributes: r.attributes, Hash: r.hash}
+	if r.statusIsNew() {
+		request.RemoteConfigStatus = &collectorv1.RemoteConfigStatus{Status: r.status.Status, ErrorMessage: r.status.ErrorMessage}
+	}
+	if r.effectiveIsNew() {
+		request.EffectiveConfig = &collectorv1.EffectiveConfig{ConfigMap: &collectorv1.AgentConfigMap{
+			ConfigMap: map[string]*collectorv1.AgentConfigFile{"": {Body: r.effective.text, ContentType: "text/plain"}},
+		}}
+	}
+	start := time.Now()
+	answer, err := r.client.GetConfig(ctx, connect.NewRequest(request))
+	if err != nil {
+		r.sent, r.told = nil, nil
+		if connect.CodeOf(err) == connect.CodeNotFound {
+			r.registered = false // the server may have forgotten it
+		}
+		return nil, fmt.Errorf("fetch the configuration: %w", err)
+	}
+	r.metrics.duration.Observe(time.Since(start).Seconds())
+	r.sent, r.told = &collectorv1.RemoteConfigStatus{Status: r.status.Status, ErrorMessage: r.status.ErrorMessage}, r.effective
+	return answer.Msg, nil
+}
+
+func (r *Remote) statusIsNew() bool {
+	return r.sent == nil || r.sent.Status != r.status.Status || r.sent.ErrorMessage != r.status.ErrorMessage
+}
+
+func (r *Remote) effectiveIsNew() bool { return r.effective != nil && !r.effective.is(r.told) }
+
+func (r *Remote) setStatus(s collectorv1.RemoteConfigStatuses, message string) {
+	r.status = &collectorv1.RemoteConfigStatus{Status: s, ErrorMessage: message}
+}
+
+// take puts an answer in force, unless it is already, and returns why that cannot be
+// done. What could not be loaded is tried again with each poll, as the reason may have
+// gone.
+func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse, err error, again bool) error {
+	switch {
+	case err != nil:
+		return err
+	case answer.NotModified && r.received == nil:
+		return errors.New("fetch the configuration: the server says that it has not changed, but has not given any")
+	case answer.NotModified:
+		r.metrics.notModified.Set(1)
+	default:
+		r.metrics.notModified.Set(0)
+		r.metrics.lastSuccess.SetToCurrentTime()
+		if answer.Hash != "" {
+			r.hash = answer.Hash
+		}
+		r.received = textOf([]byte(answer.Content))
+		only(r.metrics.receivedHash, r.received.hash)
+	}
+	r.show(func(s *Status) { s.Received, s.Answered = r.received.hash, time.Now() })
+	if !r.received.is(r.loaded) || again {
+		if err := r.apply(ctx); err != nil {
+			return err
+		}
+	}
+	r.metrics.lastOK.Set(1)
+	r.setStatus(collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_APPLIED, "")
+	return nil
+}
+
+// apply loads what was received, and then keeps it on disk. That the server has
+// nothing for the collector changes nothing.
+func (r *Remote) apply(ctx context.Context) error {
+	if len(r.received.text) == 0 {
+		return nil
+	}
+	r.setStatus(collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_APPLYING, "")
+	if err := r.put(ctx, r.received.text); err != nil {
+		return fmt.Errorf("load the configuration %s of the server: %w", r.received.hash, err)
+	}
+	if !r.received.is(r.loaded) {
+		r.o.Logger.Info("a configuration of the server is in force", "hash", r.received.hash)
+	}
+	r.inForce(r.received, "server")
+	if err := r.keep(r.received.text); err != nil {
+		r.o.Logger.Warn("the configuration cannot be kept for a start without its server", "path", r.o.Dir, "err", err)
+	}
+	return nil
+}
+
+func (r *Remote) inForce(t *configText, from string) {
+	r.loaded, r.effective = t, t
+	only(r.metrics.hash, t.hash)
+	r.show(func(s *Status) { s.InForce = &Version{Hash: t.hash, From: from, Since: time.Now()} })
+}
+
+// fromDisk loads what was in force last, if nothing is since the start.
+func (r *Remote) fromDisk(ctx context.Context) {
+	if r.loaded != nil || r.triedDisk {
+		return
+	}
+	r.triedDisk = true
+	text, err := r.kept()
+	if errors.Is(err, errNoneKept) {
+		r.o.Logger.Warn("no configuration of this server is on disk; nothing of it runs until the server gives one")
+		return
+	}
+	if err == nil {
+		err = r.put(ctx, text)
+	}
+	if err != nil {
+		r.o.Logger.Error("the configuration on disk cannot be used; nothing of it runs until the server gives one", "path", r.o.Dir, "err", err)
+		return
+	}
+	t := textOf(text)
+	r.o.Logger.Warn("the configuration that was in force last is used", "hash", t.hash)
+	r.inForce(t, "disk")
+}
+
+// report tells the server at once what has become of its configuration. The answer
+// tells nothing new: the next poll gets it again.
+func (r *Remote) report(ctx context.Context) {
+	if !r.statusIsNew() && !r.effectiveIsNew() || r.sent == nil && r.status.Status == collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_FAILED && r.received == nil {
+		return // nobody was there a moment ago
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	_, _ = r.getConfig(ctx) // an error comes again with the next poll
+}
