@@ -207,3 +207,22 @@ func TestOnlyACommitThatWasInForceOutlivesItsServer(t *testing.T) {
 		t.Errorf("once it was in force: %q", text(again.Module()))
 	}
 }
+
+func TestARepositoryIsReadAsItsUserAndAtItsRevision(t *testing.T) {
+	s := gittest.New(t)
+	s.Commit(map[string]string{"m.alloy": "one"})
+	s.Git("branch", "stable")
+	s.Commit(map[string]string{"m.alloy": "two"})
+	c := gitConfig(strings.Replace(s.URL, "/modules.git", "/secret/modules.git", 1), "m.alloy")
+	if _, err := NewGit(c, component.Options{Dir: t.TempDir()}); err == nil {
+		t.Error("anybody reads it")
+	}
+	c.BasicAuth = &GitBasicAuth{Username: "user", Password: "token"}
+	if got := text(newGit(t, c, component.Options{Dir: t.TempDir()}).Module()); got != "two" {
+		t.Errorf("the module is %q", got)
+	}
+	c.Revision = "stable"
+	if got := text(newGit(t, c, component.Options{Dir: t.TempDir()}).Module()); got != "one" {
+		t.Errorf("at the branch stable, the module is %q", got)
+	}
+}

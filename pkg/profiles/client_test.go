@@ -2,12 +2,16 @@ package profiles
 
 import (
 	"context"
+	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
 	"collector/pkg/httpclient/httpclienttest"
 	"collector/pkg/pipeline"
+	"collector/pkg/profiles/profilestest"
 )
 
 func TestPyroscopeIsReachedWithTheClientsSettings(t *testing.T) {
@@ -31,4 +35,27 @@ func TestPyroscopeIsReachedWithTheClientsSettings(t *testing.T) {
 			t.Error(err)
 		}
 	}}.Test(t)
+}
+
+func TestProfilesAreSentAgainAsSoonAsConfigured(t *testing.T) {
+	server := profilestest.NewServer(t)
+	var asked atomic.Int64
+	server.SetFault(func(*http.Request) *profilestest.Fault {
+		asked.Add(1)
+		return &profilestest.Fault{Status: http.StatusServiceUnavailable}
+	})
+	w := run(t, writeConfig(server.URL), t.TempDir()) // with pauses of 1 ms to 10 ms
+	profile := pipeline.Profile{
+		Route: pipeline.ProfileIngest, Query: "name=a%7Bservice_name%3Da%7D&format=lines", ContentType: "text/plain", Body: []byte("x 1\n"), Items: 1,
+	}
+	if err := w.WriteProfile(t.Context(), profile); err != nil {
+		t.Fatal(err)
+	}
+	for ctx := deadline(t); asked.Load() < 20; { // which take minutes by default
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("asked %d times", asked.Load())
+		}
+	}
 }

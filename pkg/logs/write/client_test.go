@@ -3,10 +3,12 @@ package write
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
+	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
 	"collector/pkg/httpclient/httpclienttest"
 	"collector/pkg/pipeline"
@@ -31,4 +33,30 @@ func TestLokiIsReachedWithTheClientsSettings(t *testing.T) {
 			t.Error(err)
 		}
 	}}.Test(t)
+}
+
+func TestEndpointsAreSentToAsConfigured(t *testing.T) {
+	c := writeConfig("http://loki/push")
+	e := &c.Endpoints[0]
+	e.BatchWait, e.BatchSize, e.MinBackoff, e.MaxBackoff = 7*time.Second, 77, 3*time.Second, 9*time.Second
+	destination := func() deliver.Destination {
+		t.Helper()
+		w, err := New(writeConfig("http://loki/push"), component.Options{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := w.destinations(c, []int{0})
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%v, %v", all, err)
+		}
+		return all[0]
+	}
+	d := destination()
+	if d.Batch.MaxWait != 7*time.Second || d.Backoff.Min != 3*time.Second || d.Backoff.Max != 9*time.Second {
+		t.Errorf("%+v", d)
+	}
+	e.Name = "named"
+	if named := destination(); named.ID == d.ID {
+		t.Errorf("an endpoint has the queue %s with a name and without", d.ID)
+	}
 }
