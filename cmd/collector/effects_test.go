@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"collector/pkg/config"
+	"collector/pkg/discovery"
 	"collector/pkg/httpclient"
 	"collector/pkg/httpserver"
 	"collector/pkg/reference"
@@ -136,8 +137,9 @@ func argumentPaths(prefix string, arguments []config.Argument) []string {
 	return paths
 }
 
-// sharedBlocks are the paths of what several components take. Each has a suite,
-// which checks that it has a test for every path and is run by each component.
+// sharedBlocks are the paths of what several components take. The blocks of clients
+// and servers have suites, which check that they have a test for every path and are
+// run by each component.
 func sharedBlocks() map[string][]string {
 	paths := func(of reflect.Type) []string {
 		return argumentPaths("", config.Describe(of, func(reflect.Type) string { return "" }))
@@ -145,6 +147,7 @@ func sharedBlocks() map[string][]string {
 	return map[string][]string{
 		"HTTP client": paths(reflect.TypeFor[httpclient.Config]()),
 		"HTTP server": paths(reflect.TypeFor[httpserver.Config]()),
+		"rule":        paths(reflect.TypeFor[discovery.Rule]()),
 	}
 }
 

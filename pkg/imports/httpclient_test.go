@@ -71,9 +71,13 @@ func TestAModuleIsFetchedAsOftenAsConfigured(t *testing.T) {
 
 func TestAServerThatDoesNotAnswerIsGivenUpAfterTheTimeout(t *testing.T) {
 	ended := make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done()
-		close(ended)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		select {
+		case <-r.Context().Done():
+		case <-time.After(5 * time.Second): // within the default
+			_, _ = io.WriteString(w, `declare "m" { }`)
+		}
 	}))
 	t.Cleanup(s.Close)
 	c := httpConfig(s.URL + "/m.alloy")

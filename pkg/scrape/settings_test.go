@@ -46,7 +46,7 @@ func TestWhatPagesSayIsHonoredAsConfigured(t *testing.T) {
 		change(&c)
 		return once(t, c, component.Options{}, page(textType, `a{job="own"} 1`+"\n")).last(`"a"`)
 	}
-	if got := read(func(c *Config) { c.HonorLabels = true }); len(got) != 1 || !strings.Contains(got[0], `job="own"`) {
+	if got := read(func(c *Config) { c.HonorLabels = true }); len(got) != 1 || !strings.Contains(got[0], `, job="own"`) {
 		t.Errorf("with honor_labels: %q", got)
 	}
 	if got := read(func(*Config) {}); len(got) != 1 || !strings.Contains(got[0], `exported_job="own"`) {
