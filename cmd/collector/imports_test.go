@@ -21,17 +21,18 @@ var allowedImports = map[string]string{
 	"backend/observe": "",
 
 	"pkg/throttle": "",
+	"pkg/mask":     "",
 	"pkg/clock":    "pkg/throttle",
 
 	"pkg/pipeline":   "pkg/backoff",
 	"pkg/listen":     "pkg/throttle",
 	"pkg/docker":     "pkg/backoff pkg/throttle",
-	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen",
+	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask",
 	"pkg/tlsconfig":  "pkg/component",
-	"pkg/httpclient": "pkg/component pkg/tlsconfig",
+	"pkg/httpclient": "pkg/component pkg/mask pkg/tlsconfig",
 	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
 	"pkg/jsonscan":   "",
-	"pkg/logging":    "pkg/component pkg/pipeline",
+	"pkg/logging":    "pkg/component pkg/mask pkg/pipeline",
 	"pkg/durable":    "",
 	"pkg/inspect":    "",
 	"pkg/backoff":    "",
@@ -42,34 +43,34 @@ var allowedImports = map[string]string{
 
 	"pkg/filewatch": "",
 	"pkg/git":       "",
-	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient",
+	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient pkg/mask",
 
-	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient",
+	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient pkg/mask",
 	"pkg/remotecfg/remotecfgtest": "",
 
 	"pkg/discovery": "pkg/component pkg/docker pkg/filewatch pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
-	"pkg/config":    "pkg/component",
+	"pkg/config":    "pkg/component pkg/mask",
 	"pkg/live":      "pkg/pipeline",
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/live pkg/pipeline",
+	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/live pkg/mask pkg/pipeline",
 	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 
 	// No page imports another.
 	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/explore pkg/graph pkg/inspect pkg/live",
-	"pkg/admin/ui/page":             "pkg/config pkg/graph",
+	"pkg/admin/ui/page":             "pkg/graph pkg/mask",
 	"pkg/admin/ui/flow":             "pkg/admin/ui/page",
-	"pkg/admin/ui/redact":           "pkg/config pkg/inspect",
-	"pkg/admin/ui/overview":         uiPackages + " pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
+	"pkg/admin/ui/redact":           "pkg/inspect pkg/mask",
+	"pkg/admin/ui/overview":         uiPackages + " pkg/explore pkg/graph pkg/inspect pkg/live pkg/mask",
 	"pkg/admin/ui/graph":            uiPackages + " pkg/graph pkg/live",
 	"pkg/admin/ui/components":       uiPackages + " pkg/graph",
-	"pkg/admin/ui/component":        uiPackages + " pkg/config pkg/graph",
+	"pkg/admin/ui/component":        uiPackages + " pkg/graph pkg/mask",
 	"pkg/admin/ui/targets":          uiPackages + " pkg/inspect",
 	"pkg/admin/ui/tails":            uiPackages + " pkg/inspect",
-	"pkg/admin/ui/relabel":          uiPackages + " pkg/config pkg/inspect",
+	"pkg/admin/ui/relabel":          uiPackages + " pkg/inspect pkg/mask",
 	"pkg/admin/ui/live":             uiPackages + " pkg/live",
 	"pkg/admin/ui/configuration":    uiPackages + " pkg/config pkg/graph",
-	"pkg/admin/ui/support":          uiPackages + " pkg/config pkg/graph pkg/inspect",
+	"pkg/admin/ui/support":          uiPackages + " pkg/config pkg/graph pkg/inspect pkg/mask",
 	"pkg/admin/ui/explore":          uiPackages + " pkg/admin/ui/explore/window pkg/explore",
 	"pkg/admin/ui/explore/window":   uiPackages,
 	"pkg/admin/ui/explore/metrics":  uiPackages + " pkg/admin/ui/explore/window pkg/explore",
@@ -123,7 +124,7 @@ var allowedImports = map[string]string{
 	"pkg/profiles": signalPackages,
 }
 
-const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
+const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
 
 // otlpPackages are what both ends of OTLP need.
 const otlpPackages = " pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"collector/cmd/collector/builtin"
-	"collector/pkg/component"
 	"collector/pkg/config"
+	"collector/pkg/mask"
 )
 
 // Set by the linker.
@@ -66,7 +66,7 @@ func shownError(err error) string {
 	if errors.As(err, &diagnostics) {
 		return err.Error()
 	}
-	return component.WithoutLogins(component.WithoutLabelSecrets(err.Error()))
+	return mask.WithoutLogins(mask.WithoutLabelSecrets(err.Error()))
 }
 
 func command(args []string, in io.Reader, out, errOut io.Writer) error {

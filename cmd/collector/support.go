@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"collector/pkg/admin/ui/support"
-	"collector/pkg/config"
 	"collector/pkg/logging"
+	"collector/pkg/mask"
 )
 
 // supportFor is what a support bundle has of the program itself; nil if the
@@ -36,7 +36,7 @@ func secretsOfEnvironment() []string {
 	var secrets []string
 	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
-		if config.Shown(name, "x") != "x" {
+		if mask.Shown(name, "x") != "x" {
 			secrets = append(secrets, value)
 		}
 		if u, err := url.Parse(value); err == nil {

@@ -10,12 +10,12 @@ import (
 
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/component"
-	"collector/pkg/config"
 	"collector/pkg/deliver"
 	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
 	"collector/pkg/live"
+	"collector/pkg/mask"
 )
 
 // windowSize is a size, or a bare 0 for none. It is a pflag.Value.
@@ -146,10 +146,10 @@ func (v *view) Destinations() []flow.Destination {
 	v.deliveries(func(component string, s deliver.Status, stores bool) {
 		key := deliveryKey{component, s.ID, s.Signal}
 		d := flow.Destination{
-			Component: component, ID: s.ID, URL: config.WithoutPasswords(withoutCredentials(s.URL)), Signal: s.Signal,
+			Component: component, ID: s.ID, URL: mask.WithoutPasswords(withoutCredentials(s.URL)), Signal: s.Signal,
 			Received: s.Received, Delivered: s.Delivered, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
 			Dropped: s.Dropped, DamagedBlocks: s.DamagedBlocks,
-			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: config.WithoutPasswords(s.LastError),
+			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: mask.WithoutPasswords(s.LastError),
 			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, UnansweredSince: s.Unanswered, Healthy: s.Healthy, Stores: stores,
 		}
 		if d.Dropped == nil {

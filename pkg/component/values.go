@@ -6,19 +6,21 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+
+	"collector/pkg/mask"
 )
 
 // Secret is a string that shows as "(secret)" wherever it is printed, logged
 // or encoded. Convert it to string to use it.
 type Secret string
 
-func (s Secret) String() string               { return Redacted }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(Redacted) }
+func (s Secret) String() string               { return mask.Redacted }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(mask.Redacted), nil }
+func (s Secret) LogValue() slog.Value         { return slog.StringValue(mask.Redacted) }
 
 // Format is what package fmt uses for every verb, even one that a string has
 // no use for.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, mask.Redacted) }
 
 // Bytes is a size in bytes, written with a unit: "512KiB", "1MiB", "1.5GB".
 // As in Alloy, KB means KiB and a bare number is an error.

@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"collector/pkg/component"
+	"collector/pkg/mask"
 )
 
 // Severity tells an error from a warning.
@@ -88,7 +88,7 @@ type Diagnostic struct {
 // Error is the diagnostic in one line. Passwords and parameters of
 // URLs in it are masked.
 func (d Diagnostic) Error() string {
-	message := component.WithoutLogins(WithoutPasswords(d.Message))
+	message := mask.WithoutLogins(mask.WithoutPasswords(d.Message))
 	if d.Severity == Warning {
 		message = "warning: " + message
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/mask"
 )
 
 // Encode is a configuration struct as JSON that may be shown: secrets are
@@ -74,7 +75,7 @@ func (e *encoder) structure(v reflect.Value) {
 func makesSecret(v reflect.Value) bool {
 	for _, f := range fieldsOf(v.Type()) {
 		if value := v.FieldByIndex(f.index); f.name == "target_label" && value.Kind() == reflect.String {
-			return component.HidesValue(value.String())
+			return mask.HidesValue(value.String())
 		}
 	}
 	return false
@@ -98,7 +99,7 @@ func (e *encoder) hidden(v reflect.Value) {
 	case v.Kind() == reflect.String && groupsOnly.MatchString(v.String()):
 		e.raw(v.String())
 	default:
-		e.raw(component.Redacted)
+		e.raw(mask.Redacted)
 	}
 }
 
@@ -134,7 +135,7 @@ func (e *encoder) value(v reflect.Value, name string) {
 	case reflect.Map:
 		e.object(v, name)
 	case reflect.String:
-		e.raw(maskString(name, v.String()))
+		e.raw(mask.Shown(name, v.String()))
 	default:
 		e.raw(v.Interface())
 	}
@@ -166,7 +167,7 @@ func (e *encoder) object(v reflect.Value, name string) {
 		}
 		e.raw(key.String())
 		e.out = append(e.out, ':')
-		if hiddenEntry(name, key.String()) {
+		if mask.HidesEntry(name, key.String()) {
 			e.hidden(v.MapIndex(key))
 			continue
 		}

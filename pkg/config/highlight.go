@@ -7,6 +7,8 @@ import (
 
 	"github.com/grafana/alloy/syntax/scanner"
 	"github.com/grafana/alloy/syntax/token"
+
+	"collector/pkg/mask"
 )
 
 // Class is what a piece of source is, for colouring it.
@@ -181,7 +183,7 @@ func (p *painter) hide() {
 		case !ok:
 		case namesSecret(name) || name == "owner_auth":
 			i = p.hideValue(i + 1)
-		case holdsEntries(name):
+		case mask.HidesEntries(name):
 			i = p.hideEntries(i+1, name)
 		}
 	}
@@ -204,7 +206,7 @@ func (p *painter) hideEntries(i int, of string) int {
 		name, ok := p.key(i)
 		switch {
 		case !ok || p.tokenAt(i+1) != token.ASSIGN:
-		case hiddenEntry(of, name):
+		case mask.HidesEntry(of, name):
 			i = p.hideValue(i+1) - 1
 		default:
 			i = p.valueEnd(i+1) - 1

@@ -12,6 +12,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/config"
+	"collector/pkg/mask"
 )
 
 // module stands for the component of a custom component and of the language's own
@@ -270,8 +271,8 @@ func (s *scope) showValues(values map[string]value) json.RawMessage {
 }
 
 func (s *scope) showValue(name string, v any) any {
-	if component.HidesValue(name) {
-		return component.Redacted
+	if mask.HidesValue(name) {
+		return mask.Redacted
 	}
 	if o, ok := v.(*config.Opaque); ok {
 		v = o.Value
@@ -293,7 +294,7 @@ func (s *scope) showValue(name string, v any) any {
 		}
 		return out
 	case string:
-		return config.Shown(name, v)
+		return mask.Shown(name, v)
 	}
 	if v != nil && reflect.TypeOf(v).Kind() == reflect.Func {
 		return "(function)"

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"collector/pkg/config"
+	"collector/pkg/mask"
 )
 
 // Gather gives the metrics of the program's registry and of every component
@@ -45,7 +45,7 @@ func (c *Controller) gatherFrom(m *merger, id string, from prometheus.Gatherer) 
 func withoutSecrets(m *dto.Metric) *dto.Metric {
 	shown := m
 	for i, l := range m.Label {
-		value := config.WithoutPasswords(l.GetValue())
+		value := mask.WithoutPasswords(l.GetValue())
 		if value == l.GetValue() {
 			continue
 		}

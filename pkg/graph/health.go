@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"collector/pkg/config"
+	"collector/pkg/mask"
 )
 
 // HealthState says how a component is.
@@ -33,7 +33,7 @@ func (n *node) health() Health {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.run.health(time.Now(), problem)
-	h.Message = config.WithoutPasswords(h.Message)
+	h.Message = mask.WithoutPasswords(h.Message)
 	if h.State != n.healthy.State || h.Message != n.healthy.Message {
 		n.healthy = h
 		n.remember(h)

@@ -7,6 +7,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/config"
+	"collector/pkg/mask"
 	"collector/pkg/pipeline"
 )
 
@@ -148,7 +149,7 @@ func encode(v any) any {
 		for i, object := range objects {
 			shown[i] = make(map[string]string, len(object))
 			for name, value := range object {
-				shown[i][name] = config.Shown(name, value)
+				shown[i][name] = mask.Shown(name, value)
 			}
 		}
 		return shown

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"collector/pkg/config"
 	"collector/pkg/live"
+	"collector/pkg/mask"
 )
 
 // Snapshot is how the components are at one moment. It is made to be shown:
@@ -121,7 +121,7 @@ func (c *Controller) Component(id string) (ComponentInfo, bool) {
 		if err != nil {
 			info.Status, _ = json.Marshal(map[string]string{"error": err.Error()})
 		}
-		info.Status = json.RawMessage(config.WithoutSecrets(string(info.Status)))
+		info.Status = json.RawMessage(mask.WithoutMembers(string(info.Status)))
 	}
 	return info, true
 }

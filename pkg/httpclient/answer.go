@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"collector/pkg/component"
+	"collector/pkg/mask"
 )
 
 // minSecret is how long a header's value must be to be taken out wherever it
@@ -20,7 +20,7 @@ func WithoutCredentials(text string, answer *http.Response) string {
 		return text
 	}
 	for name, values := range answer.Request.Header {
-		if component.ShowsHeader(name) {
+		if mask.ShowsHeader(name) {
 			continue
 		}
 		text = WithoutValues(text, values...)
@@ -30,7 +30,7 @@ func WithoutCredentials(text string, answer *http.Response) string {
 	}
 	if u := answer.Request.URL; u != nil {
 		for name, values := range u.Query() {
-			if !component.ShowsParameter(name) {
+			if !mask.ShowsParameter(name) {
 				text = WithoutSecrets(text, values...)
 			}
 		}
@@ -38,7 +38,7 @@ func WithoutCredentials(text string, answer *http.Response) string {
 			text = WithoutSecrets(text, password)
 		}
 	}
-	return component.WithoutPasswords(text)
+	return mask.WithoutPasswords(text)
 }
 
 // WithoutValues is text without values of headers, which are secrets or, as in
@@ -66,7 +66,7 @@ func without(text, secret string) string {
 		return text
 	}
 	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-		text = strings.ReplaceAll(text, form, component.Redacted)
+		text = strings.ReplaceAll(text, form, mask.Redacted)
 	}
 	return text
 }

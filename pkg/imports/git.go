@@ -20,6 +20,7 @@ import (
 	"collector/pkg/durable"
 	"collector/pkg/git"
 	"collector/pkg/httpclient"
+	"collector/pkg/mask"
 )
 
 //go:embed import.git.md
@@ -65,7 +66,7 @@ func (c *GitConfig) Validate() error {
 	u, err := url.Parse(c.Repository)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return component.At("repository", fmt.Errorf("%q is not the URL of a repository by HTTP, such as \"https://git.example.com/modules.git\": %s",
-			component.WithoutPasswords(c.Repository), instead))
+			mask.WithoutPasswords(c.Repository), instead))
 	}
 	if slices.Contains([]string{"HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD"}, c.Revision) {
 		return component.At("revision", fmt.Errorf("%s is not a revision of the repository: name a branch, a tag or the id of a commit", c.Revision))
@@ -180,13 +181,13 @@ func (g *Git) pull(ctx context.Context, known string) (commit string, pack []byt
 		pack, err = g.remote.Fetch(ctx, commit)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("read %s: %s", g.where(), component.WithoutPasswords(err.Error()))
+		return "", nil, fmt.Errorf("read %s: %s", g.where(), mask.WithoutPasswords(err.Error()))
 	}
 	return commit, pack, nil
 }
 
 // where is the repository as it is shown.
-func (g *Git) where() string { return component.WithoutPasswords(g.config.Repository) }
+func (g *Git) where() string { return mask.WithoutPasswords(g.config.Repository) }
 
 // checkOut writes the files of a commit, and its pack for Keep. It returns the module.
 func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err error) {

@@ -17,6 +17,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/durable"
 	"collector/pkg/httpclient"
+	"collector/pkg/mask"
 )
 
 //go:embed import.http.md
@@ -158,13 +159,13 @@ func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
 	}
 	answer, err := i.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("fetch the module: %s", component.WithoutPasswords(err.Error()))
+		return nil, fmt.Errorf("fetch the module: %s", mask.WithoutPasswords(err.Error()))
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxModule+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("fetch the module: %s", component.WithoutPasswords(err.Error()))
+		return nil, fmt.Errorf("fetch the module: %s", mask.WithoutPasswords(err.Error()))
 	case answer.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("fetch the module: the server answers %s", answer.Status)
 	case len(text) > maxModule:
@@ -187,7 +188,7 @@ func (i *HTTP) check(text []byte) error {
 
 // where is the URL as it is shown.
 func (i *HTTP) where() string {
-	where, _, _ := strings.Cut(component.WithoutPasswords(i.config.URL), "?")
+	where, _, _ := strings.Cut(mask.WithoutPasswords(i.config.URL), "?")
 	return where
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"collector/pkg/component"
+	"collector/pkg/mask"
 )
 
 // clean is an attribute as it may be written: without what is called a secret,
@@ -34,10 +34,10 @@ func clean(a slog.Attr) slog.Attr {
 		}
 		text = fmt.Sprintf("%+v", v) // as slog writes it
 	}
-	if text != "" && component.HidesValue(a.Key) {
-		return slog.String(a.Key, component.Redacted)
+	if text != "" && mask.HidesValue(a.Key) {
+		return slog.String(a.Key, mask.Redacted)
 	}
-	if shown := component.WithoutLogins(component.WithoutLabelSecrets(text)); shown != text {
+	if shown := mask.WithoutLogins(mask.WithoutLabelSecrets(text)); shown != text {
 		return slog.String(a.Key, shown)
 	}
 	return a

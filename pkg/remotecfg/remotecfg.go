@@ -22,6 +22,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
+	"collector/pkg/mask"
 )
 
 //go:embed remotecfg.md
@@ -111,7 +112,7 @@ func New(c Config, o component.Options, version string, m *metrics) (*Remote, er
 func newRemote(c Config, o component.Options, version string, m *metrics, client *http.Client) *Remote {
 	r := &Remote{
 		config: c, o: o, version: version, attributes: map[string]string{}, metrics: m, http: client, reloaded: make(chan struct{}, 1),
-		shown: Status{URL: component.WithoutPasswords(c.URL), ID: c.ID, Name: c.Name},
+		shown: Status{URL: mask.WithoutPasswords(c.URL), ID: c.ID, Name: c.Name},
 	}
 	maps.Copy(r.attributes, c.Attributes)
 	r.attributes[ownAttributes+"version"], r.attributes[ownAttributes+"os"] = version, runtime.GOOS
@@ -233,7 +234,7 @@ func (r *Remote) show(change func(*Status)) {
 const maxReason = 8 << 10
 
 func reason(err error) string {
-	text := component.WithoutPasswords(err.Error())
+	text := mask.WithoutPasswords(err.Error())
 	if len(text) > maxReason {
 		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"collector/pkg/component"
+	"collector/pkg/mask"
 )
 
 // failureLog is scrape_failure_log_file: one JSON object per failed scrape. The
@@ -34,7 +34,7 @@ func (l *failureLog) write(target string, failure error) error {
 		}
 		l.file = file
 	}
-	record := slog.NewRecord(time.Now(), slog.LevelError, component.WithoutPasswords(failure.Error()), 0)
+	record := slog.NewRecord(time.Now(), slog.LevelError, mask.WithoutPasswords(failure.Error()), 0)
 	record.AddAttrs(slog.String("job_name", l.job), slog.String("target", target))
 	if err := slog.NewJSONHandler(l.file, nil).Handle(context.Background(), record); err != nil {
 		_ = l.file.Close()

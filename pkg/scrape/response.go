@@ -13,6 +13,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
 	"collector/pkg/inspect"
+	"collector/pkg/mask"
 )
 
 const (
@@ -77,15 +78,15 @@ func (f *fetcher) beginning(response *http.Response, limit int64) ([]byte, error
 func (s *Scraper) withoutCredentials(text string) string {
 	for _, secret := range secretsOf(&s.cfg.HTTPClient) {
 		if secret != "" {
-			text = strings.ReplaceAll(text, string(secret), component.Redacted)
+			text = strings.ReplaceAll(text, string(secret), mask.Redacted)
 		}
 	}
 	for name, values := range s.cfg.Params {
-		if !component.ShowsParameter(name) {
+		if !mask.ShowsParameter(name) {
 			text = httpclient.WithoutSecrets(text, values...)
 		}
 	}
-	return component.WithoutPasswords(text)
+	return mask.WithoutPasswords(text)
 }
 
 // secretsOf are the secrets of a client, with those in files as they are now.
@@ -105,7 +106,7 @@ func secretsOf(c *httpclient.Config) []component.Secret {
 	if o := c.OAuth2; o != nil {
 		secrets = append(secrets, o.ClientSecret, inFile(o.ClientSecretFile))
 		for name, value := range o.EndpointParams {
-			if !component.ShowsParameter(name) {
+			if !mask.ShowsParameter(name) {
 				secrets = append(secrets, component.Secret(value))
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/mask"
 )
 
 // queue is a heap of targets, ordered by when they are due.
@@ -208,7 +208,7 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 		if err != nil {
 			s.metrics.syncFailed.Inc()
 			complain("bad "+t.String(), "a target cannot be scraped",
-				"err", component.WithoutPasswords(err.Error()), "target", beginning(component.WithoutLabelSecrets(t.String())))
+				"err", mask.WithoutPasswords(err.Error()), "target", beginning(mask.WithoutLabelSecrets(t.String())))
 			continue
 		}
 		other, twice := wanted[e.key]
@@ -219,7 +219,7 @@ func (s *Scraper) endpoints(list []discovery.Target, reported map[string]bool) (
 		if other.url != e.url {
 			s.metrics.duplicates.Inc()
 			complain("twice "+e.key, "two targets have the same labels: only one is scraped, as their series would be the same",
-				"labels", component.WithoutLabelSecrets(e.labels.String()), "address", component.WithoutPasswords(other.url), "other", component.WithoutPasswords(e.url))
+				"labels", mask.WithoutLabelSecrets(e.labels.String()), "address", mask.WithoutPasswords(other.url), "other", mask.WithoutPasswords(e.url))
 			if running, ok := s.targets[e.key]; ok && running.endpoint().url == e.url {
 				wanted[e.key] = e
 			}

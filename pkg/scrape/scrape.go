@@ -31,6 +31,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/mask"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -243,13 +244,13 @@ func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
 	switch {
 	case o.err != nil:
 		if before != healthDown {
-			s.quiet.Warn(s.log, e.key, "scrape failed", "target", component.WithoutPasswords(e.url), "err", component.WithoutPasswords(o.err.Error()))
+			s.quiet.Warn(s.log, e.key, "scrape failed", "target", mask.WithoutPasswords(e.url), "err", mask.WithoutPasswords(o.err.Error()))
 		}
-		if err := s.failures.write(component.WithoutPasswords(e.url), o.err); err != nil {
+		if err := s.failures.write(mask.WithoutPasswords(e.url), o.err); err != nil {
 			s.quiet.Warn(s.log, "", "write scrape_failure_log_file", "err", err)
 		}
 	case before == healthDown:
-		s.quiet.Log(s.log, slog.LevelInfo, e.key, "scrape succeeds again", "target", component.WithoutPasswords(e.url))
+		s.quiet.Log(s.log, slog.LevelInfo, e.key, "scrape succeeds again", "target", mask.WithoutPasswords(e.url))
 	}
 }
 

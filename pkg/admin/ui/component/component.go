@@ -13,8 +13,8 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"collector/pkg/admin/ui/page"
-	"collector/pkg/config"
 	"collector/pkg/graph"
+	"collector/pkg/mask"
 )
 
 // Page is the page of one component.
@@ -82,7 +82,7 @@ func metricsOf(families []*dto.MetricFamily) []metric {
 			labels := map[string]string{}
 			for _, l := range m.Label {
 				if name := l.GetName(); name != "component_id" && name != "component_path" {
-					labels[name] = config.WithoutPasswords(l.GetValue())
+					labels[name] = mask.WithoutPasswords(l.GetValue())
 				}
 			}
 			value, count := reading(m)

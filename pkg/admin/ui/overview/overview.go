@@ -10,11 +10,11 @@ import (
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
-	"collector/pkg/config"
 	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
 	"collector/pkg/live"
+	"collector/pkg/mask"
 )
 
 // Page is the overview.
@@ -94,7 +94,7 @@ func (p *Page) Model(r *http.Request) (Overview, error) {
 		now.nowhere = len(now.destinations) == 0
 		for i := range now.destinations {
 			d := &now.destinations[i]
-			d.ID, d.URL, d.LastError = config.WithoutPasswords(d.ID), config.WithoutPasswords(d.URL), config.WithoutPasswords(d.LastError)
+			d.ID, d.URL, d.LastError = mask.WithoutPasswords(d.ID), mask.WithoutPasswords(d.URL), mask.WithoutPasswords(d.LastError)
 		}
 	}
 	if p.Orphans != nil {

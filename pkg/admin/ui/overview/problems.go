@@ -14,9 +14,9 @@ import (
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
-	"collector/pkg/config"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
+	"collector/pkg/mask"
 )
 
 // problem is something that is wrong, and how to mend it.
@@ -51,7 +51,7 @@ func (s *situation) problems() []problem {
 	out := []problem{}
 	if s.loadError != "" {
 		out = append(out, problem{
-			Kind: "bad", Message: "The last reload failed, so the configuration before it runs on: " + config.WithoutPasswords(firstLine(s.loadError)),
+			Kind: "bad", Message: "The last reload failed, so the configuration before it runs on: " + mask.WithoutPasswords(firstLine(s.loadError)),
 			Mend: "Mend the configuration at the lines that the page Configuration shows, and reload.", Link: "/configuration",
 			everywhere: true,
 		})
@@ -105,9 +105,9 @@ func (s *situation) engineProblems() (out []problem) {
 		}
 		seen[e.Host] = true
 		p := problem{Kind: "bad", Component: e.Component, Since: e.Since, Mend: engineMend(e.Error),
-			Message: fmt.Sprintf("Docker at %s cannot be reached: %s. No container is found or lost meanwhile.", e.Host, config.WithoutPasswords(e.Error))}
+			Message: fmt.Sprintf("Docker at %s cannot be reached: %s. No container is found or lost meanwhile.", e.Host, mask.WithoutPasswords(e.Error))}
 		if e.Connected {
-			p.Kind, p.Message = "warn", fmt.Sprintf("Docker at %s does not take the filters of %s: %s. The targets stay as they were.", e.Host, e.Component, config.WithoutPasswords(e.Error))
+			p.Kind, p.Message = "warn", fmt.Sprintf("Docker at %s does not take the filters of %s: %s. The targets stay as they were.", e.Host, e.Component, mask.WithoutPasswords(e.Error))
 			p.Mend = "Correct the filter blocks of the component."
 		}
 		out = append(out, p)
@@ -143,12 +143,12 @@ func destinationProblems(d *flow.Destination, now time.Time) (out []problem) {
 		}
 		out = append(out, problem{
 			Kind: "bad", Component: d.Component, Link: link, Since: d.LastFailure, Mend: destinationMend(d.LastError),
-			Message: fmt.Sprintf("The destination %s fails: %s. It %s; %s.", name, firstLine(config.WithoutPasswords(d.LastError)), last, waiting),
+			Message: fmt.Sprintf("The destination %s fails: %s. It %s; %s.", name, firstLine(mask.WithoutPasswords(d.LastError)), last, waiting),
 		})
 	case d.WaitingTenants > 0:
 		out = append(out, problem{
 			Kind: "warn", Component: d.Component, Link: link, Since: d.LastFailure,
-			Message: fmt.Sprintf("The destination %s makes %d tenants wait: %s.", name, d.WaitingTenants, firstLine(config.WithoutPasswords(d.LastError))),
+			Message: fmt.Sprintf("The destination %s makes %d tenants wait: %s.", name, d.WaitingTenants, firstLine(mask.WithoutPasswords(d.LastError))),
 			Mend:    "Raise the limits of these tenants at the destination, or send less.",
 		})
 	case !d.OldestQueued.IsZero() && now.Sub(d.OldestQueued) > longWait:
@@ -263,7 +263,7 @@ func orphanProblems(q *flow.OrphanedQueue, now time.Time) []problem {
 	}
 	place := q.Component
 	if q.URL != "" {
-		place += " to " + config.WithoutPasswords(q.URL)
+		place += " to " + mask.WithoutPasswords(q.URL)
 	}
 	return []problem{{
 		Kind: "warn", Since: q.Oldest,

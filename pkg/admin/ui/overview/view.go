@@ -13,8 +13,8 @@ import (
 
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/page"
-	"collector/pkg/config"
 	"collector/pkg/graph"
+	"collector/pkg/mask"
 )
 
 // maxProblems is how many problems a page lists.
@@ -155,10 +155,10 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 		success = h.Span(h.Class("dim"), g.Text("–"))
 	}
 	if d.LastError != "" {
-		failure = g.Group{page.Ago(d.LastFailure), g.Text(": " + page.Cut(config.WithoutPasswords(d.LastError), 300))}
+		failure = g.Group{page.Ago(d.LastFailure), g.Text(": " + page.Cut(mask.WithoutPasswords(d.LastError), 300))}
 	}
 	return page.Row(
-		g.Group{p.Site.ComponentLink(d.Component), h.Br(), h.Span(h.Class("dim"), g.Text(page.Cut(config.WithoutPasswords(d.URL), 150)))},
+		g.Group{p.Site.ComponentLink(d.Component), h.Br(), h.Span(h.Class("dim"), g.Text(page.Cut(mask.WithoutPasswords(d.URL), 150)))},
 		g.Text(d.Signal), state,
 		g.Group{page.Spark(d.Component+" "+d.Signal+" out", d.Recent.Out), g.Text(" " + page.Count(float64(d.Delivered)))},
 		h.Span(h.Class("n"), g.Text(page.Count(float64(d.Queued)))), oldest, success, failure)

@@ -12,7 +12,7 @@ import (
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
-	"collector/pkg/config"
+	"collector/pkg/mask"
 )
 
 // value is JSON whose fields keep their order.
@@ -159,8 +159,8 @@ func (r *renderer) leaf(v value) g.Node {
 			return Ago(t)
 		}
 	}
-	if v.text == config.Redacted {
-		return h.Span(h.Class("secret"), g.Text(config.Redacted))
+	if v.text == mask.Redacted {
+		return h.Span(h.Class("secret"), g.Text(mask.Redacted))
 	}
 	if v.text == "" {
 		return h.Span(h.Class("dim"), g.Text("empty"))

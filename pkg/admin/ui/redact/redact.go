@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"collector/pkg/config"
+	"collector/pkg/mask"
 )
 
 // MinLength is how long a text must be to be taken out wherever it stands: a
@@ -47,7 +47,7 @@ func newRedaction(secrets map[string]bool) *Redaction {
 	})
 	var pairs []string
 	for _, s := range long {
-		pairs = append(pairs, s, config.Redacted)
+		pairs = append(pairs, s, mask.Redacted)
 	}
 	if len(pairs) > 0 {
 		v.within = strings.NewReplacer(pairs...)
@@ -74,7 +74,7 @@ func (v *Redaction) Text(text string) string {
 	case v == nil:
 		return text
 	case v.values[text]:
-		return config.Redacted
+		return mask.Redacted
 	case v.within != nil:
 		return v.within.Replace(text)
 	}
@@ -82,10 +82,10 @@ func (v *Redaction) Text(text string) string {
 }
 
 // Value is the value of something called name as it may be shown.
-func (v *Redaction) Value(name, value string) string { return v.Text(config.Shown(name, value)) }
+func (v *Redaction) Value(name, value string) string { return v.Text(mask.Shown(name, value)) }
 
 // URL is an address or an error without secrets.
-func (v *Redaction) URL(text string) string { return v.Text(config.WithoutPasswords(text)) }
+func (v *Redaction) URL(text string) string { return v.Text(mask.WithoutPasswords(text)) }
 
 // Labels are labels without secrets.
 func (v *Redaction) Labels(all labels.Labels) map[string]string {
@@ -122,7 +122,7 @@ func (v *Redaction) JSON(text json.RawMessage) json.RawMessage {
 		}
 		out, err := json.Marshal(hidden)
 		if err != nil {
-			return []byte(`"` + config.Redacted + `"`)
+			return []byte(`"` + mask.Redacted + `"`)
 		}
 		return out
 	})
@@ -131,7 +131,7 @@ func (v *Redaction) JSON(text json.RawMessage) json.RawMessage {
 // SecretsIn adds the values of the labels that are called like secrets.
 func SecretsIn(l labels.Labels, found map[string]bool) {
 	l.Range(func(l labels.Label) {
-		if len(l.Value) >= MinCopied && l.Value != "true" && l.Value != "false" && config.NamesSecret(l.Name) {
+		if len(l.Value) >= MinCopied && l.Value != "true" && l.Value != "false" && mask.NamesSecret(l.Name) {
 			found[l.Value] = true
 		}
 	})
@@ -167,7 +167,7 @@ func (v *Redaction) NameOf(target labels.Labels) string { return v.Text(nameOf(t
 func nameOf(target labels.Labels) string {
 	for _, name := range []string{labels.MetricName, ContainerName, "container", "instance", "__address__", "service_name", "job", "filename"} {
 		if v := target.Get(name); v != "" {
-			return config.WithoutPasswords(strings.TrimPrefix(v, "/"))
+			return mask.WithoutPasswords(strings.TrimPrefix(v, "/"))
 		}
 	}
 	return ""

@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"collector/pkg/config"
 	"collector/pkg/inspect"
+	"collector/pkg/mask"
 )
 
 func TestSecretsInTexts(t *testing.T) {
@@ -18,7 +18,7 @@ func TestSecretsInTexts(t *testing.T) {
 		"api_key=1 is no parameter":                     "api_key=1 is no parameter",
 		"two /?password=1 and /?secret=2":               "two /?password=(secret) and /?secret=(secret)",
 	} {
-		if got := config.WithoutPasswords(text); got != want {
+		if got := mask.WithoutPasswords(text); got != want {
 			t.Errorf("%s: %s", text, got)
 		}
 	}
@@ -52,12 +52,12 @@ func TestTheRedactionFollowsTheInputs(t *testing.T) {
 	rules := []inspect.Relabeling{{Component: "r", Inputs: func() []labels.Labels { return inputs }}}
 	u := New(func() []inspect.Relabeling { return rules })
 	first := u.Current()
-	if u.Current() != first || first.Text("first-secret") != config.Redacted {
+	if u.Current() != first || first.Text("first-secret") != mask.Redacted {
 		t.Error("it is made again, or hides nothing")
 	}
 	inputs = slices.Clone(inputs)
 	inputs[0] = labels.FromStrings("password", "second-secret")
-	if v := u.Current(); v.Text("second-secret") != config.Redacted || v.Text("first-secret") != "first-secret" {
+	if v := u.Current(); v.Text("second-secret") != mask.Redacted || v.Text("first-secret") != "first-secret" {
 		t.Error("it hides what was a secret, not what is")
 	}
 	rules = nil

@@ -14,8 +14,8 @@ import (
 
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
-	"collector/pkg/config"
 	"collector/pkg/inspect"
+	"collector/pkg/mask"
 )
 
 // Trace is what rules make of one input.
@@ -94,23 +94,23 @@ func redactionOf(t *inspect.Trace, v *redact.Redaction) *redact.Redaction {
 
 // ofSecret reports whether the rule looks at a secret.
 func ofSecret(s *inspect.Step, v *redact.Redaction) bool {
-	named := slices.ContainsFunc(s.Rule.SourceLabels, func(name string) bool { return config.NamesSecret(name) })
+	named := slices.ContainsFunc(s.Rule.SourceLabels, func(name string) bool { return mask.NamesSecret(name) })
 	return s.Value != "" && (named || v.Text(s.Value) != s.Value)
 }
 
 // shownStep is a step without secrets.
 func shownStep(s inspect.Step, v *redact.Redaction) inspect.Step {
 	secret := ofSecret(&s, v)
-	s.Value = config.WithoutPasswords(s.Value)
+	s.Value = mask.WithoutPasswords(s.Value)
 	if secret {
-		s.Value = config.Redacted
+		s.Value = mask.Redacted
 	}
 	s.Rule.Regex, s.Rule.Replacement = v.Text(s.Rule.Regex), v.Value(s.Rule.TargetLabel, s.Rule.Replacement)
 	changes := []inspect.LabelChange{}
 	for _, c := range s.Changes {
 		after := v.Value(c.Name, c.After)
 		if secret && c.After != "" {
-			after = config.Redacted // it may have been made of one
+			after = mask.Redacted // it may have been made of one
 		}
 		changes = append(changes, inspect.LabelChange{Name: c.Name, Before: v.Value(c.Name, c.Before), After: after})
 	}
@@ -172,5 +172,5 @@ func (p *Page) onward(o inspect.Onward) g.Node {
 	case o.Taken:
 		return page.Notice("good", p.Site.ComponentLink(o.Component), g.Text(" takes it. "+o.Why))
 	}
-	return page.Notice("warn", p.Site.ComponentLink(o.Component), g.Text(" does not take it: "+config.WithoutPasswords(o.Why)+"."))
+	return page.Notice("warn", p.Site.ComponentLink(o.Component), g.Text(" does not take it: "+mask.WithoutPasswords(o.Why)+"."))
 }

@@ -24,6 +24,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
+	"collector/pkg/mask"
 )
 
 // Path is where support bundles are.
@@ -122,9 +123,9 @@ func newBundle(w io.Writer, secrets []string) *bundle {
 		if len(s) < redact.MinLength {
 			continue
 		}
-		pairs = append(pairs, s, config.Redacted)
+		pairs = append(pairs, s, mask.Redacted)
 		if text, err := json.Marshal(s); err == nil && string(text[1:len(text)-1]) != s {
-			pairs = append(pairs, string(text[1:len(text)-1]), config.Redacted)
+			pairs = append(pairs, string(text[1:len(text)-1]), mask.Redacted)
 		}
 	}
 	return &bundle{zip: zip.NewWriter(w), hide: strings.NewReplacer(pairs...)}
@@ -132,7 +133,7 @@ func newBundle(w io.Writer, secrets []string) *bundle {
 
 // text adds a file of text, without secrets.
 func (b *bundle) text(name, text string) {
-	b.file(name, []byte(b.hide.Replace(config.WithoutPasswords(text))))
+	b.file(name, []byte(b.hide.Replace(mask.WithoutPasswords(text))))
 }
 
 func (b *bundle) json(name string, v any, err error) {
@@ -200,7 +201,7 @@ var (
 func shownLog(text string) string {
 	text = pair.ReplaceAllStringFunc(text, func(found string) string {
 		parts := pair.FindStringSubmatch(found)
-		return parts[1] + parts[2] + config.Shown(parts[1], parts[3])
+		return parts[1] + parts[2] + mask.Shown(parts[1], parts[3])
 	})
 	return login.ReplaceAllString(text, "${1}(secret)@")
 }
@@ -265,7 +266,7 @@ func metricsText(from prometheus.Gatherer) string {
 func shownMap(all map[string]string) map[string]string {
 	out := make(map[string]string, len(all))
 	for name, value := range all {
-		out[name] = config.Shown(name, value)
+		out[name] = mask.Shown(name, value)
 	}
 	return out
 }

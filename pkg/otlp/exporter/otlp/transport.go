@@ -24,6 +24,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
+	"collector/pkg/mask"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/rawgrpc"
 	"collector/pkg/otlp/wire"
@@ -241,11 +242,11 @@ func (g *transport) Send(ctx context.Context, s pipeline.Signal, blocks []queue.
 // withoutHeaders is text without the values of headers that were sent.
 func (g *transport) withoutHeaders(text string) string {
 	for i := 0; i+1 < len(g.headers); i += 2 {
-		if !component.ShowsHeader(g.headers[i]) {
+		if !mask.ShowsHeader(g.headers[i]) {
 			text = httpclient.WithoutValues(text, g.headers[i+1])
 		}
 	}
-	return component.WithoutPasswords(text)
+	return mask.WithoutPasswords(text)
 }
 
 func (g *transport) call(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (res wire.Partial, err error) {

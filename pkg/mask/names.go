@@ -1,4 +1,4 @@
-package component
+package mask
 
 import (
 	"net/url"
@@ -7,19 +7,7 @@ import (
 	"strings"
 )
 
-var (
-	// urlParameter is one of a URL's query, in JSON too.
-	urlParameter = regexp.MustCompile(`((?:[?&]|\\u0026)([^=?&\s"'#\\]+)=)([^&\s"'#\\]*)`)
-	urlPassword  = regexp.MustCompile("(://[^/\\s\"@:]*:)([^/\\s\"]+)@")
-	// login stands before a host without a scheme; before a digest it is an image.
-	login     = regexp.MustCompile("((?:^|[\\s\"'`=])[^\\s\"'`@:/=]+:)([^\\s\"'`@/]+)@(sha(?:256|512):)?")
-	labelPair = regexp.MustCompile(`(([A-Za-z_][A-Za-z0-9_]*)=)"((?:[^"\\]|\\.)*)"`)
-)
-
-// Redacted stands where a secret was.
-const Redacted = "(secret)"
-
-// NamesSecret tells whether an argument, a header or a parameter of this name
+// NamesSecret reports whether an argument, a header or a parameter of this name
 // holds what must not be shown. The name of a file or an address is no secret.
 func NamesSecret(name string) bool {
 	if strings.HasSuffix(name, "_file") || strings.HasSuffix(name, "_url") {
@@ -65,7 +53,8 @@ func ShowsParameter(name string) bool {
 
 // ShowsHeader reports whether the value of a header of this name may be shown:
 // what a service calls the header of its key nobody can know, so that these are
-// the names of what is none.
+// the names of what is none. What may follow a redirect to another host is another
+// question, which httpclient answers: that says nothing of who sends it.
 func ShowsHeader(name string) bool {
 	switch strings.ToLower(name) {
 	case "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding", "content-length", "content-type", "host",
@@ -74,6 +63,21 @@ func ShowsHeader(name string) bool {
 	}
 	return false
 }
+
+// HidesEntry reports whether the value of an entry of a map must not be shown: of
+// headers and of parameters only known ones are.
+func HidesEntry(of, name string) bool {
+	switch of {
+	case "headers", "http_headers", "proxy_connect_header":
+		return !ShowsHeader(name)
+	case "params", "endpoint_params":
+		return !ShowsParameter(name)
+	}
+	return false
+}
+
+// HidesEntries reports whether entries of a map of this name may be hidden.
+func HidesEntries(of string) bool { return HidesEntry(of, "") }
 
 // HidesValue reports whether the value of a label or an argument of this name
 // must not be shown: of the parameters of a scrape only known ones are shown.
@@ -98,51 +102,4 @@ func HidesParameter(name string) bool {
 		return !ShowsParameter(name)
 	}
 	return NamesSecret(name)
-}
-
-// WithoutPasswords is text, such as an error or a URL, without the passwords of
-// URLs in it, and without the values of their parameters, but for those that are
-// known to be no secrets.
-func WithoutPasswords(text string) string {
-	if strings.Contains(text, "://") {
-		text = urlPassword.ReplaceAllString(text, "${1}"+Redacted+"@")
-	}
-	if !strings.Contains(text, "=") {
-		return text
-	}
-	return urlParameter.ReplaceAllStringFunc(text, func(found string) string {
-		parts := urlParameter.FindStringSubmatch(found)
-		if HidesParameter(parts[2]) && parts[3] != "" {
-			return parts[1] + Redacted
-		}
-		return found
-	})
-}
-
-// WithoutLogins is text, such as an error, without passwords that stand before a
-// host without a scheme: libraries quote addresses so, and so do those who forgot
-// the scheme.
-func WithoutLogins(text string) string {
-	if !strings.Contains(text, "@") {
-		return text
-	}
-	return login.ReplaceAllStringFunc(text, func(found string) string {
-		parts := login.FindStringSubmatch(found)
-		if parts[3] != "" {
-			return found
-		}
-		return parts[1] + Redacted + "@"
-	})
-}
-
-// WithoutLabelSecrets is text, such as {a="b", c="d"}, without the values of
-// labels that are called like a secret, and what WithoutPasswords takes out.
-func WithoutLabelSecrets(text string) string {
-	return WithoutPasswords(labelPair.ReplaceAllStringFunc(text, func(found string) string {
-		parts := labelPair.FindStringSubmatch(found)
-		if HidesValue(parts[2]) && parts[3] != "" {
-			return parts[1] + `"` + Redacted + `"`
-		}
-		return found
-	}))
 }
