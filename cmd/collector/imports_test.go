@@ -42,8 +42,9 @@ var allowedImports = map[string]string{
 	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
 
 	"pkg/filewatch": "",
+	"pkg/lastgood":  "",
 	"pkg/git":       "",
-	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient pkg/mask",
+	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient pkg/lastgood pkg/mask",
 
 	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient pkg/mask",
 	"pkg/remotecfg/remotecfgtest": "",
@@ -78,7 +79,7 @@ var allowedImports = map[string]string{
 	"pkg/admin/ui/explore/traces":   uiPackages + " pkg/admin/ui/explore/window pkg/explore",
 	"pkg/admin/ui/explore/profiles": uiPackages + " pkg/admin/ui/explore/window pkg/explore",
 
-	"pkg/local":           "pkg/component pkg/filewatch pkg/local/filematch",
+	"pkg/local":           "pkg/component pkg/filewatch pkg/lastgood pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
 
 	"pkg/logs":                  "pkg/component pkg/logs/echo pkg/logs/process pkg/logs/relabel pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/write",

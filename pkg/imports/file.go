@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"sync"
 	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/filewatch"
+	"collector/pkg/lastgood"
 )
 
 //go:embed import.file.md
@@ -49,10 +49,7 @@ func (c *FileConfig) Validate() error {
 type File struct {
 	config FileConfig
 	o      component.Options
-
-	mu     sync.Mutex
-	module component.Module // guarded by mu: as last read
-	err    error            // guarded by mu: why it cannot be read now
+	module *lastgood.Value[component.Module]
 }
 
 // NewFile makes an import.file. It reads the module, which has to exist.
@@ -62,16 +59,12 @@ func NewFile(c FileConfig, o component.Options) (*File, error) {
 	if err != nil {
 		return nil, component.At("filename", err)
 	}
-	f.module = m
+	f.module = lastgood.New(m, func(a, b component.Module) bool { return reflect.DeepEqual(a, b) })
 	return f, nil
 }
 
 // Module gives the module as it was last read.
-func (f *File) Module() component.Module {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.module
-}
+func (f *File) Module() component.Module { return f.module.Get() }
 
 func (f *File) read() (component.Module, error) {
 	path := f.config.Filename
@@ -128,14 +121,8 @@ func (f *File) Run(ctx context.Context) error {
 // look reads the module. One that cannot be read leaves the last one in force.
 func (f *File) look() {
 	m, err := f.read()
-	f.mu.Lock()
-	failing, changed := f.err != nil, err == nil && !reflect.DeepEqual(f.module, m)
-	if changed {
-		f.module = m
-	}
-	f.err = err
-	f.mu.Unlock()
-	if err != nil && !failing {
+	changed, failed := f.module.Read(m, err)
+	if failed {
 		f.o.Logger.Warn("the module cannot be read; the last one is kept", "path", f.config.Filename, "err", err)
 	}
 	if changed {
@@ -144,11 +131,4 @@ func (f *File) look() {
 }
 
 // Health says why the module cannot be read.
-func (f *File) Health() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err != nil {
-		return fmt.Errorf("the last module is kept: %w", f.err)
-	}
-	return nil
-}
+func (f *File) Health() error { return f.module.Health("the last module") }

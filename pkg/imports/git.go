@@ -20,6 +20,7 @@ import (
 	"collector/pkg/durable"
 	"collector/pkg/git"
 	"collector/pkg/httpclient"
+	"collector/pkg/lastgood"
 	"collector/pkg/mask"
 )
 
@@ -97,12 +98,16 @@ type Git struct {
 	o      component.Options
 	remote *git.Remote
 	dir    string // has a folder for each commit, and the last pack
+	at     *lastgood.Value[checkout]
 
 	mu      sync.Mutex
-	commit  string           // guarded by mu: the one that was read last
-	inForce string           // guarded by mu: the one in packName; "" for none
-	module  component.Module // guarded by mu: of commit
-	err     error            // guarded by mu: why the repository cannot be read now
+	inForce string // guarded by mu: the commit in packName; "" for none
+}
+
+// checkout is a commit that was read.
+type checkout struct {
+	commit string
+	module component.Module
 }
 
 // NewGit makes an import.git. It reads the repository; if the server does not answer,
@@ -150,6 +155,7 @@ func (g *Git) start() error {
 	kept, keptPack := g.load()
 	g.inForce = kept
 	commit, pack, err := g.pull(g.o.Context, kept)
+	unread := err
 	if err != nil {
 		if g.o.Context.Err() != nil {
 			return err
@@ -157,7 +163,7 @@ func (g *Git) start() error {
 		if kept == "" {
 			return component.At("repository", component.Absent(err))
 		}
-		g.err, commit = err, kept
+		commit = kept
 		g.o.Logger.Warn("the repository cannot be read; the commit that was read last is used", "commit", kept, "err", err)
 	}
 	if commit == kept {
@@ -167,7 +173,8 @@ func (g *Git) start() error {
 	if err != nil {
 		return component.At("path", err)
 	}
-	g.commit, g.module = commit, m
+	g.at = lastgood.New(checkout{commit, m}, func(a, b checkout) bool { return a.commit == b.commit })
+	g.at.Read(g.at.Get(), unread)
 	return nil
 }
 
@@ -272,15 +279,11 @@ func (g *Git) moduleOf(files []git.File, folder string) (component.Module, error
 }
 
 // Module gives the module as it was last read.
-func (g *Git) Module() component.Module {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.module
-}
+func (g *Git) Module() component.Module { return g.at.Get().module }
 
 // Run reads the repository every pull_frequency, until ctx ends.
 func (g *Git) Run(ctx context.Context) error {
-	g.tidy(g.commit)
+	g.tidy(g.at.Get().commit)
 	if g.config.PullFrequency == 0 {
 		<-ctx.Done()
 		return nil
@@ -300,7 +303,7 @@ func (g *Git) Run(ctx context.Context) error {
 // look reads the repository. A commit that cannot be read leaves the last one in
 // force.
 func (g *Git) look(ctx context.Context) {
-	before := g.commit // only look sets it
+	before := g.at.Get().commit
 	commit, pack, err := g.pull(ctx, before)
 	if ctx.Err() != nil {
 		return
@@ -309,14 +312,8 @@ func (g *Git) look(ctx context.Context) {
 	if err == nil && commit != before {
 		m, err = g.checkOut(commit, pack)
 	}
-	g.mu.Lock()
-	failing, changed := g.err != nil, err == nil && commit != before
-	if changed {
-		g.commit, g.module = commit, m
-	}
-	g.err = err
-	g.mu.Unlock()
-	if err != nil && !failing {
+	changed, failed := g.at.Read(checkout{commit, m}, err)
+	if failed {
 		g.o.Logger.Warn("the repository cannot be read; the last commit is kept", "commit", before, "err", err)
 	}
 	if changed {
@@ -357,12 +354,7 @@ func folders(dir string, digits int) []string {
 
 // Health says why the repository cannot be read.
 func (g *Git) Health() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err != nil {
-		return fmt.Errorf("the commit %.12s is kept: %w", g.commit, g.err)
-	}
-	return nil
+	return g.at.Health(fmt.Sprintf("the commit %.12s", g.at.Get().commit))
 }
 
 // GitStatus is what the debug UI shows.
@@ -371,8 +363,4 @@ type GitStatus struct {
 }
 
 // Status returns a snapshot for the debug UI.
-func (g *Git) Status() any {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return GitStatus{g.commit}
-}
+func (g *Git) Status() any { return GitStatus{g.at.Get().commit} }

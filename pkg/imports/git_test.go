@@ -131,7 +131,7 @@ func TestFilesOfOldCommitsAreRemoved(t *testing.T) {
 	if len(folders) != 9 { // inner, two revisions, three commits, three packs
 		t.Errorf("folders %q", folders)
 	}
-	g.tidy(g.commit)
+	g.tidy(g.at.Get().commit)
 	left, _ := filepath.Glob(filepath.Join(o.Dir, "*"))
 	commits, _ := filepath.Glob(filepath.Join(g.dir, "*"))
 	if len(left) != 2 || len(commits) != 2 || text(g.Module()) != "two" {

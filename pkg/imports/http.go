@@ -10,13 +10,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/durable"
 	"collector/pkg/httpclient"
+	"collector/pkg/lastgood"
 	"collector/pkg/mask"
 )
 
@@ -68,10 +68,7 @@ type HTTP struct {
 	o      component.Options
 	client *http.Client
 	kept   []byte // what the cache has; after the constructor, of Keep alone
-
-	mu   sync.Mutex
-	text []byte // guarded by mu: as last read
-	err  error  // guarded by mu: why it cannot be read now
+	text   *lastgood.Value[[]byte]
 }
 
 // cached is the file in which the last good module is kept.
@@ -86,7 +83,8 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 		return nil, component.At("client", err)
 	}
 	i := &HTTP{config: c, o: o, client: client}
-	i.text, err = i.fetch(o.Context)
+	text, err := i.fetch(o.Context)
+	i.text = lastgood.New(text, bytes.Equal)
 	if err == nil {
 		return i, nil
 	}
@@ -95,9 +93,10 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 	case o.Context.Err() != nil:
 		return nil, err
 	case cacheErr == nil:
-		i.err, i.text, i.kept = err, kept, kept
+		i.text, i.kept = lastgood.New(kept, bytes.Equal), kept
+		i.text.Read(nil, err)
 		o.Logger.Warn("the module cannot be fetched; the last one that was in force is used", "err", err)
-	case i.text == nil:
+	case text == nil:
 		return nil, component.At("url", component.Absent(err))
 	} // who reads the text says what is wrong with it, and where
 	return i, nil
@@ -194,10 +193,8 @@ func (i *HTTP) where() string {
 
 // Module gives the module as it was last fetched.
 func (i *HTTP) Module() component.Module {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	folder := i.config.URL[:strings.LastIndex(i.config.URL, "/")+1]
-	return component.Module{Key: i.config.Method + " " + i.config.URL, Path: folder, Files: []component.ModuleFile{{Name: i.where(), Text: i.text}}}
+	return component.Module{Key: i.config.Method + " " + i.config.URL, Path: folder, Files: []component.ModuleFile{{Name: i.where(), Text: i.text.Get()}}}
 }
 
 // Run fetches the module every poll_frequency, until ctx ends.
@@ -220,14 +217,8 @@ func (i *HTTP) look(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	i.mu.Lock()
-	failing, changed := i.err != nil, err == nil && !bytes.Equal(text, i.text)
-	if changed {
-		i.text = text
-	}
-	i.err = err
-	i.mu.Unlock()
-	if err != nil && !failing {
+	changed, failed := i.text.Read(text, err)
+	if failed {
 		i.o.Logger.Warn("the module cannot be fetched; the last one is kept", "err", err)
 	}
 	if changed {
@@ -236,11 +227,4 @@ func (i *HTTP) look(ctx context.Context) {
 }
 
 // Health says why the module cannot be fetched.
-func (i *HTTP) Health() error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.err != nil {
-		return fmt.Errorf("the last module is kept: %w", i.err)
-	}
-	return nil
-}
+func (i *HTTP) Health() error { return i.text.Health("the last module") }

@@ -4,14 +4,13 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
 	"collector/pkg/filewatch"
+	"collector/pkg/lastgood"
 )
 
 //go:embed local.file.md
@@ -54,9 +53,7 @@ type File struct {
 	o      component.Options
 	read   prometheus.Gauge
 
-	mu      sync.Mutex
-	content string // guarded by mu: as last read
-	err     error  // guarded by mu: why the file cannot be read now
+	content *lastgood.Value[string]
 }
 
 // NewFile makes a local.file. It reads the file, which has to exist.
@@ -69,7 +66,7 @@ func NewFile(c FileConfig, o component.Options) (*File, error) {
 	if err != nil {
 		return nil, component.At("filename", err)
 	}
-	f.content = string(text)
+	f.content = lastgood.New(string(text), func(a, b string) bool { return a == b })
 	f.read.SetToCurrentTime()
 	o.Metrics.MustRegister(f.read)
 	return f, nil
@@ -77,12 +74,11 @@ func NewFile(c FileConfig, o component.Options) (*File, error) {
 
 // Exports gives the content as it was last read.
 func (f *File) Exports() map[string]any {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	content := f.content.Get()
 	if f.config.IsSecret {
-		return map[string]any{"content": component.Secret(f.content)}
+		return map[string]any{"content": component.Secret(content)}
 	}
-	return map[string]any{"content": f.content}
+	return map[string]any{"content": content}
 }
 
 // Run reads the file again whenever it may have changed, until ctx ends.
@@ -95,15 +91,9 @@ func (f *File) Run(ctx context.Context) error {
 // look reads the file. A file that cannot be read leaves the content as it is.
 func (f *File) look() {
 	text, err := filewatch.Read(f.config.Filename, maxContent)
-	f.mu.Lock()
-	failing, changed := f.err != nil, err == nil && f.content != string(text)
-	if changed {
-		f.content = string(text)
-	}
-	f.err = err
-	f.mu.Unlock()
+	changed, failed := f.content.Read(string(text), err)
 	switch {
-	case err != nil && !failing:
+	case failed:
 		f.o.Logger.Warn("the file cannot be read; its last content is kept", "path", f.config.Filename, "err", err)
 	case err == nil:
 		f.read.SetToCurrentTime()
@@ -114,11 +104,4 @@ func (f *File) look() {
 }
 
 // Health says why the file cannot be read.
-func (f *File) Health() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err != nil {
-		return fmt.Errorf("the last content is kept: %w", f.err)
-	}
-	return nil
-}
+func (f *File) Health() error { return f.content.Health("the last content") }
