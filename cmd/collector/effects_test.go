@@ -16,9 +16,23 @@ import (
 )
 
 // TestEveryArgumentShowsItsEffect checks that testdata/effects.tsv has a line for
-// each argument of the components in it, and that what it names exists.
+// each argument of every component, and that what it names exists.
 func TestEveryArgumentShowsItsEffect(t *testing.T) {
-	for name, lines := range readEffects(t) {
+	effects := readEffects(t)
+	for _, d := range table() {
+		names := []string{d.Name}
+		for _, a := range reference.Arguments(d, valueKinds()) {
+			if isStage(a) {
+				names = append(names, d.Name+" "+a.Name)
+			}
+		}
+		for _, name := range names {
+			if _, listed := effects[name]; !listed {
+				t.Errorf("%s is not listed", name)
+			}
+		}
+	}
+	for name, lines := range effects {
 		arguments := argumentsAt(t, name)
 		used := map[string]bool{}
 		for _, path := range arguments {
@@ -122,6 +136,10 @@ func argumentsAt(t *testing.T, name string) []string {
 	return nil
 }
 
+// isStage reports whether a block is a stage, which is listed by itself, as it may
+// hold stages.
+func isStage(a config.Argument) bool { return a.Block && strings.HasPrefix(a.Name, "stage.") }
+
 // argumentPaths lists the paths of arguments, and of those in blocks.
 func argumentPaths(prefix string, arguments []config.Argument) []string {
 	var paths []string
@@ -129,8 +147,7 @@ func argumentPaths(prefix string, arguments []config.Argument) []string {
 		if !a.Block {
 			paths = append(paths, prefix+a.Name)
 		}
-		// A block may hold the list of blocks that it is in.
-		if !strings.HasPrefix(a.Name, "stage.") {
+		if !isStage(a) {
 			paths = append(paths, argumentPaths(prefix+a.Name+" > ", a.Arguments)...)
 		}
 	}

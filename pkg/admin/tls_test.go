@@ -22,16 +22,28 @@ func shake(t *testing.T, c *TLSConfig, client *tls.Config) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := net.Pipe()
-	defer b.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
 	go func() {
-		server := tls.Server(a, settings)
-		if server.Handshake() == nil {
-			_, _ = server.Write([]byte("x"))
+		conn, err := listener.Accept()
+		if err != nil {
+			return
 		}
-		a.Close()
+		defer conn.Close()
+		s := tls.Server(conn, settings)
+		if s.Handshake() == nil {
+			_, _ = s.Write([]byte("x"))
+		}
 	}()
-	_, err = tls.Client(b, client).Read(make([]byte, 1))
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = tls.Client(conn, client).Read(make([]byte, 1))
 	return err
 }
 

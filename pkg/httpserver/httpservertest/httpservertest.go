@@ -249,6 +249,25 @@ func (s *server) testConnLimit() {
 	}
 }
 
+// startTLS starts a server with a certificate and further settings.
+func (s *server) startTLS(cert, key string, change func(*httpserver.TLSConfig)) {
+	s.Helper()
+	settings := &httpserver.TLSConfig{CertPEM: cert, KeyPEM: component.Secret(key)}
+	change(settings)
+	if err := settings.Validate(); err != nil {
+		s.Fatal(err)
+	}
+	s.start(func(c *httpserver.Config) { c.TLS = settings })
+}
+
+// expect checks who is served.
+func (s *server) expect(served bool, who string, settings *tls.Config) {
+	s.Helper()
+	if err := s.reach(settings); (err == nil) != served {
+		s.Errorf("%s: served: %t, %v", who, !served, err)
+	}
+}
+
 func tlsCases() []effect {
 	trusting := func(cert string, change func(*tls.Config)) *tls.Config {
 		roots := x509.NewCertPool()
@@ -267,67 +286,50 @@ func tlsCases() []effect {
 			test(s, cert, key)
 		}}
 	}
-	// with starts a server with a certificate and further settings.
-	with := func(s *server, cert, key string, change func(*httpserver.TLSConfig)) {
-		s.Helper()
-		settings := &httpserver.TLSConfig{CertPEM: cert, KeyPEM: component.Secret(key)}
-		change(settings)
-		if err := settings.Validate(); err != nil {
-			s.Fatal(err)
-		}
-		s.start(func(c *httpserver.Config) { c.TLS = settings })
-	}
-	// expect checks who is served.
-	expect := func(s *server, served bool, who string, settings *tls.Config) {
-		s.Helper()
-		if err := s.reach(settings); (err == nil) != served {
-			s.Errorf("%s: served: %t, %v", who, !served, err)
-		}
-	}
 	// verified is a server that serves only whom an authority vouches for.
 	verified := func(name string, set func(s *server, t *httpserver.TLSConfig, authority string)) effect {
 		return one(func(s *server, cert, key string) {
 			authority, authorityKey := s.identity()
-			with(s, cert, key, func(t *httpserver.TLSConfig) {
+			s.startTLS(cert, key, func(t *httpserver.TLSConfig) {
 				t.ClientAuthType = "RequireAndVerifyClientCert"
 				set(s, t, authority)
 			})
-			expect(s, true, "a client that the authority knows", trusting(cert, func(c *tls.Config) { c.Certificates = pair(s, authority, authorityKey) }))
-			expect(s, false, "a client without a certificate", trusting(cert, unchanged))
-			expect(s, false, "a client of another authority", trusting(cert, func(c *tls.Config) { c.Certificates = pair(s, cert, key) }))
+			s.expect(true, "a client that the authority knows", trusting(cert, func(c *tls.Config) { c.Certificates = pair(s, authority, authorityKey) }))
+			s.expect(false, "a client without a certificate", trusting(cert, unchanged))
+			s.expect(false, "a client of another authority", trusting(cert, func(c *tls.Config) { c.Certificates = pair(s, cert, key) }))
 		}, name)
 	}
 	return []effect{
 		one(func(s *server, cert, key string) {
-			with(s, cert, key, func(*httpserver.TLSConfig) {})
-			expect(s, true, "a client that trusts the certificate", trusting(cert, unchanged))
+			s.startTLS(cert, key, func(*httpserver.TLSConfig) {})
+			s.expect(true, "a client that trusts the certificate", trusting(cert, unchanged))
 		}, "cert_pem", "key_pem"),
 		one(func(s *server, cert, key string) {
-			with(s, "", "", func(t *httpserver.TLSConfig) { t.CertFile, t.KeyFile = s.file(cert), s.file(key) })
-			expect(s, true, "a client that trusts the certificate", trusting(cert, unchanged))
+			s.startTLS("", "", func(t *httpserver.TLSConfig) { t.CertFile, t.KeyFile = s.file(cert), s.file(key) })
+			s.expect(true, "a client that trusts the certificate", trusting(cert, unchanged))
 		}, "cert_file", "key_file"),
 		one(func(s *server, cert, key string) {
-			with(s, cert, key, func(t *httpserver.TLSConfig) { t.ClientAuthType = "RequireAnyClientCert" })
-			expect(s, true, "a client with a certificate", trusting(cert, func(c *tls.Config) { c.Certificates = pair(s, cert, key) }))
-			expect(s, false, "a client without one", trusting(cert, unchanged))
+			s.startTLS(cert, key, func(t *httpserver.TLSConfig) { t.ClientAuthType = "RequireAnyClientCert" })
+			s.expect(true, "a client with a certificate", trusting(cert, func(c *tls.Config) { c.Certificates = pair(s, cert, key) }))
+			s.expect(false, "a client without one", trusting(cert, unchanged))
 		}, "client_auth_type"),
 		verified("client_ca_file", func(s *server, t *httpserver.TLSConfig, authority string) { t.ClientCAFile = s.file(authority) }),
 		verified("client_ca_pem", func(_ *server, t *httpserver.TLSConfig, authority string) { t.ClientCAPEM = authority }),
 		verified("client_ca", func(_ *server, t *httpserver.TLSConfig, authority string) { t.ClientCA = authority }),
 		one(func(s *server, cert, key string) {
-			with(s, cert, key, func(t *httpserver.TLSConfig) {
+			s.startTLS(cert, key, func(t *httpserver.TLSConfig) {
 				t.CipherSuites = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
 			})
 			offering := func(suite uint16) *tls.Config {
 				return trusting(cert, func(c *tls.Config) { c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{suite} })
 			}
-			expect(s, true, "a client that has a suite", offering(tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384))
-			expect(s, false, "a client that has another", offering(tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256))
+			s.expect(true, "a client that has a suite", offering(tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384))
+			s.expect(false, "a client that has another", offering(tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256))
 		}, "cipher_suites"),
 		one(func(s *server, cert, key string) {
-			with(s, cert, key, func(t *httpserver.TLSConfig) { t.MinVersion = "VersionTLS13" })
-			expect(s, true, "a client of TLS 1.3", trusting(cert, unchanged))
-			expect(s, false, "a client of TLS 1.2", trusting(cert, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }))
+			s.startTLS(cert, key, func(t *httpserver.TLSConfig) { t.MinVersion = "VersionTLS13" })
+			s.expect(true, "a client of TLS 1.3", trusting(cert, unchanged))
+			s.expect(false, "a client of TLS 1.2", trusting(cert, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }))
 		}, "min_version"),
 	}
 }
