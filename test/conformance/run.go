@@ -38,7 +38,7 @@ func start(t *testing.T, c *Case) (r *run, started bool) {
 	r = &run{Case: c, received: newReceived(c.HeadersSeen)}
 	server := httptest.NewServer(http.Handler(r.received))
 	t.Cleanup(server.Close)
-	r.place = place{port: threePorts(t), port2: harness.FreePort(t), out: server.URL + "/case", dir: t.TempDir()}
+	r.place = place{port: harness.FreePorts(t, 3), port2: harness.FreePort(t), out: server.URL + "/case", dir: t.TempDir()}
 	r.place.grpc = r.startGRPC(t)
 	for name, text := range c.Files {
 		path := filepath.Join(r.place.dir, name)
@@ -80,28 +80,6 @@ func start(t *testing.T, c *Case) (r *run, started bool) {
 		return nil
 	})
 	return r, started
-}
-
-// threePorts is the first of three free ports in a row.
-func threePorts(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := harness.FreePort(t)
-		if free(port+sourcePort) && free(port+pagePort) {
-			return port
-		}
-	}
-	t.Fatal("there are no three free ports in a row")
-	return 0
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", harness.Address(port))
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
 }
 
 // startGRPC starts what @GRPC@ stands for, and returns its address.

@@ -6,6 +6,7 @@ package harness
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -61,22 +62,49 @@ func Root() string {
 // collector that listens there is killed and started again.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	return FreePorts(t, 1)
+}
+
+// FreePorts returns the first of n free ports in a row, which are this test's as
+// FreePort's is.
+func FreePorts(t testing.TB, n int) int {
+	t.Helper()
 	for range 1000 {
 		port := 10_000 + rand.IntN(20_000)
-		reservation, err := net.Listen("unix", fmt.Sprintf("@collector-test-port-%d", port))
-		if err != nil {
-			continue
+		if reservePorts(t, port, n) {
+			return port
 		}
-		t.Cleanup(func() { reservation.Close() })
-		l, err := net.Listen("tcp", Address(port))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		return port
 	}
-	t.Fatal("there is no free port")
+	t.Fatalf("there are no %d free ports in a row", n)
 	return 0
+}
+
+// reservePorts reports whether it could reserve n ports from first on, and keeps
+// none of them otherwise.
+func reservePorts(t testing.TB, first, n int) bool {
+	var reservations []io.Closer
+	for port := first; port < first+n; port++ {
+		reservation, err := net.Listen("unix", fmt.Sprintf("@collector-test-port-%d", port))
+		if err == nil {
+			reservations = append(reservations, reservation)
+			var l net.Listener
+			if l, err = net.Listen("tcp", Address(port)); err == nil {
+				l.Close()
+			}
+		}
+		if err != nil {
+			for _, r := range reservations {
+				r.Close()
+			}
+			return false
+		}
+	}
+	t.Cleanup(func() {
+		for _, r := range reservations {
+			r.Close()
+		}
+	})
+	return true
 }
 
 // Process is a running child process.
