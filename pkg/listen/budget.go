@@ -33,6 +33,9 @@ const (
 	// endingTime is how long a request waits for the memory of those that were
 	// ended for it.
 	endingTime = time.Second
+	// mostUnclaimed is how many requests may wait that have claimed nothing yet.
+	// What their clients have sent already counts nowhere.
+	mostUnclaimed = 8
 )
 
 // Budget bounds the memory that the requests under way take: what has arrived of
@@ -70,7 +73,7 @@ type Budget struct {
 	firstSince  time.Time           // guarded by mu
 	claims      map[*Claim]struct{} // that have taken something; guarded by mu
 	waiting     map[*Claim]struct{} // for room that others give back; guarded by mu
-	freed       chan struct{}       // closed when room is given back; nil while nobody waits; guarded by mu
+	freed       chan struct{}       // closed to have those look again that wait; nil while nobody does; guarded by mu
 }
 
 // WithinMemory is bytes, or less where the program's memory limit is low: what
@@ -124,7 +127,8 @@ func (b *Budget) Claim(client string, end func()) *Claim {
 
 // Wait makes the request wait so long for room that others give back by themselves,
 // and not only for what ends in favor of it. Those of clients that hold more do not
-// get it before. It is for requests that cost little while they wait.
+// get it before. It is for requests that cost little while they wait; of those that
+// have claimed nothing, only a few wait at a time.
 func (c *Claim) Wait(patience time.Duration) { c.patience = patience }
 
 // ClientBy is the client of a request by that transport: those that one address
@@ -174,11 +178,35 @@ func (c *Claim) Grow(n int) error {
 	}
 }
 
-// waitsNoMore says that c has the room for which it waited, or has given up.
+// waitsNoMore says that c has the room for which it waited, or has given up. Those
+// that come after it look again.
 func (c *Claim) waitsNoMore() {
-	c.budget.mu.Lock()
-	defer c.budget.mu.Unlock()
-	delete(c.budget.waiting, c)
+	b := c.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, waited := b.waiting[c]; waited {
+		delete(b.waiting, c)
+		b.wake()
+	}
+}
+
+// wake has those that wait for room look again. The caller holds mu.
+func (b *Budget) wake() {
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+// unclaimed is how many requests wait that have claimed nothing yet. The caller
+// holds mu.
+func (b *Budget) unclaimed() (n int) {
+	for c := range b.waiting {
+		if c.taken == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // comesAfter reports whether another request is to have the next room before c: one
@@ -229,7 +257,7 @@ func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, 
 		return nil, nil, nil
 	}
 	if victim == nil && !waiting && b.first != c {
-		if c.patience == 0 {
+		if c.patience == 0 || c.taken == 0 && b.unclaimed() >= mostUnclaimed {
 			return nil, nil, ErrNoRoom
 		}
 		b.waiting[c] = struct{}{}
@@ -337,9 +365,8 @@ func (c *Claim) Shrink(n int) {
 	if b.used <= b.max || b.first == c && taken == 0 {
 		b.first = nil
 	}
-	if n > 0 && b.freed != nil {
-		close(b.freed)
-		b.freed = nil
+	if n > 0 {
+		b.wake()
 	}
 }
 

@@ -23,8 +23,10 @@ import (
 // streamCost is what one stream of a connection takes before its message.
 const streamCost = 16 << 10
 
-// roomTime is how long a message waits for room: those of one connection delay each
-// other, so that to begin one again costs more than by HTTP.
+// roomTime is how long a request waits for room, from its beginning on: the
+// messages of one connection delay each other, so that to begin one again costs
+// more than by HTTP. To refuse at once those that come while HTTP's hold the room
+// leaves it to HTTP's, which come again sooner.
 const roomTime = time.Second
 
 // A message is read in pieces of these sizes. The library lets a client send as much
@@ -81,6 +83,7 @@ func (g *grpcServer) arrive(ctx context.Context) (*incoming, error) {
 			in.timer.Reset(time.Until(t))
 		}
 	})
+	in.Wait(roomTime)
 	md, _ := metadata.FromIncomingContext(ctx)
 	return in, in.Grow(streamCost + listen.HeaderSize(md))
 }
@@ -121,7 +124,6 @@ func (in *incoming) receive(limit int) error {
 	if err := in.Grow(ahead); err != nil {
 		return err
 	}
-	in.Wait(roomTime)
 	packed, err := in.ReadAll(in, size, size)
 	in.Wait(0)
 	in.Shrink(ahead)

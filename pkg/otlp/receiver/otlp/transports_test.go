@@ -8,8 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+
 	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/rawgrpc"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
@@ -57,4 +63,34 @@ func TestNeitherTransportStarvesUnderOverload(t *testing.T) {
 	done.Store(true)
 	wg.Wait()
 	t.Logf("gRPC: %d taken, %d refused; HTTP: %d, %d", taken[0].Load(), refused[0].Load(), taken[1].Load(), refused[1].Load())
+}
+
+// Of requests that are refused at once, gRPC's lose: HTTP's come again sooner.
+func TestARequestByGRPCWaitsForRoomFromItsBeginning(t *testing.T) {
+	const budget, calls = 128 << 10, 20
+	var to otlptest.Sink
+	sv := serveWithin(t, budget, otlptest.All(&to), nil)
+	conn := dial(t, sv.grpc)
+	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 0)
+	taken := 0
+	for range calls {
+		others := sv.inFlight.Claim("others", nil)
+		if err := others.Grow(budget + 1); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- exportOn(t, conn, data) }()
+		for range 10 { // answers behind which the request has begun, and would be refused
+			if err := conn.Invoke(t.Context(), "/none/None", mem.BufferSlice{}, new(rawgrpc.Message), grpc.ForceCodecV2(rawgrpc.Codec{})); status.Code(err) != codes.Unimplemented {
+				t.Fatal(err)
+			}
+		}
+		others.Release()
+		if <-ended == nil {
+			taken++
+		}
+	}
+	if taken < calls/2 { // on a busy machine some wait in vain
+		t.Errorf("%d of %d requests are taken once there is room", taken, calls)
+	}
 }
