@@ -85,6 +85,47 @@ func TestARequestIsDecodedOnceForAllWatchers(t *testing.T) {
 	}
 }
 
+func TestASenderDecodesNothingForWatchers(t *testing.T) {
+	hub, watchers := watch(t, 20)
+	next := NewEdge(hub, "a", "b").Wrap(otlpSink{}).(pipeline.OTLPSink)
+	request := traces(2000)
+	decoding := allocated(func() {
+		if _, err := request.Shared().Keep().Decoded(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	on := make(chan struct{})
+	hub.audience.shows <- showing{render: func(*scene) { <-on }} // nothing else is shown until then
+	sending := allocated(func() {
+		if err := next.WriteOTLP(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if most := uint64(2 * len(request.Data)); sending > most || decoding < 2*most {
+		t.Errorf("sending %d bytes to %d watchers allocates %d, decoding them %d", len(request.Data), len(watchers), sending, decoding)
+	}
+	close(on)
+	for _, w := range watchers {
+		check(t, "seen", len(seen(w)), watchRate)
+	}
+}
+
+func TestAWatcherThatNeverReadsDelaysNobody(t *testing.T) {
+	hub, watchers := watch(t, 2)
+	next := NewEdge(hub, "a", "b").Wrap(otlpSink{}).(pipeline.OTLPSink)
+	sent, read := 0, 0
+	for range 3 * watchBuffer {
+		request := traces(10)
+		if err := next.WriteOTLP(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+		sent += request.Items
+		read += len(seen(watchers[0]))
+	}
+	check(t, "read or skipped", uint64(read)+watchers[0].Skipped(), uint64(sent))
+	check(t, "waiting or skipped", uint64(len(watchers[1].Events()))+watchers[1].Skipped(), uint64(sent))
+}
+
 func TestSendersDoNotWaitForWhatIsShown(t *testing.T) {
 	hub, watchers := watch(t, 1)
 	e := NewEdge(hub, "a", "b")
