@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -254,7 +255,7 @@ func (f *flood) sendHTTP(what, url, contentType string, body []byte, seq int, ac
 	if err != nil {
 		// A client that goes on sending after it was refused may see its
 		// connection cut before it reads the answer. It tries again as well.
-		cut := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		cut := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 		text := what + ": cut off"
 		if !cut {
 			text = what + ": " + err.Error()
