@@ -37,7 +37,7 @@ func TestDoubtfulRequestIDIsReplaced(t *testing.T) {
 
 func TestRequestIDsDiffer(t *testing.T) {
 	s := newService(t, map[string]http.HandlerFunc{"GET /": func(http.ResponseWriter, *http.Request) {}})
-	if s.get("/").Header().Get("X-Request-Id") == s.get("/").Header().Get("X-Request-Id") {
+	if one, other := s.get("/").Header().Get("X-Request-Id"), s.get("/").Header().Get("X-Request-Id"); one == other {
 		t.Error("two requests have the same id")
 	}
 }

@@ -13,7 +13,7 @@ import (
 func attributes(span tracetest.SpanStub) map[string]string {
 	values := map[string]string{}
 	for _, kv := range span.Attributes {
-		values[string(kv.Key)] = kv.Value.Emit()
+		values[string(kv.Key)] = kv.Value.String()
 	}
 	return values
 }
@@ -97,7 +97,7 @@ func TestPanicIsAnsweredCountedLoggedAndTraced(t *testing.T) {
 	}
 	event := map[string]string{}
 	for _, kv := range span.Events[0].Attributes {
-		event[string(kv.Key)] = kv.Value.Emit()
+		event[string(kv.Key)] = kv.Value.String()
 	}
 	if event["exception.type"] != "runtime.boundsError" {
 		t.Errorf("exception.type=%q", event["exception.type"])

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/docker/docker/client"
+	"github.com/containerd/errdefs"
 )
 
 // IsNotFound reports whether err says that the container does not exist (any
@@ -16,7 +16,7 @@ func IsNotFound(err error) bool {
 	}
 	var answered *answerError
 	return errors.As(err, &answered) && answered.code == http.StatusNotFound ||
-		client.IsErrNotFound(err) || strings.Contains(err.Error(), "dead or marked for removal")
+		errdefs.IsNotFound(err) || strings.Contains(err.Error(), "dead or marked for removal")
 }
 
 // IsUnreadable tells whether err says that the container's logging driver cannot be read.

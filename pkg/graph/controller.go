@@ -390,8 +390,8 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 	}
 	deadline := time.Now().Add(timeout)
 	c.halt()
-	c.loading.Lock() // a load under way may start what is waited for; none after it does
-	c.loading.Unlock()
+	c.loading.Lock()   // a load under way may start what is waited for; none after it does
+	c.loading.Unlock() //lint:ignore SA2001 the lock is waited for, not held
 	var late []string
 	var beside sync.WaitGroup
 	if b := c.beside.Load(); b != nil {

@@ -246,7 +246,6 @@ func (c *sourceConfig) SetToDefault() {
 type toySource struct {
 	base
 	config   sourceConfig
-	bound    int
 	listener net.Listener
 }
 

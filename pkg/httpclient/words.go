@@ -76,7 +76,7 @@ func wordsOf(body []byte) string {
 // statusOf is the message of a google.rpc.Status in protobuf, which OTLP, Loki
 // and others answer under different content types; "" if body isn't one.
 func statusOf(body []byte) string {
-	const code, message = 1<<3 | 0, 2<<3 | 2 // its first fields; no text begins so
+	const code, message = 1 << 3, 2<<3 | 2 // its first fields: a varint, bytes; no text begins so
 	if len(body) == 0 || body[0] != code && body[0] != message {
 		return ""
 	}

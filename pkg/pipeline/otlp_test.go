@@ -140,7 +140,7 @@ func TestWhatOneOfSeveralChangesTheOthersDoNotSee(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if must[Decoded](t)(request.Read()) != must[Decoded](t)(request.Read()) {
+			if one, other := must[Decoded](t)(request.Read()), must[Decoded](t)(request.Read()); one != other {
 				t.Errorf("%s: it is decoded twice", name)
 			}
 		}

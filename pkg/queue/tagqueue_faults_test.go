@@ -138,7 +138,7 @@ func TestAKillDuringOpenRepeatsNothing(t *testing.T) {
 		}
 		return n, err
 	}
-	q = tryOpen(t, o, sys)
+	tryOpen(t, o, sys)
 	for _, dir := range copies {
 		c := mustOpen(t, Options{Dir: dir, Readers: []string{"a"}})
 		if s := c.Stats()[0]; s.Queued != want || s.DamagedBlocks != 0 {

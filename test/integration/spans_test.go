@@ -35,7 +35,7 @@ func describeStub(s tracetest.SpanStub) string {
 func stubAttributes(attrs []attribute.KeyValue) []string {
 	var out []string
 	for _, kv := range attrs {
-		value := kv.Value.Emit()
+		value := kv.Value.String()
 		if kv.Value.Type() == attribute.FLOAT64SLICE {
 			value = fmt.Sprint(kv.Value.AsFloat64Slice())
 		}

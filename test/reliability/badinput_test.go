@@ -21,7 +21,6 @@ import (
 
 	"collector/pkg/docker/dockertest"
 	"collector/pkg/logs/lokitest"
-	"collector/pkg/profiles/profilestest"
 	"collector/pkg/remotewrite/remotewritetest"
 	"collector/test/harness"
 )
@@ -78,11 +77,7 @@ type badRequest struct {
 func text(s string) func() io.Reader     { return func() io.Reader { return strings.NewReader(s) } }
 func raw(b []byte) func() io.Reader      { return func() io.Reader { return bytes.NewReader(b) } }
 func unlimited(n int64) func() io.Reader { return func() io.Reader { return endless(n) } }
-func multipart(content []byte) []byte {
-	b, _ := profilestest.Multipart(profilestest.Part{Name: "profile", Content: content})
-	return b
-}
-func ingest(name, more string) string { return "/ingest?" + url.Values{"name": {name}}.Encode() + more }
+func ingest(name, more string) string    { return "/ingest?" + url.Values{"name": {name}}.Encode() + more }
 
 // badOTLP are requests that the OTLP receiver refuses.
 func badOTLP() []badRequest {

@@ -262,9 +262,11 @@ func (d *Daemon) inspect(w http.ResponseWriter, r *http.Request) {
 	portMap := nat.PortMap{}
 	for _, p := range ports(s) {
 		key := nat.Port(strconv.Itoa(int(p.PrivatePort)) + "/" + p.Type)
-		if portMap[key] = portMap[key]; p.PublicPort != 0 {
-			portMap[key] = append(portMap[key], nat.PortBinding{HostIP: p.IP, HostPort: strconv.Itoa(int(p.PublicPort))})
+		bindings := portMap[key]
+		if p.PublicPort != 0 {
+			bindings = append(bindings, nat.PortBinding{HostIP: p.IP, HostPort: strconv.Itoa(int(p.PublicPort))})
 		}
+		portMap[key] = bindings // also where there are none
 	}
 	settings := &container.NetworkSettings{Networks: d.endpoints(s)}
 	settings.Ports = portMap

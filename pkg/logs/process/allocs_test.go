@@ -29,7 +29,7 @@ func TestTheHotPathAllocatesNothing(t *testing.T) {
 			out := &output{}
 			perEntry := testing.AllocsPerRun(200, func() {
 				out.reset()
-				if err := p.run(nil, logs, out); err != nil {
+				if err := p.run(t.Context(), logs, out); err != nil {
 					t.Fatal(err)
 				}
 			})

@@ -133,6 +133,7 @@ func (p *Process) replay(data []byte) (damaged int) {
 	return readJournal(data, func(r record) {
 		switch r.kind {
 		case recordInput, recordInputExtracted:
+			//lint:ignore SA1012 nobody waits, which the stages tell by this
 			p.take(nil, &call{arrival: r.arrival, goesOn: r.goesOn}, now)
 			p.into = &p.backlog
 		case recordFlush:

@@ -103,7 +103,7 @@ func warnOff(warn func(name, why string), off func(pipeline.Signal) (argument, w
 			continue
 		}
 		consequence := ", so it is switched off: " + strings.Join(names, " and ") + " sent here are dropped and counted"
-		if len(names) == len(flow.Signals()) {
+		if all := flow.Signals(); len(names) == len(all) {
 			consequence = ", so the exporter is switched off: what is sent to it is dropped and counted"
 		}
 		warn(argument, why+consequence)

@@ -192,7 +192,7 @@ func (p *Page) metricsTable(metrics []metric, api string) g.Node {
 		if m.Count > 0 {
 			value = fmt.Sprintf("%s on average of %s", page.Short(float64(m.Value)), page.Count(float64(m.Count)))
 		}
-		rows = append(rows, page.Row(h.Code(h.TitleAttr(m.Help), g.Text(m.Name)), page.LabelList(m.Labels), page.Num(value)))
+		rows = append(rows, page.Row(h.Code(h.Title(m.Help), g.Text(m.Name)), page.LabelList(m.Labels), page.Num(value)))
 	}
 	shown := page.Table("Metrics", []page.Column{{Title: "Metric"}, {Title: "Labels"}, {Title: "Value", Numeric: true}}, rows...)
 	if len(metrics) <= maxMetrics {

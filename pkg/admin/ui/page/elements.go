@@ -61,7 +61,7 @@ func Ago(t time.Time) g.Node {
 	if t.IsZero() {
 		return h.Span(h.Class("dim"), g.Text("never"))
 	}
-	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339)), h.TitleAttr(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(Since(time.Since(t))))
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339)), h.Title(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(Since(time.Since(t))))
 }
 
 // Clock is a time of day, to the millisecond.
@@ -69,7 +69,7 @@ func Clock(t time.Time) g.Node {
 	if t.IsZero() {
 		return h.Span(h.Class("dim"), g.Text("–"))
 	}
-	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.TitleAttr(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(t.UTC().Format("15:04:05.000")))
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Title(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(t.UTC().Format("15:04:05.000")))
 }
 
 // ErrorCell is an error in a list, for which there has to be room.

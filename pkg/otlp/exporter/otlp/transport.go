@@ -113,7 +113,6 @@ func (c *Client) dialOptions(transport credentials.TransportCredentials, userAge
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: maxReconnectWait}),
 		grpc.WithDefaultServiceConfig(fmt.Sprintf(`{"loadBalancingConfig":[{%q:{}}]}`, name)),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithSharedWriteBuffer(true),
 	}
 	if c.ReadBufferSize > 0 {
 		options = append(options, grpc.WithReadBufferSize(int(c.ReadBufferSize)))

@@ -112,7 +112,6 @@ func (g *grpcServer) options() []grpc.ServerOption {
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.SharedWriteBuffer(true),
 		grpc.UnknownServiceHandler(g.unknown),
 	}
 	if c.ReadBufferSize > 0 {
