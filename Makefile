@@ -3,33 +3,59 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 BRANCH   ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
-LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.branch=$(BRANCH)
-TAGS     ?=
-# Pages are made of many small calls, which are not worth a megabyte of inlined copies;
-# nor is what runs at a start, a load or a request to the Engine.
-COLD     := collector/pkg/admin/ui/... collector/backend/api collector/pkg/admin collector/pkg/config collector/pkg/discovery \
-	collector/pkg/graph collector/cmd/collector github.com/docker/docker/... github.com/grafana/alloy/syntax/... \
-	github.com/prometheus/common/config github.com/spf13/pflag
-GCFLAGS  := $(foreach package,$(COLD),-gcflags=$(package)=-l)
+IMAGE    ?= collector:latest
+ARCHITECTURES := amd64 arm64
+DIST     ?= dist
 FUZZTIME ?= 10s
 
-.PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools peers fuzz bench bench-peers image screenshots reference
+.PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools peers fuzz bench bench-peers image screenshots reference \
+	govulncheck licenses qemu test-arm64 shipping release images push publish
 
-build: ## the static binary
-	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' $(GCFLAGS) -ldflags '$(LDFLAGS)' -o bin/collector ./cmd/collector
+build: export VERSION := $(VERSION)
+build: export REVISION := $(REVISION)
+build: export BRANCH := $(BRANCH)
+build: ## the static binary; GOARCH=arm64 and TAGS=no_exporters,no_otel_contrib change it, see build.sh
+	./build.sh bin/collector
 
-test: lint unit conformance integration ui reliability ## everything that CI checks
+test: lint unit conformance shipping test-arm64 integration ui reliability ## everything that CI checks
 
-lint:
-	@test -z "$$(gofmt -l cmd pkg test backend bench)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend bench; exit 1; }
+# What is in modules of their own, beside the project's.
+MODULES := tools bench
+
+lint: bin/tools/staticcheck bin/tools/actionlint govulncheck
+	@test -z "$$(gofmt -l cmd pkg test backend bench tools)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend bench tools; exit 1; }
 	go vet ./...
 	go vet -tags integration ./...
+	bin/tools/staticcheck -tags integration ./...
+	for module in $(MODULES); do (cd $$module && go vet ./... && $(CURDIR)/bin/tools/staticcheck ./...) || exit 1; done
+	bin/tools/actionlint
 	go test -count=1 ./test/words
+	cd tools && go run ./licenses -check
+
+govulncheck: bin/tools/govulncheck ## known vulnerabilities; skipped where their database cannot be reached
+	@if why=$$(bin/tools/govulncheck -mode=query -format=json stdlib@go1.26 2>&1 >/dev/null); then \
+		bin/tools/govulncheck ./cmd/... ./pkg/... ./backend/...; \
+	else \
+		echo "govulncheck: skipped, its database cannot be reached: $$why"; \
+	fi
+
+licenses: ## rewrites THIRD_PARTY_NOTICES.txt from what is linked and embedded
+	cd tools && go run ./licenses
 
 unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 	go test -race -shuffle=on ./...
-	cd test/backends/compose && go test -shuffle=on ./...
-	cd bench && go test -shuffle=on ./...
+	for module in $(MODULES) test/backends/compose; do (cd $$module && go test -shuffle=on ./...) || exit 1; done
+
+# What reads bytes of others, and what is kept on disk: where the size and order of
+# bytes, and atomic numbers, could differ. TestKill starts itself again, which QEMU
+# alone cannot do.
+ARM64 := ./pkg/queue ./pkg/config ./pkg/jsonscan ./pkg/otlp/wire
+
+test-arm64: qemu ## tests of the queue, the configuration and the parsers as an arm64 machine runs them
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go test -exec qemu-aarch64-static -timeout 20m -skip TestKill $(ARM64)
+
+shipping: qemu ## builds that are shipped: for each architecture, with each tag, with papers
+	go test -tags integration -count=1 -timeout 15m ./test/shipping
 
 integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs/... ./pkg/remotewrite
@@ -50,6 +76,9 @@ setup: ## installs the Docker Engine where it is missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
 
+qemu: ## installs what runs arm64 programs where it is missing (Debian, as root)
+	@command -v qemu-aarch64-static >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends qemu-user-static; }
+
 chromium:
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends chromium; }
 
@@ -68,6 +97,12 @@ bin/tools/alertmanager bin/tools/amtool: test/backends/alertmanager/go.mod
 
 bin/tools/docker-compose: test/backends/compose/go.mod
 	cd test/backends/compose && go build -trimpath -ldflags '-s -w' -o ../../../bin/tools/docker-compose github.com/docker/compose/v2/cmd
+
+bin/tools/staticcheck: TOOL := honnef.co/go/tools/cmd/staticcheck
+bin/tools/govulncheck: TOOL := golang.org/x/vuln/cmd/govulncheck
+bin/tools/actionlint: TOOL := github.com/rhysd/actionlint/cmd/actionlint
+bin/tools/staticcheck bin/tools/govulncheck bin/tools/actionlint: tools/go.mod
+	cd tools && go build -o ../bin/tools/ $(TOOL)
 
 fuzz: ## every fuzz test for FUZZTIME each
 	@for pkg in $$(go list ./pkg/... ./backend/...); do \
@@ -91,8 +126,31 @@ bin/peers/vmagent: test/backends/victoriametrics/go.mod
 bin/peers/otelcol: bench/peers/otelcol/go.mod bench/peers/otelcol/main.go
 	cd bench/peers/otelcol && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../../$@ .
 
-image: build ## needs a Docker Engine
-	deploy/image/build.sh
+image: export IMAGE := $(IMAGE)
+image: build ## needs a Docker Engine; GOARCH=arm64 makes it for another machine
+	deploy/image/build.sh bin/collector
+
+release: export VERSION := $(VERSION)
+release: export REVISION := $(REVISION)
+release: export BRANCH :=
+release: ## into DIST: a binary for each architecture, bills of materials, notices, checksums
+	rm -rf '$(DIST)'
+	mkdir -p '$(DIST)'
+	for arch in $(ARCHITECTURES); do GOOS=linux GOARCH=$$arch ./build.sh '$(DIST)'/collector-linux-$$arch || exit 1; done
+	cd tools && go run ./sbom -version '$(VERSION)' $(ARCHITECTURES:%='$(abspath $(DIST))'/collector-linux-%)
+	cp LICENSE THIRD_PARTY_NOTICES.txt '$(DIST)'
+	cd '$(DIST)' && sha256sum * >SHA256SUMS
+
+images: release ## an image of each of these binaries, called IMAGE-amd64 and so on
+	for arch in $(ARCHITECTURES); do IMAGE=$(IMAGE)-$$arch deploy/image/build.sh '$(DIST)'/collector-linux-$$arch || exit 1; done
+
+push: ## these images to their registry, and IMAGE, which is each of them
+	for arch in $(ARCHITECTURES); do docker push $(IMAGE)-$$arch || exit 1; done
+	docker manifest create $(IMAGE) $(ARCHITECTURES:%=$(IMAGE)-%)
+	docker manifest push $(IMAGE)
+
+publish: ## what is in DIST, as a release on GitHub
+	gh release create '$(VERSION)' --verify-tag --generate-notes '$(DIST)'/*
 
 screenshots: setup chromium ## pictures of all pages of the demo, into bin/screenshots
 	SCREENSHOTS=$(or $(SCREENSHOTS),bin/screenshots) go test -tags integration -count=1 -v -run TestScreenshots ./test/ui

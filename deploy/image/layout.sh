@@ -1,0 +1,14 @@
+#!/bin/sh
+# Makes the folder ROOT, which is what the image has beside the binary, from the
+# project in SOURCE.
+set -eu
+root=$1
+source=$2
+mkdir -p "$root/bin" "$root/etc/alloy" "$root/licenses" "$root/tmp" "$root/var/lib/alloy/data"
+# Compose files written for Alloy may name its binary.
+ln -s collector "$root/bin/alloy"
+cp "$source/LICENSE" "$source/THIRD_PARTY_NOTICES.txt" "$root/licenses/"
+find "$root" -type d -exec chmod 755 {} +
+chmod 644 "$root"/licenses/*
+# A new volume takes this directory's mode, so that any user may write to it.
+chmod 1777 "$root/var/lib/alloy/data" "$root/tmp"
