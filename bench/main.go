@@ -99,7 +99,7 @@ func verified(m table.Measurement) string {
 	if m.Problem != "" {
 		return m.Problem
 	}
-	return "verified"
+	return strings.TrimSpace("verified " + m.Note)
 }
 
 func split(list string) []string {

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -20,12 +21,13 @@ type target struct {
 }
 
 // ServeHTTP serves the next page, uncompressed. A page counts once it was
-// written whole. After a stop there are no pages, only errors.
+// written whole. After a stop there is nothing on them that counts, and no error,
+// so that scrapes that have failed are those that took too long.
 func (t *target) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stop {
-		http.Error(w, "stopped", http.StatusServiceUnavailable)
+		io.WriteString(w, "stopped 1\n")
 		return
 	}
 	t.number++

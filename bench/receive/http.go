@@ -53,6 +53,9 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 		return wire.Samples(plain, func(sample wire.Sample) {
 			if !sample.Counts() {
 				got.others++
+				if sample.Failed() {
+					got.failed++
+				}
 				return
 			}
 			got.add(sample.Number(), now.Sub(time.UnixMilli(sample.Millis)))

@@ -59,7 +59,7 @@ func writeRequest(t *testing.T) []byte {
 	series := func(name string, value float64) prompb.TimeSeries {
 		return prompb.TimeSeries{Labels: []prompb.Label{{Name: "__name__", Value: name}}, Samples: []prompb.Sample{{Value: value, Timestamp: now.UnixMilli() - 50}}}
 	}
-	b, err := (&prompb.WriteRequest{Timeseries: []prompb.TimeSeries{series("bench_pages_total", 12), series("bench_a", 5), series("up", 1)}}).Marshal()
+	b, err := (&prompb.WriteRequest{Timeseries: []prompb.TimeSeries{series("bench_pages_total", 12), series("bench_a", 5), series("up", 1), series("up", 0)}}).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestSamplesAreCountedInBothCompressions(t *testing.T) {
 		if got.Wire < uint64(len(body))+50 || got.Wire > uint64(len(body))+500 {
 			t.Errorf("%s: %d bytes on the wire for a body of %d", encoding, got.Wire, len(body))
 		}
-		if diff := cmp.Diff(Tally{Items: 2, Sum: 12, Others: 1, Requests: 1}, without(got)); diff != "" {
+		if diff := cmp.Diff(Tally{Items: 2, Sum: 12, Others: 2, Failed: 1, Requests: 1}, without(got)); diff != "" {
 			t.Errorf("%s: %s", encoding, diff)
 		}
 	}
@@ -108,10 +108,11 @@ func TestZstdIsRefusedWhereItIsNotMeasured(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeReadIsCounted: and nothing of it counts as arrived.
 func TestWhatCannotBeReadIsCounted(t *testing.T) {
 	s := newServer(true)
 	url := start(t, s)
-	for path, body := range map[string][]byte{"/api/v1/write": []byte("no snappy"), "/loki/api/v1/push": snappy.Encode(nil, []byte{0x0a, 9}), "/ingest?from=1": []byte("x")} {
+	for path, body := range map[string][]byte{"/api/v1/write": snappy.Encode(nil, append(writeRequest(t), 0x0a, 9)), "/loki/api/v1/push": snappy.Encode(nil, []byte{0x0a, 9}), "/ingest?from=1": []byte("x")} {
 		if status := post(t, url+path, "snappy", body); status != http.StatusBadRequest {
 			t.Errorf("%s: status %d", path, status)
 		}

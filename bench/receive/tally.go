@@ -14,6 +14,7 @@ type Tally struct {
 	Items    uint64 // samples, spans, log lines or profiles of the generator's
 	Sum      uint64 // of the numbers that they carry, modulo 2^64
 	Others   uint64 // items that the generator has not made, such as `up`
+	Failed   uint64 // scrapes that failed, by the program's own word
 	Requests uint64
 	Wire     uint64        // bytes read from connections, with protocol headers but without those of TCP
 	Bad      uint64        // requests that could not be read
@@ -28,8 +29,8 @@ type tally struct {
 
 // batch is what one request has brought.
 type batch struct {
-	items, sum, others uint64
-	ages               latency.Histogram
+	items, sum, others, failed uint64
+	ages                       latency.Histogram
 }
 
 // add counts an item with a number that was made at the given time.
@@ -51,6 +52,7 @@ func (t *tally) take(b *batch, err error) {
 	t.Items += b.items
 	t.Sum += b.sum
 	t.Others += b.others
+	t.Failed += b.failed
 	t.ages.Merge(&b.ages)
 }
 

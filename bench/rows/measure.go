@@ -181,7 +181,7 @@ func (s *session) run(ctx context.Context, w work, job contender.Job, out *table
 	fill(out, before, after, rss)
 	// The kernel keeps the peak less exactly than what is resident now.
 	out.Rest, out.Peak = rest.RSS, max(rest.Peak, int64(slices.Max(rss)))
-	out.Problem = problem(total, arrived)
+	out.Problem, out.Note = judge(total, arrived, uint64(s.Series))
 	return s.process.Alive()
 }
 
@@ -271,22 +271,28 @@ func (s *session) drained(ctx context.Context, total generate.Total) (receive.Ta
 	}
 }
 
-// problem compares what was made with what has arrived; "" if it is the same.
-func problem(made generate.Total, arrived receive.Tally) string {
+// judge compares what was made with what has arrived: problem is "" if all has
+// arrived once. A page of that many samples is no loss where the program itself
+// says that the scrape has failed, which takes too long a wait on a busy machine;
+// how often that was is in the note.
+func judge(made generate.Total, arrived receive.Tally, page uint64) (problem, note string) {
+	missing := made.Items - min(arrived.Items, made.Items)
+	if arrived.Failed > 0 {
+		note = fmt.Sprintf("%d of %d scrapes timed out", arrived.Failed, arrived.Failed+arrived.Items/page)
+	}
 	switch {
 	case arrived.Bad > 0:
-		return fmt.Sprintf("%d of %d requests could not be read", arrived.Bad, arrived.Requests)
+		problem = fmt.Sprintf("%d of %d requests could not be read", arrived.Bad, arrived.Requests)
 	case made.Items == 0:
-		return "there was nothing to do"
-	case arrived.Items < made.Items:
-		return fmt.Sprintf("%d of %d lost", made.Items-arrived.Items, made.Items)
+		problem = "there was nothing to do"
+	case missing > arrived.Failed*page:
+		problem = fmt.Sprintf("%d of %d lost", missing, made.Items)
 	case arrived.Items > made.Items:
-		return fmt.Sprintf("%d of %d repeated", arrived.Items-made.Items, made.Items)
-	case arrived.Sum != made.Sum:
-		return "as many arrived as were made, but some are lost and others repeated"
+		problem = fmt.Sprintf("%d of %d repeated", arrived.Items-made.Items, made.Items)
+	case missing == 0 && arrived.Sum != made.Sum:
+		problem = "as many arrived as were made, but some are lost and others repeated"
 	case made.Behind > made.Items/50:
-		return fmt.Sprintf("the rate was not kept: %d too few", made.Behind)
-	default:
-		return ""
+		problem = fmt.Sprintf("the rate was not kept: %d too few", made.Behind)
 	}
+	return problem, note
 }

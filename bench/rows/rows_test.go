@@ -87,8 +87,25 @@ func TestWhatIsMissingRepeatedOrDamagedIsAProblem(t *testing.T) {
 		{generate.Total{Items: 1000, Sum: 5, Behind: 100}, receive.Tally{Items: 1000, Sum: 5}, "the rate was not kept"},
 		{generate.Total{Items: 1000, Sum: 5, Behind: 20}, receive.Tally{Items: 1000, Sum: 5}, ""},
 	} {
-		if got := problem(c.made, c.arrived); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+		if got, note := judge(c.made, c.arrived, 100); note != "" || !strings.Contains(got, c.want) || c.want == "" && got != "" {
 			t.Errorf("%+v, %+v: %q, want %q", c.made, c.arrived, got, c.want)
+		}
+	}
+}
+
+// TestAPageThatWasNotTakenIsNoLoss: where the program says so, and only as many.
+func TestAPageThatWasNotTakenIsNoLoss(t *testing.T) {
+	made := generate.Total{Items: 1000, Sum: 55}
+	for _, c := range []struct {
+		arrived       receive.Tally
+		problem, note string
+	}{
+		{receive.Tally{Items: 800, Sum: 40, Failed: 2}, "", "2 of 10 scrapes timed out"},
+		{receive.Tally{Items: 1000, Sum: 55, Failed: 1}, "", "1 of 11 scrapes timed out"}, // the page was not even written
+		{receive.Tally{Items: 799, Sum: 40, Failed: 2}, "201 of 1000 lost", "2 of 9 scrapes timed out"},
+	} {
+		if problem, note := judge(made, c.arrived, 100); problem != c.problem || note != c.note {
+			t.Errorf("%+v: %q and %q, want %q and %q", c.arrived, problem, note, c.problem, c.note)
 		}
 	}
 }

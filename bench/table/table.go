@@ -31,6 +31,8 @@ type Measurement struct {
 	// Problem says what was lost, repeated or damaged; "" when the receiver has
 	// counted what the generator has made.
 	Problem string
+	// Note is what else to know of the work, which is no loss.
+	Note string
 }
 
 // column is a figure of a measurement; not ok where it has none.
@@ -128,7 +130,7 @@ func ratios(title string, mine, peers []Measurement) []string {
 		}
 		cells = append(cells, shown(values, func(v float64) string { return fmt.Sprintf("×%.2f", v) }))
 	}
-	if verdict(mine) != "yes" || verdict(peers) != "yes" {
+	if !verified(mine) || !verified(peers) {
 		return append(cells, "not comparable")
 	}
 	return append(cells, "")
@@ -141,14 +143,23 @@ func shown(values []float64, show func(float64) string) string {
 	return show(Median(values))
 }
 
-// verdict is "yes" if the receiver has counted in every run what was made.
+// verified reports whether the receiver has counted in every run what was made.
+func verified(runs []Measurement) bool {
+	return !slices.ContainsFunc(runs, func(m Measurement) bool { return m.Problem != "" })
+}
+
+// verdict says so, with the notes of all runs, or else what the problem was.
 func verdict(runs []Measurement) string {
+	said := []string{"yes"}
 	for _, m := range runs {
 		if m.Problem != "" {
 			return "NO: " + m.Problem
 		}
+		if m.Note != "" {
+			said = append(said, m.Note)
+		}
 	}
-	return "yes"
+	return strings.Join(said, "; ")
 }
 
 // Median returns the middle value, or the mean of the two in the middle; 0 of none.

@@ -84,6 +84,18 @@ func TestWhatIsLostIsNotReportedAsFast(t *testing.T) {
 	}
 }
 
+func TestNotesAreNoProblem(t *testing.T) {
+	noted := measured("mine", time.Millisecond, "")
+	noted.Note = "2 of 10 scrapes timed out"
+	got := printed(noted, measured("peer", time.Millisecond, ""), measured("mine", time.Millisecond, ""))
+	if line := got["mine"]; line[len(line)-1] != "yes; 2 of 10 scrapes timed out" {
+		t.Errorf("line is %q", line)
+	}
+	if line := got["mine / peer"]; line[len(line)-1] != "" {
+		t.Errorf("line is %q", line)
+	}
+}
+
 func TestWhatWasNotMeasuredIsEmpty(t *testing.T) {
 	got := printed(measured("mine", time.Millisecond, ""))
 	if line := got["mine"]; line[9] != "" || line[11] != "" {

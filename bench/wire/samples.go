@@ -29,6 +29,9 @@ func (s Sample) Counts() bool {
 	return math.Float64bits(s.Value) != staleBits && bytes.HasPrefix(s.Name, []byte("bench_"))
 }
 
+// Failed reports whether s says that a scrape has failed, as by a timeout.
+func (s Sample) Failed() bool { return string(s.Name) == "up" && s.Value == 0 }
+
 // Number is the page's number if s carries it, else 0.
 func (s Sample) Number() uint64 {
 	if string(s.Name) != pagesName {

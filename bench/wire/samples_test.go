@@ -50,14 +50,19 @@ func TestOnlySamplesOfPagesCount(t *testing.T) {
 		sample Sample
 		counts bool
 		number uint64
+		failed bool
 	}{
-		{Sample{Name: []byte("bench_http_requests_total_0"), Value: 7}, true, 0},
-		{Sample{Name: []byte(pagesName), Value: 7}, true, 7},
-		{Sample{Name: []byte("up"), Value: 1}, false, 0},
-		{Sample{Name: []byte("scrape_duration_seconds"), Value: 1}, false, 0},
-		{Sample{Name: []byte("bench_a"), Value: math.Float64frombits(staleBits)}, false, 0},
-		{Sample{Name: []byte("bench_a"), Value: math.NaN()}, true, 0},
+		{Sample{Name: []byte("bench_http_requests_total_0"), Value: 7}, true, 0, false},
+		{Sample{Name: []byte(pagesName), Value: 7}, true, 7, false},
+		{Sample{Name: []byte("up"), Value: 1}, false, 0, false},
+		{Sample{Name: []byte("up"), Value: 0}, false, 0, true},
+		{Sample{Name: []byte("scrape_duration_seconds"), Value: 0}, false, 0, false},
+		{Sample{Name: []byte("bench_a"), Value: math.Float64frombits(staleBits)}, false, 0, false},
+		{Sample{Name: []byte("bench_a"), Value: math.NaN()}, true, 0, false},
 	} {
+		if got := c.sample.Failed(); got != c.failed {
+			t.Errorf("%s %v says that a scrape has failed: %v", c.sample.Name, c.sample.Value, got)
+		}
 		if got := c.sample.Counts(); got != c.counts {
 			t.Errorf("%s %v counts: %v", c.sample.Name, c.sample.Value, got)
 		}
