@@ -19,7 +19,7 @@ func TestHealthcheckTellsHowItIs(t *testing.T) {
 	}
 	server.Close()
 	if err := healthcheck(t.Context(), server.URL); err == nil {
-		t.Error("a server that is gone is healthy")
+		t.Error("a server that has stopped is healthy")
 	}
 	broken := httptest.NewServer(http.NotFoundHandler())
 	defer broken.Close()

@@ -14,7 +14,7 @@ import (
 // An endpoint answers a request, or returns why it cannot.
 type endpoint func(http.ResponseWriter, *http.Request) error
 
-// A refusal is an error that is the client's to mend, so it is told all of it.
+// A refusal is an error that is the client's to fix, so it is told all of it.
 type refusal struct {
 	status  int
 	message string
@@ -65,7 +65,7 @@ func Failure(w http.ResponseWriter, r *http.Request) {
 // problem is the shape of all errors. With the request's id, whoever gets one
 // can be told what happened.
 func problem(w http.ResponseWriter, r *http.Request, status int, message string, fields map[string]string) {
-	// A client that is gone cannot be told anything: not an error of ours.
+	// A client that has disconnected cannot be told anything: not an error of ours.
 	_ = reply(w, status, struct {
 		Error     string            `json:"error"`
 		Fields    map[string]string `json:"fields,omitempty"`
@@ -81,6 +81,6 @@ func reply(w http.ResponseWriter, status int, body any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(encoded, '\n')) // fails only if the client is gone
+	_, _ = w.Write(append(encoded, '\n')) // fails only if the client has disconnected
 	return nil
 }

@@ -23,7 +23,7 @@ type server struct {
 	spans   *tracetest.SpanRecorder
 	random  float64
 	waited  time.Duration
-	waiting error // what waits return
+	waiting error // what the waiting requests return
 }
 
 func newServer(t *testing.T) *server {
@@ -109,7 +109,7 @@ func TestWhatIsWrongWithARequestIsSaid(t *testing.T) {
 		{"POST /api/items", `{}`, 422, invalid + `{"name":"is required","price":"is required"}}`},
 		{"POST /api/items", `{"name":"","price":0}`, 422, invalid + `{"name":"must have 1 to 100 bytes","price":"must be more than 0 and at most 1000000"}}`},
 		{"POST /api/items", `{"name":1,"price":1}`, 422, invalid + `{"name":"must not be of type number"}}`},
-		{"POST /api/items", `{"colour":"red"}`, 422, `{"error":"unknown field \"colour\""}`},
+		{"POST /api/items", `{"finish":"red"}`, 422, `{"error":"unknown field \"finish\""}`},
 		{"POST /api/items", `{"name":"` + strings.Repeat("a", maxBody) + `"}`, 413, `{"error":"the body is larger than 65536 bytes"}`},
 		{"PATCH /api/items/1", `{"price":-1}`, 422, invalid + `{"price":"must be more than 0 and at most 1000000"}}`},
 		{"PUT /api/items/1", `{"price":1}`, 422, invalid + `{"name":"is required"}}`},

@@ -59,7 +59,7 @@ type listed struct {
 func docsFile() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(openAPI) // fails only if the client is gone
+		_, _ = w.Write(openAPI) // fails only if the client has disconnected
 	})
 }
 
@@ -112,7 +112,7 @@ func inOrder(a, b listed) int {
 }
 
 // schemaText writes a schema the way it is read most easily: a reference by
-// its name, anything else as it stands.
+// its name, anything else as it is.
 func schemaText(schema json.RawMessage) string {
 	var reference struct {
 		Ref string `json:"$ref"`

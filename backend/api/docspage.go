@@ -11,7 +11,7 @@ import (
 )
 
 // page is the document for people. It is made without html/template, which
-// would keep the linker from leaving out methods that nobody calls.
+// would keep the linker from omitting methods that nobody calls.
 func (d document) page() g.Node {
 	body := []g.Node{
 		h.H1(g.Text(d.Info.Title+" "), h.Small(g.Text(d.Info.Version))),

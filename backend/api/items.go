@@ -28,7 +28,7 @@ const (
 	maxPrice       = 1_000_000
 )
 
-// check refuses values that make no sense and, if the item is to be whole,
+// check refuses values that make no sense and, if the item must be whole,
 // those that are missing.
 func (f itemFields) check(whole bool) error {
 	wrong := map[string]string{}

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// call stands for a request to another service, and takes a random time. Its
+// call represents a request to another service, and takes a random time. Its
 // span is what an instrumented client would make: the peer's name is what
 // draws the service on the map.
 func (a *API) call(ctx context.Context, peer, operation string, min, max time.Duration, attributes ...attribute.KeyValue) error {
@@ -29,7 +29,7 @@ func (a *API) call(ctx context.Context, peer, operation string, min, max time.Du
 	return nil
 }
 
-// database stands for the time that a database would take.
+// database represents the time that a database would take.
 func (a *API) database(ctx context.Context, operation string, attributes ...attribute.KeyValue) error {
 	return a.call(ctx, "database", operation, 2*time.Millisecond, 40*time.Millisecond, attributes...)
 }

@@ -41,7 +41,7 @@ func TestLongValuesAreCut(t *testing.T) {
 }
 
 // FuzzLine: whatever is logged is one line, which a strict reader understands,
-// and text that needs no mending comes back as it was.
+// and text that needs no fixing comes back as it was.
 func FuzzLine(f *testing.F) {
 	for _, seed := range []string{"", "plain", "two words", `"`, `\`, "a=b", "é\u00a0\u2028", "\x00\a\v\x7f", "\xff", "\n\r\t", "\U000e0001", "\U0001f600", "\ufffd"} {
 		f.Add(seed)

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Metrics are those of an HTTP service. The label path is a route's template.
+// Metrics are the metrics of an HTTP service. The label path is a route's template.
 type Metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec   // method, path
@@ -23,7 +23,7 @@ type Metrics struct {
 }
 
 // NewMetrics returns the metrics of a service in a registry of their own,
-// together with those of the Go runtime and of the process.
+// together with the metrics of the Go runtime and of the process.
 func NewMetrics(version string) *Metrics {
 	route := []string{"method", "path"}
 	m := &Metrics{

@@ -74,7 +74,7 @@ func (p *Profiling) Stop(ctx context.Context) error {
 	}
 }
 
-// profilerLog passes on what goes wrong, and leaves out how things go.
+// profilerLog forwards what goes wrong, and omits how things go.
 type profilerLog struct{ failures *throttle }
 
 func (l profilerLog) Errorf(format string, args ...any) {

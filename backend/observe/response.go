@@ -9,7 +9,7 @@ import (
 // reach whatever else the server's own writer can do.
 type response struct {
 	http.ResponseWriter
-	head   bool  // whether a body is left out
+	head   bool  // whether a body is omitted
 	status int   // 0 until the header is written
 	size   int64 // of the body, as sent
 }

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Unmatched stands where a route's template would, when no route matches. The
+// Unmatched replaces a route's template, when no route matches. The
 // raw path would let anyone who sends requests make series without end.
 const Unmatched = "unmatched"
 
-// otherMethod stands for each method that is not one of HTTP's own, for the
+// otherMethod represents each method that is not one of HTTP's own, for the
 // same reason.
 const otherMethod = "_OTHER"
 

@@ -8,7 +8,7 @@ import (
 )
 
 // throttle logs the first of a row of like failures, and after that one a
-// minute with the number of those left out. Telemetry that cannot be delivered
+// minute with the number of those omitted. Telemetry that cannot be delivered
 // is worth knowing about, and no reason to fill the log.
 type throttle struct {
 	log     *slog.Logger

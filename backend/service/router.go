@@ -38,7 +38,7 @@ func newHandler(service *api.API, provider trace.TracerProvider, metrics *observ
 
 func health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n")) // fails only if the client is gone
+	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n")) // fails only if the client has disconnected
 }
 
 // Routes lists what the API serves, by the patterns of http.ServeMux.

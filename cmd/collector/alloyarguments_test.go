@@ -97,7 +97,7 @@ func covers(pattern, text string) bool {
 	return text == "" || strings.HasSuffix(pattern, "*")
 }
 
-// collectFacts describes arguments, which are those of the block at prefix.
+// collectFacts describes the arguments of the block at prefix.
 func collectFacts(into map[string]fact, prefix string, arguments []config.Argument) {
 	for _, a := range arguments {
 		f := fact{kind: "argument", need: "optional", value: a.Default}

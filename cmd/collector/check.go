@@ -63,7 +63,7 @@ func checkOptions() graph.Options {
 }
 
 // format prints a file in the one format that configurations have, writes it
-// back (-w), or tells whether it is in it (-t).
+// back (-w), or reports whether it is in it (-t).
 func format(args []string, in io.Reader, out io.Writer) error {
 	set := pflag.NewFlagSet("fmt", pflag.ContinueOnError)
 	set.SetOutput(out)
@@ -94,7 +94,7 @@ func format(args []string, in io.Reader, out io.Writer) error {
 		return nil
 	case *test:
 		if string(text) != string(source.Text) {
-			return fmt.Errorf("%s is not formatted; `collector fmt -w %s` mends it", source.Name, source.Name)
+			return fmt.Errorf("%s is not formatted; `collector fmt -w %s` fixes it", source.Name, source.Name)
 		}
 		return nil
 	case *write:
@@ -128,7 +128,7 @@ func replace(path string, text []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // which is gone if all went well
+	defer os.Remove(f.Name()) // which no longer exists if all went well
 	_, err = f.Write(text)
 	if err = errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
 		return err

@@ -79,8 +79,8 @@ func TestRealConfigurations(t *testing.T) {
 	t.Logf("%d of %d configurations are accepted", accepted, len(files))
 }
 
-// lacksOnlyComponents tells whether every error is about a component that is
-// not there: a file of a directory refers to what stands in the others.
+// lacksOnlyComponents reports whether every error is about a component that is
+// not there: a file of a directory refers to what is in the others.
 func lacksOnlyComponents(diagnostics, file, text string) bool {
 	for line := range strings.Lines(diagnostics) {
 		if strings.HasPrefix(line, file) && !strings.Contains(line, "collector does not have") && !strings.Contains(line, ": warning: ") && !leadsElsewhere(line, text) {

@@ -23,7 +23,7 @@ import (
 var demoPorts = []string{"127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:4040"}
 
 const demoHelp = `Runs the built-in pipeline with an example service and some load on it. Nothing is stored:
-the UI shows what has passed lately.
+the UI shows recent data.
 
 Usage:
   collector demo [flags]
@@ -90,7 +90,7 @@ func newDemoFlags(out io.Writer) (*pflag.FlagSet, *runFlags, *float64) {
 	set := pflag.NewFlagSet("demo", pflag.ContinueOnError)
 	set.SetOutput(out)
 	set.Usage = func() { fmt.Fprintln(out, demoHelp+strings.TrimRight(set.FlagUsages(), "\n")) }
-	set.StringVar(&f.listen, listenFlag, f.listen, "address of the UI; if the default is taken, another port is")
+	set.StringVar(&f.listen, listenFlag, f.listen, "address of the UI; if the default port is in use, another one is chosen")
 	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
 	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept")
@@ -121,7 +121,7 @@ func announce(out io.Writer, p *program, d builtin.Demo, taken string) {
 	address := p.server.Addr().String()
 	hint := ""
 	if taken != "" {
-		hint = fmt.Sprintf(" (%s is taken)", taken)
+		hint = fmt.Sprintf(" (%s is in use)", taken)
 	}
 	containers := "no Docker Engine here, so there are no containers to watch"
 	if d.Docker {
@@ -135,7 +135,7 @@ func announce(out io.Writer, p *program, d builtin.Demo, taken string) {
   containers        %s
   your own data     OTLP to %s (gRPC) or http://%s, Pyroscope to http://%s
 
-Nothing is stored, and nothing leaves this machine. Ctrl-C ends it.
+Nothing is stored, and nothing leaves this machine. Ctrl-C stops it.
 `, hint, reachable(address), strings.TrimSuffix(cmp.Or(p.prefix, "/"), "/"), d.Requests, containers, d.OTLP, d.OTLPHTTP, d.Pyroscope)
 }
 

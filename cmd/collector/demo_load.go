@@ -20,14 +20,14 @@ type demoLoad struct {
 	url    string
 	rate   float64 // requests a second
 	client *http.Client
-	under  chan struct{} // holds as many tokens as there are requests under way
+	under  chan struct{} // holds as many tokens as there are requests in progress
 }
 
 func newDemoLoad(url string, rate float64) *demoLoad {
 	return &demoLoad{url: url, rate: rate, client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}, under: make(chan struct{}, 64)}
 }
 
-// run sends until ctx ends. A request that finds too many under way is left out:
+// run sends until ctx ends. A request that finds too many in progress is omitted:
 // a service that hangs must not fill this process.
 func (l *demoLoad) run(ctx context.Context) {
 	if l.rate <= 0 {

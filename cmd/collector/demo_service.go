@@ -84,7 +84,7 @@ func (d *demoRunner) Run(ctx context.Context) error {
 	return nil
 }
 
-// tail hands on the lines of output, as the tail of a container would, until it
+// tail forwards the lines of output, as the tail of a container would, until it
 // is closed.
 func (d *demoRunner) tail(ctx context.Context, output io.Reader) {
 	stream := d.labels().Set("stream", "stdout").Labels()
@@ -94,7 +94,7 @@ func (d *demoRunner) tail(ctx context.Context, output io.Reader) {
 		logs := pipeline.Logs{Streams: []pipeline.Stream{{Labels: stream, Entries: []pipeline.Entry{entry}}}}
 		for _, sink := range d.config.ForwardTo {
 			if err := sink.WriteLogs(ctx, logs); err != nil && !errors.Is(err, context.Canceled) {
-				d.options.Logger.Warn("a line of the example service is lost", "err", err)
+				d.options.Logger.Warn("a log line of the example service was dropped", "err", err)
 			}
 		}
 	}

@@ -64,11 +64,11 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.BoolVar(&f.pprof, "server.http.enable-pprof", true, "serve /debug/pprof")
 	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
 	set.StringSliceVar(&f.hosts, admin.AllowedHostsFlag, nil, "public names by which browsers may use the UI over plain HTTP without a password; addresses, local names, HTTPS and other programs need none")
-	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, to be looked at in the UI under Explore, such as 16MiB; 0 keeps none")
+	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, shown in the UI under Explore, for example 16MiB; 0 keeps none")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
 	set.StringVar(&f.storage, "storage.path", defaultStorage, "directory for queues and cursors")
 	configFlags(set, &f.configKind)
-	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "let a reload stop everything: without it, a configuration or a file of it without components is refused where the one in force has some")
+	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "allow a reload that removes all components; without it, an empty configuration, or an empty file of it, is refused if the running one has components")
 	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: there are no clusters, and each collector does all of its work")
 	acceptIdle(set)
 	return set, f
@@ -106,7 +106,7 @@ func idleSwitch(set *pflag.FlagSet, names ...string) {
 	}
 }
 
-// check refuses what would ask for behaviour that is not there.
+// check refuses what would ask for behavior that is not there.
 func (f *runFlags) check() error {
 	if _, err := admin.CleanPrefix(f.prefix); err != nil {
 		return fmt.Errorf("--%s: %w", prefixFlag, err)

@@ -122,8 +122,8 @@ func (i inventory) after(target labels.Labels) []inspect.Onward {
 	if target.IsEmpty() {
 		return nil
 	}
-	each(i.graph, func(id string, c inspect.TargetTaker) {
-		if o, listed := c.Take(target); listed {
+	each(i.graph, func(id string, c inspect.TargetConsumer) {
+		if o, listed := c.Consume(target); listed {
 			o.Component = id
 			out = append(out, o)
 		}

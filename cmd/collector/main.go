@@ -33,8 +33,8 @@ Usage:
   collector validate PATH          check a configuration without running it
   collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
   collector default-config         print the built-in configuration
-  collector queue list|drain|drop  look at, deliver or delete what waits on disk for a writer that was removed
-  collector healthcheck [URL]      ask a running collector, or what else URL names, whether it is ready
+  collector queue list|drain|drop  list, deliver or delete data that waits on disk for a removed writer
+  collector healthcheck [URL]      check whether a running collector, or another URL, is ready
   collector --version
 
 ` + "`collector COMMAND --help` lists a command's flags.\n"

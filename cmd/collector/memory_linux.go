@@ -34,7 +34,7 @@ func releaseStart() {
 			if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &mode); err != nil {
 				return
 			}
-			// Pages that can't have been written are those of the file.
+			// Pages that can't have been written belong to the file.
 			if strings.HasSuffix(lines.Text(), program) && !strings.Contains(mode, "w") {
 				for _, advice := range []uintptr{unix.MADV_RANDOM, unix.MADV_PAGEOUT, unix.MADV_DONTNEED} {
 					_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, advice)

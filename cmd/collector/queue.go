@@ -24,13 +24,13 @@ import (
 	"collector/pkg/queue"
 )
 
-const queueUsage = `collector queue looks at, delivers or deletes what waits on disk, also beside a running collector:
-queues that it uses are locked, and left alone.
+const queueUsage = `collector queue lists, delivers or deletes data that waits on disk, also while a collector runs:
+queues in use are locked, and left alone.
 
 Usage:
   collector queue list [--storage.path DIR]                               list all queues
   collector queue drain FOLDER --config PATH --to COMPONENT [--endpoint ID]  deliver a queue to a writer of a configuration
-  collector queue drop FOLDER                                             delete a queue with what waits in it
+  collector queue drop FOLDER                                             delete a queue with its data
 
 FOLDER is a folder that list shows, relative to --storage.path.
 
@@ -47,9 +47,9 @@ func queueCommand(args []string, out io.Writer) error {
 	set.SetOutput(out)
 	set.Usage = func() { fmt.Fprint(out, queueUsage+set.FlagUsages()) }
 	root := set.String("storage.path", defaultStorage, "directory for queues and cursors")
-	path := set.String("config", "", "the configuration with the writer to deliver by")
-	to := set.String("to", "", "the writer to deliver by, such as loki.write.default")
-	endpoint := set.String("endpoint", "", "the endpoint to deliver to, where the writer has several")
+	path := set.String("config", "", "the configuration that has the writer")
+	to := set.String("to", "", "the writer to deliver with, for example loki.write.default")
+	endpoint := set.String("endpoint", "", "the endpoint to deliver to, if the writer has several")
 	timeout := set.Duration("timeout", 0, "how long to try to deliver; 0: until it is done")
 	if err := set.Parse(args); err != nil {
 		return err
@@ -102,7 +102,7 @@ func listQueues(root string, out io.Writer) error {
 	return table.Flush()
 }
 
-// waiting opens a queue to see what waits in it.
+// waiting opens a queue to see what is waiting in it.
 func waiting(f queue.Folder) ([]queue.Stats, error) {
 	q, err := queue.OpenFolder(f, queue.Options{Description: f.Description})
 	if err != nil {
@@ -174,7 +174,7 @@ func drainQueue(ctx context.Context, o drainOptions, out io.Writer) error {
 	}
 	c, ok := made.(queueWriter)
 	if !ok {
-		return fmt.Errorf("%s delivers no queue", o.to)
+		return fmt.Errorf("%s cannot deliver a queue", o.to)
 	}
 	w, err := c.QueueWriter(f.Signal)
 	if err != nil {
@@ -194,7 +194,7 @@ func formatOf(id string) string {
 	return strings.TrimSuffix(kind, "http") // both OTLP exporters queue requests as they came
 }
 
-// orphanedQueues is what the UI shows of queues that no writer has.
+// orphanedQueues is what the UI shows of queues without a writer.
 func (p *program) orphanedQueues() []flow.OrphanedQueue {
 	var all []flow.OrphanedQueue
 	for _, s := range p.orphans.Status() {

@@ -189,7 +189,7 @@ func (p *program) warnOpen() {
 
 func (p *program) stop() {
 	if late := p.graph.Stop(stopTime); len(late) > 0 {
-		p.logger.Warn("components did not stop in time; what they hold is on disk", "components", strings.Join(late, ", "))
+		p.logger.Warn("components did not stop in time; their data is on disk", "components", strings.Join(late, ", "))
 	}
 }
 
@@ -222,7 +222,7 @@ func (p *program) sources() ([]config.Source, error) {
 	}
 	sources, err := read(p.path)
 	if errors.Is(err, fs.ErrNotExist) && p.path == os.Getenv(defaultConfigVariable) {
-		p.logger.Info("there is no configuration file, so the built-in one runs", "path", p.path)
+		p.logger.Info("no configuration file; running the built-in configuration", "path", p.path)
 		return p.builtin(), nil
 	}
 	return sources, err
@@ -244,12 +244,12 @@ func (p *program) builtin() []config.Source {
 		p.logger.Warn("nothing is collected: no destination is set; set one of the variables above, or write a configuration (start from `collector default-config --all`)")
 	}
 	if err := reachEngine(os.Getenv("DOCKER_HOST")); err != nil {
-		p.logger.Warn("there is no Docker Engine: no container is discovered until there is one", "err", err)
+		p.logger.Warn("no Docker Engine: no containers are discovered until there is one", "err", err)
 	}
 	return []config.Source{{Name: "<built-in>", Text: []byte(builtin.Config(parts, false))}}
 }
 
-// withoutCredentials is a destination without what stands before its host or in
+// withoutCredentials is a destination without what precedes its host or in
 // its query.
 func withoutCredentials(raw string) string {
 	raw, _, _ = strings.Cut(raw, "?")
@@ -262,7 +262,7 @@ func withoutCredentials(raw string) string {
 	return scheme + rest[strings.LastIndex(rest, "@")+1:]
 }
 
-// reachEngine tells whether something listens where the Docker Engine should.
+// reachEngine reports whether something listens where the Docker Engine should.
 func reachEngine(host string) error {
 	network, address, ok := strings.Cut(cmp.Or(host, "unix:///var/run/docker.sock"), "://")
 	if !ok {
@@ -287,10 +287,10 @@ func (p *program) Reload(ctx context.Context) error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
 	if err := p.load(ctx); err != nil {
-		p.logger.Error("the configuration was not reloaded; the one before runs on", "err", err)
+		p.logger.Error("reload failed; the previous configuration keeps running", "err", err)
 		return err
 	}
-	p.logger.Info("the configuration was reloaded")
+	p.logger.Info("configuration reloaded")
 	return nil
 }
 
@@ -307,7 +307,7 @@ func (p *program) handleSignals(ctx context.Context, stop func()) {
 			case ctx.Err() == nil:
 				stop()
 			default:
-				p.logger.Warn("a second signal ends the process at once; what is queued is on disk")
+				p.logger.Warn("second signal: stopping at once; queued data is on disk")
 				p.flush()
 				os.Exit(1)
 			}

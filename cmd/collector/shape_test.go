@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The sizes beyond which code is to be split.
+// The sizes beyond which code must be split.
 const (
 	maxFunctionLines = 80
 	maxFileLines     = 600

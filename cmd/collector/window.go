@@ -37,7 +37,7 @@ func (s *windowSize) String() string {
 	return component.Bytes(*s).String()
 }
 
-// Type is what stands for a value in the help.
+// Type is what represents a value in the help.
 func (*windowSize) Type() string { return "size" }
 
 // view is what the UI shows of the data that passes, and of its delivery. It
@@ -51,7 +51,7 @@ type view struct {
 }
 
 // newView makes a view of the traffic in hub; memory is how many bytes of each
-// signal the Explore window holds, 0 if there is to be none. The graph is set
+// signal the Explore window holds, 0 for none. The graph is set
 // before run.
 func newView(hub *live.Hub, memory windowSize, age time.Duration) *view {
 	v := &view{hub: hub}
@@ -73,7 +73,7 @@ func (v *view) run(ctx context.Context) {
 	}
 }
 
-// reloaded is to be called when another configuration is in force.
+// reloaded must be called when another configuration is in force.
 func (v *view) reloaded() { v.chooser.Update(v.graph.Edges()) }
 
 // Keys of the recorder's numbers.

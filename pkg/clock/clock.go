@@ -1,7 +1,7 @@
 // Package clock keeps time that a step of the machine's clock does not change,
 // and reports such steps.
 //
-// Due times, time-outs and ages go by the monotonic reading that time.Now
+// Due times, timeouts and ages go by the monotonic reading that time.Now
 // gives: time.Time keeps it over Add, and Sub, Before and After prefer it. It is
 // lost by Round, Truncate, UTC, In and every way through Unix, JSON or a file;
 // what is compared after that has to come from Steady.
@@ -58,7 +58,7 @@ func (w *Watch) Run(ctx context.Context) {
 		}
 		next := now()
 		if by := step(last, next); by.Abs() >= leastStep {
-			w.quiet.Warn(w.Logger, "", "the machine's clock was set, or the machine was suspended: what is scheduled goes on, new timestamps follow the new time", "by", by.Round(time.Millisecond))
+			w.quiet.Warn(w.Logger, "", "the machine's clock was set, or the machine was suspended: schedules continue, new timestamps follow the new time", "by", by.Round(time.Millisecond))
 		}
 		last = next
 	}

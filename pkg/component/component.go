@@ -93,7 +93,7 @@ type Options struct {
 	CheckOnly bool
 }
 
-// WithDefaults fills in what a caller (a test, above all) left out, so that
+// WithDefaults fills in what a caller (a test, above all) omitted, so that
 // constructors need not check for nil.
 func (o Options) WithDefaults() Options {
 	if o.Logger == nil {

@@ -48,7 +48,7 @@ func (b *Block) ID() string {
 	return b.Name + "." + b.Label
 }
 
-// LabelAt is where the label stands, or the name if there is no label.
+// LabelAt is the position of the label, or of the name if there is no label.
 func (b *Block) LabelAt() Range {
 	if b.stmt.LabelPos == token.NoPos {
 		return b.At

@@ -179,7 +179,7 @@ func textOf(value any) (string, bool) {
 	return "", false
 }
 
-// readsText tells whether values of type t are read from text.
+// readsText reports whether values of type t are read from text.
 func readsText(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
@@ -223,7 +223,7 @@ func setNumber(value any, v reflect.Value) bool {
 	return true
 }
 
-// holdsSecret tells whether values of type t are, or hold, secrets.
+// holdsSecret reports whether values of type t are, or hold, secrets.
 func holdsSecret(t reflect.Type) bool {
 	switch {
 	case t == reflect.TypeFor[component.Secret]():

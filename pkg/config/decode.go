@@ -115,7 +115,7 @@ func (r *decoding) attribute(stmt *ast.AttributeStmt, parent string, fields []fi
 		return
 	}
 	if line, seen := first[f.name]; seen {
-		r.report(at, "", "argument %q of %s is set twice; it is set on line %d already", f.name, parent, line)
+		r.report(at, "", "argument %q of %s is set twice; it is already set on line %d", f.name, parent, line)
 		return
 	}
 	first[f.name] = at.Line
@@ -227,7 +227,7 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 	}
 	line, seen := first[f.name]
 	if seen && !f.repeatable() {
-		r.report(at, "", "block %q may stand only once in %s; the first is on line %d", f.name, parent, line)
+		r.report(at, "", "block %q may appear only once in %s; the first is on line %d", f.name, parent, line)
 		return
 	}
 	if !seen {

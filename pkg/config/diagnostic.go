@@ -31,7 +31,7 @@ type Range struct {
 
 	text   string    // the line that it starts in, without its end
 	lines  *excerpts // of the whole source; may be nil
-	secret bool      // every string in that line is to be hidden
+	secret bool      // every string in that line must be hidden
 }
 
 // String is "file:line:column".
@@ -122,7 +122,7 @@ const (
 )
 
 // excerpt is the source line, for a terminal, and the line below it. That keeps
-// tabs, so that the carets stand below what they mark however wide a tab is.
+// tabs, so that the carets are below what they mark however wide a tab is.
 func (r Range) excerpt() (source, carets string) {
 	source = r.Source()
 	start := min(max(r.Column-1, 0), len(source))

@@ -16,7 +16,7 @@ import (
 )
 
 // Encode is a configuration struct as JSON that may be shown: secrets are
-// hidden. opaque gives what stands for a value that the language itself does
+// hidden. opaque gives what represents a value that the language itself does
 // not know.
 func Encode(c any, opaque func(any) (any, bool)) json.RawMessage {
 	v := reflect.ValueOf(c)
@@ -84,7 +84,7 @@ func makesSecret(v reflect.Value) bool {
 // groupsOnly is a replacement that has nothing of its own.
 var groupsOnly = regexp.MustCompile(`^(?:\$\d+|\$\{\w+\})*$`)
 
-// hidden writes what stands for the strings in v.
+// hidden writes what represents the strings in v.
 func (e *encoder) hidden(v reflect.Value) {
 	switch {
 	case v.Kind() == reflect.Slice:

@@ -8,7 +8,7 @@ import (
 	"github.com/grafana/alloy/syntax/ast"
 )
 
-// ErrReported stands for an error that has been reported already: who gets it
+// ErrReported represents an error that has been reported already: who gets it
 // reports nothing.
 var ErrReported = errors.New("reported already")
 
@@ -27,7 +27,7 @@ type Expr struct {
 	language *Language
 }
 
-// At is where the expression stands.
+// At is the position of the expression.
 func (e *Expr) At() Range { return e.file.node(e.expr) }
 
 // Text is the expression in the canonical layout, as it may be shown: what

@@ -16,7 +16,7 @@ type field struct {
 	typ      reflect.Type
 	file     bool // the argument is the path of a file that is read
 	// enum is the first part of the names "stage.json", "stage.labels" … of
-	// blocks that stand in one list, in the order of the source. Of an element
+	// blocks that are in one list, in the order of the source. Of an element
 	// of that list, variant is the field that this block sets, a pointer.
 	enum    string
 	variant int
@@ -91,7 +91,7 @@ func lookup(fields []field, name string) (field, bool) {
 	return field{}, false
 }
 
-// unsupported tells whether the struct t has a list of blocks to which a block
+// unsupported reports whether the struct t has a list of blocks to which a block
 // of this name belongs, and whose element type says that it is one that Alloy
 // has: by a method Unsupported, which gives the names without their first part.
 func unsupported(t reflect.Type, name string) bool {

@@ -44,7 +44,7 @@ func FuzzFormat(f *testing.F) {
 	})
 }
 
-// validPositions checks that every diagnostic stands somewhere in text, but for
+// validPositions checks that every diagnostic is somewhere in text, but for
 // one about a whole file that is not in UTF-8.
 func validPositions(t *testing.T, ds Diagnostics, text []byte) {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"collector/pkg/mask"
 )
 
-// Class is what a piece of source is, for colouring it.
+// Class is what a piece of source is, for coloring it.
 type Class string
 
 // The classes.
@@ -33,7 +33,7 @@ type Piece struct {
 	Text  string
 }
 
-// Highlight is a source as it may be shown, line by line: coloured, and with
+// Highlight is a source as it may be shown, line by line: colored, and with
 // asterisks in the place of everything that looks like a credential. A source
 // with errors in it is shown too.
 func Highlight(s Source) [][]Piece {
@@ -67,7 +67,7 @@ type lexeme struct {
 	class      Class
 }
 
-// painter colours one source.
+// painter colors one source.
 type painter struct {
 	text    string
 	lexemes []lexeme
@@ -157,7 +157,7 @@ func (p *painter) headings() map[int]bool {
 	return found
 }
 
-// begins tells whether a statement may begin at i.
+// begins reports whether a statement may begin at i.
 func (p *painter) begins(i int) bool {
 	if p.tokenAt(i) != token.IDENT {
 		return false
@@ -251,7 +251,7 @@ func (p *painter) hideValue(i int) int {
 			l.class = Hidden
 		case token.IDENT:
 			// A name in an expression is part of a path or a call. One that
-			// stands alone is a secret whose quotes were forgotten.
+			// is alone is a secret whose quotes were forgotten.
 			path := p.tokenAt(i+1) == token.DOT || p.tokenAt(i-1) == token.DOT || p.tokenAt(i+1) == token.LPAREN || p.tokenAt(i+1) == token.ASSIGN
 			if !path {
 				l.class = Hidden

@@ -104,8 +104,8 @@ func textual(f any) any {
 	}
 }
 
-// Opaque is a value that expressions can pass on but not look into: a
-// receiver, relabelling rules, a live set of targets.
+// Opaque is a value that expressions can pass along but not look into: a
+// receiver, relabeling rules, a live set of targets.
 type Opaque struct {
 	Value any
 	Path  string // the reference that gave it, such as loki.write.default.receiver

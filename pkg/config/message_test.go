@@ -26,7 +26,7 @@ func TestSyntaxErrorsSayWhatWouldBeAccepted(t *testing.T) {
 		"a { b = “x” }\n":              "straight double quotes",
 		"a { b = \"\\d\" }\n":          "backquotes",
 		"a { b = \"x\n}\n":             `ends with " on the same line`,
-		"a default { }\n":              "the label of a block stands in double quotes",
+		"a default { }\n":              "the label of a block must be in double quotes",
 		"a \"b-c\" { }\n":              "letters, digits and _",
 		"a {\n":                        "a block is not closed before the end of the file",
 		"}\n":                          "expected a name, got }",
@@ -63,7 +63,7 @@ func TestAnExcerptIsSafeForTerminals(t *testing.T) {
 			t.Errorf("a line of %d bytes", len(line))
 		}
 	}
-	// The caret stands below the character that is meant, also in an excerpt.
+	// The caret is below the character that is meant, also in an excerpt.
 	_, ds := Parse([]Source{{Name: "x.alloy", Text: []byte("a { b = \"" + strings.Repeat("äöü", 100) + "\" ? }")}})
 	if len(ds) == 0 {
 		t.Fatal("no error")

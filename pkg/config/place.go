@@ -17,7 +17,7 @@ func (b *Block) Place(err error) Diagnostics {
 	return place(b.file, b.stmt.Body, b.At, b.Name+": ", err)
 }
 
-// Find is where the argument or block stands to which path leads, as component.At
+// Find is the position of the argument or block to which path leads, as component.At
 // has it, and the path as people read it; the block itself if it has nothing of it.
 func (b *Block) Find(path string) (at Range, words string) {
 	s := locate(b.file, b.stmt.Body, strings.Split(path, "/"))

@@ -85,7 +85,7 @@ func readFileAgain(name string, wait time.Duration) (Source, error) {
 	_ = f.SetReadDeadline(time.Now().Add(wait)) // regular files have none, and need none
 	s, err := readAll(name, f)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("%q is a pipe or a terminal, and nobody ended what is written to it within %s: load the configuration from a regular file", name, wait)
+		err = fmt.Errorf("%q is a pipe or a terminal that was not closed within %s: load the configuration from a regular file", name, wait)
 	}
 	return s, err
 }
@@ -153,7 +153,7 @@ func Parse(sources []Source) (*Document, Diagnostics) {
 				at := f.node(stmt.Name)
 				at.secret = true // nobody knows what it is
 				all = append(all, Diagnostic{At: at, Message: fmt.Sprintf(
-					"argument %q stands outside of any block; only blocks may stand at the top level", stmt.Name.Name)})
+					"argument %q is outside of any block; only blocks are allowed at the top level", stmt.Name.Name)})
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func tooDeep(text []byte) (token.Position, string) {
 	}
 }
 
-// node is where n stands.
+// node is the position of n.
 func (f *file) node(n ast.Node) Range {
 	return f.at(ast.StartPos(n).Position(), ast.EndPos(n).Position())
 }

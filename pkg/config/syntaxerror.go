@@ -66,7 +66,7 @@ func explain(message string) (plain, accepted string) {
 	const name = `name = value, or a block: name "label" { ... }`
 	switch message {
 	case "illegal character U+0023 '#'":
-		return message, "comments begin with // or stand between /* and */"
+		return message, "comments begin with // or are enclosed in /* and */"
 	case "illegal character U+003A ':'":
 		return message, `"=" between a name and its value: this is neither YAML nor JSON`
 	case "illegal character U+003B ';'":
@@ -74,11 +74,11 @@ func explain(message string) (plain, accepted string) {
 	case "illegal character U+201C '“'", "illegal character U+201D '”'":
 		return message, `straight double quotes: "`
 	case "unknown escape sequence":
-		return message, `\\ for a backslash, or the string in backquotes, which knows no escapes`
+		return message, `\\ for a backslash, or the string in backquotes, which have no escapes`
 	case "string literal not terminated":
 		return message, `a string that ends with " on the same line`
 	case "expected block label, got IDENT":
-		return "the label of a block stands in double quotes", `name "label" { ... }`
+		return "the label of a block must be in double quotes", `name "label" { ... }`
 	case "expected }, got EOF":
 		return "a block is not closed before the end of the file", "}"
 	}

@@ -13,7 +13,7 @@ import (
 const maxRetryAfter = 10 * time.Minute
 
 // maxUnreachable is the longest wait for a destination that nobody answers at.
-// Asking again costs such a place nothing, and it is to be used as soon as it is
+// Asking again costs such a place nothing, and it must be used as soon as it is
 // back, however long the wait that the user allows a struggling server.
 const maxUnreachable = 4 * time.Second
 
@@ -32,7 +32,7 @@ type circuitBreaker struct {
 	failures int           // waits in a row
 	epoch    int           // counts all failures that began a wait
 	until    time.Time     // no request passes before
-	probing  bool          // a request is under way that was let through although failures > 0
+	probing  bool          // a request is in progress that was let through although failures > 0
 	changed  chan struct{} // closed when any of this changes
 }
 
@@ -122,7 +122,7 @@ func (c *circuitBreaker) answered() {
 	c.broadcast()
 }
 
-// failed ends a request that failed. Requests that were under way together
+// failed ends a request that failed. Requests that were in progress together
 // fail together, and count once.
 func (c *circuitBreaker) failed(t ticket, retryAfter time.Duration, unreachable bool) {
 	c.mu.Lock()

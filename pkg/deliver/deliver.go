@@ -1,5 +1,5 @@
 // Package deliver is the one loop between a queue and its destinations: take
-// blocks, send, acknowledge; back off, honour Retry-After, cut a refused batch
+// blocks, send, acknowledge; back off, honor Retry-After, cut a refused batch
 // down to the item that is at fault and drop that, with a reason.
 package deliver
 
@@ -20,8 +20,8 @@ import (
 // goroutines when Destination.Concurrency is above 1.
 type Sender interface {
 	// Send sends blocks, which are in order and share a tag, as one request,
-	// once, within a time-out of its own. Its error is *Error, or is taken as
-	// one that a retry may mend. When ctx ends, Send ends.
+	// once, within a timeout of its own. Its error is *Error, or is taken as
+	// one that a retry may fix. When ctx ends, Send ends.
 	Send(ctx context.Context, blocks []queue.Block) (Result, error)
 	// Split cuts a block into smaller ones that hold its items between them,
 	// in order. It returns nil when b cannot be cut.
@@ -42,7 +42,7 @@ type Error struct {
 	Rejected   bool          // the destination will never take these bytes: bisect, then drop
 	TooLarge   bool          // with Rejected: because of their size
 	Reason     string        // with Rejected: value of the reason label; "rejected" when empty
-	RetryAfter time.Duration // without Rejected: do not try again before; 10 min count as the most
+	RetryAfter time.Duration // without Rejected: do not retry before; 10 min count as the most
 	// Unreachable says, without Rejected, that no server answered at all. A
 	// failure to dial or to resolve a name, wrapped in Err, says so by itself.
 	Unreachable bool
@@ -62,7 +62,7 @@ func ofTag(err error) *Error {
 	return nil
 }
 
-// unreachable tells whether err says that nobody answers at the destination.
+// unreachable reports whether err says that nobody answers at the destination.
 func unreachable(err error) bool {
 	var e *Error
 	var dial *net.OpError
@@ -75,7 +75,7 @@ func unreachable(err error) bool {
 const (
 	ReasonRejected       = "rejected"        // the destination refuses the item
 	ReasonTooLarge       = "too_large"       // the destination refuses the item because of its size
-	ReasonPartialSuccess = "partial_success" // the destination took the others
+	ReasonPartialSuccess = "partial_success" // the destination accepted the others
 	ReasonRetryDisabled  = "retry_disabled"  // failed once, with Destination.NoRetry
 	ReasonNoDestination  = "no_destination"  // there is nowhere to send to
 )
@@ -92,7 +92,7 @@ type Backoff struct {
 type Destination struct {
 	ID  string // stable name of the queue's reader and of the destination label
 	URL string // for people; without credentials
-	// Key tells the destination again when another writer sends there. Without it, what waits when its writer is removed is only named.
+	// Key tells the destination again when another writer sends there. Without it, its data when its writer is removed is only named.
 	Key         string
 	Sender      Sender
 	Batch       queue.BatchLimits
@@ -104,7 +104,7 @@ type Destination struct {
 	// Observe is told of every attempt, if it is set. OnDrop is told of every
 	// loss that is decided on here; those of the queue ("queue_full",
 	// "damaged" and its "too_old") show in Status alone. bytes is an estimate
-	// where the destination took a part. Both must be quick.
+	// where the destination accepted a part. Both must be quick.
 	Observe func(Attempt)
 	OnDrop  func(items, bytes int, reason string)
 }
@@ -154,9 +154,9 @@ type Status struct {
 	DamagedBlocks            uint64            // lost to damage on disk; their items are in Dropped as far as they could be counted
 	LastSuccess, LastFailure time.Time
 	LastError                string
-	OldestQueued             time.Time // when the oldest waiting block was appended; zero when none waits
+	OldestQueued             time.Time // when the oldest waiting block was appended; zero when nothing is waiting
 	Waiting                  int       // tags (tenants) that the destination has told to wait, and that others pass
-	// Unanswered is since when requests are under way to which there is no answer
+	// Unanswered is since when requests are in progress to which there is no answer
 	// yet; zero while that is not for long.
 	Unanswered time.Time
 	// Healthy is false when the destination has been failing for ten seconds

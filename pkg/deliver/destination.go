@@ -25,9 +25,9 @@ const (
 	forgetLimit = 64 << 20
 	// unhealthyAfter is how long a destination fails before it counts as down.
 	unhealthyAfter = 10 * time.Second
-	// slowAfter is how long a request is under way before that is worth a word,
+	// slowAfter is how long a request is in progress before that is worth a word,
 	// and silentAfter before its destination counts as down: the request's own
-	// time-out may be long.
+	// timeout may be long.
 	slowAfter   = 5 * time.Second
 	silentAfter = 15 * time.Second
 	// refusedInARow is how often in a row a destination refuses something for
@@ -56,7 +56,7 @@ type destination struct {
 	lastError    string
 	failingSince time.Time   // zero after a success
 	answeredAt   time.Time   // when it last took or refused something
-	underWay     []time.Time // when the requests under way began
+	underWay     []time.Time // when the requests in progress began
 	failures     throttle.Log
 	drops        throttle.Log
 	waiting      map[string]*tagWait // by tag
@@ -89,11 +89,11 @@ type loop struct {
 	running context.Context // ends when delivery is to finish
 	sending context.Context // ends when requests are to be given up
 	reader  *queue.Reader
-	once    bool // ends when there is nothing to hand out
+	once    bool // ends when there is nothing to lease
 }
 
 // run delivers until running ends, and then what is left until sending ends.
-// With once, it ends as soon as there is nothing to hand out.
+// With once, it ends as soon as there is nothing to lease.
 func (d *destination) run(running, sending context.Context, r *queue.Reader, once bool) {
 	l := &loop{destination: d, running: running, sending: sending, reader: r, once: once}
 	defer l.stopTags()
@@ -143,7 +143,7 @@ func (l *loop) next() *queue.Lease {
 			continue // the batch has changed
 		}
 		l.mu.Lock()
-		l.failures.Warn(l.log, "", "cannot read the queue; trying again", "err", err)
+		l.failures.Warn(l.log, "", "cannot read the queue; retrying", "err", err)
 		l.mu.Unlock()
 		sleep(l.running, time.Second)
 	}
@@ -238,7 +238,7 @@ func (l *loop) settle(lease *queue.Lease, n int, dropped map[string]int) *queue.
 	if err := l.reader.Settle(lease, dropped); err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.failures.Warn(l.log, "", "cannot save what has been delivered; trying again", "err", err)
+		l.failures.Warn(l.log, "", "cannot save the delivery position; retrying", "err", err)
 	}
 	return rest
 }
@@ -342,7 +342,7 @@ func (l *loop) admit(p patience) (t ticket, admitted bool) {
 	}
 }
 
-// answered takes note that the destination has taken or refused blocks.
+// answered takes note that the destination has accepted or refused blocks.
 func (l *loop) answered(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
 	l.breaker.answered()
 	l.tagAnswered(blocks[0].Tag)

@@ -7,7 +7,7 @@ import (
 	"collector/pkg/queue"
 )
 
-// Drain delivers what waits in a queue that no process uses to the writer's
+// Drain delivers what is waiting in a queue that no process uses to the writer's
 // destination of that id ("": its only one), and removes the queue when nothing
 // is left. It ends with ctx, and counts what it has delivered and dropped.
 func (w *Writer) Drain(ctx context.Context, f queue.Folder, to string) (delivered, dropped uint64, err error) {
@@ -49,5 +49,5 @@ func (w *Writer) Drain(ctx context.Context, f queue.Folder, to string) (delivere
 	if err := q.Close(); err != nil {
 		return delivered, dropped, err
 	}
-	return delivered, dropped, fmt.Errorf("%d items are left, as the destination does not take them: %s", left, d.health().LastError)
+	return delivered, dropped, fmt.Errorf("%d items remain, as the destination does not accept them: %s", left, d.health().LastError)
 }

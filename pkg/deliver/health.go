@@ -23,7 +23,7 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 	switch outcome {
 	case OK:
 		if d.rejections = 0; t.retries > 0 {
-			d.log.Info("the destination takes data again", "down_for", now.Sub(d.failingSince).Round(time.Millisecond))
+			d.log.Info("destination recovered", "down_for", now.Sub(d.failingSince).Round(time.Millisecond))
 			d.failures.Forget()
 		}
 		d.lastSuccess, d.failingSince = now, time.Time{}
@@ -32,7 +32,7 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 		d.fail(now, since, err)
 	case Retry:
 		d.fail(now, since, err)
-		d.failures.Warn(d.log, concerned(blocks, err), "sending failed; trying again", "err", err, "retries", t.retries)
+		d.failures.Warn(d.log, concerned(blocks, err), "send failed, retrying", "err", err, "retries", t.retries)
 	}
 	d.mu.Unlock()
 	if d.Observe != nil {
@@ -99,7 +99,7 @@ func (d *destination) end(start time.Time) {
 	d.underWay = slices.Delete(d.underWay, i, i+1)
 }
 
-// unanswered is since when there is no answer to the requests under way; zero
+// unanswered is since when there is no answer to the requests in progress; zero
 // if there are none. The caller holds d.mu.
 func (d *destination) unanswered() time.Time {
 	if len(d.underWay) == 0 {
@@ -130,7 +130,7 @@ func (d *destination) health() Status {
 	}
 	if s.Healthy && !s.Unanswered.IsZero() && time.Since(s.Unanswered) >= silentAfter {
 		s.Healthy, s.LastFailure = false, s.Unanswered
-		s.LastError = fmt.Sprintf("no answer for %s; the request is still under way", time.Since(s.Unanswered).Truncate(time.Second))
+		s.LastError = fmt.Sprintf("no answer for %s; the request is still in progress", time.Since(s.Unanswered).Truncate(time.Second))
 	}
 	return s
 }

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// keepOrphans is how long what waits for a destination that is no longer in
+	// keepOrphans is how long what is waiting for a destination that is no longer in
 	// the configuration is kept; then it is dropped, reason "too_old".
 	keepOrphans = 30 * 24 * time.Hour
 	// reasonTakenAway is why items no longer wait in a queue that nobody of this
@@ -32,7 +32,7 @@ const (
 
 // Orphans are the queues below the storage path that no writer of the
 // configuration has: that of a writer that was renamed or removed, or that had an
-// endpoint that is no longer there. What waits in them is delivered by a writer
+// endpoint that is no longer there. Their data is delivered by a writer
 // to the same destination, if there is one, before its own; otherwise it is kept
 // for keepOrphans, named and counted.
 //
@@ -59,9 +59,9 @@ type orphan struct {
 	inUse   bool // by another process
 }
 
-// orphanReader is what waits for one destination.
+// orphanReader is what is waiting for one destination.
 type orphanReader struct {
-	past    account // of when the queue was open, without what waits
+	past    account // of when the queue was open, without what is waiting
 	waiting queue.Stats
 	claimed bool
 }
@@ -102,7 +102,7 @@ func (o *Orphans) Settle(uses []Use) {
 	}
 	for dir, f := range o.folders {
 		if o.isUsed(dir) && f.open == nil {
-			delete(o.folders, dir) // its writer is back, and counts what waits
+			delete(o.folders, dir) // its writer is back, and counts what is waiting
 		}
 	}
 	o.look()
@@ -130,7 +130,7 @@ func (o *Orphans) look() {
 	}
 	found, err := queue.Find(o.root)
 	if err != nil {
-		o.logger.Warn("cannot look for queues that no writer has", "dir", o.root, "err", err)
+		o.logger.Warn("cannot look for queues without a writer", "dir", o.root, "err", err)
 	}
 	there := map[string]bool{}
 	for _, f := range found {
@@ -156,7 +156,7 @@ func (o *Orphans) isUsed(dir string) bool {
 	return o.used[dir] || slices.ContainsFunc(o.below, func(folder string) bool { return strings.HasPrefix(dir, folder) })
 }
 
-// inspect opens a queue that nobody delivers, to see what waits in it, and
+// inspect opens a queue that nobody delivers, to see what is waiting in it, and
 // removes one in which nothing does. The caller holds o.mu.
 func (o *Orphans) inspect(f *orphan) {
 	if f.open != nil {
@@ -166,12 +166,12 @@ func (o *Orphans) inspect(f *orphan) {
 	f.inUse = errors.Is(err, queue.ErrInUse)
 	if err != nil {
 		if !f.inUse {
-			o.logger.Warn("cannot open a queue that no writer has", "dir", f.Dir, "err", err)
+			o.logger.Warn("cannot open a queue without a writer", "dir", f.Dir, "err", err)
 		}
 		return
 	}
 	if err := q.Expire(); err != nil {
-		o.logger.Warn("cannot read a queue that no writer has", "dir", f.Dir, "err", err)
+		o.logger.Warn("cannot read a queue without a writer", "dir", f.Dir, "err", err)
 	}
 	o.close(f, q)
 }
@@ -212,7 +212,7 @@ func (o *Orphans) close(f *orphan, q *queue.Queue) {
 		r.past.add(s)
 	}
 	if err != nil {
-		o.logger.Warn("cannot close a queue that no writer has", "dir", f.Dir, "err", err)
+		o.logger.Warn("cannot close a queue without a writer", "dir", f.Dir, "err", err)
 	}
 }
 
@@ -232,14 +232,14 @@ func (f *orphan) emptied() {
 	}
 }
 
-// name says what waits for a destination that no writer has. The caller holds o.mu.
+// name says what is waiting for a destination that no writer has. The caller holds o.mu.
 func (o *Orphans) name(f *orphan) {
 	for i, d := range f.Destinations {
 		r := &f.readers[i]
 		switch {
 		case r.waiting.Queued == 0:
 		case o.keys[d.Key]:
-			o.logger.Info("data of a writer that is no longer in the configuration is delivered by one to the same destination",
+			o.logger.Info("delivering data of a removed writer through a writer to the same destination",
 				"writer", f.Component, "signal", f.Signal, "destination", d.URL, "items", r.waiting.Queued, "dir", f.Dir)
 		default:
 			o.logger.Warn("data waits for a destination that is no longer in the configuration; deliver it with `collector queue drain`, or delete it with `collector queue drop`",
@@ -262,7 +262,7 @@ type claim struct {
 	reader *queue.Reader
 }
 
-// claim gives what waits for a destination to a writer that sends there, and a
+// claim gives what is waiting for a destination to a writer that sends there, and a
 // channel that is closed when there may be more. The writer releases each.
 func (o *Orphans) claim(key string) (claims []claim, more <-chan struct{}) {
 	if o == nil || key == "" {
@@ -276,7 +276,7 @@ func (o *Orphans) claim(key string) (claims []claim, more <-chan struct{}) {
 				continue
 			}
 			if err := o.use(f); err != nil {
-				o.logger.Warn("cannot deliver what waits in a queue that no writer has", "dir", f.Dir, "err", err)
+				o.logger.Warn("cannot deliver the data of a queue without a writer", "dir", f.Dir, "err", err)
 				continue
 			}
 			f.readers[i].claimed = true
@@ -405,7 +405,7 @@ func (o *Orphans) setAside(dir string, now queue.Description) error {
 		}
 	}
 	if len(gone) <= len(added) {
-		return nil // a changed endpoint takes over from the one in whose place it is
+		return nil // a changed endpoint replaces the one in whose place it is
 	}
 	f.Component, f.Signal = now.Component, now.Signal
 	for i := range f.Destinations {
@@ -450,7 +450,7 @@ func (o *Orphans) orphan(f queue.Folder, readers []int) error {
 	return nil
 }
 
-// OrphanStatus is what waits in a queue that no writer has, for one destination.
+// OrphanStatus is what is waiting in a queue without a writer, for one destination.
 type OrphanStatus struct {
 	Dir, Component, Signal string
 	Destination, URL       string
@@ -461,7 +461,7 @@ type OrphanStatus struct {
 	InUse                  bool // by another process
 }
 
-// Status lists what waits.
+// Status lists what is waiting.
 func (o *Orphans) Status() []OrphanStatus {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -126,7 +126,7 @@ func startAll(t *testing.T, writers ...*Writer) (stop func()) {
 	return stop
 }
 
-// leave has a writer queue blocks that its destinations do not take.
+// leave has a writer queue blocks that its destinations do not accept.
 func (s *site) leave(t *testing.T, component string, keys ...string) {
 	t.Helper()
 	to := map[string]*recorder{}
@@ -144,7 +144,7 @@ func (s *site) leave(t *testing.T, component string, keys ...string) {
 	stop()
 }
 
-// sums adds up the accounts of all queues that no writer has.
+// sums adds up the accounts of all queues without a writer.
 func (s *site) sums(t *testing.T) map[string]float64 {
 	t.Helper()
 	r := prometheus.NewRegistry()
@@ -172,7 +172,7 @@ func (s *site) balances(t *testing.T, received, delivered, queued float64) {
 }
 
 // TestARenamedWriterDeliversWhatTheOneBeforeHasLeft renames a writer at a restart
-// and at a reload: what waits comes first, then what is new.
+// and at a reload: what is waiting comes first, then what is new.
 func TestARenamedWriterDeliversWhatTheOneBeforeHasLeft(t *testing.T) {
 	s := newSite(t)
 	s.leave(t, "loki.write.old", "loki")

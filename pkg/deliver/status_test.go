@@ -87,8 +87,8 @@ func TestADestinationThatHangsIsDownBeforeItsRequestTimesOut(t *testing.T) {
 			{4 * time.Second, false, true, ""},
 			{6 * time.Second, true, true, ""},
 			{14 * time.Second, true, true, ""},
-			{16 * time.Second, true, false, "no answer for 16s; the request is still under way"},
-			{59 * time.Second, true, false, "no answer for 59s; the request is still under way"},
+			{16 * time.Second, true, false, "no answer for 16s; the request is still in progress"},
+			{59 * time.Second, true, false, "no answer for 59s; the request is still in progress"},
 			{60*time.Second + 500*time.Millisecond, false, false, "the request timed out"},
 			{80 * time.Second, true, false, "the request timed out"}, // and the next hangs
 		} {

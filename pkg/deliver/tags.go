@@ -39,7 +39,7 @@ func (d *destination) tagRetries(tag string) int {
 	return 0
 }
 
-// tagAnswered ends the waits of a tag, of which the destination has taken or
+// tagAnswered ends the waits of a tag, of which the destination has accepted or
 // refused something.
 func (d *destination) tagAnswered(tag string) {
 	d.mu.Lock()
@@ -47,11 +47,11 @@ func (d *destination) tagAnswered(tag string) {
 	if w := d.waiting[tag]; w != nil {
 		w.timer.Stop()
 		delete(d.waiting, tag)
-		d.log.Info("the destination takes the tenant's data again", "tenant", tag)
+		d.log.Info("destination recovered for the tenant", "tenant", tag)
 	}
 }
 
-// tagFailed keeps the blocks of a tag in the queue until it may be tried again,
+// tagFailed keeps the blocks of a tag in the queue until it may be retried,
 // so that others pass them. No lease of the tag is out. When that is so for as
 // many tags as the queue can hold, all wait.
 func (l *loop) tagFailed(tag string, retryAfter time.Duration) {

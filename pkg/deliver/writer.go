@@ -263,7 +263,7 @@ func (w *Writer) set(q *queue.Queue, ended bool) {
 	w.changed = make(chan struct{})
 }
 
-// close takes over the accounts of a closed queue. What is queued there will be
+// close adopts the accounts of a closed queue. What is queued there will be
 // received again when it is opened again.
 func (w *Writer) close(q *queue.Queue) {
 	w.mu.Lock()
@@ -408,16 +408,16 @@ func describe(signal, destination string, labels prometheus.Labels) *description
 		return prometheus.NewDesc("collector_"+name, help, variable, labels)
 	}
 	return &descriptions{
-		received:  desc("received_items_total", "Items that came to the queue, with those that it held at the start. Equals delivered + queued + dropped."),
-		delivered: desc("delivered_items_total", "Items that the destination has taken."),
-		queued:    desc("queued_items", "Items that wait for the destination."),
-		bytes:     desc("queued_bytes", "Bytes on disk that wait for the destination."),
-		capacity:  desc("queue_capacity_bytes", "Bytes that the queue may take on disk, for all of its destinations together."),
-		dropped:   desc("dropped_items_total", "Items that were given up, by reason.", "reason"),
+		received:  desc("received_items_total", "Items that entered the queue, including those it held at the start. Equals delivered + queued + dropped."),
+		delivered: desc("delivered_items_total", "Items that the destination has accepted."),
+		queued:    desc("queued_items", "Items waiting for the destination."),
+		bytes:     desc("queued_bytes", "Bytes on disk waiting for the destination."),
+		capacity:  desc("queue_capacity_bytes", "Maximum size of the queue on disk, for all of its destinations together."),
+		dropped:   desc("dropped_items_total", "Items that were dropped, by reason.", "reason"),
 		damaged:   desc("damaged_blocks_total", "Blocks of the queue that were found damaged on disk."),
 		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
-		oldest:    desc("oldest_queued_seconds", "Age of the oldest block that waits for the destination; 0 when none waits."),
-		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait, while others' data passes theirs."),
+		oldest:    desc("oldest_queued_seconds", "Age of the oldest block waiting for the destination; 0 when the queue is empty."),
+		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait; data of other tenants passes theirs."),
 		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds, has not answered for fifteen, or has refused the last three items or requests for good."),
 	}
 }

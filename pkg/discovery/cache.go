@@ -11,7 +11,7 @@ import (
 // clock algorithm, which resembles least recently used and costs a use nothing).
 // It is safe for concurrent use.
 //
-// It is for label sets that come as values, as those of log streams do: they are
+// It is for label sets that come as values, as the labels of log streams do: they are
 // found by their hash, once for all entries of a stream. prometheus.relabel has
 // another cache, as a series is a pointer that has its result with it: this one
 // would cost a hash and the lock for each sample.

@@ -41,7 +41,7 @@ func TestWhatIsInUseStaysInTheCache(t *testing.T) {
 	c.Put(hot, hot)
 	for i := range 50 {
 		if _, ok := c.Get(hot); !ok {
-			t.Fatalf("a label set in use was left out after %d others", i)
+			t.Fatalf("a label set in use was evicted after %d others", i)
 		}
 		c.Put(numbered(i), hot)
 	}

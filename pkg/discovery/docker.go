@@ -87,7 +87,7 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // Docker is the component discovery.docker: a target for each port of each
 // container, as soon as the Engine says that it has started.
 //
-// The targets and their labels are those of Prometheus's docker_sd, with these
+// The targets and their labels are as in Prometheus's docker_sd, with these
 // differences: of several networks, match_first_network prefers one that the
 // collector's own container is in; localhost as host_networking_host, the
 // default, is the gateway for a collector in a container; a container without
@@ -176,7 +176,7 @@ func (d *Docker) upGauge() prometheus.Collector {
 func (d *Docker) droppedGauge() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "collector_docker_targets_dropped",
-		Help:        "Targets of the last list that are dropped, as all of them would take more memory than the limit.",
+		Help:        "Targets of the last list that were dropped, as all of them would need more memory than the limit.",
 		ConstLabels: prometheus.Labels{"docker_host": d.engine.Status().Host},
 	}, func() float64 { return float64(d.dropped.Load()) })
 }
@@ -256,7 +256,7 @@ func (d *Docker) Run(ctx context.Context) error {
 // error.
 func (d *Docker) warn(ctx context.Context, err error) {
 	if ctx.Err() == nil && d.filters.note(err) {
-		d.options.Logger.Warn("the Docker Engine does not take the filters: the targets stay as they were", "err", err)
+		d.options.Logger.Warn("the Docker Engine refuses the filters; the targets are unchanged", "err", err)
 	}
 }
 
@@ -438,7 +438,7 @@ func bracketed(host string) string {
 func networksOf(c *docker.Container, snap docker.Snapshot) []docker.Endpoint {
 	for range snap.Containers {
 		if len(c.Networks) == 0 && c.NetworkMode == hostMode {
-			return []docker.Endpoint{{Name: hostMode}} // which Podman leaves out
+			return []docker.Endpoint{{Name: hostMode}} // which Podman omits
 		}
 		if len(c.Networks) > 0 || !strings.HasPrefix(c.NetworkMode, containerMode) {
 			return c.Networks

@@ -302,7 +302,7 @@ func TestASharedHostNetworkIsReachedThroughTheHost(t *testing.T) {
 	})
 }
 
-// Podman's list leaves out the network mode and unpublished ports, and the
+// Podman's list omits the network mode and unpublished ports, and the
 // host's network has no entry there.
 func TestWhatPodmanLeavesOutIsStillKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -67,7 +67,7 @@ type listed struct {
 	err      error // why it cannot be read now
 }
 
-// NewFile makes the component. Its targets are those of now when it returns, so that
+// NewFile makes the component. Its targets are current when it returns, so that
 // what uses them loses none when a reload replaces it.
 func NewFile(c FileConfig, o component.Options) (*File, error) {
 	if err := c.Validate(); err != nil {
@@ -98,7 +98,7 @@ func (f *File) look() {
 	for _, file := range f.read() {
 		if file.err != nil {
 			f.metrics.readErrors.Inc()
-			f.quiet.Warn(f.options.Logger, file.path, "a file with targets cannot be read; those that it had are kept", "path", file.path, "err", file.err)
+			f.quiet.Warn(f.options.Logger, file.path, "cannot read a file of targets; its last targets are kept", "path", file.path, "err", file.err)
 		}
 	}
 	f.metrics.scan.Observe(time.Since(start).Seconds())
@@ -161,7 +161,7 @@ func (f *File) Health() error {
 	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d files cannot be read, and keep the targets that they had; the first is %w", failed, len(f.files), first)
+	return fmt.Errorf("%d of %d files cannot be read, and their last targets are kept; the first is %w", failed, len(f.files), first)
 }
 
 // FileStatus is what the debug UI shows.

@@ -82,7 +82,7 @@ func newFilters(blocks []DockerFilter) (*filters, error) {
 	return f, nil
 }
 
-// local tells whether no filter needs the Engine.
+// local reports whether no filter needs the Engine.
 func (f *filters) local() bool { return len(f.remote) == 0 }
 
 // update asks the Engine for the filters that need it.
@@ -105,7 +105,7 @@ func (f *filters) update(ctx context.Context, e *docker.Engine, snap docker.Snap
 	return nil
 }
 
-// note keeps an error, and tells whether it differs from the one before.
+// note keeps an error, and reports whether it differs from the one before.
 func (f *filters) note(err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +120,7 @@ func (f *filters) lastError() error {
 	return f.err
 }
 
-// match tells whether a container gives targets, and whether as one that has
+// match reports whether a container gives targets, and whether as one that has
 // ended. Without a filter for the status, those that run do.
 func (f *filters) match(c *docker.Container) (include, ended bool) {
 	if !f.local() && !f.matched[c.ID] {

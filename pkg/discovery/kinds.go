@@ -44,7 +44,7 @@ func (s *Set) Assign(value any) error {
 	return err
 }
 
-// parseTargets reads a list of objects. Labels without a value are left out, as
+// parseTargets reads a list of objects. Labels without a value are omitted, as
 // they mean the same as absent ones.
 func parseTargets(value any) ([]Target, error) {
 	list, ok := value.([]any)
@@ -108,7 +108,7 @@ func kind(v any) string {
 		return "a list"
 	case map[string]any:
 		return "an object"
-	case fmt.Stringer: // what expressions can only pass on
+	case fmt.Stringer: // what expressions can only pass along
 		return v.String()
 	}
 	return "a value of another kind"

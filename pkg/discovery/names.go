@@ -35,7 +35,7 @@ func NewLabelNames(scheme model.ValidationScheme, logger *slog.Logger) *LabelNam
 }
 
 // Valid returns lset with valid names. A label whose name would become that of
-// another is left out.
+// another is omitted.
 func (n *LabelNames) Valid(lset labels.Labels) labels.Labels {
 	scheme := model.LegacyValidation
 	if n != nil {
@@ -52,11 +52,11 @@ func (n *LabelNames) Valid(lset labels.Labels) labels.Labels {
 		b.Del(l.Name)
 		name := validLabelName(l.Name, scheme)
 		if b.Get(name) != "" {
-			n.warn("a label is left out: its name is not valid, and another has the valid one", l.Name, name)
+			n.warn("label dropped: its name is not valid, and another label has the corrected name", l.Name, name)
 			return
 		}
 		b.Set(name, l.Value)
-		n.warn("the name of a label is not valid, and is changed", l.Name, name)
+		n.warn("label name is not valid and was changed", l.Name, name)
 	})
 	return b.Labels()
 }

@@ -45,7 +45,7 @@ func TestEachInvalidNameIsWarnedOfOnce(t *testing.T) {
 		n.Valid(labels.FromStrings("2fa", "a", "ok", "b"))
 		n.Valid(labels.FromStrings("5g", "a", "_5g", "b"))
 	}
-	if got := log.String(); strings.Count(got, "level=WARN") != 2 || !strings.Contains(got, "label=2fa valid_name=_2fa") || !strings.Contains(got, "left out") {
+	if got := log.String(); strings.Count(got, "level=WARN") != 2 || !strings.Contains(got, "label=2fa valid_name=_2fa") || !strings.Contains(got, "label dropped") {
 		t.Errorf("logged:\n%s", got)
 	}
 	for i := range 1000 {

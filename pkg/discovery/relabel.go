@@ -16,7 +16,7 @@ type RelabelConfig struct {
 }
 
 // Relabel is the component discovery.relabel: it rewrites the labels of
-// targets, and leaves out those that a rule drops. EndedLabel passes through
+// targets, and omits those that a rule drops. EndedLabel passes through
 // unseen by the rules.
 type Relabel struct {
 	in, out *Set
@@ -26,10 +26,10 @@ type Relabel struct {
 	key     []byte
 	// cache holds what each target of the last list became, by its labels; it
 	// belongs to Run once New has returned.
-	cache map[string]relabelled
+	cache map[string]relabeled
 }
 
-type relabelled struct {
+type relabeled struct {
 	key    string // in the cache, so that it need not be made again
 	target Target
 	keep   bool
@@ -48,7 +48,7 @@ func relabelDefinition() component.Definition {
 	})
 }
 
-// NewRelabel makes the component. Its output holds the relabelled targets of
+// NewRelabel makes the component. Its output holds the relabeled targets of
 // now when it returns.
 func NewRelabel(c RelabelConfig, _ component.Options) (*Relabel, error) {
 	rules, err := Compile(c.Rules)
@@ -64,7 +64,7 @@ func NewRelabel(c RelabelConfig, _ component.Options) (*Relabel, error) {
 	return r, nil
 }
 
-// Exports returns the relabelled targets and the rules.
+// Exports returns the relabeled targets and the rules.
 func (r *Relabel) Exports() map[string]any {
 	return map[string]any{"output": r.out, "rules": r.rules}
 }
@@ -97,7 +97,7 @@ func (r *Relabel) Run(ctx context.Context) error {
 
 // apply relabels targets, those that were there before from the cache.
 func (r *Relabel) apply(targets []Target) []Target {
-	cache := make(map[string]relabelled, len(targets))
+	cache := make(map[string]relabeled, len(targets))
 	var out []Target
 	for _, t := range targets {
 		r.key = t.Bytes(r.key[:0])

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/relabel"
 )
 
-// Rule is a relabelling rule as the user writes it, in the blocks rule and
+// Rule is a relabeling rule as the user writes it, in the blocks rule and
 // write_relabel_config. Its meaning is Prometheus's relabel_config.
 type Rule struct {
 	SourceLabels []string `alloy:"source_labels,attr,optional"`
@@ -73,7 +73,7 @@ func (r *Rule) compile() (*relabel.Config, error) {
 	return c, err
 }
 
-// Rules are compiled relabelling rules. They are immutable.
+// Rules are compiled relabeling rules. They are immutable.
 type Rules struct {
 	configs []*relabel.Config
 	source  []Rule

@@ -75,7 +75,7 @@ func defaultGateway6(routes string) string {
 	return ""
 }
 
-// place is where the collector stands in a snapshot.
+// place is where the collector is in a snapshot.
 type place struct {
 	networks []docker.Endpoint // of its container; nil when it runs in none
 	host     string            // where the host's network is reached, unless configured; may be empty

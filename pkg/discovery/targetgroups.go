@@ -93,8 +93,8 @@ func lineAt(text []byte, offset int64) int {
 	return 1 + bytes.Count(text[:max(0, min(offset-1, int64(len(text))))], []byte("\n"))
 }
 
-// ofGroups are the targets of groups that stand in the file path. Labels without a
-// value are left out, as they mean the same as absent ones.
+// ofGroups are the targets of groups that are in the file path. Labels without a
+// value are omitted, as they mean the same as absent ones.
 func ofGroups(groups []*targetGroup, path string) ([]Target, error) {
 	var out []Target
 	b := labels.NewBuilder(labels.EmptyLabels())

@@ -41,7 +41,7 @@ func Held(b *labels.Builder) labels.Labels {
 	return s.Labels()
 }
 
-// Dropper applies the rules and gives the index of the one that leaves out what
+// Dropper applies the rules and gives the index of the one that omits what
 // b holds, or -1.
 func (r *Rules) Dropper(b *labels.Builder) int {
 	for i := range r.Len() {
@@ -60,9 +60,9 @@ func joined(c *relabel.Config, l labels.Labels) string {
 	return strings.Join(values, c.Separator)
 }
 
-// matches tells whether what a rule looks for is there: the value matches its
+// matches reports whether what a rule looks for is there: the value matches its
 // expression, the name of a label does (labelmap, labeldrop, labelkeep), or the
-// value is that of the target label (keepequal, dropequal). The other actions
+// value equals the target label (keepequal, dropequal). The other actions
 // look for nothing.
 func matches(c *relabel.Config, value string, l labels.Labels) bool {
 	switch c.Action {
@@ -114,8 +114,8 @@ func (r *Relabel) Relabeling() inspect.Relabeling {
 	}
 }
 
-// Take is part of inspect.TargetTaker.
-func (r *Relabel) Take(t Target) (o inspect.Onward, listed bool) {
+// Consume is part of inspect.TargetConsumer.
+func (r *Relabel) Consume(t Target) (o inspect.Onward, listed bool) {
 	if !r.in.Has(t) {
 		return o, false
 	}
@@ -188,7 +188,7 @@ func (d *Docker) Engine() inspect.Engine {
 	return inspect.Engine{Host: s.Host, Connected: s.Connected, Error: s.Error, Since: s.Since, Targets: s.Targets, Refused: s.Refused}
 }
 
-// Containers are those of the targets that the component gives.
+// Containers are the containers of the targets that the component gives.
 func (d *Docker) Containers() []inspect.Container {
 	const compose = metaContainer + "label_com_docker_compose_"
 	targets, _ := d.set.Targets()
@@ -224,7 +224,7 @@ func (d *Docker) Unlisted() map[string]string {
 		case !c.Running:
 			out[strings.TrimPrefix(c.Name, "/")] = "it does not run (" + c.State + ")"
 		default:
-			out[strings.TrimPrefix(c.Name, "/")] = "the filters of the component do not let it through"
+			out[strings.TrimPrefix(c.Name, "/")] = "the component's filters exclude it"
 		}
 	}
 	return out

@@ -76,7 +76,7 @@ func newEndpoint(c Config) (*endpoint, error) {
 		e.http = &http.Client{Transport: getOnly{plainTransport("")}, CheckRedirect: client.CheckRedirect}
 		return e, nil
 	}
-	// The client's own time-out would end streams that follow.
+	// The client's own timeout would end streams that follow.
 	own := *c.Client
 	own.Timeout = 0
 	if own.Transport == nil {
@@ -186,7 +186,7 @@ func (e *endpoint) negotiate(ctx context.Context) (version string, podman bool, 
 func chooseVersion(body []byte) (string, error) {
 	var v struct{ ApiVersion, MinAPIVersion string }
 	if err := json.Unmarshal(body, &v); err != nil || v.ApiVersion == "" {
-		return "", fmt.Errorf("what answers is not a Docker Engine: GET /version gave %.80q", body)
+		return "", fmt.Errorf("what answers is not a Docker Engine: GET /version returned %.80q", body)
 	}
 	switch {
 	case !versions.GreaterThan(v.ApiVersion, api.DefaultVersion):

@@ -163,7 +163,7 @@ func fromInspect(r *inspectAnswer) Container {
 	return c
 }
 
-// rotatesInPlace tells whether a log is a single file of limited size.
+// rotatesInPlace reports whether a log is a single file of limited size.
 func rotatesInPlace(c container.LogConfig) bool {
 	files := c.Config["max-file"]
 	switch c.Type {

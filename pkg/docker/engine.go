@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// An attempt to connect is cheap, and what happens meanwhile is missed, so
+	// An attempt to connect is cheap, and what happens in the meantime is missed, so
 	// even a long outage is tried at this interval.
 	minBackoff = 500 * time.Millisecond
 	maxBackoff = 4 * time.Second
@@ -227,12 +227,12 @@ func (e *Engine) failed(err error, connected bool) {
 	case connected:
 		e.logger.Debug("the connection to the Docker Engine has ended", "err", err)
 	case e.logged == "" || e.logged != err.Error() && now.Sub(e.loggedAt) >= quietError:
-		message := "the Docker Engine cannot be reached: trying again until it can"
+		message := "cannot reach the Docker Engine; retrying"
 		switch {
 		case IsRefused(err):
-			message = "the Docker Engine, or a proxy in front of it, refuses a request that nothing works without: trying again until it is allowed"
+			message = "the Docker Engine, or a proxy in front of it, refuses a required request; retrying"
 		case IsTooLarge(err):
-			message = "an answer of the Docker Engine is over a limit: trying again; the container list is frozen until then"
+			message = "an answer of the Docker Engine exceeds a limit; retrying; the container list is frozen until then"
 		}
 		e.logger.Error(message, "err", err)
 		e.logged, e.loggedAt = err.Error(), now
@@ -346,7 +346,7 @@ func (e *Engine) list(ctx context.Context, by map[string][]string) ([]listed, er
 		err := each(ctx, c, "/containers/json", query, func(s *summaryAnswer) error {
 			l := fromSummary(s)
 			if room -= l.weight(); room < 0 {
-				return tooLarge("what the Engine says about all containers is too large", mebibytes(HeldLimit()))
+				return tooLarge("the Engine's data about all containers is too large", mebibytes(HeldLimit()))
 			}
 			if len(out) == maxContainers {
 				return tooLarge("there are too many containers", fmt.Sprint(maxContainers))

@@ -19,13 +19,13 @@ func IsNotFound(err error) bool {
 		errdefs.IsNotFound(err) || strings.Contains(err.Error(), "dead or marked for removal")
 }
 
-// IsUnreadable tells whether err says that the container's logging driver cannot be read.
+// IsUnreadable reports whether err says that the container's logging driver cannot be read.
 func IsUnreadable(err error) bool {
 	// Engines before 17.06 answer this with status 500, so the text tells.
 	return err != nil && strings.Contains(err.Error(), "does not support reading")
 }
 
-// IsCorrupt tells whether err, from LogReader.Next, is a message of the Engine
+// IsCorrupt reports whether err, from LogReader.Next, is a message of the Engine
 // that it cannot read its own log file. It ends the output; what comes after
 // the damage can be had with a later LogOptions.Since.
 func IsCorrupt(err error) bool {
@@ -39,8 +39,8 @@ type daemonError struct{ message string }
 
 func (e *daemonError) Error() string { return "the Engine cannot read the log: " + e.message }
 
-// isVersionError tells whether the Engine refuses the negotiated version: it
-// has been exchanged for another one meanwhile.
+// isVersionError reports whether the Engine refuses the negotiated version: it
+// has been exchanged for another one in the meantime.
 func isVersionError(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "client version ") && strings.Contains(err.Error(), " is too ")
 }

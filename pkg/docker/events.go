@@ -27,7 +27,7 @@ const (
 	// a refusal.
 	retryEvents = 30 * time.Second
 	// eventsPerSecond and eventBytesPerSecond are how fast events are read: more
-	// than any Engine sends, and no more than one processor takes over beside
+	// than any Engine sends, and no more than one processor handles beside
 	// other work. An Engine that sends more waits.
 	eventsPerSecond     = 5000
 	eventBytesPerSecond = 16 << 20
@@ -43,7 +43,7 @@ type subscription struct {
 
 // subscribe opens the event stream: when it returns, the Engine has answered.
 // The library's own function does not tell an answer from a failure in time.
-// There is no time-out: older versions of Podman answer with the first event.
+// There is no timeout: older versions of Podman answer with the first event.
 func (c *connection) subscribe(ctx context.Context) subscription {
 	filter, err := filters.ToJSON(watched(c.podman))
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *session) subscribe() {
 	})
 }
 
-// follow takes over what became of the event stream. Whatever keeps it from
+// follow handles what became of the event stream. Whatever keeps it from
 // opening, the containers are listed: where the Engine is away, that fails too.
 func (s *session) follow(opened subscription) error {
 	s.silentAt, s.subscribeAt, s.withoutEvents = time.Time{}, time.Time{}, nil
@@ -93,7 +93,7 @@ func (s *session) follow(opened subscription) error {
 	case opened.err == nil:
 		s.noteAnswer(toEvents)
 		s.receive(opened)
-		s.relist = s.listing || !s.listedAt.IsZero() // what has happened meanwhile
+		s.relist = s.listing || !s.listedAt.IsZero() // what has happened in the meantime
 		return nil
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()

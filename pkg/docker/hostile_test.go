@@ -104,7 +104,7 @@ func TestAnswersWithoutEndAreErrorsWithTheirLimit(t *testing.T) {
 			if err := awaitError(t, e); !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
-			// What is under way in the connection's buffers is not held.
+			// What is in progress in the connection's buffers is not held.
 			if n := wrote.Load(); n > 2*mostHeld {
 				t.Errorf("%d MiB were taken", n>>20)
 			}

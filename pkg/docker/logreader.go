@@ -69,7 +69,7 @@ type LogReader struct {
 	// joinAll is set for Podman, where each piece of a line has its own time
 	// and any length: every Partial goes on then.
 	joinAll bool
-	// unknown is set until the first byte tells whether there is a TTY: that of
+	// unknown is set until the first byte reports whether there is a TTY: that of
 	// a header is 3 at most.
 	unknown bool
 	now     func() time.Time
@@ -138,7 +138,7 @@ func (r *LogReader) next() (Frame, error) {
 	return r.nextMultiplexed()
 }
 
-// begin decodes what stands before a message's text.
+// begin decodes what precedes a message's text.
 func (r *LogReader) begin() error {
 	if r.unknown {
 		if err := r.need(1); err != nil {

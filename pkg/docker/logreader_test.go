@@ -129,7 +129,7 @@ func TestCarriageReturnsBeforeLineEndsAreRemoved(t *testing.T) {
 	checkFrames(t, message(1, at(1), "status=200\r\n")+message(2, at(2), "\r\n")+message(1, at(3), "10%\r20%\r\n")+message(1, at(4), "two\r\r\n"), false, []got{
 		{1, "stdout", "status=200", false}, {2, "stderr", "", false}, {3, "stdout", "10%\r20%", false}, {4, "stdout", "two\r", false},
 	})
-	// The driver local before 23.0 leaves out the line end of a last piece.
+	// The driver local before 23.0 omits the line end of a last piece.
 	checkFrames(t, message(1, at(1), "end\r")+message(1, at(2), "next\r"), false, []got{
 		{1, "stdout", "end", true}, {1, "stdout", "", false}, {2, "stdout", "next", true},
 	})

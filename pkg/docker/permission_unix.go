@@ -16,7 +16,7 @@ func permissionAdvice(socket string) string {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || info.Mode()&0o060 != 0o060 {
-		return "its mode lets no group in: run as its owner"
+		return "its mode allows no group access: run as its owner"
 	}
 	return fmt.Sprintf("it belongs to group %d: add this group to the process (docker run --group-add %d; in Compose group_add: [\"%d\"])", stat.Gid, stat.Gid, stat.Gid)
 }

@@ -93,7 +93,7 @@ func wantOneWarning(t *testing.T, d *dockertest.Daemon, log *logBuffer, allow st
 	if n := strings.Count(log.String(), "allow "+allow); n != 1 || strings.Count(log.String(), "level=WARN")+strings.Count(log.String(), "level=ERROR") != 1 {
 		t.Errorf("want one warning that says to allow %s:\n%s", allow, log)
 	}
-	if strings.Contains(log.String(), "cannot be reached") {
+	if strings.Contains(log.String(), "cannot reach the Docker Engine") {
 		t.Errorf("the Engine is said to be out of reach:\n%s", log)
 	}
 }

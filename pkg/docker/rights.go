@@ -122,7 +122,7 @@ func (e *Engine) warnOversize(r right, err error) {
 	}
 	e.rights.mu.Unlock()
 	if warn {
-		e.logger.Warn("an answer of the Docker Engine is over a limit and is not used", "request", r.request, "err", err)
+		e.logger.Warn("an answer of the Docker Engine exceeds a limit and is not used", "request", r.request, "err", err)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// parallel bounds the inspections under way.
+	// parallel bounds the inspections in progress.
 	parallel = 4
 	// minGap is the least time between two snapshots, so that a burst of
 	// events makes few of them.
@@ -21,7 +21,7 @@ const (
 	maxWait = 10 * time.Millisecond
 )
 
-// answer is what a request has brought, to be taken over by the loop.
+// answer is what a request has returned, for the loop to process.
 type answer func(s *state, now time.Time) error
 
 // session is one connection to the Engine: from connecting to the first error.
@@ -49,8 +49,8 @@ type session struct {
 	inspectRefused  bool
 	inspectedAllAt  time.Time // when the refused inspections were last asked for
 
-	busy        int       // inspections under way
-	listing     bool      // a list is under way
+	busy        int       // inspections in progress
+	listing     bool      // a list is in progress
 	relist      bool      // the containers are to be listed as soon as may be
 	listedAt    time.Time // when the last list came
 	changedAt   time.Time // the first change since the last snapshot
@@ -58,7 +58,7 @@ type session struct {
 }
 
 // attempt connects and follows what happens until an error, which it returns.
-// connected tells whether it got so far as to list the containers.
+// connected reports whether it got so far as to list the containers.
 func (e *Engine) attempt(ctx context.Context) (connected bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &session{Engine: e, ctx: ctx, answers: make(chan answer, parallel)}
@@ -119,7 +119,7 @@ func (s *session) begin() error {
 	return nil
 }
 
-// step takes over the next thing that happens.
+// step handles the next thing that happens.
 func (s *session) step(timer <-chan time.Time) error {
 	select {
 	case <-s.ctx.Done():
@@ -248,7 +248,7 @@ func (s *session) publishDue(now time.Time) time.Time {
 	return due
 }
 
-// do makes a request beside the loop, which takes over the answer.
+// do makes a request beside the loop, which processes the answer.
 func (s *session) do(request func() answer) {
 	s.wg.Go(func() {
 		a := request()

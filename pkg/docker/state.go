@@ -47,7 +47,7 @@ type record struct {
 	removed   bool       // goes for good at endUntil
 	adopt     bool       // becomes Ended if the inspection shows a recent end
 	wanted    bool       // is in state.wanted
-	asking    bool       // an inspection is under way
+	asking    bool       // an inspection is in progress
 	awaiting  bool       // has started; the address is not known yet
 	asksAgain bool       // something happened during the inspection
 	byEvent   bool       // an event is why the inspection is wanted
@@ -57,7 +57,7 @@ func newState() *state {
 	return &state{records: make(map[string]*record), networks: make(map[string]*Network), unasked: make(map[string]bool), limit: HeldLimit()}
 }
 
-// reset forgets what was under way on a connection that is gone.
+// reset forgets what was in progress on a lost connection.
 func (s *state) reset() {
 	s.wanted, s.unknown = nil, nil
 	clear(s.unasked)
@@ -90,7 +90,7 @@ func (s *state) tooMuch() error {
 	case len(s.records) > maxContainers:
 		return tooLarge("there are too many containers", fmt.Sprint(maxContainers))
 	case s.weight > s.limit:
-		return tooLarge("what the Engine says about all containers is too large", mebibytes(s.limit))
+		return tooLarge("the Engine's data about all containers is too large", mebibytes(s.limit))
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (s *state) gone(r *record, now time.Time) {
 	}
 }
 
-// list takes over a complete list of the containers, requested at asOf.
+// list applies a complete list of the containers, requested at asOf.
 func (s *state) list(now time.Time, asOf uint64, summaries []listed) error {
 	present := make(map[string]bool, len(summaries))
 	for i := range summaries {
@@ -198,17 +198,17 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *listed) {
 	}
 }
 
-// tellsLess tells whether a container comes from Podman's list, which leaves
+// tellsLess reports whether a container comes from Podman's list, which leaves
 // out the network mode, and ports that are not published.
 func tellsLess(c *Container) bool { return c.NetworkMode == "" }
 
-// mayBeRecent tells whether a status text, such as "Exited (0) 5 minutes ago",
+// mayBeRecent reports whether a status text, such as "Exited (0) 5 minutes ago",
 // may be that of a container that ended less than an hour ago.
 func mayBeRecent(status string) bool {
 	return strings.Contains(status, "second") || strings.Contains(status, "minute")
 }
 
-// event takes over what an event says.
+// event applies what an event says.
 func (s *state) event(now time.Time, m *events.Message) error {
 	switch m.Type {
 	case events.ContainerEventType:
@@ -349,7 +349,7 @@ func (s *state) wantUninspected() {
 	}
 }
 
-// inspected takes over the answer to an inspection requested at asOf.
+// inspected applies the answer to an inspection requested at asOf.
 func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, err error) error {
 	r := s.records[id]
 	if r == nil {
@@ -374,8 +374,8 @@ func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, er
 	return s.tooMuch()
 }
 
-// merge takes over an inspected container. Unless it is current, an event has
-// told something newer about its state meanwhile.
+// merge applies an inspected container. Unless it is current, an event has
+// told something newer about its state in the meantime.
 func (s *state) merge(r *record, now time.Time, current bool, c Container) {
 	old := r.c
 	addressed := c.Running
@@ -417,7 +417,7 @@ func (s *state) ownNetworks() {
 	}
 }
 
-// setNetworks takes over a complete list.
+// setNetworks applies a complete list.
 func (s *state) setNetworks(list []*Network) {
 	s.networks, s.published = make(map[string]*Network, len(list)), false
 	for _, n := range list {
@@ -446,7 +446,7 @@ func (s *state) findNetworks() {
 	}
 }
 
-// awaiting tells whether an answer is awaited that completes a container which
+// awaiting reports whether an answer is awaited that completes a container which
 // has just started.
 func (s *state) awaiting() bool {
 	for _, r := range s.records {

@@ -92,7 +92,7 @@ func linkError(path string) error {
 	return fmt.Errorf("%s is a symbolic link, and %w: remove it, or put what it leads to in its place", path, ErrLink)
 }
 
-// check tells why a folder can't be relied on to be that of user.
+// check reports why a folder can't be relied on to be that of user.
 func check(dir string, info fs.FileInfo, user int) error {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return linkError(dir)

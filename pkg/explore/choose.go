@@ -32,7 +32,7 @@ type input struct {
 	from *sender
 }
 
-// Update is to be called when the graph has changed.
+// Update must be called when the graph has changed.
 func (c *Chooser) Update(edges []*live.Edge) {
 	senders := map[string]*sender{}
 	for _, e := range edges {
@@ -53,7 +53,7 @@ func (c *Chooser) Update(edges []*live.Edge) {
 	c.last.Store(&choice)
 }
 
-// Take tells whether what passes e is to be kept. It locks nothing.
+// Take reports whether what passes e should be kept. It locks nothing.
 func (c *Chooser) Take(e *live.Edge, s live.Signal) bool {
 	choice := c.last.Load()
 	if choice == nil {
@@ -63,7 +63,7 @@ func (c *Chooser) Take(e *live.Edge, s live.Signal) bool {
 	return ok && !passed(to.earlier, s) && !to.from.kept(s)
 }
 
-// kept tells whether all that comes to a component is kept on its way from
+// kept reports whether all that comes to a component is kept on its way from
 // those before it to another destination.
 func (d *sender) kept(s live.Signal) bool {
 	came := false
@@ -78,7 +78,7 @@ func (d *sender) kept(s live.Signal) bool {
 	return came
 }
 
-// passed tells whether a signal goes over one of edges.
+// passed reports whether a signal goes over one of edges.
 func passed(edges []*live.Edge, s live.Signal) bool {
 	for _, e := range edges {
 		if e.Carries(s) {

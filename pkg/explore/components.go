@@ -2,7 +2,7 @@ package explore
 
 import "collector/pkg/component"
 
-// Components are those of the Explore window.
+// Components lists the components of the Explore window.
 func Components() []component.Definition {
 	return []component.Definition{
 		sinkDefinition(),

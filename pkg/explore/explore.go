@@ -67,7 +67,7 @@ func perSecond(s live.Signal) int64 {
 // the second changes, for it locks nothing.
 type pace struct{ second, items atomic.Int64 }
 
-// admit tells whether n more items are within limit. The first of a second are.
+// admit reports whether n more items are within limit. The first of a second are.
 func (p *pace) admit(n int, limit int64) bool {
 	if now := time.Now().Unix(); p.second.Load() != now && p.second.Swap(now) != now {
 		p.items.Store(0)
@@ -318,7 +318,7 @@ func (w *Window) ObserveProfile(e *live.Edge, p pipeline.Profile) {
 	})
 }
 
-// withoutInternal leaves out the labels that are never sent.
+// withoutInternal omits the labels that are never sent.
 func withoutInternal(lset labels.Labels) labels.Labels {
 	b := labels.NewBuilder(lset)
 	lset.Range(func(l labels.Label) {

@@ -59,7 +59,7 @@ const (
 	minSum   = 8 << 20
 	maxSum   = 32 << 20
 	nodeSize = 250
-	// flameShare is the share of the whole below which a function is left out,
+	// flameShare is the share of the whole below which a function is omitted,
 	// with what it called: it would be too narrow to be seen.
 	flameShare = 2000
 )
@@ -85,7 +85,7 @@ func (w *Window) Flame(ctx context.Context, q ProfileQuery) (FlameResult, error)
 	case <-ctx.Done():
 		return FlameResult{}, ctx.Err()
 	}
-	if r, ok := w.sums.get(of); ok { // another has made it meanwhile
+	if r, ok := w.sums.get(of); ok { // another has made it in the meantime
 		return r, ctx.Err()
 	}
 	r, err := sumUp(ctx, found, q.Type, w.options.MaxBytes)
@@ -209,7 +209,7 @@ func newSum(of string, window int) *sum {
 	return s
 }
 
-// sums tells whether values of type t belong to it.
+// sums reports whether values of type t belong to it.
 func (s *sum) sums(t ProfileType) bool { return t.Name == s.Type && (s.Unit == "" || t.Unit == s.Unit) }
 
 func (s *sum) add(ctx context.Context, raw []byte) error {
@@ -244,14 +244,14 @@ func (s *sum) add(ctx context.Context, raw []byte) error {
 	})
 }
 
-// takes tells whether there is room for a node or function of a name.
+// takes reports whether there is room for a node or function of a name.
 func (s *sum) takes(name string) bool {
 	s.room -= len(name) + nodeSize
 	s.Cut = s.Cut || s.room < 0
 	return s.room >= 0
 }
 
-// function finds a function by its name. One stands for all for which there is
+// function finds a function by its name. One represents all for which there is
 // no room.
 func (s *sum) function(name string) *counted {
 	f := s.functions[name]
@@ -323,7 +323,7 @@ func (f *Flame) child(of *counted) *Flame {
 	return c
 }
 
-// finish sorts what f called and leaves out what is smaller than least.
+// finish sorts what f called and omits what is smaller than least.
 func (f *Flame) finish(least int64) {
 	f.by = nil
 	f.Children = slices.DeleteFunc(f.Children, func(c *Flame) bool { return c.Value < least })

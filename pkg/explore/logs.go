@@ -94,7 +94,7 @@ type LogQuery struct {
 	Text    string            // a substring of the line, whatever the case
 	Level   string            // such as "error"
 	Labels  map[string]string // equal labels
-	TraceID string            // stands in the line or in the metadata
+	TraceID string            // is in the line or in the metadata
 	Before  uint64            // only entries with a smaller ID
 	Limit   int               // 100 if it is not from 1 to 1,000
 }

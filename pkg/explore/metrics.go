@@ -209,7 +209,7 @@ func (s *metricStore) query(q MetricQuery) MetricResult {
 	return r
 }
 
-// shows tells whether a point is part of the answer. Neither a chart nor JSON
+// shows reports whether a point is part of the answer. Neither a chart nor JSON
 // has a place for what is no number.
 func (q *MetricQuery) shows(p Point) bool {
 	return !math.IsNaN(p.V) && !math.IsInf(p.V, 0) && p.T >= q.Since.UnixMilli()
@@ -239,7 +239,7 @@ func (s *series) last(q MetricQuery) float64 {
 const rateSteps = 5
 
 // rates are the increases per second, each over the last rateSteps steps between
-// points. A value that falls is that of a counter that began anew.
+// points. A value that falls belongs to a counter that began again.
 func rates(points []Point) []Point {
 	out := []Point{}
 	total := make([]float64, len(points)) // the increase since the first point

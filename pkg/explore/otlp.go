@@ -20,7 +20,7 @@ func stringMap(set pcommon.Map) map[string]string {
 	return out
 }
 
-// labelsOf joins attributes into labels. Of a name that stands twice the last
+// labelsOf joins attributes into labels. Of a name that appears twice the last
 // one counts.
 func labelsOf(b *labels.Builder, sets ...pcommon.Map) labels.Labels {
 	for _, set := range sets {

@@ -52,7 +52,7 @@ const profileOverhead = 500
 const maxLabels = 100
 
 // unpackRate is how many bytes of profiles are unpacked in a second, to be kept:
-// all questions wait meanwhile. A profile counts unpackOverhead more than its
+// all questions wait in the meantime. A profile counts unpackOverhead more than its
 // length, and maxRatio is how many bytes one byte of gzip may become.
 const (
 	unpackRate     = 32 << 20
@@ -180,7 +180,7 @@ func (s *profileStore) keepSeries(data []byte, now time.Time) {
 	}
 }
 
-// seriesLabels tells whether the labels can be read, and are not too many.
+// seriesLabels reports whether the labels can be read, and are not too many.
 func seriesLabels(data []byte) (shown map[string]string, ok bool) {
 	shown = map[string]string{}
 	m := message{rest: data}

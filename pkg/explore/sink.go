@@ -44,10 +44,10 @@ func NewSink(_ SinkConfig, o component.Options) (*Sink, error) {
 		labels := prometheus.Labels{"destination": "explore", "signal": signal}
 		o.Metrics.MustRegister(
 			prometheus.NewCounterFunc(prometheus.CounterOpts{
-				Name: "collector_received_items_total", Help: "Items that came to the queue, with those that it held at the start. Equals delivered + queued + dropped.", ConstLabels: labels,
+				Name: "collector_received_items_total", Help: "Items that entered the queue, including those it held at the start. Equals delivered + queued + dropped.", ConstLabels: labels,
 			}, read),
 			prometheus.NewCounterFunc(prometheus.CounterOpts{
-				Name: "collector_delivered_items_total", Help: "Items that the destination has taken.", ConstLabels: labels,
+				Name: "collector_delivered_items_total", Help: "Items that the destination has accepted.", ConstLabels: labels,
 			}, read))
 	}
 	return s, nil

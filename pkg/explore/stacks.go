@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What is read of a pprof. Its samples are walked over where they stand, for a
+// What is read of a pprof. Its samples are walked over in place, for a
 // profile of a few kilobytes may unpack to millions of them, and a decoded one
 // takes a hundred times what it takes on the wire.
 const (
@@ -178,7 +178,7 @@ func (s *stacks) text(i uint64) string {
 }
 
 // each calls do for each sample, with what is valid until do returns, until do
-// returns false. deep tells whether it needs the functions.
+// returns false. deep reports whether it needs the functions.
 func (s *stacks) each(ctx context.Context, deep bool, do func(*stack) bool) error {
 	at, n := &stack{}, 0
 	m := message{rest: s.raw}

@@ -250,7 +250,7 @@ type SpanAt struct {
 	Offset time.Duration `json:"offsetNs"` // from the start of the trace
 }
 
-// Trace gives a trace by its id; ok tells whether the window has it.
+// Trace gives a trace by its id; ok reports whether the window has it.
 func (w *Window) Trace(ctx context.Context, id string) (found Trace, ok bool, err error) {
 	id = strings.ToLower(id)
 	known, err := ask(ctx, w, func() *Trace {
@@ -288,7 +288,7 @@ func (t *trace) tree() Trace {
 	var place func(i, depth int)
 	place = func(i, depth int) {
 		if placed[i] {
-			return // an id that stands twice, or a circle
+			return // an id that appears twice, or a circle
 		}
 		placed[i] = true
 		out.Tree = append(out.Tree, SpanAt{spans[i], depth, spans[i].Start.Sub(out.Start)})

@@ -38,13 +38,13 @@ func (d Detector) MarshalText() ([]byte, error) { return []byte(d), nil }
 
 // Options is what Watch looks at, and how.
 type Options struct {
-	// Paths are those of files and folders, or patterns of the last element of such
+	// Paths are paths of files and folders, or patterns of the last element of such
 	// paths.
 	Paths    []string
 	Detector Detector
 	Every    time.Duration // between two polls
 	Logger   *slog.Logger
-	// Failed is called when events cannot be had or are missing; it may be nil.
+	// Failed is called when events are not available or are missing; it may be nil.
 	Failed func()
 }
 
@@ -73,7 +73,7 @@ func (p *Pool) Watch(ctx context.Context, o Options, look func()) {
 		err := p.follow(w, o.Paths)
 		if err != nil && !failing {
 			o.failed()
-			o.Logger.Warn("the file system's events cannot be had, so files are polled only", "paths", o.Paths, "err", err)
+			o.Logger.Warn("file system events are not available; files are polled", "paths", o.Paths, "err", err)
 		}
 		failing = err != nil
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // Files are the files of a commit in a pack, sorted by path. Symbolic links and
-// submodules are left out. Files that are larger than limit together are an error.
+// submodules are omitted. Files that are larger than limit together are an error.
 func Files(pack []byte, commit string, limit int64) ([]File, error) {
 	objects, err := objectsOf(pack, limit)
 	if err != nil {
@@ -62,7 +62,7 @@ func field(data []byte, name string) string {
 // walk collects the files below trees.
 type walk struct {
 	objects map[string]object
-	budget  int64 // a tree may stand in many places
+	budget  int64 // a tree may be in many places
 	visits  int
 	files   []File
 }

@@ -143,7 +143,7 @@ func TestWhatIsNoGitServerIsSaid(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", answer, err, want)
 		}
 	}
-	f("<html>", "not that of a Git server")
+	f("<html>", "not come from a Git server")
 	f("", "cut off")
 	f(line("# service=git-upload-pack\n")+flushLine+line(strings.Repeat("1", 40)+" HEAD\x00agent=x\n")+flushLine, "version 2")
 	f(line("version 2\n")+line("object-format=sha256\n")+flushLine, "sha256")
@@ -211,13 +211,13 @@ func TestDeltasThatCannotBeAreErrors(t *testing.T) {
 	f("bases of 1 deltas", func(p *gittest.Pack) { p.RefDelta(strings.Repeat("1", 40), []byte{0, 0}) })
 	f("base has 4 bytes", delta(5, 0))
 	f("copies what its base", delta(4, 2, 0x91, 3, 2))
-	f("more than its size", delta(4, 1, 2, 'a', 'b'))
-	f("less than its size", delta(4, 3, 2, 'a', 'b'))
+	f("larger than its size", delta(4, 1, 2, 'a', 'b'))
+	f("smaller than its size", delta(4, 3, 2, 'a', 'b'))
 	f("cut off", delta(4, 3, 3, 'a', 'b'))
 	f("instruction", delta(4, 3, 0))
 	f("larger than is allowed", delta(4, 0xff, 0xff, 0xff, 0xff, 7))
 	f("larger than is allowed", func(p *gittest.Pack) { p.Head(gittest.Blob, 1<<21); p.Content(nil) })
-	f("not of its size", func(p *gittest.Pack) { p.Head(gittest.Blob, 3); p.Content([]byte("abcd")) })
+	f("size is not", func(p *gittest.Pack) { p.Head(gittest.Blob, 3); p.Content([]byte("abcd")) })
 	f("follow its last object", func(p *gittest.Pack) { p.Object(gittest.Blob, nil); p.WriteString("x") })
 	f("type 5", func(p *gittest.Pack) { p.Head(5, 0) })
 }

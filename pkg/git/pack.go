@@ -192,7 +192,7 @@ func (p *packReader) inflate(r *bytes.Reader, size int64) (_ []byte, err error) 
 		return nil, err
 	}
 	if n != size {
-		return nil, fmt.Errorf("it is not of its size, %d", size)
+		return nil, fmt.Errorf("its size is not %d", size)
 	}
 	return data.Bytes(), nil
 }
@@ -286,15 +286,15 @@ func (p *packReader) apply(base, delta []byte) ([]byte, error) {
 			piece = delta[len(delta)-r.Len():][:op]
 			r.Seek(int64(op), io.SeekCurrent)
 		default:
-			return nil, errors.New("it has an instruction that there is not, or is cut off")
+			return nil, errors.New("it has an unknown instruction, or is cut off")
 		}
 		if uint64(len(out)+len(piece)) > size {
-			return nil, errors.New("it makes more than its size")
+			return nil, errors.New("its result is larger than its size")
 		}
 		out = append(out, piece...)
 	}
 	if uint64(len(out)) != size {
-		return nil, errors.New("it makes less than its size")
+		return nil, errors.New("its result is smaller than its size")
 	}
 	return out, nil
 }

@@ -53,7 +53,7 @@ func (l *lines) raw() (kind, []byte, error) {
 	n, err := strconv.ParseUint(string(head[:]), 16, 16)
 	switch {
 	case err != nil:
-		return 0, nil, fmt.Errorf("the answer is not that of a Git server: it has %q where the length of a line is expected", head[:])
+		return 0, nil, fmt.Errorf("the answer does not come from a Git server: it has %q where the length of a line is expected", head[:])
 	case n == 0:
 		return flush, nil, nil
 	case n == 1:

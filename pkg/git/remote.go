@@ -162,7 +162,7 @@ func (r *Remote) discover(ctx context.Context) (base string, err error) {
 		switch s := string(text); {
 		case k == 0 && strings.HasPrefix(s, "# service="): // followed by a flush
 			if k, _, err = lines.next(); err != nil || k != flush {
-				return "", errors.New("the answer is not that of a Git server")
+				return "", errors.New("the answer does not come from a Git server")
 			}
 		case k == 0 && s == "version 2":
 			version = true

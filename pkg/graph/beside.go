@@ -104,7 +104,7 @@ func (c *Controller) graphBeside() *graph {
 	return newGraph()
 }
 
-// nodes are those of the configuration, and of what runs beside it.
+// nodes are the nodes of the configuration, and of what runs beside it.
 func (c *Controller) nodes() []*node { return slices.Concat(c.graph().nodes, c.graphBeside().nodes) }
 
 // find is the node with that id, and its graph; nil without one.

@@ -27,13 +27,13 @@ type builder struct {
 	language    *config.Language
 	old         *graph // may be nil
 	new         *graph
-	opaque      map[any]string // what stands for receivers, sets and rules when they are shown
+	opaque      map[any]string // what represents receivers, sets and rules when they are shown
 	made        int            // blocks built so far
 	diagnostics config.Diagnostics
 }
 
 // build reads sources into a graph whose nodes are made but not bound and not
-// started. Nodes of old that are not affected by any change are taken over.
+// started. Nodes of old that are not affected by any change are kept.
 func build(o Options, m *metrics, sources []config.Source, old *graph) (*graph, config.Diagnostics) {
 	return buildWith(config.NewLanguage(o.Version), o, m, sources, old)
 }
@@ -112,7 +112,7 @@ func (b *builder) add(n *node, exports map[string]value) {
 // owned reports whether v is of n alone.
 func (v value) owned(n *node) bool { return len(v.deps) == 1 && v.deps[0] == n }
 
-// name remembers what stands for v, a pointer, when it is shown.
+// name remembers what represents v, a pointer, when it is shown.
 func (b *builder) name(v any, name string) {
 	if v != nil && reflect.TypeOf(v).Kind() == reflect.Pointer {
 		b.opaque[v] = name

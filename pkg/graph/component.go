@@ -21,7 +21,7 @@ func (s *scope) check(block *config.Block) {
 	}
 }
 
-// block builds what a block stands for.
+// block builds what a block represents.
 func (s *scope) block(block *config.Block) {
 	switch {
 	case s.failed[block.ID()]:
@@ -63,7 +63,7 @@ func (s *scope) component(block *config.Block) {
 	if m, ok := n.component.(importer); ok {
 		s.bring(block, n, m)
 	} else if isImport(block.Name) {
-		s.names.imported[block.Label] = &names{broken: true} // it stands for one that cannot be read here
+		s.names.imported[block.Label] = &names{broken: true} // it represents one that cannot be read here
 	}
 }
 

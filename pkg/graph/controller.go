@@ -154,7 +154,7 @@ type Controller struct {
 
 	ctx    context.Context // of every component
 	cancel context.CancelFunc
-	// stopping ends when Stop is called, for a Load under way to hurry.
+	// stopping ends when Stop is called, for a Load in progress to hurry.
 	stopping context.Context
 	halt     context.CancelFunc
 
@@ -194,7 +194,7 @@ func newController(o Options) *Controller {
 
 func (c *Controller) graph() *graph { return c.current.Load() }
 
-// Ready tells whether a configuration has been loaded with success; from then
+// Ready reports whether a configuration has been loaded with success; from then
 // on it stays true.
 func (c *Controller) Ready() bool { return c.ready.Load() }
 
@@ -336,7 +336,7 @@ func (c *Controller) swap(old, next *graph) {
 		}
 	}
 	for _, n := range stopAll(c.stopping, gone, reloadTimeout) {
-		c.options.Logger.Warn("component does not end; its successor waits for it", "component_id", n.id)
+		c.options.Logger.Warn("component does not stop; its successor waits for it", "component_id", n.id)
 	}
 	c.leaving = slices.DeleteFunc(append(c.leaving, gone...), (*node).ended)
 	c.settle()
@@ -390,7 +390,7 @@ func (c *Controller) Stop(timeout time.Duration) []string {
 	}
 	deadline := time.Now().Add(timeout)
 	c.halt()
-	c.loading.Lock()   // a load under way may start what is waited for; none after it does
+	c.loading.Lock()   // a load in progress may start what is waited for; none after it does
 	c.loading.Unlock() //lint:ignore SA2001 the lock is waited for, not held
 	var late []string
 	var beside sync.WaitGroup

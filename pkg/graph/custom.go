@@ -15,7 +15,7 @@ import (
 	"collector/pkg/mask"
 )
 
-// module stands for the component of a custom component and of the language's own
+// module represents the component of a custom component and of the language's own
 // blocks: what they consist of runs on its own.
 type module struct{}
 
@@ -48,7 +48,7 @@ func (s *scope) enter(block *config.Block, around []enclosing, next enclosing) (
 	return append(slices.Clone(around), next), true
 }
 
-// instance builds a custom component: the node that stands for it, and all that
+// instance builds a custom component: the node that represents it, and all that
 // it consists of.
 func (s *scope) instance(block *config.Block) {
 	id := block.ID()
@@ -59,7 +59,7 @@ func (s *scope) instance(block *config.Block) {
 			s.report(block.At, strings.Join(s.names.all(), ", "), "the module does not declare %s", block.Name)
 		} else if s.options.purpose == toCheck {
 			s.failed[id] = false
-			s.put(block, s.stand(block), nil)
+			s.put(block, s.placeholder(block), nil)
 			s.exports[id] = nil // nobody knows
 		}
 		return
@@ -115,8 +115,8 @@ func (s *scope) given(block *config.Block) *node {
 	return n
 }
 
-// stand is the node of a custom component of which nothing is known here.
-func (s *scope) stand(block *config.Block) *node {
+// placeholder is the node of a custom component of which nothing is known here.
+func (s *scope) placeholder(block *config.Block) *node {
 	n := s.newNode(block, "")
 	n.component, n.arguments = module{}, []byte("{}")
 	return n

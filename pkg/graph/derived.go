@@ -12,7 +12,7 @@ import (
 )
 
 // derived is a live value, such as a list of targets, that an expression makes of
-// others. It is made anew whenever one of those changes.
+// others. It is made again whenever one of those changes.
 type derived struct {
 	expr    *config.Expr
 	resolve config.Resolver // gives the current values of the sources

@@ -145,7 +145,7 @@ func (s *scope) iteration(block, template *config.Block, n *node, name string, i
 }
 
 // itemDeps are the nodes that an element of a collection was made by. That a set
-// of targets is made anew says nothing of its elements.
+// of targets is made again says nothing of its elements.
 func (s *scope) itemDeps(n *node, of value) []*node {
 	if _, ok := asLive(of.raw); ok {
 		return nil
@@ -153,7 +153,7 @@ func (s *scope) itemDeps(n *node, of value) []*node {
 	return of.deps
 }
 
-// named is the list that e stands for, with the paths of live values in the place of
+// named is the list that e represents, with the paths of live values in the place of
 // what these are now: an instance keeps its name when a list of targets changes that is
 // a part of its element. It is nil if e has no such parts, or looks into them.
 func (s *scope) named(e *config.Expr) []any {
@@ -209,7 +209,7 @@ func digest(text string) string {
 
 // identity is v without what says how it is doing, and with a text in the place of
 // what cannot be printed in the same way by every process, such as a receiver: a
-// name that is made of it is that of a folder, which has to be found again.
+// name that is made of it names a folder, which has to be found again.
 func identity(v any) any {
 	switch v := v.(type) {
 	case *config.Opaque:

@@ -10,7 +10,7 @@ import (
 	"collector/pkg/discovery"
 )
 
-// An instance's name is that of its folder: with another one, a source would read
+// An instance's name is the name of its folder: with another one, a source would read
 // everything again.
 func TestAnElementWithAReceiverHasTheSameNameInEveryProcess(t *testing.T) {
 	const text = `

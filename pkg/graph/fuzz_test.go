@@ -13,7 +13,7 @@ import (
 )
 
 // FuzzCheck checks that no configuration ends the program, that each
-// diagnostic stands somewhere in the source, unless that is UTF-16, and that what is refused is
+// diagnostic is somewhere in the source, unless that is UTF-16, and that what is refused is
 // refused for a reason.
 func FuzzCheck(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.txtar")

@@ -12,7 +12,7 @@ import (
 )
 
 // Gather gives the metrics of the program's registry and of every component
-// that is running. What cannot be had, or does not fit with the rest, is left
+// that is running. What is not available, or does not fit with the rest, is left
 // out and logged: one component never costs a scrape the others.
 func (c *Controller) Gather() ([]*dto.MetricFamily, error) {
 	m := merger{families: map[string]*dto.MetricFamily{}}

@@ -40,7 +40,7 @@ toy_samples_total{component_id="toy.samples.b",component_path="/"} 1
 		}
 		b.load(`toy.samples "a" { }`)
 		if got := page(t, b.Controller); strings.Contains(got, "toy.samples.b") {
-			t.Errorf("metrics of a component that is gone:\n%s", got)
+			t.Errorf("metrics of a component that was removed:\n%s", got)
 		}
 	})
 }

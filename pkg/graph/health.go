@@ -73,7 +73,7 @@ func (n *node) problem() error {
 		}
 	}
 	if err := n.staleness(); err != nil {
-		return fmt.Errorf("a value has changed, and the configuration cannot be evaluated with it, so the one before is used: %w", err)
+		return fmt.Errorf("a value changed and the configuration cannot be evaluated with it; the previous value stays in use: %w", err)
 	}
 	h, ok := n.component.(healther)
 	if !ok {
@@ -92,7 +92,7 @@ func (s runState) health(now time.Time, problem error) Health {
 	case !s.running:
 		return Health{Unhealthy, "failed: " + s.err.Error(), s.since}
 	case s.err != nil && now.Sub(s.since) < settled:
-		return Health{Unhealthy, "started again after it failed: " + s.err.Error(), s.since}
+		return Health{Unhealthy, "restarted after it failed: " + s.err.Error(), s.since}
 	case problem != nil:
 		return Health{Unhealthy, problem.Error(), now}
 	}

@@ -74,13 +74,13 @@ func (ks kinds) decode(k pipeline.Kind, name string, v any) (any, error) {
 	case opaque && other.Carries != "":
 		return nil, fmt.Errorf("%s takes %s; %s sends %s", o.Path, other.Carries, name, k.Carries)
 	case opaque:
-		return nil, fmt.Errorf("%s is no receiver; %s sends %s", o, name, k.Carries)
+		return nil, fmt.Errorf("%s is not a receiver; %s sends %s", o, name, k.Carries)
 	}
-	return nil, fmt.Errorf("%s sends %s, which only a receiver takes, such as %s", name, k.Carries, k.From)
+	return nil, fmt.Errorf("%s sends %s, which only a receiver accepts, such as %s", name, k.Carries, k.From)
 }
 
 // forExpression is v, to which path leads, as expressions see it: itself if it is
-// plain, wrapped if they can only pass it on.
+// plain, wrapped if they can only pass it along.
 func (ks kinds) forExpression(v value, path string) any {
 	if o, ok := v.raw.(*config.Opaque); ok {
 		return &config.Opaque{Value: o.Value, Path: path, Is: o.Is, Owner: o.Owner}

@@ -156,7 +156,7 @@ toy.scrape "joined" {
 		}
 		b.want(addresses(), "one", "own", "extra")
 		set.Replace([]discovery.Target{labels.FromStrings("__address__", "two")})
-		b.want(b.settle()) // nothing is made anew
+		b.want(b.settle()) // nothing is made again
 		b.want(addresses(), "two", "own", "extra")
 	})
 }
@@ -185,7 +185,7 @@ toy.scrape "s" {
 }`)
 				set := b.toys.get("toy.targets.t").(*toyTargets).set
 				set.Replace([]discovery.Target{labels.FromStrings("__address__", "two", "x", "0"), labels.FromStrings("__address__", "three", "x", "2")})
-				b.want(b.settle()) // nothing is made anew
+				b.want(b.settle()) // nothing is made again
 				var got []string
 				targets, _ := b.toys.get("toy.scrape.s").(*toyScrape).config.Targets.Targets()
 				for _, target := range targets {

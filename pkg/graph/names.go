@@ -19,7 +19,7 @@ type names struct {
 	broken bool
 }
 
-// declaration is a block declare, with what is visible where it stands.
+// declaration is a block declare, with what is visible there.
 type declaration struct {
 	block  *config.Block
 	names  *names

@@ -84,5 +84,5 @@ func newGraph() *graph {
 	return &graph{byID: map[string]*node{}, blocks: map[string]*config.Block{}, flows: map[string][]string{}, refs: map[string][]string{}, exports: map[*node]map[string]value{}, modules: map[*node]component.Module{}}
 }
 
-// has tells whether n, and not only one of its name, is in g.
+// has reports whether n, and not only one of its name, is in g.
 func (g *graph) has(n *node) bool { return g != nil && g.byID[n.id] == n }

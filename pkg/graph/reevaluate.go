@@ -69,7 +69,7 @@ func (c *Controller) reevaluateWhenWoken() {
 			last = ""
 		case c.stopping.Err() == nil && err.Error() != last:
 			last = err.Error()
-			c.options.Logger.Error("a value has changed, and the configuration cannot be evaluated with it; everything runs on with the one before", "err", err)
+			c.options.Logger.Error("a value changed and the configuration cannot be evaluated with it; the previous value stays in use", "err", err)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (c *Controller) reevaluate() error {
 }
 
 // replace puts next, which was made of sources, in the place of old, unless one of its
-// listeners cannot be had, or ctx ends.
+// listeners are not available, or ctx ends.
 func (c *Controller) replace(ctx context.Context, old, next *graph, sources []config.Source, warnings config.Diagnostics) error {
 	select {
 	case c.swapping <- struct{}{}: // what is beside must not take the same port now

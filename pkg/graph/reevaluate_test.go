@@ -135,7 +135,7 @@ toy.source "s" {
 			t.Errorf("host is %q", host)
 		}
 		set := b.toys.get("toy.targets.t").(*toyTargets).set
-		for _, address := range []string{"two", "three"} { // the second time, it is watched anew
+		for _, address := range []string{"two", "three"} { // the second time, it is watched again
 			set.Replace([]discovery.Target{labels.FromStrings("__address__", address)})
 			b.want(b.settle(), "new toy.source.s", "bind toy.source.s", "end toy.source.s", "run toy.source.s")
 			if host := b.toys.get("toy.source.s").(*toySource).config.Host; host != address {

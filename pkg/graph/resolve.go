@@ -30,7 +30,7 @@ func (s *scope) decoding(block *config.Block, n *node) *config.Decoder {
 	}
 }
 
-// exprs make what expressions of n, the node of the block id, stand for where that
+// exprs make what expressions of n, the node of the block id, represent where that
 // is more than a plain value.
 func (s *scope) exprs(n *node, id string) map[reflect.Type]func(*config.Expr) (any, error) {
 	hooks := map[reflect.Type]func(*config.Expr) (any, error){
@@ -73,7 +73,7 @@ func (s *scope) use(n *node, id string, ref config.Reference, names int, v value
 }
 
 // watched is the receiver o with the edge in front of it that leads from n, the
-// node of the block from. The edge is that of the graph before, if it had one:
+// node of the block from. The edge is the one of the previous graph, if it had one:
 // what is counted there goes on.
 func (s *scope) watched(o *config.Opaque, kind pipeline.Kind, n *node, from string) *config.Opaque {
 	edges := n.edges
@@ -171,7 +171,7 @@ func (s *scope) unknownExport(ref config.Reference, id string, rest, names []str
 	return config.Diagnostics{d}
 }
 
-// changing makes the live value of kind k that an expression stands for as an
+// changing makes the live value of kind k that an expression represents as an
 // argument of n, the node of the block id: the very value that it refers to, or a
 // new one that follows those in the expression.
 func (s *scope) changing(e *config.Expr, k pipeline.Kind, n *node, id string) (any, error) {

@@ -21,7 +21,7 @@ const (
 // healthy again.
 const settled = 10 * time.Second
 
-// runState is how a node's run stands.
+// runState is the state of a node's run.
 type runState struct {
 	running bool
 	exited  bool
@@ -56,7 +56,7 @@ func (n *node) start(parent context.Context, before <-chan struct{}) {
 	}()
 }
 
-// wait waits for c to be closed. It tells whether ctx has not ended yet.
+// wait waits for c to be closed. It reports whether ctx has not ended yet.
 func wait(ctx context.Context, c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -91,7 +91,7 @@ func (n *node) supervise(ctx context.Context) {
 		err := n.runOnce(ctx)
 		if ctx.Err() != nil || err == nil {
 			if err != nil && !errors.Is(err, context.Canceled) {
-				n.logger.Warn("component ended with an error", "err", err)
+				n.logger.Warn("component stopped with an error", "err", err)
 			}
 			n.setRun(runState{exited: true, since: time.Now()})
 			return
@@ -112,14 +112,14 @@ func (n *node) supervise(ctx context.Context) {
 func (n *node) logFailure(err error, pause time.Duration) {
 	var p *panicError
 	if errors.As(err, &p) {
-		n.logger.Error("component panicked; it is started again", "panic", p.value, "stack", string(p.stack), "after", pause)
+		n.logger.Error("component panicked; restarting it", "panic", p.value, "stack", string(p.stack), "after", pause)
 		return
 	}
-	n.logger.Error("component failed; it is started again", "err", err, "after", pause)
+	n.logger.Error("component failed; restarting it", "err", err, "after", pause)
 }
 
 // rest waits for pause, give or take a fifth, and then until what the component
-// listens on can be taken again. It tells whether there is a next run.
+// listens on can be taken again. It reports whether there is a next run.
 func (n *node) rest(ctx context.Context, pause time.Duration) bool {
 	for {
 		timer := time.NewTimer(time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64())))

@@ -109,7 +109,7 @@ func (s *scope) identify() (duplicates []*config.Block) {
 	return duplicates
 }
 
-// unlabeled is block, without its label if it can stand only once: such a label
+// unlabeled is block, without its label if it can appear only once: such a label
 // means nothing.
 func (s *scope) unlabeled(block *config.Block) *config.Block {
 	if block.Label == "" || !s.definitions[block.Name].Singleton {

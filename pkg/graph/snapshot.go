@@ -14,7 +14,7 @@ import (
 // Snapshot is how the components are at one moment. It is made to be shown:
 // secrets are hidden.
 type Snapshot struct {
-	// Hash is that of the configuration's text.
+	// Hash is the hash of the configuration's text.
 	Hash     string    `json:"hash"`
 	LoadedAt time.Time `json:"loadedAt"`
 	// LoadError is why the last attempt to load a configuration failed; it is
@@ -35,7 +35,7 @@ type ComponentInfo struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
 	EndLine int    `json:"endLine"`
-	// Hash is that of the block's text.
+	// Hash is the hash of the block's text.
 	Hash         string   `json:"hash"`
 	ReferencesTo []string `json:"referencesTo"`
 	ReferencedBy []string `json:"referencedBy"`
@@ -97,7 +97,7 @@ func (c *Controller) Edges() []*live.Edge {
 }
 
 // Components calls f with each component of the configuration in force, as its
-// constructor made it. No lock is held meanwhile.
+// constructor made it. No lock is held in the meantime.
 func (c *Controller) Components(f func(id string, component any)) {
 	for _, n := range c.nodes() {
 		f(n.id, n.component)

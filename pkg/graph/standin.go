@@ -46,7 +46,7 @@ func (s *scope) standIn(n *node, ds config.Diagnostics) (*node, config.Diagnosti
 	return n, ds
 }
 
-// absent stands for a component that cannot be made here.
+// absent represents a component that cannot be made here.
 type absent struct{}
 
 func (absent) Run(ctx context.Context) error {

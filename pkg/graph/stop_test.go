@@ -50,22 +50,22 @@ func TestALoadThatWaitsEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// gate tells when a load has passed everything at which Stop ends it.
-type gate struct{ passed chan struct{} }
+// barrier tells when a load has passed everything at which Stop ends it.
+type barrier struct{ passed chan struct{} }
 
-func (g *gate) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-func (g *gate) Bind() error                   { close(g.passed); return nil }
+func (g *barrier) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (g *barrier) Bind() error                   { close(g.passed); return nil }
 
 // The race detector sees a load that starts a goroutine while Stop waits for all.
 func TestAStopWaitsForTheGoroutinesOfALoadUnderWay(t *testing.T) {
 	type config struct{}
 	for range 500 {
-		g := &gate{make(chan struct{})}
+		g := &barrier{make(chan struct{})}
 		c := New(Options{Definitions: []component.Definition{
-			component.Define("toy.gate", func(config, component.Options) (*gate, error) { return g, nil }, component.Doc{}),
+			component.Define("toy.barrier", func(config, component.Options) (*barrier, error) { return g, nil }, component.Doc{}),
 		}})
 		var both sync.WaitGroup
-		both.Go(func() { c.Load(context.Background(), source(`toy.gate "g" { }`)) })
+		both.Go(func() { c.Load(context.Background(), source(`toy.barrier "g" { }`)) })
 		both.Go(func() { <-g.passed; c.Stop(time.Hour) })
 		both.Wait()
 	}

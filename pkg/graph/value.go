@@ -14,7 +14,7 @@ type value struct {
 	// pipeline.Live, or an export that only components look into.
 	raw any
 	// deps are the nodes that it was made by: who uses it begins after them, ends
-	// before them, and is made anew with them.
+	// before them, and is made again with them.
 	deps []*node
 	// from are the ids of the components that it comes from.
 	from []string

@@ -9,7 +9,7 @@ import (
 )
 
 // minSecret is how long a header's value must be to be taken out wherever it
-// stands: a shorter one is part of other words.
+// is: a shorter one is part of other words.
 const minSecret = 6
 
 // WithoutCredentials is the text of an answer without what the request carried

@@ -43,7 +43,7 @@ func Off(raw string) (why string) {
 	return ""
 }
 
-// WarnOff reports the endpoints that are switched off. urls are those of all
+// WarnOff reports the endpoints that are switched off. urls are the URLs of all
 // endpoint blocks.
 func WarnOff(warn func(path, why string), urls []string) {
 	on := 0
@@ -52,7 +52,7 @@ func WarnOff(warn func(path, why string), urls []string) {
 			on++
 		}
 	}
-	consequence := "what is sent to this component is dropped and counted"
+	consequence := "all data for this component is dropped and counted"
 	if on > 0 {
 		consequence = "it gets nothing"
 	}

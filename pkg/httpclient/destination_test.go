@@ -32,8 +32,8 @@ func TestWarnOffNamesTheEndpointAndWhatBecomesOfTheData(t *testing.T) {
 		{[]string{"http://a", "http://b"}, ""},
 		{[]string{"http://a", ""}, "endpoint[1]/url: it gets nothing\n"},
 		{[]string{"http://a", "<URL>", "b:3100/push"}, "endpoint[1]/url: it gets nothing\nendpoint[2]/url: it gets nothing\n"},
-		{[]string{"", "/x"}, "endpoint[0]/url: what is sent to this component is dropped and counted\nendpoint[1]/url: what is sent to this component is dropped and counted\n"},
-		{nil, "endpoint: what is sent to this component is dropped and counted\n"},
+		{[]string{"", "/x"}, "endpoint[0]/url: all data for this component is dropped and counted\nendpoint[1]/url: all data for this component is dropped and counted\n"},
+		{nil, "endpoint: all data for this component is dropped and counted\n"},
 	} {
 		var got strings.Builder
 		WarnOff(func(name, why string) {

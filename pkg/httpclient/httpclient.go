@@ -16,7 +16,7 @@ import (
 )
 
 // dialTimeout bounds how long a connection may take to be made. It is below the
-// time-outs of requests, so that a host that nobody answers at can be told from
+// timeouts of requests, so that a host that nobody answers at can be told from
 // a server that is slow.
 const dialTimeout = 5 * time.Second
 
@@ -82,8 +82,8 @@ type TLS struct {
 // Default is what Alloy starts from: redirects followed, HTTP/2 on.
 func Default() Config { return Config{FollowRedirects: true, EnableHTTP2: true} }
 
-// New makes a client. name stands in the client's own errors, userAgent in its
-// requests. It has no time-out of its own; a context ends a request.
+// New makes a client. name is in the client's own errors, userAgent in its
+// requests. It has no timeout of its own; a context ends a request.
 func (c *Config) New(name, userAgent string) (*http.Client, error) {
 	if err := c.validateAll(); err != nil {
 		return nil, err

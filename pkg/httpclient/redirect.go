@@ -131,7 +131,7 @@ func (c *Config) NewPush(name, userAgent string) (*http.Client, error) {
 // Unacknowledged says why an answer to a push, whose body begins as given, does
 // not mean that the data has arrived although it isn't a refusal either: it is a
 // redirect that was not followed, or a web page such as a login form. It returns
-// nil for every other answer. The data is to be sent again.
+// nil for every other answer. The data must be sent again.
 func Unacknowledged(answer *http.Response, body []byte) error {
 	switch answer.StatusCode / 100 {
 	case 3:
@@ -159,13 +159,13 @@ func notFollowed(answer *http.Response) error {
 	status := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	to, err := answer.Location()
 	if err != nil {
-		return fmt.Errorf("%s answers %s without saying where to go: set the URL that takes the data", askedURL(answer), status)
+		return fmt.Errorf("%s answers %s without saying where to go: set the URL that accepts the data", askedURL(answer), status)
 	}
 	why := whyNotFollowed(answer, to)
 	if why == "" {
 		why = "follow_redirects is off"
 	}
-	return fmt.Errorf("%s redirects to %s (%s), which is not followed: %s: if it takes the data, set it as the URL", askedURL(answer), CleanURL(to), status, why)
+	return fmt.Errorf("%s redirects to %s (%s), which is not followed: %s: if it accepts the data, set it as the URL", askedURL(answer), CleanURL(to), status, why)
 }
 
 // whyNotFollowed says what is wrong with a redirect of a push; "" if nothing is.
@@ -175,7 +175,7 @@ func whyNotFollowed(answer *http.Response, to *url.URL) string {
 	}
 	from := answer.Request
 	if from == nil {
-		return "nothing tells where it comes from"
+		return "it is not known where it comes from"
 	}
 	via, known := redirects(from)
 	switch {

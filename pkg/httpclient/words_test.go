@@ -40,7 +40,7 @@ func TestAnswersAreShownInWords(t *testing.T) {
 		"<html><head><title>502 Bad&nbsp;Gateway</title></head><body><h1>Bad Gateway</h1>": `a web page ("502 Bad Gateway")`,
 		"<html><body>":             "a web page",
 		"\x1f\x8b\x08\x00\x00\xff": "(6 bytes that are not text)",
-		"colour\xff of paint":      "colour\uFFFD of paint",
+		"shade\xff of paint":       "shade\uFFFD of paint",
 		"\x12\xff\xff":             "(3 bytes that are not text)",
 	} {
 		if got := Words(&http.Response{}, []byte(body)); got != want {

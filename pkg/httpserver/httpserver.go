@@ -78,7 +78,7 @@ func New(c Config, o Options) (*Server, error) {
 		}
 	}
 	if d := o.Shutdown; d != DefaultShutdown && d > maxShutdown {
-		o.Component.Warn("graceful_shutdown_timeout", fmt.Sprintf("requests under way get at most %s to end, so that the program stops within 5 s", maxShutdown))
+		o.Component.Warn("graceful_shutdown_timeout", fmt.Sprintf("requests in progress get at most %s to finish, so that the program stops within 5 s", maxShutdown))
 	}
 	reg, log := o.Component.Metrics, o.Component.Logger
 	s.limit, s.Paths = listen.NewLimit(listen.MaxConnections(), reg, log), listen.NewPaths(reg, log)
@@ -128,7 +128,7 @@ func (s *Server) Address() string {
 // Connections counts those that are open.
 func (s *Server) Connections() int64 { return s.conns.Load() }
 
-// Run serves until ctx ends. Requests under way then get up to maxShutdown.
+// Run serves until ctx ends. Requests in progress then get up to maxShutdown.
 func (s *Server) Run(ctx context.Context, handler http.Handler) error {
 	if err := s.Bind(); err != nil {
 		return err
@@ -183,7 +183,7 @@ func (s *Server) server(handler http.Handler) *http.Server {
 	return server
 }
 
-// Arrive begins a request of which the memory is claimed from budget; it is to be
+// Arrive begins a request of which the memory is claimed from budget; it must be
 // released, also after an error. Where its deadline cannot be set, the server's
 // own holds.
 func (s *Server) Arrive(budget *listen.Budget, w http.ResponseWriter, req *http.Request) (*listen.Arrival, error) {

@@ -31,7 +31,7 @@ func newMetrics(prefix string, reg prometheus.Registerer, connLimit int, conns f
 		received: sizes("_request_message_bytes", "Bytes of a request's body, as they arrived."),
 		answers:  sizes("_response_message_bytes", "Bytes of an answer's body."),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: prefix + "_inflight_requests", Help: "Requests under way.",
+			Name: prefix + "_inflight_requests", Help: "Requests in progress.",
 		}, []string{"method", "route"}),
 	}
 	protocol := prometheus.Labels{"protocol": "http"}

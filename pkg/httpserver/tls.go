@@ -9,7 +9,7 @@ import (
 )
 
 // server makes the server's TLS settings. Files are read again for each
-// handshake, so that a renewed certificate is used without a reload.
+// handshake, so that a replaced certificate is used without a reload.
 func (c *TLSConfig) server() (*tls.Config, error) {
 	s, err := c.settings()
 	if err != nil {

@@ -56,7 +56,7 @@ func TestAModuleIsFetchedAsOftenAsConfigured(t *testing.T) {
 	c := httpConfig(s.URL + "/m.alloy")
 	c.PollFrequency, c.PollTimeout = 20*time.Millisecond, 10*time.Millisecond
 	i, err := NewHTTP(c, component.Options{})
-	for err != nil { // it took longer than the time-out
+	for err != nil { // it took longer than the timeout
 		i, err = NewHTTP(c, component.Options{})
 	}
 	run(t, i)

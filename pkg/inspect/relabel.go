@@ -61,11 +61,11 @@ type LabelChange struct {
 	After  string `json:"after"`
 }
 
-// TargetTaker is a component that is given lists of targets.
-type TargetTaker interface {
-	// Take is what the component does with a target; listed is false if it isn't
+// TargetConsumer is a component that receives lists of targets.
+type TargetConsumer interface {
+	// Consume is what the component does with a target; listed is false if it isn't
 	// in the component's list.
-	Take(target labels.Labels) (onward Onward, listed bool)
+	Consume(target labels.Labels) (onward Onward, listed bool)
 }
 
 // Onward is what a component further on does with a target.

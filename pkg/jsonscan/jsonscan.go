@@ -1,5 +1,5 @@
 // Package jsonscan reads JSON piece by piece: of a document it holds a window,
-// however large it is and however deep it is nested. Its errors say what stands
+// however large it is and however deep it is nested. Its errors say what is
 // where.
 package jsonscan
 
@@ -30,7 +30,7 @@ type Scanner struct {
 	before   int64 // bytes of the input before the window
 	err      error // what r ended with
 	token    []byte
-	rune     [utf8.UTFMax]byte // what an escape stands for
+	rune     [utf8.UTFMax]byte // what an escape represents
 }
 
 // Reset begins to read r.
@@ -104,7 +104,7 @@ func (s *Scanner) More() (bool, error) {
 	}
 }
 
-// Unexpected is the error for what stands where want is due.
+// Unexpected is the error for what is where want is due.
 func (s *Scanner) Unexpected(want string) error {
 	if s.pos < s.end {
 		c := s.window[s.pos]
@@ -193,7 +193,7 @@ func (s *Scanner) Text() ([]byte, error) {
 	return s.token, err
 }
 
-// EachPiece reads a string and hands it over in pieces, which are valid during
+// EachPiece reads a string and passes it in pieces, which are valid during
 // the call only.
 func (s *Scanner) EachPiece(take func([]byte) error) error {
 	if s.Next() != '"' {
@@ -228,7 +228,7 @@ func (s *Scanner) EachPiece(take func([]byte) error) error {
 	}
 }
 
-// escaped hands over what the escape behind a backslash stands for. Half a
+// escaped passes what the escape behind a backslash represents. Half a
 // surrogate pair is U+FFFD.
 func (s *Scanner) escaped(take func([]byte) error) error {
 	r, err := s.escape()

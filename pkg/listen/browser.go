@@ -10,7 +10,7 @@ import (
 // FromBrowser reports whether a browser has made a request: one with
 // Sec-Fetch-Site, Origin or Referer, which scripts cannot take away all of, with
 // "Mozilla/" in its User-Agent, or with a language. A script may choose the
-// User-Agent in some browsers and leave out the referrer, but cannot take away
+// User-Agent in some browsers and omit the referrer, but cannot take away
 // the language.
 //
 // Programs that send none of these, such as curl, wget, Go's and Python's clients
@@ -26,7 +26,7 @@ func FromBrowser(r *http.Request) bool {
 // OtherSite says why a request comes from a page of another site, or of another
 // port of this one; it returns nil for one that does not, or that no browser
 // made. Where the browser itself says it, that decides, as a proxy may have
-// changed Host since; else Origin does. The referrer, which a page can leave out,
+// changed Host since; else Origin does. The referrer, which a page can omit,
 // plays no part.
 func OtherSite(r *http.Request) error {
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {

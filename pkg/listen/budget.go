@@ -12,14 +12,14 @@ import (
 
 // ErrNoRoom says that other requests hold the memory: the client should send
 // again later.
-var ErrNoRoom = errors.New("the requests under way hold as much memory as they may; send again later")
+var ErrNoRoom = errors.New("requests in progress use all the memory that they may; send again later")
 
 // ErrTooLarge says that a request takes more memory than any request may: to
 // send it again is of no use.
-var ErrTooLarge = errors.New("the request takes more memory than one request may")
+var ErrTooLarge = errors.New("the request needs more memory than one request may use")
 
 const (
-	// aloneShare is how many times the budget the requests under way may take
+	// aloneShare is how many times the budget the requests in progress may take
 	// with the one of them that may exceed it.
 	aloneShare = 3
 	// slowArrival is how long a request may take to arrive, and pause, before it
@@ -38,7 +38,7 @@ const (
 	mostUnclaimed = 8
 )
 
-// Budget bounds the memory that the requests under way take: what has arrived of
+// Budget bounds the memory that the requests in progress take: what has arrived of
 // them, what it unpacks to, and what decoding makes of it. Each request has a
 // Claim, which grows before the memory is made, and is released when the last of
 // it is freed.
@@ -89,7 +89,7 @@ func NewBudget(bytes int64) *Budget {
 // Max is how many bytes requests may take, but for what exceeds the budget.
 func (b *Budget) Max() int64 { return b.max }
 
-// Used is what requests under way have taken.
+// Used is what requests in progress have taken.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -283,7 +283,7 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 		}
 	}
 	share := b.max / int64(len(held))
-	// Above are those of clients above their share; last is the largest of one.
+	// Above are the requests of clients above their share; last is the largest of one.
 	var slow, slowAbove, above, last *Claim
 	greedier := func(x, y *Claim) *Claim {
 		if x == nil || held[y.client] > held[x.client] || y.client == x.client && y.since.After(x.since) {

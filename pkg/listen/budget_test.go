@@ -127,7 +127,7 @@ func TestARequestThatHasBeenArrivingForLongMakesRoom(t *testing.T) {
 	})
 }
 
-// A client that begins its requests anew all the time, so that they are younger
+// A client that begins its requests again all the time, so that they are younger
 // than any good one's, does not have that one ended.
 func TestASlowRequestWithinItsShareIsNotEndedForAGreedyClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

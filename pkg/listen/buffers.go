@@ -86,7 +86,7 @@ func (c *Claim) ReadAll(r io.Reader, size, limit int64) ([]byte, error) {
 	return nil, err
 }
 
-// ReadAbout reads r to its end like ReadAll, where size is what is to be expected,
+// ReadAbout reads r to its end like ReadAll, where size is what to expect,
 // and need not be true.
 func (c *Claim) ReadAbout(r io.Reader, size, limit int64) ([]byte, error) {
 	if size < 0 || size > limit {

@@ -28,7 +28,7 @@ const farewell = 2 * time.Second
 // ServeHTTP serves s on l, with TLS if s has a TLSConfig, until ctx ends. It
 // then takes no more connections, and ends each one with the answer to the next
 // request on it, which says so. It does not use http.Server.Shutdown for HTTP/1,
-// of which that drops requests that were sent and not yet read. Requests under way may take
+// of which that drops requests that were sent and not yet read. Requests in progress may take
 // as long as grace; cutOff is the number of connections that were cut off then.
 // ServeHTTP closes l.
 func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) (cutOff int, err error) {
@@ -74,7 +74,7 @@ func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.D
 	return cutOff, nil
 }
 
-// conns knows a server's connections and how each stands.
+// conns knows a server's connections and the state of each.
 type conns struct {
 	next func(net.Conn, http.ConnState) // told of every change, too; may be nil
 
@@ -109,7 +109,7 @@ func (c *conns) track(conn net.Conn, state http.ConnState) {
 // any counts the connections. The caller holds mu.
 func (c *conns) any() int { return len(c.states) }
 
-// busy counts the connections with a request under way. The caller holds mu.
+// busy counts the connections with a request in progress. The caller holds mu.
 func (c *conns) busy() (n int) {
 	for _, state := range c.states {
 		if state == http.StateActive {
@@ -119,7 +119,7 @@ func (c *conns) busy() (n int) {
 	return n
 }
 
-// unanswered counts the connections with a request under way, or before their
+// unanswered counts the connections with a request in progress, or before their
 // first. The caller holds mu.
 func (c *conns) unanswered() (n int) {
 	for _, state := range c.states {

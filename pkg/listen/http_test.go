@@ -23,7 +23,7 @@ import (
 // hammer posts to url from several clients that keep their connections, until
 // stop is called, which returns the number of requests.
 //
-// A client that may not repeat a request cannot try again in secret. Over
+// A client that may not repeat a request cannot retry in secret. Over
 // HTTP/2 it has to: a request that crosses the server's farewell is one that,
 // by the protocol, the server has not looked at.
 func hammer(t *testing.T, url string, transport func() http.RoundTripper, repeat bool) (stop func() int64) {
@@ -230,7 +230,7 @@ func TestServeHTTPReturnsTheErrorOfItsListener(t *testing.T) {
 	}
 }
 
-// pipeListener hands out the connections that are sent to it.
+// pipeListener accepts the connections that are sent to it.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}

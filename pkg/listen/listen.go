@@ -19,11 +19,11 @@ import (
 // acceptPause is how long accepting rests after an error that may pass.
 const acceptPause = 10 * time.Millisecond
 
-// maxRequests is what the requests under way may take of the memory where the
+// maxRequests is what the requests in progress may take of the memory where the
 // program has no memory limit; where it has one, they may take a twelfth of it.
 const maxRequests = 128 << 20
 
-// Pool hands out listeners by network and address. It is safe for concurrent
+// Pool provides listeners by network and address. It is safe for concurrent
 // use.
 type Pool struct {
 	*shared
@@ -132,7 +132,7 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 	return &listener{pool: p, socket: s, done: make(chan struct{})}, nil
 }
 
-// unique tells whether the socket has an address that names a new port each
+// unique reports whether the socket has an address that names a new port each
 // time, so that it is never shared.
 func (s *socket) unique() bool {
 	_, address, _ := strings.Cut(s.key, "\x00")
@@ -165,7 +165,7 @@ func bind(network, address string) (net.Listener, error) {
 	return net.Listen(network, address)
 }
 
-// broken tells whether accepting has ended by itself.
+// broken reports whether accepting has ended by itself.
 func (s *socket) broken() bool {
 	select {
 	case <-s.ended:

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// waitingShows and waitingBytes bound what waits to be shown.
+	// waitingShows and waitingBytes bound what is waiting to be shown.
 	waitingShows = 256
 	waitingBytes = 4 << 20
 )
@@ -25,7 +25,7 @@ type audience struct {
 	done     chan struct{} // closed when run has returned
 }
 
-// showing is something that has passed, and those to whom it is to be shown.
+// showing is something that has passed, and those to whom it must be shown.
 type showing struct {
 	to     []seat
 	size   int
@@ -69,7 +69,7 @@ func (h *Hub) leave(w *Watcher) {
 	<-a.done
 }
 
-// run shows what waits until the last watcher has left.
+// run shows what is waiting until the last watcher has left.
 func (a *audience) run() {
 	defer close(a.done)
 	for {

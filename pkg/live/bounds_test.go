@@ -101,7 +101,7 @@ func TestWhatIsShownOfLabelsIsBounded(t *testing.T) {
 	check(t, "a long parameter", event().Labels["from"], strings.Repeat("x", maxValue)+"…")
 }
 
-// within tells whether part lies in the memory of whole.
+// within reports whether part lies in the memory of whole.
 func within(part, whole string) bool {
 	from := uintptr(unsafe.Pointer(unsafe.StringData(whole)))
 	at := uintptr(unsafe.Pointer(unsafe.StringData(part)))

@@ -1,7 +1,7 @@
 // Package live shows what flows between components: it counts what passes each
 // edge of the graph, and hands it to observers as it passes.
 //
-// An Edge stands in front of each sink that a component was given. While nobody
+// An Edge is in front of each sink that a component was given. While nobody
 // observes, an item costs it a few atomic additions and no allocation.
 package live
 
@@ -48,7 +48,7 @@ func signalOf(s pipeline.Signal) Signal {
 	return Metrics
 }
 
-// Observer is given what has passed an edge, after its sink has taken it, in
+// Observer is given what has passed an edge, after its sink has accepted it, in
 // the goroutine of the component that sent it: it must be quick, must not
 // block, and keeps nothing that it was given (see package pipeline).
 type Observer interface {
@@ -123,7 +123,7 @@ func (e *Edge) Count(s Signal) Count {
 	return Count{Items: c.items.Load(), Bytes: c.bytes.Load(), Refused: c.refused.Load()}
 }
 
-// Carries tells whether a signal goes over the edge: from the first on, or, of
+// Carries reports whether a signal goes over the edge: from the first on, or, of
 // those in OTLP requests, since an item has passed.
 func (e *Edge) Carries(s Signal) bool { return e.carries[s].Load() || e.counts[s].items.Load() > 0 }
 

@@ -19,7 +19,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// sink takes everything, or refuses it with err.
+// sink accepts everything, or refuses it with err.
 type sink struct{ err error }
 
 func (s *sink) WriteLogs(context.Context, pipeline.Logs) error { return s.err }

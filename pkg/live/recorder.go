@@ -83,7 +83,7 @@ func (r *Recorder) record(now time.Time) {
 			r.rows[key] = &row{counter: total, since: r.rounds + 1, seen: r.rounds}
 		} else {
 			increase := total - known.counter
-			if increase < 0 { // it began anew
+			if increase < 0 { // it began again
 				increase = total
 			}
 			known.counter = total

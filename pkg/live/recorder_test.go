@@ -31,7 +31,7 @@ func TestTheRecorderKeepsFiveMinutes(t *testing.T) {
 
 	total, waiting = 150, 4
 	pass(1)
-	total = 20 // it began anew
+	total = 20 // it began again
 	pass(1)
 	check(t, "counter", r.Series("in"), []float64{10, 5})
 	check(t, "gauge", r.Series("waiting"), []float64{3, 4, 4})

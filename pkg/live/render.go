@@ -109,11 +109,11 @@ func (s *scene) sample(lset labels.Labels, ms int64, value string) {
 	s.give(Event{Time: time.UnixMilli(ms), Labels: shownLabels(lset), Text: lset.Get(labels.MetricName) + " " + value})
 }
 
-// internal tells whether a label is for components only, as is what discovery
+// internal reports whether a label is for components only, as is what discovery
 // found out.
 func internal(name string) bool { return strings.HasPrefix(name, "__") }
 
-// shownLabels are the labels that destinations get. The name of a metric stands
+// shownLabels are the labels that destinations get. The name of a metric is
 // in the text.
 func shownLabels(lset labels.Labels) map[string]string {
 	shown := make(map[string]string, min(lset.Len(), maxLabels))

@@ -51,7 +51,7 @@ type Event struct {
 	From   string    `json:"from"`
 	To     string    `json:"to"`
 	// Labels may be cut, which "…" at the end of a value tells, and of very many
-	// some are left out.
+	// some are omitted.
 	// All watchers are given the same map.
 	Labels map[string]string `json:"labels"`
 	// Text is the line, the sample as in a metrics page, the name of the span,
@@ -139,7 +139,7 @@ func (w *Watcher) admit(n, decode int) int {
 	return n
 }
 
-// give hands over ev, of which detached makes a copy, if the filter lets it pass.
+// give passes ev, of which detached makes a copy, if the filter lets it pass.
 // It reports whether more may follow in this second.
 func (w *Watcher) give(ev *Event, detached func() Event) bool {
 	if !w.matches(ev) {

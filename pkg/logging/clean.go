@@ -9,7 +9,7 @@ import (
 )
 
 // clean is an attribute as it may be written: without what is called a secret,
-// and without the passwords and parameters of URLs, wherever they stand. It is
+// and without the passwords and parameters of URLs, wherever they occur. It is
 // done here for all that is logged, as an error may quote any URL.
 func clean(a slog.Attr) slog.Attr {
 	text := ""

@@ -71,7 +71,7 @@ type Log struct {
 	recent  recent
 }
 
-// feed is the way to one sink of write_to. Each has its own, so that none waits
+// feed is the way to one sink of write_to. Each has its own, so that none blocks
 // for another.
 type feed struct {
 	sink  pipeline.LogsSink

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxWaiting bounds what waits to be written, in bytes: some thousands of lines.
+// maxWaiting bounds what is waiting to be written, in bytes: some thousands of lines.
 const maxWaiting = 1 << 20
 
 // Output is a writer for lines that never makes anybody wait: the log must not
@@ -55,7 +55,7 @@ func (o *Output) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// drain writes what waits until nothing does.
+// drain writes what is waiting until nothing does.
 func (o *Output) drain() {
 	unsaid := 0 // lines lost before the next one, that no notice has told of
 	for {

@@ -11,7 +11,7 @@ import (
 	"collector/pkg/logs/write"
 )
 
-// Components are those of log entries.
+// Components lists the components of log entries.
 func Components() []component.Definition {
 	return []component.Definition{
 		echo.Definition(),

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeConfig is a loki.write that sends at once and tries again soon.
+// writeConfig is a loki.write that sends at once and retries soon.
 func writeConfig(url string) write.Config {
 	var e write.Endpoint
 	e.SetToDefault()

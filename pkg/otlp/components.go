@@ -3,9 +3,9 @@
 //
 // A request passes through as the bytes in which it came. It is checked and
 // counted by a walk over the protobuf (see wire.Measure), queued on disk as received,
-// merged with its neighbours by concatenation (the top-level field of every
+// merged with its neighbors by concatenation (the top-level field of every
 // OTLP request is repeated, so concatenated requests are one request), cut by
-// bytes where it is larger than a receiver takes by default, and compressed
+// bytes where it is larger than a receiver accepts by default, and compressed
 // when it is sent. JSON is decoded; protobuf is only where a component looks into
 // it (see pipeline.OTLP).
 //
@@ -30,7 +30,7 @@ import (
 	otlpreceiver "collector/pkg/otlp/receiver/otlp"
 )
 
-// Components are those of OTLP.
+// Components lists the components of OTLP.
 func Components() []component.Definition {
 	return slices.Concat(
 		[]component.Definition{

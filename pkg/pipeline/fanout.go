@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What one sink has taken is offered again to another that is being replaced,
+// What one sink has accepted is offered again to another that is being replaced,
 // for as long as patience.
 const (
 	patience      = 5 * time.Second
@@ -15,7 +15,7 @@ const (
 )
 
 // WriteAll calls write for every sink, for a source that is a client and sends
-// again what fails. It fails only when no sink has taken the data, and then with
+// again what fails. It fails only when no sink has accepted the data, and then with
 // a permanent error only when all errors are. Once one has taken it, an error
 // would make that one store it twice; so what another does not take then is lost
 // for that one alone, and lost is told of it: no destination delays another.
@@ -27,7 +27,7 @@ func WriteAll[S any](ctx context.Context, sinks []S, write func(context.Context,
 	return settle(ctx, sinks, errs, write, func(_ int, err error) { lost(err) })
 }
 
-// Pass calls write for every sink, for a component that stands between its source
+// Pass calls write for every sink, for a component that is between its source
 // and the sinks and does not know which kind the source is. All sinks have the
 // same time, as with Each; who has not taken the data in the end is dealt with as
 // WriteAll does. If the source itself writes until its data is taken, which ctx
@@ -38,17 +38,17 @@ func Pass[S any](ctx context.Context, sinks []S, write func(context.Context, S) 
 		return write(ctx, sinks[0])
 	}
 	if ctx.Value(waitingKey{}) != nil {
-		return passUntilTaken(ctx, sinks, write, lost)
+		return passUntilAccepted(ctx, sinks, write, lost)
 	}
 	return settle(ctx, sinks, Each(ctx, sinks, write), write, lost)
 }
 
-// passUntilTaken is Pass for a source that waits. It fails when ctx ends, with its
+// passUntilAccepted is Pass for a source that waits. It fails when ctx ends, with its
 // cause, and when all sinks refuse the data for good.
-func passUntilTaken[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
+func passUntilAccepted[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
 	errs := Each(ctx, sinks, func(ctx context.Context, s S) (refused error) {
-		told := Told{Refused: func(_ int, err error) { refused = err }}
-		if _, err := UntilTaken(ctx, []S{s}, 0, write, told); err != nil {
+		notify := Notify{Refused: func(_ int, err error) { refused = err }}
+		if _, err := UntilAccepted(ctx, []S{s}, 0, write, notify); err != nil {
 			return err
 		}
 		return refused

@@ -75,7 +75,7 @@ func TestPassWaitsForEachSinkIfTheSourceDoes(t *testing.T) {
 			pass := func(ctx context.Context, sinks []*answers) error {
 				return Pass(ctx, sinks, call, func(_ int, err error) { lost = errors.Join(lost, err) })
 			}
-			next, err := UntilTaken(ctx, [][]*answers{sinks}, 0, pass, Told{Refused: func(_ int, err error) { refused = err }})
+			next, err := UntilAccepted(ctx, [][]*answers{sinks}, 0, pass, Notify{Refused: func(_ int, err error) { refused = err }})
 			if next != wantNext || err != want || !errors.Is(refused, wantRefused) || !errors.Is(lost, wantLost) {
 				t.Errorf("next %d, %v, refused %v, lost %v", next, err, refused, lost)
 			}

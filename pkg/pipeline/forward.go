@@ -13,7 +13,7 @@ import (
 //
 //   - A source that can wait, since what it reads stays where it is (a container's
 //     log, a file, a journal), gives the data to each sink until that takes it:
-//     UntilTaken.
+//     UntilAccepted.
 //   - A client sends again what it is not told is stored: WriteAll.
 //   - What is measured now is old the next time (a scrape): each sink has the
 //     same time, all at once, and what it does not take by then is lost for it
@@ -26,26 +26,26 @@ import (
 // In each, what a sink calls permanent is lost for that sink, which the source
 // counts and logs.
 
-// The waits of UntilTaken between tries.
+// The waits of UntilAccepted between tries.
 const (
 	shortestWait = 100 * time.Millisecond
 	longestWait  = 5 * time.Second
 )
 
-// waitingKey is that of a context in which the caller writes until its data is
+// waitingKey is the key of a context in which the caller writes until its data is
 // taken: see Pass.
 type waitingKey struct{}
 
-// Told hears of what keeps the data from a sink; each of both may be nil.
-type Told struct {
+// Notify is called when a sink refuses data, or makes it wait; each may be nil.
+type Notify struct {
 	Refused func(sink int, err error) // the sink will never take the data: it is lost for that one
 	Waiting func(sink int, err error) // it did not take the data, and is given it again
 }
 
-// UntilTaken gives data to the sinks from the given one on, in order, to each
+// UntilAccepted gives data to the sinks from the given one on, in order, to each
 // until it takes it. It fails only when ctx ends, with its cause, and returns
 // then who has not got the data, to go on from there.
-func UntilTaken[S any](ctx context.Context, sinks []S, from int, write func(context.Context, S) error, told Told) (next int, err error) {
+func UntilAccepted[S any](ctx context.Context, sinks []S, from int, write func(context.Context, S) error, notify Notify) (next int, err error) {
 	ctx = context.WithValue(ctx, waitingKey{}, true)
 	for i := from; i < len(sinks); i++ {
 		retry := backoff.New(shortestWait, longestWait)
@@ -58,13 +58,13 @@ func UntilTaken[S any](ctx context.Context, sinks []S, from int, write func(cont
 				return i, context.Cause(ctx)
 			}
 			if IsPermanent(err) {
-				if told.Refused != nil {
-					told.Refused(i, err)
+				if notify.Refused != nil {
+					notify.Refused(i, err)
 				}
 				break
 			}
-			if told.Waiting != nil {
-				told.Waiting(i, err)
+			if notify.Waiting != nil {
+				notify.Waiting(i, err)
 			}
 			if retry.Wait(ctx) != nil {
 				return i, context.Cause(ctx)

@@ -7,12 +7,12 @@ import (
 	"testing/synctest"
 )
 
-func TestUntilTakenWaitsForEachSinkAndLosesWhatIsRefused(t *testing.T) {
+func TestUntilAcceptedWaitsForEachSinkAndLosesWhatIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken, bad := errors.New("broken"), Permanent(errors.New("bad"))
 		sinks := []*answers{{errs: []error{nil}}, {errs: []error{ErrFull, broken, ErrClosed, nil}}, {errs: []error{bad}}, {errs: []error{nil}}}
 		refused, waited := map[int]error{}, map[int]int{}
-		next, err := UntilTaken(t.Context(), sinks, 0, call, Told{
+		next, err := UntilAccepted(t.Context(), sinks, 0, call, Notify{
 			Refused: func(i int, err error) { refused[i] = err },
 			Waiting: func(i int, _ error) { waited[i]++ },
 		})
@@ -27,17 +27,17 @@ func TestUntilTakenWaitsForEachSinkAndLosesWhatIsRefused(t *testing.T) {
 	})
 }
 
-func TestUntilTakenSaysWhoHasNotGotTheDataWhenItIsEnded(t *testing.T) {
+func TestUntilAcceptedSaysWhoHasNotGotTheDataWhenItIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		over := errors.New("over")
 		sinks := []*answers{{errs: []error{nil}}, {errs: []error{ErrFull}}, {errs: []error{nil}}}
-		next, err := UntilTaken(ctx, sinks, 0, call, Told{Waiting: func(int, error) { cancel(over) }})
+		next, err := UntilAccepted(ctx, sinks, 0, call, Notify{Waiting: func(int, error) { cancel(over) }})
 		if next != 1 || err != over || sinks[2].calls != 0 {
 			t.Fatalf("next %d, %v", next, err)
 		}
 		sinks[1].errs = []error{nil}
-		if next, err = UntilTaken(t.Context(), sinks, next, call, Told{}); next != 3 || err != nil || sinks[0].calls != 1 || sinks[2].calls != 1 {
+		if next, err = UntilAccepted(t.Context(), sinks, next, call, Notify{}); next != 3 || err != nil || sinks[0].calls != 1 || sinks[2].calls != 1 {
 			t.Errorf("gone on: next %d, %v, calls %d and %d", next, err, sinks[0].calls, sinks[2].calls)
 		}
 	})

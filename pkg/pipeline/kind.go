@@ -11,7 +11,7 @@ import (
 type Kind struct {
 	// Type is an interface that the values implement, or the type that they have.
 	Type reflect.Type
-	// Name is that of the type in the documentation, such as "LogsReceiver".
+	// Name is the type's name in the documentation, such as "LogsReceiver".
 	Name string
 	// Is says in words what a value is, such as "a receiver of logs", and From
 	// where such values come from.
@@ -19,9 +19,9 @@ type Kind struct {
 	// Carries is what flows into a value, in the words of messages; empty if
 	// nothing does.
 	Carries string
-	// Optional means that null and {} stand for no value.
+	// Optional means that null and {} represent no value.
 	Optional bool
-	// Absent is what stands for a value of a component that cannot be made on this
+	// Absent is what represents a value of a component that cannot be made on this
 	// machine, where a configuration is only checked.
 	Absent func() any
 	// Wrap puts tap in front of a value into which something flows.
@@ -38,13 +38,13 @@ type Live interface {
 	// Now is the value as expressions see it, and a channel that is closed when it
 	// changes.
 	Now() (value any, changed <-chan struct{})
-	// Assign replaces the value by that of an expression. After an error it has
+	// Assign replaces the value by the value of an expression. After an error it has
 	// the one before.
 	Assign(value any) error
 }
 
 // StatePrefix begins the names of the members that a Live value's owner sets in an
-// element to say how it is doing, such as that a container has ended. They come and
+// element to say how it is doing: for example, a container has exited. They come and
 // go, and the element stays the same one.
 const StatePrefix = "__collector_"
 

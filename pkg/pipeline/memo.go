@@ -53,7 +53,7 @@ func (m *memo) read(o *OTLP) (Decoded, error) {
 	return d, nil
 }
 
-// Own returns what is in the request for the caller to change and to hand on by
+// Own returns what is in the request for the caller to change and to forward by
 // With. It is a copy if others see the request.
 func (o *OTLP) Own() (Decoded, error) {
 	m := o.memo

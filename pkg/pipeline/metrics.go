@@ -53,7 +53,7 @@ type Metadata struct {
 
 // Series is an immutable label set with a place for what sinks derive from it.
 // A producer that sends the same series again and again (a scrape loop) sends
-// the same *Series, so that what is derived (the encoded labels, a relabelled
+// the same *Series, so that what is derived (the encoded labels, a relabeled
 // series) is made once.
 type Series struct {
 	Labels labels.Labels
@@ -71,7 +71,7 @@ type derivation struct {
 func NewSeries(lset labels.Labels) *Series { return &Series{Labels: lset} }
 
 // Derived returns what derive made of the series for owner, calling derive the
-// first time. owner is the sink, by identity: what a sink that is gone derived
+// first time. owner is the sink, by identity: what a sink that no longer exists derived
 // goes when the series does.
 func (s *Series) Derived(owner any, derive func(labels.Labels) any) any {
 	s.mu.Lock()

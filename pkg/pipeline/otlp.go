@@ -22,7 +22,7 @@ const (
 // this value from then on; With is what a component has made of it, which goes on
 // decoded, and which Bytes encodes, once for all destinations.
 //
-// Who hands on what With returned gives it away, also if the call fails. Who
+// Who forwards what With returned gives it away, also if the call fails. Who
 // gives one request to several calls Shared before: what one of them changes, the
 // others don't see.
 type OTLP struct {

@@ -23,7 +23,7 @@ func contents() map[Signal]Decoded {
 	return map[Signal]Decoded{SignalTraces: {Traces: t}, SignalMetrics: {Metrics: m}, SignalLogs: {Logs: l}}
 }
 
-// attributes are those of the item.
+// attributes are the item's.
 func attributes(s Signal, d Decoded) pcommon.Map {
 	switch s {
 	case SignalTraces:

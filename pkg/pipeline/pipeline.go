@@ -54,10 +54,10 @@ type permanentError struct{ err error }
 func (e permanentError) Error() string { return e.err.Error() }
 func (e permanentError) Unwrap() error { return e.err }
 
-// Permanent marks err as one that no retry of the same data can mend.
+// Permanent marks err as one that no retry of the same data can fix.
 func Permanent(err error) error { return permanentError{err} }
 
-// IsPermanent tells whether err was marked by Permanent.
+// IsPermanent reports whether err was marked by Permanent.
 func IsPermanent(err error) bool {
 	var p permanentError
 	return errors.As(err, &p)
@@ -84,7 +84,7 @@ func ForClient(err error) error {
 	case errors.Is(err, ErrClosed):
 		return unstored{"the collector is stopping or reloading; send again", err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return unstored{"the queue did not take the data in time; send again", err}
+		return unstored{"the queue did not accept the data in time; send again", err}
 	}
 	return unstored{"the data could not be queued, the collector's log says why; send again later", err}
 }

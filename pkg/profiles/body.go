@@ -19,10 +19,10 @@ var (
 	errGzip = errors.New("the body is not valid gzip")
 )
 
-// errOverloaded says that the requests under way hold all the memory they may.
+// errOverloaded says that the requests in progress hold all the memory they may.
 var errOverloaded = errors.New("too many profiles are arriving at once")
 
-// arrive begins a request, which is to be released.
+// arrive begins a request, which must be released.
 func (r *Receive) arrive(w http.ResponseWriter, req *http.Request) (*listen.Arrival, error) {
 	return r.http.Arrive(r.bodies, w, req)
 }

@@ -2,7 +2,7 @@ package profiles
 
 import "collector/pkg/component"
 
-// Components are those of profiles.
+// Components lists the components of profiles.
 func Components() []component.Definition {
 	return []component.Definition{
 		receiveDefinition(),

@@ -213,10 +213,10 @@ func TestTLS(t *testing.T) {
 	if err := push(client(cert)); err == nil {
 		t.Error("a client without a certificate was served")
 	}
-	// A renewed certificate is used from the next connection on.
-	renewed, renewedKey := certificate(t, 2)
-	write(renewed, renewedKey)
-	if err := push(client(renewed, pair)); err != nil {
+	// A replaced certificate is used from the next connection on.
+	replaced, replacedKey := certificate(t, 2)
+	write(replaced, replacedKey)
+	if err := push(client(replaced, pair)); err != nil {
 		t.Error(err)
 	}
 	if got := len(s.profiles()); got != 2 {

@@ -19,7 +19,7 @@ const (
 	framePush   = 'p'
 )
 
-// frameFixed is the length of what stands before the query.
+// frameFixed is the length of what precedes the query.
 const frameFixed = 1 + 1 + 8
 
 var errFrame = errors.New("the block is not a profile")

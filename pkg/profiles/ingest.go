@@ -94,13 +94,13 @@ func (r *Receive) refuseBody(w http.ResponseWriter, req *http.Request, err error
 func unavailable(err error) string {
 	switch {
 	case errors.Is(err, pipeline.ErrFull):
-		return "the profile was not taken: the queue is full, because the backend has not taken profiles for long; try again later"
+		return "the profile was not accepted: the queue is full, because the backend has not accepted profiles for a long time; try again later"
 	case errors.Is(err, pipeline.ErrClosed):
-		return "the profile was not taken: the collector is stopping or reloading; try again"
+		return "the profile was not accepted: the collector is stopping or reloading; try again"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "the profile was not taken: the queue did not answer in time; try again"
+		return "the profile was not accepted: the queue did not answer in time; try again"
 	default:
-		return "the profile was not taken: it could not be queued; try again later"
+		return "the profile was not accepted: it could not be queued; try again later"
 	}
 }
 

@@ -15,7 +15,7 @@ func newReceiveMetrics(reg prometheus.Registerer) *receiveMetrics {
 		}, []string{"reason"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyroscope_receive_http_lost_profiles_total",
-			Help: "Profiles that one of several destinations took and another did not, by reason.",
+			Help: "Profiles that one of several destinations accepted and another did not, by reason.",
 		}, []string{"reason"}),
 	}
 	// A rate needs the series before its first event.
@@ -38,10 +38,10 @@ func newWriteMetrics(reg prometheus.Registerer) *writeMetrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"endpoint"})
 	}
 	m := &writeMetrics{
-		sentBytes:    counter("pyroscope_write_sent_bytes_total", "Bytes of profiles that the endpoint took."),
-		sentProfiles: counter("pyroscope_write_sent_profiles_total", "Profiles that the endpoint took."),
+		sentBytes:    counter("pyroscope_write_sent_bytes_total", "Bytes of profiles that the endpoint accepted."),
+		sentProfiles: counter("pyroscope_write_sent_profiles_total", "Profiles that the endpoint accepted."),
 		droppedBytes: counter("pyroscope_write_dropped_bytes_total", "Bytes of profiles that the endpoint refused for good."),
-		retries:      counter("pyroscope_write_retries_total", "Requests that failed and are to be repeated."),
+		retries:      counter("pyroscope_write_retries_total", "Requests that failed and will be retried."),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pyroscope_write_latency",
 			Help: "Seconds to queue a profile (…_total), to send it once (…_downstream) and from its receipt to its delivery (…_endpoint).",

@@ -157,7 +157,7 @@ func rewriteName(name string, external map[string]string) (string, error) {
 	}
 	set := maps.Clone(parsed)
 	set.ensureServiceName()
-	// The service name stands in front, except where it could not: there the
+	// The service name is in front, except where it could not: there the
 	// backend would refuse what it takes from a client that pushes directly.
 	if service := set[labelServiceName]; checkApplicationName(service) == nil {
 		set[labelName] = service

@@ -24,7 +24,7 @@ func TestRewriteName(t *testing.T) {
 	f("app", nil, "app{service_name=app}")
 	f("backend.cpu{seq=1}", nil, "backend.cpu{seq=1,service_name=backend.cpu}")
 	f(" app { b = 2 , a = 1 } ", nil, "app{a=1,b=2,service_name=app}")
-	// A service name stays, and stands in front.
+	// A service name stays, and is in front.
 	f("app{service_name=svc}", nil, "svc{app_name=app,service_name=svc}")
 	f("app{service_name=svc,app_name=old}", nil, "svc{app_name=app,service_name=svc}")
 	f("app{service_name=My Service}", nil, "app{app_name=app,service_name=My Service}")

@@ -260,7 +260,7 @@ func rewriteSeries(pairs []labelPair, external map[string]string) (labelSet, err
 	return set, nil
 }
 
-// isSet tells whether pairs are exactly the labels of set, each once.
+// isSet reports whether pairs are exactly the labels of set, each once.
 func isSet(pairs []labelPair, set labelSet) bool {
 	if len(pairs) != len(set) {
 		return false

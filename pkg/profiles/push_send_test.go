@@ -48,7 +48,7 @@ func TestAPushIsAcknowledgedInTheConnectProtocolOnly(t *testing.T) {
 		_, err := mustSender(t, endpointConfig(server.URL)).Send(t.Context(), []queue.Block{blockOf(frame{route: pipeline.ProfilePush}, 1)})
 		server.Close()
 		var e *deliver.Error
-		if (err == nil) != test.delivered || errors.As(err, &e) && e.Rejected || err != nil && !strings.Contains(err.Error(), "is the URL that of Pyroscope?") {
+		if (err == nil) != test.delivered || errors.As(err, &e) && e.Rejected || err != nil && !strings.Contains(err.Error(), "is this the URL of Pyroscope?") {
 			t.Errorf("%d %q %q: %v", test.status, test.kind, test.body, err)
 		}
 	}

@@ -60,7 +60,7 @@ func TestRewritePush(t *testing.T) {
 			t.Errorf("rewritePush: %s", diff)
 		}
 	}
-	// The profile's name stands in for a missing service name.
+	// The profile's name replaces a missing service name.
 	f(pushOf(series([]string{"p"}, "__name__", "cpu")),
 		pushOf(series([]string{"p"}, "__name__", "cpu", "service_name", "cpu")), nil)
 	// A service name stays, and the profile's name becomes app_name.
@@ -78,7 +78,7 @@ func TestRewritePush(t *testing.T) {
 func TestRewritePushLeavesBytesAloneThatNeedNothing(t *testing.T) {
 	body := marshal(t, pushOf(series([]string{"p"}, "z", "1", "service_name", "a", "b", "2")))
 	// A field that this version of the protocol does not know, where encoding
-	// anew would not put it.
+	// again would not put it.
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 7)
 	body = append(bytes.Clone(unknown), body...)
 	got, err := rewritePush(body, map[string]string{"b": "2"})

@@ -33,8 +33,8 @@ const (
 	envelope = 5
 )
 
-// errBomb says that a body unpacks to more than its receiver takes.
-var errBomb = errors.New("the body unpacks to too much")
+// errBomb says that a body unpacks to more than its receiver accepts.
+var errBomb = errors.New("the decompressed body is too large")
 
 // pushed is a PushRequest as bytes: as received when the client sent protobuf.
 type pushed struct {

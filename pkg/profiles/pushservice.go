@@ -82,14 +82,14 @@ func (r *Receive) refusePush(req *http.Request, err error) *connect.Error {
 	}
 }
 
-// isConnectUnary tells whether a request is of the Connect protocol, whose
+// isConnectUnary reports whether a request is of the Connect protocol, whose
 // answers have an HTTP status of their own.
 func isConnectUnary(r *http.Request) bool {
 	contentType := r.Header.Get("Content-Type")
 	return strings.HasPrefix(contentType, "application/proto") || strings.HasPrefix(contentType, "application/json")
 }
 
-// isGRPC tells whether a request is of gRPC or gRPC-Web, which put their messages
+// isGRPC reports whether a request is of gRPC or gRPC-Web, which put their messages
 // into envelopes.
 func isGRPC(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")

@@ -22,7 +22,7 @@ const (
 	// queueTimeout is how long a client waits for its profile to be queued.
 	queueTimeout = 900 * time.Millisecond
 	// retryAfter is the number of seconds after which a client whose profile
-	// could not be taken may try again.
+	// could not be taken may retry.
 	retryAfter = "5"
 )
 
@@ -119,7 +119,7 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 // while.
 func (r *Receive) lose(profiles int, err error) {
 	r.metrics.lost.WithLabelValues(dropReason(err)).Add(float64(profiles))
-	r.quiet.Log(r.options.Logger, slog.LevelError, dropReason(err), "one of several destinations does not take profiles that another takes; they are lost for that one", "err", err)
+	r.quiet.Log(r.options.Logger, slog.LevelError, dropReason(err), "one of several destinations does not accept profiles that another accepts; they are lost for that one", "err", err)
 }
 
 // logRefusal logs in full, once in a while, what a client is told without the

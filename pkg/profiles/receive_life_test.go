@@ -151,7 +151,7 @@ func TestReplacingAReceiverLosesNoRequest(t *testing.T) {
 		defer client.CloseIdleConnections()
 		clients.Go(func() {
 			for !finished.Load() {
-				// Without GetBody, the client cannot try again in secret.
+				// Without GetBody, the client cannot retry in secret.
 				resp, err := client.Post(url+"/ingest?name=app", "", io.NopCloser(strings.NewReader("x 1\n")))
 				if err != nil {
 					t.Errorf("a request was lost: %v", err)

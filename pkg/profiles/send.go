@@ -138,7 +138,7 @@ func (s *sender) header(r *http.Request, f *frame) {
 }
 
 // exceptIngest is what Pyroscope's /ingest means otherwise than others: the type
-// of the content is that of the client's profile, not ours.
+// of the content is the client's profile's, not ours.
 func exceptIngest(a *httpsend.Answer) *deliver.Error {
 	if a.Status == http.StatusUnsupportedMediaType {
 		return &deliver.Error{Rejected: true}
@@ -159,7 +159,7 @@ func exceptSize(a *httpsend.Answer) *deliver.Error {
 // of it does.
 func exceptPush(a *httpsend.Answer) *deliver.Error {
 	if kind := a.Header.Get("Content-Type"); a.Status/100 == 2 && (a.Status != http.StatusOK || kind != "application/proto") {
-		return &deliver.Error{Err: fmt.Errorf("%s answers %d %s with content type %q, which is not what Pyroscope's push API answers: is the URL that of Pyroscope?",
+		return &deliver.Error{Err: fmt.Errorf("%s answers %d %s with content type %q, which is not what Pyroscope's push API answers: is this the URL of Pyroscope?",
 			a.URL(), a.Status, http.StatusText(a.Status), kind)}
 	}
 	return exceptSize(a)

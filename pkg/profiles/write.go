@@ -87,7 +87,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 }
 
 // destinationID names an endpoint in the queue. It stays the same when
-// credentials, time-outs or the order of other endpoints change.
+// credentials, timeouts or the order of other endpoints change.
 func destinationID(c *EndpointConfig, s *sender, taken map[string]string) string {
 	id := c.Name
 	if id == "" {

@@ -74,7 +74,7 @@ func (c *WriteConfig) Validate() error {
 		case !utf8.ValidString(value):
 			return component.At("external_labels", fmt.Errorf("the value of %q is not valid UTF-8", name))
 		case strings.ContainsAny(value, ",}"):
-			return component.At("external_labels", fmt.Errorf("the value %q of %q has a character that Pyroscope's application names cannot hold: leave out ',' and '}'", value, name))
+			return component.At("external_labels", fmt.Errorf("the value %q of %q has a character that Pyroscope's application names cannot hold: remove ',' and '}'", value, name))
 		}
 	}
 	return nil
@@ -113,7 +113,7 @@ func (c *WriteConfig) warn(o component.Options) {
 	for i, e := range c.Endpoints {
 		urls = append(urls, e.URL)
 		if n := e.MaxBackoffRetries; n != 0 && n != defaultBackoffRetries {
-			o.Warn(component.Block("endpoint", i)+"/max_backoff_retries", "profiles are sent again for as long as the queue on disk holds them")
+			o.Warn(component.Block("endpoint", i)+"/max_backoff_retries", "profiles are retried for as long as the queue on disk holds them")
 		}
 	}
 	httpclient.WarnOff(o.Warn, urls)
@@ -134,7 +134,7 @@ func parseURL(raw string) (*url.URL, error) {
 	case u.Host == "":
 		return nil, errors.New("the host is missing: write it as in \"http://pyroscope:4040\"")
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("it has a query or a fragment, which would be lost: leave out what follows the path")
+		return nil, errors.New("it has a query or a fragment, which would be lost: remove what follows the path")
 	}
 	return u, nil
 }

@@ -58,7 +58,7 @@ func TestASteppedClockMakesNoBlockOld(t *testing.T) {
 			r.Release(lease)
 			time.Sleep(time.Hour)
 			if lease, err := r.TryNext(BatchLimits{}); err != nil || lease != nil {
-				t.Errorf("%s: what is too old is handed out: %v, %v", test.name, lease, err)
+				t.Errorf("%s: what is too old is leased: %v, %v", test.name, lease, err)
 			}
 			if s := q.Stats()[0]; s.Dropped[ReasonTooOld] != 3 {
 				t.Errorf("%s: %+v", test.name, s)

@@ -35,7 +35,7 @@ type cursor struct {
 	generation uint64 // of two slots, the higher one counts
 	seq        uint64 // the first block that is not done with
 	before     uint64 // items in all blocks before it
-	// unsaved counts the items of blocks before seq that were handed out and
+	// unsaved counts the items of blocks before seq that were leased and
 	// not yet done with when the cap took them from the disk.
 	unsaved uint64
 	// Of the tags that have tag queues, all blocks before the tag queue's mark are done

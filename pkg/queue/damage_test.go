@@ -42,7 +42,7 @@ func smallQueue(t testing.TB) (dir string, blocks []Block) {
 	return dir, blocks
 }
 
-// survives opens a damaged queue and checks that it hands out only what was
+// survives opens a damaged queue and checks that it leases only what was
 // appended, in order, once; that it counts what is missing, unless that lay at
 // the very end; and that it takes new blocks. It returns the numbers of the
 // blocks that each reader was handed.
@@ -105,7 +105,7 @@ func survives(t testing.TB, dir string, blocks []Block) (got [2][]int, stats []S
 }
 
 // checkLosses checks that the items of the blocks between those that were
-// handed out are counted.
+// leased are counted.
 func checkLosses(t testing.TB, blocks []Block, got []int, s Stats) {
 	t.Helper()
 	if len(got) == 0 {
@@ -300,7 +300,7 @@ func TestAQueueCanHoldTheBytesOfAQueue(t *testing.T) {
 }
 
 // FuzzRecovery checks that whatever becomes of the files, the queue opens and
-// hands out only what was appended, in order, once.
+// leases only what was appended, in order, once.
 func FuzzRecovery(f *testing.F) {
 	f.Add(uint64(1), []byte{})
 	f.Add(uint64(2), []byte("CQR1"))

@@ -163,7 +163,7 @@ func OpenFolder(f Folder, o Options) (*Queue, error) {
 	return Open(o)
 }
 
-// Queued counts the items that wait for r, and those that are handed out.
+// Queued counts the items that wait for r, and those that are leased.
 func (r *Reader) Queued() uint64 {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
@@ -185,7 +185,7 @@ func (q *Queue) Expire() error {
 	return nil
 }
 
-// Remove deletes the queue with what waits in it, and closes it.
+// Remove deletes the queue with what is waiting in it, and closes it.
 func (q *Queue) Remove() error {
 	q.writing.Lock()
 	defer q.writing.Unlock()

@@ -34,7 +34,7 @@ func TestABlockIsSyncedBeforeItHasWaitedForASecond(t *testing.T) {
 			}
 			appended = nil
 			mu.Unlock()
-			time.Sleep(20 * time.Millisecond) // more is appended meanwhile
+			time.Sleep(20 * time.Millisecond) // more is appended in the meantime
 			return nil
 		}
 		q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, sys)
@@ -158,7 +158,7 @@ func TestADirectoryThatIsRemovedCostsWhatWasInItOnly(t *testing.T) {
 					t.Fatal(l, err)
 				}
 				if n := len(l.Blocks); number(t, l.Blocks[n-1]) != 14 || n < 5 {
-					t.Errorf("%d blocks are handed out", n)
+					t.Errorf("%d blocks are leased", n)
 				}
 				if err := q.Reader("a").Ack(l); err != nil {
 					t.Fatal(err)

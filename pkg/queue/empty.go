@@ -8,7 +8,7 @@ import (
 	"collector/pkg/durable"
 )
 
-// holdsTags tells whether blocks of some tags wait apart, behind which those of
+// holdsTags reports whether blocks of some tags wait apart, behind which those of
 // others may be done with. The caller holds q.mu.
 func (q *Queue) holdsTags() bool {
 	return slices.ContainsFunc(q.readers, func(r *Reader) bool { return len(r.tagQueues) > 0 })
@@ -16,7 +16,7 @@ func (q *Queue) holdsTags() bool {
 
 // emptyDone empties the segments that no reader needs although one before them
 // is needed, so that a tag that is held does not take the others' room. Of
-// several such segments in a row, one is left to tell of all. It tells whether
+// several such segments in a row, one is left to tell of all. It reports whether
 // that has made room; the segments that it returns are to be passed to unlink.
 // The caller holds q.writing and q.mu.
 func (q *Queue) emptyDone() (doomed []*segment, freed bool) {
@@ -72,7 +72,7 @@ func (q *Queue) needed() map[*segment]bool {
 }
 
 // empty takes all blocks out of the i-th segment, and makes it say that nothing
-// up to the next-th one is missing. It tells whether that has worked. The header
+// up to the next-th one is missing. It reports whether that has worked. The header
 // is synced first: without it, a power cut would make what is taken away look
 // lost. The caller holds q.mu.
 func (q *Queue) empty(i, next int) bool {

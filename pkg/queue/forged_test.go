@@ -144,7 +144,7 @@ func forgedValues() []uint64 {
 }
 
 // TestForgedNumbersCostNoTime writes each of these numbers over each field of
-// each file of a queue, with valid checksums: the queue opens, hands out only
+// each file of a queue, with valid checksums: the queue opens, leases only
 // what was written, and goes on.
 func TestForgedNumbersCostNoTime(t *testing.T) {
 	dir, blocks := smallQueue(t)

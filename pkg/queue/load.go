@@ -44,7 +44,7 @@ func (r *Reader) fill(upTo uint64) error {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
 		}
 		if r.loaded(from, found, s.off, limit, ended) && upTo == 0 {
-			_ = r.moved() // the next save tries again
+			_ = r.moved() // the next save retries
 		}
 	}
 }
@@ -77,7 +77,7 @@ func scanMetas(s *scanner, from place) (found []meta, ended bool, err error) {
 }
 
 // loaded adds what was found from a place on, up to off, to what is pending. It
-// tells whether blocks were passed over.
+// reports whether blocks were passed over.
 func (r *Reader) loaded(from place, found []meta, off, limit int64, ended bool) (passed bool) {
 	q := r.q
 	q.mu.Lock()
@@ -133,7 +133,7 @@ func (r *Reader) nextSegment(limit int64) (passed bool) {
 		}
 		if s.size > limit {
 			r.load.off = max(r.load.off, limit)
-			return false // more was appended meanwhile
+			return false // more was appended in the meantime
 		}
 	}
 	passed = r.skip(q.seq, q.items)

@@ -71,7 +71,7 @@ type modelReader struct {
 	id     string
 	done   map[int]bool // acknowledged
 	out    map[*Lease][]int
-	last   map[string]int // the last block handed out, by tag; -1 after a release
+	last   map[string]int // the last block leased, by tag; -1 after a release
 	undone uint64         // items of the blocks that are not done with
 	lost   uint64         // items dropped in the lives of former queues
 	held   map[string]bool

@@ -83,7 +83,7 @@ func TestRefuseFailsWhenTheQueueIsFull(t *testing.T) {
 	}
 	got := takeAll(t, q.Reader("a"))
 	if len(got) != n || n == 500 || n < 50 {
-		t.Errorf("%d were taken and %d handed out", n, len(got))
+		t.Errorf("%d were taken and %d leased", n, len(got))
 	}
 	if err := q.Append(t.Context(), kilobyte(n)); err != nil {
 		t.Errorf("with room again: %v", err)
@@ -117,7 +117,7 @@ func TestBlocksThatAreAppendedTogetherAreStoredTogetherOrNotAtAll(t *testing.T) 
 	}
 	got := takeAll(t, q.Reader("a"))
 	if len(got) != n || n == 500 || n < 50 {
-		t.Errorf("%d were taken and %d handed out", n, len(got))
+		t.Errorf("%d were taken and %d leased", n, len(got))
 	}
 	for i := range got {
 		if got[i] != i {

@@ -105,8 +105,8 @@ func mix(random *rand.Rand, synced, current []byte) []byte {
 
 // TestAPowerCutCostsASecond cuts the power after random operations. Whatever of
 // the writes that no fsync has covered has reached the disk, what was appended
-// more than a second before is handed out, unless it was acknowledged, and
-// nothing is handed out that was not appended, twice, or out of order.
+// more than a second before is leased, unless it was acknowledged, and
+// nothing is leased that was not appended, twice, or out of order.
 func TestAPowerCutCostsASecond(t *testing.T) {
 	rounds := 60
 	if os.Getenv("SOAK") != "" {
@@ -186,7 +186,7 @@ func checkAfterCut(t *testing.T, seed int, dir string, appended map[int]time.Tim
 		for _, b := range l.Blocks {
 			n := number(t, b)
 			if _, ok := appended[n]; !ok || n <= last {
-				t.Fatalf("seed %d: block %d was handed out after %d", seed, n, last)
+				t.Fatalf("seed %d: block %d was leased after %d", seed, n, last)
 			}
 			got[n], last = true, n
 		}
@@ -207,6 +207,6 @@ func checkAfterCut(t *testing.T, seed int, dir string, appended map[int]time.Tim
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 	if l, err := r.TryNext(BatchLimits{}); err != nil || l == nil || number(t, l.Blocks[0]) != 1000000 {
-		t.Fatalf("seed %d: what was appended afterwards is not handed out: %+v, %v", seed, l, err)
+		t.Fatalf("seed %d: what was appended afterwards is not leased: %+v, %v", seed, l, err)
 	}
 }

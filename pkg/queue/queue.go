@@ -69,7 +69,7 @@ import (
 // understand, and what the queue has to know of them.
 type Block struct {
 	Data  []byte
-	Tag   string // only blocks of an equal tag are handed out together
+	Tag   string // only blocks of an equal tag are leased together
 	Items int    // log entries, samples, spans, profiles …
 	// MinTime and MaxTime bound the timestamps of the items, in nanoseconds
 	// since the epoch; 0 when unknown.
@@ -84,7 +84,7 @@ type Block struct {
 // With every policy, a queue in which at least one reader has kept up takes the
 // room from the readers that lag: they lose their oldest blocks (counted,
 // reason "queue_full"), so that a dead endpoint never delays a live one. The
-// policy decides when all readers lag. A reader has kept up when what waits for
+// policy decides when all readers lag. A reader has kept up when what is waiting for
 // it is less than half the cap. Room is made by the segment, which is a
 // sixteenth of the cap or 8 MiB.
 type Policy int
@@ -232,7 +232,7 @@ func (q *Queue) Append(ctx context.Context, blocks ...Block) error {
 	}
 }
 
-// check tells why blocks can never be stored.
+// check reports why blocks can never be stored.
 func (q *Queue) check(blocks []Block) error {
 	size := int64(0)
 	for i := range blocks {
@@ -244,7 +244,7 @@ func (q *Queue) check(blocks []Block) error {
 		case len(b.Tag) > maxTag:
 			return fmt.Errorf("append a block: its tag of %d bytes is longer than %d", len(b.Tag), maxTag)
 		case len(b.Data) > maxData || size+2*segmentLen > q.cap-q.overhead():
-			return fmt.Errorf("append a block of %d bytes: the queue may take %d", size, q.cap)
+			return fmt.Errorf("append a block of %d bytes: the queue may hold %d", size, q.cap)
 		}
 	}
 	return nil
@@ -299,7 +299,7 @@ func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 	}
 }
 
-// laggardsHoldOldest tells whether some reader has kept up, and only readers
+// laggardsHoldOldest reports whether some reader has kept up, and only readers
 // that lag need the oldest segment. The caller holds q.mu.
 func (q *Queue) laggardsHoldOldest() bool {
 	end := q.seq
@@ -396,8 +396,8 @@ func (q *Queue) Reader(id string) *Reader {
 	panic(fmt.Sprintf("BUG: queue %q has no reader %q", q.dir, id))
 }
 
-// Close syncs and closes the queue. Readers' and writers' calls under way end
-// with pipeline.ErrClosed. Leases that are out are handed out again after the
+// Close syncs and closes the queue. Readers' and writers' calls in progress end
+// with pipeline.ErrClosed. Leases that are out are leased again after the
 // next Open.
 func (q *Queue) Close() error {
 	q.writing.Lock()
@@ -413,7 +413,7 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// finish ends all calls under way and the syncer. It reports whether that had not
+// finish ends all calls in progress and the syncer. It reports whether that had not
 // been done. The caller holds q.writing.
 func (q *Queue) finish() bool {
 	q.mu.Lock()

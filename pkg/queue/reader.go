@@ -45,7 +45,7 @@ type group struct {
 	blocks, items, bytes int
 }
 
-// Reader hands out the blocks of one queue in their order; blocks of different
+// Reader leases the blocks of one queue in their order; blocks of different
 // tags may overtake one another.
 type Reader struct {
 	q        *Queue
@@ -61,10 +61,10 @@ type Reader struct {
 	// What follows is guarded by Queue.mu. Of the blocks below load, those in
 	// pending, tag queues and leases are not done with.
 	load       place
-	pending    []meta // loaded and not handed out, by seq
+	pending    []meta // loaded and not leased, by seq
 	groups     []group
-	tagQueues  []*tagQueue // what of some tags waits apart from pending; the next to hand out first
-	tagTurn    bool        // the next blocks to hand out are those of a tag queue, if it has any
+	tagQueues  []*tagQueue // what of some tags waits apart from pending; the next to lease first
+	tagTurn    bool        // the next blocks to lease come from a tag queue, if it has any
 	leases     []*Lease
 	ahead      cursor // what a former process had done with
 	generation uint64 // of the cursor last written
@@ -82,7 +82,7 @@ type waiter struct {
 	wake   chan struct{}
 }
 
-// Lease is a run of blocks with one tag that a reader has handed out and that
+// Lease is a run of blocks with one tag that a reader has leased and that
 // wait for Ack, Settle or Release.
 type Lease struct {
 	Blocks []Block
@@ -108,7 +108,7 @@ func (l *Lease) Bytes() int {
 }
 
 // Next waits until enough blocks wait for the limits, and leases those that follow the last
-// ones handed out, 4 MiB at most unless one block is larger. Several leases may
+// ones leased, 4 MiB at most unless one block is larger. Several leases may
 // be out at once. Blocks of other tags in between are left for a later call.
 func (r *Reader) Next(ctx context.Context, w BatchLimits) (*Lease, error) {
 	wt := &waiter{limits: w, wake: make(chan struct{}, 1)}
@@ -142,9 +142,9 @@ func (r *Reader) TryNext(w BatchLimits) (*Lease, error) {
 	return l, err
 }
 
-// try hands out what w asks for. When that is not there, it enters wt among
-// those to be woken and tells after which time the oldest block will have
-// waited long enough; 0 when none waits.
+// try leases what w asks for. When that is not there, it enters wt among
+// those to be woken and reports after which time the oldest block will have
+// waited long enough; 0 when nothing is waiting.
 func (r *Reader) try(w BatchLimits, wt *waiter) (*Lease, time.Duration, error) {
 	q := r.q
 	for {
@@ -232,7 +232,7 @@ func (r *Reader) appended(m meta) {
 	}
 }
 
-// push adds m to the end of what waits. The caller holds Queue.mu.
+// push adds m to the end of what is waiting. The caller holds Queue.mu.
 func (r *Reader) push(m meta) {
 	if l := r.tagQueue(m.tag); l != nil {
 		l.add(m)
@@ -267,7 +267,7 @@ func (r *Reader) group(tag string) group {
 	return group{}
 }
 
-// full tells whether waiting could add nothing that w wants to g.
+// full reports whether waiting could add nothing that w wants to g.
 func (r *Reader) full(g group, w BatchLimits) bool {
 	reached := func(n, limit int) bool { return limit > 0 && n >= limit }
 	return reached(g.items, w.MinItems) || reached(g.bytes, w.MinBytes) ||
@@ -275,7 +275,7 @@ func (r *Reader) full(g group, w BatchLimits) bool {
 		g.bytes >= maxLease || len(r.pending) >= window
 }
 
-// choose tells of which tag blocks are to be handed out now, or after which
+// choose tells of which tag blocks are to be leased now, or after which
 // time to look again. The caller holds Queue.mu.
 func (r *Reader) choose(w BatchLimits, now int64) (tag string, wait time.Duration, ok bool) {
 	if len(r.pending) == 0 {
@@ -382,7 +382,7 @@ func (r *Reader) Split(l *Lease, n int) *Lease {
 	return rest
 }
 
-// Release ends a lease whose blocks are to be handed out again. Those that the
+// Release ends a lease whose blocks are to be leased again. Those that the
 // cap has taken from the disk in the meantime are dropped, reason "queue_full".
 func (r *Reader) Release(l *Lease) {
 	q := r.q
@@ -403,7 +403,7 @@ func (r *Reader) Release(l *Lease) {
 	r.unsaved = true
 	r.wakeAll()
 	q.mu.Unlock()
-	_ = r.moved() // the next save tries again
+	_ = r.moved() // the next save retries
 }
 
 // end forgets a lease whose blocks have all been dropped.
@@ -412,7 +412,7 @@ func (r *Reader) end(l *Lease) {
 	r.remove(l)
 	r.unsaved = true
 	r.q.mu.Unlock()
-	_ = r.moved() // the next save tries again
+	_ = r.moved() // the next save retries
 }
 
 // remove takes l out of the leases. The caller holds Queue.mu.
@@ -424,7 +424,7 @@ func (r *Reader) remove(l *Lease) bool {
 	r.leases = slices.Delete(r.leases, i, i+1)
 	r.closeTagQueues()
 	if len(r.tagQueues) > 0 {
-		r.wakeAll() // a tag queue hands out one lease at a time
+		r.wakeAll() // a tag queue leases one lease at a time
 	}
 	return true
 }
@@ -437,14 +437,14 @@ func (r *Reader) moved() error {
 	return err
 }
 
-// drop counts items that are gone for a reason. The caller holds Queue.mu.
+// drop counts items dropped for a reason. The caller holds Queue.mu.
 func (r *Reader) drop(reason string, items uint64) {
 	if items > 0 {
 		r.dropped[reason] += items
 	}
 }
 
-// atEnd tells whether all blocks have been loaded. The caller holds Queue.mu.
+// atEnd reports whether all blocks have been loaded. The caller holds Queue.mu.
 func (r *Reader) atEnd() bool { return r.load.seq >= r.q.seq }
 
 // cursor is the first block on disk that r is not done with, and the number of
@@ -473,7 +473,7 @@ func (r *Reader) cursor() (seq, before uint64) {
 	return seq, before
 }
 
-// queuedBytes is what waits for r on disk. The caller holds Queue.mu.
+// queuedBytes is what is waiting for r on disk. The caller holds Queue.mu.
 func (r *Reader) queuedBytes() int64 {
 	n := int64(0)
 	if !r.atEnd() {
@@ -515,7 +515,7 @@ func (r *Reader) queued() uint64 {
 }
 
 // lose drops what r has in the oldest segment s, and goes on at next. Blocks
-// that are handed out stay with whoever has them. The caller holds Queue.mu.
+// that are leased stay with whoever has them. The caller holds Queue.mu.
 func (r *Reader) lose(s *segment, next place) {
 	kept := r.pending[:0]
 	for _, m := range r.pending {
@@ -568,6 +568,6 @@ func (r *Reader) expire() {
 	r.closeTagQueues()
 	q.mu.Unlock()
 	if n > 0 {
-		_ = r.moved() // the next save tries again
+		_ = r.moved() // the next save retries
 	}
 }

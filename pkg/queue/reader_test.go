@@ -140,7 +140,7 @@ func TestReadersTakeOverFromThoseThatAreGone(t *testing.T) {
 	}
 }
 
-// What is acknowledged out of order is not handed out again after a kill.
+// What is acknowledged out of order is not leased again after a kill.
 func TestAcknowledgementsOutOfOrderSurvive(t *testing.T) {
 	dir := t.TempDir()
 	q := mustOpen(t, Options{Dir: dir})

@@ -158,6 +158,6 @@ func parseSegmentHeader(b []byte, salt uint32) (segmentHeader, bool) {
 		doneTo:      le.Uint64(b[48:]),
 		doneBefore:  le.Uint64(b[56:]),
 	}
-	// The index is not bounded here: it is that of the file's name.
+	// The index is not bounded here: it is in the file's name.
 	return h, max(h.first, h.before, h.floor, h.floorBefore, h.doneTo, h.doneBefore) < maxNumber
 }

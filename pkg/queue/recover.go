@@ -18,7 +18,7 @@ import (
 
 // Open opens or creates the queue in o.Dir, which this process must be alone to
 // use. Damage never keeps it from opening: what is lost is counted when a
-// reader comes to it, and everything else is handed out.
+// reader comes to it, and everything else is leased.
 //
 // A reader that the queue has not had before takes over from one that is no
 // longer among o.Readers, in their order; when there is none, it starts at the
@@ -92,18 +92,18 @@ func (q *Queue) removed() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// lookAfterFiles makes a directory anew that somebody has removed, so that only
+// lookAfterFiles makes a directory again that somebody has removed, so that only
 // what was in it is lost.
 func (q *Queue) lookAfterFiles() {
 	if q.removed() && q.writing.TryLock() { // Close holds it while it waits for the syncer
 		defer q.writing.Unlock()
 		if err := q.remake(); err != nil {
-			q.complain("the queue's directory has been removed and cannot be made again; trying again", "err", err)
+			q.complain("the queue's directory has been removed and cannot be created again; retrying", "err", err)
 		}
 	}
 }
 
-// remake makes the directory and its files anew. What was in them is counted as
+// remake makes the directory and its files again. What was in them is counted as
 // damaged when a reader comes to it. The caller holds q.writing.
 func (q *Queue) remake() error {
 	old := q.lock
@@ -176,7 +176,7 @@ func (q *Queue) describe() {
 		return
 	}
 	if err := describe(q.dir, q.description); err != nil {
-		q.complain("cannot write down where the queue's data goes; its writer would have to be named if it were removed", "dir", q.dir, "err", err)
+		q.complain("cannot store where the queue's data goes; its writer would have to be named if it were removed", "dir", q.dir, "err", err)
 	}
 }
 
@@ -187,7 +187,7 @@ func (q *Queue) recoverSegments(names []string) (floor place, err error) {
 		index, salt, ok := parseSegmentName(name)
 		if !ok {
 			if strings.HasSuffix(name, segmentSuffix) {
-				q.log.Warn("a file in the queue's directory is no segment of it", "file", name)
+				q.log.Warn("a file in the queue's directory is not one of its segments", "file", name)
 			}
 			continue
 		}
@@ -339,7 +339,7 @@ func (q *Queue) cutOff(f io.ReaderAt, s *segment, end int64) {
 	torn := (whole && end+h.size() > s.size) ||
 		(len(b) < recordHeaderLen && strings.HasPrefix(recordMagic, string(b[:min(len(b), 4)])))
 	if torn {
-		q.log.Info("the last block of the queue was not written whole, and not acknowledged", "file", filepath.Base(s.path), "bytes", s.size-end)
+		q.log.Info("the last block of the queue was not completely written, and not acknowledged", "file", filepath.Base(s.path), "bytes", s.size-end)
 		return
 	}
 	q.log.Warn("the end of the queue is damaged", "file", filepath.Base(s.path), "bytes", s.size-end)
@@ -411,7 +411,7 @@ func (q *Queue) advance(seq, before uint64) {
 	}
 }
 
-// takeOver gives the cursors of readers that are gone to new ones, both in
+// takeOver gives the cursors of readers that no longer exist to new ones, both in
 // their order.
 func (q *Queue) takeOver(files map[string]cursorFile) error {
 	current := make(map[string]bool)
@@ -475,7 +475,7 @@ func (r *Reader) resume() error {
 		if errors.Is(err, fs.ErrPermission) {
 			return err
 		}
-		q.log.Warn("cannot save the position of a reader of the queue; trying again", "reader", r.id, "err", err)
+		q.log.Warn("cannot save the position of a reader of the queue; retrying", "reader", r.id, "err", err)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (r *Reader) save() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
-		// The other slot is whole still, so this one is the one to try again.
+		// The other slot is whole still, so this one is the one to retry.
 		r.unsaved = true
 		q.needSync()
 		return err
@@ -121,7 +121,7 @@ func (r *Reader) openCursor() error {
 func (q *Queue) saveCursors() {
 	for _, r := range q.readers {
 		if err := r.save(); err != nil {
-			q.complain("cannot save the position of a reader of the queue; trying again", "reader", r.id, "err", err)
+			q.complain("cannot save the position of a reader of the queue; retrying", "reader", r.id, "err", err)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func (q *Queue) tick(mark uint64) (next uint64, busy bool) {
 	if waiting {
 		next = 0
 		if err := q.sync(); err != nil {
-			q.complain("cannot sync the queue; trying again", "err", err)
+			q.complain("cannot sync the queue; retrying", "err", err)
 		}
 	} else {
 		q.saveCursors() // where that has failed before
@@ -201,7 +201,7 @@ func (q *Queue) tick(mark uint64) (next uint64, busy bool) {
 	return next, busy
 }
 
-// unsyncedData tells whether the syncer has to come back. An idle queue needs
+// unsyncedData reports whether the syncer has to come back. An idle queue needs
 // it no more, whatever the cursors on disk say. The caller holds q.mu.
 func (q *Queue) unsyncedData() bool {
 	for _, r := range q.readers {
@@ -237,7 +237,7 @@ func (q *Queue) sync() error {
 	for _, d := range files {
 		serr := q.system.sync(d.file)
 		if errors.Is(serr, os.ErrClosed) {
-			continue // all readers were past it meanwhile
+			continue // all readers were past it in the meantime
 		}
 		err = errors.Join(err, serr)
 		if serr == nil {

@@ -8,7 +8,7 @@ import (
 
 const (
 	// scanWork bounds the bytes of what only looks like headers, as a multiple of
-	// the segment's: each may claim a tag of 64 KiB, and stand at every few bytes.
+	// the segment's: each may claim a tag of 64 KiB, and occur at every few bytes.
 	scanWork    = 16
 	scanChunk   = 4 << 10  // read at once to walk from header to header
 	resyncChunk = 64 << 10 // read at once to find the next header after damage

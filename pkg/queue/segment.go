@@ -37,7 +37,7 @@ type segment struct {
 	// were done with the blocks from first up to doneTo.
 	doneTo, doneBefore uint64
 
-	// missing is set when a reader has not found the file: nothing more is to be
+	// missing is set when a reader has not found the file: nothing more must be
 	// written to it.
 	missing atomic.Bool
 }
@@ -160,7 +160,7 @@ func (q *Queue) detach(i int) *segment {
 	return s
 }
 
-// leave moves the readers that stand at the end of the i-th segment on to the
+// leave moves the readers that are at the end of the i-th segment on to the
 // next one, from which alone they can tell that nothing is missing. The caller
 // holds q.mu.
 func (q *Queue) leave(i int) {
@@ -176,7 +176,7 @@ func (q *Queue) leave(i int) {
 }
 
 // unlink removes the files of detached segments. What they took counts against
-// the cap until they are gone.
+// the cap until they are removed.
 func (q *Queue) unlink(segments []*segment) {
 	for _, s := range segments {
 		if err := os.Remove(s.path); err != nil && !os.IsNotExist(err) {
@@ -201,7 +201,7 @@ func (q *Queue) signalRoom() {
 }
 
 // reap removes the segments that all readers are past, and begins the active
-// one anew when nothing at all is waiting, which keeps its pages from ever
+// one again when nothing at all is waiting, which keeps its pages from ever
 // being written out. A small active segment is left alone unless all is set.
 func (q *Queue) reap(all bool) {
 	q.mu.Lock()
@@ -221,7 +221,7 @@ func (q *Queue) reap(all bool) {
 	if !reuse {
 		return
 	}
-	// An append under way means that the queue is not idle after all, unless
+	// An append in progress means that the queue is not idle after all, unless
 	// there is no room for it; then it looks after the segment itself.
 	if q.writing.TryLock() {
 		q.reuse()
@@ -254,7 +254,7 @@ func (q *Queue) reuse() {
 	q.disk += a.size
 	if _, err := q.system.write(a.file, q.header(a), 0); err != nil {
 		// Without its header the segment is not to be written to.
-		q.complain("cannot begin a segment of the queue anew", "err", err)
+		q.complain("cannot restart a segment of the queue", "err", err)
 		q.retire(a)
 	}
 	for _, r := range q.readers {
@@ -281,5 +281,5 @@ func (q *Queue) lowest() uint64 {
 	return low
 }
 
-// idle tells whether all readers are done with all blocks. The caller holds q.mu.
+// idle reports whether all readers are done with all blocks. The caller holds q.mu.
 func (q *Queue) idle() bool { return q.lowest() == q.seq }

@@ -16,7 +16,7 @@ type Stats struct {
 	// DamagedBlocks counts blocks that were lost to damage. Their items are in
 	// Dropped, but for those that were lost without a trace at the end of the log.
 	DamagedBlocks uint64
-	Oldest        time.Time // when the oldest waiting block was appended; zero when none waits
+	Oldest        time.Time // when the oldest waiting block was appended; zero when nothing is waiting
 }
 
 // Stats returns the accounts of all readers, in the order of Options.Readers,

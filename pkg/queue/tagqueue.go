@@ -26,7 +26,7 @@ const (
 type tagQueue struct {
 	tag    string
 	window int    // how many blocks are known one by one at least, when there are more
-	held   bool   // nothing of it is handed out
+	held   bool   // nothing of it is leased
 	metas  []meta // by seq
 	runs   []run  // what follows metas, by seq
 }
@@ -43,7 +43,7 @@ type run struct {
 	appended int64 // when the first of them was
 }
 
-// Hold keeps the blocks of a tag from being handed out until Free, and lets the
+// Hold keeps the blocks of a tag from being leased until Free, and lets the
 // others pass them. It returns false, and does nothing, when that is so for as
 // many tags as a reader can keep apart, or while a lease of the tag is out: a
 // tag queue knows only of blocks that are done with in their order.
@@ -75,7 +75,7 @@ func (r *Reader) Hold(tag string) bool {
 	return true
 }
 
-// Free lets the blocks of a tag be handed out again. They take turns with the
+// Free lets the blocks of a tag be leased again. They take turns with the
 // others until they have caught up.
 func (r *Reader) Free(tag string) {
 	r.q.mu.Lock()
@@ -103,7 +103,7 @@ func (r *Reader) addTagQueue(tag string) *tagQueue {
 	return l
 }
 
-// unloaded tells whether a tag queue that may hand out blocks has only such as are
+// unloaded reports whether a tag queue that may lease blocks has only such as are
 // not loaded. The caller holds Queue.mu.
 func (r *Reader) unloaded() bool {
 	return slices.ContainsFunc(r.tagQueues, func(l *tagQueue) bool { return !l.held && len(l.metas) == 0 && len(l.runs) > 0 })
@@ -118,7 +118,7 @@ func (r *Reader) closeTagQueues() {
 	r.unsaved = r.unsaved || len(r.tagQueues) < n
 }
 
-// out tells whether a lease of the tag is out. The caller holds Queue.mu.
+// out reports whether a lease of the tag is out. The caller holds Queue.mu.
 func (r *Reader) out(tag string) bool {
 	return slices.ContainsFunc(r.leases, func(l *Lease) bool { return len(l.metas) > 0 && l.metas[0].tag == tag })
 }
@@ -138,7 +138,7 @@ func (l *tagQueue) add(m meta) {
 	last.size += m.size
 }
 
-// putBack adds blocks that had been handed out.
+// putBack adds blocks that had been leased.
 func (l *tagQueue) putBack(metas []meta) {
 	l.metas = append(l.metas, metas...)
 	slices.SortFunc(l.metas, func(a, b meta) int { return cmp.Compare(a.seq, b.seq) })
@@ -168,7 +168,7 @@ func (l *tagQueue) oldest() int64 {
 	return 0
 }
 
-// total sums up what waits.
+// total sums up what is waiting.
 func (l *tagQueue) total() (blocks int, items uint64, size int64) {
 	for _, m := range l.metas {
 		items += uint64(m.items)
@@ -200,7 +200,7 @@ func (l *tagQueue) lose(s *segment) (items uint64) {
 	return items
 }
 
-// ready is what the tag queue has to hand out, as a group.
+// ready is what the tag queue has to lease, as a group.
 func (l *tagQueue) ready() group {
 	g := group{tag: l.tag, blocks: len(l.metas)}
 	for _, m := range l.metas {
@@ -210,8 +210,8 @@ func (l *tagQueue) ready() group {
 	return g
 }
 
-// chooseTagQueue tells which tag queue is to hand out blocks now, or after which time to
-// look again; 0 when none waits. The caller holds Queue.mu.
+// chooseTagQueue reports which tag queue is to lease blocks now, or after which time to
+// look again; 0 when nothing is waiting. The caller holds Queue.mu.
 func (r *Reader) chooseTagQueue(w BatchLimits, now int64) (l *tagQueue, wait int64) {
 	for _, l := range r.tagQueues {
 		if l.held || len(l.metas) == 0 || r.out(l.tag) {
@@ -280,7 +280,7 @@ func (r *Reader) fillTagQueues() error {
 			return fmt.Errorf("read queue %q: %w", q.dir, err)
 		}
 		if r.loadedTagQueue(l, from, found, s.off) {
-			_ = r.moved() // the next save tries again
+			_ = r.moved() // the next save retries
 		}
 	}
 }
@@ -309,7 +309,7 @@ func scanTagQueue(s *scanner, from run, tag string, window int) (found []meta, e
 }
 
 // loadedTagQueue moves blocks that were found from a run to its tag queue. What is no
-// longer found is counted as damaged. It tells whether there was any such.
+// longer found is counted as damaged. It reports whether there was any such.
 func (r *Reader) loadedTagQueue(l *tagQueue, from run, found []meta, off int64) (passed bool) {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
@@ -396,8 +396,8 @@ func (r *Reader) rest() uint64 {
 	return seq
 }
 
-// chooseAndTake takes the blocks that are to be handed out now, or tells after
-// which time to look again; 0 when none waits. Tag queues and all others take turns.
+// chooseAndTake takes the blocks that are to be leased now, or tells after
+// which time to look again; 0 when nothing is waiting. Tag queues and all others take turns.
 // The caller holds Queue.mu.
 func (r *Reader) chooseAndTake(w BatchLimits, now int64) (metas []meta, wait time.Duration) {
 	tag, wait, ok := r.choose(w, now)
@@ -418,7 +418,7 @@ func (r *Reader) chooseAndTake(w BatchLimits, now int64) (metas []meta, wait tim
 	return nil, wait
 }
 
-// putBack adds blocks of one tag that had been handed out to what waits. The
+// putBack adds blocks of one tag that had been leased to what is waiting. The
 // caller holds Queue.mu.
 func (r *Reader) putBack(metas []meta) {
 	if len(metas) == 0 {

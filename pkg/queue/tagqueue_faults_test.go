@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// drainAll takes and acknowledges everything that is handed out.
+// drainAll takes and acknowledges everything that is leased.
 func drainAll(t *testing.T, r *Reader) (got []string) {
 	t.Helper()
 	for some := next(t, r, 0); some != nil; some = next(t, r, 0) {
@@ -202,7 +202,7 @@ func TestTheDeliveredBlocksBehindAHeldOneTakeNoRoom(t *testing.T) {
 	}
 }
 
-// pass appends to the tag and hands out to a reader what it can.
+// pass appends to the tag and leases to a reader what it can.
 func (m *model) pass(tag string) {
 	n := len(m.blocks)
 	b := Block{Data: append(fmt.Appendf(nil, "%d:", n), make([]byte, m.rnd.IntN(800))...), Tag: tag, Items: m.rnd.IntN(5), MinTime: int64(n)}

@@ -1,7 +1,7 @@
 // Package reference writes the documentation of components: for each a page made
 // of its own Markdown file and of its configuration struct, and an index.
 //
-// The file of a component has this form. What stands before the first heading
+// The file of a component has this form. What precedes the first heading
 // says what the component is for; its first paragraph is the summary in the
 // index. Then follow, each at most once, in this order:
 //

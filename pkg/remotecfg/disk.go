@@ -38,7 +38,7 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// key stands for what a server chooses a configuration by.
+// key represents what a server chooses a configuration by.
 func (r *Remote) key() string {
 	parts := []string{r.config.URL, r.id}
 	for _, name := range slices.Sorted(maps.Keys(r.config.Attributes)) {

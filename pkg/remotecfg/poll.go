@@ -60,7 +60,7 @@ func (r *Remote) begin() {
 }
 
 // poll asks the server once and puts its answer in force. With again, what is in
-// force is loaded anew though it is the same: its environment may have changed.
+// force is loaded again though it is the same: its environment may have changed.
 func (r *Remote) poll(ctx context.Context, again bool) {
 	defer r.http.CloseIdleConnections() // the next poll is far away
 	answer, err := r.ask(ctx)
@@ -142,7 +142,7 @@ func (r *Remote) setStatus(s collectorv1.RemoteConfigStatuses, message string) {
 }
 
 // take puts an answer in force, unless it is already, and returns why that cannot be
-// done. What could not be loaded is tried again with each poll, as the reason may have
+// done. What could not be loaded is retried with each poll, as the reason may have
 // gone.
 func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse, err error, again bool) error {
 	switch {

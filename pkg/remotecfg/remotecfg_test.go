@@ -207,7 +207,7 @@ func TestAWrongConfigurationLeavesTheLastGoodOne(t *testing.T) {
 		b.want("after a start", "good", false, 1)
 		b.server.Serve("better")
 		b.wait()
-		b.want("mended", "better", true, 1)
+		b.want("fixed", "better", true, 1)
 		b.server.Serve("bad")
 		b.wait()
 		b.server.Serve("better")

@@ -15,8 +15,8 @@ import (
 	"collector/pkg/queue"
 )
 
-// encoding is how the payload of a block is compressed. It stands in the
-// block's tag, so that only blocks of one encoding are handed out together.
+// encoding is how the payload of a block is compressed. It is in the
+// block's tag, so that only blocks of one encoding are leased together.
 type encoding string
 
 const (
@@ -31,7 +31,7 @@ const (
 	// maxRaw is the size, uncompressed, at which a batch is cut.
 	maxRaw = 4 << 20
 	// zstdWindow is how far back the compressor looks. Series repeat their
-	// neighbours' labels, so that a longer window would cost memory for little.
+	// neighbors' labels, so that a longer window would cost memory for little.
 	zstdWindow = 128 << 10
 	// maxKept bounds the buffers that wait for reuse.
 	maxKept = 1 << 20
@@ -65,7 +65,7 @@ type batch struct {
 
 // lostExemplars counts exemplars that were dropped while their samples went on,
 // by reason. They are no items, so that the queue does not count them.
-type lostExemplars struct{ relabelled, tooLong int }
+type lostExemplars struct{ relabeled, tooLong int }
 
 func (b *batch) reset() {
 	*b = batch{raw: b.raw[:0], message: b.message[:0], out: b.out[:0], families: b.families[:0]}
@@ -81,12 +81,12 @@ func (b *batch) seen(t int64) {
 	}
 }
 
-// drops counts items that were left out, by reason.
+// drops counts items that were omitted, by reason.
 type drops struct {
-	relabelled, histograms, customBuckets, tooOld int
+	relabeled, histograms, customBuckets, tooOld int
 }
 
-func (d drops) total() int { return d.relabelled + d.histograms + d.customBuckets + d.tooOld }
+func (d drops) total() int { return d.relabeled + d.histograms + d.customBuckets + d.tooOld }
 
 // codec compresses and reads blocks. It is safe for concurrent use.
 type codec struct {

@@ -49,11 +49,11 @@ type QueueConfig struct {
 	Capacity  int `alloy:"capacity,attr,optional"`
 	MaxShards int `alloy:"max_shards,attr,optional"`
 	MinShards int `alloy:"min_shards,attr,optional"`
-	// MaxSamplesPerSend bounds a request. Its default stands for what costs
+	// MaxSamplesPerSend bounds a request. Its default represents what costs
 	// least: up to 10,000 samples and 1 MiB, compressed.
 	MaxSamplesPerSend int `alloy:"max_samples_per_send,attr,optional"`
 	// BatchSendDeadline is how long samples may be held back to fill a request.
-	// Its default stands for half a second.
+	// Its default represents half a second.
 	BatchSendDeadline time.Duration `alloy:"batch_send_deadline,attr,optional"`
 	MinBackoff        time.Duration `alloy:"min_backoff,attr,optional"`
 	MaxBackoff        time.Duration `alloy:"max_backoff,attr,optional"`
@@ -195,7 +195,7 @@ func (e *Endpoint) Validate() error {
 	switch e.ProtobufMessage {
 	case messageV1:
 	case messageV2:
-		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q (remote write 2.0) is not supported: use %q, which every receiver takes", messageV2, messageV1)))
+		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q (remote write 2.0) is not supported: use %q, which every receiver accepts", messageV2, messageV1)))
 	default:
 		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q is unknown: use %q", e.ProtobufMessage, messageV1)))
 	}
@@ -346,7 +346,7 @@ func ownHeader(name string) bool {
 	return false
 }
 
-// cleanURL is u for people: without credentials, which stand before the host
+// cleanURL is u for people: without credentials, which precede the host
 // or in the query.
 func cleanURL(u *url.URL) string {
 	c := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}

@@ -13,7 +13,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// Tags of prometheus.WriteRequest and the messages in it, as they stand on the
+// Tags of prometheus.WriteRequest and the messages in it, as they are on the
 // wire: field number and wire type in one byte.
 const (
 	tagTimeseries = 1<<3 | 2 // WriteRequest.timeseries
@@ -146,7 +146,7 @@ func appendHintAndTime(dst []byte, hint histogram.CounterResetHint, t int64) []b
 	return dst
 }
 
-// appendDouble leaves out a positive zero only, so that every other value keeps
+// appendDouble omits a positive zero only, so that every other value keeps
 // its bits.
 func appendDouble(dst []byte, field protowire.Number, v float64) []byte {
 	bits := math.Float64bits(v)

@@ -25,8 +25,8 @@ type encoder struct {
 
 // series is what the encoder derives of a pipeline.Series.
 type series struct {
-	labels  []byte // encoded, with external labels, relabelled
-	dropped bool   // relabelling drops it
+	labels  []byte // encoded, with external labels, relabeled
+	dropped bool   // relabeling drops it
 	window  atomic.Uint32
 }
 
@@ -49,7 +49,7 @@ func (e *encoder) deriveSeries(lset labels.Labels) *series {
 				builder.Set(l.Name, l.Value)
 			}
 		}
-		lset = e.relabelled(builder)
+		lset = e.relabeled(builder)
 	}
 	if lset.IsEmpty() {
 		return &series{dropped: true}
@@ -66,7 +66,7 @@ func (e *encoder) of(s *pipeline.Series, window uint32) *series {
 	return d
 }
 
-// encode hands out m in batches, the last of which may be empty. A batch is
+// encode yields m in batches, the last of which may be empty. A batch is
 // valid until flush returns.
 func (e *encoder) encode(m pipeline.Metrics, flush func(*batch) error) error {
 	b := e.codec.batch()
@@ -98,7 +98,7 @@ func (e *encoder) encode(m pipeline.Metrics, flush func(*batch) error) error {
 	return err
 }
 
-// cut hands out b when it is full.
+// cut yields b when it is full.
 func (e *encoder) cut(b *batch, flush func(*batch) error) error {
 	if b.items < e.maxItems && len(b.raw) < maxRaw {
 		return nil
@@ -113,7 +113,7 @@ func (e *encoder) cut(b *batch, flush func(*batch) error) error {
 func (e *encoder) addSample(b *batch, s *pipeline.Sample, window uint32) {
 	d := e.of(s.Series, window)
 	if d.dropped {
-		b.dropped.relabelled++
+		b.dropped.relabeled++
 		return
 	}
 	b.seen(s.T)
@@ -125,7 +125,7 @@ func (e *encoder) addHistogram(b *batch, h *pipeline.HistogramSample, window uin
 	d := e.of(h.Series, window)
 	switch {
 	case d.dropped:
-		b.dropped.relabelled++
+		b.dropped.relabeled++
 		return
 	case !e.histograms:
 		b.dropped.histograms++
@@ -149,7 +149,7 @@ func (e *encoder) addExemplar(b *batch, x *pipeline.Exemplar, window uint32) {
 	d := e.of(x.Series, window)
 	switch {
 	case d.dropped:
-		b.lost.relabelled++
+		b.lost.relabeled++
 		return
 	case exemplarTooLong(x.Exemplar.Labels):
 		b.lost.tooLong++

@@ -64,8 +64,8 @@ func TestRulesSeeExternalLabels(t *testing.T) {
 	m := oneSample("__name__", "up")
 	m.Samples = append(m.Samples, oneSample("__name__", "bad").Samples...)
 	got, _, dropped := encodeAll(t, e, m)
-	if diff := cmp.Diff([]string{`{__name__="up", host="h", node="h"}`}, got); diff != "" || dropped.relabelled != 1 {
-		t.Errorf("%d dropped, labels differ (-want +got):\n%s", dropped.relabelled, diff)
+	if diff := cmp.Diff([]string{`{__name__="up", host="h", node="h"}`}, got); diff != "" || dropped.relabeled != 1 {
+		t.Errorf("%d dropped, labels differ (-want +got):\n%s", dropped.relabeled, diff)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestLargeBatchIsCut(t *testing.T) {
 		return nil
 	})
 	if err != nil || total != 1000 {
-		t.Errorf("%d series in all, %v", total, err)
+		t.Errorf("%d series altogether, %v", total, err)
 	}
 	if diff := cmp.Diff([]int{300, 300, 300, 100}, items); diff != "" {
 		t.Errorf("items per block differ (-want +got):\n%s", diff)

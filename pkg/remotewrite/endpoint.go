@@ -15,7 +15,7 @@ import (
 
 // Reasons for which items are dropped, as the accounting has them.
 const (
-	reasonRelabelled    = "relabelled"
+	reasonRelabeled     = "relabelled"
 	reasonHistograms    = "native_histograms_off"
 	reasonCustomBuckets = "custom_buckets_unsupported"
 	reasonTooOld        = "too_old"
@@ -79,7 +79,7 @@ func (e *endpoint) Send(ctx context.Context, blocks []queue.Block) (deliver.Resu
 func (e *endpoint) Split(b queue.Block) []queue.Block {
 	halves, err := e.codec.halve(b)
 	if err != nil {
-		e.logger.Error("block cannot be cut", "endpoint", e.id, "err", err)
+		e.logger.Error("block cannot be split", "endpoint", e.id, "err", err)
 		return nil
 	}
 	return halves
@@ -170,7 +170,7 @@ func (e *endpoint) postAsSnappy(ctx context.Context, r *request, refused httpsen
 	}
 	*r = again
 	if e.snappy.CompareAndSwap(false, true) {
-		e.logger.Info("destination takes no zstd; sending snappy from now on", "destination", e.id, "url", e.url, "status", refused.Status)
+		e.logger.Info("destination does not accept zstd; sending snappy from now on", "destination", e.id, "url", e.url, "status", refused.Status)
 	}
 	return answer, nil
 }
@@ -225,15 +225,15 @@ func (e *endpoint) failed(r *request, answer httpsend.Answer, err error) (delive
 	return deliver.Result{}, err
 }
 
-// result says what was left out of a request that was taken. There is one
-// reason to a result, so the first that applies stands for all; the metric
+// result says what was omitted of a request that was taken. There is one
+// reason to a result, so the first that applies represents all; the metric
 // samples_dropped_total tells them apart.
 func (e *endpoint) result(d drops) deliver.Result {
 	e.metrics.leftOut(d)
 	r := deliver.Result{Dropped: d.total()}
 	switch {
-	case d.relabelled > 0:
-		r.Reason = reasonRelabelled
+	case d.relabeled > 0:
+		r.Reason = reasonRelabeled
 	case d.histograms > 0:
 		r.Reason = reasonHistograms
 	case d.tooOld > 0:

@@ -173,7 +173,7 @@ func TestASlowDestinationIsGivenUpAfterTheTimeout(t *testing.T) {
 	_, err := e.Send(t.Context(), testBlocks(t, samples(1, 1), encodingZstd))
 	var failed *deliver.Error
 	if err == nil || errors.As(err, &failed) && failed.Rejected {
-		t.Errorf("Send returned %v; want an error that a retry may mend", err)
+		t.Errorf("Send returned %v; want an error that a retry may fix", err)
 	}
 }
 
@@ -252,16 +252,16 @@ func TestEndpointShapesWhatItIsGiven(t *testing.T) {
 		e.WriteRelabel = []discovery.Rule{a, b}
 	})
 	result, err := e.Send(t.Context(), testBlocks(t, m, encodingZstd))
-	if err != nil || result.Dropped != 2 || result.Reason != reasonRelabelled {
+	if err != nil || result.Dropped != 2 || result.Reason != reasonRelabeled {
 		t.Errorf("Send returned %+v, %v; want 2 dropped", result, err)
 	}
 	w := r.Requests()[0].Write
 	if len(w.Timeseries) != 1 || len(w.Metadata) != 0 || remotewritetest.Labels(w.Timeseries[0].Labels) != `{__name__="keep"}` {
 		t.Errorf("sent: %+v", w)
 	}
-	for reason, want := range map[string]float64{reasonRelabelled: 1, reasonHistograms: 1} {
+	for reason, want := range map[string]float64{reasonRelabeled: 1, reasonHistograms: 1} {
 		if got := metricValue(t, e.metrics.dropped.WithLabelValues(reason)); got != want {
-			t.Errorf("left out for %s: %v, want %v", reason, got, want)
+			t.Errorf("dropped for %s: %v, want %v", reason, got, want)
 		}
 	}
 }

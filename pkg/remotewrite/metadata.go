@@ -35,7 +35,7 @@ func (l *metadataLimiter) hash(m pipeline.Metadata) uint64 {
 // hashBytes identifies an encoded family.
 func (l *metadataLimiter) hashBytes(message []byte) uint64 { return maphash.Bytes(l.seed, message) }
 
-// take tells whether the family is due, and if so notes that it is sent now.
+// take reports whether the family is due, and if so notes that it is sent now.
 func (l *metadataLimiter) take(family uint64, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,7 +51,7 @@ func (l *metadataLimiter) take(family uint64, now time.Time) bool {
 }
 
 // purge removes families that were last sent more than an interval ago, and
-// tells whether there is room now. It looks at most once per interval.
+// reports whether there is room now. It looks at most once per interval.
 func (l *metadataLimiter) purge(now time.Time) bool {
 	if now.Sub(l.purged) < l.interval {
 		return false

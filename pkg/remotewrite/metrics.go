@@ -13,7 +13,7 @@ import (
 // least; at most twice as long.
 const activeWindow = 5 * time.Minute
 
-// metrics are those of one component, under the names that Alloy's dashboards
+// metrics are the metrics of one component, under the names that Alloy's dashboards
 // read.
 type metrics struct {
 	appended prometheus.Counter
@@ -33,12 +33,12 @@ type metrics struct {
 	active  activeSeries
 }
 
-// endpointMetrics are those of one endpoint.
+// endpointMetrics are the metrics of one endpoint.
 type endpointMetrics struct {
 	samples, histograms, exemplars, metadata prometheus.Counter
 	samplesRetried, bytes, metadataBytes     prometheus.Counter
 	dropped                                  *prometheus.CounterVec
-	exemplarsRelabelled, exemplarsTooLong    prometheus.Counter
+	exemplarsRelabeled, exemplarsTooLong     prometheus.Counter
 	highestSent                              prometheus.Gauge
 	duration                                 prometheus.Observer
 	highestSentMilli                         atomic.Int64
@@ -55,17 +55,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		appended: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "prometheus_remote_write_wal_samples_appended_total", Help: "Samples that were queued.",
 		}),
-		samples:  counter("samples_total", "Float samples that the destination took."),
-		hists:    counter("histograms_total", "Native histograms that the destination took."),
-		exempl:   counter("exemplars_total", "Exemplars that the destination took."),
-		families: counter("metadata_total", "Metadata of metric families that the destination took."),
-		retried:  counter("samples_retried_total", "Samples of requests that failed and were kept to be sent again."),
-		bytes:    counter("bytes_total", "Bytes sent, compressed, of requests that the destination took."),
-		metaSize: counter("metadata_bytes_total", "Bytes of metadata, before compression, in requests that the destination took."),
-		leftOut:  counter("samples_left_out_total", "Samples that an endpoint's settings left out of a request.", "reason"),
-		lost:     counter("exemplars_dropped_total", "Exemplars that were dropped while their samples went on, by reason.", "reason"),
+		samples:  counter("samples_total", "Float samples that the destination accepted."),
+		hists:    counter("histograms_total", "Native histograms that the destination accepted."),
+		exempl:   counter("exemplars_total", "Exemplars that the destination accepted."),
+		families: counter("metadata_total", "Metadata of metric families that the destination accepted."),
+		retried:  counter("samples_retried_total", "Samples of requests that failed and were kept to be retried."),
+		bytes:    counter("bytes_total", "Bytes sent, compressed, of requests that the destination accepted."),
+		metaSize: counter("metadata_bytes_total", "Bytes of metadata, before compression, in requests that the destination accepted."),
+		leftOut:  counter("samples_left_out_total", "Samples that an endpoint's settings removed from a request.", "reason"),
+		lost:     counter("exemplars_dropped_total", "Exemplars that were dropped while their samples were sent, by reason.", "reason"),
 		sentTime: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: storage + "queue_highest_sent_timestamp_seconds", Help: "The newest sample that the destination took, in seconds since the epoch.",
+			Name: storage + "queue_highest_sent_timestamp_seconds", Help: "The newest sample that the destination accepted, in seconds since the epoch.",
 		}, byEndpoint),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: storage + "sent_batch_duration_seconds", Help: "How long requests to the destination took.",
@@ -91,18 +91,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // endpoint returns the metrics of one endpoint, all at 0.
 func (m *metrics) endpoint(name, url string) *endpointMetrics {
 	return &endpointMetrics{
-		samples:             m.samples.WithLabelValues(name, url),
-		histograms:          m.hists.WithLabelValues(name, url),
-		exemplars:           m.exempl.WithLabelValues(name, url),
-		metadata:            m.families.WithLabelValues(name, url),
-		samplesRetried:      m.retried.WithLabelValues(name, url),
-		bytes:               m.bytes.WithLabelValues(name, url),
-		metadataBytes:       m.metaSize.WithLabelValues(name, url),
-		dropped:             m.leftOut.MustCurryWith(prometheus.Labels{"remote_name": name, "url": url}),
-		exemplarsRelabelled: m.lost.WithLabelValues(name, url, reasonRelabelled),
-		exemplarsTooLong:    m.lost.WithLabelValues(name, url, reasonExemplarTooLong),
-		highestSent:         m.sentTime.WithLabelValues(name, url),
-		duration:            m.duration.WithLabelValues(name, url),
+		samples:            m.samples.WithLabelValues(name, url),
+		histograms:         m.hists.WithLabelValues(name, url),
+		exemplars:          m.exempl.WithLabelValues(name, url),
+		metadata:           m.families.WithLabelValues(name, url),
+		samplesRetried:     m.retried.WithLabelValues(name, url),
+		bytes:              m.bytes.WithLabelValues(name, url),
+		metadataBytes:      m.metaSize.WithLabelValues(name, url),
+		dropped:            m.leftOut.MustCurryWith(prometheus.Labels{"remote_name": name, "url": url}),
+		exemplarsRelabeled: m.lost.WithLabelValues(name, url, reasonRelabeled),
+		exemplarsTooLong:   m.lost.WithLabelValues(name, url, reasonExemplarTooLong),
+		highestSent:        m.sentTime.WithLabelValues(name, url),
+		duration:           m.duration.WithLabelValues(name, url),
 	}
 }
 
@@ -139,7 +139,7 @@ func (m *endpointMetrics) leftOut(d drops) {
 	for _, part := range []struct {
 		n      int
 		reason string
-	}{{d.relabelled, reasonRelabelled}, {d.histograms, reasonHistograms}, {d.tooOld, reasonTooOld}} {
+	}{{d.relabeled, reasonRelabeled}, {d.histograms, reasonHistograms}, {d.tooOld, reasonTooOld}} {
 		if part.n > 0 {
 			m.dropped.WithLabelValues(part.reason).Add(float64(part.n))
 		}
@@ -147,7 +147,7 @@ func (m *endpointMetrics) leftOut(d drops) {
 }
 
 func (m *endpointMetrics) lostExemplars(lost lostExemplars) {
-	m.exemplarsRelabelled.Add(float64(lost.relabelled))
+	m.exemplarsRelabeled.Add(float64(lost.relabeled))
 	m.exemplarsTooLong.Add(float64(lost.tooLong))
 }
 
@@ -164,10 +164,10 @@ func raise(v *atomic.Int64, n int64) int64 {
 	}
 }
 
-// activeSeries counts the series of the window under way and of the one before.
+// activeSeries counts the series of the window in progress and of the one before.
 type activeSeries struct {
 	begun   atomic.Pointer[time.Time]
-	window  atomic.Uint32 // number of the window under way
+	window  atomic.Uint32 // number of the window in progress
 	current atomic.Int64
 	before  atomic.Int64
 }
@@ -214,9 +214,9 @@ func newStatusCollector(status func() []deliver.Status, names map[string]string)
 		pending:   desc("samples_pending", "Samples that are queued for the destination."),
 		failed:    desc("samples_failed_total", "Samples that the destination refused for good."),
 		dropped:   desc("samples_dropped_total", "Samples that were dropped, by reason.", "reason"),
-		shards:    desc("shards", "Requests that may be under way at once."),
-		shardsMin: desc("shards_min", "The least that shards may be."),
-		shardsMax: desc("shards_max", "The most that shards may be."),
+		shards:    desc("shards", "Maximum number of concurrent requests."),
+		shardsMin: desc("shards_min", "Minimum number of shards."),
+		shardsMax: desc("shards_max", "Maximum number of shards."),
 	}
 }
 
@@ -252,7 +252,7 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 // ownDrop tells the reasons that lie with this side from a destination's refusal.
 func ownDrop(reason string) bool {
 	switch reason {
-	case reasonRelabelled, reasonHistograms, reasonCustomBuckets, reasonTooOld, reasonDamaged, "queue_full":
+	case reasonRelabeled, reasonHistograms, reasonCustomBuckets, reasonTooOld, reasonDamaged, "queue_full":
 		return true
 	}
 	return false

@@ -19,7 +19,7 @@
 //	400, 409, 413, 422  cut down until what is at fault is alone, which is dropped
 //	429                 kept and sent again, or dropped without retry_on_http_429
 //	anything else       kept and sent again: a wrong password or path, a server
-//	                    that is down and a time-out can be mended, and samples
+//	                    that is down and a timeout can be fixed, and samples
 //	                    that wait for it are shown and capped by the queue
 package remotewrite
 
@@ -265,7 +265,7 @@ func (c *Component) Destinations() []deliver.Status { return c.writer.Status() }
 // WriteMetrics queues a batch. It is part of pipeline.MetricsSink.
 //
 // A large batch makes several blocks. When one of them cannot be queued, the
-// error is that of the batch, and the ones before it are queued again with the
+// error belongs to the batch, and the ones before it are queued again with the
 // next attempt: a sample that arrives twice is the same sample.
 func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	if len(c.endpoints) == 0 {
@@ -285,7 +285,7 @@ func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error 
 	})
 }
 
-// encoding is that of new blocks: zstd while any endpoint may take it.
+// encoding is the encoding of new blocks: zstd while any endpoint may take it.
 func (c *Component) encoding() encoding {
 	for _, e := range c.endpoints {
 		if e.encoding() == encodingZstd {
@@ -300,7 +300,7 @@ func (c *Component) drop(d drops) {
 	for _, part := range []struct {
 		n      int
 		reason string
-	}{{d.relabelled, reasonRelabelled}, {d.histograms, reasonHistograms}, {d.customBuckets, reasonCustomBuckets}} {
+	}{{d.relabeled, reasonRelabeled}, {d.histograms, reasonHistograms}, {d.customBuckets, reasonCustomBuckets}} {
 		if part.n > 0 {
 			c.writer.Drop(part.n, part.reason)
 		}

@@ -421,7 +421,7 @@ func TestEndpointsWithDifferentRulesGetWhatEachWants(t *testing.T) {
 	if !all.Contains("Help.") || some.Contains("Help.") {
 		t.Error("metadata went to the wrong endpoint")
 	}
-	if s := balance(t, c, 1); s.Delivered != 9 || s.Dropped[reasonRelabelled] != 3 {
+	if s := balance(t, c, 1); s.Delivered != 9 || s.Dropped[reasonRelabeled] != 3 {
 		t.Errorf("status: %+v", s)
 	}
 	if s := balance(t, c, 0); s.Delivered != 12 {
@@ -443,7 +443,7 @@ func TestSamplesThatAreLeftOutOnAppendAreAccounted(t *testing.T) {
 	write(t, c, m)
 	r.WaitSamples(2)
 	s := balance(t, c, 0)
-	if s.Received != 4 || s.Delivered != 2 || s.Dropped[reasonRelabelled] != 1 || s.Dropped[reasonHistograms] != 1 {
+	if s.Received != 4 || s.Delivered != 2 || s.Dropped[reasonRelabeled] != 1 || s.Dropped[reasonHistograms] != 1 {
 		t.Errorf("status: %+v", s)
 	}
 }

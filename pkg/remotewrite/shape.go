@@ -43,8 +43,8 @@ func common(shapes []shape) shape {
 	return all
 }
 
-// relabelled is what the rules make of the labels in b; none if they drop them.
-func (s *shape) relabelled(b *labels.Builder) labels.Labels { return s.rules.Series(b, s.names) }
+// relabeled is what the rules make of the labels in b; none if they drop them.
+func (s *shape) relabeled(b *labels.Builder) labels.Labels { return s.rules.Series(b, s.names) }
 
 func union(shapes []shape) shape {
 	var all shape
@@ -67,11 +67,11 @@ func union(shapes []shape) shape {
 type shaper struct {
 	shape
 	always   bool          // whether blocks come in another shape
-	maxAge   time.Duration // older samples are left out; 0: none
+	maxAge   time.Duration // older samples are omitted; 0: none
 	metadata *metadataLimiter
 }
 
-// needed tells whether blocks have to be shaped before they are sent.
+// needed reports whether blocks have to be shaped before they are sent.
 func (s *shaper) needed(blocks []queue.Block, now time.Time) bool {
 	if s.always {
 		return true
@@ -139,12 +139,12 @@ func (s *shaper) relabel(dst *batch, e *entry) error {
 	if err != nil {
 		return err
 	}
-	relabelled := s.relabelled(labels.NewBuilder(lset))
-	if relabelled.IsEmpty() {
-		dst.dropped.relabelled += e.items()
+	relabeled := s.relabeled(labels.NewBuilder(lset))
+	if relabeled.IsEmpty() {
+		dst.dropped.relabeled += e.items()
 		return nil
 	}
-	dst.message = appendLabels(dst.message[:0], relabelled)
+	dst.message = appendLabels(dst.message[:0], relabeled)
 	dst.count(e)
 	dst.raw = append(dst.raw, tagTimeseries)
 	dst.raw = protowire.AppendVarint(dst.raw, uint64(len(dst.message)+len(e.rest)))

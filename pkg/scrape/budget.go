@@ -147,7 +147,7 @@ func (c *claim) settle(bytes int64) {
 	}
 }
 
-// admit begins a scrape, or says why there is to be none: the target has to give
+// admit begins a scrape, or says why there may be none: the target has to give
 // up what it holds, or was refused and would be again.
 func (c *claim) admit() error {
 	if c == nil {
@@ -157,7 +157,7 @@ func (c *claim) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.over && (c.held > 0 || b.used+c.wanted > b.max && time.Since(c.since) < refusedFor) {
-		return fmt.Errorf("%w: it had reached %s, and all targets together may take %s, a quarter of the memory limit (GOMEMLIMIT, or the container's): let it expose less, or raise the limit; tried again within %s",
+		return fmt.Errorf("%w: it had reached %s, and all targets together may take %s, a quarter of the memory limit (GOMEMLIMIT, or the container's): let it expose less, or raise the limit; retried within %s",
 			errMemory, megabytes(c.wanted), megabytes(b.max), refusedFor)
 	}
 	c.over, c.wanted = false, 0

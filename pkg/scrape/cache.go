@@ -49,7 +49,7 @@ const (
 	familyPlain familyKind = iota
 	familyHistogram
 	familySummary
-	familyAny // stands for a comment when looking up
+	familyAny // represents a comment when looking up
 )
 
 func kindOfFamily(t model.MetricType) familyKind {
@@ -130,7 +130,7 @@ func (r *recorder) expected() ([]byte, *slot) {
 }
 
 // skipComments moves on to the next series, for a reader that does not show
-// comments as they stand on the page.
+// comments as they are on the page.
 func (r *recorder) skipComments() {
 	for r.cursor < len(r.prev.slots) && r.prev.slots[r.cursor].series == nil {
 		r.pos = r.prev.slots[r.cursor].end

@@ -75,7 +75,7 @@ const (
 	protoOpenMet10 = "OpenMetricsText1.0.0"
 )
 
-// mediaRange is how a protocol stands in the Accept header; empty for an
+// mediaRange is how a protocol is written in the Accept header; empty for an
 // unknown protocol.
 func mediaRange(protocol string) string {
 	switch protocol {
@@ -99,7 +99,7 @@ func allProtocols() []string {
 
 func textProtocols() []string { return allProtocols()[1:] }
 
-// SetToDefault sets what Alloy starts from. An empty escaping scheme stands for
+// SetToDefault sets what Alloy starts from. An empty escaping scheme represents
 // the one that fits the validation scheme.
 func (c *Config) SetToDefault() {
 	*c = Config{

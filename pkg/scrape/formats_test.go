@@ -205,10 +205,10 @@ func TestTimestamps(t *testing.T) {
 		pages        []string
 		want         [][]string
 	}{
-		{"honoured", true, false, []string{"a 1 1500\n", "a 1 1500\n", "a 2 1600\n", "a 3 1000\n", "b 1\n"},
+		{"honored", true, false, []string{"a 1 1500\n", "a 1 1500\n", "a 2 1600\n", "a 3 1000\n", "b 1\n"},
 			[][]string{{`{"a"} 1 @-500`}, nil, {`{"a"} 2 @-2400`}, nil, {`{"b"} 1`}}},
 		{"tracked", true, true, []string{"a 1 1500\n", "b 1\n"}, [][]string{{`{"a"} 1 @-500`}, {`{"b"} 1`, `{"a"} stale`}}},
-		{"not honoured", false, false, []string{"a 1 1500\n", "a 1 1500\n", "b 1\n"},
+		{"not honored", false, false, []string{"a 1 1500\n", "a 1 1500\n", "b 1\n"},
 			[][]string{{`{"a"} 1`}, {`{"a"} 1`}, {`{"b"} 1`, `{"a"} stale`}}},
 		{"several", true, false, []string{"a 1 100\na 2 200\na 2 200\na 3\n"}, [][]string{{`{"a"} 1 @-1900`, `{"a"} 2 @-1800`}}},
 		{"far in the future", true, false, []string{"a 1 99999999\nb 1\n"}, [][]string{{`{"b"} 1`}}},

@@ -65,10 +65,10 @@ func newMetrics(reg prometheus.Registerer, series func() float64) *metrics {
 			Objectives: map[float64]float64{0.01: 0.001, 0.05: 0.005, 0.5: 0.05, 0.90: 0.01, 0.99: 0.001}, BufCap: 64, AgeBuckets: 2,
 		}, []string{"interval"}),
 		fanoutLatency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "prometheus_fanout_latency", Help: "Time in seconds that handing a scrape to all receivers takes.",
+			Name: "prometheus_fanout_latency", Help: "Time in seconds to forward a scrape to all receivers.",
 		}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "prometheus_scrape_dropped_samples_total", Help: "Scraped samples that were not handed on, by reason.",
+			Name: "prometheus_scrape_dropped_samples_total", Help: "Scraped samples that were not forwarded, by reason.",
 		}, []string{"reason"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "prometheus_scrape_failures_total", Help: "Scrapes that failed, by reason.",
@@ -77,11 +77,11 @@ func newMetrics(reg prometheus.Registerer, series func() float64) *metrics {
 			Name: "prometheus_scrape_remembered_series", Help: "Series remembered from the last page of each target.",
 		}, series),
 		moved:         counter("prometheus_scrape_targets_moved_total", "Targets that went to another node of a cluster; always 0."),
-		syncs:         counter("prometheus_target_scrape_pool_sync_total", "Times that the list of targets was taken over."),
+		syncs:         counter("prometheus_target_scrape_pool_sync_total", "Times that the list of targets was updated."),
 		syncFailed:    counter("prometheus_target_sync_failed_total", "Targets that could not be scraped as they were described."),
-		duplicates:    counter("prometheus_scrape_duplicate_targets_total", "Targets left out because another one has the same labels."),
-		missed:        counter("prometheus_scrape_missed_scrapes_total", "Scrapes left out because the one before had not ended."),
-		forwarded:     counter("prometheus_forwarded_samples_total", "Samples handed to receivers."),
+		duplicates:    counter("prometheus_scrape_duplicate_targets_total", "Targets skipped because another one has the same labels."),
+		missed:        counter("prometheus_scrape_missed_scrapes_total", "Scrapes skipped because the previous one had not finished."),
+		forwarded:     counter("prometheus_forwarded_samples_total", "Samples forwarded to receivers."),
 		forwardErrors: counter("prometheus_scrape_forward_errors_total", "Scrapes that a receiver refused."),
 		bodyLimit:     counter("prometheus_target_scrapes_exceeded_body_size_limit_total", "Scrapes whose page was over the size limit."),
 		sampleLimit:   counter("prometheus_target_scrapes_exceeded_sample_limit_total", "Scrapes whose page had more samples than allowed."),
@@ -129,7 +129,7 @@ func (m *metrics) fail(err error, otherwise string) {
 	m.failures.WithLabelValues(reason).Inc()
 }
 
-// drop counts n samples of one scrape that are not handed on.
+// drop counts n samples of one scrape that are not forwarded.
 func (m *metrics) drop(reason string, n int) {
 	if n == 0 {
 		return

@@ -50,7 +50,7 @@ const (
 )
 
 // read reads a page into out, updates what is remembered and adds stale
-// markers for the series that are gone. After an error out holds nothing but
+// markers for the series that no longer exist. After an error out holds nothing but
 // stale markers and counts.
 func (h *history) read(r *reader, page []byte, contentType string, track bool) (walked bool, err error) {
 	if len(page) == 0 {
@@ -68,7 +68,7 @@ func (h *history) read(r *reader, page []byte, contentType string, track bool) (
 		return walked, err
 	}
 	if !walked {
-		// What a parser does not show as it stands on the page is not missed.
+		// What a parser does not show as it is on the page is not missed.
 		r.rec.skipComments()
 	}
 	wasLive := h.live
@@ -264,7 +264,7 @@ func (h *history) describe(changes []familyChange) {
 	}
 }
 
-// forgetFamilies starts anew when there are more families than the page could
+// forgetFamilies starts again when there are more families than the page could
 // have. Their being told again does no harm.
 func (h *history) forgetFamilies() {
 	if len(h.families) > len(h.slots)+64 {
@@ -284,7 +284,7 @@ func (h *history) withoutComments() ([]byte, []slot) {
 	return c.text, c.slots
 }
 
-// reportLabels are those of one of the series that describe a scrape.
+// reportLabels are the labels of one of the series that describe a scrape.
 func reportLabels(b *labels.Builder, target labels.Labels, name string) labels.Labels {
 	b.Reset(target)
 	b.Set(labels.MetricName, name)

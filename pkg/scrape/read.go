@@ -33,10 +33,10 @@ type content struct {
 	total    int // samples on the page
 	added    int // of those, that are of a kind that is wanted
 	fresh    int // of those, whose series was not on the page before
-	repeated int // samples left out because the page has the series twice
+	repeated int // samples omitted because the page has the series twice
 	limited  int // samples held against sample_limit
 
-	// Samples with timestamps of their own that were left out.
+	// Samples with timestamps of their own that were omitted.
 	outOfOrder, outOfBounds int
 
 	samples    []pipeline.Sample
@@ -44,7 +44,7 @@ type content struct {
 	exemplars  []pipeline.Exemplar
 	families   []familyChange
 	metadata   []pipeline.Metadata
-	// own tells which samples and histograms have timestamps of their own.
+	// own reports which samples and histograms have timestamps of their own.
 	own           []int
 	ownHistograms []int
 }
@@ -92,7 +92,7 @@ type reader struct {
 	scratch exemplar.Exemplar
 }
 
-// sample takes one float sample, and tells whether it counts.
+// sample takes one float sample, and reports whether it counts.
 func (r *reader) sample(s *slot, again bool, v float64, t int64, own bool) bool {
 	r.out.total++
 	r.out.added++

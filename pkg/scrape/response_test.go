@@ -34,7 +34,7 @@ func asked(t *testing.T, cfg Config, handler http.HandlerFunc) (*Scraper, inspec
 	return s, r
 }
 
-// awaitTargets waits until the scraper has taken over its targets.
+// awaitTargets waits until the scraper has applied its targets.
 func awaitTargets(t *testing.T, s *Scraper, n int) {
 	t.Helper()
 	deadline := time.After(2 * time.Minute)
@@ -185,9 +185,9 @@ func TestExplain(t *testing.T) {
 	}
 	for target, want := range map[*discovery.Target]string{
 		ptr(at("c:1", "instance", "same")):           "same labels",
-		ptr(at("a:1", discovery.EndedLabel, "true")): "has ended",
+		ptr(at("a:1", discovery.EndedLabel, "true")): "has exited",
 		ptr(at("", "x", "y")):                        "__address__",
-		ptr(at("z:1")):                               "not taken it over",
+		ptr(at("z:1")):                               "not picked it up",
 	} {
 		if _, err := s.explain(*target); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", target, err)

@@ -38,7 +38,7 @@ func (q *queue) Pop() any {
 }
 
 // Run scrapes until ctx ends. Then it gives what is being fetched a moment, and
-// waits until what has been fetched is handed on.
+// waits until what has been fetched is forwarded.
 func (s *Scraper) Run(ctx context.Context) error {
 	defer s.failures.close()
 	defer s.fetcher.client.CloseIdleConnections()
@@ -127,7 +127,7 @@ func (s *Scraper) startOver(q *queue) {
 	s.start(q)
 }
 
-// sync takes over a new list of targets. It returns what was wrong with the
+// sync applies a new list of targets. It returns what was wrong with the
 // list, so that each complaint is made once.
 func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, reported map[string]bool) map[string]bool {
 	s.metrics.syncs.Inc()
@@ -169,7 +169,7 @@ func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, r
 }
 
 // replace gives a running target another address or timing; its series go on.
-// It tells whether anything but meta labels has changed.
+// It reports whether anything but meta labels has changed.
 func (t *target) replace(e endpoint) bool {
 	t.state.Lock()
 	defer t.state.Unlock()

@@ -288,7 +288,7 @@ func TestHangingReceiverHoldsUpNoStop(t *testing.T) {
 	})
 }
 
-// What has been fetched when the component stops is still handed on.
+// What has been fetched when the component stops is still forwarded.
 func TestStopHandsOnWhatIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()

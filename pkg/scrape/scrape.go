@@ -90,7 +90,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 		client.CheckRedirect = followOwn
 	}
 	if cfg.HonorMetadata {
-		o.Warn("honor_metadata", "metadata is always handed on")
+		o.Warn("honor_metadata", "metadata is always forwarded")
 	}
 	if cfg.EnableProtobufNegotiation {
 		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")
@@ -121,7 +121,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	return s, nil
 }
 
-// scrape scrapes a target once, and hands on what it says.
+// scrape scrapes a target once, and forwards what it says.
 func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -161,7 +161,7 @@ type outcome struct {
 	added int
 	// interrupted tells that the target or the component has ended before the
 	// page was there. What such a scrape says about the target would be wrong.
-	// A target that had all of its timeout has failed, whatever ends meanwhile.
+	// A target that had all of its timeout has failed, whatever ends in the meantime.
 	interrupted bool
 }
 

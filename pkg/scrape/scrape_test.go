@@ -433,7 +433,7 @@ func TestEndpoint(t *testing.T) {
 		{target: at(""), err: "no __address__"},
 		{target: at("http://a:1"), err: "not host:port"},
 		{target: at("a:1", "x", "\xff"), err: "not UTF-8"},
-		{target: at("a:1", discovery.EndedLabel, "true"), err: "has ended"},
+		{target: at("a:1", discovery.EndedLabel, "true"), err: "has exited"},
 	} {
 		e, err := newEndpoint(&cfg, "j", c.target)
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {

@@ -102,7 +102,7 @@ func (s *Scraper) find(id string) *target {
 func (s *Scraper) explain(t discovery.Target) (id string, err error) {
 	e, err := s.endpoint(t)
 	if errors.Is(err, errEnded) {
-		return "", errors.New("its container has ended")
+		return "", errors.New("its container has exited")
 	}
 	if err != nil {
 		return "", err
@@ -113,7 +113,7 @@ func (s *Scraper) explain(t discovery.Target) (id string, err error) {
 	s.mu.Unlock()
 	switch {
 	case running == nil:
-		return "", errors.New("the component has not taken it over yet")
+		return "", errors.New("the component has not picked it up yet")
 	case refused != nil:
 		return e.id(), refused
 	case running.endpoint().url != e.url:
@@ -134,8 +134,8 @@ func (s *Scraper) ScrapeTargets() []inspect.ScrapeTarget {
 	return out
 }
 
-// Take is part of inspect.TargetTaker.
-func (s *Scraper) Take(t discovery.Target) (o inspect.Onward, listed bool) {
+// Consume is part of inspect.TargetConsumer.
+func (s *Scraper) Consume(t discovery.Target) (o inspect.Onward, listed bool) {
 	if !s.cfg.Targets.Has(t) {
 		return o, false
 	}

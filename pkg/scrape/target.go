@@ -30,7 +30,7 @@ type endpoint struct {
 }
 
 // errEnded marks a target that is not to be scraped, without that being wrong.
-var errEnded = errors.New("the target has ended")
+var errEnded = errors.New("the target has exited")
 
 // newEndpoint reads a discovered target.
 func newEndpoint(cfg *Config, job string, t discovery.Target) (endpoint, error) {
@@ -201,7 +201,7 @@ const (
 )
 
 // errGone ends the context of a target that is no longer in the list.
-var errGone = errors.New("the target is gone")
+var errGone = errors.New("the target was removed")
 
 // fetchGrace is how long a fetch may go on when the component stops, so that a
 // page that a target has served is not lost at a reload.

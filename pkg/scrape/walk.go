@@ -21,12 +21,12 @@ type walker struct {
 	openMetrics bool
 	family      familyKind // what the last TYPE line declared
 
-	// ahead is a parser that stands at the offset aheadAt of the page.
+	// ahead is a parser that is at the offset aheadAt of the page.
 	ahead   textparse.Parser
 	aheadAt int
 }
 
-// walk tells whether it has read the whole page.
+// walk reports whether it has read the whole page.
 func (w *walker) walk() (read bool) {
 	defer func() {
 		// There are lines on which textparse goes out of bounds.
@@ -204,7 +204,7 @@ func familyText(p textparse.Parser, entry textparse.Entry) (name, text []byte) {
 	return p.Unit()
 }
 
-// parser returns one that stands at the current line.
+// parser returns one that is at the current line.
 func (w *walker) parser() textparse.Parser {
 	if w.ahead == nil || w.aheadAt != w.off {
 		if w.openMetrics {
@@ -268,7 +268,7 @@ func (w *walker) newSeries(after int, t tail, known bool) bool {
 	return w.mayGoOn()
 }
 
-// agrees has textparse read the current line, and tells whether it sees the
+// agrees has textparse read the current line, and reports whether it sees the
 // same.
 func (w *walker) agrees(text []byte, t tail) bool {
 	entry, err := w.parser().Next()

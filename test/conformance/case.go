@@ -81,7 +81,7 @@ func Load(dir string) ([]Case, error) {
 // Refused reports whether Alloy did not start with the configuration.
 func (c *Case) Refused() bool { return c.Output["refused"] == true }
 
-// place is what stands for the placeholders of a case.
+// place is what represents the placeholders of a case.
 type place struct {
 	port, port2 int
 	out, grpc   string

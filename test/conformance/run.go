@@ -82,7 +82,7 @@ func start(t *testing.T, c *Case) (r *run, started bool) {
 	return r, started
 }
 
-// startGRPC starts what @GRPC@ stands for, and returns its address.
+// startGRPC starts what @GRPC@ represents, and returns its address.
 func (r *run) startGRPC(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -200,7 +200,7 @@ func (r *run) request(t *testing.T, request Request) any {
 			t.Fatal(err)
 		}
 	}
-	if strings.ContainsAny(request.Method, " <") { // what isn't HTTP: syslog, whose first line stands as a method
+	if strings.ContainsAny(request.Method, " <") { // what isn't HTTP: syslog, whose first line is written as a method
 		return r.raw(t, request, body)
 	}
 	made, err := http.NewRequest(request.Method, r.place.fill(request.URL), bytes.NewReader(body))

@@ -329,7 +329,7 @@ func findValues(t *testing.T, metrics *harness.VictoriaMetrics, v variable, valu
 	})
 }
 
-// checkErrors tells the zeros that stand where nothing went wrong from what
+// checkErrors tells the zeros for what did not go wrong from what
 // the failing endpoints make.
 func checkErrors(t *testing.T, metrics *harness.VictoriaMetrics, chosen map[string]map[string]string) {
 	t.Helper()

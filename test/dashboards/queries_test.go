@@ -33,7 +33,7 @@ func checkPromQL(query string, values map[string]string) error {
 	return unknown
 }
 
-// spanVariables are those of a span's links, with Grafana's kind of values.
+// spanVariables are the variables of a span's links, with Grafana's kind of values.
 func spanVariables(query string) string {
 	return strings.NewReplacer(
 		`${__tags}`, `service="backend"`,
@@ -62,7 +62,7 @@ func queriesOf(d dashboard, sourceType string) map[string][]string {
 }
 
 // allPromQL and allLogQL are the texts of all queries, with values in place of
-// variables, and where each stands.
+// variables, and where each is.
 func allPromQL(t *testing.T) map[string]string { return allQueries(t, "prometheus", spanMetrics(t)) }
 
 func allLogQL(t *testing.T) map[string]string {

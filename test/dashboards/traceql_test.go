@@ -20,7 +20,7 @@ func checkTraceQL(query string) error {
 		return err
 	}
 	if !p.at("") {
-		return fmt.Errorf("%q stands after the selection", p.rest[0])
+		return fmt.Errorf("%q follows the selection", p.rest[0])
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func tokenize(query string) []string {
 
 type traceQL struct{ rest []string }
 
-// at tells whether the next token is this one; "" means the end.
+// at reports whether the next token is this one; "" means the end.
 func (p *traceQL) at(token string) bool {
 	if len(p.rest) == 0 {
 		return token == ""
@@ -71,7 +71,7 @@ func (p *traceQL) take() string {
 
 func (p *traceQL) expect(token string) error {
 	if got := p.take(); got != token {
-		return fmt.Errorf("%q stands where %q should", got, token)
+		return fmt.Errorf("%q is where %q should be", got, token)
 	}
 	return nil
 }

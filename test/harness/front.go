@@ -53,7 +53,7 @@ func Outages() []Outage {
 	}
 }
 
-// Front stands before a backend, at an address that stays the same, and has
+// Front is in front of a backend, at an address that stays the same, and has
 // outages on demand. It understands HTTP and gRPC.
 type Front struct {
 	Address string

@@ -15,7 +15,7 @@ type Request struct {
 	Query string
 	Body  []byte
 
-	began, ended time.Time // ended is zero while it is under way
+	began, ended time.Time // ended is zero while it is in progress
 	done         chan struct{}
 }
 
@@ -27,7 +27,7 @@ type heard struct {
 	unheard []Request  // guarded by mu
 }
 
-// begin takes note of a request. The function it returns is to be called at its
+// begin takes note of a request. The function it returns must be called at its
 // end, with whether the client was still there.
 func (h *heard) begin(r Request) func(there bool) {
 	r.began, r.done = time.Now(), make(chan struct{})
@@ -58,7 +58,7 @@ func (h *heard) cut() {
 	h.recent = nil
 }
 
-// wait waits for the requests under way, at most for limit.
+// wait waits for the requests in progress, at most for limit.
 func (h *heard) wait(limit time.Duration) {
 	h.mu.Lock()
 	recent := slices.Clone(h.recent)

@@ -30,7 +30,7 @@ type Journal struct {
 }
 
 // Cut notes that the collector has lost touch with the destination: it was
-// killed, or its connections were. The requests under way are unanswered. All
+// killed, or its connections were. The requests in progress are unanswered. All
 // that it had sent has to have arrived, and nothing that it sent afterwards:
 // see Proxy.Settle.
 func (j *Journal) Cut() { j.cuts = append(j.cuts, j.Count()) }
@@ -150,7 +150,7 @@ func (a *Attempts) Stop() []int {
 	return append([]int(nil), a.acked...)
 }
 
-// StartLag stands before a backend and holds each of its answers back for
+// StartLag is in front of a backend and holds each of its answers back for
 // delay, so that the backend has what its client does not yet know it has. It
 // returns the address.
 func StartLag(t testing.TB, target string, delay time.Duration) string {

@@ -20,7 +20,7 @@ import (
 	"collector/pkg/profiles/profilestest"
 )
 
-// Soaking tells whether the long form of tests was asked for (`make soak`).
+// Soaking reports whether the long form of tests was asked for (`make soak`).
 func Soaking() bool { return os.Getenv("SOAK") != "" }
 
 // For is how long a scenario lasts: short in `make test`, long in `make soak`.

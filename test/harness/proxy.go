@@ -19,7 +19,7 @@ const (
 	Hang         // connections are taken, and then nothing happens
 )
 
-// Proxy stands before a backend and makes it fail on demand, on an address that
+// Proxy is in front of a backend and makes it fail on demand, on an address that
 // stays the same.
 type Proxy struct {
 	Address string
@@ -51,7 +51,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Set brings a fault about, or mends it. Connections that stand are cut.
+// Set brings a fault about, or fixes it. Open connections are cut.
 func (p *Proxy) Set(t testing.TB, fault Fault) {
 	t.Helper()
 	p.stop()

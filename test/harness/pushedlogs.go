@@ -77,7 +77,7 @@ func (o *LogOracle) Count(t testing.TB, id string) int {
 
 // Compare is nil when each line of want was pushed once, in order, with its
 // time, and nothing else of that container. It fails the test at what time
-// cannot mend: a line that is repeated, out of order or damaged. The text of
+// cannot fix: a line that is repeated, out of order or damaged. The text of
 // empty lines makes no entry.
 func (o *LogOracle) Compare(t testing.TB, id string, want []EngineLine) error {
 	t.Helper()

@@ -24,7 +24,7 @@ type EngineRequest struct {
 	Status int
 }
 
-// SocketProxy stands before an Engine's socket: it sees every request, and cuts
+// SocketProxy is in front of an Engine's socket: it sees every request, and cuts
 // connections or takes the socket away on demand.
 type SocketProxy struct {
 	Host string // unix://…, what a collector is given
@@ -126,7 +126,7 @@ func (p *SocketProxy) Requests() []EngineRequest {
 	return append([]EngineRequest(nil), p.requests...)
 }
 
-// Streams is how many answers are under way for a path, such as
+// Streams is how many answers are in progress for a path, such as
 // "/containers/<id>/logs".
 func (p *SocketProxy) Streams(path string) int {
 	p.mu.Lock()
@@ -134,7 +134,7 @@ func (p *SocketProxy) Streams(path string) int {
 	return p.streams[path]
 }
 
-// Freeze lets the streams that are open for a path stand and bring nothing more,
+// Freeze lets the streams that are open for a path stall and bring nothing more,
 // without an end: as a daemon does that has lost track of a log file.
 func (p *SocketProxy) Freeze(path string) {
 	p.mu.Lock()

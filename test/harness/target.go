@@ -65,7 +65,7 @@ func (s *Target) Scrapes() int {
 	return len(s.served)
 }
 
-// Served is when each page was served; the first one is that of number 1.
+// Served is when each page was served; the first one is of number 1.
 func (s *Target) Served() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -118,7 +118,7 @@ func compareProfiles(sent []request, server *profilestest.Server) error {
 }
 
 // profileKey tells profiles apart by all that was sent. The labels inside the
-// name may stand in any order, and the application's name may stand among them
+// name may be in any order, and the application's name may be among them
 // as service_name, too: Alloy sorts them and adds that.
 func profileKey(r request) (string, error) {
 	query, err := url.ParseQuery(r.Query)

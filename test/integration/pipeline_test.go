@@ -129,7 +129,7 @@ func testMetrics(t *testing.T, s *stack, id string) {
 		key := seriesKey(t, series, labels)
 		value, known := want[key]
 		if !known || seen[key] {
-			t.Errorf("series %s is not wanted (or stands twice)", key)
+			t.Errorf("series %s is not wanted (or appears twice)", key)
 			continue
 		}
 		seen[key] = true

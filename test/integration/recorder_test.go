@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// recorder stands between a client and the collector, and keeps each request
+// recorder is between a client and the collector, and keeps each request
 // that the collector has acknowledged.
 type recorder struct {
 	URL string

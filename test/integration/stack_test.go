@@ -22,7 +22,7 @@ import (
 //go:embed pipeline.alloy
 var pipelineConfig string
 
-// stack is a collector with everything around it. A proxy stands before each
+// stack is a collector with everything around it. A proxy is in front of each
 // backend.
 type stack struct {
 	Engine    *harness.Engine

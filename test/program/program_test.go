@@ -155,7 +155,7 @@ func TestTheImagesDefaultPathMayBeMissing(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "config.alloy")
 	c := harness.NewCollector(t, "", "COLLECTOR_DEFAULT_CONFIG="+missing)
 	c.Start(t, missing)
-	if !strings.Contains(c.Output(), "the built-in one runs") {
+	if !strings.Contains(c.Output(), "running the built-in configuration") {
 		t.Errorf("the log does not say so:\n%s", c.Output())
 	}
 	c.Stop(t)

@@ -134,7 +134,7 @@ func TestAReloadOfRulesRelabelsEverySampleOnceByTheOldOrTheNewOnes(t *testing.T)
 			t.Fatalf("the samples are %v before the reload and %v after it", one, two)
 		}
 	}
-	// The scrape that the end of the program interrupts is not sent.
+	// The scrape that the shutdown interrupts is not sent.
 	if drawn := int(r.drawn.Load()); len(all) < drawn-2 {
 		t.Errorf("%d samples arrived of %d scrapes", len(all), drawn)
 	}

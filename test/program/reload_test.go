@@ -81,7 +81,7 @@ func everything(t *testing.T, url string) string {
 	`, url, strings.TrimPrefix(url, "http://"), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t))
 }
 
-// sink takes everything.
+// sink accepts everything.
 func sink(t *testing.T) string {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(server.Close)

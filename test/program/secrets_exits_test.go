@@ -76,7 +76,7 @@ func TestTheBuiltInConfigurationShowsNoSecret(t *testing.T) {
 	}
 }
 
-// What waits is listed, and tried to be delivered, by commands too; health checks
+// Waiting data is listed, and tried to be delivered, by commands too; health checks
 // keep what healthcheck prints.
 func TestNoCommandShowsASecret(t *testing.T) {
 	backend := gossip(t)
@@ -108,7 +108,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	}
 	list := strings.Split(strings.TrimSpace(show("loki.write.x", "queue", "list", "--storage.path="+c.Storage)), "\n")
 	folder, _, _ := strings.Cut(list[len(list)-1], " ")
-	show("items are left", "queue", "drain", folder, "--storage.path="+c.Storage, "--config="+c.Config(), "--to=loki.write.x", "--timeout=1s")
+	show("items remain", "queue", "drain", folder, "--storage.path="+c.Storage, "--config="+c.Config(), "--to=loki.write.x", "--timeout=1s")
 	show("127.0.0.1:1", "healthcheck", "http://user:PLANTED-check@127.0.0.1:1/?key=PLANTED-check-key")
 	show("503", "healthcheck", "http://user:PLANTED-check@"+strings.TrimPrefix(backend.URL, "http://")+"/?key=PLANTED-check-key")
 }

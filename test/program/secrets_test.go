@@ -148,7 +148,7 @@ func TestValidateShowsNoSecretAndFmtLeavesAll(t *testing.T) {
 	}
 }
 
-// allFail tells which destination, of those that get something, has not failed.
+// allFail reports which destination, of those that get something, has not failed.
 func allFail(t *testing.T, url string) error {
 	_, body := status(t, url+"/api/v1/overview")
 	var overview struct {
@@ -249,7 +249,7 @@ func methodOf(path string) string {
 	return http.MethodGet
 }
 
-// unpacked is an answer as texts: as it stands and as a URL's reader sees it;
+// unpacked is an answer as texts: as it is and as a URL's reader sees it;
 // of an archive, each file.
 func unpacked(t *testing.T, resp *http.Response, body []byte) map[string]string {
 	t.Helper()

@@ -98,7 +98,7 @@ func (l Listener) Test(t *testing.T, good int) {
 	slow.Wait()
 }
 
-// dialerKey is that of a context's *net.Dialer.
+// dialerKey is the key of a context's *net.Dialer.
 type dialerKey struct{}
 
 // as is ctx for the requests of that bad client.

@@ -242,7 +242,7 @@ func slowLoris(t *testing.T, n int, address, text string) func() int {
 func (s *fourSignals) configWith(t *testing.T, docker string, pages []badPage) string {
 	t.Helper()
 	config := s.config(t, docker, edit{})
-	// Bombs cost time, too, which a page's time-out must not be short of.
+	// Bombs cost time, too, which a page's timeout must not be short of.
 	config = strings.Replace(strings.Replace(config, "250ms", "1s", 1), `"200ms"`, `"1s"`, 1)
 	config = strings.Replace(config, "traces = [otelcol.exporter.otlp.tempo.input]",
 		"traces = [otelcol.exporter.otlp.tempo.input]\n\t\tlogs = [otelcol.exporter.otlp.tempo.input]", 1)
@@ -404,7 +404,7 @@ func TestP2_BodiesThatAreTooLargeAreRefusedAtOnce(t *testing.T) {
 		b.send(t, harness.Address(s.Profiles), noise, time.Second)
 	}
 	// A body of the receiver's limit, and half of it again, which the collector
-	// of garbage leaves; the next is read meanwhile. A bomb alone would be more.
+	// of garbage leaves; the next is read in the meantime. A bomb alone would be more.
 	after := s.Collector.RSS(t)
 	if after > before+bombSize/2 {
 		t.Errorf("%d MiB are resident, %d before", after>>20, before>>20)

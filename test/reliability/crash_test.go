@@ -81,7 +81,7 @@ func hostOf(t *testing.T, raw string) string {
 }
 
 // edit is what a test changes in the configuration of a fourSignals, in
-// milliseconds, so that what stands there starts anew. The zero value is the
+// milliseconds, so that what is there starts again. The zero value is the
 // configuration at the start.
 type edit struct{ Scrape, RemoteWrite, Relabel, Loki, Receive, Pyroscope, Receiver, Exporter int }
 
@@ -181,7 +181,7 @@ func (s *fourSignals) startLoad(t *testing.T) load {
 	}
 }
 
-// missing tells which of the acknowledged items have not arrived.
+// missing reports which of the acknowledged items have not arrived.
 func missing(acked []int, arrived map[string]int) (out []int) {
 	for _, n := range acked {
 		if arrived[fmt.Sprint(n)] == 0 {
@@ -192,7 +192,7 @@ func missing(acked []int, arrived map[string]int) (out []int) {
 }
 
 // drain waits until all that had been received when it was called has been
-// dealt with. Pages go on being scraped meanwhile.
+// dealt with. Pages go on being scraped in the meantime.
 func (s *fourSignals) drain(t *testing.T) {
 	t.Helper()
 	backlog := s.Collector.Backlog(t, harness.Every)
@@ -250,13 +250,13 @@ func checkLines(t *testing.T, engine *harness.Engine, loki *lokitest.Server, ids
 }
 
 // killPhase is one part of the scenario: how often the collector is killed, and
-// whether the destinations are away meanwhile.
+// whether the destinations are away in the meantime.
 type killPhase struct {
 	kills int
 	away  bool
 }
 
-// setAway has all destinations refuse connections, and cuts those that stand,
+// setAway has all destinations refuse connections, and cuts open ones,
 // or has them take connections.
 func (s *fourSignals) setAway(t *testing.T, away bool) {
 	t.Helper()

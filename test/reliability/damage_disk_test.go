@@ -18,7 +18,7 @@ import (
 	"collector/test/harness"
 )
 
-// diskSize is that of the file system that is filled.
+// diskSize is the size of the file system that is filled.
 const diskSize = 64 << 20
 
 // smallDisk mounts a file system of diskSize.

@@ -22,7 +22,7 @@ import (
 type damage struct {
 	name    string
 	files   string // pattern of the names of those that it happens to
-	running bool   // whether the collector runs meanwhile; it is killed otherwise
+	running bool   // whether the collector runs in the meantime; it is killed otherwise
 	change  func(content []byte) []byte
 	counted bool // whether what this costs shows
 	quick   bool // whether it is part of the short form
@@ -51,13 +51,13 @@ func damages() []damage {
 		{name: "segments are cut in half", files: "*.seg", change: half, quick: true},
 		{name: "segments are cut in half while they are in use", files: "*.seg", running: true, change: half},
 		{name: "segments are full of zeros", files: "*.seg", change: zeros},
-		{name: "segments are gone", files: "*.seg", change: gone},
-		{name: "segments are gone while they are in use", files: "*.seg", running: true, change: gone, quick: true},
+		{name: "segments removed", files: "*.seg", change: gone},
+		{name: "segments removed while they are in use", files: "*.seg", running: true, change: gone, quick: true},
 		{name: "cursors are cut in half", files: "*.cursor", change: half},
 		{name: "cursors are full of zeros", files: "*.cursor", change: zeros, quick: true},
-		{name: "cursors are gone", files: "*.cursor", change: gone},
+		{name: "cursors removed", files: "*.cursor", change: gone},
 		{name: "all files are cut in half", files: "*", change: half},
-		{name: "all files are gone", files: "*", change: gone, quick: true},
+		{name: "all files removed", files: "*", change: gone, quick: true},
 	}
 }
 
@@ -92,7 +92,7 @@ func (d damage) apply(t *testing.T, storage string) (files int) {
 }
 
 // overwrite writes the bytes that differ, so that what a running collector
-// adds meanwhile stays.
+// adds in the meantime stays.
 func overwrite(path string, before, after []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -326,7 +326,7 @@ func cursorDamage(t *testing.T, d damage) {
 func (s *fourSignals) checkCursorDamage(t *testing.T, file string, damaged []byte) {
 	t.Helper()
 	if n := s.Loki.Repeated(); n > 5*10 {
-		t.Errorf("%d lines were sent again: more than those of the last hour", n)
+		t.Errorf("%d lines were sent again: more than in the last hour", n)
 	}
 	out := s.Collector.Output()
 	if len(damaged) > 0 && (!strings.Contains(out, file) || strings.Count(out, "level=error") != 1) {

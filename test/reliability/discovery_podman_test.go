@@ -25,7 +25,7 @@ func TestD9_RealPodman(t *testing.T) {
 	t.Parallel()
 	e := harness.StartPodman(t)
 	r := &discoveryRig{whole: t, Engine: e, Proxy: harness.StartSocketProxy(t, e.Host), Metrics: remotewritetest.New(t, nil), Oracle: harness.StartLogOracle(t)}
-	// What Podman's list leaves out must not get lost when it is asked for again.
+	// What Podman's list omits must not get lost when it is asked for again.
 	config := strings.Replace(builtinConfig(t, r.Proxy.Host, r.Metrics.URL, r.Oracle.Loki.URL()),
 		"discovery.docker \"containers\" {", "discovery.docker \"containers\" {\n\trefresh_interval = \"2s\"", 1)
 	r.Collector = harness.NewCollector(t, config)
@@ -52,7 +52,7 @@ func TestD9_RealPodman(t *testing.T) {
 }
 
 // samePodmanOutput compares what was pushed of a container with Podman's log.
-// Times are left out: Podman's API tells whole seconds only.
+// Times are omitted: Podman's API tells whole seconds only.
 func samePodmanOutput(t *testing.T, r *discoveryRig, id string) {
 	t.Helper()
 	want := map[string][]string{}

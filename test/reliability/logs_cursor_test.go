@@ -166,7 +166,7 @@ func alloysPositionsAreContinued(t *testing.T, e *harness.Engine) {
 	if err := r.Oracle.Compare(t, id, want); err != nil {
 		t.Fatal(err)
 	}
-	// From then on the own cursors count, whatever stands in the file.
+	// From then on the own cursors count, whatever is in the file.
 	end(t, r.Collector)
 	r.start(t, id)
 	e.WaitExit(t, id)

@@ -185,7 +185,7 @@ func TestL4_AWeekOfSilence(t *testing.T) {
 }
 
 // TestL13_EngineThatCannotRead has an Engine that fails at the same place of a
-// log again and again: what is damaged is left out, with one warning.
+// log again and again: what is damaged is omitted, with one warning.
 func TestL13_EngineThatCannotRead(t *testing.T) {
 	t.Parallel()
 	d := dockertest.New(t)

@@ -140,7 +140,7 @@ func (r *logRig) checkTraces(t *testing.T, id string, n int) error {
 	return nil
 }
 
-// distinctEntries leaves out what is repeated identically.
+// distinctEntries omits what is repeated identically.
 func distinctEntries(lines []harness.PushedLine) []harness.PushedLine {
 	type key struct {
 		at   int64

@@ -13,7 +13,7 @@ import (
 )
 
 // TestMain builds the collector once, so that all scenarios run the same one,
-// whatever is edited or built meanwhile.
+// whatever is edited or built in the meantime.
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 
 func runAll(m *testing.M) int {

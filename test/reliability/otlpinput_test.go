@@ -61,7 +61,7 @@ func dial(t *testing.T, address string) *grpc.ClientConn {
 }
 
 // TestO1_LargeRequestsAreTakenAndCut sends 10,000 spans of 2 KiB in requests of
-// nearly 16 MiB to a collector with default settings, whose destination takes 4
+// nearly 16 MiB to a collector with default settings, whose destination accepts 4
 // MiB at most.
 func TestO1_LargeRequestsAreTakenAndCut(t *testing.T) {
 	t.Parallel()
@@ -168,7 +168,7 @@ func TestO5_TheWrongProtocolIsNamed(t *testing.T) {
 }
 
 // testHint sends a span by an exporter and waits until the log gives the hint.
-// The span waits in the queue: the setting can be mended.
+// The span waits in the queue: the setting can be fixed.
 func testHint(t *testing.T, name, exporter, hint string) {
 	c, _, address := otlpCollector(t, name, exporter)
 	c.Start(t)

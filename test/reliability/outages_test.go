@@ -42,7 +42,7 @@ type outageRun struct {
 
 // TestOutages takes the four destinations away in every way there is, each at
 // another time, with one of them well now and then, while lines, scrapes, spans
-// and profiles keep coming, and kills and restarts the collector meanwhile. The
+// and profiles keep coming, and kills and restarts the collector in the meantime. The
 // subtests then look at the signals.
 func TestOutages(t *testing.T) {
 	t.Parallel()
@@ -77,7 +77,7 @@ func TestOutages(t *testing.T) {
 	t.Run("M1_ScrapesSurviveEveryOutage", func(t *testing.T) {
 		scrapes := run.Target.Scrapes()
 		t.Logf("%d scrapes", scrapes)
-		// A scrape under way when the collector is killed, or told to stop, was
+		// A scrape in progress when the collector is killed, or told to stop, was
 		// never its own.
 		harness.Eventually(t, catchUp, func() error {
 			return run.onceEach(t, "metrics", run.kills+2+run.failedScrapes(t), numbersTo(scrapes), run.scrapeNumbers(t))

@@ -254,7 +254,7 @@ func (f *flood) sendHTTP(what, url, contentType string, body []byte, seq int, ac
 	resp, err := http.Post("http://"+url, contentType, bytes.NewReader(body))
 	if err != nil {
 		// A client that goes on sending after it was refused may see its
-		// connection cut before it reads the answer. It tries again as well.
+		// connection cut before it reads the answer. It retries as well.
 		cut := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 		text := what + ": cut off"
 		if !cut {

@@ -122,7 +122,7 @@ pyroscope.write "out" {
 }
 `
 
-// listeners are those of a collector, by their addresses.
+// listeners are the listeners of a collector, by their addresses.
 func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles string) []receivertest.Listener {
 	lokiURL := "http://" + push + "/loki/api/v1/push"
 	profilesURL := "http://" + profiles

@@ -138,7 +138,7 @@ func (r *rig) failedScrapes(t testing.TB) int {
 	return n
 }
 
-// patient is a configuration without its short time-outs, so that a slow
+// patient is a configuration without its short timeouts, so that a slow
 // machine is not taken for an outage.
 func patient(config string) string {
 	return shortTimeout.ReplaceAllString(config, "")
@@ -163,7 +163,7 @@ func storageUsed(t testing.TB, dir string) int64 {
 		if err == nil && info.Mode().IsRegular() {
 			total += info.Size()
 		}
-		return nil // what vanished meanwhile takes nothing
+		return nil // what vanished in the meantime takes nothing
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func (r *rig) getsOn(t testing.TB, well func(harness.Account) bool) {
 	harness.Eventually(t, catchUp, func() error { return r.Past(t, backlog) })
 }
 
-// account is that of one signal at one destination.
+// account is the account of one signal at one destination.
 func (r *rig) account(t testing.TB, signal string) harness.Account {
 	t.Helper()
 	for _, a := range r.Accounts(t) {

@@ -34,7 +34,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "1m"`, 1)
 	r := newRig(t, engine, config)
 	noise := harness.StartNoise(t)
-	for signal, f := range r.Fronts { // a request under way holds nothing up, either
+	for signal, f := range r.Fronts { // a request in progress holds nothing up, either
 		f.Set(t, harness.Outage{BlackHole: signal == "logs" || signal == "traces", Hang: signal == "metrics" || signal == "profiles"})
 	}
 	r.Start(t)

@@ -15,7 +15,7 @@ import (
 // soon is how long a destination that is back may wait for its data.
 const soon = 5 * time.Second
 
-// catchUp is how long a test waits for what is under way to arrive. Nothing is
+// catchUp is how long a test waits for what is in progress to arrive. Nothing is
 // promised of it.
 const catchUp = 2 * time.Minute
 

@@ -21,7 +21,7 @@ import (
 )
 
 // mayRepeat is how often each numbered item of a signal may arrive again: as
-// often as it was in a request that the backend has taken although the collector
+// often as it was in a request that the backend has accepted although the collector
 // never heard so. Any other repetition is a mistake.
 func (r *rig) mayRepeat(t testing.TB, signal string) map[string]int {
 	t.Helper()

@@ -150,10 +150,10 @@ func TestL24_AWatchdogSeesEveryPipelineGetOn(t *testing.T) {
 	s.checkAllArrived(t, printed, load)
 	for signal, n := range dog.counts {
 		if n == 0 {
-			t.Errorf("no request of %s has arrived meanwhile", signal)
+			t.Errorf("no request of %s has arrived since", signal)
 		}
 	}
-	t.Logf("%d lines; longest stand-still by signal %v; %d rounds of pages, the slowest in %s", printed, dog.longest, answers, slowest)
+	t.Logf("%d lines; longest stall by signal %v; %d rounds of pages, the slowest in %s", printed, dog.longest, answers, slowest)
 	s.Collector.Stop(t)
 }
 

@@ -168,8 +168,8 @@ func TestAlerts(t *testing.T) {
 	go load(well, 50*time.Millisecond, w.url(t, other), "/")
 	go load(well, 20*time.Millisecond, w.url(t, shop), "/")
 
-	ill, mend := context.WithCancel(t.Context())
-	defer mend()
+	ill, heal := context.WithCancel(t.Context())
+	defer heal()
 	w.breakAll(t, ill, shop, other, spare)
 	got := alerts.await(t, 60*time.Second, []string{
 		"BackendDown critical other backend",
@@ -190,7 +190,7 @@ func TestAlerts(t *testing.T) {
 	alerts.checkInhibition(t)
 	harness.Eventually(t, 40*time.Second, func() error { return mail.About("To: team@example.com", "BackendDown", "other") })
 
-	mend()
+	heal()
 	w.mendAll(t, other, spare)
 	alerts.await(t, 90*time.Second, nil)
 }
@@ -221,7 +221,7 @@ func (w *watched) mendAll(t *testing.T, other string, spare *harness.Collector) 
 var gap = regexp.MustCompile(`<no value>|  | ,| \.|\(destination \)`)
 
 // checkAnnotations checks that each alert says what is wrong with what, and
-// how to mend it.
+// how to fix it.
 func checkAnnotations(t *testing.T, alerts map[string]alert) {
 	t.Helper()
 	for name, a := range alerts {

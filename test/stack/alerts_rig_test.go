@@ -21,7 +21,7 @@ import (
 )
 
 // watched is the example service in containers, under the collector with its
-// built-in configuration, which scrapes often. A proxy stands before each
+// built-in configuration, which scrapes often. A proxy is in front of each
 // backend that a test takes away.
 type watched struct {
 	Engine    *harness.Engine

@@ -13,7 +13,7 @@ const TraceFirstLine = `^(\d{4}-\d{2}-\d{2}T|ERROR:)`
 const traceLines = 40
 
 // Trace is what an error is told with, in 40 lines without the last line end:
-// odd numbers are those of a Java program, even ones of a Python program.
+// odd numbers are of a Java program, even ones of a Python program.
 func Trace(seq int) string {
 	if seq%2 == 0 {
 		return pythonTrace(seq)

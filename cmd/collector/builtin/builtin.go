@@ -32,7 +32,7 @@ type Part struct {
 	docker      bool   // the part needs the containers that Docker runs
 }
 
-// On tells whether the part runs.
+// On reports whether the part runs.
 func (p Part) On() bool { return p.Destination != "" }
 
 // Parts lists the parts, with the destinations that getenv tells.

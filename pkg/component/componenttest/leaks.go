@@ -102,7 +102,7 @@ func openFiles() map[string]string {
 	return found
 }
 
-// tree lists the files below dir with their sizes left out: what is written to is
+// tree lists the files below dir with their sizes omitted: what is written to is
 // the component's own.
 func tree(t *testing.T, dir string) []string {
 	t.Helper()

@@ -94,7 +94,7 @@ func (c *Client) Send(ctx context.Context, r Request) (Answer, error) {
 }
 
 func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
-	var late error // nil: there is no time-out
+	var late error // nil: there is no timeout
 	if c.Timeout > 0 {
 		late = fmt.Errorf("no answer within %s", c.Timeout)
 		var cancel context.CancelFunc
@@ -126,7 +126,7 @@ func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
 }
 
 // explain is an error of the HTTP client without the URL, which may hold
-// credentials and which is named already. late is what a time-out is called.
+// credentials and which is named already. late is what a timeout is called.
 func (c *Client) explain(err, late error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
@@ -174,7 +174,7 @@ func (c *Client) verdict(a *Answer) *deliver.Error {
 
 // byStatus is the table: what a status says of the data. A refusal is final only
 // if it is about the data itself. What a change of either side's configuration
-// or state can mend is kept and sent again: credentials (401, 403, 407), a plan
+// or state can fix is kept and sent again: credentials (401, 403, 407), a plan
 // that is not paid for (402), a wrong path or method (404, 405, 410, 421), an
 // encoding that the server does not know (415), limits of rate (429) and time
 // (408), the server's own failures (5xx), and whatever else somebody in between

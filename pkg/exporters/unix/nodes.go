@@ -129,7 +129,7 @@ func (n *nodes) open() {
 		}
 	}
 	for name, err := range n.status().Failed {
-		n.log.Warn("a collector gives no metrics", "name", name, "err", err)
+		n.log.Warn("a collector returns no metrics", "name", name, "err", err)
 	}
 }
 

@@ -77,7 +77,7 @@ func (u *Unix) Run(ctx context.Context) error {
 // Status is a snapshot of prometheus.exporter.unix.
 type Status struct {
 	Collectors []string `json:"collectors"` // that are on
-	// Failed are those of them that could not be made, with the reason.
+	// Failed are the ones that could not be made, with the reason.
 	Failed map[string]string `json:"failed,omitempty"`
 }
 

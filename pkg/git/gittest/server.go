@@ -16,7 +16,7 @@ import (
 // Server serves one repository, called modules.git.
 type Server struct {
 	t *testing.T
-	// URL is that of the repository.
+	// URL is the URL of the repository.
 	URL string
 	// Down has all requests fail.
 	Down atomic.Bool

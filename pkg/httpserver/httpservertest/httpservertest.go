@@ -86,7 +86,7 @@ func (s *server) start(change func(*httpserver.Config)) {
 }
 
 // patience is how long a client waits for what has to come. It is shorter than the
-// default of each time-out.
+// default of each timeout.
 const patience = 20 * time.Second
 
 // client is a connection to the server.

@@ -100,7 +100,7 @@ func (m *FileMatch) look(targets []discovery.Target) []discovery.Target {
 		found, err := Expand(t, m.cfg.IgnoreOlderThan)
 		if err != nil {
 			failed = err
-			m.quiet.Warn(m.opts.Logger, t.Get(PathLabel), "some files can't be looked at", "path", t.Get(PathLabel), "err", err)
+			m.quiet.Warn(m.opts.Logger, t.Get(PathLabel), "cannot check some files", "path", t.Get(PathLabel), "err", err)
 		}
 		out = append(out, found...)
 	}

@@ -12,7 +12,7 @@ import (
 	"collector/pkg/discovery"
 )
 
-// The labels of a target that say which files it stands for.
+// The labels of a target that say which files it represents.
 const (
 	PathLabel    = "__path__"
 	ExcludeLabel = "__path_exclude__"
@@ -21,7 +21,7 @@ const (
 // Expand returns a copy of target for each file that its pattern matches, with the
 // absolute path of the file in __path__. Folders, what the target excludes and what
 // was last written before olderThan ago (0: no limit) make none. What can't be
-// looked at is left out too, and told in the error; the rest is returned.
+// looked at is omitted too, and told in the error; the rest is returned.
 func Expand(target discovery.Target, olderThan time.Duration) ([]discovery.Target, error) {
 	pattern, exclude := target.Get(PathLabel), target.Get(ExcludeLabel)
 	if pattern == "" {

@@ -39,10 +39,10 @@ func New(_ Config, o component.Options) (*Echo, error) {
 	labels := prometheus.Labels{"destination": "log", "signal": "logs"}
 	for _, c := range []prometheus.Collector{
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "collector_received_items_total", Help: "Items that came to the queue, with those that it held at the start. Equals delivered + queued + dropped.", ConstLabels: labels,
+			Name: "collector_received_items_total", Help: "Items that entered the queue, including those it held at the start. Equals delivered + queued + dropped.", ConstLabels: labels,
 		}, read),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "collector_delivered_items_total", Help: "Items that the destination has taken.", ConstLabels: labels,
+			Name: "collector_delivered_items_total", Help: "Items that the destination has accepted.", ConstLabels: labels,
 		}, read),
 	} {
 		e.opts.Metrics.MustRegister(c)

@@ -37,7 +37,7 @@ type cri struct {
 	cfg   CRIConfig
 	cache *Cache
 	read  Emit // reads an entry and gives it to join
-	emit  Emit // of the call under way
+	emit  Emit // of the call in progress
 	out   Entry
 
 	parts map[string]*list.Element // of *Block, by the labels' bytes
@@ -109,7 +109,7 @@ func (s *cri) join(e *Entry) {
 	s.emit(e)
 }
 
-// hold adds a part to what is held. As in Alloy, the time is that of the last.
+// hold adds a part to what is held. As in Alloy, the time is the last part's.
 func (s *cri) hold(at *list.Element, stream labels.Labels, e *Entry) {
 	if at == nil {
 		at = s.insert(&Block{Labels: stream})

@@ -66,7 +66,7 @@ func TestTheEndSendsWaitingCallersAway(t *testing.T) {
 	}
 }
 
-// While the journal cannot be written, a block that is due is tried again, but
+// While the journal cannot be written, a block that is due is retried, but
 // not without a pause.
 func TestABlockThatCannotBeJournaledIsTriedAgain(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
@@ -235,7 +235,7 @@ func TestStreamsOfTheSameLabelsComeAgain(t *testing.T) {
 	}
 }
 
-// What the journal cannot be told of is not handed on at the end either: it
+// What the journal cannot be told of is not forwarded at the end either: it
 // would come again, and longer.
 func TestTheEndKeepsWhatTheJournalDoesNotTake(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {

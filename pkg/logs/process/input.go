@@ -47,7 +47,7 @@ func compile(argument, expression string) (*regexp.Regexp, error) {
 type source struct{ name, from string }
 
 // sourcesOf reads an argument that maps names to values; an empty one has the
-// same name. The order is that of names.
+// same name. They are sorted by name.
 func sourcesOf(values map[string]*string) []source {
 	var out []source
 	for name, from := range values {

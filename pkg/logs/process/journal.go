@@ -23,17 +23,17 @@ import (
 //	│ 4 bytes  │ 4 bytes │ 4 bytes │ 1 byte, and the rest │
 //	└──────────┴─────────┴─────────┴──────────────────────┘
 //
-// in little-endian order. The length and the checksum are those of what follows
+// in little-endian order. The length and the checksum cover what follows
 // them. A reader that meets anything else looks for the next four bytes that
 // begin a record, so that damage costs the records that it touches. The
 // contents are numbers of variable length, and strings after their length:
 //
 //	input   stream, goesOn, entries   came in; goesOn, 0 or 1: see call
 //	flush   stage, stream             the stage gave up its block
-//	done                              all that came of the records before was handed on
-//	held    stage, stream, block      what a stage holds, in a journal that is made anew
+//	done                              all that came of the records before was forwarded
+//	held    stage, stream, block      what a stage holds, in a journal that is made again
 //	recent  stream, marks             the last call of a stream, likewise
-//	out     stream, entries           what is yet to be handed on, likewise
+//	out     stream, entries           what is yet to be forwarded, likewise
 //
 // and two kinds for what has more extracted than the labels of its stream:
 //
@@ -45,7 +45,7 @@ import (
 const (
 	journalMagic  = "\xc9JR\x01"
 	journalHeader = len(journalMagic) + 8
-	// journalGrowth is by how much the journal may grow before it is made anew.
+	// journalGrowth is by how much the journal may grow before it is made again.
 	journalGrowth = 8 << 20
 )
 
@@ -77,7 +77,7 @@ type journal struct {
 	path    string
 	file    *os.File
 	size    int64
-	limit   int64 // the size at which it is to be made anew
+	limit   int64 // the size at which it must be made again
 	dirty   bool  // written to since the last sync
 	failing bool  // the last attempt to write failed
 }
@@ -111,7 +111,7 @@ func (j *journal) append(records []byte) error {
 	return nil
 }
 
-// replace makes the journal anew, of records. The next time is when it has grown
+// replace makes the journal again, of records. The next time is when it has grown
 // by journalGrowth, also after an error, so that not every call tries.
 func (j *journal) replace(records []byte) error {
 	if len(records) == 0 {
@@ -144,7 +144,7 @@ func (j *journal) truncate() error {
 	return nil
 }
 
-// unsynced returns the file if it is to be synced, which the caller does.
+// unsynced returns the file if it must be synced, which the caller does.
 func (j *journal) unsynced() *os.File {
 	if !j.dirty {
 		return nil
@@ -275,7 +275,7 @@ func appendText[T string | []byte](buf []byte, text T) []byte {
 }
 
 // journalWork bounds the bytes over which sums are made, as a multiple of the
-// file's: what looks like the start of a record may stand at every few bytes of a
+// file's: what looks like the start of a record may be at every few bytes of a
 // file that is not a journal, each time with a length up to its end.
 const journalWork = 16
 

@@ -29,7 +29,7 @@ const (
 	endedByFirstLine = "first_line" // of the next block
 	endedByLines     = "max_lines"
 	endedByBytes     = "max_bytes"
-	endedByFlush     = "flush"  // no line came for max_wait_time, or the end of the program
+	endedByFlush     = "flush"  // no line came for max_wait_time, or the program stops
 	endedByMemory    = "memory" // too much is held of all streams
 )
 

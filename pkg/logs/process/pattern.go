@@ -24,7 +24,7 @@ func (c *PatternConfig) Validate() error {
 	return err
 }
 
-// pattern extracts what stands between texts, as LogQL's pattern parser does:
+// pattern extracts what is between texts, as LogQL's pattern parser does:
 // <ip> - <user> [<_>] "<method> …
 type pattern struct {
 	begin  string // what a line begins with
@@ -64,7 +64,7 @@ func newPattern(c PatternConfig) (*pattern, error) {
 		case f.until == "" && i+1 < len(captures):
 			return nil, component.At("pattern", fmt.Errorf("%q: <%s> must be followed by a text, not by another capture", c.Pattern, f.name))
 		case f.name != "_" && seen[f.name]:
-			return nil, component.At("pattern", fmt.Errorf("%q: <%s> is there twice", c.Pattern, f.name))
+			return nil, component.At("pattern", fmt.Errorf("%q: <%s> is defined more than once", c.Pattern, f.name))
 		case !model.LegacyValidation.IsValidLabelName(f.name):
 			return nil, component.At("pattern", fmt.Errorf("%q: %q is not a valid name", c.Pattern, f.name))
 		}

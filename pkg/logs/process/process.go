@@ -105,7 +105,7 @@ func (p *Process) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.LogsSink(p)}
 }
 
-// WriteLogs implements pipeline.LogsSink. An error says that the call is to be
+// WriteLogs implements pipeline.LogsSink. An error says that the call must be
 // made again; what it had in common with this one is not taken twice.
 func (p *Process) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	if len(p.cfg.Stages) == 0 {
@@ -336,7 +336,7 @@ func (p *Process) write(records []byte) error {
 	return err
 }
 
-// drain hands on the backlog.
+// drain forwards the backlog.
 func (p *Process) drain(ctx context.Context) (err error) {
 	defer p.show()
 	if p.backlog.empty() {
@@ -347,7 +347,7 @@ func (p *Process) drain(ctx context.Context) (err error) {
 	}
 	p.backlog = output{} // what was in it may be large
 	p.next = 0
-	// Without this record, the same would be handed on again after a crash.
+	// Without this record, the same would be forwarded again after a crash.
 	p.report(p.journal.append(appendDone(nil)))
 	return nil
 }
@@ -360,9 +360,9 @@ func (p *Process) forward(ctx context.Context, from int, logs pipeline.Logs) (in
 		return 0, nil
 	}
 	taken := true
-	next, err := pipeline.UntilTaken(ctx, p.cfg.ForwardTo, from,
+	next, err := pipeline.UntilAccepted(ctx, p.cfg.ForwardTo, from,
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Told{Refused: func(_ int, err error) {
+		pipeline.Notify{Refused: func(_ int, err error) {
 			taken = false
 			p.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(n))
 			p.opts.Logger.Debug("a receiver refuses log entries, which are dropped", "err", err, "entries", n)

@@ -293,7 +293,7 @@ func TestStagesWorkOneAfterTheOther(t *testing.T) {
 		b.start()
 		b.write(linesAt("a", 1, "A1", "x", "A2", "y", "A1", "z", "A3"))
 		b.want("A1\nx\nA2\ny")
-		b.end() // the end of the program flushes both
+		b.end() // the shutdown flushes both
 		b.want("A1\nx\nA2\ny", "A1\nz\nA3")
 	})
 }

@@ -44,7 +44,7 @@ func (c *recentCall) arm() {
 	}
 }
 
-// returns tells whether an entry came before.
+// returns reports whether an entry came before.
 func (c *recentCall) returns(m mark) bool {
 	return m.time <= c.latest && slices.Contains(c.again, m)
 }

@@ -60,8 +60,8 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 }
 
-// start reads the journal of the time before, and makes it anew. A component that
-// holds nothing has none, but hands out what is in one that it had. It holds the
+// start reads the journal of the time before, and makes it again. A component that
+// holds nothing has none, but sends what is in one that it had. It holds the
 // lock.
 func (p *Process) start() error {
 	p.recent, p.backlog, p.next = newRecentCalls(), output{}, 0
@@ -105,7 +105,7 @@ func (p *Process) openJournal(path string) error {
 		return fmt.Errorf("open the journal of held log entries: %w", err)
 	}
 	if len(data) > 0 {
-		p.report(p.compact()) // without room for a new one, the old one is gone on with
+		p.report(p.compact()) // without room for a new one, the old one no longer exists on with
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func (p *Process) restore(r record, now time.Time) {
 	}
 }
 
-// compact writes a new journal of what is held and what is to be handed on.
+// compact writes a new journal of what is held and what must be forwarded.
 func (p *Process) compact() error {
 	buf := p.chain.snapshot(nil)
 	buf = p.recent.snapshot(buf, false)
@@ -252,7 +252,7 @@ func (p *Process) tidy() {
 	}
 }
 
-// stop hands on what is held and closes the journal. Streams whose block was
+// stop forwards what is held and closes the journal. Streams whose block was
 // cut by that are remembered, so that what comes of it later is one entry too.
 func (p *Process) stop() error {
 	p.lock <- struct{}{} // of calls that whileRunning has ended
@@ -267,7 +267,7 @@ func (p *Process) stop() error {
 		}
 	}
 	if err != nil {
-		p.opts.Logger.Warn("log entries that are held back cannot be handed on; they are kept", "err", err)
+		p.opts.Logger.Warn("cannot forward held log entries; they are kept", "err", err)
 	}
 	p.journal.close()
 	p.journal, p.open = nil, false
@@ -291,7 +291,7 @@ func (p *Process) report(err error) {
 	}
 	p.metrics.journalErrors.Inc()
 	if !p.journal.failing {
-		p.opts.Logger.Error("held log entries cannot be stored; sources wait", "dir", p.dir, "err", err)
+		p.opts.Logger.Error("cannot store held log entries; sources wait", "dir", p.dir, "err", err)
 	}
 	p.journal.failing = true
 }

@@ -52,7 +52,7 @@ func (s *selector) line(line string) bool {
 }
 
 // selectorParser reads tokens as Alloy's does: those of Go, so that comments are
-// skipped, and texts stand in double quotes only.
+// skipped, and texts are in double quotes only.
 type selectorParser struct {
 	scanner.Scanner
 	err error

@@ -83,7 +83,7 @@ type env struct {
 	cache     *Cache
 	customs   map[string]*customMetric     // by name
 	databases map[string]*maxminddb.Reader // by path
-	// ctx is that of the call under way, for stages that wait; nil while what a
+	// ctx is the context of the call in progress, for stages that wait; nil while what a
 	// journal holds is replayed.
 	ctx context.Context
 	// err, set by a stage, makes the call fail: the entries will come again.

@@ -8,7 +8,7 @@ type Status struct {
 	Lines        int
 	Bytes        int
 	JournalBytes int64
-	Backlog      int // entries that no receiver has taken yet
+	Backlog      int // entries that no receiver has accepted yet
 }
 
 // Status returns a snapshot of what is held.
@@ -68,16 +68,16 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		dropped: reasons("loki_process_dropped_lines_total", "Log entries that were dropped.", reasonRejected),
 		taken:   counter("collector_process_entries_taken_total", "Log entries that came in."),
-		passed:  counter("collector_process_entries_passed_total", "Log entries that were handed to every receiver."),
-		flushed: reasons("collector_process_multiline_blocks_total", "Blocks of lines that were made one entry, by what ended them.",
+		passed:  counter("collector_process_entries_passed_total", "Log entries that were forwarded to every receiver."),
+		flushed: reasons("collector_process_multiline_blocks_total", "Entries made of several lines, by what ended them.",
 			endedByFirstLine, endedByLines, endedByBytes, endedByFlush, endedByMemory),
-		heldStreams:   gauge("collector_process_held_streams", "Streams of which lines are held back."),
-		heldLines:     gauge("collector_process_held_lines", "Lines that are held back."),
-		heldBytes:     gauge("collector_process_held_bytes", "Bytes of lines that are held back."),
-		journalBytes:  gauge("collector_process_journal_bytes", "Size of the journal of what is held back."),
-		damage:        counter("collector_process_journal_damage_total", "Damaged places found in the journal of what is held back."),
-		journalErrors: counter("collector_process_journal_errors_total", "Failed attempts to write the journal of what is held back."),
-		repeated:      counter("collector_process_entries_repeated_total", "Log entries that came again after a crash or a failed call, and were left out."),
+		heldStreams:   gauge("collector_process_held_streams", "Streams with held lines."),
+		heldLines:     gauge("collector_process_held_lines", "Held lines."),
+		heldBytes:     gauge("collector_process_held_bytes", "Bytes of held lines."),
+		journalBytes:  gauge("collector_process_journal_bytes", "Size of the journal of held lines."),
+		damage:        counter("collector_process_journal_damage_total", "Damaged places found in the journal of held lines."),
+		journalErrors: counter("collector_process_journal_errors_total", "Failed attempts to write the journal of held lines."),
+		repeated:      counter("collector_process_entries_repeated_total", "Log entries that came again after a crash or a failed call, and were skipped."),
 	}
 	for _, c := range []prometheus.Collector{
 		m.dropped, m.taken, m.passed, m.flushed, m.heldStreams, m.heldLines, m.heldBytes, m.journalBytes,

@@ -32,7 +32,7 @@ func (c *TimestampConfig) Validate() error {
 }
 
 // timestamp makes the time of an entry of a value that was extracted. Where that
-// fails, the time is that of the entry before in the stream, moved by the least
+// fails, the time is the previous entry's in the stream, moved by the least
 // that there is, or stays as it is.
 type timestamp struct {
 	source  string

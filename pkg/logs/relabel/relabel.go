@@ -169,7 +169,7 @@ func (r *Relabel) forward(ctx context.Context, logs pipeline.Logs, entries int) 
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
 		func(sink int, err error) {
 			r.metrics.drop(reasonRejected, entries)
-			r.quiet.Warn(r.opts.Logger, strconv.Itoa(sink), "a receiver did not take log entries that another one took", "forward_to", sink+1, "entries", entries, "err", err)
+			r.quiet.Warn(r.opts.Logger, strconv.Itoa(sink), "a receiver did not accept log entries that another one accepted", "forward_to", sink+1, "entries", entries, "err", err)
 		})
 }
 

@@ -193,7 +193,7 @@ func TestASourceThatWaitsLosesNothingAtAReceiverThatIsFull(t *testing.T) {
 			return nil
 		}}
 		r := newRelabel(t, 10, []pipeline.LogsSink{first, second})
-		if _, err := pipeline.UntilTaken(t.Context(), []pipeline.LogsSink{r}, 0, writeOne, pipeline.Told{}); err != nil {
+		if _, err := pipeline.UntilAccepted(t.Context(), []pipeline.LogsSink{r}, 0, writeOne, pipeline.Notify{}); err != nil {
 			t.Fatal(err)
 		}
 		if len(first.All()) != 1 || len(second.All()) != 1 {

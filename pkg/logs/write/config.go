@@ -36,7 +36,7 @@ type Endpoint struct {
 	QueueConfig       QueueConfig       `alloy:"queue_config,block,optional"`
 }
 
-// QueueConfig is accepted for Alloy's sake: the queue on disk stands in for
+// QueueConfig is accepted for Alloy's sake: the queue on disk replaces
 // what it configures.
 type QueueConfig struct {
 	Capacity        component.Bytes `alloy:"capacity,attr,optional"`
@@ -153,7 +153,7 @@ func (e *Endpoint) warn(at string, warn func(path, why string)) {
 	var d Endpoint
 	d.SetToDefault()
 	if n := e.MaxBackoffRetries; n != d.MaxBackoffRetries && n != 0 {
-		warn(at+"/max_backoff_retries", "entries are sent again for as long as the disk queue holds them")
+		warn(at+"/max_backoff_retries", "entries are retried for as long as the disk queue holds them")
 	}
 	q, dq := e.QueueConfig, d.QueueConfig
 	if q.Capacity != dq.Capacity {

@@ -17,7 +17,7 @@ import (
 	"collector/pkg/queue"
 )
 
-// The fields of logproto.PushRequest as they stand on the wire: number and
+// The fields of logproto.PushRequest as they are on the wire: number and
 // wire type. All but the time's have a length.
 //
 //	PushRequest  { repeated Stream streams = 1 }
@@ -52,7 +52,7 @@ func appendLength(dst []byte, tag byte, n int) []byte {
 	return binary.AppendUvarint(append(dst, tag), uint64(n))
 }
 
-// timeSize is the size of a Timestamp, of which zeros are left out.
+// timeSize is the size of a Timestamp, of which zeros are omitted.
 func timeSize(seconds, nanos int64) int {
 	n := 0
 	if seconds != 0 {

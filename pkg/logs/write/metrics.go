@@ -12,7 +12,7 @@ const (
 	reasonLineTooLong   = "line_too_long"
 )
 
-// reasonInvalidUTF8 is that of entries that were changed. Alloy doesn't have it.
+// reasonInvalidUTF8 is the reason for entries that were changed. Alloy doesn't have it.
 const reasonInvalidUTF8 = "invalid_utf8"
 
 // metrics are the metrics of loki.write, by Alloy's names.
@@ -37,7 +37,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		encodedBytes:   counter("encoded_bytes", "Bytes encoded and ready to be sent."),
 		sentBytes:      counter("sent_bytes", "Bytes sent."),
 		sentEntries:    counter("sent_entries", "Log entries sent."),
-		batchRetries:   counter("batch_retries", "Requests that failed and are tried again."),
+		batchRetries:   counter("batch_retries", "Requests that failed and are retried."),
 		droppedBytes:   counter("dropped_bytes", "Bytes of log entries that were dropped.", "reason"),
 		droppedEntries: counter("dropped_entries", "Log entries that were dropped.", "reason"),
 		mutatedBytes:   counter("mutated_bytes", "Bytes of log entries that were changed.", "reason"),

@@ -156,7 +156,7 @@ func (s *sender) attempted(a deliver.Attempt) {
 	}
 }
 
-// ofTenant tells whether an answer is about the tenant rather than about Loki's
+// ofTenant reports whether an answer is about the tenant rather than about Loki's
 // state: its limits or its credentials.
 func ofTenant(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusUnauthorized || status == http.StatusForbidden

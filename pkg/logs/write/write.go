@@ -222,7 +222,7 @@ func (w *Write) streamLabels(lset labels.Labels) labels.Labels {
 	return b.Labels()
 }
 
-// externalLabels are those of the configuration that are sent, with valid names. As
+// externalLabels are the configured ones that are sent, with valid names. As
 // in Alloy, those without a value are sent, too.
 func externalLabels(of map[string]string, names *discovery.LabelNames) []labels.Label {
 	var out []labels.Label
@@ -275,7 +275,7 @@ type builder struct {
 	blocks  []queue.Block
 	encoded []*[]byte // what holds the data of blocks
 
-	raw    []byte // the PushRequest under way
+	raw    []byte // the PushRequest in progress
 	tenant string
 	items  int
 	oldest int64
@@ -333,7 +333,7 @@ func (b *builder) count(entries []pipeline.Entry) {
 	}
 }
 
-// seal makes a block of the request under way.
+// seal makes a block of the request in progress.
 func (b *builder) seal() {
 	if b.items == 0 {
 		return

@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 		hits:      counter(prefix+"cache_hits", "Samples whose series was in the cache."),
 		deletes:   counter(prefix+"cache_deletes", "Series that were removed from the cache because they ended."),
 		fanoutLatency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "prometheus_fanout_latency", Help: "Time in seconds that forwarding a batch to all receivers takes.",
+			Name: "prometheus_fanout_latency", Help: "Time in seconds to forward a batch to all receivers.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}),
 		forwarded: counter("prometheus_forwarded_samples_total", "Samples forwarded to receivers."),
@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 			Name: "prometheus_relabel_dropped_samples_total", Help: "Samples that were not forwarded, by reason.",
 		}, []string{"reason"}),
 		exemplars:     counter("prometheus_relabel_dropped_exemplars_total", "Exemplars of series that the rules drop."),
-		forwardErrors: counter("prometheus_relabel_forward_errors_total", "Batches that no receiver took: their sources heard of it."),
+		forwardErrors: counter("prometheus_relabel_forward_errors_total", "Batches that no receiver accepted; their sources were told."),
 	}
 	reg.MustRegister(m.fanoutLatency)
 	reg.MustRegister(m.dropped)

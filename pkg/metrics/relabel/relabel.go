@@ -101,7 +101,7 @@ func (r *Relabel) Run(ctx context.Context) error {
 	return nil
 }
 
-// WriteMetrics implements pipeline.MetricsSink. When no receiver takes the batch,
+// WriteMetrics implements pipeline.MetricsSink. When no receiver accepts the batch,
 // the error is theirs, and the samples are not counted: the caller may come again.
 func (r *Relabel) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	b := r.batches.Get().(*batch)
@@ -155,7 +155,7 @@ func (r *Relabel) pass(ctx context.Context, out pipeline.Metrics) (took int, err
 		func(sink int, err error) {
 			took--
 			r.metrics.drop(reasonForwardFailed, out.Items())
-			r.quiet.Warn(r.log, strconv.Itoa(sink), "a receiver did not take samples that another one took", "forward_to", sink+1, "samples", out.Items(), "err", err)
+			r.quiet.Warn(r.log, strconv.Itoa(sink), "a receiver did not accept samples that another one accepted", "forward_to", sink+1, "samples", out.Items(), "err", err)
 		})
 	return took, err
 }

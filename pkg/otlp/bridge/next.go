@@ -37,7 +37,7 @@ func (n next) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return n.hand(ctx, pipeline.Decoded{Logs: ld})
 }
 
-// hand hands on what the processor has made, or, if that is what a processor that
+// hand forwards what the processor has made, or, if that is what a processor that
 // changes nothing was given, the request as it came.
 func (n next) hand(ctx context.Context, d pipeline.Decoded) error {
 	came, _ := ctx.Value(requestKey{}).(came)

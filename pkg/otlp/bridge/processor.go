@@ -2,7 +2,7 @@
 //
 // A processor is made by its own factory, from settings as its own configuration
 // file would have them. It is given decoded requests, of which package pipeline
-// has each decoded once for all processors in a row, and what it hands on goes to
+// has each decoded once for all processors in a row, and what it forwards goes to
 // the component's outputs before its call returns: nil means that they have it.
 // Errors keep their meaning in both directions: permanent ones are about the data,
 // all others are worth sending again.
@@ -29,7 +29,7 @@ import (
 	"collector/pkg/throttle"
 )
 
-// stopGrace is how long requests under way, and then the processor's own end, may
+// stopGrace is how long requests in progress, and then the processor's own end, may
 // take when the component stops.
 const stopGrace = 5 * time.Second
 
@@ -76,7 +76,7 @@ func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o
 		factory: factory, settings: settings, logger: o.Logger, outputs: map[pipeline.Signal]*flow.Fanout{}, begun: make(chan struct{}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_processor_lost_items_total",
-			Help: "Items that one of several destinations took and another did not, or that have no output.",
+			Help: "Items that one of several destinations accepted and another did not, or that have no output.",
 		}, []string{"signal", "reason"}),
 	}
 	o.Metrics.MustRegister(p.lost)
@@ -110,7 +110,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What it hands on at its end is delivered, too.
+	// What it forwards at its end is delivered, too.
 	background := context.WithoutCancel(ctx)
 	for s, processor := range in.signals {
 		if err := processor.Start(background, host{}); err != nil {
@@ -160,7 +160,7 @@ func (p *Processor) enter(ctx context.Context) (*instance, error) {
 	return p.running, nil
 }
 
-// wait waits for the requests under way.
+// wait waits for the requests in progress.
 func (in *instance) wait() {
 	ended := make(chan struct{})
 	go func() {
@@ -226,7 +226,7 @@ func changes(c interface{ Capabilities() consumer.Capabilities }) bool {
 	return c.Capabilities().MutatesData
 }
 
-// WriteOTLP has a request processed and handed on. A signal that has no output is
+// WriteOTLP has a request processed and forwarded. A signal that has no output is
 // dropped and counted.
 func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	if p.outputs[request.Signal] == nil {

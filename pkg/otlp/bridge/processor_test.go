@@ -109,7 +109,7 @@ func (e *end) WriteOTLP(_ context.Context, r pipeline.OTLP) error {
 	return err
 }
 
-// names are those of the spans that have arrived, with their attributes.
+// names are the names of the spans that have arrived, with their attributes.
 func (e *end) names(t *testing.T) (names []string) {
 	t.Helper()
 	for _, data := range e.got {

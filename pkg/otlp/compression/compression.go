@@ -62,16 +62,16 @@ const Names = "gzip, zstd, zlib, deflate, snappy, lz4"
 // Known reports whether New makes the coding of that name.
 func Known(name string) bool { return slices.Contains(strings.Split(Names, ", "), name) }
 
-// CheckLevel tells whether level means something for the coding of that name.
+// CheckLevel reports whether level means something for the coding of that name.
 func CheckLevel(name string, level int) error {
 	switch name {
 	case "gzip", "zlib", "deflate":
 		if level < -2 || level > 9 {
-			return fmt.Errorf("%d is no level of %s: use -2 to 9, or -1 for the default", level, name)
+			return fmt.Errorf("%d is not a level of %s: use -2 to 9, or -1 for the default", level, name)
 		}
 	case "zstd":
 		if level < 1 || level > 22 {
-			return fmt.Errorf("%d is no level of zstd: use 1 to 22", level)
+			return fmt.Errorf("%d is not a level of zstd: use 1 to 22", level)
 		}
 	default:
 		if level != 0 {
@@ -84,7 +84,7 @@ func CheckLevel(name string, level int) error {
 // Name implements encoding.Compressor.
 func (c *Coding) Name() string { return c.name }
 
-// Compress returns a writer that compresses to w and is to be closed.
+// Compress returns a writer that compresses to w and must be closed.
 func (c *Coding) Compress(w io.Writer) (io.WriteCloser, error) {
 	e, ok := c.writers.Get().(encoder)
 	if !ok {

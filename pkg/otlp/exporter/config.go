@@ -110,7 +110,7 @@ func (c *SendingQueue) Validate() error {
 // warn reports what has no effect here.
 func (c *SendingQueue) warn(o component.Options) {
 	if !c.Enabled {
-		o.Warn("sending_queue/enabled", "senders are answered once their request is in the queue on disk, and it is sent again until it is delivered")
+		o.Warn("sending_queue/enabled", "senders are answered once their request is in the queue on disk, and it is retried until it is delivered")
 	}
 	if c.WaitForResult {
 		o.Warn("sending_queue/wait_for_result", "senders are answered when their request is queued on disk")
@@ -167,7 +167,7 @@ func (c *QueueBatch) Validate() error {
 
 // Bounds on the size of one request, uncompressed.
 const (
-	// MaxRequestBytes is below the 4 MiB that receivers take by default, with a
+	// MaxRequestBytes is below the 4 MiB that receivers accept by default, with a
 	// margin for what a part repeats.
 	MaxRequestBytes = 3584 << 10
 	// mergeBytes is how much is merged when nobody asks for more: enough that a

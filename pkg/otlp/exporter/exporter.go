@@ -35,12 +35,12 @@ type Exporter struct {
 	queue     SendingQueue
 	transport Transport
 	metrics   *metrics
-	lanes     [3]*lane
+	writers   [3]*signalWriter
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run, while it runs; guarded by mu
 	ended   bool            // Run has ended and has not been called again; guarded by mu
-	running sync.WaitGroup  // of lanes; added to with mu held and ctx set
+	running sync.WaitGroup  // of signal writers; added to with mu held and ctx set
 	failed  chan error      // what ends Run
 }
 
@@ -48,8 +48,8 @@ type Exporter struct {
 type Transport interface {
 	// Send sends blocks as one request of the signal: requests that follow each
 	// other are one. It may be called at once by several, and keeps nothing of the
-	// blocks. Its error is a *deliver.Error where it says more than to try again;
-	// the result says of how many items the destination took none.
+	// blocks. Its error is a *deliver.Error where it says more than to retry;
+	// the result says of how many items the destination accepted none.
 	Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error)
 	// URL is where requests of the signal go, for people; "" when there is no
 	// such place.
@@ -76,13 +76,13 @@ func New(kind string, c Blocks, t Transport, o component.Options) *Exporter {
 	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, transport: t, failed: make(chan error, 3)}
 	for i, s := range flow.Signals() {
 		_, why := t.Off(s)
-		e.lanes[i] = &lane{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil), off: why != ""}
+		e.writers[i] = &signalWriter{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil), off: why != ""}
 	}
 	warnOff(o.Warn, t.Off)
 	c.Queue.warn(o)
 	c.DebugMetrics.Warn(o)
 	if c.Retry.MaxElapsedTime != 0 && c.Retry.MaxElapsedTime != defaultMaxElapsedTime {
-		o.Warn("retry_on_failure/max_elapsed_time", "requests are sent again for as long as the queue on disk holds them")
+		o.Warn("retry_on_failure/max_elapsed_time", "requests are retried for as long as the queue on disk holds them")
 	}
 	e.metrics = newMetrics(e, kind)
 	return e
@@ -104,7 +104,7 @@ func warnOff(warn func(name, why string), off func(pipeline.Signal) (argument, w
 		}
 		consequence := ", so it is switched off: " + strings.Join(names, " and ") + " sent here are dropped and counted"
 		if all := flow.Signals(); len(names) == len(all) {
-			consequence = ", so the exporter is switched off: what is sent to it is dropped and counted"
+			consequence = ", so the exporter is switched off: all data for it is dropped and counted"
 		}
 		warn(argument, why+consequence)
 	}
@@ -127,17 +127,17 @@ func (e *Exporter) Destinations() []deliver.Status {
 	return all
 }
 
-// started lists the lanes that have a writer.
-func (e *Exporter) started() []*lane {
+// started lists the signal writers that have a writer.
+func (e *Exporter) started() []*signalWriter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var lanes []*lane
-	for _, l := range e.lanes {
+	var writers []*signalWriter
+	for _, l := range e.writers {
 		if l.writer != nil {
-			lanes = append(lanes, l)
+			writers = append(writers, l)
 		}
 	}
-	return lanes
+	return writers
 }
 
 // Run delivers until ctx ends.
@@ -150,7 +150,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case err = <-e.failed:
-		case <-changed: // a lane may have to deliver what another exporter has left
+		case <-changed: // a signal writer may have to deliver what another exporter has left
 			changed = e.o.Orphans.Changed()
 			err = e.begin(ctx)
 		}
@@ -171,17 +171,17 @@ func (e *Exporter) Run(ctx context.Context) error {
 	}
 }
 
-// begin starts the lanes for which there is work already.
+// begin starts the signal writers for which there is work already.
 func (e *Exporter) begin(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ctx, e.ended = ctx, false
-	for _, l := range e.lanes {
+	for _, l := range e.writers {
 		if _, err := os.Lstat(l.dir); l.writer == nil && err != nil && !e.o.Orphans.Waits(e.key(l)) {
 			continue
 		}
 		if !e.hasDestination(l) {
-			continue // e.o.Orphans names what waits
+			continue // e.o.Orphans names what is waiting
 		}
 		if err := e.startLocked(l); err != nil {
 			return err
@@ -190,9 +190,9 @@ func (e *Exporter) begin(ctx context.Context) error {
 	return nil
 }
 
-// start makes the lane's writer, and runs it if the exporter runs; otherwise
+// start makes the signal writer's writer, and runs it if the exporter runs; otherwise
 // Run will.
-func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
+func (e *Exporter) start(l *signalWriter) (*deliver.Writer, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ended {
@@ -204,11 +204,13 @@ func (e *Exporter) start(l *lane) (*deliver.Writer, error) {
 	return l.writer, nil
 }
 
-// hasDestination reports whether the lane leads somewhere. One that is switched
+// hasDestination reports whether the signal writer leads somewhere. One that is switched
 // off drops what comes.
-func (e *Exporter) hasDestination(l *lane) bool { return l.off || e.transport.URL(l.signal) != "" }
+func (e *Exporter) hasDestination(l *signalWriter) bool {
+	return l.off || e.transport.URL(l.signal) != ""
+}
 
-func (e *Exporter) startLocked(l *lane) error {
+func (e *Exporter) startLocked(l *signalWriter) error {
 	if l.writer == nil {
 		if !e.hasDestination(l) {
 			return pipeline.Permanent(fmt.Errorf("%s has no endpoint for %s", e.o.ID, l.signal))
@@ -242,15 +244,15 @@ func (e *Exporter) startLocked(l *lane) error {
 	return nil
 }
 
-// ownFolder makes the folder in which the lanes' queues have theirs.
+// ownFolder makes the folder in which the signal writers' queues have theirs.
 func (e *Exporter) ownFolder() error {
-	if e.o.Dir == "" || !slices.ContainsFunc(e.lanes[:], func(l *lane) bool { return !l.off }) {
+	if e.o.Dir == "" || !slices.ContainsFunc(e.writers[:], func(l *signalWriter) bool { return !l.off }) {
 		return nil
 	}
 	return durable.Own(e.o.Dir)
 }
 
-func (e *Exporter) options(l *lane) deliver.Options {
+func (e *Exporter) options(l *signalWriter) deliver.Options {
 	if l.off {
 		return deliver.Options{Component: e.o.ID, Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
 	}
@@ -278,8 +280,8 @@ func (e *Exporter) options(l *lane) deliver.Options {
 	}
 }
 
-// key tells the destination of a lane again, see deliver.Destination.
-func (e *Exporter) key(l *lane) string {
+// key tells the destination of a signal writer again, see deliver.Destination.
+func (e *Exporter) key(l *signalWriter) string {
 	if !e.hasDestination(l) || l.off {
 		return ""
 	}
@@ -293,7 +295,7 @@ func (e *Exporter) key(l *lane) string {
 // QueueUse is what the component has of the storage path.
 func (e *Exporter) QueueUse() deliver.Use {
 	var u deliver.Use
-	for _, l := range e.lanes {
+	for _, l := range e.writers {
 		if key := e.key(l); key != "" {
 			u.Dirs, u.Keys = append(u.Dirs, l.dir), append(u.Keys, key)
 		}
@@ -303,7 +305,7 @@ func (e *Exporter) QueueUse() deliver.Use {
 
 // QueueWriter is what delivers the queue of a signal.
 func (e *Exporter) QueueWriter(signal string) (*deliver.Writer, error) {
-	l := e.lane(pipeline.Signal(signal))
+	l := e.writer(pipeline.Signal(signal))
 	if l == nil || e.key(l) == "" {
 		return nil, fmt.Errorf("%s has no endpoint for %s", e.o.ID, signal)
 	}
@@ -313,7 +315,7 @@ func (e *Exporter) QueueWriter(signal string) (*deliver.Writer, error) {
 // WriteOTLP queues request, cut into as many as are needed so that a receiver
 // with default settings takes each. nil means durable.
 func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
-	l := e.lane(request.Signal)
+	l := e.writer(request.Signal)
 	if l == nil {
 		return pipeline.Permanent(fmt.Errorf("signal %q is unknown", request.Signal))
 	}
@@ -344,8 +346,8 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	return nil
 }
 
-func (e *Exporter) lane(s pipeline.Signal) *lane {
-	for _, l := range e.lanes {
+func (e *Exporter) writer(s pipeline.Signal) *signalWriter {
+	for _, l := range e.writers {
 		if l.signal == s {
 			return l
 		}

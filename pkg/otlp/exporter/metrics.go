@@ -37,8 +37,8 @@ func newCollector(e *Exporter, kind string) *collector {
 	c := &collector{e: e, sent: make(map[pipeline.Signal]*prometheus.Desc), failed: make(map[pipeline.Signal]*prometheus.Desc)}
 	labels := prometheus.Labels{"exporter": kind}
 	for _, s := range flow.Signals() {
-		c.sent[s] = prometheus.NewDesc("otelcol_exporter_sent_"+flow.Items(s)+"_total", "Items that the destination took.", nil, labels)
-		c.failed[s] = prometheus.NewDesc("otelcol_exporter_send_failed_"+flow.Items(s)+"_total", "Items that were given up.", nil, labels)
+		c.sent[s] = prometheus.NewDesc("otelcol_exporter_sent_"+flow.Items(s)+"_total", "Items that the destination accepted.", nil, labels)
+		c.failed[s] = prometheus.NewDesc("otelcol_exporter_send_failed_"+flow.Items(s)+"_total", "Items that were dropped.", nil, labels)
 	}
 	return c
 }

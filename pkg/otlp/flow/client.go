@@ -10,7 +10,7 @@ import (
 // lower case and HTTP in its canonical form.
 type Metadata map[string][]string
 
-// Values are those of a header, whatever the case.
+// Values are the values of a header, whatever the case.
 func (m Metadata) Values(name string) []string {
 	if v, ok := m[strings.ToLower(name)]; ok {
 		return v

@@ -29,7 +29,7 @@ type Output struct {
 	Traces  []pipeline.OTLPSink `alloy:"traces,attr,optional"`
 }
 
-// Sinks are those of a signal.
+// Sinks are the sinks of a signal.
 func (o *Output) Sinks(s pipeline.Signal) []pipeline.OTLPSink {
 	switch s {
 	case pipeline.SignalTraces:
@@ -114,6 +114,6 @@ func (f *Fanout) lose(request pipeline.OTLP, err error) {
 		reason = "rejected"
 	}
 	f.lost.WithLabelValues(string(request.Signal), reason).Add(float64(request.Items))
-	f.losses.Log(f.logger, slog.LevelError, "", "one of several destinations did not take a request that another took; it is lost for that one",
+	f.losses.Log(f.logger, slog.LevelError, "", "one of several destinations did not accept a request that another accepted; it is lost for that one",
 		"signal", request.Signal, "items", request.Items, "err", err)
 }

@@ -40,7 +40,7 @@ func (r *Message) Free() {
 	}
 }
 
-// Name is that of the codec in whose place this one stands.
+// Name is the name of the codec that this one replaces.
 func (Codec) Name() string { return "proto" }
 
 // Marshal takes a message in pieces, a mem.BufferSlice.
@@ -66,7 +66,7 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 // library's 30 s is long for a container that is back under another address.
 const minResolveInterval = 5 * time.Second
 
-// bufferSizes are those of the buffers for messages, as powers of two. Of the
+// bufferSizes are the sizes of the buffers for messages, as powers of two. Of the
 // library's own, the next after 32 KiB has 1 MiB, and every piece that a
 // compressor writes, and every message, takes a whole one.
 func bufferSizes() []uint8 { return []uint8{8, 10, 12, 14, 15, 16, 17, 18, 19, 20} }

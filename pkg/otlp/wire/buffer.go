@@ -7,8 +7,8 @@ import (
 	"collector/pkg/listen"
 )
 
-// ErrTooLarge says that a body is larger than its receiver takes.
-var ErrTooLarge = errors.New("the request is larger than the receiver takes")
+// ErrTooLarge says that a body is larger than its receiver accepts.
+var ErrTooLarge = errors.New("the request is larger than the receiver accepts")
 
 // Buffer is a buffer that grows. It claims memory before it is made, and fails with
 // ErrTooLarge above its limit.

@@ -26,7 +26,7 @@ func parseInteger(text []byte) (negative bool, v uint64, err error) {
 		return false, 0, err
 	}
 	// The digits up to the last that is not 0 make up the number; zeros are what
-	// is to be added behind it.
+	// must be added behind it.
 	point, last, any := end, -1, false
 	for i, c := range digits[:end] {
 		switch {

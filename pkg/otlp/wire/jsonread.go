@@ -161,7 +161,7 @@ func (d *JSONReader) field(f jsonField, depth int) (err error) {
 	return nil
 }
 
-// nested writes a message as a field. An item that is spoiled is left out.
+// nested writes a message as a field. An item that is spoiled is omitted.
 func (d *JSONReader) nested(f jsonField, depth int) error {
 	before := len(d.out.b)
 	start, err := d.open(f.num)

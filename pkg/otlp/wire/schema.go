@@ -113,7 +113,7 @@ func requestOf(s pipeline.Signal) message {
 
 func (m message) isResource() bool { return m >= msgResourceSpans && m <= msgResourceLogs }
 
-// isItem tells whether m is what the signal's items are counted by.
+// isItem reports whether m is what the signal's items are counted by.
 func (m message) isItem() bool {
 	switch m {
 	case msgSpan, msgLogRecord, msgNumberPoint, msgHistogramPoint, msgExponentialPoint, msgSummaryPoint:
@@ -122,7 +122,7 @@ func (m message) isItem() bool {
 	return false
 }
 
-// isMetricData tells whether field num of a Metric is its data, of which it has one kind.
+// isMetricData reports whether field num of a Metric is its data, of which it has one kind.
 func isMetricData(num int32) bool {
 	switch num {
 	case 5, 7, 9, 10, 11:

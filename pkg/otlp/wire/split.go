@@ -93,7 +93,7 @@ func (sp *splitter) cut(num int32, value []byte, m message) error {
 	return err
 }
 
-// cutBy tells which field of m, a message whose bytes are value, holds the
+// cutBy reports which field of m, a message whose bytes are value, holds the
 // messages that its items are in; 0 when m is not to be cut.
 func (m message) cutBy(value []byte) (num int32, inner message, err error) {
 	switch m {

@@ -45,7 +45,7 @@ func (s Sink) Test(t *testing.T) {
 }
 
 // TestPassing runs the tests of a sink that has no queue of its own, so that nil
-// means that who stands behind it has taken the data.
+// means that who follows it has taken the data.
 func (s Sink) TestPassing(t *testing.T) {
 	t.Run("all that is given at once arrives", s.testPassing)
 	t.Run("what is not taken is the caller's", s.testRefused)

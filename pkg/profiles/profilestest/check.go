@@ -42,7 +42,7 @@ func checkIngest(r *http.Request, body []byte) (map[string]string, error) {
 
 func checkName(names []string) (map[string]string, error) {
 	if len(names) != 1 {
-		return nil, fmt.Errorf("name stands %d times in the query", len(names))
+		return nil, fmt.Errorf("name appears %d times in the query", len(names))
 	}
 	set, err := labelset.Parse(names[0])
 	if err != nil {
@@ -52,7 +52,7 @@ func checkName(names []string) (map[string]string, error) {
 		return nil, fmt.Errorf("name %q: %w", names[0], err)
 	}
 	if n := strings.Count(names[0], "service_name="); n != 1 {
-		return nil, fmt.Errorf("service_name stands %d times in the name %q", n, names[0])
+		return nil, fmt.Errorf("service_name appears %d times in the name %q", n, names[0])
 	}
 	return set.Labels(), nil
 }
@@ -60,7 +60,7 @@ func checkName(names []string) (map[string]string, error) {
 func checkParameters(query url.Values) error {
 	for name, values := range query {
 		if len(values) != 1 {
-			return fmt.Errorf("parameter %s stands %d times in the query", name, len(values))
+			return fmt.Errorf("parameter %s appears %d times in the query", name, len(values))
 		}
 		value := values[0]
 		var err error

@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Request is a request that the server took.
+// Request is a request that the server accepted.
 type Request struct {
 	Path        string
 	Query       string // raw

@@ -267,7 +267,7 @@ func (r *Receiver) WaitSamples(n int) []Sample {
 	return r.Samples()
 }
 
-// Contains tells whether any request's labels or metadata hold text.
+// Contains reports whether any request's labels or metadata hold text.
 func (r *Receiver) Contains(text string) bool {
 	for _, req := range r.Requests() {
 		raw, err := req.Write.Marshal()

@@ -145,7 +145,7 @@ func TestDockerfilesHaveTheSource(t *testing.T) {
 				t.Errorf("%s does not copy %s, which %s needs for %s", dockerfile, dir, program, pkg)
 			}
 			if !strings.Contains(read(".dockerignore"), fmt.Sprintf("\n!%s\n", dir)) {
-				t.Errorf(".dockerignore leaves out %s", dir)
+				t.Errorf(".dockerignore excludes %s", dir)
 			}
 		}
 	}

@@ -2,7 +2,7 @@
 // run them: Prometheus's own and Loki's own. It reads {"promql": […],
 // "logql": […]} and writes the same with an error, or "", for each query. It
 // is a module apart because Loki brings half of what runs in a cloud along.
-// Loki's parser is that of 3.7; what the dashboards use of LogQL is older than
+// Loki's parser is the one of 3.7; what the dashboards use of LogQL is older than
 // the version that the stack runs.
 package main
 

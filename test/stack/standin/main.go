@@ -103,7 +103,7 @@ func socketProxy(allowed *regexp.Regexp) error {
 	}))
 }
 
-// healthy tells whether the socket proxy listens: what the program of that
+// healthy reports whether the socket proxy listens: what the program of that
 // name in its image tells.
 func healthy() error {
 	conn, err := net.Dial("tcp", "127.0.0.1:2375")

@@ -1,7 +1,7 @@
 // Package api is loki.source.api: a server for Loki's push API and for plain text.
 //
 // A request is read whole and decoded under a claim on the memory, and answered
-// with 204 when every receiver has taken its entries, or when one has and those
+// with 204 when every receiver has accepted its entries, or when one has and those
 // that have not are told of in a counter. Nothing is answered before.
 package api
 
@@ -32,7 +32,7 @@ const (
 	// than its own patience, which is 10 s with Loki's clients.
 	queueTimeout = 5 * time.Second
 	// retryAfter is the number of seconds after which a client whose entries could
-	// not be taken may try again.
+	// not be taken may retry.
 	retryAfter = "5"
 )
 
@@ -189,7 +189,7 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
 		func(to int, err error) {
 			s.metrics.lost.WithLabelValues(failure(err)).Add(float64(d.entries))
-			s.quiet.Warn(s.options.Logger, "lost"+strconv.Itoa(to), "a receiver did not take log entries that another one took; they are lost for that one",
+			s.quiet.Warn(s.options.Logger, "lost"+strconv.Itoa(to), "a receiver did not accept log entries that another one accepted; they are lost for that one",
 				"forward_to", to+1, "entries", d.entries, "err", err)
 		})
 	if err == nil {

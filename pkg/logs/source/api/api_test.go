@@ -294,7 +294,7 @@ func TestReplacingASourceLosesNoRequest(t *testing.T) {
 		defer client.CloseIdleConnections()
 		clients.Go(func() {
 			for !finished.Load() {
-				// Without GetBody, the client cannot try again in secret.
+				// Without GetBody, the client cannot retry in secret.
 				resp, err := client.Post(s.url+pushPath, "application/json", io.NopCloser(strings.NewReader(one(`{"a":"b"}`, "x"))))
 				if err != nil {
 					t.Errorf("a request was lost: %v", err)

@@ -89,7 +89,7 @@ func (d *decoder) copied(text []byte) (string, error) {
 	return string(text), nil
 }
 
-// time is that of an entry: what the client says, or now. Each entry of a request
+// time is the time of an entry: what the client says, or now. Each entry of a request
 // has another time, as Loki keeps one of those that are the same in everything.
 func (d *decoder) time(incoming time.Time) time.Time {
 	if d.source.config.UseIncomingTimestamp && !incoming.IsZero() {
@@ -99,7 +99,7 @@ func (d *decoder) time(incoming time.Time) time.Time {
 	return d.now
 }
 
-// append adds an entry to those of a stream.
+// append adds an entry to a stream's.
 func (d *decoder) append(entries []pipeline.Entry, e pipeline.Entry) ([]pipeline.Entry, error) {
 	if err := d.take(entryCost); err != nil {
 		return entries, err
@@ -135,7 +135,7 @@ func (d *decoder) stream(entries []pipeline.Entry) error {
 	return nil
 }
 
-// labels are those of a stream: d.pairs, over them the configured ones, and what
+// labels are the labels of a stream: d.pairs, over them the configured ones, and what
 // the rules make of both.
 func (d *decoder) labels() labels.Labels {
 	d.builder.Reset(labels.EmptyLabels())
@@ -149,7 +149,7 @@ func (d *decoder) labels() labels.Labels {
 	return d.source.config.RelabelRules.Series(d.builder, d.source.names)
 }
 
-// metadata is d.pairs as those of an entry.
+// metadata is d.pairs as the metadata of an entry.
 func (d *decoder) metadata() labels.Labels {
 	d.scratch.Reset()
 	for _, l := range distinct(d.pairs) {

@@ -61,7 +61,7 @@ func (d *decoder) asJSON(t testing.TB) []byte {
 }
 
 // FuzzJSON checks that what is accepted is valid JSON, in whichever pieces it
-// comes, and that what was read of it is read again when it is written anew.
+// comes, and that what was read of it is read again when it is written again.
 func FuzzJSON(f *testing.F) {
 	for _, body := range []string{
 		one(`{"a":"b"}`, "x"), `{}`, `null`, `{"streams":null}`, `{"streams":[{"values":[["1","\u00e9\n",{"k":"v"},[{}]]],"more":[1,{}],"stream":{"a":"b","a":"c"}}]}`,

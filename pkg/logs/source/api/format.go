@@ -42,7 +42,7 @@ type format struct {
 	limit int64
 }
 
-// pushFormat is that of a push. Protobuf is what everything is that says it is
+// pushFormat is the format of a push. Protobuf is what everything is that says it is
 // something else than JSON, as with Loki.
 func pushFormat(h http.Header, messageSize int64) (format, error) {
 	f := format{kind: kindProtobuf, limit: messageSize}
@@ -65,7 +65,7 @@ func pushFormat(h http.Header, messageSize int64) (format, error) {
 	return f, nil
 }
 
-// rawFormat is that of plain text, whatever its Content-Type.
+// rawFormat is the format of plain text, whatever its Content-Type.
 func rawFormat(h http.Header, messageSize int64) (format, error) {
 	coding, err := codingOf(h, "gzip, deflate")
 	return format{kind: kindRaw, coding: coding, limit: max(messageSize, int64(defaultMessageSize))}, err

@@ -179,7 +179,7 @@ func unquote(raw string, quote byte) (string, error) {
 	return b.String(), nil
 }
 
-// wrong is the error for what stands where want is due.
+// wrong is the error for what is where want is due.
 func (s *selector) wrong(want string) error {
 	if c := s.peek(); s.at < len(s.text) {
 		return fmt.Errorf("byte %d of the labels is %q, where %s is expected: they are written {name=\"value\", …}", s.at+1, c, want)

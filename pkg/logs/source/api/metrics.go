@@ -24,7 +24,7 @@ const (
 	reasonNoDestination = "no_destination"
 )
 
-// metrics are those of entries; the server has those of requests. The first has
+// metrics count entries; the server counts requests. The first has
 // Alloy's name.
 type metrics struct {
 	written                prometheus.Counter
@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			reasonMalformed, reasonTooLarge, reasonOverload, reasonQueueFull),
 		dropped: byReason("dropped_entries_total", "Log entries of answered requests that were not forwarded, by reason.",
 			reasonRelabeled, reasonNoDestination),
-		lost: byReason("lost_entries_total", "Log entries that one of several receivers took and another did not, by reason.",
+		lost: byReason("lost_entries_total", "Log entries that one of several receivers accepted and another did not, by reason.",
 			reasonQueueFull, reasonRejected),
 	}
 	for _, c := range []prometheus.Collector{m.written, m.refused, m.dropped, m.lost} {

@@ -30,7 +30,7 @@ const (
 var errWire = errors.New("the message is not a push in protobuf")
 
 // message reads a message, whose known fields have lengths or, with numbers,
-// are varints; others are left out.
+// are varints; others are omitted.
 func message(data []byte, known protowire.Number, numbers bool, field func(n protowire.Number, data []byte, number uint64) error) error {
 	for len(data) > 0 {
 		n, kind, size := protowire.ConsumeTag(data)

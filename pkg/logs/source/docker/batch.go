@@ -13,7 +13,7 @@ const (
 	batchAge   = 100 * time.Millisecond
 )
 
-// batch gathers the lines of one container until they are handed on.
+// batch gathers the lines of one container until they are forwarded.
 type batch struct {
 	text    []byte
 	lines   []batchLine

@@ -8,7 +8,7 @@ import (
 
 // interleave is how much older than a line that was read before a line may claim
 // to be: goroutines of the daemon take the time first and write the line
-// afterwards, and an old Engine leaves out what is older than asked.
+// afterwards, and an old Engine omits what is older than asked.
 const interleave = 5 * time.Second
 
 // position is how far one output stream has been read.
@@ -43,14 +43,14 @@ func (c *cursor) since() time.Time {
 	return time.Unix(0, newest-int64(interleave))
 }
 
-// completed tells whether nothing older than the newest line can come any more.
+// completed reports whether nothing older than the newest line can come any more.
 // That the streams were read up to one time may as well be chance: complete and
 // what else sets a position leave no line at it.
 func (c *cursor) completed() bool {
 	return c[stdout].Time == c[stderr].Time && (c[stdout].Lines == 0 || c[stderr].Lines == 0)
 }
 
-// findable tells whether reading can go on from any place before the cursor,
+// findable reports whether reading can go on from any place before the cursor,
 // not only from the first line at its time: lines are not to be counted.
 func (c *cursor) findable() bool {
 	return c.newest() != 0 && c[stdout].Lines <= 1 && c[stderr].Lines <= 1
@@ -97,7 +97,7 @@ type resume struct {
 
 func resumeFrom(p position) resume { return resume{from: p, left: p.Lines, over: p.Time == 0} }
 
-// skip tells whether the next line of the stream, stamped ns, was read
+// skip reports whether the next line of the stream, stamped ns, was read
 // already. It trusts the order of the Engine, not the timestamps: after the
 // resume point no line is skipped, however old it claims to be.
 func (r *resume) skip(ns int64) bool {

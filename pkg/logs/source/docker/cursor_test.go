@@ -205,7 +205,7 @@ type logLine struct {
 
 // readSome is one connection of which n new lines are taken; it moves c. The
 // Engine sends everything from the first line on that is not older than since;
-// an old one leaves out what is older of the rest, too.
+// an old one omits what is older of the rest, too.
 func readSome(log []logLine, c *cursor, n int, old bool) (taken []int) {
 	from := *c
 	p := newPump(from, 1<<20)

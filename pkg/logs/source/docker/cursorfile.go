@@ -37,7 +37,7 @@ const (
 //
 // The triples are the positions of stdout and stderr; gone is when the Engine
 // said that the container doesn't exist, in seconds, or 0; the checksum is
-// CRC-32C of what stands before its blank, in 8 hexadecimal digits. A damaged
+// CRC-32C of what precedes its blank, in 8 hexadecimal digits. A damaged
 // line costs that line. A change is written with one call, so that it
 // survives the death of the process.
 type cursorStore struct {
@@ -66,7 +66,7 @@ type cursorEntry struct {
 
 // openCursorStore reads what is in dir. It fails where the folder is another
 // one's. Cursors that can't be read are lost, which is logged, and those that
-// can't be written are tried again.
+// can't be written are retried.
 func openCursorStore(dir string, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
 	s := &cursorStore{
 		dir: dir, logger: logger, metrics: metrics, now: now,
@@ -87,7 +87,7 @@ func openCursorStore(dir string, logger *slog.Logger, metrics *metrics, now func
 }
 
 // lockDir makes the folder and keeps others out of it. Where it can't be made,
-// as on a full disk, there is nobody to keep out, and compact tries again. It
+// as on a full disk, there is nobody to keep out, and compact retries. It
 // holds mu.
 func (s *cursorStore) lockDir() error {
 	if s.lock != nil {
@@ -206,7 +206,7 @@ func (s *cursorStore) existing() []string {
 	return ids
 }
 
-// refresh rewrites the file, without the cursors of containers that are gone for
+// refresh rewrites the file, without the cursors of containers that no longer exist for
 // long. What it held becomes the previous copy, which cursors fall back to when
 // the file is lost and which must not grow old for that.
 func (s *cursorStore) refresh() {
@@ -223,7 +223,7 @@ func (s *cursorStore) expired(e cursorEntry) bool {
 func (s *cursorStore) change(id string, e cursorEntry) {
 	s.entries[id] = e
 	s.pending[id] = true
-	if !s.failing { // else sync tries again, once a second
+	if !s.failing { // else sync retries, once a second
 		s.report(s.write())
 	}
 	select {
@@ -264,7 +264,7 @@ func (s *cursorStore) write() error {
 func (s *cursorStore) liveSize() int64 { return int64(len(s.entries)) * 256 }
 
 // compact writes all cursors into a new file and keeps the old one as the
-// previous. Containers that are gone for long are left out. It holds mu.
+// previous. Containers that no longer exist for long are omitted. It holds mu.
 func (s *cursorStore) compact() (err error) {
 	defer func() {
 		if err != nil {
@@ -336,7 +336,7 @@ func (s *cursorStore) sync() {
 	if file == nil {
 		return
 	}
-	// A compaction may close the file meanwhile: it has synced the new one.
+	// A compaction may close the file in the meantime: it has synced the new one.
 	if err := file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 		s.mu.Lock()
 		s.report(fmt.Errorf("sync log cursors: %w", err))

@@ -6,7 +6,7 @@
 //	   ▲                                   │
 //	   └───────── since ◀── cursor ◀── nil ┘
 //
-// A cursor moves only when every sink has taken the lines before it, and it
+// A cursor moves only when every sink has accepted the lines before it, and it
 // says exactly which lines those are, so that nothing is lost and nothing is
 // repeated however often a connection ends.
 package docker

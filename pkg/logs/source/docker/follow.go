@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// unreadablePause is how often a container is tried again whose logging
+	// unreadablePause is how often a container is retried whose logging
 	// driver can't be read.
 	unreadablePause = time.Minute
 	// openTimeout bounds the two requests that open an output.
@@ -311,11 +311,11 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, retry *
 		if t.corrupt >= corruptAttempts {
 			t.corrupt = 0
 			t.skipDamage(ctx, time.Now())
-			t.source.opts.Logger.Warn("the Engine can't read its log of a container; what is damaged is left out",
+			t.source.opts.Logger.Warn("the Engine cannot read the log of a container; the damaged part is skipped",
 				"container", t.label(), "err", err)
 			return false
 		}
-		t.warn("the output of a container can't be read; trying again", "err", err)
+		t.warn("cannot read the output of a container; retrying", "err", err)
 	}
 	return retry.Wait(ctx) != nil
 }
@@ -380,7 +380,7 @@ func (t *tail) pauseGone(ctx context.Context, retry *backoff.Backoff) bool {
 	return backoff.Sleep(ctx, retry.Step(), t.wake) != nil
 }
 
-// pauseUnreadable waits a minute, whatever happens meanwhile, unless the
+// pauseUnreadable waits a minute, whatever happens in the meantime, unless the
 // target leaves.
 func (t *tail) pauseUnreadable(ctx context.Context, c docker.Container, err error) bool {
 	t.setState(stateUnreadable, err)
@@ -392,7 +392,7 @@ func (t *tail) pauseUnreadable(ctx context.Context, c docker.Container, err erro
 	return t.pauseFor(ctx, unreadablePause)
 }
 
-// pauseFor waits, whatever happens meanwhile, unless the target leaves.
+// pauseFor waits, whatever happens in the meantime, unless the target leaves.
 func (t *tail) pauseFor(ctx context.Context, d time.Duration) bool {
 	deadline := time.Now().Add(d)
 	for time.Until(deadline) > 0 {

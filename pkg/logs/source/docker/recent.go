@@ -26,7 +26,7 @@ type recent struct {
 	last  int64    // time of the last line that was no repetition
 }
 
-// repeated tells whether a line is one of the last, and remembers it if not.
+// repeated reports whether a line is one of the last, and remembers it if not.
 func (r *recent) repeated(l rawLine) bool {
 	if r.seed == (maphash.Seed{}) {
 		r.seed = maphash.MakeSeed()

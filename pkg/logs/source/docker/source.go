@@ -269,14 +269,14 @@ func (s *Source) retire(t *tail) bool {
 // when ctx ends.
 func (s *Source) write(ctx context.Context, t *tail, b *batch) error {
 	logs := b.logs()
-	_, err := pipeline.UntilTaken(ctx, s.cfg.ForwardTo, 0,
+	_, err := pipeline.UntilAccepted(ctx, s.cfg.ForwardTo, 0,
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Told{
+		pipeline.Notify{
 			Refused: func(_ int, err error) {
 				s.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(len(b.lines)))
 				t.warn("a receiver refuses log entries, which are dropped", "err", err, "entries", len(b.lines))
 			},
-			Waiting: func(_ int, err error) { t.warn("a receiver does not take log entries; trying again", "err", err) },
+			Waiting: func(_ int, err error) { t.warn("a receiver does not accept log entries; retrying", "err", err) },
 		})
 	if err != nil {
 		return err

@@ -279,8 +279,8 @@ func TestEngineThatGoesAwayLosesNothing(t *testing.T) {
 		}
 		b.daemon.Shutdown()
 		for i, id := range ids {
-			b.daemon.Print(id, "stdout", fmt.Sprintf("meanwhile %d\n", i))
-			want = append(want, fmt.Sprintf("meanwhile %d", i))
+			b.daemon.Print(id, "stdout", fmt.Sprintf("later %d\n", i))
+			want = append(want, fmt.Sprintf("later %d", i))
 		}
 		b.settle(time.Minute)
 		b.daemon.Restart()

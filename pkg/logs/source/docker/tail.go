@@ -78,7 +78,7 @@ func (t *tail) leave() {
 	}
 }
 
-// listed tells whether discovery takes the container to be running.
+// listed reports whether discovery takes the container to be running.
 func (t *tail) listed() bool {
 	return t.present.Load() && !hasEnded(t.identity.Load().target)
 }

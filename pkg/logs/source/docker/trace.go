@@ -15,8 +15,8 @@ func (s *Source) Relabeling() inspect.Relabeling {
 	}
 }
 
-// Take is part of inspect.TargetTaker.
-func (s *Source) Take(t discovery.Target) (o inspect.Onward, listed bool) {
+// Consume is part of inspect.TargetConsumer.
+func (s *Source) Consume(t discovery.Target) (o inspect.Onward, listed bool) {
 	if !s.cfg.Targets.Has(t) {
 		return o, false
 	}
@@ -29,7 +29,7 @@ func (s *Source) read(t discovery.Target) inspect.Onward {
 	case t.Get(containerIDLabel) == "":
 		return inspect.Onward{Why: "the target has no label " + containerIDLabel + ", by which its container could be read"}
 	case !s.picked(t):
-		return inspect.Onward{Why: "the container has several targets, one for each port and network, and another one stands for its output"}
+		return inspect.Onward{Why: "the container has several targets, one for each port and network, and another one represents its output"}
 	}
 	return inspect.Onward{Taken: true, Why: "The output of the container is read."}
 }
@@ -68,7 +68,7 @@ func (s *Source) trace(t discovery.Target, stream string) (out inspect.Trace) {
 	return out
 }
 
-// picked reports whether t is the target that stands for its container, which has
+// picked reports whether t is the target that represents its container, which has
 // one for each of its ports and networks.
 func (s *Source) picked(t discovery.Target) bool {
 	picked, ok := pickTargets(s.inputs())[t.Get(containerIDLabel)]

@@ -36,6 +36,6 @@ func TestATraceEqualsTheLabelsOfAStream(t *testing.T) {
 		t.Errorf("%+v", trace)
 	}
 	if s.picked(s.inputs()[0]) == s.picked(s.inputs()[1]) {
-		t.Error("of two targets of a container, one stands for its output")
+		t.Error("of two targets of a container, one represents its output")
 	}
 }

@@ -63,7 +63,7 @@ func FuzzResumeInWindow(f *testing.F) {
 }
 
 // A reconnect reads the end of the log, and all of it from the cursor on only
-// when more was written meanwhile.
+// when more was written in the meantime.
 func TestReconnectReadsTheEndOfTheLog(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()

@@ -11,7 +11,7 @@
 // files that were rotated away and have not been read to their end. A position
 // says how far a part has been read and how to recognize it: device and inode,
 // and the checksums of its first bytes and of those before the position. It moves
-// only when every sink has taken the lines before it.
+// only when every sink has accepted the lines before it.
 package file
 
 import (

@@ -29,7 +29,7 @@ func newMetrics(r prometheus.Registerer, active func() float64) *metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"path"})
 	}
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "collector_log_lines_dropped_total", Help: "Lines that were read and not handed on, by reason.",
+		Name: "collector_log_lines_dropped_total", Help: "Lines that were read and not forwarded, by reason.",
 	}, []string{"reason"})
 	m := &metrics{
 		readBytes:  gauge("loki_source_file_read_bytes_total", "Number of bytes read."),

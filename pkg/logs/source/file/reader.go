@@ -30,7 +30,7 @@ type reader struct {
 	batch     batch
 	touched   []*tail  // whose positions have changed
 	ended     []*tail  // whose targets have left
-	orphans   []string // keys of positions that were taken over under other labels
+	orphans   []string // keys of positions that were adopted under other labels
 	time      int64    // of the last entry
 }
 
@@ -49,7 +49,7 @@ type batchLine struct {
 
 func (b *batch) full() bool { return len(b.text) >= batchBytes || len(b.lines) >= batchLines }
 
-// newReader takes over the positions of Alloy or Promtail if there are no own ones
+// newReader imports the positions of Alloy or Promtail if there are no own ones
 // yet.
 func newReader(s *Source, store *positions.Store) *reader {
 	r := &reader{
@@ -61,7 +61,7 @@ func newReader(s *Source, store *positions.Store) *reader {
 		if err != nil && !isMissing(err) {
 			r.importErr = err
 			s.metrics.damaged.Inc()
-			s.opts.Logger.Error("positions can't be taken over", "file", from, "err", err, "on_positions_file_error", s.cfg.OnPositionsFileError)
+			s.opts.Logger.Error("cannot import positions", "file", from, "err", err, "on_positions_file_error", s.cfg.OnPositionsFileError)
 		}
 		if len(values) > 0 {
 			s.opts.Logger.Info("continuing from the positions of another program", "file", from, "positions", len(values))
@@ -163,7 +163,7 @@ func (r *reader) serve(ctx context.Context, t *tail) error {
 	return nil
 }
 
-// refused tells why no file can be read at all, or not this one.
+// refused reports why no file can be read at all, or not this one.
 func (r *reader) refused(t *tail) error {
 	if r.source.textErr != nil {
 		return r.source.textErr
@@ -366,16 +366,16 @@ func (r *reader) measure(t *tail) {
 // write gives entries to every sink, to each until it takes them. It fails only
 // when ctx ends.
 func (s *Source) write(ctx context.Context, logs pipeline.Logs) error {
-	_, err := pipeline.UntilTaken(ctx, s.cfg.ForwardTo, 0,
+	_, err := pipeline.UntilAccepted(ctx, s.cfg.ForwardTo, 0,
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Told{
+		pipeline.Notify{
 			Refused: func(_ int, err error) {
 				n := logs.Entries()
 				s.metrics.rejected.Add(float64(n))
 				s.quiet.Warn(s.opts.Logger, "", "a receiver rejects log entries, which are dropped", "err", err, "entries", n)
 			},
 			Waiting: func(_ int, err error) {
-				s.quiet.Warn(s.opts.Logger, "", "a receiver does not take log entries; trying again", "err", err)
+				s.quiet.Warn(s.opts.Logger, "", "a receiver does not accept log entries; retrying", "err", err)
 			},
 		})
 	return err

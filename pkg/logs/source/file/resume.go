@@ -103,7 +103,7 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 		return
 	}
 	if found {
-		r.source.opts.Logger.Warn("a rotated or removed file that may still have been written to is no longer there: what it got since it was read last is lost",
+		r.source.opts.Logger.Warn("a rotated or removed file that may still have been written to is no longer there: what was written to it since the last read is lost",
 			"path", t.path, "read", missing.Offset)
 		r.source.metrics.lostFiles.Inc()
 		return
@@ -115,7 +115,7 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 		p.seek(missing.Offset) // it was copied or moved here
 		return
 	}
-	r.source.opts.Logger.Warn("the file that was read last is no longer there: what it got since then is lost, and the new one is read from its beginning",
+	r.source.opts.Logger.Warn("the file that was read last is no longer there: what was written to it since then is lost, and the new one is read from its beginning",
 		"path", t.path, "read", missing.Offset)
 	r.source.metrics.lostFiles.Inc()
 }
@@ -182,7 +182,7 @@ func stemOf(name string) string {
 	return name
 }
 
-// adopt takes over the position of another tail, or a stored one, if it is of the
+// adopt adopts the position of another tail, or a stored one, if it is of the
 // same file under its former name, so that what was read as app.log isn't read
 // again as app.log.1. Names that lead to one file at the same time are read each.
 func (r *reader) adopt(t *tail, p *part) bool {
@@ -268,7 +268,7 @@ func (r *reader) finishStored(key string, id fileID) {
 	r.source.store.Put(map[string]string{key: encodeMarks(marks)})
 }
 
-// startedTail reports whether the position of a key is that of a tail, which has
+// startedTail reports whether the position of a key belongs to a tail, which has
 // looked it up.
 func (r *reader) startedTail(key string) bool {
 	r.source.mu.Lock()

@@ -206,7 +206,7 @@ func (s *Source) expand(targets []discovery.Target) []discovery.Target {
 	for _, t := range targets {
 		found, err := filematch.Expand(t, 0)
 		if err != nil {
-			s.quiet.Warn(s.opts.Logger, t.Get(filematch.PathLabel), "some files can't be looked at", "path", t.Get(filematch.PathLabel), "err", err)
+			s.quiet.Warn(s.opts.Logger, t.Get(filematch.PathLabel), "cannot check some files", "path", t.Get(filematch.PathLabel), "err", err)
 		}
 		for _, f := range found {
 			path := f.Get(filematch.PathLabel)

@@ -58,8 +58,8 @@ func (s *Source) LogTails() []inspect.LogTail {
 	return out
 }
 
-// Take is part of inspect.TargetTaker.
-func (s *Source) Take(t discovery.Target) (o inspect.Onward, listed bool) {
+// Consume is part of inspect.TargetConsumer.
+func (s *Source) Consume(t discovery.Target) (o inspect.Onward, listed bool) {
 	if !s.cfg.Targets.Has(t) {
 		return o, false
 	}

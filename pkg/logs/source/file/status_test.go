@@ -11,10 +11,10 @@ import (
 
 func TestASourceSaysWhichTargetsItTakes(t *testing.T) {
 	good, bad := labels.FromStrings("__path__", "/var/log/a.log"), labels.FromStrings("job", "a")
-	var s inspect.TargetTaker = &Source{cfg: Config{Targets: discovery.NewSet(good, bad)}}
+	var s inspect.TargetConsumer = &Source{cfg: Config{Targets: discovery.NewSet(good, bad)}}
 	for target, want := range map[*labels.Labels]string{&good: "listed, taken", &bad: "listed, not taken", {}: "not listed"} {
 		got := "not listed"
-		if o, listed := s.Take(*target); listed && o.Taken {
+		if o, listed := s.Consume(*target); listed && o.Taken {
 			got = "listed, taken"
 		} else if listed && o.Why != "" {
 			got = "listed, not taken"

@@ -222,12 +222,12 @@ func (r *reader) setState(t *tail, state string, err error) {
 		t.status.lastError, t.status.lastErrorAt = "", time.Time{}
 	} else {
 		t.status.lastError, t.status.lastErrorAt = err.Error(), time.Now()
-		t.seen = sight{} // to be tried again
+		t.seen = sight{} // to be retried
 	}
 	s.mu.Unlock()
 	if err != nil {
 		s.metrics.readErrors.Inc()
-		s.quiet.Warn(s.opts.Logger, t.path, "a file can't be read; it is tried again, and the others go on", "path", t.path, "err", err)
+		s.quiet.Warn(s.opts.Logger, t.path, "cannot read a file; retrying; the others continue", "path", t.path, "err", err)
 	}
 	t.failing = err != nil
 }

@@ -83,7 +83,7 @@ func (w *watcher) watch(dir string) bool {
 	}
 	err := w.fs.Add(dir)
 	if errors.Is(err, unix.ENOSPC) {
-		w.quiet.Warn(w.logger, "", "the kernel watches no more folders, so that files are polled: raise fs.inotify.max_user_watches", "folder", dir)
+		w.quiet.Warn(w.logger, "", "the kernel has no more watches for folders, so files are polled: raise fs.inotify.max_user_watches", "folder", dir)
 	}
 	return err == nil
 }

@@ -5,7 +5,7 @@
 //	1 "<key>" "<value>" <crc>
 //	1 "<key>" - <crc>            the key is removed
 //
-// The checksum is CRC-32C of what stands before its blank, in 8 hexadecimal
+// The checksum is CRC-32C of what precedes its blank, in 8 hexadecimal
 // digits. A damaged line costs that line. Changes that belong together are
 // written with one call, so that they survive the death of the process.
 package positions
@@ -63,7 +63,7 @@ type Store struct {
 
 // Open reads the positions in dir. It fails where the folder is another one's.
 // Positions that can't be read are lost, which is logged, and those that can't be
-// written are tried again.
+// written are retried.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, o: o, dirty: make(chan struct{}, 1),
@@ -80,7 +80,7 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 // lockDir makes the folder and keeps others out of it. Where it can't be made,
-// as on a full disk, there is nobody to keep out, and compact tries again. It
+// as on a full disk, there is nobody to keep out, and compact retries. It
 // holds mu.
 func (s *Store) lockDir() error {
 	if s.lock != nil {

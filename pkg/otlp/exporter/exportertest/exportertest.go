@@ -88,7 +88,7 @@ func (e Exporter) Write(t *testing.T, s pipeline.Signal, data []byte, change fun
 	}
 }
 
-// Delivery is that of the one signal that was written.
+// Delivery is the delivery of the one signal that was written.
 func (e Exporter) Delivery(t *testing.T) deliver.Status {
 	t.Helper()
 	all := e.Status().([]deliver.Status)

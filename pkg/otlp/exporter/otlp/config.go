@@ -86,13 +86,13 @@ func (c *Client) Validate() error {
 			continue
 		}
 		if !headerName.MatchString(strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), "grpc-") {
-			errs = append(errs, component.At("headers", fmt.Errorf("%q is no name that gRPC can send", name)))
+			errs = append(errs, component.At("headers", fmt.Errorf("%q is not a name that gRPC can send", name)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// namesAuthority reports whether a header stands for the host that is asked for:
+// namesAuthority reports whether a header represents the host that is asked for:
 // gRPC has a field of its own for it, and would send such a header beside it.
 func namesAuthority(header string) bool {
 	return strings.EqualFold(header, "Host") || header == ":authority"

@@ -13,7 +13,7 @@ import (
 )
 
 // grpcError says what a failed call means, as OTLP has it. Besides, what a
-// change of either side's configuration mends is held back rather than lost:
+// change of either side's configuration fixes is held back rather than lost:
 // wrong credentials, and a server that lacks the service.
 func grpcError(err error, plain bool) *deliver.Error {
 	st := status.Convert(err)
@@ -42,7 +42,7 @@ func grpcError(err error, plain bool) *deliver.Error {
 	return e
 }
 
-// tooLargeText tells whether a server speaks of the size of a message. Such an
+// tooLargeText reports whether a server speaks of the size of a message. Such an
 // answer has the code of an exhausted quota.
 func tooLargeText(text string) bool {
 	text = strings.ToLower(text)

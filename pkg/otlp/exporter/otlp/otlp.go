@@ -13,7 +13,7 @@ import (
 //go:embed otelcol.exporter.otlp.md
 var page string
 
-// Definition is that of otelcol.exporter.otlp.
+// Definition defines otelcol.exporter.otlp.
 func Definition() component.Definition {
 	return component.Define("otelcol.exporter.otlp", New, component.Doc{Page: page, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }

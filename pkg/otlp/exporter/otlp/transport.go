@@ -81,7 +81,7 @@ func newTransport(c Config, o component.Options) (*transport, error) {
 }
 
 // maxReconnectWait is the longest wait between attempts to connect: a backend
-// that is back is to be found soon.
+// that is back must be found soon.
 const maxReconnectWait = 5 * time.Second
 
 // credentials are how connections are made: in plain text or by TLS.
@@ -198,7 +198,7 @@ func (g *transport) answered(conn *grpc.ClientConn, err error) {
 	}
 }
 
-// closing tells whether a request failed only as answered has closed the
+// closing reports whether a request failed only as answered has closed the
 // connection, because of another request.
 func closing(err error) bool {
 	st := status.Convert(err)

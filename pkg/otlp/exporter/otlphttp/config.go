@@ -158,7 +158,7 @@ func (c *Client) Validate() error {
 	}
 	if c.ProxyURL != "" {
 		if u, err := url.Parse(c.ProxyURL); err != nil || u.Host == "" {
-			errs = append(errs, component.At("proxy_url", fmt.Errorf("%q is no URL", c.ProxyURL)))
+			errs = append(errs, component.At("proxy_url", fmt.Errorf("%q is not a valid URL", c.ProxyURL)))
 		}
 	}
 	if c.Timeout < 0 {

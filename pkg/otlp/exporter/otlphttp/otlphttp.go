@@ -11,7 +11,7 @@ import (
 //go:embed otelcol.exporter.otlphttp.md
 var page string
 
-// Definition is that of otelcol.exporter.otlphttp.
+// Definition defines otelcol.exporter.otlphttp.
 func Definition() component.Definition {
 	return component.Define("otelcol.exporter.otlphttp", New, component.Doc{Page: page, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }

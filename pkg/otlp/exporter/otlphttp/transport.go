@@ -31,7 +31,7 @@ import (
 type transport struct {
 	config    Config
 	userAgent string
-	client    *http.Client                         // without a time-out of its own
+	client    *http.Client                         // without a timeout of its own
 	clients   map[pipeline.Signal]*httpsend.Client // which send by client
 	coding    *compression.Coding                  // nil: not compressed
 }

@@ -140,7 +140,7 @@ func (a *Action) checkExtract() error {
 //go:embed otelcol.processor.attributes.md
 var page string
 
-// Definition is that of otelcol.processor.attributes.
+// Definition defines otelcol.processor.attributes.
 func Definition() component.Definition {
 	return component.Define("otelcol.processor.attributes", New, component.Doc{Page: page, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }

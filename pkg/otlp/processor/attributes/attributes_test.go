@@ -308,7 +308,7 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 		{Config{Actions: []Action{{Key: "a", ConvertedType: "bool", Action: "convert"}}}, "action 1 > converted_type: "},
 		{strict(func(*match.Properties) {}), "include: it asks for nothing"},
 		{strict(func(p *match.Properties) { p.MatchType, p.Services = "", []string{"a"} }), "match_type: "},
-		{strict(func(p *match.Properties) { p.LogBodies = []string{"a"} }), "include > log_bodies: it cannot be asked of traces"},
+		{strict(func(p *match.Properties) { p.LogBodies = []string{"a"} }), "include > log_bodies: it does not apply to traces"},
 		{strict(func(p *match.Properties) { p.MetricNames = []string{"a"} }), "include > metric_names: "},
 		{strict(func(p *match.Properties) { p.SpanKinds = []string{"server"} }), "include > span_kinds 1: "},
 		{strict(func(p *match.Properties) { p.Attributes = []match.Attribute{{}} }), "attribute 1 > key: "},
@@ -328,7 +328,7 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 	}
 	logs := strict(func(p *match.Properties) { p.SpanNames = []string{"a"} })
 	logs.Output.Logs = logs.Output.Traces
-	if err := logs.Validate(); err == nil || !strings.Contains(err.Error(), "include > span_names: it cannot be asked of logs") {
+	if err := logs.Validate(); err == nil || !strings.Contains(err.Error(), "include > span_names: it does not apply to logs") {
 		t.Errorf("got %v", err)
 	}
 	var level match.Level

@@ -71,7 +71,7 @@ type Processor struct {
 //go:embed otelcol.processor.batch.md
 var page string
 
-// Definition is that of otelcol.processor.batch.
+// Definition defines otelcol.processor.batch.
 func Definition() component.Definition {
 	return component.Define("otelcol.processor.batch", New, component.Doc{Page: page, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
 }
@@ -150,7 +150,7 @@ func (b *Processor) groupOf(ctx context.Context, before string) string {
 }
 
 // admit refuses a combination above the limit. Its sender is at fault, and no
-// retry mends it.
+// retry fixes it.
 func (b *Processor) admit(group string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,7 +165,7 @@ func (b *Processor) admit(group string) error {
 	return nil
 }
 
-// metrics are those of a batch processor. Exporters behind it count what
+// metrics are the metrics of a batch processor. Exporters behind it count what
 // they sent, merged as it asked.
 type metrics struct {
 	size, bytes       prometheus.Histogram
@@ -195,7 +195,7 @@ func newMetrics(r prometheus.Registerer, id string) *metrics {
 		byTimeout:   prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "timeout_trigger_send_total", Help: "Batches that were sent because their time was up."}),
 		cardinality: prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "metadata_cardinality", Help: "Combinations of metadata values that were seen."}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: prefix + "lost_items_total", Help: "Items that one of several destinations took and another did not, or that have no output.",
+			Name: prefix + "lost_items_total", Help: "Items that one of several destinations accepted and another did not, or that have no output.",
 		}, []string{"signal", "reason"}),
 	}
 	r.MustRegister(m.size, m.bytes, m.bySize, m.byTimeout, m.cardinality, m.lost)

@@ -60,7 +60,7 @@ func (c *GRPCServer) SetToDefault() {
 	}
 }
 
-// withDefaults is c with what 0 stands for.
+// withDefaults is c with what 0 represents.
 func (c *GRPCServer) withDefaults() GRPCServer {
 	d := *c
 	if d.MaxRecvMsgSize <= 0 {
@@ -85,7 +85,7 @@ func checkListenAddress(network, address string) error {
 		return nil
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return component.At("endpoint", fmt.Errorf("%q is no address to listen on: write HOST:PORT, such as \"0.0.0.0:4317\"", address))
+		return component.At("endpoint", fmt.Errorf("%q is not an address to listen on: write HOST:PORT, such as \"0.0.0.0:4317\"", address))
 	}
 	return nil
 }

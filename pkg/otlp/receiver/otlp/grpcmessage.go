@@ -43,7 +43,7 @@ const (
 const aheadCost = 3
 
 // rawStream is what the library's streams can do that it shows to no handler: hand
-// out a message as it arrives. RecvMsg hands out what is there as a whole, and
+// out a message as it arrives. RecvMsg returns what is there as a whole, and
 // unpacked, which is too late to say that there is no room for it.
 type rawStream interface {
 	// ReadMessageHeader fills p, which need not be a header.

@@ -29,7 +29,7 @@ import (
 	"collector/pkg/throttle"
 )
 
-// stopGrace is how long requests under way may take when the receiver stops.
+// stopGrace is how long requests in progress may take when the receiver stops.
 const stopGrace = 2 * time.Second
 
 // Bounds on what one connection can make the server hold in memory.
@@ -41,7 +41,7 @@ const (
 	maxGRPCHeaderListLen = 64 << 10
 )
 
-// maxStreams is how many calls of one connection are under way at once, where the
+// maxStreams is how many calls of one connection are in progress at once, where the
 // configuration does not say. The client holds the others back, which costs neither
 // side anything, and leaves the connection to those that get on.
 func maxStreams(budget *listen.Budget) uint32 {
@@ -227,7 +227,7 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	for _, s := range flow.Signals() {
 		if service == rawgrpc.Service(s) {
 			g.intake.count(transportGRPC, refusedUnwired)
-			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that is not connected; add it to the output block of the receiver", "signal", s)
 			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}
 	}

@@ -23,7 +23,7 @@ type httpBody struct {
 
 // read reads the body of a request, unpacks and decodes it. On failure it counts
 // the refusal and says with which status to answer; 0: the one that the error
-// stands for.
+// represents.
 func (h *httpServer) read(arrival *listen.Arrival, s pipeline.Signal, contentType string, w http.ResponseWriter, r *http.Request) (body httpBody, code int, err error) {
 	from := sender{transportHTTP, r.RemoteAddr}
 	name := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))

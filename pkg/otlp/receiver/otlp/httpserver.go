@@ -107,7 +107,7 @@ func (h *httpServer) handler() http.Handler {
 	return http.HandlerFunc(h.timed)
 }
 
-// otherSite says why a request is that of a page that may not send: of another
+// otherSite says why a request comes from a page that may not send: of another
 // site, unless CORS allows it. A browser sends some without asking.
 func (h *httpServer) otherSite(r *http.Request) error {
 	err := listen.OtherSite(r)
@@ -145,7 +145,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	}
 	if h.intake.sinks[s] == nil {
 		h.intake.count(transportHTTP, refusedUnwired)
-		h.unwired.Log(h.logger, slog.LevelWarn, "", "a client sends a signal that leads nowhere; add it to the output block of the receiver", "signal", s)
+		h.unwired.Log(h.logger, slog.LevelWarn, "", "a client sends a signal that is not connected; add it to the output block of the receiver", "signal", s)
 		return notFound(w, "404 page not found: "+string(s)+" are not wired in the receiver's output")
 	}
 	from := sender{transportHTTP, r.RemoteAddr}
@@ -202,7 +202,7 @@ func (h *httpServer) signalOf(path string) (pipeline.Signal, bool) {
 }
 
 // refuse answers with a google.rpc.Status in the encoding of the request. code
-// is the HTTP status; 0: the one that err stands for.
+// is the HTTP status; 0: the one that err represents.
 func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int, err error) int {
 	st := statusOf(err).Proto()
 	if code == 0 {

@@ -25,7 +25,7 @@ const maxInFlight = 64 << 20
 const retryAfter = 3 * time.Second
 
 // errOverload says that a receiver holds as many bytes as it may.
-var errOverload = errors.New("the receiver holds as many requests as it may; send again later")
+var errOverload = errors.New("the receiver holds as many requests as it may hold; send again later")
 
 // intake takes the requests of both transports of a receiver.
 type intake struct {
@@ -115,7 +115,7 @@ func (in *intake) lostIn(s pipeline.Signal, u wire.Unheld, client string) wire.P
 	}
 	in.metrics.droppedValues.WithLabelValues(string(s)).Add(float64(u.Values))
 	in.metrics.refused[s].WithLabelValues(transportHTTP).Add(float64(u.Items))
-	in.lossy.Log(in.logger, slog.LevelWarn, string(s), "a client sends values that their fields cannot hold; they were dropped, and the rest was taken",
+	in.lossy.Log(in.logger, slog.LevelWarn, string(s), "a client sends values that their fields cannot hold; they were dropped, and the rest was accepted",
 		"signal", s, "client", client, "values", u.Values, "items", u.Items, "first", u.First)
 	return wire.Partial{Items: u.Items, Message: fmt.Sprintf("%d values were dropped because their fields cannot hold them; the first: %s", u.Values, u.First)}
 }

@@ -48,11 +48,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"transport", "reason"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_lost_items_total",
-			Help: "Items that one of several destinations took and another did not.",
+			Help: "Items that one of several destinations accepted and another did not.",
 		}, []string{"signal", "reason"}),
 		droppedValues: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_dropped_values_total",
-			Help: "Values in JSON that were dropped because their field cannot hold them; the rest of the request was taken.",
+			Help: "Values in JSON that were dropped because their field cannot hold them; the rest of the request was accepted.",
 		}, []string{"signal"}),
 		rpcDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rpc_server_duration_milliseconds", Help: "Duration of the gRPC requests received.", Buckets: flow.DurationBuckets(),

@@ -30,7 +30,7 @@ type Receiver struct {
 //go:embed otelcol.receiver.otlp.md
 var page string
 
-// Definition is that of otelcol.receiver.otlp.
+// Definition defines otelcol.receiver.otlp.
 func Definition() component.Definition {
 	return component.Define("otelcol.receiver.otlp", New, component.Doc{Page: page})
 }
@@ -114,7 +114,7 @@ func (r *Receiver) Close() {
 	}
 }
 
-// take hands over the listeners: gRPC's and HTTP's, nil where there is none.
+// take passes the listeners: gRPC's and HTTP's, nil where there is none.
 func (r *Receiver) take() [2]net.Listener {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +123,7 @@ func (r *Receiver) take() [2]net.Listener {
 	return l
 }
 
-// Run serves until ctx ends, and gives requests under way stopGrace to end.
+// Run serves until ctx ends, and gives requests in progress stopGrace to end.
 func (r *Receiver) Run(ctx context.Context) error {
 	if err := r.loadTLS(); err != nil {
 		r.Close()

@@ -23,7 +23,7 @@ func TestEveryRefusalOfARequestIsCountedAndLogged(t *testing.T) {
 	}{
 		"content_type":   {http.MethodPost, "/v1/traces", "text/xml", http.StatusUnsupportedMediaType, "text/xml"},
 		"method":         {http.MethodPut, "/v1/traces", wire.TypeJSON, http.StatusMethodNotAllowed, "PUT"},
-		"unwired":        {http.MethodPost, "/v1/logs", wire.TypeJSON, http.StatusNotFound, "leads nowhere"},
+		"unwired":        {http.MethodPost, "/v1/logs", wire.TypeJSON, http.StatusNotFound, "is not connected"},
 		"wrong_protocol": {http.MethodPost, "/v1/traces", "application/grpc", http.StatusOK, "looks like OTLP/gRPC"},
 	} {
 		t.Run(reason, func(t *testing.T) {

@@ -132,7 +132,7 @@ func (c *sniffedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// look tells whether a connection that begins with start is to be ended.
+// look reports whether a connection that begins with start must be ended.
 func (s *sniffer) look(c net.Conn, start []byte) bool {
 	switch {
 	case !s.isTLS && len(start) > 1 && start[0] == 0x16 && start[1] == 0x03:
@@ -182,7 +182,7 @@ func (s *sniffer) undecided(start []byte) bool {
 // methods are the beginnings of requests of HTTP/1.
 func methods() []string { return []string{"POST ", "GET ", "OPTIONS ", "PUT ", "HEAD "} }
 
-// isHTTP1 tells whether a connection begins as HTTP/1 does: with a method. The
+// isHTTP1 reports whether a connection begins as HTTP/1 does: with a method. The
 // preface of HTTP/2 begins with PRI, which is none.
 func isHTTP1(start []byte) bool {
 	for _, method := range methods() {

@@ -17,7 +17,7 @@ import (
 )
 
 // statusOf says to a client why its request was not taken, in the terms of
-// OTLP: InvalidArgument for what no retry mends, and otherwise Unavailable
+// OTLP: InvalidArgument for what no retry fixes, and otherwise Unavailable
 // with the time after which to send again.
 func statusOf(err error) *status.Status {
 	// A status holds a text: one with other bytes could not be encoded.

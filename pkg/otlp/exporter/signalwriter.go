@@ -11,14 +11,14 @@ import (
 	"collector/pkg/queue"
 )
 
-// lane is the way of one signal through an exporter.
-type lane struct {
+// signalWriter is the path of one signal through an exporter.
+type signalWriter struct {
 	signal pipeline.Signal
 	dir    string
 	e      *Exporter
 	off    bool // there is no place to send to: what comes is dropped and counted
 
-	writer *deliver.Writer // nil until the lane is started; written with Exporter.mu held
+	writer *deliver.Writer // nil until the signal writer is started; written with Exporter.mu held
 	active bool            // the writer runs; guarded by Exporter.mu
 
 	mu      sync.Mutex
@@ -27,9 +27,9 @@ type lane struct {
 	batches flow.BatchCounter  // of who asked last; nil: nobody; guarded by mu
 }
 
-// cut takes note of how the request is to be merged, and cuts it if it is too
+// cut takes note of how the request must be merged, and cuts it if it is too
 // large.
-func (l *lane) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP) ([]wire.Part, error) {
+func (l *signalWriter) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP) ([]wire.Part, error) {
 	limits := l.setBatching(w, request.Batching, flow.BatchCounterOf(ctx))
 	if len(request.Data) <= limits.maxBytes && (limits.maxItems == 0 || request.Items <= limits.maxItems) {
 		return []wire.Part{{Data: request.Data, Items: request.Items}}, nil
@@ -40,7 +40,7 @@ func (l *lane) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP
 // setBatching merges from now on as the request asks. Requests that ask for
 // nothing change nothing: one exporter may be reached with and without a batch
 // processor on the way.
-func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching, batches flow.BatchCounter) limits {
+func (l *signalWriter) setBatching(w *deliver.Writer, asked *pipeline.Batching, batches flow.BatchCounter) limits {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if batches != nil {
@@ -55,12 +55,12 @@ func (l *lane) setBatching(w *deliver.Writer, asked *pipeline.Batching, batches 
 	return l.limits
 }
 
-// sender sends the requests of a lane.
-type sender struct{ lane *lane }
+// sender sends the requests of a signal writer.
+type sender struct{ of *signalWriter }
 
 // Send implements deliver.Sender.
 func (s sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
-	res, err := s.lane.e.transport.Send(ctx, s.lane.signal, blocks)
+	res, err := s.of.e.transport.Send(ctx, s.of.signal, blocks)
 	if err != nil {
 		return deliver.Result{}, err
 	}
@@ -69,7 +69,7 @@ func (s sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result,
 		bytes += len(blocks[i].Data)
 		items += blocks[i].Items
 	}
-	s.lane.delivered(bytes, items)
+	s.of.delivered(bytes, items)
 	res.Dropped = min(max(res.Dropped, 0), items) // whatever the destination says
 	return res, nil
 }
@@ -79,7 +79,7 @@ func (s sender) Split(b queue.Block) []queue.Block {
 	if b.Items < 2 {
 		return nil
 	}
-	parts, err := wire.Split(s.lane.signal, b.Data, 0, (b.Items+1)/2)
+	parts, err := wire.Split(s.of.signal, b.Data, 0, (b.Items+1)/2)
 	if err != nil || len(parts) < 2 {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (s sender) Split(b queue.Block) []queue.Block {
 }
 
 // delivered tells the batch processor on the way, if there is one, what was sent.
-func (l *lane) delivered(bytes, items int) {
+func (l *signalWriter) delivered(bytes, items int) {
 	l.mu.Lock()
 	batches, least := l.batches, l.limits.batch.MinItems
 	l.mu.Unlock()
