@@ -35,7 +35,7 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 		},
 		Defaults: map[string]string{
 			"azuread":                    "refused",
-			"basic":                      "without a name and a password, anybody could come in",
+			"basic":                      "without a name and a password, anyone could log in",
 			"oauth2":                     "Alloy's Go types require nothing, and its library does",
 			"rule":                       "the default action needs target_label",
 			"sigv4":                      "Alloy takes what is missing from the environment of AWS",

@@ -26,12 +26,12 @@ import (
 	"collector/pkg/throttle"
 )
 
-// Program is the running program, as the server reports on it and steers it.
+// Program is the running program, as the server reports and controls it.
 type Program interface {
-	// Ready tells whether the first load of the configuration has succeeded;
-	// it stays true from then on.
+	// Ready reports whether the configuration has been loaded once; it stays true
+	// from then on.
 	Ready() bool
-	// Unhealthy names the components that are unhealthy.
+	// Unhealthy returns the ids of unhealthy components.
 	Unhealthy() []string
 	// Reload loads the configuration again, all or nothing.
 	Reload(ctx context.Context) error
@@ -55,8 +55,8 @@ type Options struct {
 	Inventory    ui.Inventory // may be nil
 	Orphans      func() []flow.OrphanedQueue
 	Support      *support.Program // nil for a server without support bundles
-	// Handlers has what components answer below component.HandlersPath; nil: none
-	// answers.
+	// Handlers finds the components' handlers below component.HandlersPath; nil for
+	// none.
 	Handlers interface {
 		Handler(path string) (h http.Handler, rest string)
 	}
@@ -66,8 +66,8 @@ type Options struct {
 	Version string
 	// Prefix is where a browser sees the UI, as CleanPrefix gives it.
 	Prefix string
-	// AllowedHosts are names by which a browser may ask over plain HTTP without a
-	// password, besides those that cannot be another site's.
+	// AllowedHosts are host names that browsers may use over plain HTTP without a
+	// password, besides those that cannot belong to another site.
 	AllowedHosts []string
 	// Access is shared with the block http; nil for a server without one.
 	Access *Access
@@ -84,7 +84,7 @@ type Server struct {
 	refused  *prometheus.CounterVec
 }
 
-// Why requests and connections are refused.
+// Why requests and connections are rejected.
 const (
 	refusedForeign     = "other_site"
 	refusedBusy        = "busy"
@@ -94,13 +94,13 @@ const (
 	refusedConnections = "too_many_connections"
 )
 
-// New makes a server that listens to nothing yet.
+// New makes a server that does not listen yet.
 func New(o Options) *Server {
 	if o.Access == nil {
 		o.Access = &Access{}
 	}
 	s := &Server{options: o, limits: newLimits(), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "collector_http_refused_total", Help: "Requests to the HTTP server, and connections to it, that were refused.",
+		Name: "collector_http_refused_total", Help: "Requests to the HTTP server, and connections to it, that were rejected.",
 	}, []string{"reason"})}
 	for _, reason := range []string{refusedForeign, refusedBusy, refusedTooLong, refusedPassword, refusedGuesses, refusedConnections} {
 		s.refused.WithLabelValues(reason)
@@ -111,16 +111,16 @@ func New(o Options) *Server {
 // Register registers the server's own metrics.
 func (s *Server) Register(r prometheus.Registerer) { r.MustRegister(s.refused) }
 
-// Bind takes the port. Its error names the port and the flag.
+// Bind opens the port. Its error names the port and the flag.
 func (s *Server) Bind() (err error) {
 	s.listener, err = s.options.Listeners.Listen("tcp", s.options.Address, s.options.Flag)
 	return err
 }
 
-// Addr is the address that Bind took.
+// Addr is the address opened by Bind.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// shutdownTime is how long requests under way may take once ctx has ended.
+// shutdownTime is how long requests in progress may take once ctx has ended.
 const shutdownTime = time.Second
 
 // Run serves until ctx ends. Bind has been called.
@@ -135,7 +135,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
-		// Of HTTP/2, a write to a connection has no deadline but this.
+		// The only write deadline of HTTP/2 connections.
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100, WriteByteTimeout: writeTime, SendPingTimeout: writeTime, PingTimeout: writeTime},
 		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
 	}
@@ -157,8 +157,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// serveUntil serves the components, too, once one of them wants it, until ctx ends
-// or the server has failed.
+// serveUntil also serves the components themselves, once one of them asks for it,
+// until ctx ends or the server fails.
 func (s *Server) serveUntil(ctx context.Context, failed <-chan error) error {
 	memory := s.options.Listeners.Memory()
 	select {
@@ -183,8 +183,8 @@ func (s *Server) serveUntil(ctx context.Context, failed <-chan error) error {
 	}
 }
 
-// observeEvery is how often the components' health is looked at, so that their
-// history has what nobody has seen.
+// observeEvery is how often the components' health is recorded, so that their
+// history is complete even if nobody watches.
 const observeEvery = 5 * time.Second
 
 func (s *Server) observe(ctx context.Context) {
@@ -200,15 +200,15 @@ func (s *Server) observe(ctx context.Context) {
 	}
 }
 
-// Handler serves everything that the server answers: to those whom the block
-// http lets in, below the prefix and without it.
+// Handler is the whole server, below the prefix and without it, behind the block
+// http.
 func (s *Server) Handler() http.Handler {
 	var handler http.Handler = s.mux()
 	handler = belowPrefix(s.options.Prefix, s.refuseForeign(s.bound(compress(handler))))
 	return timely(secureHeaders(s.authenticate(handler)))
 }
 
-// Paths that are known elsewhere too.
+// Paths that other files use too.
 const (
 	readyPath   = "/-/ready"
 	healthyPath = "/-/healthy"
@@ -217,14 +217,14 @@ const (
 	pprofPath   = "/debug/pprof"
 )
 
-// mux is all paths. The answers under /-/ are those of Alloy, to the byte, as
+// mux is all paths. The responses below /-/ are byte for byte those of Alloy, as
 // health checks compare them.
 func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc(readyPath, s.ready)
 	mux.HandleFunc(healthyPath, s.healthy)
 	mux.HandleFunc("HEAD "+reloadPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Allow", "GET, POST") // looking changes nothing
+		w.Header().Set("Allow", "GET, POST") // a HEAD changes nothing
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	})
 	mux.HandleFunc("GET "+reloadPath, s.reload)
@@ -280,7 +280,7 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	// A client that goes away must not leave a reload half done.
+	// A client that disconnects must not stop a reload halfway.
 	if err := s.options.Program.Reload(context.WithoutCancel(r.Context())); err != nil {
 		http.Error(w, fmt.Sprintf("error during the initial load: %s", err), http.StatusBadRequest)
 		return

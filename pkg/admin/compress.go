@@ -9,10 +9,10 @@ import (
 	"collector/pkg/component"
 )
 
-// minCompressed is the size from which compressing an answer pays.
+// minCompressed is the minimum size for which compression pays, in bytes.
 const minCompressed = 1 << 10
 
-// compress compresses pages, JSON and assets for clients that take it.
+// compress compresses pages, JSON and assets for clients that accept it.
 func compress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || !acceptsGzip(r) || ownCompression(r.URL.Path) {
@@ -25,7 +25,7 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// ownCompression tells whether what is at path compresses its answers itself.
+// ownCompression reports whether the handler at path compresses its responses itself.
 func ownCompression(path string) bool {
 	return path == metricsPath || forPrograms(path) || strings.HasPrefix(path, component.HandlersPath)
 }
@@ -41,7 +41,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// compressor compresses an answer if its headers say that it is worth it.
+// compressor compresses a response if its headers show that it is worth it.
 type compressor struct {
 	http.ResponseWriter
 	gzip    *gzip.Writer
@@ -56,7 +56,8 @@ func (c *compressor) WriteHeader(status int) {
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// start decides. size is that of the first part of the answer, if it is known.
+// start decides whether to compress. size is that of the first part of the response,
+// if known.
 func (c *compressor) start(status, size int) {
 	h := c.Header()
 	if status != http.StatusOK && status != http.StatusNotFound || h.Get("Content-Encoding") != "" || h.Get("Content-Range") != "" || !compressible(h.Get("Content-Type")) {
@@ -108,6 +109,6 @@ func (c *compressor) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *compressor) close() {
 	if c.gzip != nil {
-		_ = c.gzip.Close() // the client may have gone
+		_ = c.gzip.Close() // the client may be gone
 	}
 }

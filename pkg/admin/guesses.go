@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// freeGuesses is how many wrong passwords of one client are answered at once.
+	// freeGuesses is how many wrong passwords of one client get an immediate response.
 	freeGuesses = 5
 	// firstDelay is how long the answer to the next one takes; it doubles up to
 	// maxDelay.
@@ -21,8 +21,8 @@ const (
 	maxGuessers = 1024
 )
 
-// guesses slows down those who try one password after the other, each client by
-// itself: whoever knows the password waits for nobody elsewhere.
+// guesses slows down clients that try one password after the other, each on its own:
+// other clients do not wait.
 type guesses struct {
 	mu sync.Mutex
 	by map[string]*guesser // guarded by mu
@@ -35,17 +35,17 @@ type guesser struct {
 	waiting int // for the answer
 }
 
-// verdict is what becomes of a password.
+// verdict is the result of checking a password.
 type verdict int
 
 const (
 	admitted verdict = iota
 	wrong
-	unheard // too many wait: nobody has looked at it
+	unheard // too many are waiting: not checked
 )
 
-// try judges a password. One that is wrong is to be answered after delay, and
-// answered to be called then.
+// try judges a password. The caller responds to a wrong one after delay, and then
+// calls answered.
 func (g *guesses) try(client string, right func() bool) (v verdict, delay time.Duration, answered func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -10,12 +10,12 @@ import (
 	"collector/pkg/component"
 )
 
-// serveComponent lets a component answer.
+// serveComponent passes a request to a component.
 func (s *Server) serveComponent(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, component.HandlersPath)
 	handler, rest := s.options.Handlers.Handler(path)
 	if handler == nil {
-		http.Error(w, fmt.Sprintf("%.200q leads to no component that answers requests", path), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("no component handles requests for %.200q", path), http.StatusNotFound)
 		return
 	}
 	inner := r.Clone(r.Context())
@@ -24,7 +24,7 @@ func (s *Server) serveComponent(w http.ResponseWriter, r *http.Request) {
 }
 
 // withinProcess serves components' handlers and the metrics to the components,
-// which need no password and have no limits: what they may ask for changes nothing.
+// which need no password and have no limits: it changes nothing.
 func (s *Server) withinProcess() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+metricsPath, s.metrics())

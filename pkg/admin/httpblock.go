@@ -19,7 +19,7 @@ import (
 	"collector/pkg/listen"
 )
 
-// HTTPConfig is the block http: who may use the server, and TLS.
+// HTTPConfig is the block http: authentication and TLS.
 type HTTPConfig struct {
 	Auth *AuthConfig `alloy:"auth,block,optional"`
 	TLS  *TLSConfig  `alloy:"tls,block,optional"`
@@ -38,10 +38,10 @@ type BasicConfig struct {
 	Password component.Secret `alloy:"password,attr"`
 }
 
-// Validate refuses what would let in anybody.
+// Validate rejects credentials that would let in anyone.
 func (c *BasicConfig) Validate() error {
 	if c.Username == "" && c.Password == "" {
-		return errors.New("username and password are both empty, so that anybody could come in: set them, or leave the block out")
+		return errors.New("username and password are both empty, so anyone could log in: set them, or remove the block")
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ type FilterConfig struct {
 // SetToDefault sets Alloy's default.
 func (c *FilterConfig) SetToDefault() { *c = FilterConfig{AuthenticateMatching: true} }
 
-// access is what a block http demands.
+// access is what a block http requires.
 type access struct {
 	user, password [sha256.Size]byte
 	auth           bool
@@ -78,9 +78,8 @@ func newAccess(c HTTPConfig) (*access, error) {
 	return a, err
 }
 
-// demanded tells whether a request for any of paths needs a password. They are
-// the path as asked for and as served, without the prefix: a filter may mean
-// either.
+// demanded reports whether a request for any of paths needs a password. They are
+// the path as requested, and as served without the prefix: a filter may mean either.
 func (a *access) demanded(paths ...string) bool {
 	if !a.auth || a.filter == nil {
 		return a.auth
@@ -94,24 +93,22 @@ func (a *access) demanded(paths ...string) bool {
 	return false
 }
 
-// admits checks a name and a password, in the same time whether they are right
-// or wrong.
+// admits checks a name and a password, in constant time.
 func (a *access) admits(user, password string) bool {
 	u, p := sha256.Sum256([]byte(user)), sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(u[:], a.user[:])&subtle.ConstantTimeCompare(p[:], a.password[:]) == 1
 }
 
-// Access is what the block http in force demands of those who use the server.
-// It is safe for concurrent use.
+// Access is what the running block http requires. It is safe for concurrent use.
 type Access struct {
 	current atomic.Pointer[access]
-	// kept is what is in force for certain: what current goes back to when a
-	// configuration turns out to be wrong.
+	// kept is from the last configuration that loaded: what current goes back to if
+	// the next one fails.
 	kept atomic.Pointer[access]
 }
 
-// Keep settles on the block that was bound last, or on none: a configuration
-// has been loaded, with or without a block http in it.
+// Keep confirms the block that was bound last, or none: the configuration was
+// loaded, with or without a block http.
 func (a *Access) Keep(block bool) {
 	if !block {
 		a.current.Store(nil)
@@ -119,7 +116,7 @@ func (a *Access) Keep(block bool) {
 	a.kept.Store(a.current.Load())
 }
 
-// Open reports whether everybody who reaches the server may use its pages.
+// Open reports whether everyone who reaches the server may use its pages.
 func (a *Access) Open() bool {
 	now := a.current.Load()
 	switch {
@@ -131,9 +128,8 @@ func (a *Access) Open() bool {
 	return !now.demanded("/")
 }
 
-// HTTPBlock is a block http as a component. It comes into force when it is
-// bound, before anything else of its configuration runs, so that there is no
-// moment at which the server is open.
+// HTTPBlock is a block http as a component. It takes effect when it is bound, before
+// the rest of its configuration runs, so that the server is never open in between.
 type HTTPBlock struct {
 	access  *Access
 	demands *access
@@ -151,7 +147,7 @@ func httpDefinition(a *Access) component.Definition {
 func NewHTTPBlock(a *Access, c HTTPConfig, o component.Options) (*HTTPBlock, error) {
 	o = o.WithDefaults()
 	if c.Auth != nil && c.Auth.Basic == nil && c.Auth.Filter != nil {
-		o.Warn("auth/filter", "there is no block basic beside it, so that nobody is asked for a password")
+		o.Warn("auth/filter", "there is no basic block next to it, so no password is required")
 	}
 	demands, err := newAccess(c)
 	if err != nil {
@@ -160,23 +156,23 @@ func NewHTTPBlock(a *Access, c HTTPConfig, o component.Options) (*HTTPBlock, err
 	return &HTTPBlock{access: a, demands: demands}, nil
 }
 
-// Bind puts the block into force.
+// Bind makes the block take effect.
 func (b *HTTPBlock) Bind() error {
 	b.access.current.Store(b.demands)
 	return nil
 }
 
-// Close takes back what Bind did, unless another block has come since.
+// Close undoes Bind, unless another block was bound since.
 func (b *HTTPBlock) Close() { b.access.current.CompareAndSwap(b.demands, b.access.kept.Load()) }
 
-// Run waits: there is nothing to do. The block stays in force when it ends, for
-// those who stop it know whether another takes its place.
+// Run only waits. The block stays in effect when Run ends: whoever stops it knows
+// whether another one replaces it.
 func (b *HTTPBlock) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
-// authenticate asks for a password where the block http demands one.
+// authenticate asks for a password where the block http requires one.
 func (s *Server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := s.options.Access.current.Load()
@@ -200,8 +196,8 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			defer answered()
 			s.refused.WithLabelValues(refusedPassword).Inc()
 			if delay > 0 {
-				s.quiet.Warn(s.options.Logger, listen.ClientOf(r.RemoteAddr), "wrong passwords from a client; its tries are slowed down", "client", r.RemoteAddr)
-				_ = backoff.Sleep(r.Context(), delay, nil) // a client that has gone gets no answer
+				s.quiet.Warn(s.options.Logger, listen.ClientOf(r.RemoteAddr), "wrong passwords from a client, slowing it down", "client", r.RemoteAddr)
+				_ = backoff.Sleep(r.Context(), delay, nil) // no response to a client that is gone
 			}
 			unauthorized(w)
 			return
@@ -215,10 +211,10 @@ func unauthorized(w http.ResponseWriter) {
 	http.Error(w, "unauthorized", http.StatusUnauthorized)
 }
 
-// passwordGiven is the key of what authenticate adds to a request's context.
+// passwordGiven is the context key that authenticate sets.
 type passwordGiven struct{}
 
-// gavePassword reports whether a password was demanded and given.
+// gavePassword reports whether a password was required and given.
 func gavePassword(r *http.Request) bool { return r.Context().Value(passwordGiven{}) != nil }
 
 // servedPath is path without the prefix.
@@ -229,8 +225,8 @@ func (s *Server) servedPath(path string) string {
 	return path
 }
 
-// secured speaks TLS with those who connect while a block http demands it.
-// Connections that are open already stay as they are, as in Alloy.
+// secured uses TLS for new connections while a block http requires it. Open
+// connections stay as they are, as in Alloy.
 type secured struct {
 	net.Listener
 	access *Access

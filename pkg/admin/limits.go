@@ -15,24 +15,23 @@ import (
 )
 
 const (
-	// readTime bounds how long the body of a request may take, and maxBody how
-	// large it may be: no request has anything to say but its path.
+	// readTime limits how long reading a request's body may take, and maxBody its
+	// size: requests carry no data.
 	readTime = 10 * time.Second
 	maxBody  = 64 << 10
-	// maxHeader bounds a request's headers, which are held before anybody has looked
-	// at them.
+	// maxHeader limits a request's headers, which are buffered before any check.
 	maxHeader = 32 << 10
-	// writeTime bounds how long a client may take to read an answer, from its first
-	// byte. Streams have a bound for each write instead.
+	// writeTime limits how long a client may take to read a response, from its first
+	// byte. Streams have a limit for each write instead.
 	writeTime = 30 * time.Second
 	// maxProfile and maxTrace are the longest profile and trace of the collector,
-	// in seconds. A trace grows by some megabytes in each.
+	// in seconds. A trace grows by some megabytes a second.
 	maxProfile = 120
 	maxTrace   = 10
 )
 
-// limits bounds the connections and the requests under way: each request holds its
-// answer in memory until the client has read it.
+// limits bounds connections and requests in progress: each request holds its
+// response in memory until the client has read it.
 type limits struct {
 	// Connections of this machine, such as those of a health check, have their own.
 	local, remote slots
@@ -50,14 +49,14 @@ func newLimits() *limits {
 		// A Prometheus may scrape all exporters of a configuration at the same moment.
 		components: slots{total: 128, spare: 32, each: 64, what: "requests to components"},
 		reloads:    slots{total: 8, each: 4, what: "reloads"},
-		// The two that cost most are made one at a time.
+		// The two most expensive ones run one at a time.
 		profiles: slots{total: 1, each: 1, what: "profiles"},
 		bundles:  slots{total: 1, each: 1, what: "support bundles"},
 	}
 }
 
-// of are the slots for what is at path; nil where an answer takes no memory, and
-// for streams, of which the UI bounds the number.
+// of are the slots for a path; nil where a response takes no memory, and for
+// streams, which the UI limits.
 func (l *limits) of(path string) *slots {
 	switch path {
 	case readyPath, healthyPath, "/live/events", "/api/v1/live/events":
@@ -80,9 +79,8 @@ func (l *limits) of(path string) *slots {
 	return &l.pages
 }
 
-// slots are places for requests. Each client has a share, so that no other waits
-// for one that reads slowly, and a client without a place finds a spare one when a
-// few others have taken all.
+// slots are places for requests. Each client has a share, so that no client waits for
+// another that reads slowly, and some are kept for clients without a place.
 type slots struct {
 	total, spare, each int
 	what               string
@@ -92,7 +90,7 @@ type slots struct {
 	by   map[string]int // guarded by mu; of clients with a place
 }
 
-// take takes a place, which the caller gives back by calling free.
+// take occupies a place, which the caller frees by calling free.
 func (s *slots) take(client string) (free func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +99,7 @@ func (s *slots) take(client string) (free func(), err error) {
 		total += s.spare
 	}
 	if s.used >= total || s.by[client] >= s.each {
-		return nil, fmt.Errorf("too many %s are under way: %d (at most %d), %d of them from this address (at most %d); try again later",
+		return nil, fmt.Errorf("too many %s in progress: %d (limit %d), %d of them from this address (limit %d); try again later",
 			s.what, s.used, total, s.by[client], s.each)
 	}
 	if s.by == nil {
@@ -119,7 +117,7 @@ func (s *slots) take(client string) (free func(), err error) {
 	}, nil
 }
 
-// bound gives each request a place. A profile that is too long is refused.
+// bound gives each request a place. It rejects profiles that are too long.
 func (s *Server) bound(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seconds, err := secondsOf(r)
@@ -145,8 +143,7 @@ func (s *Server) bound(next http.Handler) http.Handler {
 	})
 }
 
-// secondsOf is how long the profile takes that is asked for, or an error if that is
-// too long.
+// secondsOf is the duration of the requested profile, or an error if it is too long.
 func secondsOf(r *http.Request) (time.Duration, error) {
 	if !strings.HasPrefix(r.URL.Path, pprofPath) {
 		return 0, nil
@@ -160,23 +157,23 @@ func secondsOf(r *http.Request) (time.Duration, error) {
 		limit, what = maxTrace, "trace"
 	}
 	if !(seconds <= limit) {
-		return 0, fmt.Errorf("a %s of %g seconds is too long: at most %g are allowed", what, seconds, limit)
+		return 0, fmt.Errorf("a %s of %g seconds is too long: the limit is %g", what, seconds, limit)
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
 }
 
-// timely gives each client a time to send a request and to read its answer.
+// timely limits the time to send a request and to read its response.
 func timely(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime)) // not every server has one
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime)) // not every server supports it
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		}
 		next.ServeHTTP(&timed{ResponseWriter: w, limit: writeTime}, r)
 	})
 }
 
-// timed bounds how long a client may take to read an answer, from its first byte.
+// timed limits how long a client may take to read a response, from its first byte.
 // A stream sets a deadline for each write after that.
 type timed struct {
 	http.ResponseWriter
@@ -187,7 +184,7 @@ type timed struct {
 func (t *timed) begin() {
 	if !t.begun {
 		t.begun = true
-		_ = http.NewResponseController(t.ResponseWriter).SetWriteDeadline(time.Now().Add(t.limit)) // not every server has one
+		_ = http.NewResponseController(t.ResponseWriter).SetWriteDeadline(time.Now().Add(t.limit)) // not every server supports it
 	}
 }
 
@@ -204,8 +201,8 @@ func (t *timed) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-// bounded is a listener whose clients have each a share of the connections. One
-// too many is closed.
+// bounded is a listener that gives each client a share of the connections and closes
+// those beyond it.
 type bounded struct {
 	net.Listener
 	server *Server
@@ -226,7 +223,7 @@ func (l bounded) Accept() (net.Conn, error) {
 		free, err := places.take(client)
 		if err != nil {
 			l.server.refused.WithLabelValues(refusedConnections).Inc()
-			l.server.quiet.Warn(l.server.options.Logger, client, "connection to the HTTP server refused", "client", conn.RemoteAddr().String(), "err", err)
+			l.server.quiet.Warn(l.server.options.Logger, client, "connection to the HTTP server rejected", "client", conn.RemoteAddr().String(), "err", err)
 			conn.Close()
 			continue
 		}
@@ -234,7 +231,7 @@ func (l bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// place is a connection that gives its place back when it is closed.
+// place is a connection that frees its place when it is closed.
 type place struct {
 	net.Conn
 	free func()

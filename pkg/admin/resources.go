@@ -52,7 +52,7 @@ func (r *resources) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect leaves out what /proc does not tell, as on a host without it.
+// Collect omits what /proc does not have.
 func (r *resources) Collect(out chan<- prometheus.Metric) {
 	self, err := procfs.Self()
 	if err != nil {

@@ -14,19 +14,19 @@ import (
 	"collector/pkg/listen"
 )
 
-// contentPolicy allows a page its own files and nothing else: no other host, no
-// script or style within the page, no frame around it.
+// contentPolicy allows a page its own files only: no other hosts, no inline scripts
+// or styles, no framing.
 const contentPolicy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// secureHeaders sets the headers that bound what a page may do.
+// secureHeaders sets the headers that restrict what a page may do.
 func secureHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Content-Type-Options", "nosniff")
-		// Nothing to other hosts. With "no-referrer" a browser would not tell the
-		// own host either whether a form is its own, by Origin.
+		// Nothing to other hosts. With "no-referrer" a browser would not send its own
+		// host an Origin for forms either.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -34,8 +34,8 @@ func secureHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// refuseForeign refuses what a page of another site must not do, or must not
-// read, and what a browser asks for by a name that may be another site's.
+// refuseForeign rejects what another site's page must not do or read, and requests of
+// browsers to a host name that may belong to another site.
 func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := cmp.Or(scraped(r), s.foreign(r)); err != nil {
@@ -47,8 +47,8 @@ func (s *Server) refuseForeign(next http.Handler) http.Handler {
 	})
 }
 
-// foreign says why a request may be that of another site's page. One that shows
-// no sign of a browser, such as curl's, is not.
+// foreign is why a request may come from another site's page; nil if it does not.
+// Requests without any sign of a browser, such as curl's, do not.
 func (s *Server) foreign(r *http.Request) error {
 	if !listen.FromBrowser(r) {
 		return nil
@@ -90,7 +90,7 @@ func foreignUnlessShown(r *http.Request, instead string) error {
 	}
 	shown := r.Header.Get("Sec-Fetch-Site") + r.Header.Get("Origin") + r.Header.Get("Referer")
 	if r.Method == http.MethodGet && shown == "" {
-		return errors.New("this request does not say whether a page of another site has made it, and is refused: " + instead)
+		return errors.New("rejected: this request does not show whether another site's page made it: " + instead)
 	}
 	return nil
 }
@@ -102,13 +102,12 @@ func foreignByReferrer(r *http.Request) error {
 		return err
 	}
 	if from := r.Header.Get("Referer"); from != "" && !listen.SameHost(from, r) {
-		return fmt.Errorf("this request comes from a page of another site (Referer: %.200q) and is refused", from)
+		return fmt.Errorf("rejected: this request comes from another site's page (Referer: %.200q)", from)
 	}
 	return nil
 }
 
-// forAnybody reports whether an answer is no more than health checks, scrapes and
-// pages that are being loaded need.
+// forAnybody reports whether a path is for health checks, scrapes and loading pages.
 func forAnybody(path string) bool {
 	switch path {
 	case metricsPath, readyPath, healthyPath, "/favicon.ico":
@@ -117,20 +116,20 @@ func forAnybody(path string) bool {
 	return strings.HasPrefix(path, "/assets/")
 }
 
-// forPrograms reports whether an answer takes much of the collector, and is a
-// file: another site has no reason to link to it.
+// forPrograms reports whether a path is an expensive download: another site has no
+// reason to link to it.
 func forPrograms(path string) bool {
 	return strings.HasPrefix(path, pprofPath) || path == support.Path
 }
 
-// forScripts reports whether an answer is made for scripts: another site's have
-// no reason to ask for it. A link to it may be followed.
+// forScripts reports whether a path is for scripts: another site's scripts have no
+// reason to request it. Links to it may be followed.
 func forScripts(path string) bool {
 	return strings.HasPrefix(path, "/api/") || strings.HasSuffix(path, "/events")
 }
 
-// topLevel reports whether somebody has followed a link, so that the answer fills
-// a window of its own.
+// topLevel reports whether the user followed a link, so that the response fills a
+// window.
 func topLevel(r *http.Request) bool {
 	to := r.Header.Get("Sec-Fetch-Dest")
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (to == "document" || to == "")
@@ -154,7 +153,7 @@ func (s *Server) rebound(r *http.Request) error {
 		"use the IP address, localhost or HTTPS, set a password, or start the collector with --%s=%.200s", r.Host, AllowedHostsFlag, hostName(r.Host))
 }
 
-// AllowedHostsFlag is named in the message to those who need it.
+// AllowedHostsFlag is named in the error message.
 const AllowedHostsFlag = "server.http.allowed-hosts"
 
 // knownHost reports whether no other site can have made hostport lead here: an
@@ -175,7 +174,7 @@ func (s *Server) knownHost(hostport string) bool {
 	return slices.ContainsFunc(s.options.AllowedHosts, is) || slices.ContainsFunc(ownNames(), is)
 }
 
-// hostName is the name or address in hostport as it can be compared.
+// hostName is the name or address in hostport, normalized.
 func hostName(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -184,9 +183,9 @@ func hostName(hostport string) string {
 	return strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 }
 
-// belowPrefix serves what is asked for below prefix as if it were asked for
-// without it. Without the prefix it is there too: a proxy may have taken it
-// away, and health checks do not know it.
+// belowPrefix serves paths below prefix as if they were requested without it. Paths
+// without the prefix work too: a proxy may have removed it, and health checks do not
+// know it.
 func belowPrefix(prefix string, next http.Handler) http.Handler {
 	if prefix == "" {
 		return next
@@ -210,8 +209,8 @@ func belowPrefix(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// CleanPrefix is a prefix as --server.http.ui-path-prefix has it, with a slash
-// before it and none behind: "" for "/".
+// CleanPrefix normalizes --server.http.ui-path-prefix: with a leading slash and none
+// at the end; "" for "/".
 func CleanPrefix(prefix string) (string, error) {
 	trimmed := strings.Trim(prefix, "/")
 	if trimmed == "" {
@@ -219,7 +218,7 @@ func CleanPrefix(prefix string) (string, error) {
 	}
 	for part := range strings.SplitSeq(trimmed, "/") {
 		if part == "" || part == "." || part == ".." || url.PathEscape(part) != part {
-			return "", fmt.Errorf("%q is no path prefix: write it as \"/collector\" or \"/a/b\"", prefix)
+			return "", fmt.Errorf("%q is not a valid path prefix; for example: \"/collector\" or \"/a/b\"", prefix)
 		}
 	}
 	return "/" + trimmed, nil

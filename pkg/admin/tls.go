@@ -9,7 +9,7 @@ import (
 	"collector/pkg/tlsconfig"
 )
 
-// TLSConfig is the certificate of the server, and what it asks of clients.
+// TLSConfig is the server's certificate, and what it requires of clients.
 type TLSConfig struct {
 	CertPEM          string           `alloy:"cert_pem,attr,optional"`
 	CertFile         string           `alloy:"cert_file,attr,optional,file"`
@@ -47,15 +47,15 @@ type WindowsClient struct {
 	TemplateID        string   `alloy:"template_id,attr,optional"`
 }
 
-// Validate refuses the block.
+// Validate rejects the block.
 func (*WindowsFilter) Validate() error {
-	return errors.New("windows_certificate_filter is not supported: give the certificate by cert_file and key_file")
+	return errors.New("windows_certificate_filter is not supported: set cert_file and key_file instead")
 }
 
 // SetToDefault sets Alloy's default.
 func (c *TLSConfig) SetToDefault() { *c = TLSConfig{ClientAuthType: "NoClientCert"} }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *TLSConfig) Validate() error {
 	if c.WindowsFilter != nil {
 		return c.WindowsFilter.Validate()
@@ -65,7 +65,7 @@ func (c *TLSConfig) Validate() error {
 }
 
 // config is the block as crypto/tls has it. Files are read for each connection,
-// so that a certificate can be renewed without a reload.
+// so that a certificate can be replaced without a reload.
 func (c *TLSConfig) config() (*tls.Config, error) {
 	s, err := c.settings()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	isAway  = `/^No answer since \d\d:\d\d:\d\d.*; what you see is old\.$/.test(document.querySelector('#away[role=status] > .notice')?.innerText || '')`
+	isAway  = `/^No answer since \d\d:\d\d:\d\d.*; this page is out of date\.$/.test(document.querySelector('#away[role=status] > .notice')?.innerText || '')`
 	notAway = "!document.querySelector('#away > *')"
 )
 

@@ -116,7 +116,7 @@ func findsLogTails(t *testing.T, _ *stack, b *browser) {
 		t.Errorf("failing: %q", got)
 	}
 	b.open("/targets/logs?per_page=4&sort=container")
-	if got := b.headings(); !slices.Equal(got, []string{"backup", "blog-web-1", "mute", "shop-api-1"}) || !strings.Contains(b.text(), "Page 1 of 2, 6 in all") {
+	if got := b.headings(); !slices.Equal(got, []string{"backup", "blog-web-1", "mute", "shop-api-1"}) || !strings.Contains(b.text(), "Page 1 of 2, 6 total") {
 		t.Errorf("the first page: %q", got)
 	}
 	b.press("Next →", "page=2")
@@ -146,7 +146,7 @@ func showsATarget(t *testing.T, s *stack, b *browser) {
 	if fmt.Sprint(after) != fmt.Sprint(want) {
 		t.Errorf("after: %v, want %v", after, want)
 	}
-	b.press("Ask the target", "/response")
+	b.press("Fetch now", "/response")
 	b.until("document.querySelector('main pre').innerText.includes('workload_scrapes_total')")
 	if text := b.text(); !strings.Contains(text, "200 OK") || !strings.Contains(text, "text/plain") {
 		t.Errorf("the answer has no status or type:\n%s", text)
@@ -189,11 +189,11 @@ func tracesTheDropped(t *testing.T, _ *stack, b *browser) {
 func tracesTheKept(t *testing.T, s *stack, b *browser) {
 	b.choose("shop-api-1", "discovery.relabel.scrape")
 	b.shows(map[string]string{
-		".notice.good":     "It is kept.",
+		".notice.good":     "Kept.",
 		"#rule-1 .badge":   "passes",
-		"#rule-2 .badge":   "changes nothing",
-		"#rule-3 .badge":   "changes a label",
-		"#rule-3 tbody tr": "job\tnot there\tapi",
+		"#rule-2 .badge":   "no change",
+		"#rule-3 .badge":   "changes 1 label",
+		"#rule-3 tbody tr": "job\tnot set\tapi",
 	})
 	b.press("see the target", "/targets/prometheus.scrape.containers/")
 	if !strings.Contains(b.text(), s.engine.IP(t, s.ids["shop-api-1"])) {
@@ -209,23 +209,23 @@ func showsProjects(t *testing.T, _ *stack, b *browser) {
 	b.open("/")
 	b.until("document.querySelectorAll('#containers tbody').length === 3")
 	headings := eval[[]string](b, "[...document.querySelectorAll('#containers th[scope=rowgroup]')].map((th) => th.innerText)")
-	if want := []string{"blog 1 service, 1 container", "shop 2 services, 3 containers", "Outside of Compose 2 containers"}; !slices.Equal(headings, want) {
+	if want := []string{"blog 1 service, 1 container", "shop 2 services, 3 containers", "Outside Compose 2 containers"}; !slices.Equal(headings, want) {
 		t.Errorf("%q", headings)
 	}
 	services := eval[[]string](b, "[...document.querySelectorAll('#containers tbody')].map((group) => [...group.rows].slice(1).map((row) => row.cells[0].innerText).join())")
 	if want := []string{"web", "api,worker", "backup,mute"}; !slices.Equal(services, want) {
 		t.Errorf("%q", services)
 	}
-	if got := b.cells("api"); got[1] != "2" || !strings.HasSuffix(got[2], "2 of 2 up") || !strings.HasSuffix(got[3], "2 of 2 read") {
+	if got := b.cells("api"); got[1] != "2" || !strings.HasSuffix(got[2], "2 of 2 up") || !strings.HasSuffix(got[3], "2 of 2 tailed") {
 		t.Errorf("%q", got)
 	}
-	if got := b.cells("mute"); !strings.HasSuffix(got[3], "0 of 1 read") {
+	if got := b.cells("mute"); !strings.HasSuffix(got[3], "0 of 1 tailed") {
 		t.Errorf("%q", got)
 	}
-	if got := b.cells("worker"); got[2] != "no: why?" {
+	if got := b.cells("worker"); got[2] != "none – why?" {
 		t.Errorf("%q", got)
 	}
-	b.press("no: why?", "/relabel?q=")
+	b.press("none – why?", "/relabel?q=")
 }
 
 func fitsAPhone(t *testing.T, _ *stack, b *browser) {

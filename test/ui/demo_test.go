@@ -50,7 +50,7 @@ func startDemo(t *testing.T, flags ...string) (url string) {
 }
 
 // chartIsThere is nil once there is something to draw of the increase of a
-// counter. The page of a metric does not renew itself.
+// counter. The page of a metric does not refresh itself.
 func chartIsThere(url string) error {
 	var metric struct {
 		Series []struct{ Points []struct{ V float64 } }
@@ -73,7 +73,7 @@ type frame struct {
 
 // flameIsThere is nil once the flame graph of the backend has enough frames that
 // are wide enough to be drawn, one of them of its own code, and another three
-// calls down. The page does not renew itself, and the first profile of a busy
+// calls down. The page does not refresh itself, and the first profile of a busy
 // machine may have a few samples only.
 func flameIsThere(url string) error {
 	const frames, deepest = 15, 3

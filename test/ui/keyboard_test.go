@@ -77,7 +77,7 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 
 func skipsTheNavigation(t *testing.T, k keyboard) {
 	k.press(kb.Tab)
-	if got := eval[string](k.browser, "document.activeElement.innerText"); got != "Skip to the content" {
+	if got := eval[string](k.browser, "document.activeElement.innerText"); got != "Skip to content" {
 		t.Errorf("Tab goes to %q first", got)
 	}
 	k.press(kb.Enter)

@@ -37,7 +37,7 @@ var pages = map[string]string{
 }
 
 // Each page shows real data, without an error and without asking another host,
-// in both colour schemes, and fits a phone.
+// in both color schemes, and fits a phone.
 func TestEachPage(t *testing.T) {
 	url := startDemo(t)
 	b := newBrowser(t, url)
@@ -92,7 +92,7 @@ func TestFromALogLineToItsTraceToItsSpans(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("#pause")))
 	href := eval[string](b, "document.querySelector('tbody a[href*=\"/explore/traces/\"]').getAttribute('href')")
 	// Spans arrive after the line of their request, in more than one export
-	// perhaps, and the page of a trace does not renew itself.
+	// perhaps, and the page of a trace does not refresh itself.
 	spans := []string{"POST /api/orders", "payments charge", "database insert order"}
 	harness.Eventually(t, waiting, func() error { return spansAreThere(url, href, spans...) })
 	b.follow(fmt.Sprintf(`tbody a[href=%q]`, href), "/explore/traces/")

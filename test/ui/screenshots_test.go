@@ -139,8 +139,8 @@ func shoot(b *browser, width int64, path string) {
 	}
 }
 
-// quantised is a picture with the 256 colours that occur most; others become
-// the nearest of them. Pages have few colours but those of smoothed letters.
+// quantised is a picture with the 256 colors that occur most; others become
+// the nearest of them. Pages have few colors but those of smoothed letters.
 func quantised(full image.Image) *image.Paletted {
 	counts := map[color.RGBA]int{}
 	bounds := full.Bounds()

@@ -43,10 +43,10 @@ func TestTheReloadButton(t *testing.T) {
 		t.Errorf("the overview does not say that the reload failed:\n%s", b.text())
 	}
 
-	c.Configure(t, twoComponents+"\nloki.process \"mended\" {\n\tforward_to = [explore.sink.default.logs]\n}\n")
+	c.Configure(t, twoComponents+"\nloki.process \"fixed\" {\n\tforward_to = [explore.sink.default.logs]\n}\n")
 	press("document.querySelector('.notice.good') && !document.querySelector('.notice.bad')")
-	b.open("/component/loki.process.mended")
-	b.until("document.querySelector('h1').innerText === 'loki.process.mended'")
+	b.open("/component/loki.process.fixed")
+	b.until("document.querySelector('h1').innerText === 'loki.process.fixed'")
 	c.Stop(t)
 }
 
@@ -63,7 +63,7 @@ func showsTheErrorAtItsLine(t *testing.T, b *browser) {
 	}
 	id, line, class, says := notes[0][0], notes[0][1], notes[0][2], notes[0][3]
 	if !strings.HasPrefix(id, "L") || !strings.Contains(line, "forward_to = [nothing.there.logs]") || class != "note bad" || !strings.Contains(says, "nothing.there") {
-		t.Errorf("below the line %s, %q, stands %q (%s)", id, line, says, class)
+		t.Errorf("below the line %s, %q, there is %q (%s)", id, line, says, class)
 	}
 	if link := eval[string](b, "document.querySelector('#problems a')?.getAttribute('href')"); !strings.HasSuffix(link, "#"+id) {
 		t.Errorf("the list of what is wrong leads to %q, not to %s", link, id)
@@ -91,7 +91,7 @@ func TestADeadDestinationTurnsRed(t *testing.T) {
 	turnsRed(t, b, func() { close(dead) })
 	b.until("document.querySelector('.notice.bad').innerText.includes('the disk of the store is full')")
 	if !strings.Contains(eval[string](b, "document.querySelector('#destinations').innerText"), "503") {
-		t.Errorf("the destination's row does not tell the reason:\n%s", b.text())
+		t.Errorf("the destination's row does not show the reason:\n%s", b.text())
 	}
 	c.Stop(t)
 }
@@ -151,7 +151,7 @@ func TestAHangingDestinationTurnsRed(t *testing.T) {
 	turnsRed(t, b, func() { close(hung) })
 	b.until("document.querySelector('.notice.bad').innerText.includes('no answer for')")
 	if !strings.Contains(eval[string](b, "document.querySelector('#destinations').innerText"), "no answer for") {
-		t.Errorf("the destination's row does not tell the reason:\n%s", b.text())
+		t.Errorf("the destination's row does not show the reason:\n%s", b.text())
 	}
 	c.Stop(t)
 }
@@ -181,7 +181,7 @@ func TestTwoThousandTargets(t *testing.T) {
 
 	b := newBrowser(t, c.URL)
 	b.open("/targets")
-	b.until("document.querySelector('main').innerText.includes('2 000') || document.querySelector('main').innerText.includes('2000')")
+	b.until("document.querySelector('main').innerText.includes('2,000') || document.querySelector('main').innerText.includes('2000')")
 	first := eval[string](b, "document.querySelector('tbody tr').innerText")
 	b.follow(`a[rel="next"]`, "/targets")
 	b.until("location.search.includes('page=2')")
@@ -191,7 +191,7 @@ func TestTwoThousandTargets(t *testing.T) {
 	b.do(chromedp.SendKeys(chromedp.CSS("#q"), "service-1234"), chromedp.Click(chromedp.CSS("form.search button")))
 	b.until("location.search.includes('q=service-1234') && document.querySelectorAll('tbody tr').length === 1")
 	b.open("/targets?q=project-07")
-	if !strings.Contains(b.text(), "50 in all") {
+	if !strings.Contains(b.text(), "50 total") {
 		t.Errorf("a filter that 50 targets pass does not say so:\n%s", b.text())
 	}
 	b.open("/relabel?q=service-2345")

@@ -40,8 +40,7 @@ func loadAssets() assets {
 	return a
 }
 
-// path is where a browser finds a file, with its digest: what is there never
-// changes.
+// path is the path of a file, with its digest: its content never changes.
 func (a assets) path(name string) string { return "/assets/" + name + "?v=" + a.tags[name] }
 
 func (a assets) serve(w http.ResponseWriter, r *http.Request) { a.file(w, r, r.PathValue("path")) }
@@ -60,7 +59,7 @@ func (a assets) file(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	w.Header().Set("ETag", `"`+tag+`"`)
-	cache := "no-cache" // ask whether it has changed
+	cache := "no-cache" // revalidate
 	if r.URL.Query().Get("v") == tag {
 		cache = "public, max-age=31536000, immutable"
 	}
@@ -69,7 +68,7 @@ func (a assets) file(w http.ResponseWriter, r *http.Request, name string) {
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(text))
 }
 
-// contentType does not depend on what the machine's own table of types says.
+// contentType does not depend on the machine's own MIME table.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".js", ".mjs":

@@ -22,25 +22,22 @@ type Options struct {
 	Rates  flow.Rates // may be nil
 	// Destinations may be nil.
 	Destinations flow.Destinations
-	// Live is where what passes is watched; nil if it cannot be.
+	// Live is where live views attach; nil to disable them.
 	Live *live.Hub
 	// Explore is the window of recent data; nil if it is off.
 	Explore *explore.Window
-	// Inventory is what there is to collect from; it may be nil.
+	// Inventory lists targets, tails and containers; it may be nil.
 	Inventory Inventory
-	// Orphans lists the queues that no writer of the configuration has; it may be
-	// nil.
+	// Orphans lists the queues that no configured writer uses; it may be nil.
 	Orphans func() []flow.OrphanedQueue
-	// Support is what only the program can give to a support bundle; nil if
-	// there is to be no bundle.
+	// Support is the program's part of a support bundle; nil to disable bundles.
 	Support *support.Program
 	Prefix  string // below which a browser sees the UI: "" or "/a/b"
 	Version string
 	Logger  *slog.Logger
 }
 
-// Source is where the UI reads. It gives snapshots: nothing that it returns
-// holds up a pipeline.
+// Source is where the UI reads. It returns snapshots, which block no pipeline.
 type Source interface {
 	Summary() graph.Snapshot
 	Component(id string) (graph.ComponentInfo, bool)
@@ -49,22 +46,22 @@ type Source interface {
 	Edges() []*live.Edge
 }
 
-// Inventory tells what the collector has found to collect from. All it gives
-// may hold secrets, in labels above all, which the pages redact.
+// Inventory lists targets, tails and containers. They may contain secrets, above all
+// in labels, which the pages redact.
 type Inventory interface {
 	ScrapeTargets() []inspect.ScrapeTarget
-	// Fetch asks a target for its page. found is false if it is not there.
+	// Fetch fetches a target's page. found is false if it does not exist.
 	Fetch(ctx context.Context, component, id string) (answer inspect.Response, found bool, err error)
 	LogTails() []inspect.LogTail
 	Engines() []inspect.Engine
 	Containers() []inspect.Container
-	// Unlisted are the containers that no discovery gives as targets, by name:
-	// why not.
+	// Unlisted are the containers that are not targets of any discovery: the reason
+	// by name.
 	Unlisted() map[string]string
 	Relabelings() []inspect.Relabeling
 }
 
-// nothing is an Inventory and the Rates where there are none.
+// nothing is an empty Inventory, and no Rates.
 type nothing struct{}
 
 func (nothing) ScrapeTargets() []inspect.ScrapeTarget { return nil }
@@ -78,8 +75,8 @@ func (nothing) Unlisted() map[string]string       { return nil }
 func (nothing) Relabelings() []inspect.Relabeling { return nil }
 func (nothing) EdgeRates() []flow.EdgeRate        { return nil }
 
-// redacted is a Source without the secrets that rules have copied: the Source
-// itself hides secrets by their names only.
+// redacted is a Source without secrets that rules copied: the Source itself hides
+// secrets by name only.
 type redacted struct {
 	Source
 	redactor *redact.Redactor
@@ -95,5 +92,5 @@ func (s redacted) Component(id string) (graph.ComponentInfo, bool) {
 	return info, true
 }
 
-// Component is a component of the configuration in force as it may be shown.
+// Component is a component of the running configuration, without secrets.
 func (u *UI) Component(id string) (graph.ComponentInfo, bool) { return u.source.Component(id) }

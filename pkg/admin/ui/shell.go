@@ -11,7 +11,7 @@ import (
 	"collector/pkg/admin/ui/page"
 )
 
-// configurationTitle is the entry of the page that itself tells of a failed reload.
+// configurationTitle is the page that shows a failed reload itself.
 const configurationTitle = "Configuration"
 
 func (u *UI) serve(w http.ResponseWriter, req *http.Request, title string, r page.Route) {
@@ -40,10 +40,10 @@ func (u *UI) notFound(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if strings.HasPrefix(req.URL.Path, "/api/") {
-		page.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at " + req.URL.Path})
+		page.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "no such path: " + req.URL.Path})
 		return
 	}
-	u.writeError(w, req, page.NotFound("There is no page at "+req.URL.Path+"."))
+	u.writeError(w, req, page.NotFound("No page at "+req.URL.Path+"."))
 }
 
 func (u *UI) writeError(w http.ResponseWriter, req *http.Request, err error) {
@@ -56,22 +56,22 @@ func (u *UI) writeError(w http.ResponseWriter, req *http.Request, err error) {
 	}})
 }
 
-// write renders a page as a whole before anything of it is sent, so that an
-// error does not leave half of one. title is its entry in the navigation, or "".
+// write renders the whole page before sending any of it, so that an error does not
+// leave half a page. title is its entry in the navigation, or "".
 func (u *UI) write(w http.ResponseWriter, req *http.Request, status int, title string, c page.Content) {
 	var buf bytes.Buffer
 	if err := u.shell(req, title, c).Render(&buf); err != nil {
 		u.options.Logger.Error("render a page", "path", req.URL.Path, "err", err)
-		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
+		http.Error(w, "could not render the page", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(buf.Bytes()) // the client may have gone
+	_, _ = w.Write(buf.Bytes()) // the client may be gone
 }
 
-// shell puts a page into what all pages have.
+// shell is the HTML around a page's content.
 func (u *UI) shell(r *http.Request, title string, c page.Content) g.Node {
 	return h.Doctype(h.HTML(h.Lang("en"),
 		h.Head(
@@ -88,9 +88,9 @@ func (u *UI) shell(r *http.Request, title string, c page.Content) g.Node {
 			g.Map(c.Scripts, func(name string) g.Node { return h.Script(h.Type("module"), h.Src(u.site.Asset(name))) }),
 		),
 		h.Body(
-			h.A(h.Class("skip"), h.Href("#main"), g.Text("Skip to the content")),
+			h.A(h.Class("skip"), h.Href("#main"), g.Text("Skip to content")),
 			u.header(title),
-			// A script says in it that the collector does not answer.
+			// A script shows here that the collector does not answer.
 			h.Div(h.ID("away"), h.Role("status")),
 			h.Main(h.ID("main"), h.TabIndex("-1"), g.If(!c.Still, h.Data("refresh", "5")),
 				u.loadFailure(title),
@@ -122,15 +122,15 @@ func (u *UI) header(current string) g.Node {
 	)
 }
 
-// loadFailure says on every page that the configuration in force is not the
-// one in the files.
+// loadFailure says on every page that the running configuration is not the one in
+// the files.
 func (u *UI) loadFailure(title string) g.Node {
 	_, failed := u.source.Configuration()
 	if failed == nil || title == configurationTitle {
 		return nil
 	}
-	return page.Notice("bad", g.Text("The last reload failed, so the configuration before it runs on. "),
-		h.A(h.Href(u.site.Href("/configuration")), g.Text("See what is wrong")), g.Text("."))
+	return page.Notice("bad", g.Text("The last reload failed; the previous configuration is still running. "),
+		h.A(h.Href(u.site.Href("/configuration")), g.Text("Show the errors")), g.Text("."))
 }
 
 func (u *UI) jsonLink(path, query string) g.Node {

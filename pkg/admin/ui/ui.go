@@ -42,9 +42,9 @@ type UI struct {
 	close   func()
 }
 
-// entry is a page, or a group of pages that one folder has.
+// entry is a page, or a group of pages from one folder.
 type entry struct {
-	// title is its entry in the navigation. Those of one title share it: it leads
+	// title is its entry in the navigation. Entries with the same title share one link,
 	// to the path of the first.
 	title, path string
 	page        interface{ Routes() []page.Route }
@@ -101,7 +101,7 @@ func (u *UI) table() []entry {
 	}
 }
 
-// Close ends the streams of events, which would end with the client only.
+// Close ends event streams, which otherwise end only with their clients.
 func (u *UI) Close() { u.close() }
 
 // Register adds the UI to mux.

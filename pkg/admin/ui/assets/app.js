@@ -1,5 +1,5 @@
-// What all pages do with a script: choose the theme, and refresh themselves.
-// Without it they work too.
+// What every page does with JavaScript: switch the theme and refresh itself.
+// Pages work without it too.
 
 export const prefix = document.querySelector('meta[name="prefix"]').content;
 
@@ -22,12 +22,12 @@ themeButton.addEventListener("click", () => {
   try {
     if (next === "auto") localStorage.removeItem("theme");
     else localStorage.setItem("theme", next);
-  } catch { /* it lasts as long as the page, then */ }
+  } catch { /* then it lasts only as long as the page */ }
   showTheme();
 });
 showTheme();
 
-// On a narrow screen the navigation is moved to the entry of this page.
+// On a narrow screen, scroll the navigation to the entry of this page.
 const here = document.querySelector('nav [aria-current="page"]');
 if (here) {
   const nav = here.closest("nav");
@@ -35,18 +35,18 @@ if (here) {
   nav.scrollLeft += entry.left - all.left - (all.width - entry.width) / 2;
 }
 
-// Refresh: fetch the page again and put in what has changed.
+// Refresh: fetch the page again and update what has changed.
 
 let paused = false;
 let busy = false;
 
-// keeps tells whether an element is to be left as it is: a page's script has it
-// in its hands, or the user is typing there.
+// keeps reports whether an element must not be updated: a page's script owns it,
+// or the user is typing there.
 function keeps(element) {
   return element.hasAttribute("data-keep") || element === document.activeElement && element.matches("input, select, textarea");
 }
 
-// selecting tells whether the user has selected text, which a change would undo.
+// selecting reports whether the user has selected text, which an update would undo.
 function selecting(main) {
   const selection = getSelection();
   return !selection.isCollapsed && main.contains(selection.anchorNode);
@@ -57,9 +57,8 @@ function links(element) {
   return [...element.querySelectorAll("a[href]")].map((a) => a.getAttribute("href") + "\n").join("");
 }
 
-// moves tells whether a list that has the focus or the pointer would put other
-// links in the place of those that the user is about to follow. More rows below
-// the others move nothing.
+// moves reports whether an update would move links under the pointer or the focus,
+// which the user may be about to follow. Rows added at the end move nothing.
 function moves(old, fresh) {
   return old.matches("tbody, ul, ol") && old.matches(":hover, :focus-within") && !links(fresh).startsWith(links(old));
 }
@@ -68,7 +67,7 @@ function sameShape(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id;
 }
 
-// update makes old like fresh and leaves alone what is equal, so that focus,
+// update changes old into fresh but does not touch what is equal, so that focus,
 // scroll positions and open details stay.
 function update(old, fresh) {
   if (old.isEqualNode(fresh)) return;
@@ -90,33 +89,33 @@ function update(old, fresh) {
 }
 
 const away = document.getElementById("away");
-const patience = 15000; // ms that an answer may take
-let answered = new Date(); // when the last good answer came
+const patience = 15000; // ms to wait for a response
+let answered = new Date(); // when the last good response came
 
-// freshMain fetches the page and gives its main element. It throws if there is
-// no good answer.
+// freshMain fetches the page and returns its main element. It throws if there is no
+// good response.
 async function freshMain() {
   const response = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(patience) });
-  if (response.redirected) throw new Error("it leads to another page");
+  if (response.redirected) throw new Error("redirected to another page");
   if (!response.ok) throw new Error("status " + response.status);
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
-  if (!fresh) throw new Error("another page answers");
+  if (!fresh) throw new Error("unexpected page");
   return fresh;
 }
 
-// tellAway says that what is shown is old. It says so once, so that a screen
+// tellAway says that the page is out of date. It says so once, so that a screen
 // reader does not repeat it.
 function tellAway(why) {
   if (away.firstChild) return;
   const banner = document.createElement("p");
   banner.className = "notice bad";
   const since = answered.toLocaleTimeString([], { hour12: false });
-  banner.textContent = "No answer since " + since + (why ? " (" + why + ")" : "") + "; what you see is old.";
+  banner.textContent = "No answer since " + since + (why ? " (" + why + ")" : "") + "; this page is out of date.";
   away.append(banner);
 }
 
-// refresh fetches the page now. What the user has selected text in stays as it
-// is, but whether there is an answer is told all the same.
+// refresh fetches the page now. While the user has text selected, the page is not
+// updated, but a missing response is still shown.
 export async function refresh() {
   if (busy) return;
   busy = true;
@@ -127,7 +126,7 @@ export async function refresh() {
     answered = new Date();
     away.replaceChildren();
   } catch (problem) {
-    // The browser's own words for no connection and no time differ and help nobody.
+    // Browsers word connection errors and timeouts differently, and not helpfully.
     tellAway(problem.constructor === Error ? problem.message : "");
   } finally {
     busy = false;

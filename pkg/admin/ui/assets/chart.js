@@ -1,13 +1,12 @@
-// The chart of a metric: its points come from the API, again and again.
+// The chart of a metric. It polls its points from the API.
 
 const box = document.getElementById("chart");
-const colours = ["--s1", "--s4", "--s3", "--s2", "--good", "--bad", "--warn", "--dim"];
+const colors = ["--s1", "--s4", "--s3", "--s2", "--good", "--bad", "--warn", "--dim"];
 let plot = null;
 let last = null;
 
-// colour gives what a property of the style sheet is at the moment, light or
-// dark.
-function colour(name) {
+// color returns the current value of a style sheet property, light or dark.
+function color(name) {
   const probe = document.createElement("span");
   probe.style.color = "var(" + name + ")";
   box.append(probe);
@@ -16,7 +15,7 @@ function colour(name) {
   return value;
 }
 
-// names tells series apart by the labels in which they differ.
+// names identifies series by the labels in which they differ.
 function names(series) {
   const differ = new Set();
   for (const s of series) {
@@ -36,7 +35,7 @@ function short(v) {
   return String(+v.toPrecision(4));
 }
 
-// formatter makes uPlot write times with 24 hours, and dates with the year first.
+// formatter makes uPlot show times with 24 hours, and dates with the year first.
 function formatter(template) {
   return uPlot.fmtDate(template.replace("{h}{aa}", "{HH}:{mm}").replaceAll("{h}", "{HH}").replaceAll("{aa}", "")
     .replace("{M}/{D}/{YY}", "{YYYY}-{MM}-{DD}").replace("{M}/{D}", "{MM}-{DD}"));
@@ -46,15 +45,15 @@ function draw(data) {
   const tables = data.series.map((s) => [s.points.map((p) => p.t / 1000), s.points.map((p) => p.v)]);
   if (tables.length === 0) return;
   const labels = names(data.series);
-  const ink = colour("--dim");
-  const grid = { stroke: colour("--line"), width: 1 };
+  const ink = color("--dim");
+  const grid = { stroke: color("--line"), width: 1 };
   const axis = { stroke: ink, grid, ticks: grid };
   const options = {
     width: box.clientWidth - 24, height: 320, fmtDate: formatter,
     scales: { x: { time: true } },
     axes: [axis, { ...axis, size: 64, label: box.dataset.unit, labelSize: 20, values: (_, ticks) => ticks.map(short) }],
     series: [{}, ...labels.map((label, i) => ({
-      label, stroke: colour(colours[i % colours.length]), width: 1.5, spanGaps: true, dash: i < colours.length ? undefined : [6, 3],
+      label, stroke: color(colors[i % colors.length]), width: 1.5, spanGaps: true, dash: i < colors.length ? undefined : [6, 3],
       value: (_, v) => short(v), points: { show: tables[i][0].length < 3 },
     }))],
     cursor: { drag: { x: true, y: false } },
@@ -77,7 +76,7 @@ async function load() {
     text = fresh;
     last = JSON.parse(text);
     draw(last);
-  } catch { /* the next one may do better */ } finally {
+  } catch { /* try again next time */ } finally {
     busy = false;
   }
 }

@@ -1,15 +1,15 @@
-// A flame graph: each function below the one that called it, as wide as its
-// share. One frame can be reached by Tab, the others from there by arrow keys.
+// A flame graph: each function is below its caller, as wide as its share. Tab
+// reaches one frame, the arrow keys the others.
 
 const box = document.getElementById("flame-graph");
 const detail = document.getElementById("flame-detail");
 const find = document.getElementById("flame-find");
 const found = document.getElementById("flame-found");
 const rowHeight = 20;
-const maxFrames = 4000; // that are drawn at once
+const maxFrames = 4000; // drawn at once
 
 let root = null; // the whole
-let top = null; // what is drawn over the whole width
+let top = null; // the node drawn over the full width
 let unit = box.dataset.unit;
 let buttons = new Map(); // frames by node
 let current = null; // the node that has, or gets, the focus
@@ -32,7 +32,7 @@ function amount(v) {
 function share(v) { return (100 * v / Math.max(root.value, 1)).toFixed(1) + " %"; }
 
 function says(node) {
-  return node.name + ": " + amount(node.value) + ", " + share(node.value) + (node.self ? "; itself " + amount(node.self) : "");
+  return node.name + ": " + amount(node.value) + ", " + share(node.value) + (node.self ? ", self " + amount(node.self) : "");
 }
 
 // hue is the same for the functions of one package.
@@ -70,8 +70,8 @@ function frame(node, left, width, above) {
   return button;
 }
 
-// draw draws top over the whole width, what led to it above, and below it what
-// is wide enough to be seen.
+// draw draws top over the full width, its callers above, and below it what is wide
+// enough to see.
 function draw() {
   buttons = new Map();
   const fresh = document.createDocumentFragment();
@@ -146,8 +146,8 @@ box.addEventListener("keydown", (e) => {
   e.preventDefault();
 });
 
-// search marks the frames whose name has what is looked for, and tells the
-// share of them all, each stack counted once.
+// search marks the frames whose name contains the text, and shows their total
+// share, counting each stack once.
 function search() {
   const text = find.value.trim().toLowerCase();
   for (const [node, button] of buttons) button.classList.toggle("hit", text !== "" && node.name.toLowerCase().includes(text));
@@ -162,7 +162,7 @@ function search() {
     if (node !== root && node.name.toLowerCase().includes(text)) sum += node.value;
     else stack.push(...node.children);
   }
-  found.textContent = sum > 0 ? amount(sum) + ", " + share(sum) : "no such function";
+  found.textContent = sum > 0 ? amount(sum) + ", " + share(sum) : "no match";
 }
 
 find.addEventListener("input", search);

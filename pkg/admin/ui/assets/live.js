@@ -1,4 +1,4 @@
-// The events of the Live page, as they come. Nothing is kept but what is shown.
+// The events of the Live page, as they arrive. Only what is shown is kept.
 
 const section = document.getElementById("stream");
 const rows = document.getElementById("live-rows");
@@ -8,11 +8,11 @@ const pause = document.getElementById("live-pause");
 const maxRows = 500;
 
 let source = null;
-let waiting = []; // events that are not shown yet
-let seconds = []; // how many came in each of the last seconds
+let waiting = []; // events not shown yet
+let seconds = []; // events in each of the last seconds
 let count = 0;
 let skipped = 0;
-let skippedBefore = 0; // by streams that have ended
+let skippedBefore = 0; // by earlier streams
 
 function element(name, text, className) {
   const e = document.createElement(name);
@@ -40,7 +40,7 @@ function time(text) {
   return t;
 }
 
-// what is an event's own text, and what its kind of signal has besides.
+// what is an event's text, with details that depend on the signal.
 function what(event) {
   const cell = element("td");
   cell.append(element("code", event.text));
@@ -86,29 +86,28 @@ function tell() {
   seconds = seconds.slice(-5);
   const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
   const all = skippedBefore + skipped;
-  rate.textContent = mean.toFixed(mean < 10 ? 1 : 0) + " a second shown" + (all > 0 ? ", " + all.toLocaleString("en") + " skipped" : "");
+  rate.textContent = mean.toFixed(mean < 10 ? 1 : 0) + " per second shown" + (all > 0 ? ", " + all.toLocaleString("en") + " skipped" : "");
 }
 
-// refusal is what an answer without a stream says. One of a proxy, or of the
-// check of passwords, is no JSON.
-async function refusal(response) {
+// rejection is the reason in a response that is not a stream. A proxy's, or the one
+// that asks for a password, is not JSON.
+async function rejection(response) {
   if ((response.headers.get("Content-Type") || "").startsWith("application/json")) {
     const { error } = await response.json();
     if (error) return error;
   }
-  if (response.status === 401) return "a password is asked for (status 401): load the page again";
-  return "refused (status " + response.status + ")";
+  if (response.status === 401) return "password required (status 401): reload the page";
+  return "rejected (status " + response.status + ")";
 }
 
-// why asks for the reason why there is no stream, which EventSource does not
-// give.
+// why fetches the reason why there is no stream: EventSource does not give it.
 async function why() {
   const stop = new AbortController();
   try {
     const response = await fetch(section.dataset.events, { signal: stop.signal });
-    if (!response.ok) state.textContent = await refusal(response);
+    if (!response.ok) state.textContent = await rejection(response);
   } catch {
-    state.textContent = "the collector cannot be reached";
+    state.textContent = "collector unreachable";
   } finally {
     stop.abort();
   }
@@ -126,7 +125,7 @@ function open() {
   source.addEventListener("error", () => {
     skippedBefore += skipped;
     skipped = 0;
-    state.textContent = "not connected";
+    state.textContent = "disconnected";
     if (source && source.readyState === EventSource.CLOSED) {
       why();
       source = null;
@@ -143,15 +142,15 @@ function close(because) {
   state.textContent = because;
 }
 
-// goOn opens the stream again, unless someone has paused it or nobody sees it.
+// goOn opens the stream again, unless it is paused or the page is hidden.
 function goOn() {
   if (!source && !document.hidden && pause.getAttribute("aria-pressed") !== "true") open();
 }
 
-// A page that nobody sees gives its place among those who watch to others.
+// A hidden page frees its place for other viewers.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) goOn();
-  else if (source) close("not watching while the page is hidden");
+  else if (source) close("stopped while the page is hidden");
 });
 
 pause.addEventListener("click", () => {

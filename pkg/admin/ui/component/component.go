@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	g "maragu.dev/gomponents"
@@ -21,13 +22,13 @@ import (
 type Page struct {
 	Site   *page.Site
 	Source Source
-	// Watchable is whether the page Live can show what passes.
+	// Watchable reports whether live views are available.
 	Watchable bool
 }
 
 // Source is where the page reads.
 type Source interface {
-	// Component has no secrets in what it gives.
+	// Component returns no secrets.
 	Component(id string) (graph.ComponentInfo, bool)
 	ComponentMetrics(id string) []*dto.MetricFamily
 }
@@ -54,7 +55,7 @@ type metric struct {
 	Count uint64    `json:"count,omitempty"` // of a histogram or a summary
 }
 
-// jsonFloat is written as a string where JSON has no number for it.
+// jsonFloat is written as a string where JSON cannot represent it.
 type jsonFloat float64
 
 // MarshalJSON implements json.Marshaler.
@@ -70,7 +71,7 @@ func (p *Page) model(r *http.Request) (details, error) {
 	id := r.PathValue("id")
 	info, ok := p.Source.Component(id)
 	if !ok {
-		return details{}, page.NotFound(fmt.Sprintf("There is no component %q in the configuration in force.", id))
+		return details{}, page.NotFound(fmt.Sprintf("The running configuration has no component %q.", id))
 	}
 	return details{info, metricsOf(p.Source.ComponentMetrics(id))}, nil
 }
@@ -129,15 +130,15 @@ func (p *Page) view(_ *http.Request, c details) page.Content {
 		page.Facts(
 			page.Fact("health", page.HealthBadge(c.Health.State), g.Text(" "+page.Cut(message, 2000))),
 			page.Fact("since", page.Ago(c.Health.UpdatedTime)),
-			page.Fact("defined", h.A(h.Href(p.Site.SourceHref(c.File, c.Line)), g.Textf("%s, lines %d to %d", page.Cut(c.File, 200), c.Line, c.EndLine))),
+			page.Fact("defined", h.A(h.Href(p.Site.SourceHref(c.File, c.Line)), g.Text(page.Cut(c.File, 200)+", "+lines(c.Line, c.EndLine)))),
 		),
-		page.Section("debug", "Debug information", p.Site.JSON(c.Status, api, "This component has none.")),
-		page.Section("arguments", "Arguments as evaluated", p.Site.JSON(c.Arguments, api, "It has none.")),
-		page.Section("exports", "Exports", p.Site.JSON(c.Exports, api, "It has none: nothing can refer to it.")),
+		page.Section("debug", "Debug information", p.Site.JSON(c.Status, api, "None.")),
+		page.Section("arguments", "Evaluated arguments", p.Site.JSON(c.Arguments, api, "None.")),
+		page.Section("exports", "Exports", p.Site.JSON(c.Exports, api, "None: other components cannot refer to it.")),
 		page.Section("references", "References", page.Facts(
-			page.Fact("refers to", p.links(c.ReferencesTo)),
-			page.Fact("is referred to by", p.links(c.ReferencedBy)),
-			page.Fact("gives data to", p.flows(c.ID, c.FlowsTo)),
+			page.Fact("references", p.links(c.ReferencesTo)),
+			page.Fact("referenced by", p.links(c.ReferencedBy)),
+			page.Fact("sends data to", p.flows(c.ID, c.FlowsTo)),
 		)),
 		page.Section("metrics", "Metrics", p.metricsTable(c.Metrics, api)),
 		page.Section("history", "Health history", historyTable(c.History)),
@@ -145,7 +146,7 @@ func (p *Page) view(_ *http.Request, c details) page.Content {
 	return page.Content{Title: c.ID, API: api, Body: body}
 }
 
-// flows are links to the components that id gives data to, and to watch it pass.
+// flows links to the components that id sends data to, and to the live views.
 func (p *Page) flows(id string, to []string) g.Node {
 	if !p.Watchable || len(to) == 0 {
 		return p.links(to)
@@ -153,7 +154,7 @@ func (p *Page) flows(id string, to []string) g.Node {
 	var items []g.Node
 	for _, other := range to[:min(len(to), maxLinks)] {
 		items = append(items, h.Li(p.Site.ComponentLink(other), g.Text(" "),
-			h.A(h.Class("tap"), h.Href(p.Site.LiveHref(id, other)), g.Text("Watch live"), h.Span(h.Class("sr"), g.Text(" what goes to "+other)))))
+			h.A(h.Class("tap"), h.Href(p.Site.LiveHref(id, other)), g.Text("Watch live"), h.Span(h.Class("sr"), g.Text(" data sent to "+other)))))
 	}
 	if more := len(to) - maxLinks; more > 0 {
 		items = append(items, h.Li(g.Textf("and %d more", more)))
@@ -184,13 +185,13 @@ const maxMetrics = 300
 
 func (p *Page) metricsTable(metrics []metric, api string) g.Node {
 	if len(metrics) == 0 {
-		return page.Empty("It has none of its own.")
+		return page.Empty("None.")
 	}
 	var rows []g.Node
 	for _, m := range metrics[:min(len(metrics), maxMetrics)] {
 		value := page.Count(float64(m.Value))
 		if m.Count > 0 {
-			value = fmt.Sprintf("%s on average of %s", page.Short(float64(m.Value)), page.Count(float64(m.Count)))
+			value = fmt.Sprintf("avg %s (%s)", inUnit(m.Name, float64(m.Value)), page.Count(float64(m.Count)))
 		}
 		rows = append(rows, page.Row(h.Code(h.Title(m.Help), g.Text(m.Name)), page.LabelList(m.Labels), page.Num(value)))
 	}
@@ -198,16 +199,39 @@ func (p *Page) metricsTable(metrics []metric, api string) g.Node {
 	if len(metrics) <= maxMetrics {
 		return shown
 	}
-	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(metrics)-maxMetrics), h.A(h.Href(p.Site.Href(api)), g.Text("all of them as JSON")))}
+	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(metrics)-maxMetrics), h.A(h.Href(p.Site.Href(api)), g.Text("all as JSON")))}
 }
 
 func historyTable(history []graph.Health) g.Node {
 	if len(history) == 0 {
-		return page.Empty("It has not been looked at yet.")
+		return page.Empty("No health changes recorded yet.")
 	}
 	var rows []g.Node
 	for i := len(history) - 1; i >= 0; i-- {
 		rows = append(rows, page.Row(page.Ago(history[i].UpdatedTime), page.HealthBadge(history[i].State), g.Text(page.Cut(history[i].Message, page.MaxString))))
 	}
-	return page.Table("Changes of health, the last one first", []page.Column{{Title: "When"}, {Title: "Health"}, {Title: "Message"}}, rows...)
+	return page.Table("Health changes, newest first", []page.Column{{Title: "When"}, {Title: "Health"}, {Title: "Message"}}, rows...)
+}
+
+// lines names the lines from first to last.
+func lines(first, last int) string {
+	if last <= first {
+		return fmt.Sprintf("line %d", first)
+	}
+	return fmt.Sprintf("lines %d–%d", first, last)
+}
+
+// inUnit is a value with the unit that the metric's name ends in.
+func inUnit(name string, v float64) string {
+	switch {
+	case strings.HasSuffix(name, "_bytes"):
+		return page.Size(v)
+	case !strings.HasSuffix(name, "_seconds"):
+		return page.Short(v)
+	case v < 1e-3:
+		return page.Short(v*1e6) + " µs"
+	case v < 1:
+		return page.Short(v*1e3) + " ms"
+	}
+	return page.Short(v) + " s"
 }

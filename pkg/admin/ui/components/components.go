@@ -75,7 +75,7 @@ func (p *Page) view(r *http.Request, list page.Paged[row]) page.Content {
 	columns := []page.Column{{Title: "Component", Sort: "id"}, {Title: "Health", Sort: "health"}, {Title: "Since", Sort: "since"}, {Title: "Message"}, {Title: "Defined", Sort: "position"}}
 	body := []g.Node{p.Site.SearchForm(l, "Filter components")}
 	if len(rows) == 0 {
-		body = append(body, page.Empty("No component matches."))
+		body = append(body, page.Empty("No components match."))
 	} else {
 		body = append(body, p.Site.SortedTable(l, "Components", columns, rows...), p.Site.Pager(l, list.Page, list.Pages, list.Total))
 	}

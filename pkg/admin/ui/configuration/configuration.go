@@ -38,7 +38,7 @@ func (p *Page) Routes() []page.Route {
 		page.Route{Pattern: "POST /api/v1/reload", Serve: p.reloadAPI})
 }
 
-// configuration is the files as loaded, with secrets hidden.
+// configuration is the files as loaded, without secrets.
 type configuration struct {
 	InForce load  `json:"inForce"`
 	Failed  *load `json:"failed,omitempty"` // the last reload, if it failed
@@ -111,7 +111,7 @@ const (
 func (p *Page) view(r *http.Request, c configuration) page.Content {
 	query := r.URL.Query()
 	shown, failed := c.InForce, false
-	// Someone who has just been told of a failure wants to see where it is.
+	// After a failed reload, show where the errors are.
 	if c.Failed != nil && len(c.Failed.Files) > 0 && query.Get("version") != "running" && (query.Get("version") == "failed" || query.Get("file") == "") {
 		shown, failed = *c.Failed, true
 	}
@@ -124,7 +124,7 @@ func (p *Page) view(r *http.Request, c configuration) page.Content {
 		body = append(body, p.fileList(shown, failed))
 	}
 	if len(shown.Files) == 0 {
-		body = append(body, page.Empty("No configuration has been loaded."))
+		body = append(body, page.Empty("No configuration is loaded."))
 	}
 	if file := chosen(shown.Files, query.Get("file")); file != nil {
 		from, _ := strconv.Atoi(query.Get("from"))
@@ -144,15 +144,14 @@ func chosen(files []sourceFile, name string) *sourceFile {
 
 func (p *Page) reloadForm() g.Node {
 	return h.Form(h.Method("post"), h.Action(p.Site.Href("/configuration/reload")), h.Class("reload"),
-		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Reload the configuration")))
+		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Reload configuration")))
 }
 
-// reloadResult says how the last load went. asked is what the reload button
-// was answered.
+// reloadResult shows how the last load went. asked is the reload button's result.
 func (p *Page) reloadResult(c configuration, asked string) g.Node {
 	switch {
 	case c.Failed != nil:
-		nodes := []g.Node{g.Text("The last reload failed "), page.Ago(c.Failed.At), g.Text("; the configuration before it, of "), page.Ago(c.InForce.At), g.Text(", runs on.")}
+		nodes := []g.Node{g.Text("The last reload failed "), page.Ago(c.Failed.At), g.Text("; the previous configuration, loaded "), page.Ago(c.InForce.At), g.Text(", is still running.")}
 		if len(c.Failed.Diagnostics) == 0 {
 			nodes = append(nodes, h.Pre(g.Text(page.Cut(c.Failed.Error, 4000))))
 		}
@@ -160,14 +159,14 @@ func (p *Page) reloadResult(c configuration, asked string) g.Node {
 	case asked == "ok":
 		return page.Notice("good", g.Text("The configuration was reloaded "), page.Ago(c.InForce.At), g.Text("."))
 	}
-	return h.P(g.Text("In force since it was loaded "), page.Ago(c.InForce.At), g.Text("."))
+	return h.P(g.Text("Loaded "), page.Ago(c.InForce.At), g.Text("."))
 }
 
 func (p *Page) versions(failed bool) g.Node {
 	link := func(version, text string, here bool) g.Node {
 		return h.Li(h.A(h.Href(p.Site.Href("/configuration?version="+version)), g.If(here, g.Attr("aria-current", "true")), g.Text(text)))
 	}
-	return h.Ul(h.Class("tabs"), link("failed", "As in the files, with errors", failed), link("running", "In force", !failed))
+	return h.Ul(h.Class("tabs"), link("failed", "Files with errors", failed), link("running", "Running", !failed))
 }
 
 // maxDiagnostics is how many errors a page lists.
@@ -189,7 +188,7 @@ func (p *Page) diagnosticsList(l load, failed bool) g.Node {
 		}
 		items = append(items, h.Li(page.Badge(kindOfDiagnostic(d), wordOf(d)), g.Text(" "), place, g.Text(" "+page.Cut(d.Message, page.MaxString)), acceptedNode(d)))
 	}
-	return page.Section("problems", "What is wrong", h.Ul(append([]g.Node{h.Class("values problems")}, items...)...))
+	return page.Section("problems", "Errors and warnings", h.Ul(append([]g.Node{h.Class("values problems")}, items...)...))
 }
 
 func acceptedNode(d diagnostic) g.Node {
@@ -240,10 +239,10 @@ func (p *Page) sourceView(f sourceFile, from int, ds []diagnostic, failed bool) 
 	}
 	var more []g.Node
 	if from > 1 {
-		more = append(more, h.A(h.Href(p.Site.SourceLineHref(f.Name, max(1, from-page.SourceLines), failed)), g.Text("← Lines before")))
+		more = append(more, h.A(h.Href(p.Site.SourceLineHref(f.Name, max(1, from-page.SourceLines), failed)), g.Text("← Previous lines")))
 	}
 	if next <= len(f.lines) {
-		more = append(more, h.A(h.Href(p.fromHref(f.Name, next, failed)), g.Textf("Lines from %d on →", next)))
+		more = append(more, h.A(h.Href(p.fromHref(f.Name, next, failed)), g.Textf("From line %d →", next)))
 	}
 	return page.Section("source", f.Name,
 		h.Div(h.Class("scroll source"), h.Role("region"), h.TabIndex("0"), g.Attr("aria-label", f.Name), g.Group(rows)),

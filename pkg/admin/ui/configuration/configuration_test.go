@@ -20,7 +20,7 @@ func TestTheReloadButtonSaysHowItWent(t *testing.T) {
 	_, source, _ := strings.Cut(page, `<div class="scroll source"`)
 	at, note := strings.Index(source, `id="L15"`), strings.Index(source, `class="note bad"`)
 	if next := strings.Index(source, `id="L16"`); !strings.Contains(page, "The last reload failed") || at < 0 || note < at || next < note {
-		t.Errorf("the error does not stand at its line: %d %d %d", at, note, next)
+		t.Errorf("the error is not at its line: %d %d %d", at, note, next)
 	}
 	if running := uitest.Get(t, u, "/configuration?version=running"); strings.Contains(running, "nonsense = ") || strings.Contains(running, `id="L15"`) {
 		t.Error("the configuration in force is not shown as it is")

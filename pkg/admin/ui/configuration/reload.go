@@ -7,8 +7,7 @@ import (
 	"collector/pkg/admin/ui/page"
 )
 
-// reloadPage is the reload button. It leads back to the page, which says how it
-// went.
+// reloadPage is the reload button. It redirects to the page, which shows the result.
 func (p *Page) reloadPage(w http.ResponseWriter, r *http.Request) error {
 	target := "/configuration?reloaded=ok"
 	if err := p.reload(r.Context()); err != nil {
@@ -36,7 +35,7 @@ func (p *Page) reloadAPI(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// reload goes on when the client goes away: it must not end half done.
+// reload continues if the client disconnects: it must not stop halfway.
 func (p *Page) reload(ctx context.Context) error {
 	return p.Reload(context.WithoutCancel(ctx))
 }

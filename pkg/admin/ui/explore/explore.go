@@ -53,15 +53,15 @@ func (p *Page) view(_ *http.Request, v fill) page.Content {
 		rows = append(rows, page.Row(
 			h.A(h.Href(p.Site.Href("/explore/"+name)), g.Text(strings.ToUpper(name[:1])+name[1:])),
 			page.Num(page.Count(float64(s.Items))+" "+keptUnit(name)),
-			g.Group{meter(full, "how full"), g.Text(" " + page.Size(float64(s.Bytes)) + " of " + page.Size(float64(s.Limit)))},
+			g.Group{meter(full, "fill level"), g.Text(" " + page.Size(float64(s.Bytes)) + " of " + page.Size(float64(s.Limit)))},
 			page.Ago(s.Oldest), page.Num(page.Count(float64(s.Skipped))),
 		))
 	}
 	columns := []page.Column{{Title: "Signal"}, {Title: "Kept", Numeric: true}, {Title: "Memory"}, {Title: "Oldest"}, {Title: "Skipped", Numeric: true}}
 	c.Body = append(c.Body,
-		h.P(h.Class("dim"), g.Text("What has passed lately, from the memory of this process: "+page.Duration(v.MaxAge)+" at most, and as much as the limits allow. It is gone with a restart.")),
-		page.Table("What is in the window", columns, rows...),
-		h.P(h.Class("dim"), g.Text("Skipped items were not kept, because they came faster than they could be, because there was no room, or because they could not be read. They were delivered all the same.")))
+		h.P(h.Class("dim"), g.Text("Recent data, held in memory for up to "+page.Duration(v.MaxAge)+" and within the limits below. A restart clears it.")),
+		page.Table("Window contents", columns, rows...),
+		h.P(h.Class("dim"), g.Text("Skipped data was not kept: it came too fast, did not fit, or could not be decoded. It was still delivered.")))
 	return c
 }
 

@@ -21,21 +21,21 @@ func TestExploreShowsWhatIsInTheWindow(t *testing.T) {
 	id := uitest.TraceIDOf(0)
 	for path, wants := range map[string][]string{
 		"/explore":                               {"3 lines", "6\u202fseries"[:1], "of 64.0 MiB", "Skipped"},
-		"/explore/metrics":                       {"requests_total", "/explore/metrics?name=requests_total", "4 in all"},
-		"/explore/metrics?q=metric":              {"metric_1_", "3 in all"},
-		"/explore/metrics?name=requests_total":   {"chart.js", "uPlot", `data-points="/api/v1/explore/metrics?name=requests_total"`, `label=i%3D1`, "the increase per second"},
-		"/explore/metrics?name=nothing":          {"No series in the window matches"},
+		"/explore/metrics":                       {"requests_total", "/explore/metrics?name=requests_total", "4 total"},
+		"/explore/metrics?q=metric":              {"metric_1_", "3 total"},
+		"/explore/metrics?name=requests_total":   {"chart.js", "uPlot", `data-points="/api/v1/explore/metrics?name=requests_total"`, `label=i%3D1`, "increase per second"},
+		"/explore/metrics?name=nothing":          {"No series match"},
 		"/explore/logs":                          {"line 2 &lt;b&gt;", "/explore/traces/" + id, "label=service%3Dshop", "error"},
 		"/explore/logs?q=LINE+1":                 {"line 1"},
-		"/explore/logs?level=debug":              {"No line in the window matches"},
-		"/explore/logs?label=service%3Dshop":     {"Without service=shop", "line 0"},
+		"/explore/logs?level=debug":              {"No lines match"},
+		"/explore/logs?label=service%3Dshop":     {"Remove the filter service=shop", "line 0"},
 		"/explore/logs?trace=" + id:              {"line 0"},
 		"/explore/traces":                        {"GET /&lt;0&gt;", "/explore/traces/" + id},
-		"/explore/traces?min=10s":                {"No trace in the window matches"},
+		"/explore/traces?min=10s":                {"No traces match"},
 		"/explore/traces/" + id:                  {"db.statement", "SELECT &lt;x&gt;", "exception", "/explore/logs?trace=" + id, "/explore/profiles?service=shop&amp;since=", "no luck"},
 		"/explore/profiles":                      {"main.main", "pkg.work&lt;1&gt;", "6.0 s of cpu in 1 profile", "flame.js", "33.33 %"},
-		"/explore/profiles?service=shop&type=no": {"No profile of this kind"},
-		"/explore/profiles?until=2001-01-01T00:00:00Z&since=2000-01-01T00:00:00Z": {"No profile of this kind", "All the time there is"},
+		"/explore/profiles?service=shop&type=no": {"No profiles of this type"},
+		"/explore/profiles?until=2001-01-01T00:00:00Z&since=2000-01-01T00:00:00Z": {"No profiles of this type", "All times"},
 	} {
 		page := uitest.Get(t, u, path)
 		uitest.CheckPage(t, path, page)

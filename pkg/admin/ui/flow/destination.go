@@ -21,23 +21,23 @@ type Destination struct {
 	LastSuccess   time.Time `json:"lastSuccess"`
 	LastFailure   time.Time `json:"lastFailure"`
 	LastError     string    `json:"lastError"`
-	// OldestQueued is when the oldest waiting block came; zero if none waits.
+	// OldestQueued is when the oldest waiting block was queued; zero if none is waiting.
 	OldestQueued time.Time `json:"oldestQueued"`
-	// WaitingTenants were told to wait by the endpoint, while others go on.
+	// WaitingTenants is how many tenants the endpoint throttles.
 	WaitingTenants int `json:"waitingTenants"`
-	// UnansweredSince is since when a request is under way without an answer, if
-	// that is long ago.
+	// UnansweredSince is when the current request was sent, if it has been without a
+	// response for long.
 	UnansweredSince time.Time `json:"unansweredSince,omitzero"`
 	Healthy         bool      `json:"healthy"`
-	// Stores tells whether anything is delivered to another system: false of a
-	// component such as explore.sink.
+	// Stores reports whether data is delivered to another system: false for components
+	// such as explore.sink.
 	Stores bool `json:"stores"`
 
 	Recent Recent `json:"recent"`
 }
 
-// Recent is how a destination's numbers went over the last minutes,
-// each at the same distance (5 s), the oldest first.
+// Recent is a destination's history over the last minutes, one value every 5 s,
+// oldest first.
 type Recent struct {
 	In      []float64 `json:"in"`  // items per second
 	Out     []float64 `json:"out"` // items per second
@@ -45,11 +45,10 @@ type Recent struct {
 	Dropped []float64 `json:"dropped"` // items per second
 }
 
-// Destinations tells how delivery goes, in the order of the components' ids.
+// Destinations are the deliveries, ordered by component id.
 type Destinations interface{ Destinations() []Destination }
 
-// OrphanedQueue is what waits for a destination that the configuration no longer
-// has.
+// OrphanedQueue is a queue whose destination is no longer in the configuration.
 type OrphanedQueue struct {
 	Folder, Component, Signal, URL string
 	Items                          uint64

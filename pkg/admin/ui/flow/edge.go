@@ -14,20 +14,20 @@ import (
 	"collector/pkg/admin/ui/page"
 )
 
-// EdgeRate is how much of one signal flows from one component to another.
+// EdgeRate is the flow of one signal from one component to another.
 type EdgeRate struct {
 	From           string  `json:"from"`
 	To             string  `json:"to"`
 	Signal         string  `json:"signal"`
 	ItemsPerSecond float64 `json:"itemsPerSecond"`
 	BytesPerSecond float64 `json:"bytesPerSecond"`
-	// Items is how many have passed since the edge exists.
+	// Items is the total since the edge exists.
 	Items uint64 `json:"items"`
-	// Recent is the items per second of the last minutes, the oldest first.
+	// Recent is items per second over the last minutes, oldest first.
 	Recent []float64 `json:"recent,omitempty"`
 }
 
-// PerSecond is a rate with its unit, once there are readings to tell it from.
+// PerSecond is a rate with its unit, or "–" while there are no readings.
 func PerSecond(rate float64, readings []float64, unit string) string {
 	if rate == 0 && len(readings) == 0 {
 		return "–"
@@ -40,7 +40,7 @@ func (r *EdgeRate) Text() string {
 	return PerSecond(r.ItemsPerSecond, r.Recent, " "+UnitOf(r.Signal)+"/s")
 }
 
-// Rates tells how much flows at the moment.
+// Rates are the current rates on edges.
 type Rates interface{ EdgeRates() []EdgeRate }
 
 // Edge is where data flows from one component to another.
@@ -48,8 +48,8 @@ type Edge struct {
 	From  string     `json:"from"`
 	To    string     `json:"to"`
 	Rates []EdgeRate `json:"rates"`
-	// Watch leads to what flows; it is empty where targets flow, and of an edge
-	// that stands for several.
+	// Watch is the URL of the live view; empty where targets flow, and for an edge
+	// that groups several.
 	Watch string `json:"-"`
 }
 
@@ -61,13 +61,13 @@ func (e Edge) WatchLink(text string) g.Node {
 	return h.A(h.Href(e.Watch), g.Text(text), h.Span(h.Class("sr"), g.Text(" "+EdgeName(e.From, e.To))))
 }
 
-// EdgeName is an edge in a list; either end may be any.
+// EdgeName names an edge; either end may be any.
 func EdgeName(from, to string) string { return cmp.Or(from, "any") + " → " + cmp.Or(to, "any") }
 
 // MaxEdges is how many edges a page lists.
 const MaxEdges = 300
 
-// BySignal adds up rates of one signal.
+// BySignal sums rates by signal.
 func BySignal(rates []EdgeRate) []EdgeRate {
 	sums := map[string]EdgeRate{}
 	for _, r := range rates {
@@ -81,7 +81,7 @@ func BySignal(rates []EdgeRate) []EdgeRate {
 	return slices.SortedFunc(maps.Values(sums), func(a, b EdgeRate) int { return strings.Compare(a.Signal, b.Signal) })
 }
 
-// RateText is what flows on an edge, in one line.
+// RateText is the rates on an edge, in one line.
 func RateText(rates []EdgeRate) string {
 	var parts []string
 	for _, r := range rates {
@@ -90,7 +90,7 @@ func RateText(rates []EdgeRate) string {
 	return strings.Join(parts, ", ")
 }
 
-// UnitOf is what the items of a signal are called.
+// UnitOf is what one signal counts: samples, lines, spans or profiles.
 func UnitOf(signal string) string {
 	switch signal {
 	case "metrics":
@@ -115,7 +115,7 @@ func AddSeries(a, b []float64) []float64 {
 	return sum
 }
 
-// ByEdge are rates by the ends of their edges.
+// ByEdge groups rates by the two ends of their edges.
 func ByEdge(rates []EdgeRate) map[[2]string][]EdgeRate {
 	all := map[[2]string][]EdgeRate{}
 	for _, rate := range rates {

@@ -40,7 +40,7 @@ func (p *Page) Routes() []page.Route {
 type drawn struct {
 	Nodes []node      `json:"nodes"`
 	Edges []flow.Edge `json:"edges"`
-	// Focus is the component of which only what is connected with it is shown.
+	// Focus limits the graph to what is connected to this component.
 	Focus string `json:"focus,omitempty"`
 }
 
@@ -50,7 +50,7 @@ type node struct {
 	Label   string            `json:"label"`
 	Health  graph.HealthState `json:"health"`
 	Message string            `json:"message"`
-	// Count is how many components the node stands for.
+	// Count is how many components the node groups.
 	Count int `json:"count"`
 }
 
@@ -76,12 +76,12 @@ func (p *Page) model(r *http.Request) (drawn, error) {
 		return v, nil
 	}
 	if !slices.ContainsFunc(v.Nodes, func(n node) bool { return n.ID == v.Focus }) {
-		return v, page.NotFound(fmt.Sprintf("There is no component %q in the configuration in force.", v.Focus))
+		return v, page.NotFound(fmt.Sprintf("The running configuration has no component %q.", v.Focus))
 	}
 	return v.around(v.Focus), nil
 }
 
-// around is the part of v from which data comes to id, and to which it goes.
+// around is the part of v upstream and downstream of id.
 func (v drawn) around(id string) drawn {
 	next, before := map[string][]string{}, map[string][]string{}
 	for _, e := range v.Edges {
@@ -104,7 +104,7 @@ func (v drawn) around(id string) drawn {
 	return v
 }
 
-// grouped puts components of one kind into one node, with the worst health.
+// grouped merges components of one kind into one node, with the worst health.
 func (v drawn) grouped() drawn {
 	kind := map[string]string{}
 	nodes := map[string]*node{}
@@ -146,37 +146,37 @@ func (v drawn) grouped() drawn {
 	return out
 }
 
-// maxDrawn is how many nodes are drawn one by one: more are neither readable
+// maxDrawn is how many nodes are drawn individually: more would be neither readable
 // nor small.
 const maxDrawn = 150
 
 func (p *Page) view(_ *http.Request, v drawn) page.Content {
 	var body []g.Node
 	if v.Focus != "" {
-		body = append(body, h.P(g.Text("What is connected with "), p.Site.ComponentLink(v.Focus), g.Text(". "), h.A(h.Href(p.Site.Href("/graph")), g.Text("Show all components"))))
+		body = append(body, h.P(g.Text("Connected to "), p.Site.ComponentLink(v.Focus), g.Text(". "), h.A(h.Href(p.Site.Href("/graph")), g.Text("Show all components"))))
 	}
 	if len(v.Nodes) > maxDrawn {
-		body = append(body, page.Notice("info", g.Textf("There are %s components, so those of one kind are drawn as one.", page.Count(float64(len(v.Nodes))))))
+		body = append(body, page.Notice("info", g.Textf("There are %s components: those of one kind are drawn as one.", page.Count(float64(len(v.Nodes))))))
 		v = v.grouped()
 	}
 	connected, single := v.split()
 	if len(v.Nodes) == 0 {
-		body = append(body, page.Empty("The configuration has no component."))
+		body = append(body, page.Empty("The configuration has no components."))
 	}
 	if len(connected.Nodes) > 0 {
-		body = append(body, p.picture(connected), page.Section("flows", "The same as a list", p.edgeTable(connected.Edges)))
+		body = append(body, p.picture(connected), page.Section("flows", "As a list", p.edgeTable(connected.Edges)))
 	}
 	if len(single) > 0 {
 		var items []g.Node
 		for _, n := range single {
 			items = append(items, h.Li(h.A(h.Class("id"), h.Href(p.nodeHref(n)), g.Text(n.ID)), g.Text(" "), page.HealthBadge(n.Health)))
 		}
-		body = append(body, page.Section("others", "Without any flow of data", h.Ul(append([]g.Node{h.Class("values")}, items...)...)))
+		body = append(body, page.Section("others", "Not connected", h.Ul(append([]g.Node{h.Class("values")}, items...)...)))
 	}
 	return page.Content{Title: "Graph", API: "/api/v1/graph", Body: body}
 }
 
-// split parts the nodes that have an edge from those that have none.
+// split separates the nodes with edges from those without.
 func (v drawn) split() (connected drawn, single []node) {
 	used := map[string]bool{}
 	for _, e := range v.Edges {
@@ -201,11 +201,11 @@ func (p *Page) edgeTable(edges []flow.Edge) g.Node {
 	for _, e := range sorted[:min(len(sorted), flow.MaxEdges)] {
 		rows = append(rows, page.Row(g.Text(e.From), g.Text(e.To), g.Text(flow.RateText(e.Rates)), e.WatchLink("Watch")))
 	}
-	shown := page.Table("Flows of data", []page.Column{{Title: "From"}, {Title: "To"}, {Title: "At the moment"}, {Title: "Live"}}, rows...)
+	shown := page.Table("Data flows", []page.Column{{Title: "From"}, {Title: "To"}, {Title: "Rate"}, {Title: "Live"}}, rows...)
 	if len(sorted) <= flow.MaxEdges {
 		return shown
 	}
-	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(sorted)-flow.MaxEdges), h.A(h.Href(p.Site.Href("/api/v1/graph")), g.Text("all of them as JSON")))}
+	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(sorted)-flow.MaxEdges), h.A(h.Href(p.Site.Href("/api/v1/graph")), g.Text("all as JSON")))}
 }
 
 // picture is the graph as SVG, whose nodes are links.
@@ -220,7 +220,7 @@ func (p *Page) picture(v drawn) g.Node {
 	}
 	d := layout(len(v.Nodes), pairs)
 	var nodes []g.Node
-	for _, flows := range []bool{false, true} { // lines without a rate cross no text
+	for _, flows := range []bool{false, true} { // edges without a rate first, below the texts
 		for i, e := range v.Edges {
 			if len(e.Rates) > 0 == flows {
 				nodes = append(nodes, edgeNode(e, d.Edges[i]))
@@ -287,8 +287,7 @@ func (p *Page) boxNode(n node, at placed) g.Node {
 	)
 }
 
-// nodeHref leads to a component, or to the list of those that a node stands
-// for.
+// nodeHref links to a component, or to the list of those that a node groups.
 func (p *Page) nodeHref(n node) string {
 	if n.Count > 1 {
 		return p.Site.ComponentsHref(n.Name)

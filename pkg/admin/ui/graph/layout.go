@@ -27,7 +27,7 @@ type placed struct{ X, Y int }
 // polyline is the points through which an edge goes, from left to right.
 type polyline []placed
 
-// slot is a place in a layer: a node, or where an edge passes by.
+// slot is a place in a layer: a node, or a passing edge.
 type slot struct {
 	node     int // -1 where an edge passes
 	layer    int
@@ -36,7 +36,7 @@ type slot struct {
 	in, out  []int   // slots in the layers beside
 }
 
-// layout draws nodes 0 to n-1 in layers, such that edges lead to the right.
+// layout places nodes 0 to n-1 in layers, so that edges lead to the right.
 func layout(n int, edges [][2]int) drawing {
 	layers := layersOf(n, edges)
 	slots := make([]slot, n)
@@ -65,8 +65,8 @@ func join(slots []slot, from, to int) {
 	slots[to].in = append(slots[to].in, from)
 }
 
-// layersOf gives each node the length of the longest path that leads to it. An
-// edge that closes a circle counts for nothing.
+// layersOf returns the length of the longest path to each node. Edges that close a
+// cycle are ignored.
 func layersOf(n int, edges [][2]int) []int {
 	in := make([][]int, n)
 	for _, e := range edges {
@@ -98,9 +98,8 @@ func layersOf(n int, edges [][2]int) []int {
 // sweeps is how often the order within the layers is improved.
 const sweeps = 6
 
-// arrange orders the slots of each layer so that few edges cross: each goes
-// where its neighbours are on average, first seen from the left, then from the
-// right.
+// arrange orders the slots of each layer so that few edges cross: each moves to the
+// average position of its neighbors, looking left, then right, in turn.
 func arrange(slots []slot) [][]int {
 	var columns [][]int
 	for i, s := range slots {
@@ -125,12 +124,12 @@ func arrange(slots []slot) [][]int {
 func sortColumn(slots []slot, column []int, beside func(slot) []int) {
 	for _, i := range column {
 		slots[i].row = float64(slots[i].position)
-		if neighbours := beside(slots[i]); len(neighbours) > 0 {
+		if neighbors := beside(slots[i]); len(neighbors) > 0 {
 			sum := 0
-			for _, j := range neighbours {
+			for _, j := range neighbors {
 				sum += slots[j].position
 			}
-			slots[i].row = float64(sum) / float64(len(neighbours))
+			slots[i].row = float64(sum) / float64(len(neighbors))
 		}
 	}
 	slices.SortStableFunc(column, func(a, b int) int { return cmp.Compare(slots[a].row, slots[b].row) })

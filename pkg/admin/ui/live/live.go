@@ -39,18 +39,17 @@ func (p *Page) Routes() []page.Route {
 		page.Route{Pattern: "GET /api/v1/live/events", Serve: p.liveEventsAPI})
 }
 
-// liveView is the edges that can be watched, and what is asked for.
+// liveView is the edges that can be watched, and the filter.
 type liveView struct {
 	Edges  []flow.Edge `json:"edges"`
 	Filter liveFilter  `json:"filter"`
-	// Watchers is how many watch at the moment.
+	// Watchers is the current number of live views.
 	Watchers    int64 `json:"watchers"`
 	MaxWatchers int64 `json:"maxWatchers"`
 	on, watch   bool
 }
 
-// liveFilter is what of all that passes is to be shown. What is empty lets
-// everything pass.
+// liveFilter selects events. Empty fields match everything.
 type liveFilter struct {
 	From   string `json:"from"`
 	To     string `json:"to"`
@@ -58,8 +57,7 @@ type liveFilter struct {
 	Text   string `json:"q"`
 }
 
-// parseLive reads a query. The page's form gives both ends of an edge in one
-// field.
+// parseLive reads a query. The page's form sends both ends of an edge in one field.
 func parseLive(values url.Values) liveFilter {
 	f := liveFilter{From: values.Get("from"), To: values.Get("to"), Signal: values.Get("signal"), Text: strings.TrimSpace(values.Get("q"))}
 	if from, to, ok := strings.Cut(values.Get("edge"), " "); ok {
@@ -78,7 +76,7 @@ func (f liveFilter) values() url.Values {
 	return values
 }
 
-// filter is f for a watcher. ok is false if there is no such signal.
+// filter is f for a watcher. ok is false for an unknown signal.
 func (f liveFilter) filter() (out live.Filter, ok bool) {
 	out = live.Filter{From: f.From, To: f.To, Text: f.Text}
 	for _, s := range live.Signals() {
@@ -105,11 +103,11 @@ func (p *Page) model(r *http.Request) (liveView, error) {
 func (p *Page) view(_ *http.Request, v liveView) page.Content {
 	c := page.Content{Title: "Live", API: "/api/v1/live", Still: v.watch}
 	c.Body = []g.Node{p.Site.DataStyle(),
-		h.P(h.Class("dim"), g.Text("What flows from one component to the next, as it passes. Watching slows nothing down: at most 100 events a second are shown, and nothing is kept after.")),
+		h.P(h.Class("dim"), g.Text("Data between components, as it flows. Watching slows nothing down: at most 100 events per second are shown, and nothing is stored.")),
 		p.liveForm(v),
 	}
 	if !v.on {
-		c.Body = append(c.Body, page.Notice("info", g.Text("Nothing can be watched in this process.")))
+		c.Body = append(c.Body, page.Notice("info", g.Text("Live data is not available in this process.")))
 		return c
 	}
 	if v.watch {
@@ -117,10 +115,10 @@ func (p *Page) view(_ *http.Request, v liveView) page.Content {
 		c.Body = append(c.Body, p.liveStream(v))
 	}
 	if len(v.Edges) == 0 {
-		c.Body = append(c.Body, page.Empty("No component sends data to another one."))
+		c.Body = append(c.Body, page.Empty("No component sends data to another."))
 		return c
 	}
-	c.Body = append(c.Body, page.Section("edges", "Where data flows", p.liveEdges(v.Edges)))
+	c.Body = append(c.Body, page.Section("edges", "Edges", p.liveEdges(v.Edges)))
 	return c
 }
 
@@ -161,20 +159,20 @@ func (p *Page) liveStream(v liveView) g.Node {
 		traces = p.Site.Href("/explore/traces/")
 	}
 	heads := []g.Node{}
-	for _, name := range []string{"Time", "Signal", "What", "Labels"} {
+	for _, name := range []string{"Time", "Signal", "Content", "Labels"} {
 		heads = append(heads, h.Th(h.Scope("col"), g.Text(name)))
 	}
 	return h.Section(h.ID("stream"), g.Attr("aria-labelledby", "stream-h"), h.Data("events", p.Site.Href("/live/events")+query), h.Data("traces", traces),
 		h.H2(h.ID("stream-h"), g.Text(liveTitle(v.Filter))),
-		h.NoScript(page.Notice("warn", g.Text("Watching needs JavaScript, which is off in this browser. The same events come from "), h.Code(g.Text("GET /api/v1/live/events"+query)), g.Text("."))),
+		h.NoScript(page.Notice("warn", g.Text("The live view needs JavaScript, which is disabled in this browser. The same events are available from "), h.Code(g.Text("GET /api/v1/live/events"+query)), g.Text("."))),
 		h.Div(h.Class("bar"),
 			h.Button(h.ID("live-pause"), h.Type("button"), g.Attr("aria-pressed", "false"), g.Text("Pause")),
 			h.Button(h.ID("live-clear"), h.Type("button"), g.Text("Clear")),
-			h.Span(h.ID("live-state"), h.Role("status"), g.Text("connecting …")),
+			h.Span(h.ID("live-state"), h.Role("status"), g.Text("connecting…")),
 			h.Span(h.ID("live-rate"), h.Class("dim")),
 		),
-		h.Div(h.Class("scroll live lines"), h.Role("region"), h.TabIndex("0"), g.Attr("aria-label", "Events, the newest first"),
-			h.Table(h.Caption(h.Class("sr"), g.Text("Events, the newest first")), h.THead(h.Tr(heads...)), h.TBody(h.ID("live-rows")))),
+		h.Div(h.Class("scroll live lines"), h.Role("region"), h.TabIndex("0"), g.Attr("aria-label", "Events, newest first"),
+			h.Table(h.Caption(h.Class("sr"), g.Text("Events, newest first")), h.THead(h.Tr(heads...)), h.TBody(h.ID("live-rows")))),
 	)
 }
 
@@ -184,7 +182,7 @@ func liveTitle(f liveFilter) string {
 		title += ", " + flow.EdgeName(f.From, f.To)
 	}
 	if f.Text != "" {
-		title += ", with “" + page.Cut(f.Text, 60) + "”"
+		title += ", containing “" + page.Cut(f.Text, 60) + "”"
 	}
 	return strings.ToUpper(title[:1]) + title[1:]
 }
@@ -198,9 +196,9 @@ func (p *Page) liveEdges(edges []flow.Edge) g.Node {
 		}
 		rows = append(rows, page.Row(p.Site.ComponentLink(e.From), p.Site.ComponentLink(e.To), g.Text(flow.RateText(e.Rates)), g.Group(lines), e.WatchLink("Watch")))
 	}
-	shown := page.Table("Edges", []page.Column{{Title: "From"}, {Title: "To"}, {Title: "At the moment"}, {Title: "Last minutes"}, {Title: "Live"}}, rows...)
+	shown := page.Table("Edges", []page.Column{{Title: "From"}, {Title: "To"}, {Title: "Rate"}, {Title: "Recent"}, {Title: "Live"}}, rows...)
 	if len(edges) <= flow.MaxEdges {
 		return shown
 	}
-	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(edges)-flow.MaxEdges), h.A(h.Href(p.Site.Href("/api/v1/live")), g.Text("all of them as JSON")))}
+	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(edges)-flow.MaxEdges), h.A(h.Href(p.Site.Href("/api/v1/live")), g.Text("all as JSON")))}
 }

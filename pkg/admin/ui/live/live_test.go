@@ -115,7 +115,7 @@ func TestWatchersEndWithTheirClients(t *testing.T) {
 	}
 	refused := watch(t, server, "/live/events", "")
 	body, err := io.ReadAll(refused.response.Body)
-	if err != nil || refused.response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "20 others are watching") {
+	if err != nil || refused.response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "20 live views are open") {
 		t.Errorf("status %d: %s, %v", refused.response.StatusCode, body, err)
 	}
 	for _, w := range all {
@@ -154,7 +154,7 @@ func TestWhatCannotBeWatchedIsSaid(t *testing.T) {
 	}
 	page := uitest.Get(t, u, "/live")
 	uitest.CheckPage(t, "/live", page)
-	if !strings.Contains(page, "Nothing can be watched") {
+	if !strings.Contains(page, "Live data is not available") {
 		t.Error("the page does not say that nothing can be watched")
 	}
 }

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// maxWatchers is how many may watch at a time: each costs the components a
+	// maxWatchers is the maximum number of live views: each costs the components a
 	// little.
 	maxWatchers = 20
-	// heartbeat is the longest silence of a stream. Proxies take longer ones for
-	// a dead connection, and it shows that a client has gone.
+	// heartbeat is the longest silence on a stream. Proxies close connections that are
+	// silent for longer, and it detects clients that are gone.
 	heartbeat = 10 * time.Second
-	// tellEvery is the least time between two statements of what was skipped.
+	// tellEvery is the minimum interval between two reports of skipped events.
 	tellEvery = time.Second
-	// writeTime is how long a client may take to read what it was sent.
+	// writeTime is how long a client may take to read what was sent.
 	writeTime = 20 * time.Second
 )
 
-// liveState says what a watcher has not been shown, because of its limits.
+// liveState reports how many events a watcher skipped because of its limits.
 type liveState struct {
 	Skipped uint64 `json:"skipped"`
 }
@@ -73,21 +73,21 @@ func (p *Page) liveEventsAPI(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// watchLive sends what passes until the client goes. Nothing of it is kept.
+// watchLive sends events until the client disconnects. Nothing is kept.
 func (p *Page) watchLive(w http.ResponseWriter, r *http.Request, form stream) {
 	filter, ok := parseLive(r.URL.Query()).filter()
 	if !ok {
-		page.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "there is no such signal: it is metrics, logs, traces or profiles"})
+		page.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "no such signal: use metrics, logs, traces or profiles"})
 		return
 	}
 	if p.Hub == nil {
-		page.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "nothing can be watched in this process"})
+		page.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "live data is not available in this process"})
 		return
 	}
 	defer p.watchers.Add(-1)
 	if p.watchers.Add(1) > maxWatchers {
 		w.Header().Set("Retry-After", "10")
-		page.WriteJSON(w, http.StatusServiceUnavailable, map[string]string{"error": fmt.Sprintf("%d others are watching, which is the limit: close one of their pages", maxWatchers)})
+		page.WriteJSON(w, http.StatusServiceUnavailable, map[string]string{"error": fmt.Sprintf("%d live views are open, which is the limit: close one", maxWatchers)})
 		return
 	}
 	watcher := p.Hub.Watch(filter)
@@ -95,7 +95,7 @@ func (p *Page) watchLive(w http.ResponseWriter, r *http.Request, form stream) {
 	header := w.Header()
 	header.Set("Content-Type", form.contentType)
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // nginx would wait until it has more
+	header.Set("X-Accel-Buffering", "no") // else nginx buffers
 	w.WriteHeader(http.StatusOK)
 	sender := &liveSender{to: w, control: http.NewResponseController(w), form: form, watcher: watcher, silence: heartbeat}
 	sender.run(r.Context().Done(), p.Closing)
@@ -117,7 +117,7 @@ type liveSender struct {
 func (s *liveSender) run(gone, closing <-chan struct{}) {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
-	err := s.tell() // so that the client knows that it is connected
+	err := s.tell() // tells the client that it is connected
 	for err == nil {
 		select {
 		case ev := <-s.watcher.Events():
@@ -134,10 +134,10 @@ func (s *liveSender) run(gone, closing <-chan struct{}) {
 	}
 }
 
-// maxSent bounds what is written at once.
+// maxSent is how much is written at once, in bytes.
 const maxSent = 256 << 10
 
-// events sends ev and those that wait behind it.
+// events sends ev and the events waiting behind it.
 func (s *liveSender) events(ev live.Event) error {
 	for {
 		if err := s.form.event(&s.buffer, ev); err != nil {
@@ -164,7 +164,7 @@ func (s *liveSender) tell() error {
 
 func (s *liveSender) send() error {
 	s.last = time.Now()
-	_ = s.control.SetWriteDeadline(s.last.Add(writeTime)) // not every server has one
+	_ = s.control.SetWriteDeadline(s.last.Add(writeTime)) // not every server supports it
 	_, err := s.to.Write(s.buffer.Bytes())
 	s.buffer.Reset()
 	if err != nil {

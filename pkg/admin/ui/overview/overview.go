@@ -24,10 +24,9 @@ type Page struct {
 	Source    Source
 	Inventory Inventory
 	Rates     flow.Rates
-	// Destinations is nil where it is not known what is delivered.
+	// Destinations is nil if deliveries are not known.
 	Destinations flow.Destinations
-	// Orphans lists the queues that no writer of the configuration has; it may be
-	// nil.
+	// Orphans lists the queues that no configured writer uses; it may be nil.
 	Orphans func() []flow.OrphanedQueue
 	// Window is that of Explore; nil if it is off.
 	Window *explore.Window
@@ -36,7 +35,7 @@ type Page struct {
 // Source is where the page reads.
 type Source interface{ Summary() graph.Snapshot }
 
-// Inventory is what there is to collect from.
+// Inventory lists targets, tails and containers.
 type Inventory interface {
 	ScrapeTargets() []inspect.ScrapeTarget
 	LogTails() []inspect.LogTail
@@ -49,7 +48,7 @@ func (p *Page) Routes() []page.Route {
 	return page.Both("GET /{$}", "GET /api/v1/overview", p.Model, p.view)
 }
 
-// Overview is what stands on the first page.
+// Overview is the model of the first page.
 type Overview struct {
 	LoadedAt     time.Time                 `json:"loadedAt"`
 	Hash         string                    `json:"configurationHash"`
@@ -63,9 +62,8 @@ type Overview struct {
 	Services     []Service                 `json:"services"`
 }
 
-// signalFlow is one signal, from its sources to its destinations. The counts
-// are the sums of those of its destinations, as on /metrics:
-// received = delivered + queued + dropped.
+// signalFlow is one signal, from its sources to its destinations. Counts are sums
+// over its destinations, as on /metrics: received = delivered + queued + dropped.
 type signalFlow struct {
 	Signal       string            `json:"signal"`
 	Destinations int               `json:"destinations"`
@@ -74,13 +72,13 @@ type signalFlow struct {
 	Queued       uint64            `json:"queued"`
 	QueuedBytes  int64             `json:"queuedBytes"`
 	Dropped      map[string]uint64 `json:"dropped"`
-	// SourcesPerSecond is what comes from the sources, before any component
-	// changes or drops it; the rates below are the destinations'.
+	// SourcesPerSecond is measured at the sources, before any component changes or
+	// drops anything; the rates below are measured at the destinations.
 	SourcesPerSecond float64 `json:"sourcesPerSecond"`
 	InPerSecond      float64 `json:"inPerSecond"`
 	OutPerSecond     float64 `json:"outPerSecond"`
 	DroppedPerSecond float64 `json:"droppedPerSecond"`
-	// LagSeconds is the age of the oldest that has been read and not delivered.
+	// LagSeconds is the age of the oldest data not delivered yet.
 	LagSeconds float64     `json:"lagSeconds"`
 	Recent     flow.Recent `json:"recent"`
 }
@@ -118,7 +116,7 @@ func (p *Page) Model(r *http.Request) (Overview, error) {
 	return o, nil
 }
 
-// signalFlows sums what there is of each signal.
+// signalFlows sums the destinations of each signal.
 func signalFlows(s *situation, rates []flow.EdgeRate) []signalFlow {
 	var out []signalFlow
 	for _, signal := range live.Signals() {
@@ -157,8 +155,8 @@ func (f *signalFlow) add(d *flow.Destination, now time.Time) {
 	f.Recent.Dropped = flow.AddSeries(f.Recent.Dropped, d.Recent.Dropped)
 }
 
-// ofNow is the mean of the last half minute of a series with a value each 5 s,
-// as is the rate of an edge.
+// ofNow is the mean over the last half minute of a series with a value every 5 s,
+// like the rate of an edge.
 func ofNow(values []float64) float64 {
 	values = values[max(0, len(values)-6):]
 	if len(values) == 0 {
@@ -171,7 +169,7 @@ func ofNow(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-// fromSources is the rate on the edges before which there is none.
+// fromSources is the rate on the edges that leave a source.
 func fromSources(rates []flow.EdgeRate, signal string) (sum float64) {
 	fed := map[string]bool{}
 	for _, e := range rates {
@@ -179,7 +177,7 @@ func fromSources(rates []flow.EdgeRate, signal string) (sum float64) {
 			fed[e.To] = true
 		}
 	}
-	// A source that forwards to several receivers gives each the same.
+	// A source that forwards to several receivers sends the same to each.
 	most := map[string]float64{}
 	for _, e := range rates {
 		if e.Signal == signal && !fed[e.From] {

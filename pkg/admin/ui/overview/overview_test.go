@@ -31,7 +31,7 @@ func TestServicesStandBelowTheirProjects(t *testing.T) {
 	for _, want := range []string{
 		`<tbody><tr class="group"><th scope="rowgroup" colspan="4"><strong>blog</strong><span class="dim"> 1 service, 2 containers</span></th></tr><tr><th scope="row">service-1</th>`,
 		`<strong>shop</strong><span class="dim"> 2 services, 3 containers</span>`, `<th scope="row">service-0</th>`, `<th scope="row">service-2</th>`,
-		`<strong>Outside of Compose</strong><span class="dim"> 1 container</span>`, `<th scope="row">c3</th>`,
+		`<strong>Outside Compose</strong><span class="dim"> 1 container</span>`, `<th scope="row">c3</th>`,
 	} {
 		i := strings.Index(page[at:], want)
 		if i < 0 {
@@ -53,7 +53,7 @@ func TestTheOverviewOfThousandsOfContainersIsBounded(t *testing.T) {
 	if n := strings.Count(page, `<th scope="row">service-`); n != 200 || len(page) > uitest.MaxPage {
 		t.Errorf("%d services, %d bytes", n, len(page))
 	}
-	for _, want := range []string{"667 services, 667 containers", "There are 1800 more services"} {
+	for _, want := range []string{"667 services, 667 containers", "1800 more services: see "} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
 		}
@@ -108,9 +108,9 @@ func TestTheOverviewWaitsForTheFirstItem(t *testing.T) {
 	})
 	page := uitest.Get(t, u, "/")
 	uitest.CheckPage(t, "/", page)
-	for want, n := range map[string]int{"Nothing has come yet.": 1, "nothing has come yet": 1, "Nothing in the configuration delivers": 3, "Nothing is collected": 0} {
+	for want, n := range map[string]int{"Nothing received yet.": 1, "nothing received yet": 1, "The configuration has no destination for": 3, "Nothing is collected": 0} {
 		if got := strings.Count(page, want); got != n {
-			t.Errorf("%q stands there %d times, not %d", want, got, n)
+			t.Errorf("%q occurs %d times, not %d", want, got, n)
 		}
 	}
 }
@@ -124,9 +124,9 @@ func TestAFailedReloadHidesNoOtherProblem(t *testing.T) {
 		t.Fatal("the configuration was loaded")
 	}
 	page := uitest.Get(t, u, "/")
-	for want, n := range map[string]int{"The last reload failed": 1, "Nothing is collected: no destination is set.": 1, "Nothing is wrong.": 0} {
+	for want, n := range map[string]int{"The last reload failed": 1, "Nothing is collected: no destination is set.": 1, "No problems.": 0} {
 		if got := strings.Count(page, want); got != n {
-			t.Errorf("%q stands there %d times, not %d", want, got, n)
+			t.Errorf("%q occurs %d times, not %d", want, got, n)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestADestinationThatDoesNotAnswerIsShownBeforeItIsDown(t *testing.T) {
 
 func TestARateIsShownOnceItIsKnown(t *testing.T) {
 	d := flow.Destination{Component: "prometheus.remote_write.a", URL: "http://a", Signal: "metrics", Received: 5, Delivered: 5, Healthy: true, Stores: true}
-	for want, recent := range map[string][]float64{"–, 5 in all": nil, "0/s, 5 in all": {0}, "3/s, 5 in all": {3}} {
+	for want, recent := range map[string][]float64{"–, 5 total": nil, "0/s, 5 total": {0}, "3/s, 5 total": {3}} {
 		d.Recent = flow.Recent{In: recent, Out: recent}
 		u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Destinations = uitest.Deliveries{d} })
 		if page := uitest.Get(t, u, "/"); strings.Count(page, want) != 2 {

@@ -17,24 +17,24 @@ import (
 	"collector/pkg/explore"
 )
 
-// Service is what is collected of one service of a Compose project, or of a
-// container outside of any.
+// Service is what is collected from one service of a Compose project, or from a
+// container outside Compose.
 type Service struct {
-	Project    string `json:"project"` // "" for a container outside of any
+	Project    string `json:"project"` // "" for a container outside Compose
 	Service    string `json:"service"` // or the container's name
 	Containers int    `json:"containers"`
 	Targets    int    `json:"targets"`
 	TargetsUp  int    `json:"targetsUp"`
 	Tails      int    `json:"tails"`
 	Reading    int    `json:"tailsReading"`
-	// Traces and Profiles are known only while the Explore window is on, by the
-	// name of the service: if Ambiguous, they may be those of another project.
+	// Traces and Profiles are known only while Explore is on, by service name: if
+	// Ambiguous, they may belong to another project.
 	Traces    bool `json:"traces"`
 	Profiles  bool `json:"profiles"`
 	Ambiguous bool `json:"ambiguous,omitempty"` // another project has a service of this name
 }
 
-// tailReading is the state of a tail that is all right.
+// tailReading is the state of a healthy tail.
 const tailReading = "reading"
 
 // services groups the containers by project and service.
@@ -80,14 +80,13 @@ func (p *Page) services(ctx context.Context, s *situation) []Service {
 	return out
 }
 
-// seenServices are the services of which the Explore window has traces and
-// profiles.
+// seenServices are the services with traces and profiles in the Explore window.
 func (p *Page) seenServices(ctx context.Context) (traces, profiles map[string]bool) {
 	traces, profiles = map[string]bool{}, map[string]bool{}
 	if p.Window == nil {
 		return traces, profiles
 	}
-	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond) // the page does without
+	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond) // else the page does without
 	defer cancel()
 	found, _ := p.Window.Traces(ctx, explore.TraceQuery{Limit: 500})
 	for _, t := range found {
@@ -106,10 +105,10 @@ const maxServiceRows = 200
 // serviceTable lists the services below their Compose projects.
 func (p *Page) serviceTable(o Overview) g.Node {
 	if len(o.Services) == 0 {
-		return page.Empty("No container has been found.")
+		return page.Empty("No containers found.")
 	}
 	columns := []page.Column{{Title: "Service"}, {Title: "Containers", Numeric: true}, {Title: "Metrics"}, {Title: "Logs"}}
-	window := p.Window != nil // which alone knows of traces and profiles
+	window := p.Window != nil // the only source for traces and profiles
 	if window {
 		columns = append(columns, page.Column{Title: "Traces"}, page.Column{Title: "Profiles"})
 	}
@@ -123,13 +122,12 @@ func (p *Page) serviceTable(o Overview) g.Node {
 	}
 	nodes := g.Group{page.GroupedTable("What is collected from each service, by Compose project", columns, groups...)}
 	if more := len(o.Services) - maxServiceRows; more > 0 {
-		nodes = append(nodes, h.P(g.Textf("There are %d more services: see ", more), h.A(h.Href(p.Site.Href("/targets")), g.Text("the targets")), g.Text(".")))
+		nodes = append(nodes, h.P(g.Textf("%d more services: see ", more), h.A(h.Href(p.Site.Href("/targets")), g.Text("the targets")), g.Text(".")))
 	}
 	return nodes
 }
 
-// projectEnd is how many of services, which are sorted, belong to the project of
-// the first.
+// projectEnd is how many of the sorted services belong to the first one's project.
 func projectEnd(services []Service) int {
 	n := slices.IndexFunc(services, func(s Service) bool { return s.Project != services[0].Project })
 	if n < 0 {
@@ -138,7 +136,7 @@ func projectEnd(services []Service) int {
 	return n
 }
 
-// projectHeading names a project, of which all services are given.
+// projectHeading names a project and counts its services.
 func projectHeading(services []Service) g.Node {
 	containers := 0
 	for i := range services {
@@ -146,7 +144,7 @@ func projectHeading(services []Service) g.Node {
 	}
 	name, counted := services[0].Project, page.Many(len(services), "service")+", "+page.Many(containers, "container")
 	if name == "" {
-		name, counted = "Outside of Compose", page.Many(containers, "container")
+		name, counted = "Outside Compose", page.Many(containers, "container")
 	}
 	return g.Group{h.Strong(g.Text(page.Cut(name, 100))), h.Span(h.Class("dim"), g.Text(" "+counted))}
 }
@@ -154,7 +152,7 @@ func projectHeading(services []Service) g.Node {
 func (p *Page) serviceRow(s Service, window bool) g.Node {
 	cells := []g.Node{
 		g.Text(page.Cut(s.Service, 100)), h.Span(h.Class("n"), g.Text(page.Count(float64(s.Containers)))),
-		p.collected("/targets?q=", s.Service, s.TargetsUp, s.Targets, "up"), p.collected("/targets/logs?q=", s.Service, s.Reading, s.Tails, "read"),
+		p.collected("/targets?q=", s.Service, s.TargetsUp, s.Targets, "up"), p.collected("/targets/logs?q=", s.Service, s.Reading, s.Tails, "tailed"),
 	}
 	if window {
 		cells = append(cells, seen(s.Traces, s.Ambiguous), seen(s.Profiles, s.Ambiguous))
@@ -162,10 +160,10 @@ func (p *Page) serviceRow(s Service, window bool) g.Node {
 	return page.Row(cells...)
 }
 
-// collected links to what is collected of a service, or to why nothing is.
+// collected links to what is collected from a service, or to why nothing is.
 func (p *Page) collected(path, service string, good, all int, word string) g.Node {
 	if all == 0 {
-		return h.A(h.Class("dim"), h.Href(p.Site.Href("/relabel?q="+url.QueryEscape(service))), g.Text("no: why?"))
+		return h.A(h.Class("dim"), h.Href(p.Site.Href("/relabel?q="+url.QueryEscape(service))), g.Text("none – why?"))
 	}
 	kind := "good"
 	if good < all {
@@ -174,11 +172,11 @@ func (p *Page) collected(path, service string, good, all int, word string) g.Nod
 	return h.A(h.Href(p.Site.Href(path+url.QueryEscape(service))), page.Badge(kind, page.Count(float64(good))+" of "+page.Count(float64(all))+" "+word))
 }
 
-// seen tells whether something came from a service of this name.
+// seen reports whether anything came from a service of this name.
 func seen(yes, ambiguous bool) g.Node {
 	switch {
 	case yes && ambiguous:
-		return page.Badge("info", "seen, from this or another project")
+		return page.Badge("info", "seen, in this or another project")
 	case yes:
 		return page.Badge("good", "seen")
 	}

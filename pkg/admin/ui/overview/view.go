@@ -24,7 +24,7 @@ func (p *Page) view(_ *http.Request, o Overview) page.Content {
 	var body []g.Node
 	for i, found := range o.Problems {
 		if i == maxProblems {
-			body = append(body, page.Note("bad", h.A(h.Href(p.Site.Href("/components?sort=health")), g.Textf("There are %d more problems", len(o.Problems)-i))))
+			body = append(body, page.Note("bad", h.A(h.Href(p.Site.Href("/components?sort=health")), g.Textf("%d more problems", len(o.Problems)-i))))
 			break
 		}
 		if found.everywhere {
@@ -33,7 +33,7 @@ func (p *Page) view(_ *http.Request, o Overview) page.Content {
 		body = append(body, p.problemNode(found))
 	}
 	if len(o.Problems) == 0 {
-		body = append(body, page.Note("good", g.Text("Nothing is wrong.")))
+		body = append(body, page.Note("good", g.Text("No problems.")))
 	}
 	body = append(body, h.Div(h.Class("cards signals"), g.Map(o.Signals, p.signalCard)),
 		page.Section("destinations", "Destinations", p.destinationTable(o.Destinations)),
@@ -43,9 +43,9 @@ func (p *Page) view(_ *http.Request, o Overview) page.Content {
 }
 
 func (p *Page) problemNode(found problem) g.Node {
-	nodes := []g.Node{g.Text(page.Cut(found.Message, page.MaxString) + " "), h.Strong(g.Text(found.Mend + " "))}
+	nodes := []g.Node{g.Text(page.Cut(found.Message, page.MaxString) + " "), h.Strong(g.Text(found.Fix + " "))}
 	if found.Link != "" {
-		nodes = append(nodes, h.A(h.Href(p.Site.Href(found.Link)), g.Text("See more"), h.Span(h.Class("sr"), g.Text(" of "+found.Component))))
+		nodes = append(nodes, h.A(h.Href(p.Site.Href(found.Link)), g.Text("Details"), h.Span(h.Class("sr"), g.Text(" of "+found.Component))))
 	}
 	if !found.Since.IsZero() {
 		nodes = append(nodes, g.Text(" ("), page.Ago(found.Since), g.Text(")"))
@@ -68,23 +68,22 @@ func (p *Page) signalCard(f signalFlow) g.Node {
 	unit := flow.UnitOf(f.Signal)
 	title := h.H2(h.Class("signal "+f.Signal), g.Text(strings.ToUpper(f.Signal[:1])+f.Signal[1:]))
 	if f.Destinations == 0 && f.SourcesPerSecond == 0 {
-		return h.Section(h.Class("card"), title, page.Empty("Nothing in the configuration delivers "+f.Signal+"."))
+		return h.Section(h.Class("card"), title, page.Empty("The configuration has no destination for "+f.Signal+"."))
 	}
 	if f.Received == 0 && f.SourcesPerSecond == 0 {
-		return h.Section(h.Class("card "+f.Signal), title, page.Empty("Nothing has come yet."))
+		return h.Section(h.Class("card "+f.Signal), title, page.Empty("Nothing received yet."))
 	}
 	return h.Section(h.Class("card "+f.Signal), title, page.Facts(
 		page.Fact("from sources", g.Text(flow.PerSecond(f.SourcesPerSecond, f.Recent.In, " "+unit+"/s"))),
-		page.Fact("in", g.Text(flow.PerSecond(f.InPerSecond, f.Recent.In, "/s")+", "+page.Count(float64(f.Received))+" in all "), page.Spark(f.Signal+" in", f.Recent.In)),
-		page.Fact("out", g.Text(flow.PerSecond(f.OutPerSecond, f.Recent.Out, "/s")+", "+page.Count(float64(f.Delivered))+" in all "), page.Spark(f.Signal+" out", f.Recent.Out)),
+		page.Fact("in", g.Text(flow.PerSecond(f.InPerSecond, f.Recent.In, "/s")+", "+page.Count(float64(f.Received))+" total "), page.Spark(f.Signal+" in", f.Recent.In)),
+		page.Fact("out", g.Text(flow.PerSecond(f.OutPerSecond, f.Recent.Out, "/s")+", "+page.Count(float64(f.Delivered))+" total "), page.Spark(f.Signal+" out", f.Recent.Out)),
 		page.Fact("waiting", g.Text(page.Count(float64(f.Queued))+" ("+page.Size(float64(f.QueuedBytes))+") "), page.Spark(f.Signal+" waiting", f.Recent.Waiting)),
 		page.Fact("dropped", f.dropped()...),
 		page.Fact("lag", g.Text(page.Lag(f.LagSeconds))),
 	))
 }
 
-// dropped tells how much has been dropped and why: what the configuration wants
-// dropped is no loss.
+// dropped shows how much was dropped and why. What rules drop is not a loss.
 func (f *signalFlow) dropped() []g.Node {
 	all, lost := uint64(0), uint64(0)
 	var reasons []string
@@ -114,12 +113,12 @@ const maxDestinations = 100
 
 func (p *Page) destinationTable(all []flow.Destination) g.Node {
 	if len(all) == 0 {
-		return page.Empty("The configuration has no destination that is asked to deliver anything.")
+		return page.Empty("No destinations are in use.")
 	}
 	var rows []g.Node
 	for i := range all {
 		if i == maxDestinations {
-			rows = append(rows, page.Row(g.Textf("and %d more, in the JSON", len(all)-i), nil, nil, nil, nil, nil, nil, nil))
+			rows = append(rows, page.Row(g.Textf("%d more in the JSON", len(all)-i), nil, nil, nil, nil, nil, nil, nil))
 			break
 		}
 		rows = append(rows, p.destinationRow(&all[i]))
@@ -134,7 +133,7 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 	state := page.Badge("good", "up")
 	switch {
 	case !d.Stores && d.Received == 0:
-		state = page.Badge("info", "nothing has come yet")
+		state = page.Badge("info", "nothing received yet")
 	case !d.Stores:
 		state = page.Badge("info", "shown here only")
 	case !d.Healthy:
@@ -142,11 +141,11 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 	case !d.UnansweredSince.IsZero():
 		state = page.Badge("warn", "no answer for "+page.Count(math.Trunc(time.Since(d.UnansweredSince).Seconds()))+" s")
 	case d.WaitingTenants > 0:
-		state = page.Badge("warn", page.Count(float64(d.WaitingTenants))+" tenants wait")
+		state = page.Badge("warn", page.Count(float64(d.WaitingTenants))+" tenants throttled")
 	case d.LastSuccess.IsZero() && d.Delivered == 0:
 		state = page.Badge("info", "nothing sent yet")
 	}
-	oldest := h.Span(h.Class("dim"), g.Text("none waits"))
+	oldest := h.Span(h.Class("dim"), g.Text("none"))
 	if !d.OldestQueued.IsZero() {
 		oldest = page.Ago(d.OldestQueued)
 	}

@@ -9,8 +9,7 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// Sparkline is a small chart of values at even distances; label says what it
-// shows.
+// Sparkline is a small chart of evenly spaced values; label says what it shows.
 func Sparkline(label string, values []float64) g.Node {
 	const width, height = 120.0, 24.0
 	top, least := 0.0, math.Inf(1)
@@ -18,7 +17,7 @@ func Sparkline(label string, values []float64) g.Node {
 		top, least = max(top, v), min(least, v)
 	}
 	if top-least < top/20 {
-		top *= 2 // what hardly changes runs through the middle
+		top *= 2 // what hardly changes is drawn through the middle
 	}
 	var points strings.Builder
 	for i, v := range values {
@@ -33,8 +32,7 @@ func Sparkline(label string, values []float64) g.Node {
 		g.El("polyline", g.Attr("points", strings.TrimSpace(points.String())), g.Attr("fill", "none")))
 }
 
-// Spark is a sparkline of the last five minutes, once there is something to
-// draw.
+// Spark is a sparkline of the last five minutes, once there is enough to draw.
 func Spark(label string, values []float64) g.Node {
 	if len(values) < 2 {
 		return nil

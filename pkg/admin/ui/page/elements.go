@@ -8,18 +8,19 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// Notice is a box with a message, which screen readers say when it appears;
+// Notice is a box with a message, which screen readers announce;
 // kind is "bad", "warn", "good" or "info".
 func Notice(kind string, children ...g.Node) g.Node {
 	return h.Div(h.Role("status"), Note(kind, children...))
 }
 
-// Note is a Notice that is not said when it changes, for what the page renews.
+// Note is a Notice that screen readers do not announce when it changes, for what a
+// refresh updates.
 func Note(kind string, children ...g.Node) g.Node {
 	return h.Div(h.Class("notice "+kind), h.Span(h.Class("mark"), g.Attr("aria-hidden", "true"), g.Text(Mark(kind))), h.Div(children...))
 }
 
-// Mark is a shape for each kind, so that it does not show by colour alone.
+// Mark is a shape for each kind, so that color is not the only sign.
 func Mark(kind string) string {
 	switch kind {
 	case "good":
@@ -32,17 +33,17 @@ func Mark(kind string) string {
 	return "○"
 }
 
-// Badge is a word with a colour and a shape.
+// Badge is a word with a color and a shape.
 func Badge(kind, text string) g.Node {
 	return h.Span(h.Class("badge "+kind), h.Span(g.Attr("aria-hidden", "true"), g.Text(Mark(kind)+" ")), g.Text(text))
 }
 
-// Section is a part of a page, with a heading to which links may lead.
+// Section is a part of a page with a heading that links can target.
 func Section(id, title string, children ...g.Node) g.Node {
 	return h.Section(h.ID(id), g.Attr("aria-labelledby", id+"-h"), h.H2(h.ID(id+"-h"), g.Text(title)), g.Group(children))
 }
 
-// Empty says that there is nothing to show, and why.
+// Empty says why there is nothing to show.
 func Empty(text string) g.Node { return h.P(h.Class("empty"), g.Text(text)) }
 
 // Facts is a list of names and values.
@@ -56,7 +57,7 @@ func Fact(name string, value ...g.Node) g.Node {
 // Num is a number in a cell.
 func Num(s string) g.Node { return h.Span(h.Class("n"), g.Text(s)) }
 
-// Ago is a time, as one sees it from now.
+// Ago is a time relative to now, with the exact time on hover.
 func Ago(t time.Time) g.Node {
 	if t.IsZero() {
 		return h.Span(h.Class("dim"), g.Text("never"))
@@ -72,7 +73,7 @@ func Clock(t time.Time) g.Node {
 	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Title(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(t.UTC().Format("15:04:05.000")))
 }
 
-// ErrorCell is an error in a list, for which there has to be room.
+// ErrorCell is an error in a row of a list.
 func ErrorCell(text string) g.Node {
 	return g.If(text != "", h.Span(h.Class("error"), g.Text(Cut(text, 200))))
 }
@@ -87,7 +88,7 @@ func StateSelect(r *http.Request, states ...string) g.Node {
 	return g.Group{h.Label(h.Class("sr"), h.For("state"), g.Text("State")), h.Select(append([]g.Node{h.ID("state"), h.Name("state")}, options...)...)}
 }
 
-// KeepField keeps a parameter of the query when a form is sent.
+// KeepField keeps a query parameter when a form is submitted.
 func KeepField(r *http.Request, name string) g.Node {
 	v := r.URL.Query().Get(name)
 	return g.If(v != "", h.Input(h.Type("hidden"), h.Name(name), h.Value(v)))

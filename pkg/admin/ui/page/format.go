@@ -14,12 +14,12 @@ func Since(d time.Duration) string {
 		return "in " + Duration(-d)
 	}
 	if d < time.Second {
-		return "now"
+		return "just now"
 	}
 	return Duration(d) + " ago"
 }
 
-// Duration is d to two figures or so.
+// Duration is d rounded to about two figures.
 func Duration(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -36,7 +36,7 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// Count is a number with a space between thousands.
+// Count is a number with commas between thousands.
 func Count(v float64) string {
 	if v != math.Trunc(v) || math.Abs(v) >= 1e15 {
 		return strconv.FormatFloat(v, 'g', 6, 64)
@@ -48,14 +48,14 @@ func Count(v float64) string {
 	}
 	for i, c := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteRune('\u202f')
+			b.WriteByte(',')
 		}
 		b.WriteRune(c)
 	}
 	return b.String()
 }
 
-// Many is a number of things, such as "1 profile" and "2 profiles".
+// Many is a number of things: "1 profile", "2 profiles".
 func Many(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -20,7 +20,7 @@ func HealthKind(s graph.HealthState) string {
 // HealthBadge shows how a component is.
 func HealthBadge(s graph.HealthState) g.Node { return Badge(HealthKind(s), string(s)) }
 
-// Severity puts what is wrong first.
+// Severity orders health states, worst first.
 func Severity(s graph.HealthState) int {
 	switch s {
 	case graph.Unhealthy:

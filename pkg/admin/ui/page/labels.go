@@ -9,7 +9,7 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// LabelList shows labels as one writes them in a query.
+// LabelList shows labels as written in a query.
 func LabelList(labels map[string]string) g.Node {
 	var nodes []g.Node
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -21,7 +21,7 @@ func LabelList(labels map[string]string) g.Node {
 // maxFew is how many labels a row of a list shows.
 const maxFew = 5
 
-// FewLabels shows the first labels that another column does not.
+// FewLabels shows the first labels, without those that have their own column.
 func FewLabels(all map[string]string) g.Node {
 	var nodes []g.Node
 	left := 0
@@ -46,7 +46,7 @@ const maxTableLabels = 300
 
 func LabelTable(caption string, all map[string]string) g.Node {
 	if len(all) == 0 {
-		return Empty("There are none.")
+		return Empty("None.")
 	}
 	var rows []g.Node
 	for i, name := range slices.Sorted(maps.Keys(all)) {

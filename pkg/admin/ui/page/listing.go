@@ -11,15 +11,15 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// PerPage is how many rows a list has without a wish for more. A page has no
-// more than that, so that it stays small, but JSON may have up to maxPerPage.
+// PerPage is the default number of rows. HTML never has more, so that pages stay
+// small; JSON may have up to maxPerPage.
 const (
 	PerPage    = 200
 	maxPerPage = 10000
 )
 
-// Listing is what of a long list is to be shown, and in which order. It comes
-// from the query: q filters, sort is a column's key with "-" before it for
+// Listing is which part of a long list to show, and in which order. It comes from
+// the query: q filters, sort is a column's key with "-" before it for
 // descending, page counts from 1, and per_page is at most 10,000, or 200 on a
 // page for a browser.
 type Listing struct {
@@ -33,8 +33,7 @@ type Listing struct {
 	values url.Values
 }
 
-// ParseListing reads a request. sort is the column by which to sort without a
-// wish for another.
+// ParseListing reads a request. sort is the default column to sort by.
 func ParseListing(r *http.Request, sort string) Listing {
 	values := r.URL.Query()
 	l := Listing{Query: strings.TrimSpace(values.Get("q")), path: r.URL.Path, values: values, PerPage: PerPage}
@@ -54,8 +53,7 @@ func ParseListing(r *http.Request, sort string) Listing {
 	return l
 }
 
-// Matches tells whether the query's words all occur in one of texts, whatever
-// their case.
+// Matches reports whether texts contain all words of the query, ignoring case.
 func (l Listing) Matches(texts ...string) bool {
 	all := strings.ToLower(strings.Join(texts, "\x00"))
 	for word := range strings.FieldsSeq(strings.ToLower(l.Query)) {
@@ -69,13 +67,13 @@ func (l Listing) Matches(texts ...string) bool {
 // Paged is one page of a list.
 type Paged[T any] struct {
 	Items []T `json:"items"`
-	Total int `json:"total"` // those that match
+	Total int `json:"total"` // that match
 	Page  int `json:"page"`
 	Pages int `json:"pages"`
 }
 
-// Select filters, sorts and pages all, which it may reorder. compare is given
-// the column.
+// Select filters, sorts and pages all, which it may reorder. compare gets the
+// column.
 func Select[T any](l Listing, all []T, matches func(T) bool, compare func(column string, a, b T) int) Paged[T] {
 	items := slices.DeleteFunc(all, func(v T) bool { return !matches(v) })
 	slices.SortStableFunc(items, func(a, b T) int {
@@ -94,7 +92,7 @@ func Select[T any](l Listing, all []T, matches func(T) bool, compare func(column
 	return p
 }
 
-// link is the list with one parameter set to another value.
+// link is the URL of the list with one parameter changed.
 func (l Listing) link(s *Site, name, value string) string {
 	values := url.Values{}
 	for k, v := range l.values {
@@ -107,7 +105,7 @@ func (l Listing) link(s *Site, name, value string) string {
 	return s.Href(l.path) + "?" + values.Encode()
 }
 
-// SearchForm filters the list; more are further fields, such as selects.
+// SearchForm filters the list; more are additional fields.
 func (s *Site) SearchForm(l Listing, label string, more ...g.Node) g.Node {
 	return h.Form(h.Class("search"), h.Role("search"), h.Method("get"), h.Action(s.Href(l.path)),
 		h.Label(h.For("q"), g.Text(label)),
@@ -118,7 +116,7 @@ func (s *Site) SearchForm(l Listing, label string, more ...g.Node) g.Node {
 	)
 }
 
-// SortedTable is a table whose heads sort the list.
+// SortedTable is a table whose column heads sort the list.
 func (s *Site) SortedTable(l Listing, caption string, columns []Column, rows ...g.Node) g.Node {
 	var heads []g.Node
 	for _, c := range columns {
@@ -142,14 +140,14 @@ func (s *Site) SortedTable(l Listing, caption string, columns []Column, rows ...
 	return table(caption, heads, rows)
 }
 
-// Pager leads to the other pages of a list.
+// Pager links to the other pages of a list.
 func (s *Site) Pager(l Listing, page, pages, total int) g.Node {
 	if pages <= 1 {
-		return h.P(h.Class("pager"), g.Text(Count(float64(total))+" in all"))
+		return h.P(h.Class("pager"), g.Text(Count(float64(total))+" total"))
 	}
-	return h.Nav(h.Class("pager"), g.Attr("aria-label", "Pages of the list"),
+	return h.Nav(h.Class("pager"), g.Attr("aria-label", "Pagination"),
 		g.If(page > 1, h.A(h.Rel("prev"), h.Href(l.link(s, "page", strconv.Itoa(page-1))), g.Text("← Previous"))),
-		h.Span(g.Textf("Page %d of %d, %s in all", page, pages, Count(float64(total)))),
+		h.Span(g.Textf("Page %d of %d, %s total", page, pages, Count(float64(total)))),
 		g.If(page < pages, h.A(h.Rel("next"), h.Href(l.link(s, "page", strconv.Itoa(page+1))), g.Text("Next →"))),
 	)
 }

@@ -11,13 +11,13 @@ import (
 	g "maragu.dev/gomponents"
 )
 
-// Content is the part of a page that differs from the others.
+// Content is the part of a page that is not the same on all pages.
 type Content struct {
 	Title   string
-	API     string   // where the same is as JSON; may be empty
-	Scripts []string // modules of its own, below assets
+	API     string   // the path of the same as JSON; may be empty
+	Scripts []string // its own modules, below assets
 	Body    []g.Node
-	// Still pages are not refreshed by themselves.
+	// Still pages do not refresh themselves.
 	Still bool
 }
 
@@ -25,19 +25,18 @@ type Content struct {
 // Serve.
 type Route struct {
 	Pattern string // for a http.ServeMux
-	// Model collects what is to be shown, with JSON tags; NotFound is its error for
-	// what is not there.
+	// Model collects what the page shows, with JSON tags. Its error is a NotFound if
+	// it does not exist.
 	Model func(*http.Request) (any, error)
-	// View makes HTML of it; nil where it is sent as JSON.
+	// View renders the model as HTML; nil to send it as JSON.
 	View func(*http.Request, any) Content
-	// Serve answers by itself. If it returns an error, it has written nothing, and
-	// the error is shown as a page.
+	// Serve handles the request itself. If it returns an error, it has written
+	// nothing, and the error is shown as a page.
 	Serve func(http.ResponseWriter, *http.Request) error
 }
 
-// Both are the routes of a page and of the same as JSON; either pattern may be
-// empty. model collects what is to be shown, with JSON tags, and view makes HTML of
-// it.
+// Both returns the routes of a page and of the same as JSON; either pattern may be
+// empty. model collects what the page shows, and view renders it as HTML.
 func Both[M any](html, json string, model func(*http.Request) (M, error), view func(*http.Request, M) Content) []Route {
 	anyModel := func(r *http.Request) (any, error) { return model(r) }
 	var routes []Route
@@ -50,16 +49,16 @@ func Both[M any](html, json string, model func(*http.Request) (M, error), view f
 	return routes
 }
 
-// NotFound is the error of a model that has nothing of that name.
+// NotFound is the error of a model for something that does not exist.
 type NotFound string
 
 func (e NotFound) Error() string { return string(e) }
 
-// WriteJSON answers with v.
+// WriteJSON responds with v as JSON.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer could not be encoded"}`)
+		status, text = http.StatusInternalServerError, []byte(`{"error":"could not encode the response"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -67,7 +66,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(text, '\n'))
 }
 
-// StatusOf is the HTTP status of a model's error, nil among them.
+// StatusOf is the HTTP status for a model's error, which may be nil.
 func StatusOf(err error) int {
 	var missing NotFound
 	switch {

@@ -8,11 +8,11 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// Site is where the pages are served, as a browser sees it, and how they lead to
-// each other.
+// Site is where the pages are served, as a browser sees it. Its methods are the
+// links between pages.
 type Site struct {
 	Prefix string // of every path: "" or "/a/b"
-	// AssetPath gives the path, without the prefix, of a file below assets.
+	// AssetPath returns the path, without the prefix, of a file below assets.
 	AssetPath func(name string) string
 }
 
@@ -41,12 +41,12 @@ func (s *Site) ComponentsHref(query string) string {
 // SourceLines is how many lines of a file of the configuration a page shows.
 const SourceLines = 400
 
-// SourceHref is where a line of the configuration in force is shown.
+// SourceHref is where a line of the running configuration is shown.
 func (s *Site) SourceHref(file string, line int) string {
 	return s.SourceLineHref(file, line, false)
 }
 
-// SourceLineHref is where a line is shown: of the configuration in force, or of
+// SourceLineHref is where a line is shown: of the running configuration, or of
 // the one that failed to load.
 func (s *Site) SourceLineHref(file string, line int, failed bool) string {
 	query := url.Values{"file": {file}}
@@ -59,7 +59,7 @@ func (s *Site) SourceLineHref(file string, line int, failed bool) string {
 	return s.Href("/configuration?"+query.Encode()) + "#L" + strconv.Itoa(line)
 }
 
-// LiveHref leads to what passes from one component to another.
+// LiveHref is the live view of what flows from one component to another.
 func (s *Site) LiveHref(from, to string) string {
 	query := url.Values{}
 	for name, id := range map[string]string{"from": from, "to": to} {
@@ -75,7 +75,7 @@ func (s *Site) TargetHref(component, id string) string {
 	return s.Href("/targets/" + url.PathEscape(component) + "/" + url.PathEscape(id))
 }
 
-// TargetTabs lead between the scraped targets and the log tails.
+// TargetTabs switch between scrape targets and log tails.
 func (s *Site) TargetTabs(current string) g.Node {
 	tab := func(path, name string) g.Node {
 		return h.Li(h.A(h.Href(s.Href(path)), g.If(path == current, g.Attr("aria-current", "true")), g.Text(name)))

@@ -14,8 +14,7 @@ type Column struct {
 	Sort    string // the key by which a Listing sorts; "" for none
 }
 
-// Table is a table with a caption, which may be for screen readers only. Rows
-// are made by Row.
+// Table is a table with a caption for screen readers. Rows are made by Row.
 func Table(caption string, columns []Column, rows ...g.Node) g.Node {
 	return table(caption, headsOf(columns), rows)
 }
@@ -27,12 +26,12 @@ func headsOf(columns []Column) (heads []g.Node) {
 	return heads
 }
 
-// GroupedTable is a Table whose rows are in groups, which are made by RowGroup.
+// GroupedTable is a Table whose rows are in groups made by RowGroup.
 func GroupedTable(caption string, columns []Column, groups ...g.Node) g.Node {
 	return tableOf(caption, headsOf(columns), groups)
 }
 
-// RowGroup is rows below a heading of their own, over all columns.
+// RowGroup is rows below their own heading, which spans all columns.
 func RowGroup(columns int, heading g.Node, rows ...g.Node) g.Node {
 	return h.TBody(h.Tr(h.Class("group"), h.Th(h.Scope("rowgroup"), h.ColSpan(strconv.Itoa(columns)), heading)), g.Group(rows))
 }

@@ -108,8 +108,8 @@ func (v value) get(name string) (value, bool) {
 // left to the JSON.
 type renderer struct {
 	site   *Site
-	json   string // where all of it is
-	budget int    // how many bytes may still be shown; 0 before the first is maxShown
+	json   string // the path of the full JSON
+	budget int    // bytes left to show; 0 at first, which means maxShown
 }
 
 const (
@@ -126,7 +126,7 @@ func (r *renderer) node(v value) g.Node {
 	}
 	shown := r.any(v, 0)
 	if r.budget < 0 {
-		return g.Group{shown, h.P(h.Class("more"), g.Text("There is more than fits here: "), h.A(h.Href(r.site.Href(r.json)), g.Text("all of it as JSON")), g.Text("."))}
+		return g.Group{shown, h.P(h.Class("more"), g.Text("Not everything is shown: "), h.A(h.Href(r.site.Href(r.json)), g.Text("all of it as JSON")), g.Text("."))}
 	}
 	return shown
 }
@@ -204,8 +204,7 @@ func (r *renderer) list(v value, depth int) g.Node {
 	return h.Ul(append([]g.Node{h.Class("values")}, items...)...)
 }
 
-// columnsOf are the names of the fields of v's items, if these are objects of
-// few enough different names to make a table.
+// columnsOf are the field names of v's items, if these are objects.
 func columnsOf(v value) []string {
 	var names []string
 	for _, item := range v.items {
@@ -257,7 +256,7 @@ func (r *renderer) table(v value, names []string) g.Node {
 	return Table(fmt.Sprintf("%d entries", len(v.items)), columns, rows...)
 }
 
-// titleOf is what an item is called by the first of its fields that says it.
+// titleOf is an item's name, from the first field that has one.
 func titleOf(item value, i int) string {
 	for _, f := range item.fields {
 		if slices.Contains([]string{"__address__", "name", "id", "url"}, strings.ToLower(f.name)) && f.value.text != "" {
@@ -267,11 +266,11 @@ func titleOf(item value, i int) string {
 	return "Entry " + strconv.Itoa(i+1)
 }
 
-// JSON shows raw, all of which is at api.
+// JSON shows raw; api is the path of all of it.
 func (s *Site) JSON(raw json.RawMessage, api, empty string) g.Node {
 	v, err := parseValue(raw)
 	if err != nil {
-		return Notice("bad", g.Text("This cannot be shown: "+err.Error()))
+		return Notice("bad", g.Text("Cannot show this: "+err.Error()))
 	}
 	if v.empty() {
 		return Empty(empty)

@@ -13,20 +13,20 @@ import (
 	"collector/pkg/mask"
 )
 
-// MinLength is how long a text must be to be taken out wherever it stands: a
-// shorter one is part of other words.
+// MinLength is the minimum length of a secret to be replaced inside other text:
+// shorter ones are part of ordinary words.
 const MinLength = 6
 
-// Redaction hides the values of labels that are called like secrets wherever they
-// stand: rules can copy them to labels of other names, of which later rules,
-// targets and exports know nothing more. A nil Redaction hides by name only.
+// Redaction hides the values of labels that are named like secrets, wherever they
+// occur: rules can copy them to labels with other names. A nil Redaction hides by
+// name only.
 type Redaction struct {
 	values map[string]bool
-	within *strings.Replacer // of the longer ones, which may be parts of others; nil for none
+	within *strings.Replacer // for secrets inside other text; nil for none
 }
 
-// MinCopied is how long a secret must be to be looked for among other labels:
-// what is shorter stands for many things.
+// MinCopied is the minimum length of a secret to be looked for in other labels:
+// shorter values occur by chance.
 const MinCopied = 4
 
 // newRedaction makes a Redaction of secrets.
@@ -38,7 +38,7 @@ func newRedaction(secrets map[string]bool) *Redaction {
 			long = append(long, s)
 		}
 	}
-	// The longer first: one secret may begin like another.
+	// Longest first: one secret may be the prefix of another.
 	slices.SortFunc(long, func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a)
@@ -55,8 +55,8 @@ func newRedaction(secrets map[string]bool) *Redaction {
 	return v
 }
 
-// With is the redaction with more secrets. One redaction after the other would not do: the
-// first could hide a part of what the second looks for, and leave the rest.
+// With adds secrets. Two redactions in a row would not do: the first could hide part
+// of what the second looks for, and leave the rest.
 func (v *Redaction) With(more map[string]bool) *Redaction {
 	all := maps.Clone(more)
 	if v != nil {
@@ -81,7 +81,7 @@ func (v *Redaction) Text(text string) string {
 	return text
 }
 
-// Value is the value of something called name as it may be shown.
+// Value is the value of a label or field called name, without secrets.
 func (v *Redaction) Value(name, value string) string { return v.Text(mask.Shown(name, value)) }
 
 // URL is an address or an error without secrets.
@@ -103,7 +103,7 @@ func (v *Redaction) Map(all map[string]string) map[string]string {
 	return out
 }
 
-// jsonString is a string in JSON; with what follows if it is a name.
+// jsonString is a JSON string, with the colon if it is a name.
 var jsonString = regexp.MustCompile(`"(?:[^"\\]|\\.)*"(\s*:)?`)
 
 // JSON is JSON without secrets in its values.
@@ -128,7 +128,7 @@ func (v *Redaction) JSON(text json.RawMessage) json.RawMessage {
 	})
 }
 
-// SecretsIn adds the values of the labels that are called like secrets.
+// SecretsIn adds to found the values of labels that are named like secrets.
 func SecretsIn(l labels.Labels, found map[string]bool) {
 	l.Range(func(l labels.Label) {
 		if len(l.Value) >= MinCopied && l.Value != "true" && l.Value != "false" && mask.NamesSecret(l.Name) {
@@ -145,7 +145,7 @@ func (v *Redaction) Secrets() []string {
 	return slices.Collect(maps.Keys(v.values))
 }
 
-// Searchable is labels for a filter to look into; secrets cannot be found.
+// Searchable is labels as text for a filter, without secrets.
 func (v *Redaction) Searchable(all labels.Labels) string {
 	var b strings.Builder
 	all.Range(func(l labels.Label) {
@@ -160,8 +160,7 @@ const (
 	ContainerName = "__meta_docker_container_name"
 )
 
-// NameOf is the name of the container that a target belongs to, or else the
-// best name that it has.
+// NameOf is the name of a target's container, or else the best name it has.
 func (v *Redaction) NameOf(target labels.Labels) string { return v.Text(nameOf(target)) }
 
 func nameOf(target labels.Labels) string {

@@ -8,10 +8,9 @@ import (
 	"collector/pkg/inspect"
 )
 
-// Redactor makes the redaction of all secrets there are at a moment, and remembers
-// what the last one was made of.
+// Redactor makes redactions of all current secrets, and caches the last one.
 type Redactor struct {
-	// relabelings are all that rules are applied to.
+	// relabelings returns everything that rules are applied to.
 	relabelings func() []inspect.Relabeling
 
 	mu   sync.Mutex           // guards what follows
@@ -24,8 +23,8 @@ func New(relabelings func() []inspect.Relabeling) *Redactor {
 	return &Redactor{relabelings: relabelings}
 }
 
-// secretive is a list of inputs, which is never modified but replaced, and the
-// secrets in it.
+// secretive is a list of inputs, which is replaced rather than modified, and its
+// secrets.
 type secretive struct {
 	inputs  []labels.Labels
 	secrets map[string]bool
@@ -35,8 +34,8 @@ func (s secretive) isOf(inputs []labels.Labels) bool {
 	return s.secrets != nil && len(s.inputs) == len(inputs) && (len(inputs) == 0 || &s.inputs[0] == &inputs[0])
 }
 
-// Current hides the secrets among all that rules are applied to at the moment: what
-// a rule copies is one of them, however many rules copy it further.
+// Current hides the secrets in everything that rules are applied to now, and so
+// their copies too, however many rules copied them.
 func (r *Redactor) Current() *Redaction {
 	r.mu.Lock()
 	defer r.mu.Unlock()

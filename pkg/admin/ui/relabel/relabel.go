@@ -32,8 +32,8 @@ type Page struct {
 // Inventory is what rules are applied to.
 type Inventory interface {
 	Relabelings() []inspect.Relabeling
-	// Unlisted are the containers that no discovery gives as targets, by name:
-	// why not.
+	// Unlisted are the containers that are not targets of any discovery: the reason
+	// by name.
 	Unlisted() map[string]string
 }
 
@@ -43,14 +43,14 @@ func (p *Page) Routes() []page.Route {
 		page.Both("GET /relabel/{component}/{input}", "GET /api/v1/relabel/{component}/{input}", p.traceModel, p.traceView)...)
 }
 
-// Input is one input of a component with rules, and what became of it.
+// Input is one input of a component with rules, and its outcome.
 type Input struct {
 	Component string `json:"component"`
 	ID        string `json:"id"`
 	Name      string `json:"name"` // of the container
 	Address   string `json:"address"`
 	Kept      bool   `json:"kept"`
-	// DroppedBy is the number of the rule that drops it, from 1; 0 for none.
+	// DroppedBy is the number of the rule that drops it, from 1; 0 if none does.
 	DroppedBy int `json:"droppedBy,omitempty"`
 	// Streams are those of its streams that are kept, where there are streams.
 	Streams []string `json:"streams,omitempty"`
@@ -62,8 +62,8 @@ type Input struct {
 type List struct {
 	page.Paged[Input]
 	Components []Summary `json:"components"`
-	// Unlisted are the containers that match and that discovery does not give
-	// as targets at all, by name: why not.
+	// Unlisted are the matching containers that are not targets of any discovery:
+	// the reason by name.
 	Unlisted map[string]string `json:"unlisted"`
 }
 
@@ -102,7 +102,7 @@ func (p *Page) listModel(r *http.Request) (List, error) {
 	return m, nil
 }
 
-// judge says what becomes of an input.
+// judge sets an input's outcome.
 func judge(c *inspect.Relabeling, in *Input) {
 	if len(c.Streams) == 0 {
 		rule, kept := c.Dropper(in.labels, "")
@@ -122,10 +122,10 @@ func judge(c *inspect.Relabeling, in *Input) {
 	}
 }
 
-// maxUnlisted bounds the containers that are listed without being targets.
+// maxUnlisted limits how many unlisted containers are shown.
 const maxUnlisted = 50
 
-// unlisted are the containers that match what is looked for and are not found.
+// unlisted are the matching containers that are not targets.
 func (p *Page) unlisted(l page.Listing) map[string]string {
 	out := map[string]string{}
 	all := p.Inventory.Unlisted()
@@ -137,7 +137,7 @@ func (p *Page) unlisted(l page.Listing) map[string]string {
 	return out
 }
 
-// InputID tells inputs of one component apart.
+// InputID identifies an input within a component.
 func InputID(l labels.Labels) string {
 	hash := fnv.New64a()
 	_, _ = hash.Write(l.Bytes(nil)) // never fails
@@ -169,21 +169,21 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 	var rows []g.Node
 	for _, in := range m.Items {
 		rows = append(rows, page.Row(
-			h.A(h.Href(p.href(in.Component, in.ID)), g.Text(page.Cut(cmp.Or(in.Name, "(without a name)"), 100))),
+			h.A(h.Href(p.href(in.Component, in.ID)), g.Text(page.Cut(cmp.Or(in.Name, "(no name)"), 100))),
 			g.Text(page.Cut(in.Address, 100)), p.Site.ComponentLink(in.Component), outcome(in)))
 	}
-	columns := []page.Column{{Title: "Container", Sort: "name"}, {Title: "Address", Sort: "address"}, {Title: "Component", Sort: "component"}, {Title: "What becomes of it", Sort: "outcome"}}
+	columns := []page.Column{{Title: "Container", Sort: "name"}, {Title: "Address", Sort: "address"}, {Title: "Component", Sort: "component"}, {Title: "Outcome", Sort: "outcome"}}
 	body := []g.Node{
-		h.P(g.Text("Why a container is a target, or is not, and what rules make of series and streams: choose one to see what each rule does to it, step by step.")),
+		h.P(g.Text("What relabeling rules do to targets, series and streams, and why a container is not a target. Choose one to see each rule, step by step.")),
 		p.Site.SearchForm(l, "Container", p.componentSelect(r, m.Components), page.StateSelect(r, "kept", "dropped")),
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Unlisted)) {
 		body = append(body, g.If(l.Query != "", page.Notice("info", g.Text("The container "+page.Cut(name, 100)+" is not a target of any component: "+page.Cut(m.Unlisted[name], 200)+"."))))
 	}
 	if len(m.Items) == 0 {
-		body = append(body, page.Empty("Nothing is found. A container shows here when it runs and discovery lets it through."))
+		body = append(body, page.Empty("Nothing matches. A container is listed while it is running and no discovery filter excludes it."))
 	} else {
-		body = append(body, p.Site.SortedTable(l, "Targets and what rules make of them", columns, rows...), p.Site.Pager(l, m.Page, m.Pages, m.Total))
+		body = append(body, p.Site.SortedTable(l, "Targets and how relabeling changes them", columns, rows...), p.Site.Pager(l, m.Page, m.Pages, m.Total))
 	}
 	return page.Content{Title: "Relabel", API: "/api/v1/relabel", Body: body, Still: true}
 }
@@ -206,7 +206,7 @@ func outcome(in Input) g.Node {
 	case in.DroppedBy > 0:
 		return page.Badge("warn", fmt.Sprintf("dropped by rule %d", in.DroppedBy))
 	}
-	return page.Badge("warn", "dropped: no label is left")
+	return page.Badge("warn", "dropped: no labels left")
 }
 
 func (p *Page) href(component, id string) string {

@@ -33,7 +33,7 @@ func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
 	path = "/relabel/discovery.relabel.toy/" + kept.Items[0].ID
 	page = uitest.Get(t, u, path)
 	uitest.CheckPage(t, path, page)
-	for _, want := range []string{"It is kept.", "/targets/prometheus.scrape.containers/0000000000000001", "does not take it: it has no __address__"} {
+	for _, want := range []string{"Kept.", "/targets/prometheus.scrape.containers/0000000000000001", "does not use it: it has no __address__"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s: no %s", path, want)
 		}

@@ -11,7 +11,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-// whyOf says in words what the rule found.
+// whyOf describes what the rule found.
 func whyOf(s *inspect.Step) string {
 	quoted := func(v string) string { return "“" + page.Cut(v, 200) + "”" }
 	from := strings.Join(s.Rule.SourceLabels, ", ")
@@ -30,25 +30,25 @@ func whyOf(s *inspect.Step) string {
 		return found + ", which does not match " + regex
 	case "keepequal", "dropequal":
 		if s.Matched {
-			return found + ", and so is " + s.Rule.TargetLabel
+			return found + ", equal to " + s.Rule.TargetLabel
 		}
-		return found + ", and " + s.Rule.TargetLabel + " is not"
+		return found + ", not equal to " + s.Rule.TargetLabel
 	case "labelmap", "labeldrop", "labelkeep":
 		if s.Matched {
-			return "the names of some labels match " + regex
+			return "some label names match " + regex
 		}
-		return "no label's name matches " + regex
+		return "no label name matches " + regex
 	}
 	return found
 }
 
 func stepNode(number int, s inspect.Step) g.Node {
-	badge := page.Badge("info", "changes nothing")
+	badge := page.Badge("info", "no change")
 	switch {
 	case s.Dropped:
 		badge = page.Badge("bad", "dropped here")
 	case len(s.Changes) == 1:
-		badge = page.Badge("good", "changes a label")
+		badge = page.Badge("good", "changes 1 label")
 	case len(s.Changes) > 1:
 		badge = page.Badge("good", fmt.Sprintf("changes %d labels", len(s.Changes)))
 	case s.Rule.Action == "keep" || s.Rule.Action == "drop" || s.Rule.Action == "keepequal" || s.Rule.Action == "dropequal":
@@ -65,20 +65,20 @@ func stepNode(number int, s inspect.Step) g.Node {
 	return h.Li(h.ID(fmt.Sprintf("rule-%d", number)), h.Class("card"),
 		h.H3(g.Textf("Rule %d: %s ", number, s.Rule.Action), badge),
 		h.P(h.Code(g.Text(page.Cut(ruleText(&s.Rule), 1000)))), h.P(g.Text(whyOf(&s)+".")),
-		g.If(len(rows) > 0, page.Table(fmt.Sprintf("What rule %d changes", number), []page.Column{{Title: "Label"}, {Title: "Before"}, {Title: "After"}}, rows...)))
+		g.If(len(rows) > 0, page.Table(fmt.Sprintf("Changes by rule %d", number), []page.Column{{Title: "Label"}, {Title: "Before"}, {Title: "After"}}, rows...)))
 }
 
-// maxChanges bounds what a page lists of one rule's changes.
+// maxChanges is how many changes of one rule are listed.
 const maxChanges = 100
 
 func labelValue(v string) g.Node {
 	if v == "" {
-		return h.Span(h.Class("dim"), g.Text("not there"))
+		return h.Span(h.Class("dim"), g.Text("not set"))
 	}
 	return h.Code(g.Text(page.Cut(v, 300)))
 }
 
-// ruleText is the rule as one writes it, without what is as by default.
+// ruleText is the rule as written in a configuration, without defaults.
 func ruleText(r *inspect.Rule) string {
 	var parts []string
 	add := func(name, value, byDefault string) {

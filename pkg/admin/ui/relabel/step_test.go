@@ -10,8 +10,8 @@ func TestAStepSaysWhatTheRuleFound(t *testing.T) {
 	for want, step := range map[string]inspect.Step{
 		"a, b is “1;2”, which does not match “x”": {Rule: inspect.Rule{Action: "keep", SourceLabels: []string{"a", "b"}, Regex: "x"}, Value: "1;2"},
 		"a is empty, which matches “(.*)”":        {Rule: inspect.Rule{Action: "replace", SourceLabels: []string{"a"}, Regex: "(.*)"}, Matched: true},
-		"a is “1”, and so is b":                   {Rule: inspect.Rule{Action: "keepequal", SourceLabels: []string{"a"}, TargetLabel: "b"}, Value: "1", Matched: true},
-		"no label's name matches “z”":             {Rule: inspect.Rule{Action: "labeldrop", Regex: "z"}},
+		"a is “1”, equal to b":                    {Rule: inspect.Rule{Action: "keepequal", SourceLabels: []string{"a"}, TargetLabel: "b"}, Value: "1", Matched: true},
+		"no label name matches “z”":               {Rule: inspect.Rule{Action: "labeldrop", Regex: "z"}},
 	} {
 		if got := whyOf(&step); got != want {
 			t.Errorf("%q, not %q", got, want)

@@ -47,7 +47,7 @@ func (p *Page) traceModel(r *http.Request) (Trace, error) {
 			}
 		}
 	}
-	return Trace{}, page.NotFound("There is no such target any more: it has disappeared, or its labels have changed. The page Relabel lists those that there are.")
+	return Trace{}, page.NotFound("This target no longer exists, or its labels have changed. The Relabel page lists the current ones.")
 }
 
 func traced(c *inspect.Relabeling, v *redact.Redaction, input labels.Labels, id, stream string) Trace {
@@ -69,15 +69,15 @@ func traced(c *inspect.Relabeling, v *redact.Redaction, input labels.Labels, id,
 	return m
 }
 
-// redactionOf is v with what is secret in this trace: the input's own secrets, and what
-// rules have made of one.
+// redactionOf is v with the secrets of this trace: those of the input, and what rules
+// made of them.
 func redactionOf(t *inspect.Trace, v *redact.Redaction) *redact.Redaction {
 	own := map[string]bool{}
 	redact.SecretsIn(t.Input, own)
 	v = v.With(own)
 	for i := range t.Steps {
 		s := &t.Steps[i]
-		// What is put there as it is written is no part of a secret.
+		// A literal replacement is not part of a secret.
 		if !strings.Contains(s.Rule.Replacement, "$") || !ofSecret(s, v) {
 			continue
 		}
@@ -110,7 +110,7 @@ func shownStep(s inspect.Step, v *redact.Redaction) inspect.Step {
 	for _, c := range s.Changes {
 		after := v.Value(c.Name, c.After)
 		if secret && c.After != "" {
-			after = mask.Redacted // it may have been made of one
+			after = mask.Redacted // it may be derived from one
 		}
 		changes = append(changes, inspect.LabelChange{Name: c.Name, Before: v.Value(c.Name, c.Before), After: after})
 	}
@@ -121,7 +121,7 @@ func shownStep(s inspect.Step, v *redact.Redaction) inspect.Step {
 func (p *Page) traceView(_ *http.Request, m Trace) page.Content {
 	path := "/api/v1/relabel/" + url.PathEscape(m.Component) + "/" + m.ID
 	body := []g.Node{
-		h.P(g.Text("The rules of "), p.Site.ComponentLink(m.Component), g.Text(", one after the other. "), h.A(h.Href(p.Site.Href("/relabel?q="+url.QueryEscape(m.Name))), g.Text("Other components and this container")), g.Text(".")),
+		h.P(g.Text("The rules of "), p.Site.ComponentLink(m.Component), g.Text(", in order. "), h.A(h.Href(p.Site.Href("/relabel?q="+url.QueryEscape(m.Name))), g.Text("This container in other components")), g.Text(".")),
 		p.streamTabs(m), m.verdict(),
 	}
 	for _, o := range m.Onward {
@@ -132,7 +132,7 @@ func (p *Page) traceView(_ *http.Request, m Trace) page.Content {
 		steps = append(steps, stepNode(i+1, s))
 	}
 	if len(m.Steps) == 0 {
-		steps = append(steps, h.Li(page.Empty("There are no rules: everything is kept as it is.")))
+		steps = append(steps, h.Li(page.Empty("No rules: everything is kept unchanged.")))
 	}
 	body = append(body,
 		page.Section("before", "Labels before", h.Details(h.Summary(g.Text(fmt.Sprintf("%d labels", len(m.Input)))), page.LabelTable("Labels before the rules", m.Input))),
@@ -141,7 +141,7 @@ func (p *Page) traceView(_ *http.Request, m Trace) page.Content {
 	if m.Kept {
 		body = append(body, page.Section("after", "Labels after", page.LabelTable("Labels after the rules", m.Output)))
 	}
-	return page.Content{Title: "Relabelling of " + page.Cut(cmp.Or(m.Name, "a target"), 100), API: path, Body: body, Still: true}
+	return page.Content{Title: "Relabeling of " + page.Cut(cmp.Or(m.Name, "a target"), 100), API: path, Body: body, Still: true}
 }
 
 func (p *Page) streamTabs(m Trace) g.Node {
@@ -155,14 +155,14 @@ func (p *Page) streamTabs(m Trace) g.Node {
 
 func (m *Trace) verdict() g.Node {
 	if m.Kept {
-		return page.Notice("good", g.Text("It is kept."))
+		return page.Notice("good", g.Text("Kept."))
 	}
 	for i, s := range m.Steps {
 		if s.Dropped {
 			return page.Notice("warn", h.A(h.Href(fmt.Sprintf("#rule-%d", i+1)), g.Textf("Rule %d", i+1)), g.Text(" drops it: "+whyOf(&s)+"."))
 		}
 	}
-	return page.Notice("warn", g.Text("It is dropped, as no label is left that does not begin with two underscores."))
+	return page.Notice("warn", g.Text("Dropped: the only labels left begin with two underscores."))
 }
 
 func (p *Page) onward(o inspect.Onward) g.Node {
@@ -170,7 +170,7 @@ func (p *Page) onward(o inspect.Onward) g.Node {
 	case o.Taken && o.Target != "":
 		return page.Notice("good", p.Site.ComponentLink(o.Component), g.Text(" scrapes it: "), h.A(h.Href(p.Site.TargetHref(o.Component, o.Target)), g.Text("see the target")), g.Text("."))
 	case o.Taken:
-		return page.Notice("good", p.Site.ComponentLink(o.Component), g.Text(" takes it. "+o.Why))
+		return page.Notice("good", p.Site.ComponentLink(o.Component), g.Text(" uses it. "+o.Why))
 	}
-	return page.Notice("warn", p.Site.ComponentLink(o.Component), g.Text(" does not take it: "+mask.WithoutPasswords(o.Why)+"."))
+	return page.Notice("warn", p.Site.ComponentLink(o.Component), g.Text(" does not use it: "+mask.WithoutPasswords(o.Why)+"."))
 }

@@ -30,40 +30,42 @@ import (
 // Path is where support bundles are.
 const Path = "/-/support"
 
-// Program is what only the program can give to a support bundle.
+// Program is the program's part of a support bundle.
 type Program struct {
 	// Build and Flags describe the program by name.
 	Build, Flags map[string]string
 	Metrics      prometheus.Gatherer
-	// Log gives the last lines of the collector's own log.
+	// Log returns the last lines of the collector's own log.
 	Log func() []string
-	// Secrets are texts that must not be in a bundle, wherever they stand.
+	// Secrets are texts to remove from the whole bundle.
 	Secrets func() []string
 }
 
-// supportReadme stands in every bundle.
-const supportReadme = `A support bundle of collector.
+// supportReadme is in every bundle.
+const supportReadme = `Support bundle of collector.
 
-version.json        the program, where it runs, and its flags
-problems.json       what the overview says is wrong
+version.json        version, platform and flags
+problems.json       problems shown on the overview
 overview.json       signals, destinations, containers
-components.json     the components: health, arguments, exports, status
-targets.json        the scrape targets
-tails.json          the containers whose output is read
-configuration/      the configuration in force, and the one of a failed reload
+components.json     components: health, arguments, exports, status
+targets.json        scrape targets
+tails.json          log tails
+engines.json        connections to Docker
+unlisted.json       containers that are not targets, and why
+configuration/      the running configuration, and that of a failed reload
 metrics.txt         the page /metrics
 log.txt             the last lines of the collector's log
 goroutines.txt      what the program is doing
-heap.pprof          what takes its memory
+heap.pprof          memory profile
 
 Passwords, tokens and other secrets are replaced by "(secret)" or asterisks.
-Names of hosts, containers and labels are in it: look at it before you send it
-to somebody.
+Names of hosts, containers and labels are included: review the bundle before
+you send it to anyone.
 `
 
 // Page is the support bundle.
 type Page struct {
-	Program   *Program // nil if there is to be no bundle
+	Program   *Program // nil if bundles are disabled
 	Version   string
 	Redactor  *redact.Redactor
 	Source    Source
@@ -79,12 +81,12 @@ type Page struct {
 // Source is where the components and their configuration are read.
 type Source interface {
 	Summary() graph.Snapshot
-	// Component has no secrets in what it gives.
+	// Component returns no secrets.
 	Component(id string) (graph.ComponentInfo, bool)
 	Configuration() (inForce graph.Attempt, failed *graph.Attempt)
 }
 
-// Inventory is what there is to collect from.
+// Inventory lists targets, tails and containers.
 type Inventory interface {
 	Engines() []inspect.Engine
 	Unlisted() map[string]string
@@ -95,10 +97,10 @@ func (p *Page) Routes() []page.Route {
 	return []page.Route{{Pattern: "GET " + Path, Serve: p.serve}}
 }
 
-// serve answers with a zip of what a maintainer needs.
+// serve sends a zip of what a maintainer needs.
 func (p *Page) serve(w http.ResponseWriter, req *http.Request) error {
 	if p.Program == nil {
-		return page.NotFound("Support bundles are switched off by a flag of the command line.")
+		return page.NotFound("Support bundles are disabled by a command-line flag.")
 	}
 	name := "collector-support-" + time.Now().UTC().Format("20060102-150405") + ".zip"
 	w.Header().Set("Content-Type", "application/zip")
@@ -191,13 +193,13 @@ func (p *Page) writeBundle(w io.Writer, req *http.Request) error {
 }
 
 var (
-	// pair is a name and its value, as labels and log lines have them.
+	// pair is a name and its value, as in labels and log lines.
 	pair = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)((?:=|":\s?)\\*")([^"\\]*)`)
-	// login stands before a host, without a scheme.
+	// login is user:password@ before a host, without a scheme.
 	login = regexp.MustCompile(`([A-Za-z0-9_.-]+:)[^\s"@:/\\]+@`)
 )
 
-// shownLog is log lines without secrets: labels are quoted in them.
+// shownLog is log lines without secrets: they can quote labels.
 func shownLog(text string) string {
 	text = pair.ReplaceAllStringFunc(text, func(found string) string {
 		parts := pair.FindStringSubmatch(found)
@@ -253,7 +255,7 @@ func metricsText(from prometheus.Gatherer) string {
 		return ""
 	}
 	var buf bytes.Buffer
-	families, err := from.Gather() // what it has, even with an error
+	families, err := from.Gather() // partial results, even with an error
 	if err != nil {
 		fmt.Fprintf(&buf, "# %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
 	}

@@ -28,7 +28,7 @@ func (p *Page) Routes() []page.Route {
 	return page.Both("GET /targets/logs", "GET /api/v1/targets/logs", p.model, p.view)
 }
 
-// tailReading is the state of a tail that is all right.
+// tailReading is the state of a healthy tail.
 const tailReading = "reading"
 
 // All are all tails, as they may be shown.
@@ -43,7 +43,7 @@ func (p *Page) All() []inspect.LogTail {
 // list is a page of the log tails.
 type list struct {
 	page.Paged[inspect.LogTail]
-	Reading int `json:"reading"` // of all tails, whatever the filter
+	Reading int `json:"reading"` // of all tails, regardless of the filter
 	Failing int `json:"failing"` // those with an error
 }
 
@@ -70,7 +70,7 @@ func (p *Page) model(r *http.Request) (list, error) {
 	return m, nil
 }
 
-// shown is the tail without secrets.
+// shownTail is the tail without secrets.
 func shownTail(t inspect.LogTail, v *redact.Redaction) inspect.LogTail {
 	t.Error = v.URL(t.Error)
 	streams := map[string]map[string]string{}
@@ -110,7 +110,7 @@ func compareTails(column string, a, b inspect.LogTail) int {
 	return cmp.Or(first, strings.Compare(a.Container, b.Container), strings.Compare(a.ID, b.ID), strings.Compare(a.Component, b.Component))
 }
 
-// tailRank puts what needs a look before what does not.
+// tailRank orders tails, failing ones first.
 func tailRank(t *inspect.LogTail) int {
 	switch {
 	case t.Error != "":
@@ -148,19 +148,18 @@ func (p *Page) view(r *http.Request, m list) page.Content {
 	}
 	body := []g.Node{
 		p.Site.TargetTabs("/targets/logs"),
-		h.P(page.Badge("good", page.Count(float64(m.Reading))+" being read"), g.Text(" "), page.Badge(page.BadIf(m.Failing), page.Count(float64(m.Failing))+" with an error")),
+		h.P(page.Badge("good", page.Count(float64(m.Reading))+" reading"), g.Text(" "), page.Badge(page.BadIf(m.Failing), page.Count(float64(m.Failing))+" failing")),
 		p.Site.SearchForm(l, "Filter tails", page.StateSelect(r, tailReading, "failing", "waiting to connect", "ended"), page.KeepField(r, "component")),
 	}
 	if len(m.Items) == 0 {
-		body = append(body, page.Empty("No container's output is read that is as you ask."))
+		body = append(body, page.Empty("No log tails match."))
 	} else {
 		body = append(body, p.Site.SortedTable(l, "Log tails", columns, rows...), p.Site.Pager(l, m.Page, m.Pages, m.Total))
 	}
 	return page.Content{Title: "Log tails", API: "/api/v1/targets/logs", Body: body}
 }
 
-// tailLabels are those of the first stream that is kept, as the streams differ
-// in little.
+// tailLabels are the labels of the first stream that is kept: streams differ little.
 func tailLabels(t *inspect.LogTail) g.Node {
 	for _, stream := range slices.Sorted(maps.Keys(t.Labels)) {
 		if len(t.Labels[stream]) > 0 {

@@ -15,7 +15,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-// Answer is what a target said when it was asked.
+// Answer is a target's response to a fetch.
 type Answer struct {
 	Target   Target            `json:"target"`
 	Response *inspect.Response `json:"response,omitempty"`
@@ -23,22 +23,22 @@ type Answer struct {
 }
 
 const (
-	// maxAsking is how many targets may be asked at once.
+	// maxAsking is how many fetches may run at once.
 	maxAsking = 4
-	// maxAsks is how many may be asked in askWindow, by all who use the UI
-	// together: whoever reaches it can make the collector send requests.
+	// maxAsks is how many fetches are allowed in askWindow, for all users together:
+	// whoever reaches the UI can make the collector send requests.
 	maxAsks   = 30
 	askWindow = 10 * time.Second
 )
 
-// askRate counts the requests to targets.
+// askRate limits fetches.
 type askRate struct {
 	mu    sync.Mutex
 	since time.Time // guarded by mu; when the window under way began
 	asks  int       // guarded by mu; since then
 }
 
-// admit reports whether a target may be asked now.
+// admit reports whether a fetch is allowed now.
 func (a *askRate) admit(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -49,8 +49,8 @@ func (a *askRate) admit(now time.Time) bool {
 	return a.asks <= maxAsks
 }
 
-// ask asks a target on behalf of a person. The target is one that is
-// being scraped: nobody can have the collector ask something else.
+// ask fetches a target for a person. It has to be a scrape target: nobody can make
+// the collector fetch anything else.
 func (p *Page) ask(r *http.Request) (Answer, error) {
 	t, err := p.targetModel(r)
 	if err != nil {
@@ -58,14 +58,14 @@ func (p *Page) ask(r *http.Request) (Answer, error) {
 	}
 	defer p.asking.Add(-1)
 	if p.asking.Add(1) > maxAsking {
-		return Answer{Target: t, Error: "other requests to targets are under way: try again in a moment"}, nil
+		return Answer{Target: t, Error: "too many fetches are in progress: try again in a moment"}, nil
 	}
 	if !p.asked.admit(time.Now()) {
-		return Answer{Target: t, Error: fmt.Sprintf("%d requests to targets were made in the last %s: try again in a moment", maxAsks, askWindow)}, nil
+		return Answer{Target: t, Error: fmt.Sprintf("%d fetches in the last %s, which is the limit: try again in a moment", maxAsks, askWindow)}, nil
 	}
 	answer, found, err := p.Inventory.Fetch(r.Context(), t.Component, t.ID)
 	if !found {
-		return Answer{}, page.NotFound("There is no such target any more.")
+		return Answer{}, page.NotFound("This target no longer exists.")
 	}
 	if err != nil {
 		return Answer{Target: t, Error: p.Redactor.Current().URL(err.Error())}, nil
@@ -85,22 +85,22 @@ func (p *Page) answerView(_ *http.Request, m Answer) page.Content {
 			page.Fact("status", page.Badge(map[bool]string{true: "good", false: "bad"}[strings.HasPrefix(a.Status, "200")], page.Cut(a.Status, 200))),
 			g.If(a.Location != "", page.Fact("redirects to", h.Code(g.Text(page.Cut(a.Location, 500))), g.Text(" (not followed)"))),
 			page.Fact("content type", h.Code(g.Text(page.Cut(a.ContentType, 200)))),
-			page.Fact("took", g.Text(page.Duration(a.Took))),
-			page.Fact("size", g.Text(page.Size(float64(len(a.Body)))), g.If(a.Truncated, g.Text(" and more, which was not read"))),
-		), h.Pre(h.TabIndex("0"), g.Attr("aria-label", "The answer"), g.Text(text)))
+			page.Fact("duration", g.Text(page.Duration(a.Took))),
+			page.Fact("size", g.Text(page.Size(float64(len(a.Body)))), g.If(a.Truncated, g.Text(" (truncated)"))),
+		), h.Pre(h.TabIndex("0"), g.Attr("aria-label", "Response body"), g.Text(text)))
 		if cut {
-			body = append(body, page.Notice("info", g.Text("This is the beginning. "), h.Form(h.Method("post"), h.Action(p.Site.Href("/api/v1/targets/"+url.PathEscape(t.Component)+"/"+t.ID+"/response")),
-				h.Button(h.Type("submit"), g.Text("Ask again, and show all of it as JSON")))))
+			body = append(body, page.Notice("info", g.Text("Only the beginning is shown. "), h.Form(h.Method("post"), h.Action(p.Site.Href("/api/v1/targets/"+url.PathEscape(t.Component)+"/"+t.ID+"/response")),
+				h.Button(h.Type("submit"), g.Text("Fetch again, all of it as JSON")))))
 		}
 	}
-	body = append(body, h.Form(h.Method("post"), h.Action(p.Site.TargetHref(t.Component, t.ID)+"/response"), h.Button(h.Type("submit"), g.Text("Ask again"))))
-	return page.Content{Title: "Answer of " + page.Cut(t.Name, 100), Still: true, Body: body}
+	body = append(body, h.Form(h.Method("post"), h.Action(p.Site.TargetHref(t.Component, t.ID)+"/response"), h.Button(h.Type("submit"), g.Text("Fetch again"))))
+	return page.Content{Title: "Response of " + page.Cut(t.Name, 100), Still: true, Body: body}
 }
 
-// maxAnswer is how many bytes of HTML an answer may become.
+// maxAnswer is the maximum size of a response as HTML, in bytes.
 const maxAnswer = 400 << 10
 
-// fitting is the beginning of text that becomes at most limit bytes of HTML.
+// fitting is the beginning of text that takes at most limit bytes as HTML.
 func fitting(text string, limit int) (beginning string, cut bool) {
 	size := 0
 	for i, c := range text {

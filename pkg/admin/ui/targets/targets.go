@@ -27,14 +27,14 @@ type Page struct {
 	Redactor  *redact.Redactor
 	Inventory Inventory
 
-	asking atomic.Int64 // requests to targets under way
+	asking atomic.Int64 // fetches in progress
 	asked  askRate
 }
 
 // Inventory is the targets.
 type Inventory interface {
 	ScrapeTargets() []inspect.ScrapeTarget
-	// Fetch asks a target for its page. found is false if it is not there.
+	// Fetch fetches a target's page. found is false if it does not exist.
 	Fetch(ctx context.Context, component, id string) (answer inspect.Response, found bool, err error)
 }
 
@@ -55,7 +55,7 @@ func (p *Page) All() []Target {
 	return targets
 }
 
-// Target is one target as it is shown.
+// Target is one scrape target, without secrets.
 type Target struct {
 	Component        string            `json:"component"`
 	ID               string            `json:"id"`
@@ -72,8 +72,8 @@ type Target struct {
 	Error            string            `json:"error,omitempty"`
 }
 
-// labelSet is labels that are cleared of secrets when they are written as JSON,
-// so that a page that does not show them need not.
+// labelSet is labels that are redacted only when written as JSON, as most pages do
+// not show them.
 type labelSet struct {
 	labels    labels.Labels
 	redaction *redact.Redaction
@@ -90,7 +90,7 @@ func (l *labelSet) UnmarshalJSON(text []byte) error { return l.labels.UnmarshalJ
 // List is a page of the targets.
 type List struct {
 	page.Paged[Target]
-	States map[string]int `json:"states"` // of all targets, whatever the filter
+	States map[string]int `json:"states"` // of all targets, regardless of the filter
 }
 
 func infoOf(t *inspect.ScrapeTarget, v *redact.Redaction) Target {
@@ -143,7 +143,7 @@ func compareTargets(column string, a, b inspect.ScrapeTarget) int {
 	return cmp.Or(first, strings.Compare(a.URL, b.URL), strings.Compare(a.ID, b.ID))
 }
 
-// stateRank puts what needs a look before what does not.
+// stateRank orders states, worst first.
 func stateRank(state string) int { return slices.Index([]string{"down", "unknown", "up"}, state) }
 
 func stateKind(state string) string {
@@ -183,7 +183,7 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 		p.Site.SearchForm(l, "Filter targets", page.StateSelect(r, "up", "down", "unknown"), page.KeepField(r, "component")),
 	}
 	if len(m.Items) == 0 {
-		body = append(body, page.Empty("No target is as you ask. "), h.P(g.Text("Why a container is not a target stands on the page "), h.A(h.Href(p.Site.Href("/relabel")), g.Text("Relabel")), g.Text(".")))
+		body = append(body, page.Empty("No targets match."), h.P(g.Text("To see why a container is not a target, open "), h.A(h.Href(p.Site.Href("/relabel")), g.Text("Relabel")), g.Text(".")))
 	} else {
 		body = append(body, p.Site.SortedTable(l, "Scrape targets", columns, rows...), p.Site.Pager(l, m.Page, m.Pages, m.Total))
 	}

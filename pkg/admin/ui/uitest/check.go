@@ -46,7 +46,7 @@ func CheckPage(t *testing.T, path, page string) {
 			}
 			if a.Key == "id" {
 				if ids[a.Val] {
-					t.Errorf("%s: the id %s stands twice", path, a.Val)
+					t.Errorf("%s: the id %s is used more than once", path, a.Val)
 				}
 				ids[a.Val] = true
 			}
@@ -94,5 +94,5 @@ func wellFormed(t *testing.T, path, page string) {
 	}
 }
 
-// MaxPage is what a page may be large, as it is sent without compression.
+// MaxPage is the maximum size of a page in bytes, uncompressed.
 const MaxPage = 500 << 10

@@ -154,7 +154,7 @@ func RelabelToy(s *Stock) inspect.Relabeling {
 	}
 }
 
-// Copying is a relabelling that copies a secret, and what it made of it.
+// Copying is a relabeling that copies a secret, and what it made of it.
 func Copying(input labels.Labels) inspect.Relabeling {
 	inputs := []labels.Labels{input}
 	rule := func(from, to, replacement string) inspect.Rule {

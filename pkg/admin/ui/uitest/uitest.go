@@ -25,7 +25,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// Planted is what no page may show.
+// Planted is a secret that no page may show.
 const Planted = "hunter2planted"
 
 type toyConfig struct {

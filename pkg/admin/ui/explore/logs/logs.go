@@ -68,18 +68,18 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 		window.Field("q", "Text", values.Get("q"), "part of the line"),
 		window.Choice("level", "Level", values.Get("level"), levels...),
 		window.Field("label", "Label", "", "name=value"),
-		window.Field("trace", "Trace", values.Get("trace"), "id"), hidden), links)
+		window.Field("trace", "Trace", values.Get("trace"), "trace ID"), hidden), links)
 	if len(v.Entries) == 0 {
-		text := "No line in the window matches."
+		text := "No lines match."
 		if v.Before != 0 {
-			text = "No line matches so far."
+			text = "No lines match so far."
 		}
 		c.Body = append(c.Body, page.Empty(text))
 	} else {
 		c.Body = append(c.Body, p.logTable(v.Entries, values))
 	}
 	if v.Before != 0 {
-		c.Body = append(c.Body, h.Nav(h.Class("pager"), g.Attr("aria-label", "Pages of the list"),
+		c.Body = append(c.Body, h.Nav(h.Class("pager"), g.Attr("aria-label", "Pagination"),
 			h.A(h.Rel("next"), h.Href(p.Site.Href("/explore/logs")+window.With(values, "before", strconv.FormatUint(v.Before, 10))), g.Text("Older →"))))
 	}
 	return c
@@ -95,7 +95,7 @@ func (p *Page) logTable(entries []explore.Entry, values url.Values) g.Node {
 		}
 		rows = append(rows, page.Row(page.Clock(e.Time), levelBadge(e.Level), g.Group(line), p.entryLabels(e, values, &left)))
 	}
-	return h.Div(h.Class("lines"), page.Table("Log lines, the newest first", []page.Column{{Title: "Time"}, {Title: "Level"}, {Title: "Line"}, {Title: "Labels"}}, rows...))
+	return h.Div(h.Class("lines"), page.Table("Log lines, newest first", []page.Column{{Title: "Time"}, {Title: "Level"}, {Title: "Line"}, {Title: "Labels"}}, rows...))
 }
 
 // entryLabels is the labels of a line's stream, which can be asked for by a

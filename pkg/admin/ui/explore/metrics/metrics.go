@@ -70,7 +70,7 @@ func (p *Page) model(r *http.Request) (v result, err error) {
 	return v, err
 }
 
-// isCounter tells by a metric's name whether it only grows.
+// isCounter reports, by its name, whether a metric is a counter.
 func isCounter(name string) bool {
 	for _, suffix := range []string{"_total", "_count", "_sum", "_bucket"} {
 		if strings.HasSuffix(name, suffix) {
@@ -91,7 +91,7 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 	l := page.ParseListing(r, "name")
 	c.Body = append(c.Body, p.Site.SearchForm(l, "Find a metric"))
 	if len(v.Names.Items) == 0 {
-		c.Body = append(c.Body, page.Empty("No metric in the window has such a name."))
+		c.Body = append(c.Body, page.Empty("No metrics match."))
 		return c
 	}
 	left := window.NewBudget()
@@ -119,14 +119,14 @@ func (p *Page) chart(r *http.Request, v result, c page.Content) page.Content {
 		as = "1"
 	}
 	c.Body = append(c.Body,
-		h.P(h.A(h.Href(p.Site.Href("/explore/metrics")), g.Text("← all metrics"))),
+		h.P(h.A(h.Href(p.Site.Href("/explore/metrics")), g.Text("← All metrics"))),
 		window.Form(p.Site, "/explore/metrics", h.Input(h.Type("hidden"), h.Name("name"), h.Value(v.Name)), hidden,
 			window.Field("label", "Label", "", "name=value"),
-			window.Choice("rate", "Show", as, [2]string{"0", "the value"}, [2]string{"1", "the increase per second"}),
-			window.Choice("limit", "Series", values.Get("limit"), [2]string{"", "the 10 highest"}, [2]string{"20", "the 20 highest"}, [2]string{"50", "the 50 highest"}, [2]string{"100", "the 100 highest"}),
+			window.Choice("rate", "Show", as, [2]string{"0", "value"}, [2]string{"1", "increase per second"}),
+			window.Choice("limit", "Series", values.Get("limit"), [2]string{"", "10 highest"}, [2]string{"20", "20 highest"}, [2]string{"50", "50 highest"}, [2]string{"100", "100 highest"}),
 			window.Choice("range", "Time", values.Get("range"), window.Ranges()...)), links)
 	if len(v.Series) == 0 {
-		c.Body = append(c.Body, page.Empty("No series in the window matches."))
+		c.Body = append(c.Body, page.Empty("No series match."))
 		return c
 	}
 	c.Scripts = []string{"chart.js"}
@@ -137,8 +137,8 @@ func (p *Page) chart(r *http.Request, v result, c page.Content) page.Content {
 	c.Body = append(c.Body,
 		h.Link(h.Rel("stylesheet"), h.Href(p.Site.Asset("vendor/uplot/uPlot.min.css"))),
 		h.Script(h.Src(p.Site.Asset("vendor/uplot/uPlot.iife.min.js")), h.Defer()),
-		h.NoScript(page.Notice("info", g.Text("The chart needs JavaScript, which is off in this browser. The table below says the same."))),
-		h.Div(h.ID("chart"), h.Class("chart"), h.Role("img"), g.Attr("aria-label", "Chart of "+page.Cut(v.Name, 200)+"; the table below says the same"),
+		h.NoScript(page.Notice("info", g.Text("The chart needs JavaScript, which is disabled in this browser. The table below shows the same data."))),
+		h.Div(h.ID("chart"), h.Class("chart"), h.Role("img"), g.Attr("aria-label", "Chart of "+page.Cut(v.Name, 200)+"; the table below shows the same data"),
 			h.Data("keep", ""), h.Data("points", p.Site.Href("/api/v1/explore/metrics?"+r.URL.RawQuery)), h.Data("unit", unit)),
 		p.moreSeries(v, values),
 		page.Section("series", "Series", p.seriesTable(v, values)))
@@ -151,9 +151,9 @@ func (p *Page) moreSeries(v result, values url.Values) g.Node {
 	if left <= 0 {
 		return nil
 	}
-	text := fmt.Sprintf("These are the %d series with the highest last values; there are %s more. ", len(v.Series), page.Count(float64(left)))
+	text := fmt.Sprintf("Showing the %d series with the highest last values; %s more match. ", len(v.Series), page.Count(float64(left)))
 	if len(v.Series) >= mostSeries {
-		return h.P(h.Class("more"), g.Text(text+"Narrow them down by a label."))
+		return h.P(h.Class("more"), g.Text(text+"Filter by a label to see others."))
 	}
 	wider := url.Values{}
 	for name, value := range values {
@@ -161,7 +161,7 @@ func (p *Page) moreSeries(v result, values url.Values) g.Node {
 	}
 	wider.Set("limit", strconv.Itoa(mostSeries))
 	return h.P(h.Class("more"), g.Text(text), h.A(h.Href(p.Site.Href("/explore/metrics")+"?"+wider.Encode()), g.Textf("Show up to %d", mostSeries)),
-		g.Text(", or narrow them down by a label."))
+		g.Text(", or filter by a label."))
 }
 
 // mostSeries is how many series can be asked for at once.
@@ -181,13 +181,13 @@ func (p *Page) seriesTable(v result, values url.Values) g.Node {
 			shown = append(shown, h.A(h.Class("label"), h.Href(target), g.Text(left.Cut(l.Name, 60)+"="+left.Cut(l.Value, 100))), g.Text(" "))
 		})
 		if len(shown) == 0 {
-			shown = []g.Node{g.Text("without labels")}
+			shown = []g.Node{g.Text("no labels")}
 		}
 		last, least, most, mean := sums(s.Points)
 		rows = append(rows, page.Row(g.Group(shown), page.Num(last), page.Num(least), page.Num(mean), page.Num(most), page.Num(page.Count(float64(len(s.Points))))))
 	}
 	number := func(title string) page.Column { return page.Column{Title: title, Numeric: true} }
-	return page.Table("Series", []page.Column{{Title: "Labels"}, number("Last"), number("Least"), number("Mean"), number("Most"), number("Points")}, rows...)
+	return page.Table("Series", []page.Column{{Title: "Labels"}, number("Last"), number("Min"), number("Mean"), number("Max"), number("Points")}, rows...)
 }
 
 // sums says in words what a chart shows of points.

@@ -14,9 +14,9 @@ func TestAChartSaysWhatItLeavesOut(t *testing.T) {
 	uitest.KeepAll(t, w, 130, "")
 	u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Explore = w })
 	for path, want := range map[string]string{
-		"/explore/metrics?name=requests_total":           "the 10 series with the highest last values; there are 120 more",
-		"/explore/metrics?name=requests_total&limit=50":  "the 50 series with the highest last values; there are 80 more",
-		"/explore/metrics?name=requests_total&limit=100": "there are 30 more. Narrow them down by a label",
+		"/explore/metrics?name=requests_total":           "the 10 series with the highest last values; 120 more",
+		"/explore/metrics?name=requests_total&limit=50":  "the 50 series with the highest last values; 80 more",
+		"/explore/metrics?name=requests_total&limit=100": "30 more match. Filter by a label",
 	} {
 		page := uitest.Get(t, u, path)
 		uitest.CheckPage(t, path, page)

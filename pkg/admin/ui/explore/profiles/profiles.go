@@ -36,14 +36,13 @@ type result struct {
 	// Total is the sum of Merged profiles.
 	Total  int64 `json:"total"`
 	Merged int   `json:"merged"`
-	// Cut tells that there was more than is added up.
+	// Cut: there was too much to merge all of it.
 	Cut       bool               `json:"cut,omitempty"`
 	Functions []explore.Function `json:"functions"`
 	Profiles  []explore.Profile  `json:"profiles"`
 }
 
-// profileQuery reads a query. Without a service or a type, it takes one that
-// there is.
+// profileQuery reads a query. Service and type default to existing ones.
 func profileQuery(values url.Values, services map[string][]string) explore.ProfileQuery {
 	q := explore.ProfileQuery{Service: values.Get("service"), Type: values.Get("type"), Labels: window.Labels(values)}
 	q.Since, q.Until = window.TimeSpan(values)
@@ -89,7 +88,7 @@ func (p *Page) model(r *http.Request) (result, error) {
 	return v, nil
 }
 
-// flameModel is the tree that the flame graph draws.
+// flameModel is the tree of the flame graph.
 func (p *Page) flameModel(r *http.Request) (explore.FlameResult, error) {
 	w := p.Window
 	if w == nil {
@@ -101,7 +100,7 @@ func (p *Page) flameModel(r *http.Request) (explore.FlameResult, error) {
 	}
 	flame, err := w.Flame(r.Context(), profileQuery(r.URL.Query(), services))
 	if errors.Is(err, explore.ErrNoProfile) {
-		err = page.NotFound("There is no profile of this kind in the window.")
+		err = page.NotFound("No profiles of this type in the window.")
 	}
 	return flame, err
 }

@@ -26,18 +26,18 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 	c.Still = true
 	values := r.URL.Query()
 	if len(v.Services) == 0 {
-		c.Body = append(c.Body, page.Empty("No profile is in the window."))
+		c.Body = append(c.Body, page.Empty("No profiles in the window."))
 		return c
 	}
 	c.Body = append(c.Body, p.profileForm(v, values))
 	links, _ := window.LabelFilter(p.Site, "/explore/profiles", values)
 	c.Body = append(c.Body, links)
 	if since, until := window.TimeSpan(values); values.Get("range") == "" && !since.IsZero() {
-		c.Body = append(c.Body, h.P(g.Text("Only from "), page.Clock(since), g.Text(" to "), page.Clock(until), g.Text(". "),
-			h.A(h.Href(p.Site.Href("/explore/profiles?service="+url.QueryEscape(v.Service))), g.Text("All the time there is"))))
+		c.Body = append(c.Body, h.P(g.Text("From "), page.Clock(since), g.Text(" to "), page.Clock(until), g.Text(". "),
+			h.A(h.Href(p.Site.Href("/explore/profiles?service="+url.QueryEscape(v.Service))), g.Text("All times"))))
 	}
 	if v.Merged == 0 {
-		c.Body = append(c.Body, page.Empty("No profile of this kind is in the window for this time, or none in a format that can be drawn."))
+		c.Body = append(c.Body, page.Empty("No profiles of this type in this time range, or none in a format that can be drawn."))
 	} else {
 		c.Scripts = []string{"flame.js"}
 		tree := url.Values{"service": {v.Service}, "type": {v.Type}, "range": values["range"], "since": values["since"], "until": values["until"], "label": values["label"]}
@@ -67,18 +67,18 @@ func (p *Page) profileForm(v result, values url.Values) g.Node {
 		window.Choice("range", "Time", values.Get("range"), window.Ranges()...), window.Field("label", "Label", "", "name=value"), hidden)
 }
 
-// flameNode is where the script draws.
+// flameNode is where the script draws the flame graph.
 func (p *Page) flameNode(v result, tree string) g.Node {
-	return page.Section("flame", "Where it goes",
+	return page.Section("flame", "Flame graph",
 		h.P(g.Textf("%s of %s in %s.", amount(v.Total, v.Unit), v.Type, page.Many(v.Merged, "profile")),
-			g.If(v.Cut, g.Text(" There was more than can be added up: what is older, or rarer, is left out."))),
-		h.NoScript(page.Notice("info", g.Text("The flame graph needs JavaScript, which is off in this browser. The table below lists the functions."))),
+			g.If(v.Cut, g.Text(" There was too much to merge: older and rarer samples are not included."))),
+		h.NoScript(page.Notice("info", g.Text("The flame graph needs JavaScript, which is disabled in this browser. The table below lists the functions."))),
 		h.Div(h.Class("bar"), g.Attr("hidden"), h.ID("flame-tools"),
 			h.Label(h.For("flame-find"), g.Text("Find a function")), h.Input(h.ID("flame-find"), h.Type("search")),
 			h.Button(h.ID("flame-reset"), h.Type("button"), g.Text("Show all")),
 			h.Span(h.ID("flame-found"), h.Class("dim"), h.Role("status")),
 		),
-		h.Div(h.ID("flame-graph"), h.Class("flame"), h.Role("tree"), g.Attr("aria-label", "Flame graph: arrow keys move, Enter shows a part, Escape shows all"), h.Data("keep", ""), h.Data("tree", tree), h.Data("unit", v.Unit)),
+		h.Div(h.ID("flame-graph"), h.Class("flame"), h.Role("tree"), g.Attr("aria-label", "Flame graph: arrow keys move, Enter zooms in, Escape resets"), h.Data("keep", ""), h.Data("tree", tree), h.Data("unit", v.Unit)),
 		h.P(h.ID("flame-detail"), h.Class("flame-detail"), g.Attr("aria-live", "polite")),
 	)
 }
@@ -91,7 +91,7 @@ func functionTable(v result) g.Node {
 		rows = append(rows, page.Row(h.Code(g.Text(left.Cut(f.Name, 300))), page.Num(amount(f.Self, v.Unit)), page.Num(window.Percent(share)+" %"), page.Num(amount(f.Total, v.Unit)),
 			page.Num(window.Percent(float64(f.Total)/float64(max(v.Total, 1)))+" %")))
 	}
-	return page.Table("Functions, the ones that take most themselves first", []page.Column{{Title: "Function"}, {Title: "Self", Numeric: true}, {Title: "Share", Numeric: true}, {Title: "With what it calls", Numeric: true}, {Title: "Share", Numeric: true}}, rows...)
+	return page.Table("Functions, highest self value first", []page.Column{{Title: "Function"}, {Title: "Self", Numeric: true}, {Title: "Share", Numeric: true}, {Title: "Total", Numeric: true}, {Title: "Share", Numeric: true}}, rows...)
 }
 
 func profileTable(profiles []explore.Profile) g.Node {
@@ -116,7 +116,7 @@ func profileTable(profiles []explore.Profile) g.Node {
 		}
 		rows = append(rows, page.Row(page.Clock(kept.Time), g.Text(page.Cut(kept.Format, 40)), page.Num(page.Size(float64(kept.Size))), g.Group(types), page.LabelList(shown)))
 	}
-	return page.Table("Profiles, the newest first", []page.Column{{Title: "Time"}, {Title: "Format"}, {Title: "Size", Numeric: true}, {Title: "Types"}, {Title: "Labels"}}, rows...)
+	return page.Table("Profiles, newest first", []page.Column{{Title: "Time"}, {Title: "Format"}, {Title: "Size", Numeric: true}, {Title: "Types"}, {Title: "Labels"}}, rows...)
 }
 
 // amount is a value of a profile in its unit.

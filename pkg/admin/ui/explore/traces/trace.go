@@ -24,7 +24,7 @@ func (p *Page) traceModel(r *http.Request) (explore.Trace, error) {
 	id := r.PathValue("id")
 	t, ok, err := w.Trace(r.Context(), id)
 	if err == nil && !ok {
-		err = page.NotFound(fmt.Sprintf("The trace %s is not in the window: it was never here, or it is too old.", page.Cut(id, 64)))
+		err = page.NotFound(fmt.Sprintf("Trace %s is not in the window: it was never received, or is too old.", page.Cut(id, 64)))
 	}
 	return t, err
 }
@@ -48,18 +48,18 @@ func (p *Page) traceView(r *http.Request, t explore.Trace) page.Content {
 	}
 	c.Body = append(c.Body,
 		page.Facts(
-			page.Fact("id", h.Code(g.Text(t.TraceID))), page.Fact("service", g.Text(page.Cut(t.Service, 200))),
+			page.Fact("ID", h.Code(g.Text(t.TraceID))), page.Fact("service", g.Text(page.Cut(t.Service, 200))),
 			page.Fact("start", page.Clock(t.Start), g.Text(" ("), page.Ago(t.Start), g.Text(")")), page.Fact("duration", g.Text(page.Duration(t.Duration))),
 			page.Fact("spans", g.Text(page.Count(float64(t.Spans)))), page.Fact("errors", g.Text(page.Count(float64(t.Errors)))),
 			page.Fact("see also", h.A(h.Href(p.Site.Href("/explore/logs?trace="+url.QueryEscape(t.TraceID))), g.Text("the logs of this trace"))),
 		),
 		page.Section("spans", "Spans",
-			h.P(h.Class("dim"), g.Text("Each span below the one that caused it; its bar shows when it ran. Open one to see what it carries.")),
+			h.P(h.Class("dim"), g.Text("Each span is below its parent; the bar shows when it ran. Open a span to see its attributes.")),
 			h.Ol(append([]g.Node{h.Class("waterfall")}, spans...)...), p.Site.Pager(l, l.Page, pages, len(t.Tree))))
 	return c
 }
 
-// maxIndent is how deep a span is moved in.
+// maxIndent is the maximum indentation level of a span.
 const maxIndent = 16
 
 func (p *Page) spanNode(s explore.SpanAt, whole time.Duration, left *window.Budget) g.Node {
@@ -78,23 +78,23 @@ func (p *Page) spanNode(s explore.SpanAt, whole time.Duration, left *window.Budg
 	))
 }
 
-// aroundSpan is how far from a span profiles are looked for: they cover the
-// time before they are sent.
+// aroundSpan extends a span when looking for profiles: a profile covers the time
+// before it is sent.
 const aroundSpan = time.Minute
 
 func (p *Page) spanDetails(s explore.SpanAt, left *window.Budget) g.Node {
 	if !left.Left() {
-		return h.P(g.Text("There is too much on this page to show what this span carries: "), h.A(h.Href(p.Site.Href("/api/v1/explore/traces/"+url.PathEscape(s.TraceID))), g.Text("all of it as JSON")))
+		return h.P(g.Text("Too much data on this page to show this span's attributes: "), h.A(h.Href(p.Site.Href("/api/v1/explore/traces/"+url.PathEscape(s.TraceID))), g.Text("all of it as JSON")))
 	}
 	profiles := url.Values{"service": {s.Service}, "since": {s.Start.Add(-aroundSpan).UTC().Format(time.RFC3339)}, "until": {s.Start.Add(s.Duration + aroundSpan).UTC().Format(time.RFC3339)}}
 	nodes := []g.Node{
 		page.Facts(
-			page.Fact("span id", h.Code(g.Text(s.SpanID))), page.Fact("kind", g.Text(page.Cut(s.Kind, 40))),
-			page.Fact("starts", g.Text(page.Duration(s.Offset)+" after the trace")),
+			page.Fact("span ID", h.Code(g.Text(s.SpanID))), page.Fact("kind", g.Text(page.Cut(s.Kind, 40))),
+			page.Fact("starts", g.Text(page.Duration(s.Offset)+" into the trace")),
 			g.If(s.Message != "", page.Fact("status", g.Text(page.Cut(s.Message, 500)))),
 			page.Fact("see also",
 				h.A(h.Href(p.Site.Href("/explore/logs?trace="+url.QueryEscape(s.TraceID))), g.Text("logs of the trace")), g.Text(" · "),
-				h.A(h.Href(p.Site.Href("/explore/profiles?"+profiles.Encode())), g.Text("profiles of the service at the time"))),
+				h.A(h.Href(p.Site.Href("/explore/profiles?"+profiles.Encode())), g.Text("profiles of the service at that time"))),
 		),
 	}
 	if len(s.Attributes) > 0 {
@@ -102,7 +102,7 @@ func (p *Page) spanDetails(s explore.SpanAt, left *window.Budget) g.Node {
 	}
 	for i, e := range s.Events {
 		if i == window.MaxPairs || !left.Left() {
-			nodes = append(nodes, h.P(g.Textf("%d more events are in the JSON.", len(s.Events)-i)))
+			nodes = append(nodes, h.P(g.Textf("%d more events in the JSON.", len(s.Events)-i)))
 			break
 		}
 		nodes = append(nodes, h.H3(g.Text("Event "+left.Cut(e.Name, 100)+", "+page.Duration(max(0, e.Time.Sub(s.Start)))+" into the span")), attributeFacts(e.Attributes, left))
@@ -118,7 +118,7 @@ func attributeFacts(attributes map[string]string, left *window.Budget) g.Node {
 	var facts []g.Node
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if !left.Left() {
-			facts = append(facts, page.Fact("…", g.Text("more is in the JSON")))
+			facts = append(facts, page.Fact("…", g.Text("more in the JSON")))
 			break
 		}
 		facts = append(facts, page.Fact(left.Cut(name, 100), h.Code(g.Text(left.Cut(attributes[name], 1000)))))

@@ -54,12 +54,12 @@ func (p *Page) listView(r *http.Request, v list) page.Content {
 	}
 	values := r.URL.Query()
 	c.Body = append(c.Body, window.Form(p.Site, "/explore/traces",
-		window.Field("q", "Span", values.Get("q"), "part of a name, or an id"),
+		window.Field("q", "Span", values.Get("q"), "part of a name, or an ID"),
 		window.Field("service", "Service", values.Get("service"), "exact name"),
-		window.Choice("min", "At least", values.Get("min"), [2]string{"", "any time"}, [2]string{"10ms", "10 ms"}, [2]string{"100ms", "100 ms"}, [2]string{"1s", "1 s"}, [2]string{"10s", "10 s"}),
-		window.Choice("errors", "Status", values.Get("errors"), [2]string{"", "any"}, [2]string{"1", "with an error"})))
+		window.Choice("min", "Min duration", values.Get("min"), [2]string{"", "any"}, [2]string{"10ms", "10 ms"}, [2]string{"100ms", "100 ms"}, [2]string{"1s", "1 s"}, [2]string{"10s", "10 s"}),
+		window.Choice("errors", "Status", values.Get("errors"), [2]string{"", "any"}, [2]string{"1", "with errors"})))
 	if len(v.Traces) == 0 {
-		c.Body = append(c.Body, page.Empty("No trace in the window matches."))
+		c.Body = append(c.Body, page.Empty("No traces match."))
 		return c
 	}
 	longest := time.Duration(1)
@@ -83,12 +83,11 @@ func (p *Page) listView(r *http.Request, v list) page.Content {
 			page.Num(page.Count(float64(t.Spans))), failed))
 	}
 	columns := []page.Column{{Title: "Trace"}, {Title: "Service"}, {Title: "Start"}, {Title: "Duration"}, {Title: "Spans", Numeric: true}, {Title: "Errors"}}
-	c.Body = append(c.Body, page.Table("Traces, the newest first", columns, rows...))
+	c.Body = append(c.Body, page.Table("Traces, newest first", columns, rows...))
 	return c
 }
 
-// bar is a bar within a row: where it begins and how long it is, as shares of
-// the whole.
+// bar is a time bar in a row; from and length are shares of the whole.
 func bar(from, length float64, bad bool) g.Node {
 	class := "bar-fill"
 	if bad {

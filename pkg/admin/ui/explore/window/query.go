@@ -24,8 +24,8 @@ func Labels(values url.Values) map[string]string {
 	return out
 }
 
-// With is a query with one parameter set; "" takes it out. What pages through
-// the list before does not fit the one after.
+// With is a query with one parameter set; "" removes it. Parameters that page
+// through the list are dropped.
 func With(values url.Values, name, value string) string {
 	out := cloned(values)
 	out.Set(name, value)
@@ -35,7 +35,7 @@ func With(values url.Values, name, value string) string {
 	return "?" + out.Encode()
 }
 
-// WithLabel is a query with one more label to be equal.
+// WithLabel is a query with one more label filter.
 func WithLabel(values url.Values, name, value string) string {
 	out := cloned(values)
 	if pair := name + "=" + value; !slices.Contains(out["label"], pair) {
@@ -60,8 +60,8 @@ func cloned(values url.Values) url.Values {
 	return out
 }
 
-// LabelFilter is the labels that are asked for, each with a link that takes it
-// away, and what a form has to send of them.
+// LabelFilter shows the label filters, each with a link that removes it, and the form
+// fields that keep them.
 func LabelFilter(site *page.Site, path string, values url.Values) (links, fields g.Node) {
 	var shown, hidden []g.Node
 	for _, pair := range slices.Compact(slices.Sorted(slices.Values(values["label"]))) {
@@ -69,7 +69,7 @@ func LabelFilter(site *page.Site, path string, values url.Values) (links, fields
 			continue
 		}
 		shown = append(shown, h.A(h.Class("label"), h.Href(site.Href(path)+withoutLabel(values, pair)),
-			g.Attr("aria-label", "Without "+pair), g.Text(page.Cut(pair, 200)+" ✕")), g.Text(" "))
+			g.Attr("aria-label", "Remove the filter "+pair), g.Text(page.Cut(pair, 200)+" ✕")), g.Text(" "))
 		hidden = append(hidden, h.Input(h.Type("hidden"), h.Name("label"), h.Value(pair)))
 	}
 	if len(shown) > 0 {
@@ -93,15 +93,15 @@ func Choice(name, title, value string, options ...[2]string) g.Node {
 	return g.Group{h.Label(h.For(name), g.Text(title)), h.Select(nodes...)}
 }
 
-// Form is a form that asks for a page of Explore.
+// Form is the query form of a page of Explore.
 func Form(site *page.Site, path string, fields ...g.Node) g.Node {
 	nodes := []g.Node{h.Class("search"), h.Role("search"), h.Method("get"), h.Action(site.Href(path))}
 	return h.Form(append(append(nodes, fields...), h.Button(h.Type("submit"), h.Class("primary"), g.Text("Show")))...)
 }
 
-// Ranges are spans of time that one may choose.
+// Ranges are the options for a time range.
 func Ranges() [][2]string {
-	return [][2]string{{"", "all there is"}, {"1m", "last minute"}, {"5m", "last 5 minutes"}, {"15m", "last 15 minutes"}, {"1h", "last hour"}}
+	return [][2]string{{"", "All"}, {"1m", "last minute"}, {"5m", "last 5 minutes"}, {"15m", "last 15 minutes"}, {"1h", "last hour"}}
 }
 
 // TimeSpan reads range, or since and until.

@@ -12,8 +12,7 @@ import (
 	"collector/pkg/admin/ui/page"
 )
 
-// Content is a page of Explore. While the window is off, it says how to
-// switch it on.
+// Content is a page of Explore. If Explore is off, it says how to enable it.
 func Content(site *page.Site, tab, title string, enabled bool) page.Content {
 	c := page.Content{Title: title, API: "/api/v1/explore"}
 	if tab != "" {
@@ -31,36 +30,36 @@ func Content(site *page.Site, tab, title string, enabled bool) page.Content {
 	if !enabled {
 		c.Still = true
 		c.Body = append(c.Body, page.Notice("info",
-			g.Text("The Explore window is off, so nothing of what passes is kept. Start with "), h.Code(g.Text("--explore.memory=16MiB")),
-			g.Text(" to keep up to 16 MiB of each signal in memory, for the time that "), h.Code(g.Text("--explore.age")), g.Text(" says. What passes right now is on the page "),
+			g.Text("Explore is off: no recent data is kept. Start with "), h.Code(g.Text("--explore.memory=16MiB")),
+			g.Text(" to keep up to 16 MiB of each signal in memory, for as long as "), h.Code(g.Text("--explore.age")), g.Text(" allows. For current data, see "),
 			h.A(h.Href(site.Href("/live")), g.Text("Live")), g.Text(".")))
 	}
 	return c
 }
 
-// ErrOff is that of a model which has nothing to show while the window is off.
-const ErrOff = page.NotFound("The Explore window is off: start with --explore.memory=16MiB.")
+// ErrOff is the error of a model while Explore is off.
+const ErrOff = page.NotFound("Explore is off: start with --explore.memory=16MiB.")
 
-// Budget bounds the size of what a page shows of texts.
+// Budget limits the text on a page, in bytes.
 type Budget int
 
-// textBudget is how many bytes of texts from outside a page shows.
+// textBudget is how many bytes of external text a page shows.
 const textBudget = 120 << 10
 
 // NewBudget is what one page may show.
 func NewBudget() Budget { return Budget(textBudget) }
 
-// Cut is s as far as at most n bytes of it, and the budget, allow.
+// Cut is s, cut to n bytes and to the budget.
 func (b *Budget) Cut(s string, n int) string {
 	s = page.Cut(s, min(n, max(int(*b), 80)))
 	*b -= Budget(len(s) + 40)
 	return s
 }
 
-// Left tells whether more may be shown.
+// Left reports whether more may be shown.
 func (b *Budget) Left() bool { return *b > 0 }
 
-// MaxPairs is how many labels are shown of one item.
+// MaxPairs is how many labels of one entry are shown.
 const MaxPairs = 20
 
 // Percent is a share of 1 in percent, without the sign.
