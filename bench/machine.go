@@ -27,7 +27,7 @@ func machine(bin string) string {
 	return out.String()
 }
 
-// version is that of the module that c was built from, or what c says where it
+// version returns the version of the module that c was built from, or what c says where it
 // was built from a work tree.
 func version(c contender.Contender) string {
 	if c.Module == "" {

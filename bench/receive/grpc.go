@@ -44,7 +44,7 @@ func newGRPCServer(s *spans) *grpc.Server {
 // RawCodec passes messages as bytes: []byte to send, *[]byte to receive into.
 type RawCodec struct{}
 
-// Name is that of the codec whose place it takes, so that senders notice nothing.
+// Name returns the name of the codec that it replaces, so that senders notice nothing.
 func (RawCodec) Name() string { return "proto" }
 
 // Marshal passes on v, a []byte.

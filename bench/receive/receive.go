@@ -17,8 +17,8 @@ const (
 	Window = "/window" // the same; ages are counted anew from then on
 )
 
-// Serve is the receiver's process. Its addresses are that of HTTP, with the
-// paths /api/v1/write, /loki/api/v1/push and /ingest, and that of gRPC. Unless
+// Serve is the receiver's process. It has one address for HTTP, with the
+// paths /api/v1/write, /loki/api/v1/push and /ingest, and one for gRPC. Unless
 // acceptZstd, it answers remote write in zstd as a server does that knows only
 // snappy.
 func Serve(acceptZstd bool) error {

@@ -18,9 +18,9 @@ type Measurement struct {
 
 	Items   uint64        // arrived while it was measured
 	Elapsed time.Duration // how long it was measured
-	CPU     time.Duration // processor time meanwhile
+	CPU     time.Duration // processor time in it
 	Engine  time.Duration // the Docker Engine's
-	Wire    uint64        // bytes sent meanwhile
+	Wire    uint64        // bytes sent in it
 
 	RSS, PSS int64 // at work: the median of the readings of RSS, the last one of PSS
 	Peak     int64 // the highest RSS of all
@@ -206,7 +206,7 @@ func where(all []Measurement, is func(Measurement) bool) []Measurement {
 	return slices.DeleteFunc(slices.Clone(all), func(m Measurement) bool { return !is(m) })
 }
 
-// write writes rows, the second of which stands for the line below the titles.
+// write writes rows, the second of which represents the line below the titles.
 func write(w io.Writer, rows [][]string) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

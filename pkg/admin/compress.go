@@ -56,8 +56,8 @@ func (c *compressor) WriteHeader(status int) {
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// start decides whether to compress. size is that of the first part of the response,
-// if known.
+// start decides whether to compress. size is the size of the first part of the
+// response, if known.
 func (c *compressor) start(status, size int) {
 	h := c.Header()
 	if status != http.StatusOK && status != http.StatusNotFound || h.Get("Content-Encoding") != "" || h.Get("Content-Range") != "" || !compressible(h.Get("Content-Type")) {

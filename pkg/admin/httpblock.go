@@ -197,7 +197,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			s.refused.WithLabelValues(refusedPassword).Inc()
 			if delay > 0 {
 				s.quiet.Warn(s.options.Logger, listen.ClientOf(r.RemoteAddr), "wrong passwords from a client, slowing it down", "client", r.RemoteAddr)
-				_ = backoff.Sleep(r.Context(), delay, nil) // no response to a client that is gone
+				_ = backoff.Sleep(r.Context(), delay, nil) // no response to a client that has disconnected
 			}
 			unauthorized(w)
 			return

@@ -210,9 +210,9 @@ func TestTLSComesAndGoesWithAReload(t *testing.T) {
 	if body, _, err := get("http"); err == nil && !strings.Contains(body, "HTTPS") {
 		t.Errorf("plain HTTP is answered: %q", body)
 	}
-	pool = certificate(t, dir) // renewed on disk
+	pool = certificate(t, dir) // replaced on disk
 	if body, _, err := get("https"); err != nil || body != "Alloy is ready.\n" {
-		t.Errorf("the renewed certificate: %q %v", body, err)
+		t.Errorf("the replaced certificate: %q %v", body, err)
 	}
 	if err := l.load(""); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ const (
 // limits bounds connections and requests in progress: each request holds its
 // response in memory until the client has read it.
 type limits struct {
-	// Connections of this machine, such as those of a health check, have their own.
+	// Connections from this machine, such as a health check, have their own.
 	local, remote slots
 
 	pages, files, metrics, components, reloads, profiles, bundles slots

@@ -82,7 +82,7 @@ func changes(r *http.Request) bool {
 // foreignUnlessShown says why a browser's request that changes something, or that
 // costs much, may come from another site. A browser tells the origin of each
 // POST, but over plain HTTP that of a GET only by its referrer, which a page can
-// leave out: a GET has to show that it is the collector's own. instead says what
+// omit: a GET has to show that it is the collector's own. instead says what
 // the user can do.
 func foreignUnlessShown(r *http.Request, instead string) error {
 	if err := foreignByReferrer(r); err != nil {

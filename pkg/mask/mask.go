@@ -21,7 +21,7 @@ var (
 	jsonMember   = regexp.MustCompile(`("([^"\\]*)":\s?)"((?:[^"\\]|\\.)*)"`)
 )
 
-// Redacted stands where a secret was.
+// Redacted replaces a secret.
 const Redacted = "(secret)"
 
 // Shown is the value of something called name as it may be shown.

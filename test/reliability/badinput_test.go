@@ -316,17 +316,7 @@ func TestBadInput(t *testing.T) {
 	profilesLoris := slowLoris(t, 50, harness.Address(s.Profiles), slowHeader)
 
 	otlp, profiling, noise := badOTLP(), badProfiles(), harness.StartNoise(t)
-	rounds, most := 0, int64(0)
-	for end := time.Now().Add(harness.For(15*time.Second, 10*time.Minute)); time.Now().Before(end) && !t.Failed(); rounds++ {
-		for _, b := range otlp {
-			b.send(t, harness.Address(s.HTTP), noise, 5*time.Second)
-			most = max(most, s.Collector.RSS(t))
-		}
-		for _, b := range profiling {
-			b.send(t, harness.Address(s.Profiles), noise, 5*time.Second)
-			most = max(most, s.Collector.RSS(t))
-		}
-	}
+	rounds, most := s.sendBad(t, otlp, profiling, noise)
 	// 170 to 193 MiB were measured. By heap profiles, some 150 of them are buffers of
 	// bodies that were read up to a limit, which wait for reuse: of profiles (64 MiB) and
 	// OTLP (20 MiB), in pieces, and of pages that several scrapes read at once (8 MiB
@@ -378,6 +368,23 @@ func TestBadInput(t *testing.T) {
 	}
 	s.checkScrapes(t, verdicts["metrics"], nil)
 	s.Collector.Stop(t)
+}
+
+// sendBad sends everything that is bad in rounds, and returns how many there were and
+// the most bytes that the collector held resident.
+func (s *fourSignals) sendBad(t *testing.T, otlp, profiling []badRequest, noise *harness.Noise) (rounds int, most int64) {
+	t.Helper()
+	for end := time.Now().Add(harness.For(15*time.Second, 10*time.Minute)); time.Now().Before(end) && !t.Failed(); rounds++ {
+		for _, b := range otlp {
+			b.send(t, harness.Address(s.HTTP), noise, 5*time.Second)
+			most = max(most, s.Collector.RSS(t))
+		}
+		for _, b := range profiling {
+			b.send(t, harness.Address(s.Profiles), noise, 5*time.Second)
+			most = max(most, s.Collector.RSS(t))
+		}
+	}
+	return rounds, most
 }
 
 // badSamples counts the samples of that value of a family of a bad target.

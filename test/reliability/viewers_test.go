@@ -47,7 +47,7 @@ func emptySpans(n int) []byte {
 	return message(1, message(2, bytes.Repeat(message(2, nil), n)))
 }
 
-// postSpans sends a request of spans, which is to be taken.
+// postSpans sends a request of spans, which must be accepted.
 func postSpans(t *testing.T, port int, request []byte) {
 	t.Helper()
 	resp, err := http.Post("http://"+harness.Address(port)+"/v1/traces", "application/x-protobuf", bytes.NewReader(request))

@@ -32,7 +32,7 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 const maxSmall = 35 << 20
 
 // TestABuildWithoutHeavyFamiliesSaysWhatItLacks builds with all tags, and validates a
-// configuration with what each of them leaves out.
+// configuration with a component that each of them omits.
 func TestABuildWithoutHeavyFamiliesSaysWhatItLacks(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "collector")

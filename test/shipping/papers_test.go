@@ -64,7 +64,7 @@ func TestPapersNameTargetsThatExist(t *testing.T) {
 	}
 }
 
-// TestTheChangelogKeepsItsForm is that of keepachangelog.com.
+// TestTheChangelogKeepsItsForm checks it against keepachangelog.com.
 func TestTheChangelogKeepsItsForm(t *testing.T) {
 	kinds := map[string]bool{"Added": true, "Changed": true, "Deprecated": true, "Removed": true, "Fixed": true, "Security": true}
 	text := read(t, filepath.Join(root, "CHANGELOG.md"))

@@ -106,7 +106,7 @@ func TestActionsArePinnedAndWorkflowsHaveFewRights(t *testing.T) {
 	}
 }
 
-// targets are those of the Makefile.
+// targets returns the Makefile's targets.
 func targets(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}

@@ -23,7 +23,7 @@ const (
 // provoked is what a browser says of an answer that did not come or was none.
 func provoked(trouble string) bool { return strings.Contains(trouble, "Failed to load resource") }
 
-// A page whose collector is gone says so, until there is one again.
+// A page whose collector has stopped says so, until there is one again.
 func TestAPageSaysThatTheCollectorIsAway(t *testing.T) {
 	c := harness.NewCollector(t, twoComponents)
 	c.Start(t)

@@ -64,7 +64,7 @@ func newBrowser(t *testing.T, base string) *browser {
 	ctx, closeWindow := chromedp.NewContext(allocator, chromedp.WithListener(b.hear))
 	t.Cleanup(closeWindow)
 	b.ctx = ctx
-	// The first call starts the browser, whose life is that of the call's
+	// The first call starts the browser, which lives as long as the call's
 	// context: it has no time limit.
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start Chromium: %v", err)

@@ -17,7 +17,7 @@ import (
 	"collector/test/harness"
 )
 
-// pages are all that the navigation leads to, and what stands on each of them
+// pages are all that the navigation leads to, and what each of them shows
 // with the data of the demo.
 var pages = map[string]string{
 	"/":                "document.querySelectorAll('.signals .card').length === 4",

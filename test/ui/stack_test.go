@@ -108,7 +108,7 @@ func startStack(t *testing.T) *stack {
 	return s
 }
 
-// collected tells whether all lines have been read and all targets scraped.
+// collected reports whether all lines have been read and all targets scraped.
 func (s *stack) collected() error {
 	var tails struct {
 		Items []struct {

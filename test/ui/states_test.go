@@ -50,7 +50,7 @@ func TestTheReloadButton(t *testing.T) {
 	c.Stop(t)
 }
 
-// showsTheErrorAtItsLine checks that what is wrong stands right below the line
+// showsTheErrorAtItsLine checks that what is wrong is shown right below the line
 // that has it, and that the list above leads there.
 func showsTheErrorAtItsLine(t *testing.T, b *browser) {
 	t.Helper()

@@ -36,7 +36,7 @@ type pkg struct {
 	}
 }
 
-// Modules are those of the programs in the given packages of the module in root, on
+// Modules returns the modules linked into the programs in the given packages of the module in root, on
 // any of the given architectures of Linux; assets that the project embeds in the
 // programs, and Go's standard library, are modules, too. They are sorted by path.
 func Modules(root string, programs, architectures []string) ([]Module, error) {

@@ -108,7 +108,7 @@ func component(m *debug.Module, known linked.Module) cdx.Component {
 	return cdx.Component{BOMRef: url, PackageURL: url, Type: cdx.ComponentTypeLibrary, Name: m.Path, Version: m.Version, Licenses: licenses(ids)}
 }
 
-// licenses are those of ids, each once; nil if there are none.
+// licenses returns the licenses with the given ids, each once; nil if there are none.
 func licenses(ids []string) *cdx.Licenses {
 	var all *cdx.Licenses
 	seen := map[string]bool{}

@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
-// version is that of the modules in go.mod.
+// version matches the modules in go.mod.
 const version = "0.140.0"
 
 func main() {

@@ -50,7 +50,7 @@ type metric struct {
 	Help   string            `json:"help"`
 	Type   string            `json:"type"`
 	Labels map[string]string `json:"labels"`
-	// Value is that of a counter or a gauge, and the mean of a histogram.
+	// Value is the value of a counter or a gauge, or the mean of a histogram.
 	Value jsonFloat `json:"value"`
 	Count uint64    `json:"count,omitempty"` // of a histogram or a summary
 }

@@ -17,7 +17,7 @@ const (
 	// little.
 	maxWatchers = 20
 	// heartbeat is the longest silence on a stream. Proxies close connections that are
-	// silent for longer, and it detects clients that are gone.
+	// silent for longer, and it detects clients that have disconnected.
 	heartbeat = 10 * time.Second
 	// tellEvery is the minimum interval between two reports of skipped events.
 	tellEvery = time.Second

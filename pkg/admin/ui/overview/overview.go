@@ -28,7 +28,7 @@ type Page struct {
 	Destinations flow.Destinations
 	// Orphans lists the queues that no configured writer uses; it may be nil.
 	Orphans func() []flow.OrphanedQueue
-	// Window is that of Explore; nil if it is off.
+	// Window is Explore's; nil if it is off.
 	Window *explore.Window
 }
 

@@ -15,8 +15,8 @@ import (
 	"collector/pkg/inspect"
 )
 
-// Services stand below their projects, with their numbers; those outside of any
-// come last, and what is left out still counts.
+// Services follow their projects, with their numbers; those outside of any
+// come last, and services that are not listed still count.
 func TestServicesStandBelowTheirProjects(t *testing.T) {
 	s := uitest.NewStock(6, 0)
 	for i, project := range []string{"shop", "blog", "shop", "", "shop", "blog"} {

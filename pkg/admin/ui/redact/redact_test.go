@@ -62,6 +62,6 @@ func TestTheRedactionFollowsTheInputs(t *testing.T) {
 	}
 	rules = nil
 	if u.Current().Text("second-secret") != "second-secret" {
-		t.Error("it remembers a component that is gone")
+		t.Error("it remembers a component that no longer exists")
 	}
 }

@@ -52,7 +52,7 @@ type Input struct {
 	Kept      bool   `json:"kept"`
 	// DroppedBy is the number of the rule that drops it, from 1; 0 if none does.
 	DroppedBy int `json:"droppedBy,omitempty"`
-	// Streams are those of its streams that are kept, where there are streams.
+	// Streams lists its kept streams, where there are streams.
 	Streams []string `json:"streams,omitempty"`
 
 	labels labels.Labels
