@@ -103,7 +103,7 @@ func warnOff(warn func(name, why string), off func(pipeline.Signal) (argument, w
 			continue
 		}
 		consequence := ", so it is switched off: " + strings.Join(names, " and ") + " sent here are dropped and counted"
-		if all := flow.Signals(); len(names) == len(all) {
+		if len(names) == len(flow.Signals()) {
 			consequence = ", so the exporter is switched off: all data for it is dropped and counted"
 		}
 		warn(argument, why+consequence)

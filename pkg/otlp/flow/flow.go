@@ -17,8 +17,8 @@ import (
 )
 
 // Signals lists the signals of OTLP.
-func Signals() [3]pipeline.Signal {
-	return [3]pipeline.Signal{pipeline.SignalTraces, pipeline.SignalMetrics, pipeline.SignalLogs}
+func Signals() []pipeline.Signal {
+	return []pipeline.Signal{pipeline.SignalTraces, pipeline.SignalMetrics, pipeline.SignalLogs}
 }
 
 // Output is where a component sends each signal. A signal without a sink is

@@ -150,8 +150,9 @@ func (s service) GetConfig(_ context.Context, r *connect.Request[collectorv1.Get
 	if s.registered[r.Msg.Id] == nil {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("this collector is not registered"))
 	}
-	if len(r.Msg.Attributes) > 0 {
-		return nil, s.problem("deprecated attributes %v", r.Msg.Attributes)
+	//lint:ignore SA1019 no client may send it
+	if old := r.Msg.Attributes; len(old) > 0 {
+		return nil, s.problem("deprecated attributes %v", old)
 	}
 	if c := r.Msg.EffectiveConfig; c != nil && (len(c.ConfigMap.GetConfigMap()) != 1 || c.ConfigMap.ConfigMap[""] == nil) {
 		return nil, s.problem("effective configuration %v", c)

@@ -22,7 +22,7 @@ import (
 
 // DropsAndWarns checks that e takes and drops the signals of off and has a
 // destination for the others, and that it has said so once.
-func DropsAndWarns(t *testing.T, e *exporter.Exporter, off [3]pipeline.Signal, warned []string, want string) {
+func DropsAndWarns(t *testing.T, e *exporter.Exporter, off []pipeline.Signal, warned []string, want string) {
 	t.Helper()
 	if len(warned) != 1 || !strings.HasPrefix(warned[0], want) || !strings.Contains(warned[0], "dropped and counted") {
 		t.Errorf("warnings %q, want one about %s", warned, want)

@@ -17,13 +17,13 @@ import (
 func TestAnEndpointThatNothingCanBeSentToIsOff(t *testing.T) {
 	for _, test := range []struct {
 		client, traces string
-		off            [3]pipeline.Signal // the signals that are
+		off            []pipeline.Signal // the signals that are
 		argument       string
 	}{
 		{"tempo:4318", "", flow.Signals(), "client/endpoint: "},
 		{"<TEMPO>", "", flow.Signals(), "client/endpoint: "},
-		{"http://127.0.0.1:1", "<TEMPO>", [3]pipeline.Signal{pipeline.SignalTraces}, "traces_endpoint: "},
-		{"tempo:4318", "http://127.0.0.1:1", [3]pipeline.Signal{pipeline.SignalMetrics, pipeline.SignalLogs}, "client/endpoint: "},
+		{"http://127.0.0.1:1", "<TEMPO>", []pipeline.Signal{pipeline.SignalTraces}, "traces_endpoint: "},
+		{"tempo:4318", "http://127.0.0.1:1", []pipeline.Signal{pipeline.SignalMetrics, pipeline.SignalLogs}, "client/endpoint: "},
 	} {
 		var warned []string
 		o := component.Options{Dir: t.TempDir(), Warn: func(name, why string) { warned = append(warned, name+": "+why) }}
