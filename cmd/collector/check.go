@@ -28,7 +28,7 @@ func validate(args []string, out, errOut io.Writer) error {
 	set.SetOutput(errOut)
 	var kind string
 	configFlags(set, &kind)
-	strict := set.Bool("strict", false, "refuse what this machine lacks, such as files and environment variables, instead of warning about it")
+	strict := set.Bool("strict", false, "treat files and environment variables missing on this machine as errors instead of warnings")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func validate(args []string, out, errOut io.Writer) error {
 		return err
 	}
 	if set.NArg() != 1 {
-		return fmt.Errorf("validate takes one path, a file or a directory of *.alloy files; it got %d", set.NArg())
+		return fmt.Errorf("validate takes one path, a file or a directory of *.alloy files; got %d", set.NArg())
 	}
 	sources, err := config.Read(set.Arg(0))
 	if err != nil {
@@ -73,7 +73,7 @@ func format(args []string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	if set.NArg() > 1 || *write && (set.NArg() == 0 || set.Arg(0) == "-") {
-		return fmt.Errorf("fmt takes one file, and with -w needs one")
+		return fmt.Errorf("fmt takes at most one file; -w requires one")
 	}
 	source := config.Source{Name: "<stdin>"}
 	var err error

@@ -43,7 +43,7 @@ func demo(args []string, out, errOut io.Writer) error {
 	}
 	switch {
 	case set.NArg() > 0:
-		return fmt.Errorf("demo takes no path: it brings its own configuration; `collector run %s` runs yours", set.Arg(0))
+		return fmt.Errorf("demo takes no path, because it has its own configuration; to run yours, use `collector run %s`", set.Arg(0))
 	case !(*requests >= 0 && *requests <= maxRequests):
 		return fmt.Errorf("--requests=%v: give a number of requests a second from 0 to %d", *requests, maxRequests)
 	}
@@ -91,10 +91,10 @@ func newDemoFlags(out io.Writer) (*pflag.FlagSet, *runFlags, *float64) {
 	set.SetOutput(out)
 	set.Usage = func() { fmt.Fprintln(out, demoHelp+strings.TrimRight(set.FlagUsages(), "\n")) }
 	set.StringVar(&f.listen, listenFlag, f.listen, "address of the UI; if the default port is in use, another one is chosen")
-	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
+	set.StringVar(&f.prefix, prefixFlag, "/", "URL path prefix of the UI, for example behind a proxy")
 	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept")
-	requests := set.Float64("requests", 5, "requests to the example service, a second")
+	requests := set.Float64("requests", 5, "requests per second to the example service")
 	return set, f, requests
 }
 
@@ -125,9 +125,9 @@ func announce(out io.Writer, p *program, d builtin.Demo, taken string) {
 	}
 	containers := "no Docker Engine here, so there are no containers to watch"
 	if d.Docker {
-		containers = "the containers of this host's Docker Engine, too"
+		containers = "also the containers of this host's Docker Engine"
 	}
-	fmt.Fprintf(out, `The demo runs. Open this in a browser:%s
+	fmt.Fprintf(out, `The demo is running. Open this in a browser:%s
 
     http://%s%s/
 

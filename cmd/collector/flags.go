@@ -62,14 +62,14 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.StringVar(&f.listen, listenFlag, defaultListen(), "address of the HTTP server: UI, metrics, health")
 	set.BoolVar(&f.noSupport, "server.http.disable-support-bundle", false, "do not serve /-/support")
 	set.BoolVar(&f.pprof, "server.http.enable-pprof", true, "serve /debug/pprof")
-	set.StringVar(&f.prefix, prefixFlag, "/", "path below which a browser sees the UI, as behind a proxy")
-	set.StringSliceVar(&f.hosts, admin.AllowedHostsFlag, nil, "public names by which browsers may use the UI over plain HTTP without a password; addresses, local names, HTTPS and other programs need none")
+	set.StringVar(&f.prefix, prefixFlag, "/", "URL path prefix of the UI, for example behind a proxy")
+	set.StringSliceVar(&f.hosts, admin.AllowedHostsFlag, nil, "public host names that browsers may use for the UI over plain HTTP without a password; not needed for IP addresses, local names, HTTPS, or clients other than browsers")
 	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, shown in the UI under Explore, for example 16MiB; 0 keeps none")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
 	set.StringVar(&f.storage, "storage.path", defaultStorage, "directory for queues and cursors")
 	configFlags(set, &f.configKind)
-	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "allow a reload that removes all components; without it, an empty configuration, or an empty file of it, is refused if the running one has components")
-	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: there are no clusters, and each collector does all of its work")
+	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "allow a reload that removes all components; without it, an empty configuration or file is rejected if the running one has components")
+	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: clustering is not supported, and each collector does all of its work")
 	acceptIdle(set)
 	return set, f
 }
@@ -89,7 +89,7 @@ func acceptIdle(set *pflag.FlagSet) {
 		"cluster.name", "cluster.tls-ca-path", "cluster.tls-cert-path", "cluster.tls-key-path", "cluster.tls-server-name",
 		"cluster.wait-for-size", "cluster.wait-timeout", "windows.priority", "feature.prometheus.metric-validation-scheme")
 	idleSwitch(set, "disable-reporting", "cluster.enable-tls", "cluster.use-discovery-v1")
-	set.Duration("feature.component-shutdown-deadline", 10*time.Minute, "accepted for compatibility: stopping always ends within 5 s")
+	set.Duration("feature.component-shutdown-deadline", 10*time.Minute, "accepted for compatibility: shutdown always takes at most 5 s")
 }
 
 const idleUsage = "accepted for compatibility; has no effect"
@@ -123,7 +123,7 @@ func (f *runFlags) check() error {
 // warn says which flags ask for what is not there.
 func (f *runFlags) warn(logger *slog.Logger) {
 	if f.cluster {
-		logger.Warn("there are no clusters: this collector scrapes all of its targets, and so does every other one with the same configuration", "flag", "--"+clusterFlag)
+		logger.Warn("clustering is not supported: this collector scrapes all of its targets, and so does every other one with the same configuration", "flag", "--"+clusterFlag)
 	}
 }
 

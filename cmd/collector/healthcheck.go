@@ -26,7 +26,7 @@ const healthcheckTime = 3 * time.Second
 func healthcheck(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("healthcheck", pflag.ContinueOnError)
 	set.SetOutput(out)
-	listen := set.String(listenFlag, "", "address that the collector listens on; found out by itself inside a container")
+	listen := set.String(listenFlag, "", "address that the collector listens on; detected automatically inside a container")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -56,9 +56,9 @@ func healthcheck(args []string, out io.Writer) error {
 		return err
 	case status == http.StatusUnauthorized && set.NArg() == 0:
 		// The configuration's block http is in force, so that one is loaded.
-		body = []byte("The collector runs, and asks for a password.\n")
+		body = []byte("The collector is running and requires a password.\n")
 	case status != http.StatusOK:
-		return fmt.Errorf("%s answers %d %s: %s", req.URL, status, http.StatusText(status), bytes.TrimSpace(body))
+		return fmt.Errorf("%s returned %d %s: %s", req.URL, status, http.StatusText(status), bytes.TrimSpace(body))
 	}
 	_, err = out.Write(body)
 	return err

@@ -33,7 +33,7 @@ Usage:
   collector validate PATH          check a configuration without running it
   collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
   collector default-config         print the built-in configuration
-  collector queue list|drain|drop  list, deliver or delete data that waits on disk for a removed writer
+  collector queue list|drain|drop  list, deliver or delete data waiting on disk for a removed writer
   collector healthcheck [URL]      check whether a running collector, or another URL, is ready
   collector --version
 
@@ -108,7 +108,7 @@ func versionText() string {
 func defaultConfig(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("default-config", pflag.ContinueOnError)
 	set.SetOutput(out)
-	all := set.Bool("all", false, "print all parts, those without a destination too")
+	all := set.Bool("all", false, "print all parts, including those without a destination")
 	if err := set.Parse(args); err != nil {
 		return err
 	}

@@ -24,15 +24,15 @@ import (
 	"collector/pkg/queue"
 )
 
-const queueUsage = `collector queue lists, delivers or deletes data that waits on disk, also while a collector runs:
-queues in use are locked, and left alone.
+const queueUsage = `collector queue lists, delivers or deletes data waiting on disk, even while a collector is running:
+queues in use are locked and not touched.
 
 Usage:
   collector queue list [--storage.path DIR]                               list all queues
   collector queue drain FOLDER --config PATH --to COMPONENT [--endpoint ID]  deliver a queue to a writer of a configuration
   collector queue drop FOLDER                                             delete a queue with its data
 
-FOLDER is a folder that list shows, relative to --storage.path.
+FOLDER is a directory shown by list, relative to --storage.path.
 
 `
 
@@ -47,10 +47,10 @@ func queueCommand(args []string, out io.Writer) error {
 	set.SetOutput(out)
 	set.Usage = func() { fmt.Fprint(out, queueUsage+set.FlagUsages()) }
 	root := set.String("storage.path", defaultStorage, "directory for queues and cursors")
-	path := set.String("config", "", "the configuration that has the writer")
+	path := set.String("config", "", "the configuration that defines the writer")
 	to := set.String("to", "", "the writer to deliver with, for example loki.write.default")
 	endpoint := set.String("endpoint", "", "the endpoint to deliver to, if the writer has several")
-	timeout := set.Duration("timeout", 0, "how long to try to deliver; 0: until it is done")
+	timeout := set.Duration("timeout", 0, "how long to try to deliver; 0 means until everything is delivered")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func findQueue(root, name string) (queue.Folder, error) {
 			return f, nil
 		}
 	}
-	return queue.Folder{}, fmt.Errorf("there is no queue %q below %s; `collector queue list --storage.path %s` shows those that are there", name, root, root)
+	return queue.Folder{}, fmt.Errorf("no queue %q under %s; `collector queue list --storage.path %s` lists the queues", name, root, root)
 }
 
 func dropQueue(root, name string, out io.Writer) error {
@@ -147,7 +147,7 @@ func dropQueue(root, name string, out io.Writer) error {
 		return fmt.Errorf("delete queue %q: %w", f.Dir, err)
 	}
 	for i, d := range f.Destinations {
-		fmt.Fprintf(out, "deleted %d items that waited for %s\n", stats[i].Queued, d.Reader)
+		fmt.Fprintf(out, "deleted %d items that were waiting for %s\n", stats[i].Queued, d.Reader)
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func drainQueue(ctx context.Context, o drainOptions, out io.Writer) error {
 		return err
 	}
 	if from, to := formatOf(f.Component), formatOf(o.to); from != to {
-		return fmt.Errorf("the queue has data of %s, which %s can't send: name a writer of that kind", from, o.to)
+		return fmt.Errorf("the queue holds data of %s, which %s can't send: name a writer of the same kind", from, o.to)
 	}
 	sources, err := config.Read(o.config)
 	if err != nil {

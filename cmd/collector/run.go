@@ -59,7 +59,7 @@ func run(args []string, errOut io.Writer) error {
 		return err
 	}
 	if set.NArg() > 1 {
-		return fmt.Errorf("run takes one path, a file or a directory of *.alloy files; it got %s", strings.Join(set.Args(), ", "))
+		return fmt.Errorf("run takes one path, a file or a directory of *.alloy files; got %s", strings.Join(set.Args(), ", "))
 	}
 	limitMemory()
 	releaseStart()
@@ -183,7 +183,7 @@ func (p *program) warnOpen() {
 	if was := p.open.Swap(open); was || !open {
 		return
 	}
-	p.logger.Warn("the UI is open to everyone who can reach its address; publish its port on 127.0.0.1 only, listen on a loopback address, or set a password in the block http",
+	p.logger.Warn("the UI is open to everyone who can reach its address; publish its port on 127.0.0.1 only, listen on a loopback address, or set a password in the http block",
 		"address", p.server.Addr().String(), "flag", "--"+listenFlag)
 }
 
@@ -238,7 +238,7 @@ func (p *program) builtin() []config.Source {
 			p.logger.Info(part.Signal+": on; it "+part.Does, "destination", withoutCredentials(part.Destination))
 			continue
 		}
-		p.logger.Info(part.Signal+": off, as no destination is set", "would_do", part.Does, "set", part.Variable, "example", part.Example)
+		p.logger.Info(part.Signal+": off, because no destination is set", "would_do", part.Does, "set", part.Variable, "example", part.Example)
 	}
 	if on == 0 {
 		p.logger.Warn("nothing is collected: no destination is set; set one of the variables above, or write a configuration (start from `collector default-config --all`)")
@@ -266,7 +266,7 @@ func withoutCredentials(raw string) string {
 func reachEngine(host string) error {
 	network, address, ok := strings.Cut(cmp.Or(host, "unix:///var/run/docker.sock"), "://")
 	if !ok {
-		return fmt.Errorf("DOCKER_HOST is %q, which is not an address: write it as unix:///path, tcp://host:port or https://host:port", host)
+		return fmt.Errorf("DOCKER_HOST is %q, which is not a valid address: use unix:///path, tcp://host:port or https://host:port", host)
 	}
 	if network != "unix" {
 		network = "tcp"

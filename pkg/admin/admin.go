@@ -100,7 +100,7 @@ func New(o Options) *Server {
 		o.Access = &Access{}
 	}
 	s := &Server{options: o, limits: newLimits(), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "collector_http_refused_total", Help: "Requests to the HTTP server, and connections to it, that were rejected.",
+		Name: "collector_http_refused_total", Help: "Rejected requests and connections to the HTTP server.",
 	}, []string{"reason"})}
 	for _, reason := range []string{refusedForeign, refusedBusy, refusedTooLong, refusedPassword, refusedGuesses, refusedConnections} {
 		s.refused.WithLabelValues(reason)

@@ -17,7 +17,7 @@ type Build struct {
 // that Alloy's dashboards read.
 func RegisterProcess(r prometheus.Registerer, b Build) {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "alloy_build_info", Help: "The build of the collector; always 1.",
+		Name: "alloy_build_info", Help: "Build information about the collector; always 1.",
 		ConstLabels: prometheus.Labels{
 			"version": b.Version, "revision": b.Revision, "branch": b.Branch,
 			"goversion": runtime.Version(), "goos": runtime.GOOS, "goarch": runtime.GOARCH, "tags": "unknown",
@@ -38,7 +38,7 @@ func newResources() *resources {
 	}
 	return &resources{
 		start:    desc("process_start_time_seconds", "When the process started, in seconds since the epoch."),
-		cpu:      desc("process_cpu_seconds_total", "Processor time that the process has used."),
+		cpu:      desc("process_cpu_seconds_total", "CPU time used by the process."),
 		virtual:  desc("process_virtual_memory_bytes", "Virtual memory of the process."),
 		resident: desc("process_resident_memory_bytes", "Resident memory of the process."),
 		rx:       desc("machine_rx_bytes_total", "Bytes received by all network interfaces."),

@@ -58,7 +58,7 @@ func (w *Watch) Run(ctx context.Context) {
 		}
 		next := now()
 		if by := step(last, next); by.Abs() >= leastStep {
-			w.quiet.Warn(w.Logger, "", "the machine's clock was set, or the machine was suspended: schedules continue, new timestamps follow the new time", "by", by.Round(time.Millisecond))
+			w.quiet.Warn(w.Logger, "", "the system clock was changed, or the machine was suspended: schedules continue, and new timestamps use the new time", "by", by.Round(time.Millisecond))
 		}
 		last = next
 	}

@@ -67,7 +67,7 @@ func TestAStepOfTheClockIsLoggedOnce(t *testing.T) {
 		expect("slewed")
 		machine.Set(-time.Minute)
 		pass(time.Hour)
-		expect("set back", "the machine's clock was set", "by=-1m0s")
+		expect("set back", "the system clock was changed", "by=-1m0s")
 		machine.Set(365 * 24 * time.Hour)
 		pass(lookEvery)
 		expect("set forward", "by=8760h0m0s")

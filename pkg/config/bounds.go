@@ -80,7 +80,7 @@ func (b *budget) fits(name string, size int) error {
 		return fmt.Errorf("the result of %s would be larger than %d MiB", name, maxResult>>20)
 	}
 	if size > b.left {
-		return fmt.Errorf("with the result of %s, the functions in this expression would make more than %d MiB: split it, or shorten what it makes", name, maxExpression>>20)
+		return fmt.Errorf("with the result of %s, the functions in this expression would produce more than %d MiB: split it, or shorten its result", name, maxExpression>>20)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (w *Writer) Drain(ctx context.Context, f queue.Folder, to string) (delivere
 		for _, d := range w.destinations {
 			ids = append(ids, d.ID)
 		}
-		return 0, 0, fmt.Errorf("%s has no one endpoint %q: choose one of %q", w.o.Component, to, ids)
+		return 0, 0, fmt.Errorf("%s has no single endpoint %q: choose one of %q", w.o.Component, to, ids)
 	}
 	q, err := queue.OpenFolder(f, queue.Options{Logger: w.o.Logger, Description: f.Description})
 	if err != nil {
@@ -49,5 +49,5 @@ func (w *Writer) Drain(ctx context.Context, f queue.Folder, to string) (delivere
 	if err := q.Close(); err != nil {
 		return delivered, dropped, err
 	}
-	return delivered, dropped, fmt.Errorf("%d items remain, as the destination does not accept them: %s", left, d.health().LastError)
+	return delivered, dropped, fmt.Errorf("%d items remain because the destination does not accept them: %s", left, d.health().LastError)
 }

@@ -61,7 +61,7 @@ func (d *destination) took(res Result, items int) {
 	case res.Unasked:
 	case items > 0 && res.Dropped >= items:
 		d.refused++
-		d.lastFailure, d.lastError = time.Now(), fmt.Sprintf("all of %d items refused: %s", items, cmp.Or(res.Message, res.Reason, ReasonPartialSuccess))
+		d.lastFailure, d.lastError = time.Now(), fmt.Sprintf("all %d items rejected: %s", items, cmp.Or(res.Message, res.Reason, ReasonPartialSuccess))
 	default:
 		d.refused = 0
 	}

@@ -242,7 +242,7 @@ func (o *Orphans) name(f *orphan) {
 			o.logger.Info("delivering data of a removed writer through a writer to the same destination",
 				"writer", f.Component, "signal", f.Signal, "destination", d.URL, "items", r.waiting.Queued, "dir", f.Dir)
 		default:
-			o.logger.Warn("data waits for a destination that is no longer in the configuration; deliver it with `collector queue drain`, or delete it with `collector queue drop`",
+			o.logger.Warn("data is waiting for a destination that is no longer in the configuration; deliver it with `collector queue drain`, or delete it with `collector queue drop`",
 				"writer", f.Component, "signal", f.Signal, "destination", d.URL, "items", r.waiting.Queued, "bytes", r.waiting.QueuedBytes,
 				"oldest", r.waiting.Oldest.UTC().Format(time.RFC3339), "kept_until", r.waiting.Oldest.Add(keepOrphans).UTC().Format(time.RFC3339), "dir", f.Dir)
 		}

@@ -201,7 +201,7 @@ func TestADestinationThatAcknowledgesAndDropsEverythingIsDown(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		all := r.Status()
-		if all[0].Healthy || all[0].LastError != "all of 1 items refused: limit reached" {
+		if all[0].Healthy || all[0].LastError != "all 1 items rejected: limit reached" {
 			t.Errorf("%+v", all[0])
 		}
 		if !all[1].Healthy || all[1].LastError != "" {

@@ -417,7 +417,7 @@ func describe(signal, destination string, labels prometheus.Labels) *description
 		damaged:   desc("damaged_blocks_total", "Blocks of the queue that were found damaged on disk."),
 		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
 		oldest:    desc("oldest_queued_seconds", "Age of the oldest block waiting for the destination; 0 when the queue is empty."),
-		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait; data of other tenants passes theirs."),
+		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait; data of other tenants is sent first."),
 		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds, has not answered for fifteen, or has refused the last three items or requests for good."),
 	}
 }

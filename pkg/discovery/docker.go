@@ -176,7 +176,7 @@ func (d *Docker) upGauge() prometheus.Collector {
 func (d *Docker) droppedGauge() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "collector_docker_targets_dropped",
-		Help:        "Targets of the last list that were dropped, as all of them would need more memory than the limit.",
+		Help:        "Targets of the last list that were dropped because all of them together would exceed the memory limit.",
 		ConstLabels: prometheus.Labels{"docker_host": d.engine.Status().Host},
 	}, func() float64 { return float64(d.dropped.Load()) })
 }
@@ -185,7 +185,7 @@ func (d *Docker) droppedGauge() prometheus.Collector {
 // new.
 func (d *Docker) noteDropped(n int) {
 	if before := d.dropped.Swap(int64(n)); n > 0 && before == 0 {
-		d.options.Logger.Warn("containers have more targets than there is memory for: some are dropped", "dropped", n, "limit_bytes", d.limit)
+		d.options.Logger.Warn("containers have more targets than fit in memory: some are dropped", "dropped", n, "limit_bytes", d.limit)
 	}
 }
 
@@ -256,7 +256,7 @@ func (d *Docker) Run(ctx context.Context) error {
 // error.
 func (d *Docker) warn(ctx context.Context, err error) {
 	if ctx.Err() == nil && d.filters.note(err) {
-		d.options.Logger.Warn("the Docker Engine refuses the filters; the targets are unchanged", "err", err)
+		d.options.Logger.Warn("the Docker Engine rejected the filters; the targets are unchanged", "err", err)
 	}
 }
 

@@ -20,7 +20,7 @@ func EngineMetrics(e *docker.Engine) prometheus.Collector {
 		refused: prometheus.NewDesc("collector_docker_request_refused",
 			"1 while the Docker Engine, or a proxy in front of it, does not allow a request.", []string{"request"}, host),
 		oversize: prometheus.NewDesc("collector_docker_oversize_answers_total",
-			"Answers of the Docker Engine that were over a limit and not used.", nil, host),
+			"Docker Engine responses that exceeded a limit and were ignored.", nil, host),
 	}
 }
 

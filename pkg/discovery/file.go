@@ -98,7 +98,7 @@ func (f *File) look() {
 	for _, file := range f.read() {
 		if file.err != nil {
 			f.metrics.readErrors.Inc()
-			f.quiet.Warn(f.options.Logger, file.path, "cannot read a file of targets; its last targets are kept", "path", file.path, "err", file.err)
+			f.quiet.Warn(f.options.Logger, file.path, "cannot read a target file; keeping its last targets", "path", file.path, "err", file.err)
 		}
 	}
 	f.metrics.scan.Observe(time.Since(start).Seconds())

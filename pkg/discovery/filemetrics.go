@@ -17,10 +17,10 @@ func newFileMetrics(of *File) *fileMetrics {
 	return &fileMetrics{
 		of: of,
 		readErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "prometheus_sd_file_read_errors_total", Help: "Reads of files with targets that failed.",
+			Name: "prometheus_sd_file_read_errors_total", Help: "Failed reads of target files.",
 		}),
 		watchErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "prometheus_sd_file_watcher_errors_total", Help: "Errors of the file system's events; the files are polled all the same.",
+			Name: "prometheus_sd_file_watcher_errors_total", Help: "Errors of file system events; the files are still polled.",
 		}),
 		scan: prometheus.NewSummary(prometheus.SummaryOpts{
 			Name: "prometheus_sd_file_scan_duration_seconds", Help: "How long it took to read all files.",

@@ -57,7 +57,7 @@ func newFilters(blocks []DockerFilter) (*filters, error) {
 		for _, v := range block.Values {
 			switch block.Name {
 			case "":
-				return nil, component.At(at+"/name", errors.New("it is empty: use one of the Engine's, such as \"status\" or \"label\""))
+				return nil, component.At(at+"/name", errors.New("it is empty: use a filter that Docker supports, such as \"status\" or \"label\""))
 			case "status":
 				if !slices.Contains(states, v) {
 					return nil, component.At(at+"/values", fmt.Errorf("%q is not a status: use some of %s", v, strings.Join(states, ", ")))

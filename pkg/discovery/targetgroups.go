@@ -71,7 +71,7 @@ func parseJSON(text []byte) (groups []*targetGroup, err error) {
 	err = decoder.Decode(&groups)
 	if err == nil {
 		if _, after := decoder.Token(); after != io.EOF {
-			return nil, fmt.Errorf("line %d: the list ends here, and there is more after it", lineAt(text, decoder.InputOffset()))
+			return nil, fmt.Errorf("line %d: unexpected content after the end of the list", lineAt(text, decoder.InputOffset()))
 		}
 		return groups, nil
 	}

@@ -169,7 +169,7 @@ func each[T any](ctx context.Context, c *connection, path string, query url.Valu
 		if begin == nil {
 			return nil
 		}
-		return fmt.Errorf("the answer begins with %.20q, not with a list: what answers is not a Docker Engine", fmt.Sprint(begin))
+		return fmt.Errorf("the response begins with %.20q, not with a list: this is not a Docker Engine", fmt.Sprint(begin))
 	}
 	for d.More() {
 		v := new(T)

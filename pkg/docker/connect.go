@@ -50,7 +50,7 @@ type endpoint struct {
 func newEndpoint(c Config) (*endpoint, error) {
 	scheme, address, ok := strings.Cut(c.Host, "://")
 	if !ok || address == "" {
-		return nil, fmt.Errorf("host %q is not an address: write unix:///var/run/docker.sock, tcp://host:port, http://host:port or https://host:port", c.Host)
+		return nil, fmt.Errorf("host %q is not a valid address: use unix:///var/run/docker.sock, tcp://host:port, http://host:port or https://host:port", c.Host)
 	}
 	e := &endpoint{host: c.Host, scheme: "http"}
 	switch scheme {
@@ -186,7 +186,7 @@ func (e *endpoint) negotiate(ctx context.Context) (version string, podman bool, 
 func chooseVersion(body []byte) (string, error) {
 	var v struct{ ApiVersion, MinAPIVersion string }
 	if err := json.Unmarshal(body, &v); err != nil || v.ApiVersion == "" {
-		return "", fmt.Errorf("what answers is not a Docker Engine: GET /version returned %.80q", body)
+		return "", fmt.Errorf("this is not a Docker Engine: GET /version returned %.80q", body)
 	}
 	switch {
 	case !versions.GreaterThan(v.ApiVersion, api.DefaultVersion):
@@ -251,9 +251,9 @@ func (e *endpoint) explain(err error) error {
 	case e.socket != "" && errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("connect to the Docker Engine at %s: permission denied: %s: %w", e.host, permissionAdvice(e.socket), err)
 	case e.socket != "" && errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("connect to the Docker Engine at %s: there is no such socket: is it mounted into this container?: %w", e.host, err)
+		return fmt.Errorf("connect to the Docker Engine at %s: no such socket (is it mounted into this container?): %w", e.host, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("connect to the Docker Engine at %s: nothing listens there: is it running?: %w", e.host, err)
+		return fmt.Errorf("connect to the Docker Engine at %s: nothing is listening there (is it running?): %w", e.host, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("connect to the Docker Engine at %s: no answer within %v: %w", e.host, connectTimeout, err)
 	}

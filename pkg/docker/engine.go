@@ -225,14 +225,14 @@ func (e *Engine) failed(err error, connected bool) {
 	case connected && IsTooLarge(err): // and may be so each time
 		e.warnOversize(toEvents, err)
 	case connected:
-		e.logger.Debug("the connection to the Docker Engine has ended", "err", err)
+		e.logger.Debug("the connection to the Docker Engine was closed", "err", err)
 	case e.logged == "" || e.logged != err.Error() && now.Sub(e.loggedAt) >= quietError:
 		message := "cannot reach the Docker Engine; retrying"
 		switch {
 		case IsRefused(err):
-			message = "the Docker Engine, or a proxy in front of it, refuses a required request; retrying"
+			message = "the Docker Engine, or a proxy in front of it, rejects a required request; retrying"
 		case IsTooLarge(err):
-			message = "an answer of the Docker Engine exceeds a limit; retrying; the container list is frozen until then"
+			message = "a response of the Docker Engine exceeds a limit; retrying; the container list is frozen until then"
 		}
 		e.logger.Error(message, "err", err)
 		e.logged, e.loggedAt = err.Error(), now

@@ -495,7 +495,7 @@ func TestAnEngineThatDoesNotExistIsNamedWithWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = e.Inspect(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "unix://"+socket) || !strings.Contains(err.Error(), "there is no such socket") {
+	if _, err = e.Inspect(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "unix://"+socket) || !strings.Contains(err.Error(), "no such socket") {
 		t.Errorf("error %v", err)
 	}
 }

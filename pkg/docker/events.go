@@ -115,7 +115,7 @@ func (s *session) follow(opened subscription) error {
 // that the Engine is there.
 func (s *session) tellOfEvents() {
 	if s.withoutEvents != nil {
-		s.noteRefusal(toEvents, s.withoutEvents, "without events, containers that start are found when they are listed, every refresh_interval")
+		s.noteRefusal(toEvents, s.withoutEvents, "without events, new containers are only found every refresh_interval")
 	}
 }
 

@@ -160,7 +160,7 @@ func (r *LogReader) begin() error {
 		kind, length := header[0], int64(binary.BigEndian.Uint32(header[4:]))
 		switch {
 		case kind > 3 || header[1]|header[2]|header[3] != 0:
-			return fmt.Errorf("read container log at byte %d: %q is not the header of a message: is this the output of a container with a TTY?", r.offset, header)
+			return fmt.Errorf("read container log at byte %d: %q is not a message header: is this the log of a container with a TTY?", r.offset, header)
 		case kind == 3:
 			r.skip(headerLen)
 			return r.readError(length)

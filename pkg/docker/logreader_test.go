@@ -277,8 +277,8 @@ func TestMalformedInputSaysWhatIsWrong(t *testing.T) {
 		want  string
 	}{
 		{"\x01\x00\x00", false, "header of a message is cut off"},
-		{"\x07\x00\x00\x00\x00\x00\x00\x01x", false, "is not the header of a message"},
-		{at(1).Format(stamped) + " x\n", false, "is this the output of a container with a TTY?"},
+		{"\x07\x00\x00\x00\x00\x00\x00\x01x", false, "is not a message header"},
+		{at(1).Format(stamped) + " x\n", false, "is this the log of a container with a TTY?"},
 		{short, false, `at byte 8: a message starts with "hello" instead of a time`},
 		{message(1, at(1), "x\n")[:35], false, "the time of a message is cut off"},
 		{message(1, at(1), "hello\n")[:42], false, "a message is cut off"},

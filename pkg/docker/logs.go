@@ -37,7 +37,7 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 		})
 		if IsRefused(err) {
 			err = refusal(err)
-			e.noteRefusal(toLogs, err, "the output of containers is not collected")
+			e.noteRefusal(toLogs, err, "container logs are not collected")
 		} else if err == nil {
 			e.noteAnswer(toLogs)
 		}

@@ -98,7 +98,7 @@ func (e *Engine) noteRefusal(r right, err error, costs string) {
 	e.rights.refused[r] = refused{err, now.Add(retryRefused), was || warn}
 	e.rights.mu.Unlock()
 	if warn {
-		e.logger.Warn("the Docker Engine, or a proxy in front of it, refuses a request: "+costs, "request", r.request, "err", err)
+		e.logger.Warn("the Docker Engine, or a proxy in front of it, rejects a request: "+costs, "request", r.request, "err", err)
 	}
 }
 
@@ -122,7 +122,7 @@ func (e *Engine) warnOversize(r right, err error) {
 	}
 	e.rights.mu.Unlock()
 	if warn {
-		e.logger.Warn("an answer of the Docker Engine exceeds a limit and is not used", "request", r.request, "err", err)
+		e.logger.Warn("a response of the Docker Engine exceeds a limit and is ignored", "request", r.request, "err", err)
 	}
 }
 

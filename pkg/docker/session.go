@@ -294,7 +294,7 @@ func (s *session) ask() {
 			n, err := s.network(s.ctx, id)
 			return func(st *state, _ time.Time) error {
 				s.busy--
-				s.noteRefusal(toInspectNetwork, err, "targets in networks that are made after the start have only the id, name and ip of these as labels")
+				s.noteRefusal(toInspectNetwork, err, "targets in networks created after the start have only the network's id, name and ip as labels")
 				s.networksRefused = s.networksRefused || IsRefused(err)
 				if err == nil {
 					st.setNetwork(id, n)

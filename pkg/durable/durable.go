@@ -67,7 +67,7 @@ func shut(dir string) {
 // own explains why a folder can't be made.
 func own(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("make folder %s: %w: give what is above it to user %d, who runs the collector: chown -R %d", dir, err, os.Geteuid(), os.Geteuid())
+		return fmt.Errorf("create directory %s: %w: the collector runs as user %d, who needs access to the parent directory: chown -R %d", dir, err, os.Geteuid(), os.Geteuid())
 	}
 	if info, statErr := os.Lstat(dir); statErr == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return linkError(dir)
@@ -77,7 +77,7 @@ func own(dir string, err error) error {
 
 // ErrForeign is returned, wrapped, for a folder that may not be the collector's
 // alone.
-var ErrForeign = errors.New("others may have put anything there")
+var ErrForeign = errors.New("others may have put files there")
 
 // Refused reports whether an error says that a folder is not to be used as it is,
 // where others may pass, as of a full disk.
@@ -89,7 +89,7 @@ func Refused(err error) bool {
 var ErrLink = errors.New("links below --storage.path are not followed")
 
 func linkError(path string) error {
-	return fmt.Errorf("%s is a symbolic link, and %w: remove it, or put what it leads to in its place", path, ErrLink)
+	return fmt.Errorf("%s is a symbolic link, and %w: remove it, or replace it with what it points to", path, ErrLink)
 }
 
 // check reports why a folder can't be relied on to be that of user.
@@ -104,7 +104,7 @@ func check(dir string, info fs.FileInfo, user int) error {
 		return fmt.Errorf("folder %s belongs to user %d, and %w: if it is yours, chown -R %d %s", dir, stat.Uid, ErrForeign, user, dir)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("folder %s may be written to by others (mode %#o), and %w: if it is yours, chmod -R go-w %s", dir, info.Mode().Perm(), ErrForeign, dir)
+		return fmt.Errorf("folder %s is writable by others (mode %#o), and %w: if it is yours, chmod -R go-w %s", dir, info.Mode().Perm(), ErrForeign, dir)
 	}
 	return nil
 }

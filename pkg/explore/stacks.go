@@ -58,7 +58,7 @@ type stack struct {
 	ids       []uint64 // of its locations
 }
 
-var errPprof = errors.New("decode a profile: it is not valid")
+var errPprof = errors.New("decode a profile: invalid data")
 
 func tooMany(n int, of string) error {
 	return fmt.Errorf("a profile has more than %d %s", n, of)
@@ -110,7 +110,7 @@ func unpack(raw []byte, limit int) ([]byte, error) {
 		}
 	}
 	if len(raw) > limit {
-		return nil, fmt.Errorf("a profile is larger than %d bytes when it is unpacked", limit)
+		return nil, fmt.Errorf("a profile is larger than %d bytes uncompressed", limit)
 	}
 	return raw, nil
 }

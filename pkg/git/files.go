@@ -110,7 +110,7 @@ func (w *walk) entry(at, mode, name, id string, depth int) error {
 		return nil // a link or a submodule
 	}
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\`) || strings.EqualFold(name, ".git") {
-		return fmt.Errorf("a file is called %q", at)
+		return fmt.Errorf("a file is named %q", at)
 	}
 	if mode == modeTree {
 		return w.tree(at, id, depth+1)

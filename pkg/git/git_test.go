@@ -176,7 +176,7 @@ func TestNamesThatLeadOutOfTheFolderAreRefused(t *testing.T) {
 		blob := p.Object(gittest.Blob, []byte("x"))
 		tree := p.Object(gittest.Tree, gittest.Entry(modeFile, name, blob))
 		commit := p.Object(gittest.Commit, []byte("tree "+tree+"\n\nmessage"))
-		if _, err := Files(p.Pack(), commit, 1<<20); err == nil || !strings.Contains(err.Error(), "is called") {
+		if _, err := Files(p.Pack(), commit, 1<<20); err == nil || !strings.Contains(err.Error(), "is named") {
 			t.Errorf("%q: error %v", name, err)
 		}
 	}

@@ -65,7 +65,7 @@ type packReader struct {
 // more than limit bytes.
 func objectsOf(pack []byte, limit int64) (map[string]object, error) {
 	if len(pack) < 12+sha1.Size || string(pack[:4]) != "PACK" || binary.BigEndian.Uint32(pack[4:]) != 2 {
-		return nil, errors.New("it does not begin as a pack of version 2")
+		return nil, errors.New("it does not start with a version 2 pack header")
 	}
 	body, sum := pack[:len(pack)-sha1.Size], pack[len(pack)-sha1.Size:]
 	if got := sha1.Sum(body); !bytes.Equal(got[:], sum) {
@@ -169,7 +169,7 @@ func offset(r *bytes.Reader) (int64, error) {
 			return 0, err
 		}
 		if back > 1<<40 {
-			return 0, errors.New("its base is too far away")
+			return 0, errors.New("its base offset is out of range")
 		}
 		back = (back+1)<<7 | int64(b&0x7f)
 	}

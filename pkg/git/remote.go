@@ -72,7 +72,7 @@ func (r *Remote) Resolve(ctx context.Context, revision string) (commit string, e
 	}
 	for _, name := range names {
 		if id := found[name]; id != "" && !isID(id) {
-			return "", fmt.Errorf("%s is %q; only repositories with ids by SHA-1 can be read", name, id)
+			return "", fmt.Errorf("%s is %q; only SHA-1 repositories are supported", name, id)
 		} else if id != "" {
 			return id, nil
 		}
@@ -80,7 +80,7 @@ func (r *Remote) Resolve(ctx context.Context, revision string) (commit string, e
 	if isID(revision) {
 		return revision, nil
 	}
-	return "", fmt.Errorf("%w: %q (of a commit, write the full id)", ErrNoRevision, revision)
+	return "", fmt.Errorf("%w: %q (for a commit, use the full id)", ErrNoRevision, revision)
 }
 
 // isID reports whether s is the id of an object.
@@ -138,7 +138,7 @@ func sidebands(answer *lines, limit int64) ([]byte, error) {
 			pack.Write(text[1:])
 		}
 		if int64(pack.Len()) > limit {
-			return nil, fmt.Errorf("the files of the commit are more than %d MiB compressed", limit>>20)
+			return nil, fmt.Errorf("the files of the commit exceed %d MiB compressed", limit>>20)
 		}
 	}
 }
@@ -167,18 +167,18 @@ func (r *Remote) discover(ctx context.Context) (base string, err error) {
 		case k == 0 && s == "version 2":
 			version = true
 		case k == 0 && strings.HasPrefix(s, "object-format=") && s != "object-format=sha1":
-			return "", fmt.Errorf("the repository has %s; only those with ids by SHA-1 can be read", s)
+			return "", fmt.Errorf("the repository uses %s; only SHA-1 repositories are supported", s)
 		case k == flush && version:
 			base, ok := strings.CutSuffix(answer.Request.URL.String(), path)
 			if !ok {
-				return "", fmt.Errorf("the server redirects to %s, which is no repository", answer.Request.URL.Redacted())
+				return "", fmt.Errorf("the server redirects to %s, which is not a repository", answer.Request.URL.Redacted())
 			}
 			return base, nil
 		case !version:
-			return "", errors.New("the server does not speak version 2 of Git's protocol, which servers have since Git 2.18")
+			return "", errors.New("the server does not support version 2 of the Git protocol (available since Git 2.18)")
 		}
 	}
-	return "", errors.New("the answer has no end")
+	return "", errors.New("the response is incomplete")
 }
 
 func (r *Remote) post(ctx context.Context, base, request string, read func(*lines) error) error {
@@ -217,7 +217,7 @@ func (r *Remote) do(ctx context.Context, method, to string, body []byte) (*http.
 	answer.Body.Close()
 	hint := ""
 	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusNotFound {
-		hint = "; is the URL right, and may basic_auth read the repository?"
+		hint = "; is the URL right, and is basic_auth allowed to read the repository?"
 	}
 	return nil, fmt.Errorf("the server answers %s%s", answer.Status, hint)
 }

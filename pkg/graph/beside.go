@@ -52,7 +52,7 @@ func (c *Controller) clear() {
 	}
 	if len(b.graph().nodes) > 0 {
 		if err := b.Load(c.stopping, nil); err != nil {
-			c.options.Logger.Error("cannot stop what ran beside the configuration", "module", b.options.module, "err", err)
+			c.options.Logger.Error("cannot stop the configuration that ran alongside the file", "module", b.options.module, "err", err)
 		}
 	}
 	b.ready.Store(false)

@@ -82,7 +82,7 @@ func (b *builder) errors() int { return len(b.diagnostics.Errors()) }
 func (b *builder) allow(block *config.Block) bool {
 	b.made++
 	if b.made == maxComponents+1 {
-		b.report(block.At, "", "the configuration makes more than %d components", maxComponents)
+		b.report(block.At, "", "the configuration creates more than %d components", maxComponents)
 	}
 	return b.made <= maxComponents
 }

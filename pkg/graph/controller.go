@@ -336,7 +336,7 @@ func (c *Controller) swap(old, next *graph) {
 		}
 	}
 	for _, n := range stopAll(c.stopping, gone, reloadTimeout) {
-		c.options.Logger.Warn("component does not stop; its successor waits for it", "component_id", n.id)
+		c.options.Logger.Warn("component does not stop; its replacement is waiting for it", "component_id", n.id)
 	}
 	c.leaving = slices.DeleteFunc(append(c.leaving, gone...), (*node).ended)
 	c.settle()

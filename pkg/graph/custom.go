@@ -38,7 +38,7 @@ func (s *scope) enter(block *config.Block, around []enclosing, next enclosing) (
 		for _, e := range append(slices.Clone(around[i:]), next) {
 			circle = append(circle, e.name)
 		}
-		s.report(block.At, "", "%s is part of itself: %s", next.name, strings.Join(circle, " → "))
+		s.report(block.At, "", "%s contains itself: %s", next.name, strings.Join(circle, " → "))
 		return nil, false
 	}
 	if len(around) >= maxWithin {

@@ -34,8 +34,8 @@ func emptied(old, next *graph, sources []config.Source) config.Diagnostics {
 
 func lost(file string, n int) config.Diagnostic {
 	return config.Diagnostic{At: config.Range{File: file}, Message: fmt.Sprintf(
-		"there are no components, and the configuration in force has %d here; was the file cut off, or is it a pipe, which can be read only once?", n),
-		Accepted: "a complete configuration in a regular file; or start with --config.allow-empty if nothing is to run"}
+		"there are no components here, and the running configuration has %d; was the file cut off, or is it a pipe, which can be read only once?", n),
+		Accepted: "a complete configuration in a regular file; or start with --config.allow-empty if nothing should run"}
 }
 
 // components counts components by their file. Blocks such as logging are none, but for

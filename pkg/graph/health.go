@@ -88,7 +88,7 @@ func (s runState) health(now time.Time, problem error) Health {
 	case s.since.IsZero():
 		return Health{Unknown, "not started yet", now}
 	case s.exited:
-		return Health{Exited, "has ended", s.since}
+		return Health{Exited, "exited", s.since}
 	case !s.running:
 		return Health{Unhealthy, "failed: " + s.err.Error(), s.since}
 	case s.err != nil && now.Sub(s.since) < settled:

@@ -32,12 +32,12 @@ func newMetrics(module string) *metrics {
 	buckets := []float64{.005, .025, .1, .5, 1, 5, 10, 30, 60, 120, 300, 600}
 	return &metrics{
 		evaluationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "alloy_component_evaluation_seconds", Help: "Time that evaluating a component took.",
+			Name: "alloy_component_evaluation_seconds", Help: "Time spent evaluating a component.",
 			ConstLabels: labels, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
 			NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}),
 		waitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "alloy_component_dependencies_wait_seconds", Help: "Time that a component waited for its evaluation after something that it refers to changed.",
+			Name: "alloy_component_dependencies_wait_seconds", Help: "Time that a component waited to be evaluated after one of its dependencies changed.",
 			ConstLabels: labels, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
 			NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}),
@@ -49,16 +49,16 @@ func newMetrics(module string) *metrics {
 			Name: "alloy_component_controller_evaluating", Help: "Whether a configuration is being loaded.", ConstLabels: labels,
 		}),
 		queueSize: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "alloy_component_evaluation_queue_size", Help: "Components that wait to be evaluated.", ConstLabels: labels,
+			Name: "alloy_component_evaluation_queue_size", Help: "Components waiting to be evaluated.", ConstLabels: labels,
 		}),
 		configHash: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "alloy_config_hash", Help: "Hash of the configuration in force.", ConstLabels: prometheus.Labels{"cluster_name": ""},
+			Name: "alloy_config_hash", Help: "Hash of the running configuration.", ConstLabels: prometheus.Labels{"cluster_name": ""},
 		}, []string{"sha256"}),
 		lastLoadOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "alloy_config_last_load_successful", Help: "Whether the last load of the configuration succeeded.",
 		}),
 		lastLoadTime: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "alloy_config_last_load_success_timestamp_seconds", Help: "When the configuration was last loaded with success.",
+			Name: "alloy_config_last_load_success_timestamp_seconds", Help: "When the configuration was last loaded successfully.",
 		}),
 		loadFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "alloy_config_load_failures_total", Help: "Loads of the configuration that failed.",

@@ -288,14 +288,14 @@ func refused(t *testing.T, text string) string {
 func TestWhatIsPartOfItselfIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`declare "a" { a "x" { } }
-a "x" { }`: "declare a is part of itself: declare a → declare a",
+a "x" { }`: "declare a contains itself: declare a → declare a",
 		`declare "a" { b "x" { } }
 declare "b" { a "x" { } }
 a "x" { }`: "declare a → declare b → declare a",
 		`import.text "m" {
 	key  = "k"
 	text = "import.text \"m\" {\n key = \"k\"\n text = \"\"\n }"
-}`: "import.text k is part of itself: import.text k → import.text k",
+}`: "import.text k contains itself: import.text k → import.text k",
 		`declare "two" {
 	argument "n" { }
 	foreach "f" {

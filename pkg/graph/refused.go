@@ -9,19 +9,19 @@ func refusal(name string) string {
 	case name == "beyla.ebpf":
 		return "run Beyla, or OpenTelemetry's eBPF instrumentation, in a container of its own and have it send OTLP to otelcol.receiver.otlp"
 	case strings.HasPrefix(name, "mimir."):
-		return "it keeps rules of a Kubernetes cluster in Mimir; load the rules with mimirtool, or into VictoriaMetrics with vmalert"
+		return "it syncs rules from a Kubernetes cluster to Mimir; load the rules with mimirtool, or into VictoriaMetrics with vmalert"
 	case strings.HasPrefix(name, "prometheus.operator."):
 		return "it reads resources of a Kubernetes cluster; write prometheus.scrape blocks, with targets from discovery.docker or discovery.file"
 	case name == "loki.rules.kubernetes":
-		return "it keeps rules of a Kubernetes cluster in Loki; load the rules with lokitool"
+		return "it syncs rules from a Kubernetes cluster to Loki; load the rules with lokitool"
 	case strings.HasPrefix(name, "remote.kubernetes."):
-		return "it reads from a Kubernetes cluster; use local.file or remote.http"
+		return "it reads from a Kubernetes cluster; use local.file"
 	case name == "discovery.kubernetes", name == "discovery.kubelet":
-		return "it asks a Kubernetes cluster; use discovery.docker or discovery.file"
+		return "it queries a Kubernetes cluster; use discovery.docker or discovery.file"
 	case strings.HasPrefix(name, "loki.source.kubernetes"), name == "loki.source.podlogs":
 		return "it reads from a Kubernetes cluster; use loki.source.docker or loki.source.file"
 	case name == "otelcol.processor.k8sattributes":
-		return "it asks a Kubernetes cluster; set the resource's attributes where the data comes from, or with otelcol.processor.attributes"
+		return "it queries a Kubernetes cluster; set the resource's attributes at the source, or with otelcol.processor.attributes"
 	}
 	return ""
 }

@@ -159,7 +159,7 @@ func (s *scope) unknownExport(ref config.Reference, id string, rest, names []str
 	d := config.Diagnostic{At: ref.At, Accepted: strings.Join(names, ", ")}
 	switch {
 	case len(names) == 0:
-		d.Message = fmt.Sprintf("%s: %s exports nothing that could be referred to", ref, id)
+		d.Message = fmt.Sprintf("%s: %s has no exports", ref, id)
 	case len(rest) == 0:
 		d.Message = fmt.Sprintf("%s is a component; name the export that is meant", id)
 	default:

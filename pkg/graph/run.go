@@ -74,7 +74,7 @@ func (n *node) follow(ctx context.Context) *sync.WaitGroup {
 				n.metrics.waitSeconds.Observe(waited.Seconds())
 				n.metrics.evaluated(n.id, took)
 				for _, problem := range ds {
-					n.logger.Warn("targets cannot be evaluated; the last ones are kept", "position", problem.At.String(), "err", problem.Message)
+					n.logger.Warn("targets cannot be evaluated; keeping the last ones", "position", problem.At.String(), "err", problem.Message)
 				}
 			})
 		})

@@ -131,7 +131,7 @@ func (s *scope) admit(block *config.Block) bool {
 	switch {
 	case s.library && block.Name != "declare" && !isImport(block.Name):
 		s.fail(block, block.At, "declare, import.file, import.git, import.http, import.string",
-			"%s cannot be in a module that is imported, which only declares", block.ID())
+			"%s is not allowed in an imported module, which may only contain declarations", block.ID())
 	case s.own(block.Name):
 		known = true
 		s.admitOwn(block)

@@ -26,7 +26,7 @@ const placeholder = "<>{}$"
 // "http://:3100/push" is this host. What Off says holds nothing of raw, which
 // may hold a password.
 func Off(raw string) (why string) {
-	const noHost = "it names no host (is an environment variable not set?)"
+	const noHost = "it has no host (is an environment variable not set?)"
 	u, err := url.Parse(raw)
 	switch {
 	case raw == "" || strings.HasPrefix(raw, "/"):

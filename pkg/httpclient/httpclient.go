@@ -189,7 +189,7 @@ func proxyConfig(rawURL, noProxy string, fromEnvironment bool, header map[string
 		u, err := url.Parse(rawURL)
 		if err != nil {
 			// The text of err holds the URL, and with it perhaps a password.
-			*errs = append(*errs, component.At("proxy_url", errors.New("it cannot be read: write it as http://host:port")))
+			*errs = append(*errs, component.At("proxy_url", errors.New("it is not a valid URL: use http://host:port")))
 		} else {
 			p.ProxyURL = promconfig.URL{URL: u}
 		}

@@ -142,7 +142,7 @@ func Unacknowledged(answer *http.Response, body []byte) error {
 		return err
 	case 2:
 		if title, is := webPage(body); is {
-			return fmt.Errorf("%s is answered with a web page%s, not with an acknowledgement: is there a login page or another server in front?", askedURL(answer), title)
+			return fmt.Errorf("%s returned a web page%s instead of an acknowledgement: is there a login page or another server in front?", askedURL(answer), title)
 		}
 	}
 	return nil
@@ -159,7 +159,7 @@ func notFollowed(answer *http.Response) error {
 	status := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	to, err := answer.Location()
 	if err != nil {
-		return fmt.Errorf("%s answers %s without saying where to go: set the URL that accepts the data", askedURL(answer), status)
+		return fmt.Errorf("%s returned %s without a Location header: set the URL that accepts the data", askedURL(answer), status)
 	}
 	why := whyNotFollowed(answer, to)
 	if why == "" {
@@ -171,16 +171,16 @@ func notFollowed(answer *http.Response) error {
 // whyNotFollowed says what is wrong with a redirect of a push; "" if nothing is.
 func whyNotFollowed(answer *http.Response, to *url.URL) string {
 	if answer.StatusCode != http.StatusTemporaryRedirect && answer.StatusCode != http.StatusPermanentRedirect {
-		return "only 307 and 308 keep what is sent"
+		return "only 307 and 308 preserve the request body"
 	}
 	from := answer.Request
 	if from == nil {
-		return "it is not known where it comes from"
+		return "its origin is unknown"
 	}
 	via, known := redirects(from)
 	switch {
 	case !known || len(via) >= maxRedirects:
-		return fmt.Sprintf("there were %d redirects before it", len(via))
+		return fmt.Sprintf("there were already %d redirects", len(via))
 	case from.URL.Scheme == "https" && to.Scheme == "http":
 		return "it leads from HTTPS to plain HTTP"
 	case !SameHost(from.URL, to):

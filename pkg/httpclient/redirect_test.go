@@ -292,16 +292,16 @@ func TestPushesAreNotAcknowledgedByRedirects(t *testing.T) {
 		want    string // of the error
 		request int    // to the host
 	}{
-		{301, "/there", true, "only 307 and 308 keep what is sent", 1},
-		{302, "/there", true, "only 307 and 308 keep what is sent", 1},
-		{303, "/there", true, "only 307 and 308 keep what is sent", 1},
+		{301, "/there", true, "only 307 and 308 preserve the request body", 1},
+		{302, "/there", true, "only 307 and 308 preserve the request body", 1},
+		{303, "/there", true, "only 307 and 308 preserve the request body", 1},
 		{302, "https://u:s3cret@login.invalid/in?state=s3cret", true, "redirects to https://login.invalid/in (302 Found)", 1},
 		{307, elsewhere.URL, true, "it leads to another host or port", 1},
 		{308, "http://other.invalid/", true, "it leads to another host or port", 1},
-		{307, "/", true, "there were 5 redirects before it", 6},
+		{307, "/", true, "there were already 5 redirects", 6},
 		{308, "/there", false, "follow_redirects is off", 1},
-		{307, "", true, "without saying where to go", 1},
-		{301, "", true, "without saying where to go", 1},
+		{307, "", true, "without a Location header", 1},
+		{301, "", true, "without a Location header", 1},
 		{304, "", true, "answers 304 Not Modified", 1},
 	} {
 		s := record(t, func(w http.ResponseWriter, r *http.Request) {
@@ -354,7 +354,7 @@ func TestAWebPageAcknowledgesNothing(t *testing.T) {
 		}))
 		_, err := push(t, Default(), s.URL, "")
 		s.Close()
-		if (err != nil) != page || page && !strings.Contains(err.Error(), "is answered with a web page") {
+		if (err != nil) != page || page && !strings.Contains(err.Error(), "returned a web page") {
 			t.Errorf("%q: %v", body, err)
 		}
 	}

@@ -59,7 +59,7 @@ func (c *Config) validateAll() error {
 // Validate reports what cannot work.
 func (a *BasicAuth) Validate() error {
 	if a.Password != "" && a.PasswordFile != "" {
-		return component.At("password_file", errors.New("password is set, too: keep one of them"))
+		return component.At("password_file", errors.New("password is also set: keep only one of them"))
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (a *BasicAuth) Validate() error {
 // Validate reports what cannot work.
 func (a *Authorization) Validate() error {
 	if a.Credentials != "" && a.CredentialsFile != "" {
-		return component.At("credentials_file", errors.New("credentials is set, too: keep one of them"))
+		return component.At("credentials_file", errors.New("credentials is also set: keep only one of them"))
 	}
 	if strings.EqualFold(strings.TrimSpace(a.Type), "basic") {
 		return component.At("type", errors.New(`it cannot be "basic": use the block basic_auth`))
@@ -112,16 +112,16 @@ func (t *TLS) settings() (s tlsconfig.Settings, err error) {
 func validateProxy(proxyURL, noProxy string, fromEnvironment bool, header map[string][]component.Secret) error {
 	switch {
 	case fromEnvironment && proxyURL != "":
-		return component.At("proxy_from_environment", errors.New("proxy_url is set, too: keep one of them"))
+		return component.At("proxy_from_environment", errors.New("proxy_url is also set: keep only one of them"))
 	case fromEnvironment && noProxy != "":
-		return component.At("no_proxy", errors.New("it has no meaning with proxy_from_environment: set NO_PROXY in the environment"))
+		return component.At("no_proxy", errors.New("it has no effect with proxy_from_environment: set NO_PROXY in the environment"))
 	case noProxy != "" && proxyURL == "":
 		return component.At("no_proxy", errors.New("it needs proxy_url"))
 	case len(header) > 0 && proxyURL == "" && !fromEnvironment:
 		return component.At("proxy_connect_header", errors.New("it needs proxy_url or proxy_from_environment"))
 	}
 	if u, err := url.Parse(proxyURL); proxyURL != "" && (err != nil || u.Host == "") {
-		return component.At("proxy_url", errors.New("it cannot be read: write it as http://host:port"))
+		return component.At("proxy_url", errors.New("it is not a valid URL: use http://host:port"))
 	}
 	return nil
 }

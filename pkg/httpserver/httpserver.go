@@ -78,7 +78,7 @@ func New(c Config, o Options) (*Server, error) {
 		}
 	}
 	if d := o.Shutdown; d != DefaultShutdown && d > maxShutdown {
-		o.Component.Warn("graceful_shutdown_timeout", fmt.Sprintf("requests in progress get at most %s to finish, so that the program stops within 5 s", maxShutdown))
+		o.Component.Warn("graceful_shutdown_timeout", fmt.Sprintf("requests in progress get at most %s to finish, so that shutdown takes at most 5 s", maxShutdown))
 	}
 	reg, log := o.Component.Metrics, o.Component.Logger
 	s.limit, s.Paths = listen.NewLimit(listen.MaxConnections(), reg, log), listen.NewPaths(reg, log)

@@ -25,11 +25,11 @@ func newMetrics(prefix string, reg prometheus.Registerer, connLimit int, conns f
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    prefix + "_request_duration_seconds",
-			Help:    "Time from the header of a request to its answer.",
+			Help:    "Time from a request's headers to its response.",
 			Buckets: []float64{.005, .025, .1, .5, 1, 5, 30},
 		}, []string{"method", "route", "status_code", "ws"}),
-		received: sizes("_request_message_bytes", "Bytes of a request's body, as they arrived."),
-		answers:  sizes("_response_message_bytes", "Bytes of an answer's body."),
+		received: sizes("_request_message_bytes", "Size of request bodies in bytes, as received."),
+		answers:  sizes("_response_message_bytes", "Size of response bodies in bytes."),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: prefix + "_inflight_requests", Help: "Requests in progress.",
 		}, []string{"method", "route"}),
@@ -37,13 +37,13 @@ func newMetrics(prefix string, reg prometheus.Registerer, connLimit int, conns f
 	protocol := prometheus.Labels{"protocol": "http"}
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        prefix + "_tcp_connections_limit",
-		Help:        "Most TCP connections that are accepted at a time; 0 is no limit.",
+		Help:        "Maximum number of concurrent TCP connections; 0 means no limit.",
 		ConstLabels: protocol,
 	})
 	limit.Set(float64(connLimit))
 	reg.MustRegister(m.duration, m.received, m.answers, m.inFlight, limit, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        prefix + "_tcp_connections",
-		Help:        "TCP connections at present.",
+		Help:        "Current number of TCP connections.",
 		ConstLabels: protocol,
 	}, conns))
 	return m

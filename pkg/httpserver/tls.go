@@ -37,7 +37,7 @@ func (c *TLSConfig) settings() (tlsconfig.Settings, error) {
 	}
 	var errs [4]error
 	if c.ClientCAPEM != "" && c.ClientCA != "" {
-		errs[0] = errors.New("client_ca_pem and client_ca are two names of one argument: set one")
+		errs[0] = errors.New("client_ca_pem and client_ca are two names for the same argument: set only one")
 	}
 	s.ClientAuth, errs[1] = tlsconfig.ClientAuth("client_auth_type", auth)
 	s.Min, errs[2] = tlsconfig.Prefixed.Version("min_version", c.MinVersion, 0)

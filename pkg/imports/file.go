@@ -123,7 +123,7 @@ func (f *File) look() {
 	m, err := f.read()
 	changed, failed := f.module.Read(m, err)
 	if failed {
-		f.o.Logger.Warn("the module cannot be read; the last one is kept", "path", f.config.Filename, "err", err)
+		f.o.Logger.Warn("the module cannot be read; keeping the last one", "path", f.config.Filename, "err", err)
 	}
 	if changed {
 		f.o.Changed()

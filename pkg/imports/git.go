@@ -60,13 +60,13 @@ func (c *GitConfig) SetToDefault() { *c = GitConfig{Revision: "main", PullFreque
 
 // Validate checks what the types allow and a request does not.
 func (c *GitConfig) Validate() error {
-	const instead = "use an https URL, with basic_auth for a token, or keep a clone beside the collector, as git-sync does, and use import.file"
+	const instead = "use an https URL, with basic_auth for a token, or keep a local clone, as git-sync does, and use import.file"
 	if c.SSHKey != nil {
-		return component.At("ssh_key", errors.New("repositories cannot be read by SSH: "+instead))
+		return component.At("ssh_key", errors.New("SSH is not supported for repositories: "+instead))
 	}
 	u, err := url.Parse(c.Repository)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return component.At("repository", fmt.Errorf("%q is not the URL of a repository by HTTP, such as \"https://git.example.com/modules.git\": %s",
+		return component.At("repository", fmt.Errorf("%q is not the HTTP URL of a repository, such as \"https://git.example.com/modules.git\": %s",
 			mask.WithoutPasswords(c.Repository), instead))
 	}
 	if slices.Contains([]string{"HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD"}, c.Revision) {
@@ -164,7 +164,7 @@ func (g *Git) start() error {
 			return component.At("repository", component.Absent(err))
 		}
 		commit = kept
-		g.o.Logger.Warn("the repository cannot be read; the commit that was read last is used", "commit", kept, "err", err)
+		g.o.Logger.Warn("the repository cannot be read; using the last commit", "commit", kept, "err", err)
 	}
 	if commit == kept {
 		pack = keptPack
@@ -227,7 +227,7 @@ func (g *Git) Keep(m component.Module) {
 		return
 	}
 	if err := os.Rename(m.Path+packSuffix, filepath.Join(g.dir, packName)); err != nil {
-		g.o.Logger.Warn("the commit cannot be kept for a start without its server", "path", g.dir, "err", err)
+		g.o.Logger.Warn("cannot save the commit to disk; it is not available after a restart without its server", "path", g.dir, "err", err)
 		return
 	}
 	g.inForce = commit
@@ -314,7 +314,7 @@ func (g *Git) look(ctx context.Context) {
 	}
 	changed, failed := g.at.Read(checkout{commit, m}, err)
 	if failed {
-		g.o.Logger.Warn("the repository cannot be read; the last commit is kept", "commit", before, "err", err)
+		g.o.Logger.Warn("the repository cannot be read; keeping the last commit", "commit", before, "err", err)
 	}
 	if changed {
 		g.o.Logger.Info("the module has a new commit", "commit", commit)

@@ -57,7 +57,7 @@ func (c *HTTPConfig) Validate() error {
 		return component.At("url", errors.New(why))
 	}
 	if _, err := http.NewRequest(c.Method, c.URL, nil); err != nil {
-		return component.At("method", fmt.Errorf("%q is not a method of HTTP", c.Method))
+		return component.At("method", fmt.Errorf("%q is not an HTTP method", c.Method))
 	}
 	return c.Client.Validate()
 }
@@ -95,7 +95,7 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 	case cacheErr == nil:
 		i.text, i.kept = lastgood.New(kept, bytes.Equal), kept
 		i.text.Read(nil, err)
-		o.Logger.Warn("the module cannot be fetched; the last one that was in force is used", "err", err)
+		o.Logger.Warn("the module cannot be fetched; using the last working one", "err", err)
 	case text == nil:
 		return nil, component.At("url", component.Absent(err))
 	} // who reads the text says what is wrong with it, and where
@@ -117,7 +117,7 @@ func (i *HTTP) load() ([]byte, error) {
 	}
 	module, ok := bytes.CutPrefix(text, i.key())
 	if !ok {
-		return nil, errors.New("the cache is of another URL")
+		return nil, errors.New("the cached module is from another URL")
 	}
 	return module, nil
 }
@@ -133,7 +133,7 @@ func (i *HTTP) Keep(m component.Module) {
 		err = durable.WriteFile(filepath.Join(i.o.Dir, cached), append(i.key(), text...))
 	}
 	if err != nil {
-		i.o.Logger.Warn("the module cannot be kept for a start without its server", "path", i.o.Dir, "err", err)
+		i.o.Logger.Warn("cannot save the module to disk; it is not available after a restart without its server", "path", i.o.Dir, "err", err)
 		return
 	}
 	i.kept = text
@@ -219,7 +219,7 @@ func (i *HTTP) look(ctx context.Context) {
 	}
 	changed, failed := i.text.Read(text, err)
 	if failed {
-		i.o.Logger.Warn("the module cannot be fetched; the last one is kept", "err", err)
+		i.o.Logger.Warn("the module cannot be fetched; keeping the last one", "err", err)
 	}
 	if changed {
 		i.o.Changed()

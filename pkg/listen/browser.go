@@ -34,11 +34,11 @@ func OtherSite(r *http.Request) error {
 	case "same-origin", "none":
 		return nil
 	default:
-		return fmt.Errorf("this request comes from a page of another site (Sec-Fetch-Site: %.40s) and is refused", site)
+		return fmt.Errorf("rejected: this request comes from a page of another site (Sec-Fetch-Site: %.40s)", site)
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		if !SameHost(origin, r) {
-			return fmt.Errorf("this request comes from a page of another site (Origin: %.200q) and is refused", origin)
+			return fmt.Errorf("rejected: this request comes from a page of another site (Origin: %.200q)", origin)
 		}
 	}
 	return nil

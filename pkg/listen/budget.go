@@ -12,7 +12,7 @@ import (
 
 // ErrNoRoom says that other requests hold the memory: the client should send
 // again later.
-var ErrNoRoom = errors.New("requests in progress use all the memory that they may; send again later")
+var ErrNoRoom = errors.New("requests in progress have used up their memory limit; send again later")
 
 // ErrTooLarge says that a request takes more memory than any request may: to
 // send it again is of no use.

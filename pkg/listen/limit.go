@@ -56,7 +56,7 @@ func NewLimit(most int, reg prometheus.Registerer, logger *slog.Logger) *Limit {
 		conns: make(map[*limited]struct{}), held: make(map[string]int),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "collector_receiver_closed_connections_total",
-			Help: "Connections that a receiver closed because it has reached its limit: idle ones that made room, ones in use of the client with the most that made room for a client with fewer than its share, and new ones that found none.",
+			Help: "Connections that a receiver closed because it had reached its limit: idle ones, ones in use by the client with the most connections, and new ones.",
 		}, []string{"reason"}),
 	}
 	reg.MustRegister(l.closed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -117,7 +117,7 @@ func (l *Limit) admit(c net.Conn) net.Conn {
 	l.mu.Unlock()
 	if full {
 		l.closed.WithLabelValues(reason).Inc()
-		l.quiet.Warn(l.logger, reason, "a receiver has reached its connection limit: some are closed for new ones, or new ones refused", "connections", l.most, "client", c.RemoteAddr().String())
+		l.quiet.Warn(l.logger, reason, "a receiver has reached its connection limit; closing idle connections or rejecting new ones", "connections", l.most, "client", c.RemoteAddr().String())
 	}
 	if victim != nil {
 		victim.Conn.Close()

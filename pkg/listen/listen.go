@@ -81,7 +81,7 @@ func Conflict(views ...*Pool) error {
 }
 
 func inUse(h Held, by string) error {
-	return fmt.Errorf("listen on %s (set by %s): %s listens there already; set another address", h.Address, h.Option, by)
+	return fmt.Errorf("listen on %s (set by %s): already in use by %s; set another address", h.Address, h.Option, by)
 }
 
 // socket is one bound address. Its accept loop runs for as long as the socket

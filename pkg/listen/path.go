@@ -42,7 +42,7 @@ func (p *Paths) Unknown(serves []string, method, path, client string) (hint stri
 	if hint != "" {
 		attrs = append(attrs, "hint", hint)
 	}
-	p.quiet.Log(p.logger, level, kind+level.String(), "a client sends to a path that is not served", attrs...)
+	p.quiet.Log(p.logger, level, kind+level.String(), "a client sends requests to an unknown path", attrs...)
 	return hint
 }
 
@@ -65,7 +65,7 @@ const (
 func pathKind(path string, serves []string) (kind, hint string) {
 	trimmed := strings.TrimRight(path, "/")
 	if trimmed == "" {
-		return "none", "the client sends to no path: some of its settings take the whole URL, with the path"
+		return "none", "the request has no path: some client settings take the whole URL, including the path"
 	}
 	for _, served := range serves {
 		if trimmed == served {
@@ -86,13 +86,13 @@ func pathKind(path string, serves []string) (kind, hint string) {
 	case path == "/v1/traces", path == "/v1/metrics", path == "/v1/logs":
 		return "otlp", "this looks like OTLP/HTTP: use the HTTP port of otelcol.receiver.otlp, usually 4318"
 	case strings.HasPrefix(path, otlpGRPC) && strings.Contains(path, ".profiles."), strings.HasPrefix(path, "/v1development/"):
-		return "otlp_profiles", "profiles by OTLP are not supported: push them to pyroscope.receive_http with a Pyroscope SDK"
+		return "otlp_profiles", "OTLP profiles are not supported: push them to pyroscope.receive_http with a Pyroscope SDK"
 	case strings.HasPrefix(path, otlpGRPC):
 		return "otlp", "this looks like OTLP/gRPC: use the gRPC port of otelcol.receiver.otlp, usually 4317"
 	case strings.HasSuffix(trimmed, "/ingest"), strings.Contains(path, pyroPush):
 		return "pyroscope", "this looks like a Pyroscope client: use the port of pyroscope.receive_http"
 	case strings.HasPrefix(path, "/loki/api/"):
-		return "loki", "this looks like a client of Loki's: use the port of loki.source.api"
+		return "loki", "this looks like a Loki client: use the port of loki.source.api"
 	case strings.HasPrefix(path, "/api/v1/write"), strings.HasPrefix(path, "/api/v1/push"):
 		return "remote_write", "this looks like Prometheus remote write, for which there is no receiver at this port"
 	case strings.HasPrefix(path, "/api/v2/spans"), strings.HasPrefix(path, "/api/traces"):

@@ -19,7 +19,7 @@ var filePage string
 func fileDefinition() component.Definition {
 	return component.Define("local.file", NewFile, component.Doc{
 		Page:    filePage,
-		Exports: []component.Export{{Name: "content", Type: "string or secret", Note: "What is in the file, its last line break included; a secret with `is_secret`."}},
+		Exports: []component.Export{{Name: "content", Type: "string or secret", Note: "The file's content, including its last line break; a secret with `is_secret`."}},
 	})
 }
 
@@ -60,7 +60,7 @@ type File struct {
 func NewFile(c FileConfig, o component.Options) (*File, error) {
 	o = o.WithDefaults()
 	f := &File{config: c, o: o, read: prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "local_file_timestamp_last_accessed_unix_seconds", Help: "When the file was last read with success.",
+		Name: "local_file_timestamp_last_accessed_unix_seconds", Help: "When the file was last read successfully.",
 	})}
 	text, err := filewatch.Read(c.Filename, maxContent)
 	if err != nil {
@@ -94,7 +94,7 @@ func (f *File) look() {
 	changed, failed := f.content.Read(string(text), err)
 	switch {
 	case failed:
-		f.o.Logger.Warn("the file cannot be read; its last content is kept", "path", f.config.Filename, "err", err)
+		f.o.Logger.Warn("the file cannot be read; keeping its last content", "path", f.config.Filename, "err", err)
 	case err == nil:
 		f.read.SetToCurrentTime()
 	}

@@ -98,7 +98,7 @@ func New(out io.Writer) *Log {
 	l.config.SetToDefault()
 	if o, ok := out.(*Output); ok {
 		o.describe(func(lost int) []byte {
-			const text = "lines of the collector's own log were lost: they could not be written, or nobody read them"
+			const text = "lines of the collector's own log were lost because they could not be written in time"
 			record := slog.NewRecord(time.Now(), slog.LevelWarn, text, 0)
 			record.AddAttrs(slog.Int("lines", lost))
 			line, _ := (&handler{log: l}).format(context.Background(), record) // a record of ours has no error
@@ -110,7 +110,7 @@ func New(out io.Writer) *Log {
 
 // Register adds the log's own metrics.
 func (l *Log) Register(r prometheus.Registerer) {
-	const name, help = "collector_log_lines_dropped_total", "Lines of the collector's own log that were dropped, as nobody read them in time or they could not be written."
+	const name, help = "collector_log_lines_dropped_total", "Lines of the collector's own log that were dropped because they could not be written in time."
 	counter := func(to string, count func() uint64) {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: name, Help: help, ConstLabels: prometheus.Labels{"to": to},

@@ -86,5 +86,5 @@ func ForClient(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return unstored{"the queue did not accept the data in time; send again", err}
 	}
-	return unstored{"the data could not be queued, the collector's log says why; send again later", err}
+	return unstored{"the data could not be queued (see the collector's log); send again later", err}
 }

@@ -53,7 +53,7 @@ func receiveDefinition() component.Definition {
 func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	o = o.WithDefaults()
 	if c.GRPC != nil {
-		o.Warn("grpc", "profiles are received by HTTP only; nothing listens for gRPC")
+		o.Warn("grpc", "profiles are received over HTTP only; nothing listens for gRPC")
 	}
 	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget(), metrics: newReceiveMetrics(o.Metrics)}
 	var err error
@@ -126,14 +126,14 @@ func (r *Receive) lose(profiles int, err error) {
 // names of files.
 func (r *Receive) logRefusal(err error) {
 	if dropReason(err) != "client_gone" {
-		r.quiet.Warn(r.options.Logger, dropReason(err), "profile refused", "reason", dropReason(err), "err", err)
+		r.quiet.Warn(r.options.Logger, dropReason(err), "profile rejected", "reason", dropReason(err), "err", err)
 	}
 }
 
 // refused counts and logs a request from which no profile came.
 func (r *Receive) refused(req *http.Request, reason, message string) {
 	r.metrics.dropped.WithLabelValues(reason).Inc()
-	r.quiet.Warn(r.options.Logger, reason, "profile refused", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
+	r.quiet.Warn(r.options.Logger, reason, "profile rejected", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
 }
 
 func dropReason(err error) string {

@@ -244,7 +244,7 @@ func (q *Queue) check(blocks []Block) error {
 		case len(b.Tag) > maxTag:
 			return fmt.Errorf("append a block: its tag of %d bytes is longer than %d", len(b.Tag), maxTag)
 		case len(b.Data) > maxData || size+2*segmentLen > q.cap-q.overhead():
-			return fmt.Errorf("append a block of %d bytes: the queue may hold %d", size, q.cap)
+			return fmt.Errorf("append a block of %d bytes: the queue's limit is %d", size, q.cap)
 		}
 	}
 	return nil

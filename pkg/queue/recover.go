@@ -176,7 +176,7 @@ func (q *Queue) describe() {
 		return
 	}
 	if err := describe(q.dir, q.description); err != nil {
-		q.complain("cannot store where the queue's data goes; its writer would have to be named if it were removed", "dir", q.dir, "err", err)
+		q.complain("cannot store the queue's destination; if its writer is removed, the queue has to be drained with `collector queue drain`", "dir", q.dir, "err", err)
 	}
 }
 
@@ -339,7 +339,7 @@ func (q *Queue) cutOff(f io.ReaderAt, s *segment, end int64) {
 	torn := (whole && end+h.size() > s.size) ||
 		(len(b) < recordHeaderLen && strings.HasPrefix(recordMagic, string(b[:min(len(b), 4)])))
 	if torn {
-		q.log.Info("the last block of the queue was not completely written, and not acknowledged", "file", filepath.Base(s.path), "bytes", s.size-end)
+		q.log.Info("the last block of the queue was incomplete; it had not been acknowledged", "file", filepath.Base(s.path), "bytes", s.size-end)
 		return
 	}
 	q.log.Warn("the end of the queue is damaged", "file", filepath.Base(s.path), "bytes", s.size-end)

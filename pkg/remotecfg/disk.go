@@ -111,7 +111,7 @@ func (r *Remote) installation() string {
 		}
 	}
 	if err != nil {
-		r.o.Logger.Warn("the id of this installation cannot be kept; after a restart the server sees another collector", "path", path, "err", err)
+		r.o.Logger.Warn("cannot save the id of this installation; after a restart the server sees a new collector", "path", path, "err", err)
 	}
 	return s.UID
 }

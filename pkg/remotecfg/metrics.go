@@ -15,21 +15,21 @@ type metrics struct {
 func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		hash: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "remotecfg_hash", Help: "Hash of the configuration of the server that is in force."}, []string{"hash"}),
+			Name: "remotecfg_hash", Help: "Hash of the server's configuration that is running."}, []string{"hash"}),
 		receivedHash: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "remotecfg_last_received_hash", Help: "Hash of the configuration that the server gave last."}, []string{"hash"}),
+			Name: "remotecfg_last_received_hash", Help: "Hash of the last configuration received from the server."}, []string{"hash"}),
 		lastOK: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "remotecfg_last_load_successful", Help: "Whether what the server gave last could be fetched and is in force."}),
+			Name: "remotecfg_last_load_successful", Help: "Whether the last configuration was fetched and is running."}),
 		notModified: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "remotecfg_last_load_not_modified", Help: "Whether the server said last that nothing has changed."}),
+			Name: "remotecfg_last_load_not_modified", Help: "Whether the last response said that nothing had changed."}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "remotecfg_last_load_success_timestamp_seconds", Help: "When the server last gave a configuration."}),
+			Name: "remotecfg_last_load_success_timestamp_seconds", Help: "When a configuration was last received from the server."}),
 		attempts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "remotecfg_load_attempts_total", Help: "Polls of the server."}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "remotecfg_load_failures_total", Help: "Polls after which the server's configuration was not in force."}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "remotecfg_request_duration_seconds", Help: "Time that the server took to answer with success."}),
+			Name: "remotecfg_request_duration_seconds", Help: "Duration of successful requests to the server."}),
 	}
 	only(m.hash, "")
 	if registry != nil {

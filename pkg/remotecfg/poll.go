@@ -101,7 +101,7 @@ func (r *Remote) register(ctx context.Context) {
 	case connect.CodeOf(err) == connect.CodeUnimplemented:
 		r.registered = true // a server that keeps no list needs no entry
 	case err != nil:
-		r.unlisted = fmt.Errorf("register the collector %q at the server: %w", r.id, err)
+		r.unlisted = fmt.Errorf("register the collector %q with the server: %w", r.id, err)
 	}
 }
 
@@ -183,11 +183,11 @@ func (r *Remote) apply(ctx context.Context) error {
 		return fmt.Errorf("load the configuration %s of the server: %w", r.received.hash, err)
 	}
 	if !r.received.is(r.loaded) {
-		r.o.Logger.Info("a configuration of the server is in force", "hash", r.received.hash)
+		r.o.Logger.Info("now running a configuration from the server", "hash", r.received.hash)
 	}
 	r.inForce(r.received, "server")
 	if err := r.keep(r.received.text); err != nil {
-		r.o.Logger.Warn("the configuration cannot be kept for a start without its server", "path", r.o.Dir, "err", err)
+		r.o.Logger.Warn("cannot save the configuration to disk; it is not available after a restart without its server", "path", r.o.Dir, "err", err)
 	}
 	return nil
 }
@@ -206,18 +206,18 @@ func (r *Remote) fromDisk(ctx context.Context) {
 	r.triedDisk = true
 	text, err := r.kept()
 	if errors.Is(err, errNoneKept) {
-		r.o.Logger.Warn("no configuration of this server is on disk; nothing of it runs until the server gives one")
+		r.o.Logger.Warn("no configuration of this server is on disk; waiting for the server to provide one")
 		return
 	}
 	if err == nil {
 		err = r.put(ctx, text)
 	}
 	if err != nil {
-		r.o.Logger.Error("the configuration on disk cannot be used; nothing of it runs until the server gives one", "path", r.o.Dir, "err", err)
+		r.o.Logger.Error("the configuration on disk cannot be used; waiting for the server to provide one", "path", r.o.Dir, "err", err)
 		return
 	}
 	t := textOf(text)
-	r.o.Logger.Warn("the configuration that was in force last is used", "hash", t.hash)
+	r.o.Logger.Warn("using the last working configuration", "hash", t.hash)
 	r.inForce(t, "disk")
 }
 

@@ -104,7 +104,7 @@ func New(c Config, o component.Options, version string, m *metrics) (*Remote, er
 		return nil, err
 	}
 	if c.URL == "" {
-		o.Warn("url", "it is not set, so that no server is asked for a configuration")
+		o.Warn("url", "it is not set, so no configuration is fetched")
 	}
 	return newRemote(c, o, version, m, client), nil
 }
@@ -255,8 +255,8 @@ func (r *Remote) fail(err error) {
 	switch {
 	case text == before:
 	case err != nil:
-		r.o.Logger.LogAttrs(context.Background(), slog.LevelError, "the configuration of the server cannot be fetched or loaded; what ran before runs on", slog.String("err", text))
+		r.o.Logger.LogAttrs(context.Background(), slog.LevelError, "cannot fetch or load the server's configuration; the previous one keeps running", slog.String("err", text))
 	default:
-		r.o.Logger.Info("the configuration of the server is in force again")
+		r.o.Logger.Info("the server's configuration is running again")
 	}
 }

@@ -176,7 +176,7 @@ func (c *Config) Validate() error {
 	for i := range c.Endpoints {
 		name := c.Endpoints[i].Name
 		if name != "" && names[name] {
-			errs = append(errs, component.At(component.Block("endpoint", i)+"/name", fmt.Errorf("another endpoint is named %q: give each a name of its own", name)))
+			errs = append(errs, component.At(component.Block("endpoint", i)+"/name", fmt.Errorf("another endpoint is named %q: names must be unique", name)))
 		}
 		names[name] = true
 	}
@@ -232,7 +232,7 @@ func validHeaderName(name string) bool {
 func validateURL(raw string) error {
 	if _, err := url.Parse(raw); err != nil {
 		// The text of err holds the URL, and with it perhaps a password.
-		return component.At("url", errors.New("it cannot be read: write it as http://host:port/path"))
+		return component.At("url", errors.New("it is not a valid URL: use http://host:port/path"))
 	}
 	return nil
 }

@@ -132,10 +132,10 @@ func (c *Config) Validate() error {
 	add(c.settleProtocols())
 	add(c.settleNames())
 	if f := c.NativeHistogramMinBucketFactor; f < 0 || math.IsNaN(f) {
-		add(component.At("native_histogram_min_bucket_factor", fmt.Errorf("%v is not possible: use 0 (off) or a factor above 1", f)))
+		add(component.At("native_histogram_min_bucket_factor", fmt.Errorf("%v is not valid: use 0 (off) or a factor above 1", f)))
 	}
 	if c.BodySizeLimit < 0 {
-		add(component.At("body_size_limit", fmt.Errorf("%v is not possible: use 0 (no limit of its own) or a size", c.BodySizeLimit)))
+		add(component.At("body_size_limit", fmt.Errorf("%v is not valid: use 0 (no limit) or a size", c.BodySizeLimit)))
 	}
 	add(c.HTTPClient.Validate())
 	return errors.Join(errs...)
@@ -161,7 +161,7 @@ func (c *Config) settleProtocols() error {
 		case unset:
 			c.ScrapeProtocols = allProtocols()
 		case !slices.Equal(c.ScrapeProtocols, allProtocols()):
-			return component.At("enable_protobuf_negotiation", errors.New("scrape_protocols is set, too: keep only that"))
+			return component.At("enable_protobuf_negotiation", errors.New("scrape_protocols is also set: keep only that"))
 		}
 		c.ScrapeNativeHistograms = true
 	}

@@ -102,7 +102,7 @@ func (h *history) readPage(r *reader, page []byte, contentType string) (walked b
 	defer func() {
 		// A parser that a page drives out of bounds costs that page only.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("parse the page: the parser failed: %v", p)
+			err = fmt.Errorf("parse the page: the parser panicked: %v", p)
 		}
 	}()
 	if contentType != h.contentType || h.format == formatOther {

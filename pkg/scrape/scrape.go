@@ -96,7 +96,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")
 	}
 	if cfg.Clustering.Enabled {
-		o.Warn("clustering/enabled", "collectors form no clusters: this one scrapes all of its targets, and so does every other one with the same configuration")
+		o.Warn("clustering/enabled", "clustering is not supported: this collector scrapes all of its targets, and so does every other one with the same configuration")
 	}
 	s := &Scraper{
 		cfg: cfg, id: o.ID, job: cfg.JobName, log: o.Logger, names: discovery.NewLabelNames(cfg.validation(), o.Logger),
@@ -250,7 +250,7 @@ func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
 			s.quiet.Warn(s.log, "", "write scrape_failure_log_file", "err", err)
 		}
 	case before == healthDown:
-		s.quiet.Log(s.log, slog.LevelInfo, e.key, "scrape succeeds again", "target", mask.WithoutPasswords(e.url))
+		s.quiet.Log(s.log, slog.LevelInfo, e.key, "scrape recovered", "target", mask.WithoutPasswords(e.url))
 	}
 }
 
@@ -364,7 +364,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 		failed++
 		s.metrics.forwardErrors.Inc()
 		s.metrics.drop(reasonForwardFailed, batch.Items())
-		s.quiet.Warn(s.log, strconv.Itoa(i), "a receiver refused a scrape", "forward_to", i+1, "samples", batch.Items(), "err", err)
+		s.quiet.Warn(s.log, strconv.Itoa(i), "a receiver rejected a scrape", "forward_to", i+1, "samples", batch.Items(), "err", err)
 	}
 	if failed == 0 {
 		t.history.pending = nil

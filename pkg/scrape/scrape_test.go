@@ -501,7 +501,7 @@ func TestValidate(t *testing.T) {
 		}, "needs PrometheusProto"},
 		{func(c *Config) {
 			c.ScrapeProtocols, c.EnableProtobufNegotiation = []string{protoText004}, true
-		}, "scrape_protocols is set, too"},
+		}, "scrape_protocols is also set"},
 		{func(c *Config) { c.ScrapeFallbackProtocol = "X" }, "scrape_fallback_protocol"},
 		{func(c *Config) { c.MetricNameValidationScheme = "x" }, "metric_name_validation_scheme"},
 		{func(c *Config) { c.MetricNameEscapingScheme = "x" }, "metric_name_escaping_scheme"},

@@ -90,7 +90,7 @@ func ofMachine(err error) bool {
 
 // place says which argument the error of a collector is about.
 func place(name string, err error) error {
-	err = fmt.Errorf("make the collector %s: %w", name, err)
+	err = fmt.Errorf("create the collector %s: %w", name, err)
 	if slices.Contains(blocks(), name) {
 		return component.At(name, err)
 	}
@@ -106,7 +106,7 @@ func (c *Config) checkPaths() error {
 	for _, folder := range []struct{ argument, path string }{{"procfs_path", c.ProcFSPath}, {"sysfs_path", c.SysFSPath}} {
 		info, err := os.Stat(folder.path)
 		if err != nil {
-			return component.At(folder.argument, fmt.Errorf("most collectors read it: %w: in a container, mount the host's folder there", err))
+			return component.At(folder.argument, fmt.Errorf("most collectors read it: %w: in a container, mount the host's directory there", err))
 		}
 		if !info.IsDir() {
 			return component.At(folder.argument, fmt.Errorf("%q is not a folder", folder.path))

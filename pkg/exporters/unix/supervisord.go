@@ -55,16 +55,16 @@ const (
 func (s *supervisord) Update(to chan<- prometheus.Metric) error {
 	answer, err := s.client.Call("supervisor.getAllProcessInfo")
 	if err != nil {
-		return fmt.Errorf("ask supervisord: %w", err)
+		return fmt.Errorf("query supervisord: %w", err)
 	}
 	processes, ok := answer.(xmlrpc.Array)
 	if !ok {
-		return fmt.Errorf("supervisord's answer is no list of processes but %T", answer)
+		return fmt.Errorf("supervisord returned %T instead of a list of processes", answer)
 	}
 	for _, p := range processes {
 		process, ok := p.(xmlrpc.Struct)
 		if !ok {
-			return fmt.Errorf("supervisord's list has no process but %T", p)
+			return fmt.Errorf("supervisord's list contains %T instead of a process", p)
 		}
 		name, _ := process["name"].(string)
 		group, _ := process["group"].(string)

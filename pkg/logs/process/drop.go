@@ -29,9 +29,9 @@ func (c *DropConfig) Validate() error {
 	case c.Source == "" && c.Expression == "" && c.OlderThan == 0 && c.LongerThan == 0:
 		return errors.New("one of source, expression, older_than and longer_than is needed: all entries would be dropped")
 	case c.Value != "" && c.Expression != "":
-		return errors.New("value and expression exclude each other: use one of them")
+		return errors.New("value and expression are mutually exclusive: use only one")
 	case c.Value != "" && c.Source == "":
-		return component.At("value", errors.New("it needs source, which says what has this value"))
+		return component.At("value", errors.New("it needs source"))
 	}
 	if c.Expression != "" {
 		_, err := compile("expression", c.Expression)

@@ -34,7 +34,7 @@ func (c *MatchConfig) Validate() error {
 		}
 	case "drop":
 		if len(c.Stages) > 0 {
-			return errors.New("action \"drop\" excludes stages inside: no entry would reach them")
+			return errors.New("action \"drop\" allows no stages inside: no entry would reach them")
 		}
 	default:
 		return component.At("action", fmt.Errorf("%q must be \"keep\" or \"drop\"", c.Action))

@@ -85,7 +85,7 @@ func (c *CounterConfig) Validate() error {
 	case c.Action != "inc" && c.Action != "add":
 		return component.At("action", fmt.Errorf("%q must be \"inc\" or \"add\"", c.Action))
 	case c.MatchAll && c.Value != "":
-		return errors.New("match_all and value exclude each other: use one of them")
+		return errors.New("match_all and value are mutually exclusive: use only one")
 	case c.CountEntryBytes && (!c.MatchAll || c.Action != "add"):
 		return component.At("count_entry_bytes", errors.New("it needs match_all = true and action = \"add\""))
 	}

@@ -365,7 +365,7 @@ func (p *Process) forward(ctx context.Context, from int, logs pipeline.Logs) (in
 		pipeline.Notify{Refused: func(_ int, err error) {
 			taken = false
 			p.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(n))
-			p.opts.Logger.Debug("a receiver refuses log entries, which are dropped", "err", err, "entries", n)
+			p.opts.Logger.Debug("a receiver rejects log entries, which are dropped", "err", err, "entries", n)
 		}})
 	if err != nil {
 		return next, err

@@ -85,7 +85,7 @@ func (p *Process) start() error {
 // openJournal reads the journal, and leaves it open. It holds the lock.
 func (p *Process) openJournal(path string) error {
 	if err := durable.Own(p.dir); err != nil {
-		return fmt.Errorf("make the folder of held log entries: %w", err)
+		return fmt.Errorf("create the directory for held log entries: %w", err)
 	}
 	var err error
 	if p.dirLock, err = durable.Lock(p.dir); err != nil {
@@ -105,7 +105,7 @@ func (p *Process) openJournal(path string) error {
 		return fmt.Errorf("open the journal of held log entries: %w", err)
 	}
 	if len(data) > 0 {
-		p.report(p.compact()) // without room for a new one, the old one no longer exists on with
+		p.report(p.compact()) // without room for a new one, the old one is kept
 	}
 	return nil
 }
@@ -291,7 +291,7 @@ func (p *Process) report(err error) {
 	}
 	p.metrics.journalErrors.Inc()
 	if !p.journal.failing {
-		p.opts.Logger.Error("cannot store held log entries; sources wait", "dir", p.dir, "err", err)
+		p.opts.Logger.Error("cannot store held log entries; sources are waiting", "dir", p.dir, "err", err)
 	}
 	p.journal.failing = true
 }

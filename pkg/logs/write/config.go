@@ -109,7 +109,7 @@ func (e *Endpoint) Validate() error {
 	switch {
 	case err != nil:
 		// The text of err holds the URL, and with it perhaps a password.
-		return component.At("url", errors.New("it cannot be read: write the whole URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\""))
+		return component.At("url", errors.New("it is not a valid URL: use the full URL of Loki's push API, such as \"http://loki:3100/loki/api/v1/push\""))
 	case httpclient.Off(e.URL) != "":
 		return nil
 	case e.BatchSize <= 0:
@@ -128,7 +128,7 @@ func (e *Endpoint) Validate() error {
 
 // warn reports the settings that have no effect.
 func (c *Config) warn(warn func(path, why string)) {
-	const durable = "what is waiting is on disk, and is kept whether this is set or not"
+	const durable = "waiting data is always kept on disk, whether this is set or not"
 	var wal WAL
 	wal.SetToDefault()
 	if c.WAL.MaxSegmentAge != wal.MaxSegmentAge {
@@ -163,7 +163,7 @@ func (e *Endpoint) warn(at string, warn func(path, why string)) {
 		warn(at+"/queue_config/drain_timeout", disk+", and are sent after the next start")
 	}
 	if q.MinShards != dq.MinShards {
-		warn(at+"/queue_config/min_shards", "an endpoint gets one request at a time, which keeps the order")
+		warn(at+"/queue_config/min_shards", "requests to an endpoint go out one at a time, which keeps their order")
 	}
 	if q.BlockOnOverflow != dq.BlockOnOverflow {
 		warn(at+"/queue_config/block_on_overflow", disk+"; when it is full, sources wait")

@@ -70,7 +70,7 @@ func (s *sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result
 	}
 	if limit := max(rawLimit, int(s.endpoint.BatchSize)); len(blocks) > 1 && raw > limit {
 		return deliver.Result{}, &deliver.Error{
-			Err:      fmt.Errorf("the request would have %d bytes uncompressed, more than the %d that Loki is known to take", raw, limit),
+			Err:      fmt.Errorf("the request would have %d bytes uncompressed, more than the %d that Loki accepts", raw, limit),
 			Rejected: true, TooLarge: true,
 		}
 	}

@@ -487,8 +487,8 @@ func TestErrorsDontShowPasswords(t *testing.T) {
 func TestWriteConfigIsChecked(t *testing.T) {
 	for want, change := range map[string]func(*Endpoint){
 		"":                   func(*Endpoint) {},
-		"whole URL":          func(e *Endpoint) { e.URL = "127.0.0.1:3100" },
-		"write the whole":    func(e *Endpoint) { e.URL = "http://loki:x/push" },
+		"full URL":           func(e *Endpoint) { e.URL = "127.0.0.1:3100" },
+		"use the full":       func(e *Endpoint) { e.URL = "http://loki:x/push" },
 		"batch_size":         func(e *Endpoint) { e.BatchSize = 0 },
 		"batch_wait":         func(e *Endpoint) { e.BatchWait = -1 },
 		"remote_timeout":     func(e *Endpoint) { e.RemoteTimeout = 0 },

@@ -64,10 +64,10 @@ func (c *DebugMetrics) Validate() error {
 // Warn reports what has no effect here.
 func (c *DebugMetrics) Warn(o component.Options) {
 	if !c.DisableHighCardinalityMetrics {
-		o.Warn("debug_metrics/disable_high_cardinality_metrics", "metrics with a series for each peer are never kept")
+		o.Warn("debug_metrics/disable_high_cardinality_metrics", "per-peer metrics are never collected")
 	}
 	if c.Level != "detailed" {
-		o.Warn("debug_metrics/level", "the component's metrics are always kept; they cost nothing")
+		o.Warn("debug_metrics/level", "the component's metrics are always collected")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // CheckAuth refuses authentication handlers.
 func CheckAuth(auth string) error {
 	if auth != "" {
-		return component.At("auth", errors.New("authentication handlers (otelcol.auth.*) are not supported; a sender can be given headers, or both sides TLS with client certificates"))
+		return component.At("auth", errors.New("authentication handlers (otelcol.auth.*) are not supported; use headers on the sender, or TLS with client certificates on both sides"))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type TPM struct {
 // Validate refuses combinations that cannot work.
 func (t *TPM) Validate() error {
 	if t.Enabled {
-		return component.At("enabled", errors.New("keys in a trusted platform module are not supported; give the key by key_file or key_pem"))
+		return component.At("enabled", errors.New("keys in a TPM are not supported; use key_file or key_pem"))
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func (p *Page) view(_ *http.Request, c details) page.Content {
 		),
 		page.Section("debug", "Debug information", p.Site.JSON(c.Status, api, "None.")),
 		page.Section("arguments", "Evaluated arguments", p.Site.JSON(c.Arguments, api, "None.")),
-		page.Section("exports", "Exports", p.Site.JSON(c.Exports, api, "None: other components cannot refer to it.")),
+		page.Section("exports", "Exports", p.Site.JSON(c.Exports, api, "None: other components cannot reference it.")),
 		page.Section("references", "References", page.Facts(
 			page.Fact("references", p.links(c.ReferencesTo)),
 			page.Fact("referenced by", p.links(c.ReferencedBy)),

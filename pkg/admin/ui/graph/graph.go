@@ -156,7 +156,7 @@ func (p *Page) view(_ *http.Request, v drawn) page.Content {
 		body = append(body, h.P(g.Text("Connected to "), p.Site.ComponentLink(v.Focus), g.Text(". "), h.A(h.Href(p.Site.Href("/graph")), g.Text("Show all components"))))
 	}
 	if len(v.Nodes) > maxDrawn {
-		body = append(body, page.Notice("info", g.Textf("There are %s components: those of one kind are drawn as one.", page.Count(float64(len(v.Nodes))))))
+		body = append(body, page.Notice("info", g.Textf("There are %s components; those of the same kind are drawn as one.", page.Count(float64(len(v.Nodes))))))
 		v = v.grouped()
 	}
 	connected, single := v.split()

@@ -145,7 +145,7 @@ func TestClosingEndsTheStreams(t *testing.T) {
 
 func TestWhatCannotBeWatchedIsSaid(t *testing.T) {
 	u := uitest.New(t, uitest.Forked, nil)
-	if w := u.Ask("GET", "/live/events?signal=smells"); w.Code != 400 || !strings.Contains(w.Body.String(), "no such signal") {
+	if w := u.Ask("GET", "/live/events?signal=smells"); w.Code != 400 || !strings.Contains(w.Body.String(), "unknown signal") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	u = uitest.New(t, uitest.Forked, func(o *ui.Options) { o.Live = nil })

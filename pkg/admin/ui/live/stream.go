@@ -77,7 +77,7 @@ func (p *Page) liveEventsAPI(w http.ResponseWriter, r *http.Request) error {
 func (p *Page) watchLive(w http.ResponseWriter, r *http.Request, form stream) {
 	filter, ok := parseLive(r.URL.Query()).filter()
 	if !ok {
-		page.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "no such signal: use metrics, logs, traces or profiles"})
+		page.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "unknown signal: use metrics, logs, traces or profiles"})
 		return
 	}
 	if p.Hub == nil {

@@ -98,7 +98,7 @@ func (s *situation) engineProblems() (out []problem) {
 			seen[e.Host] = true
 			out = append(out, problem{Kind: "warn", Component: e.Component, Since: e.Since,
 				Message: fmt.Sprintf("Docker at %s, or a proxy in front of it, does not allow %s.", e.Host, strings.Join(e.Refused, ", ")),
-				Fix:     "Allow these requests in the proxy. The stack's documentation lists what each of them is needed for."})
+				Fix:     "Allow these requests in the proxy. deploy/README.md lists what each of them is needed for."})
 		}
 		if e.Connected && e.Error == "" || e.Error == "" || seen[e.Host] {
 			continue
@@ -155,7 +155,7 @@ func destinationProblems(d *flow.Destination, now time.Time) (out []problem) {
 		out = append(out, problem{
 			Kind: "warn", Component: d.Component, Link: link, Since: d.OldestQueued,
 			Message: fmt.Sprintf("The destination %s is behind: %s, the oldest for %s.", name, waiting, page.Duration(now.Sub(d.OldestQueued))),
-			Fix:     "It accepts less than is sent. Give the destination more capacity, or send less; waiting data is safe until the queue is full.",
+			Fix:     "Data arrives faster than the destination accepts it. Give it more capacity, or send less; waiting data is safe until the queue is full.",
 		})
 	}
 	return append(out, losses(d, name, link)...)
@@ -228,8 +228,8 @@ func destinationFix(err string) string {
 		{"404", "The backend has no such path: fix the path in the URL."},
 		{"429", "The backend limits the rate: raise its limits, or send less. Waiting data is sent later."},
 		{"unauthenticated", "The credentials are rejected: fix the exporter's auth settings."},
-		{"no route", "The host is unreachable: put both on one network, and check the firewall."},
-		{"unreachable", "The host is unreachable: put both on one network, and check the firewall."},
+		{"no route", "The host is unreachable: put both on one network, or check the firewall."},
+		{"unreachable", "The host is unreachable: put both on one network, or check the firewall."},
 		{"no space left", "The disk of the backend, or of this host, is full: free some space."},
 	}, "Check the backend's own log. New data waits on disk and is sent once the destination recovers.")
 }
@@ -237,13 +237,13 @@ func destinationFix(err string) string {
 func dropFix(reason string) string {
 	switch reason {
 	case "queue_full":
-		return "The queue on disk is full: fix the destination, or raise the queue's size limit in the component's block."
+		return "The queue on disk is full: fix the destination, or give it more capacity."
 	case "too_old":
 		return "The data waited longer than the component's maximum age: fix the destination, or raise the maximum age."
 	case "too_large", "line_too_long":
 		return "The destination rejects data of this size: raise its limit, or reduce the size at the source."
 	case "rate_limited", "stream_limited":
-		return "The data exceeds the destination's limits: raise them, or send less."
+		return "The data exceeds the destination's rate or stream limits: raise them, or send less."
 	case "damaged":
 		return "The disk returned different bytes than were written: check the disk."
 	case "no_destination":

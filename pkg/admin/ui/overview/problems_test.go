@@ -42,7 +42,7 @@ func TestProblemsSayWhatIsWrongAndHowToFixIt(t *testing.T) {
 			d.Healthy, d.LastError = false, "http://loki redirects to https://loki/ (301 Moved Permanently), which is not followed"
 		})}, []string{"bad|redirects to https://loki/|Set the URL"}},
 		"a login page in front": {situation{destinations: destination(func(d *flow.Destination) {
-			d.Healthy, d.LastError = false, `http://loki is answered with a web page ("404"), not with an acknowledgement`
+			d.Healthy, d.LastError = false, `http://loki returned a web page ("404") instead of an acknowledgement`
 		})}, []string{"bad|web page|credentials"}},
 		"tenants that wait": {situation{destinations: destination(func(d *flow.Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|is throttling 2 tenants|Raise the limits"}},
 		"a full queue": {situation{destinations: destination(func(d *flow.Destination) {

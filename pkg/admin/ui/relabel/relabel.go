@@ -174,7 +174,7 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 	}
 	columns := []page.Column{{Title: "Container", Sort: "name"}, {Title: "Address", Sort: "address"}, {Title: "Component", Sort: "component"}, {Title: "Outcome", Sort: "outcome"}}
 	body := []g.Node{
-		h.P(g.Text("What relabeling rules do to targets, series and streams, and why a container is not a target. Choose one to see each rule, step by step.")),
+		h.P(g.Text("Shows what relabeling rules do to targets, series and streams, and why a container is not a target. Select one to see each rule, step by step.")),
 		p.Site.SearchForm(l, "Container", p.componentSelect(r, m.Components), page.StateSelect(r, "kept", "dropped")),
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Unlisted)) {

@@ -90,7 +90,7 @@ func (p *Page) answerView(_ *http.Request, m Answer) page.Content {
 		), h.Pre(h.TabIndex("0"), g.Attr("aria-label", "Response body"), g.Text(text)))
 		if cut {
 			body = append(body, page.Notice("info", g.Text("Only the beginning is shown. "), h.Form(h.Method("post"), h.Action(p.Site.Href("/api/v1/targets/"+url.PathEscape(t.Component)+"/"+t.ID+"/response")),
-				h.Button(h.Type("submit"), g.Text("Fetch again, all of it as JSON")))))
+				h.Button(h.Type("submit"), g.Text("Fetch again as JSON, in full")))))
 		}
 	}
 	body = append(body, h.Form(h.Method("post"), h.Action(p.Site.TargetHref(t.Component, t.ID)+"/response"), h.Button(h.Type("submit"), g.Text("Fetch again"))))

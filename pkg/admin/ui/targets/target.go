@@ -42,7 +42,7 @@ func (p *Page) targetBody(t Target) []g.Node {
 	return append(body, page.Facts(facts...),
 		page.Section("ask", "Response",
 			h.Form(h.Method("post"), h.Action(p.Site.TargetHref(t.Component, t.ID)+"/response"),
-				h.P(g.Text("Fetches the target's page as a scrape does, and shows up to 1 MiB of it.")),
+				h.P(g.Text("Fetches the target's metrics as a scrape does, and shows up to 1 MiB of the response.")),
 				h.Button(h.Type("submit"), h.Class("primary"), g.Text("Fetch now")))),
 		page.Section("labels", "Labels", page.LabelTable("Labels after relabeling", t.Labels)),
 		page.Section("discovered", "Labels before relabeling", page.LabelTable("Labels before relabeling", t.DiscoveredLabels.shown()),

@@ -71,7 +71,7 @@ func Definition() component.Definition {
 func New(c Config, o component.Options) (*Source, error) {
 	o = o.WithDefaults()
 	if c.GRPC != nil {
-		o.Warn("grpc", "entries are received by HTTP only; nothing listens for gRPC")
+		o.Warn("grpc", "entries are received over HTTP only; nothing listens for gRPC")
 	}
 	s := &Source{
 		config: c, options: o, budget: o.Listeners.Budget(), own: c.own(),

@@ -168,7 +168,7 @@ func TestWrongRequestsAreRefusedWithTheReason(t *testing.T) {
 	}
 	f(pushPath, "", "", nil, 400, reasonEncoding, "Content-Type")
 	f(pushPath, js, "br", nil, 400, reasonEncoding, `"br" is not supported; supported: gzip, deflate, snappy`)
-	f(pushPath, js, "snappy", nil, 400, reasonEncoding, "not for JSON")
+	f(pushPath, js, "snappy", nil, 400, reasonEncoding, "not supported for JSON")
 	f(pushPath, js, "gzip", []byte("x"), 400, reasonMalformed, "from gzip")
 	f(pushPath, js, "deflate", []byte("x"), 400, reasonMalformed, "from deflate")
 	f(pushPath, js, "", nil, 400, reasonMalformed, "it ends after byte 0, where an object is expected")
@@ -244,7 +244,7 @@ func TestWhatNoReceiverTakesIsTheClients(t *testing.T) {
 	f(204, "", 1, bad, nil)
 	f(503, "queue is full", 0, pipeline.ErrFull)
 	f(503, "queue is full", 0, pipeline.ErrFull, bad)
-	f(503, "log says why", 0, errors.New("/secret/path: no space left"))
+	f(503, "see the collector's log", 0, errors.New("/secret/path: no space left"))
 	f(400, "bad", 0, bad, bad)
 }
 

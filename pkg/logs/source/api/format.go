@@ -59,7 +59,7 @@ func pushFormat(h http.Header, messageSize int64) (format, error) {
 	}
 	if f.coding = coding; coding == "snappy" {
 		if f.coding = ""; f.kind == kindJSON {
-			return f, unsupported("the Content-Encoding snappy is not for JSON: use gzip or deflate")
+			return f, unsupported("Content-Encoding snappy is not supported for JSON: use gzip or deflate")
 		}
 	}
 	return f, nil
@@ -134,7 +134,7 @@ func (f format) decodeProtobuf(d *decoder, data []byte) error {
 	}
 	n, err := snappy.DecodedLen(data)
 	if err != nil {
-		return fmt.Errorf("the body is not in snappy's block format, in which a push in protobuf comes: %w", err)
+		return fmt.Errorf("the body is not in snappy block format, which protobuf pushes must use: %w", err)
 	}
 	if int64(n) > f.limit {
 		return errTooLarge

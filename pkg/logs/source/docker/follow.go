@@ -315,7 +315,7 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, retry *
 				"container", t.label(), "err", err)
 			return false
 		}
-		t.warn("cannot read the output of a container; retrying", "err", err)
+		t.warn("cannot read the logs of a container; retrying", "err", err)
 	}
 	return retry.Wait(ctx) != nil
 }
@@ -386,7 +386,7 @@ func (t *tail) pauseUnreadable(ctx context.Context, c docker.Container, err erro
 	t.setState(stateUnreadable, err)
 	if !c.StartedAt.Equal(t.unreadableSince) {
 		t.unreadableSince = c.StartedAt
-		t.source.opts.Logger.Warn("the logging driver of a container can't be read; its output is not collected",
+		t.source.opts.Logger.Warn("the logging driver of a container can't be read; its logs are not collected",
 			"container", t.label(), "driver", c.LogDriver, "err", err)
 	}
 	return t.pauseFor(ctx, unreadablePause)

@@ -38,12 +38,12 @@ func newMetrics(r prometheus.Registerer, tails, lag func() float64) *metrics {
 		parsingErrors: counter("loki_source_docker_target_parsing_errors_total", "Lines without a timestamp of the Docker Engine, and streams that it could not read."),
 		cutLines:      counter("collector_log_lines_cut_total", "Lines that were longer than the limit and were cut."),
 		invalidLines:  counter("collector_log_lines_invalid_utf8_total", "Lines in which bytes that are not UTF-8 were replaced."),
-		emptyLines:    counter("collector_log_lines_empty_total", "Empty lines, which make no entry."),
+		emptyLines:    counter("collector_log_lines_empty_total", "Empty lines, which are skipped."),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "collector_log_lines_dropped_total", Help: "Lines that were read and not forwarded, by reason.",
 		}, []string{"reason"}),
-		reconnects:    counter("collector_log_reconnects_total", "Times that the output of a running container was opened again."),
-		readErrors:    counter("collector_log_read_errors_total", "Failed attempts to open or read the output of a container."),
+		reconnects:    counter("collector_log_reconnects_total", "Times that the logs of a running container were reopened."),
+		readErrors:    counter("collector_log_read_errors_total", "Failed attempts to open or read the logs of a container."),
 		damageSkipped: counter("collector_log_damage_skipped_total", "Times that a part of a log was skipped because the Engine cannot read it."),
 		cursorDamage:  counter("collector_log_cursor_files_damaged_total", "Files of cursors that were damaged or unreadable."),
 		cursorErrors:  counter("collector_log_cursor_write_errors_total", "Failed attempts to store cursors."),
@@ -51,7 +51,7 @@ func newMetrics(r prometheus.Registerer, tails, lag func() float64) *metrics {
 	for _, c := range []prometheus.Collector{
 		m.entries, m.parsingErrors, m.cutLines, m.invalidLines, m.emptyLines, m.dropped,
 		m.reconnects, m.readErrors, m.damageSkipped, m.cursorDamage, m.cursorErrors,
-		gauge("collector_log_tails", "Containers whose output is followed.", tails),
+		gauge("collector_log_tails", "Containers whose logs are being tailed.", tails),
 		gauge("collector_log_lag_seconds", "Age of the oldest line that was read and that a receiver has not accepted yet.", lag),
 	} {
 		r.MustRegister(c)

@@ -82,7 +82,7 @@ func (c *Config) Validate() error {
 	case c.MaxLineSize < minMaxLineSize:
 		return component.At("max_line_size", fmt.Errorf("%s must be at least %s", c.MaxLineSize, minMaxLineSize))
 	case c.Client != nil && c.HTTPClientConfig != nil:
-		return component.At("client", errors.New("http_client_config is another name of it: write one of them"))
+		return component.At("client", errors.New("http_client_config is another name for it: use only one of them"))
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func openEngine(cfg Config, o component.Options) (*docker.Engine, error) {
 	u, _ := url.Parse(cfg.Host)
 	switch {
 	case u.Scheme == "unix" && block != nil:
-		o.Warn(name, "the host is a socket, to which HTTP client settings don't apply")
+		o.Warn(name, "HTTP client settings have no effect, because the host is a socket")
 	case u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "tcp" && block != nil && block.HTTP.TLS != nil:
 		settings := httpclient.Default()
 		if block != nil {
@@ -274,7 +274,7 @@ func (s *Source) write(ctx context.Context, t *tail, b *batch) error {
 		pipeline.Notify{
 			Refused: func(_ int, err error) {
 				s.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(len(b.lines)))
-				t.warn("a receiver refuses log entries, which are dropped", "err", err, "entries", len(b.lines))
+				t.warn("a receiver rejects log entries, which are dropped", "err", err, "entries", len(b.lines))
 			},
 			Waiting: func(_ int, err error) { t.warn("a receiver does not accept log entries; retrying", "err", err) },
 		})

@@ -490,11 +490,11 @@ func TestCursorStaysBeforeLinesThatWereGivenUp(t *testing.T) {
 
 func TestSourceConfigIsChecked(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"":                      func(c *Config) {},
-		"use unix://":           func(c *Config) { c.Host = "/var/run/docker.sock" },
-		"refresh_interval":      func(c *Config) { c.RefreshInterval = 0 },
-		"max_line_size":         func(c *Config) { c.MaxLineSize = 10 },
-		"is another name of it": func(c *Config) { c.Client, c.HTTPClientConfig = &Client{}, &Client{} },
+		"":                       func(c *Config) {},
+		"use unix://":            func(c *Config) { c.Host = "/var/run/docker.sock" },
+		"refresh_interval":       func(c *Config) { c.RefreshInterval = 0 },
+		"max_line_size":          func(c *Config) { c.MaxLineSize = 10 },
+		"is another name for it": func(c *Config) { c.Client, c.HTTPClientConfig = &Client{}, &Client{} },
 	} {
 		var cfg Config
 		cfg.SetToDefault()

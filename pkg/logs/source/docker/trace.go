@@ -29,9 +29,9 @@ func (s *Source) read(t discovery.Target) inspect.Onward {
 	case t.Get(containerIDLabel) == "":
 		return inspect.Onward{Why: "the target has no label " + containerIDLabel + ", by which its container could be read"}
 	case !s.picked(t):
-		return inspect.Onward{Why: "the container has several targets, one for each port and network, and another one represents its output"}
+		return inspect.Onward{Why: "the container has several targets, one for each port and network, and its logs are read through another one"}
 	}
-	return inspect.Onward{Taken: true, Why: "The output of the container is read."}
+	return inspect.Onward{Taken: true, Why: "The container's logs are read."}
 }
 
 func (s *Source) inputs() []discovery.Target {

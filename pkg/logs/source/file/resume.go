@@ -103,7 +103,7 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 		return
 	}
 	if found {
-		r.source.opts.Logger.Warn("a rotated or removed file that may still have been written to is no longer there: what was written to it since the last read is lost",
+		r.source.opts.Logger.Warn("a rotated or removed file no longer exists: what was written to it since the last read is lost",
 			"path", t.path, "read", missing.Offset)
 		r.source.metrics.lostFiles.Inc()
 		return
@@ -115,7 +115,7 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 		p.seek(missing.Offset) // it was copied or moved here
 		return
 	}
-	r.source.opts.Logger.Warn("the file that was read last is no longer there: what was written to it since then is lost, and the new one is read from its beginning",
+	r.source.opts.Logger.Warn("the file that was read last no longer exists: what was written to it since then is lost, and the new one is read from its beginning",
 		"path", t.path, "read", missing.Offset)
 	r.source.metrics.lostFiles.Inc()
 }

@@ -91,7 +91,7 @@ func New(cfg Config, o component.Options) (*Source, error) {
 		o.Warn("encoding", s.textErr.Error()+"; no file is read")
 	}
 	if w := cfg.FileWatch; w.MinPollFrequency <= 0 || w.MaxPollFrequency < w.MinPollFrequency {
-		o.Warn("file_watch", "min_poll_frequency must be positive, and max_poll_frequency not below it: 250ms is used for both")
+		o.Warn("file_watch", "min_poll_frequency must be positive and at most max_poll_frequency: using 250ms for both")
 		s.cfg.FileWatch.SetToDefault()
 	}
 	s.metrics = newMetrics(o.Metrics, s.active)

@@ -27,7 +27,7 @@ func newText(name string) (text, error) {
 	}
 	coding, err := ianaindex.IANA.Encoding(name)
 	if err != nil {
-		return t, fmt.Errorf("encoding %q is unknown: use a name that IANA registered, such as \"utf-16le\" or \"iso-8859-1\"", name)
+		return t, fmt.Errorf("encoding %q is unknown: use an IANA name, such as \"utf-16le\" or \"iso-8859-1\"", name)
 	}
 	if coding == nil {
 		return t, fmt.Errorf("encoding %q is not supported", name)

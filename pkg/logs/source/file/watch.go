@@ -36,7 +36,7 @@ func newWatcher(logger *slog.Logger, changed func(map[string]bool)) *watcher {
 	var err error
 	if w.fs, err = fsnotify.NewBufferedWatcher(1024); err != nil {
 		w.fs = nil
-		logger.Warn("the kernel can't report changes of files, which are polled instead: raise fs.inotify.max_user_instances", "err", err)
+		logger.Warn("inotify is not available, so files are polled: raise fs.inotify.max_user_instances", "err", err)
 	}
 	return w
 }
@@ -83,7 +83,7 @@ func (w *watcher) watch(dir string) bool {
 	}
 	err := w.fs.Add(dir)
 	if errors.Is(err, unix.ENOSPC) {
-		w.quiet.Warn(w.logger, "", "the kernel has no more watches for folders, so files are polled: raise fs.inotify.max_user_watches", "folder", dir)
+		w.quiet.Warn(w.logger, "", "the inotify watch limit is reached, so files are polled: raise fs.inotify.max_user_watches", "folder", dir)
 	}
 	return err == nil
 }
@@ -134,7 +134,7 @@ func (w *watcher) run(ctx context.Context) {
 				w.changed(nil)
 				continue
 			}
-			w.logger.Debug("the kernel's reports of changes failed", "err", err)
+			w.logger.Debug("reading inotify events failed", "err", err)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (a *Action) Validate() error {
 		{"pattern", a.Pattern != ""}, {"converted_type", a.ConvertedType != ""},
 	} {
 		if argument.set && !slices.Contains(allowed, argument.name) {
-			return component.At(argument.name, fmt.Errorf("the action %s has no use for it: it takes %s", a.Action, strings.Join(allowed, ", ")))
+			return component.At(argument.name, fmt.Errorf("the action %s does not use it: it takes %s", a.Action, strings.Join(allowed, ", ")))
 		}
 		if argument.set {
 			given = append(given, argument.name)

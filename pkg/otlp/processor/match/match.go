@@ -85,7 +85,7 @@ func (l Level) number() int {
 // UnmarshalText reads the name of a level.
 func (l *Level) UnmarshalText(text []byte) error {
 	if Level(text).number() == 0 {
-		return fmt.Errorf("%q is not a severity: use %s, or one of these with 2, 3 or 4 behind it", text, strings.Join(levels(), ", "))
+		return fmt.Errorf("%q is not a severity: use %s, optionally followed by 2, 3 or 4", text, strings.Join(levels(), ", "))
 	}
 	*l = Level(text)
 	return nil
@@ -217,7 +217,7 @@ func (p *Properties) check(s pipeline.Signal) error {
 		}
 	}
 	if len(set) == 0 {
-		return fmt.Errorf("it selects nothing: of %s it can be %s", s, strings.Join(can, ", "))
+		return fmt.Errorf("it selects nothing: for %s it can be %s", s, strings.Join(can, ", "))
 	}
 	return p.checkKinds()
 }

@@ -25,7 +25,7 @@ const maxInFlight = 64 << 20
 const retryAfter = 3 * time.Second
 
 // errOverload says that a receiver holds as many bytes as it may.
-var errOverload = errors.New("the receiver holds as many requests as it may hold; send again later")
+var errOverload = errors.New("the receiver has reached its limit of concurrent requests; send again later")
 
 // intake takes the requests of both transports of a receiver.
 type intake struct {
@@ -98,7 +98,7 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 // refuse counts and logs a request that is not taken, and returns err.
 func (in *intake) refuse(from sender, reason string, err error) error {
 	in.count(from.transport, reason)
-	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request refused",
+	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request rejected",
 		"transport", from.transport, "client", from.client, "reason", reason, "err", err)
 	return err
 }

@@ -192,7 +192,7 @@ func TestARefusalNamesTheClientAndTheReason(t *testing.T) {
 		transport, reason, _ := strings.Cut(reason, " ")
 		found := false
 		for line := range strings.Lines(sv.log.String()) {
-			found = found || strings.Contains(line, `msg="request refused"`) && strings.Contains(line, "transport="+transport+" ") &&
+			found = found || strings.Contains(line, `msg="request rejected"`) && strings.Contains(line, "transport="+transport+" ") &&
 				strings.Contains(line, "reason="+reason+" ") && strings.Contains(line, "client=127.0.0.1:")
 		}
 		if !found {
@@ -220,7 +220,7 @@ func TestAClientOfAnotherPathIsNamedOnce(t *testing.T) {
 	if n := otlptest.Counter(t, sv.metrics, "collector_receiver_unknown_path_requests_total", "pyroscope"); n != 6 {
 		t.Errorf("%v requests of Pyroscope clients are counted, want 6", n)
 	}
-	if got := strings.Count(sv.log.String(), `msg="a client sends to a path that is not served"`); got != 7 {
+	if got := strings.Count(sv.log.String(), `msg="a client sends requests to an unknown path"`); got != 7 {
 		t.Errorf("%d warnings, want one for each of 7 kinds: %s", got, sv.log)
 	}
 	for _, part := range []string{"path=/v1/", "client=127.0.0.1:", `valid_paths="/v1/traces, /v1/metrics, /v1/logs"`} {

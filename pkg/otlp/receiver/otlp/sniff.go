@@ -118,7 +118,7 @@ func (c *sniffedConn) Read(b []byte) (int, error) {
 	}
 	var notTLS tls.RecordHeaderError
 	if errors.As(err, &notTLS) {
-		c.sniffer.hint("plain", c.RemoteAddr(), "a client sent plain text to a port that serves TLS; switch TLS on in the client, or remove the tls block of the receiver")
+		c.sniffer.hint("plain", c.RemoteAddr(), "a client sent plain text to a port that serves TLS; turn on TLS in the client, or remove the tls block of the receiver")
 	}
 	if n == 0 {
 		return n, err

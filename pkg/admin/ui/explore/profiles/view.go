@@ -37,7 +37,7 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 			h.A(h.Href(p.Site.Href("/explore/profiles?service="+url.QueryEscape(v.Service))), g.Text("All times"))))
 	}
 	if v.Merged == 0 {
-		c.Body = append(c.Body, page.Empty("No profiles of this type in this time range, or none in a format that can be drawn."))
+		c.Body = append(c.Body, page.Empty("No profiles of this type in this time range, or none in a supported format."))
 	} else {
 		c.Scripts = []string{"flame.js"}
 		tree := url.Values{"service": {v.Service}, "type": {v.Type}, "range": values["range"], "since": values["since"], "until": values["until"], "label": values["label"]}
