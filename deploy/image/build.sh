@@ -13,4 +13,15 @@ trap 'rm -rf "$context"' EXIT
 install -m 555 "$binary" "$context/collector"
 "$here/layout.sh" "$context/root" "$root"
 cp "$here/Dockerfile" "$context/"
-DOCKER_BUILDKIT=0 docker build --platform "linux/$architecture" --target prebuilt -t "$image" "$context"
+if docker buildx version >/dev/null 2>&1; then
+	docker buildx build --provenance=false --load --platform "linux/$architecture" --target prebuilt -t "$image" "$context"
+else
+	DOCKER_BUILDKIT=0 docker build --platform "linux/$architecture" --target prebuilt -t "$image" "$context"
+fi
+# The Engine's own builder gives every image the Engine's architecture.
+made=$(docker image inspect -f '{{.Architecture}}' "$image")
+if [ "$made" != "$architecture" ]; then
+	docker image rm "$image" >/dev/null
+	echo "$image would be labeled $made, and its binary is for $architecture: install Docker's buildx" >&2
+	exit 1
+fi

@@ -47,7 +47,7 @@ func TestProblemsSayWhatIsWrongAndHowToFixIt(t *testing.T) {
 		"tenants that wait": {situation{destinations: destination(func(d *flow.Destination) { d.WaitingTenants, d.LastError = 2, "429" })}, []string{"warn|is throttling 2 tenants|Raise the limits"}},
 		"a full queue": {situation{destinations: destination(func(d *flow.Destination) {
 			d.Dropped["queue_full"], d.Dropped["relabelled"], d.Recent.Dropped = 4, 3, []float64{0, 0.8}
-		})}, []string{"bad|is losing data: 4 lines|queue_full|size limit"}},
+		})}, []string{"bad|is losing data: 4 lines|queue_full|fix the destination"}},
 		"what was dropped long ago": {situation{destinations: destination(func(d *flow.Destination) { d.Dropped["queue_full"], d.Recent.Dropped = 4, []float64{0, 0} })}, nil},
 		"a damaged queue":           {situation{destinations: destination(func(d *flow.Destination) { d.DamagedBlocks = 1 })}, []string{"warn|1 damaged blocks|check the disk"}},
 		"failing targets": {situation{targets: []inspect.ScrapeTarget{
