@@ -78,7 +78,7 @@ m.made "a" { value = "v" }
 	})
 	module.Store(text(unfit))
 	i.look(t.Context())
-	if message := <-errs; !strings.Contains(message, "everything runs on") {
+	if message := <-errs; !strings.Contains(message, "stays in use") {
 		t.Error(message)
 	}
 	info, ok := c.Component("m.made.a/toy.x")

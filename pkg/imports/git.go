@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/config"
 	"collector/pkg/durable"
 	"collector/pkg/git"
 	"collector/pkg/httpclient"
@@ -111,7 +112,7 @@ type checkout struct {
 }
 
 // NewGit makes an import.git. It reads the repository; if the server does not answer,
-// the commit that was read last serves.
+// or has a commit that cannot be used, the last one that was in force serves.
 func NewGit(c GitConfig, o component.Options) (*Git, error) {
 	o = o.WithDefaults()
 	httpConfig := httpclient.Default()
@@ -170,6 +171,13 @@ func (g *Git) start() error {
 		pack = keptPack
 	}
 	m, err := g.checkOut(commit, pack)
+	if err != nil && kept != "" && commit != kept {
+		bad := commit
+		if last, lastErr := g.checkOut(kept, keptPack); lastErr == nil {
+			commit, m, unread, err = kept, last, err, nil
+			g.o.Logger.Warn("the commit of the revision cannot be used; the last one that was in force is used", "commit", kept, "unusable", bad, "err", unread)
+		}
+	}
 	if err != nil {
 		return component.At("path", err)
 	}
@@ -196,7 +204,9 @@ func (g *Git) pull(ctx context.Context, known string) (commit string, pack []byt
 // where is the repository as it is shown.
 func (g *Git) where() string { return mask.WithoutPasswords(g.config.Repository) }
 
-// checkOut writes the files of a commit, and its pack for Keep. It returns the module.
+// checkOut writes the files of a commit, and its pack for Keep. It returns the module,
+// which parses if another is kept that can serve in its place; without one, whoever
+// reads the text says what is wrong with it, and where.
 func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err error) {
 	files, err := git.Files(pack, commit, maxCheckout)
 	if err != nil {
@@ -205,6 +215,11 @@ func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err erro
 	folder := filepath.Join(g.dir, commit)
 	if m, err = g.moduleOf(files, folder); err != nil {
 		return m, err
+	}
+	if kept := g.kept(); kept != "" && commit != kept {
+		if err := parses(m); err != nil {
+			return m, err
+		}
 	}
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return m, err
@@ -278,6 +293,19 @@ func (g *Git) moduleOf(files []git.File, folder string) (component.Module, error
 	return m, fmt.Errorf("%s at %s has no file or folder %q", g.where(), g.config.Revision, g.config.Path)
 }
 
+// parses says why the files of m are no module.
+func parses(m component.Module) error {
+	var sources []config.Source
+	for _, f := range m.Files {
+		sources = append(sources, config.Source{Name: f.Name, Text: f.Text})
+	}
+	_, ds := config.Parse(sources)
+	if errs := ds.Errors(); len(errs) > 0 {
+		return fmt.Errorf("parse the module: %s: %s", errs[0].At, errs[0].Message)
+	}
+	return nil
+}
+
 // Module gives the module as it was last read.
 func (g *Git) Module() component.Module { return g.at.Get().module }
 
@@ -300,8 +328,8 @@ func (g *Git) Run(ctx context.Context) error {
 	}
 }
 
-// look reads the repository. A commit that cannot be read leaves the last one in
-// force.
+// look reads the repository. A commit that cannot be read or used leaves the last one
+// in force.
 func (g *Git) look(ctx context.Context) {
 	before := g.at.Get().commit
 	commit, pack, err := g.pull(ctx, before)
@@ -314,7 +342,7 @@ func (g *Git) look(ctx context.Context) {
 	}
 	changed, failed := g.at.Read(checkout{commit, m}, err)
 	if failed {
-		g.o.Logger.Warn("the repository cannot be read; keeping the last commit", "commit", before, "err", err)
+		g.o.Logger.Warn("no new commit can be used; keeping the last one", "commit", before, "err", err)
 	}
 	if changed {
 		g.o.Logger.Info("the module has a new commit", "commit", commit)

@@ -90,14 +90,14 @@ func TestACommitOutlivesItsServer(t *testing.T) {
 		t.Error("a commit of another revision serves")
 	}
 	s.Down.Store(false)
-	s.Commit(map[string]string{"m.alloy": "two"})
+	s.Commit(map[string]string{"m.alloy": "// two"})
 	again.look(t.Context())
-	if again.Health() != nil || text(again.Module()) != "two" {
+	if again.Health() != nil || text(again.Module()) != "// two" {
 		t.Errorf("after the server came back: %q, %v", text(again.Module()), again.Health())
 	}
 	s.Commit(map[string]string{"m.alloy": "", "x": "y"})
 	again.look(t.Context())
-	if again.Health() == nil || text(again.Module()) != "two" {
+	if again.Health() == nil || text(again.Module()) != "// two" {
 		t.Errorf("without the module in the commit: %q, %v", text(again.Module()), again.Health())
 	}
 }
@@ -180,7 +180,7 @@ func TestOnlyACommitThatWasInForceOutlivesItsServer(t *testing.T) {
 	g := newGit(t, gitConfig(s.URL, "m.alloy"), o)
 	inForce := g.Module()
 	g.Keep(inForce)
-	for _, bad := range []string{"bad", "worse"} {
+	for _, bad := range []string{"// bad", "// worse"} {
 		s.Commit(map[string]string{"m.alloy": bad})
 		old := time.Now().Add(-time.Hour)
 		for _, path := range []string{inForce.Path, inForce.Path + packSuffix} {
@@ -203,8 +203,55 @@ func TestOnlyACommitThatWasInForceOutlivesItsServer(t *testing.T) {
 	}
 	g.Keep(g.Module())
 	s.Down.Store(true)
-	if again := newGit(t, gitConfig(s.URL, "m.alloy"), o); text(again.Module()) != "worse" {
+	if again := newGit(t, gitConfig(s.URL, "m.alloy"), o); text(again.Module()) != "// worse" {
 		t.Errorf("once it was in force: %q", text(again.Module()))
+	}
+}
+
+func TestACommitThatCannotBeUsedLeavesTheLastOneInForce(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"without the module":    {map[string]string{"m.alloy": "", "x": "y"}, "has no file or folder"},
+		"that cannot be parsed": {map[string]string{"m.alloy": "declare {"}, "m.alloy:1:"},
+	} {
+		s := gittest.New(t)
+		good := s.Commit(map[string]string{"m.alloy": "// good"})
+		o := component.Options{Dir: filepath.Join(t.TempDir(), "import.git.m")}
+		g := newGit(t, gitConfig(s.URL, "m.alloy"), o)
+		g.Keep(g.Module())
+		s.Commit(c.files)
+		inForce := func(when string, g *Git) {
+			t.Helper()
+			health := g.Health()
+			if text(g.Module()) != "// good" || health == nil || !strings.Contains(health.Error(), good[:12]) || !strings.Contains(health.Error(), c.want) {
+				t.Errorf("a commit %s, %s: module %q, health %v", name, when, text(g.Module()), health)
+			}
+		}
+		g.look(t.Context())
+		inForce("while it runs", g)
+		again, err := NewGit(gitConfig(s.URL, "m.alloy"), o)
+		if err != nil {
+			t.Errorf("a start with a commit %s: %v", name, err)
+			continue
+		}
+		inForce("at a start", again)
+		again.Keep(again.Module())
+		again.look(t.Context())
+		inForce("after a start", again)
+		checked, err := NewGit(gitConfig(s.URL, "m.alloy"), component.Options{CheckOnly: true, Dir: o.Dir})
+		if err == nil && text(checked.Module()) == "// good" {
+			t.Errorf("a check does not see the commit %s", name)
+		}
+		if err == nil {
+			checked.Close()
+		}
+		s.Commit(map[string]string{"m.alloy": "// fixed"})
+		again.look(t.Context())
+		if text(again.Module()) != "// fixed" || again.Health() != nil {
+			t.Errorf("after a commit %s was fixed: module %q, health %v", name, text(again.Module()), again.Health())
+		}
 	}
 }
 
