@@ -18,9 +18,10 @@
 //	Module() Module           the text of the module that a block import.* has read
 //	Keep(Module)              says that this one, which Module gave, is in force: it
 //	                          is good for a start without its source
-//	Beside(Load)              gives a block what it loads a configuration with that
-//	                          runs beside its own; called before Run, and again
-//	                          whenever the user has loaded the configuration
+//	Beside(Load, func() bool) gives a block what it loads a configuration with that
+//	                          runs beside its own, and what reports whether one has
+//	                          been loaded; called before Run, and again whenever
+//	                          the user has loaded the configuration
 //
 // Config fields carry Alloy's struct tags:
 //

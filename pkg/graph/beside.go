@@ -13,7 +13,9 @@ import (
 
 // host is a block whose component loads a configuration that runs beside the user's
 // own. Neither sees the other; they have ports, queues and what is shown in common.
-type host interface{ Beside(component.Load) }
+type host interface {
+	Beside(load component.Load, running func() bool)
+}
 
 // host is the node of the block that is one; nil without one.
 func (g *graph) host() (*node, host) {
@@ -74,7 +76,7 @@ func (c *Controller) give(n *node, h host) {
 		}
 		return b.Load(ctx, sources)
 	}
-	_ = guard(func() error { h.Beside(load); return nil })
+	_ = guard(func() error { h.Beside(load, b.ready.Load); return nil })
 }
 
 // newBeside makes the controller of what runs beside the configuration of c.

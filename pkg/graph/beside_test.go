@@ -222,14 +222,15 @@ func TestBesideNothingListensWhereTheConfigurationDoes(t *testing.T) {
 func TestQueuesWaitForAHostThatHasLoadedNothing(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(hosting)
-		if uses := b.expected(); len(uses) != 1 || uses[0].Below != "toy_host" {
-			t.Errorf("before: %+v", uses)
+		running := b.toys.get("toy_host").(*toyHost).running
+		if uses := b.expected(); len(uses) != 1 || uses[0].Below != "toy_host" || running() {
+			t.Errorf("before: %+v, running: %t", uses, running())
 		}
 		if _, err := b.loadBeside()(besideText); err != nil {
 			t.Fatal(err)
 		}
-		if uses := b.expected(); len(uses) != 0 {
-			t.Errorf("after: %+v", uses)
+		if uses := b.expected(); len(uses) != 0 || !running() {
+			t.Errorf("after: %+v, running: %t", uses, running())
 		}
 	})
 }

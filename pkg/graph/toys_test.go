@@ -441,7 +441,8 @@ type hostConfig struct {
 // toyHost loads what a test says.
 type toyHost struct {
 	base
-	given chan component.Load // each time
+	given   chan component.Load // each time
+	running func() bool
 }
 
 func (t *toys) newHost(_ hostConfig, o component.Options) (*toyHost, error) {
@@ -450,4 +451,7 @@ func (t *toys) newHost(_ hostConfig, o component.Options) (*toyHost, error) {
 	return made, nil
 }
 
-func (h *toyHost) Beside(load component.Load) { h.given <- load }
+func (h *toyHost) Beside(load component.Load, running func() bool) {
+	h.running = running
+	h.given <- load
+}

@@ -20,7 +20,7 @@ func TestTheServerIsAskedWithTheClientsSettings(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		r.Beside(func(context.Context, []component.ModuleFile) error { return nil })
+		r.Beside(func(context.Context, []component.ModuleFile) error { return nil }, func() bool { return false })
 		if err := r.Run(ctx); err != nil {
 			t.Error(err)
 		}

@@ -12,9 +12,12 @@ import (
 )
 
 const (
-	// answerTimeout bounds one round with the server: a start waits no longer for it
-	// before it takes what is on disk.
+	// answerTimeout bounds a request for the configuration: a start waits no longer
+	// for it before it takes what is on disk.
 	answerTimeout = 10 * time.Second
+	// registerTimeout bounds a registration, without which there may be a
+	// configuration all the same.
+	registerTimeout = 3 * time.Second
 	// maxAnswer is the most that an answer may have, in bytes.
 	maxAnswer = 16 << 20
 )
@@ -23,11 +26,12 @@ const (
 type progress struct {
 	id         string
 	registered bool
-	unlisted   error  // why the server did not register the collector
+	unlisted   string // why the server did not register the collector; "" if it did
 	hash       string // the server's own, of what it gave last
 	received   *configText
 	loaded     *configText // what is in force; nil before the first
 	triedDisk  bool
+	again      bool // what is in force has to be loaded again though it is the same
 
 	status          *collectorv1.RemoteConfigStatus
 	sent            *collectorv1.RemoteConfigStatus // nil: none, or it may not have arrived
@@ -60,14 +64,20 @@ func (r *Remote) begin() {
 }
 
 // poll asks the server once and puts its answer in force. With again, what is in
-// force is loaded again though it is the same: its environment may have changed.
+// force is loaded again though it is the same: its environment may have changed. If the
+// server does not answer, the next poll does so.
 func (r *Remote) poll(ctx context.Context, again bool) {
 	defer r.http.CloseIdleConnections() // the next poll is far away
+	r.again = r.again || again
 	answer, err := r.ask(ctx)
 	if ctx.Err() != nil {
 		return
 	}
-	if err = r.take(ctx, answer, err, again); ctx.Err() != nil {
+	answered := err == nil
+	if answered {
+		err = r.take(ctx, answer)
+	}
+	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
@@ -76,32 +86,48 @@ func (r *Remote) poll(ctx context.Context, again bool) {
 		r.setStatus(collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_FAILED, reason(err))
 		r.fromDisk(ctx)
 	}
-	r.fail(errors.Join(err, r.unlisted))
-	r.report(ctx)
+	r.fail(err)
+	if answered {
+		r.report(ctx)
+	}
 }
 
 // ask registers the collector, if that is still to be done, and asks for the
 // configuration.
 func (r *Remote) ask(ctx context.Context) (*collectorv1.GetConfigResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
 	if !r.registered {
 		r.register(ctx)
 	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	r.metrics.attempts.Inc()
 	return r.getConfig(ctx)
 }
 
+// register tells the server of the collector. A server that refuses that may give a
+// configuration all the same, so that it is logged and changes nothing else.
 func (r *Remote) register(ctx context.Context) {
-	_, err := r.client.RegisterCollector(ctx, connect.NewRequest(&collectorv1.RegisterCollectorRequest{
+	bounded, cancel := context.WithTimeout(ctx, registerTimeout)
+	defer cancel()
+	_, err := r.client.RegisterCollector(bounded, connect.NewRequest(&collectorv1.RegisterCollectorRequest{
 		Id: r.id, LocalAttributes: r.attributes, Name: r.config.Name,
 	}))
-	r.registered, r.unlisted = err == nil, nil
+	if ctx.Err() != nil {
+		return
+	}
+	// A server that keeps no list needs no entry.
+	r.registered = err == nil || connect.CodeOf(err) == connect.CodeUnimplemented
+	before := r.unlisted
+	r.unlisted = ""
+	if !r.registered {
+		r.unlisted = reason(err)
+	}
 	switch {
-	case connect.CodeOf(err) == connect.CodeUnimplemented:
-		r.registered = true // a server that keeps no list needs no entry
-	case err != nil:
-		r.unlisted = fmt.Errorf("register the collector %q with the server: %w", r.id, err)
+	case r.unlisted == before:
+	case r.unlisted != "":
+		r.o.Logger.Warn("the server does not register the collector; it is asked for the configuration all the same", "id", r.id, "err", r.unlisted)
+	default:
+		r.o.Logger.Info("the server has registered the collector", "id", r.id)
 	}
 }
 
@@ -144,10 +170,8 @@ func (r *Remote) setStatus(s collectorv1.RemoteConfigStatuses, message string) {
 // take puts an answer in force, unless it is already, and returns why that cannot be
 // done. What could not be loaded is retried with each poll, as the reason may have
 // gone.
-func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse, err error, again bool) error {
+func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse) error {
 	switch {
-	case err != nil:
-		return err
 	case answer.NotModified && r.received == nil:
 		return errors.New("fetch the configuration: the server says that it has not changed, but has not given any")
 	case answer.NotModified:
@@ -162,7 +186,7 @@ func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse
 		only(r.metrics.receivedHash, r.received.hash)
 	}
 	r.show(func(s *Status) { s.Received, s.Answered = r.received.hash, time.Now() })
-	if !r.received.is(r.loaded) || again {
+	if !r.received.is(r.loaded) || r.again {
 		if err := r.apply(ctx); err != nil {
 			return err
 		}
@@ -173,15 +197,18 @@ func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse
 }
 
 // apply loads what was received, and then keeps it on disk. That the server has
-// nothing for the collector changes nothing.
+// nothing for the collector changes nothing: what was in force before a start is
+// again.
 func (r *Remote) apply(ctx context.Context) error {
 	if len(r.received.text) == 0 {
+		r.fromDisk(ctx)
 		return nil
 	}
 	r.setStatus(collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_APPLYING, "")
 	if err := r.put(ctx, r.received.text); err != nil {
 		return fmt.Errorf("load the configuration %s of the server: %w", r.received.hash, err)
 	}
+	r.again = false
 	if !r.received.is(r.loaded) {
 		r.o.Logger.Info("now running a configuration from the server", "hash", r.received.hash)
 	}
@@ -198,34 +225,44 @@ func (r *Remote) inForce(t *configText, from string) {
 	r.show(func(s *Status) { s.InForce = &Version{Hash: t.hash, From: from, Since: time.Now()} })
 }
 
-// fromDisk loads what was in force last, if nothing is since the start.
+// fromDisk loads what was in force last, if nothing is since the start. Without that,
+// and if nothing runs from before a reload, it loads nothing, so that the queues that
+// are left without a writer are named.
 func (r *Remote) fromDisk(ctx context.Context) {
 	if r.loaded != nil || r.triedDisk {
 		return
 	}
 	r.triedDisk = true
 	text, err := r.kept()
-	if errors.Is(err, errNoneKept) {
-		r.o.Logger.Warn("no configuration of this server is on disk; waiting for the server to provide one")
-		return
-	}
 	if err == nil {
 		err = r.put(ctx, text)
 	}
-	if err != nil {
-		r.o.Logger.Error("the configuration on disk cannot be used; waiting for the server to provide one", "path", r.o.Dir, "err", err)
+	switch {
+	case err == nil:
+		t := textOf(text)
+		r.o.Logger.Warn("using the last working configuration", "hash", t.hash)
+		r.inForce(t, "disk")
 		return
+	case ctx.Err() != nil:
+		return
+	case errors.Is(err, errNoneKept):
+		r.o.Logger.Warn("no configuration of this server is on disk; waiting for the server to provide one")
+	default:
+		r.o.Logger.Error("the configuration on disk cannot be used; waiting for the server to provide one", "path", r.o.Dir, "err", err)
 	}
-	t := textOf(text)
-	r.o.Logger.Warn("using the last working configuration", "hash", t.hash)
-	r.inForce(t, "disk")
+	if r.runs() {
+		return // of a block before this one
+	}
+	if err := r.put(ctx, nil); err != nil && ctx.Err() == nil {
+		r.o.Logger.Error("cannot look for queues that the configuration of the server has left", "err", err)
+	}
 }
 
 // report tells the server at once what has become of its configuration. The answer
 // tells nothing new: the next poll gets it again.
 func (r *Remote) report(ctx context.Context) {
-	if !r.statusIsNew() && !r.effectiveIsNew() || r.sent == nil && r.status.Status == collectorv1.RemoteConfigStatuses_RemoteConfigStatuses_FAILED && r.received == nil {
-		return // nobody was there a moment ago
+	if !r.statusIsNew() && !r.effectiveIsNew() {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()

@@ -90,10 +90,11 @@ type Remote struct {
 
 	progress // of Run alone
 
-	mu     sync.Mutex
-	load   component.Load // guarded by mu
-	shown  Status         // guarded by mu
-	health error          // guarded by mu: why what the server has is not in force
+	mu      sync.Mutex
+	load    component.Load // guarded by mu
+	running func() bool    // guarded by mu: see Beside
+	shown   Status         // guarded by mu
+	health  error          // guarded by mu: why what the server has is not in force
 }
 
 // New makes the component of a block remotecfg. It asks the server for nothing yet.
@@ -131,12 +132,13 @@ func named(userAgent string) connect.UnaryInterceptorFunc {
 	}
 }
 
-// Beside gives what loads the configuration. A second time, it says that the user
-// has loaded the one that the block is part of.
-func (r *Remote) Beside(load component.Load) {
+// Beside gives what loads the configuration, and what reports whether one has been
+// loaded, by this block or one in its place before. A second time, it says that the
+// user has loaded the one that the block is part of.
+func (r *Remote) Beside(load component.Load, running func() bool) {
 	r.mu.Lock()
 	again := r.load != nil
-	r.load = load
+	r.load, r.running = load, running
 	r.mu.Unlock()
 	if !again {
 		return
@@ -188,6 +190,14 @@ func (r *Remote) put(ctx context.Context, text []byte) error {
 		files = []component.ModuleFile{{Name: "<" + r.o.ID + ">", Text: text}}
 	}
 	return load(ctx, files)
+}
+
+// runs reports whether a configuration has been loaded, by this block or one before.
+func (r *Remote) runs() bool {
+	r.mu.Lock()
+	running := r.running
+	r.mu.Unlock()
+	return running != nil && running()
 }
 
 // Health says why what the server has is not in force.

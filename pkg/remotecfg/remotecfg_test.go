@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -47,6 +48,7 @@ type runner struct {
 	mu     sync.Mutex
 	now    string
 	loads  int
+	ready  bool // something has been loaded
 	broken error
 }
 
@@ -58,13 +60,19 @@ func (r *runner) load(_ context.Context, files []component.ModuleFile) error {
 	case r.broken != nil:
 		return r.broken
 	case files == nil:
-		r.now = ""
+		r.now, r.ready = "", true
 	case strings.HasPrefix(string(files[0].Text), "bad"):
 		return fmt.Errorf("%s:1:1: there is no component bad", files[0].Name)
 	default:
-		r.now = string(files[0].Text)
+		r.now, r.ready = string(files[0].Text), true
 	}
 	return nil
+}
+
+func (r *runner) running() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready
 }
 
 // bench is a block in a bubble, with its server and what it loads into.
@@ -74,6 +82,8 @@ type bench struct {
 	runner *runner
 	m      *metrics
 	dir    string
+	reload bool            // start takes the place of a block that ran
+	log    strings.Builder // of the last start
 	*Remote
 }
 
@@ -89,10 +99,13 @@ func config() Config {
 // start starts a block as a start of the program does, and returns what stops it.
 func (b *bench) start(c Config) (stop func()) {
 	b.t.Helper()
-	b.runner = &runner{}
+	if !b.reload {
+		b.runner = &runner{}
+	}
+	b.log.Reset()
 	b.m = newMetrics(nil)
-	b.Remote = newRemote(c, component.Options{ID: "remotecfg", Dir: filepath.Join(b.dir, "remotecfg"), UserAgent: "collector/test"}.WithDefaults(), "v1.2.3", b.m, &http.Client{Transport: inProcess{b.server}})
-	b.Beside(b.runner.load)
+	b.Remote = newRemote(c, component.Options{ID: "remotecfg", Dir: filepath.Join(b.dir, "remotecfg"), UserAgent: "collector/test", Logger: slog.New(slog.NewTextHandler(&b.log, nil))}.WithDefaults(), "v1.2.3", b.m, &http.Client{Transport: inProcess{b.server}})
+	b.Beside(b.runner.load, b.runner.running)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -378,7 +391,7 @@ func TestAReloadLoadsWhatIsInForceAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.server.Serve("one")
 		defer b.start(config())()
-		b.Beside(b.runner.load)
+		b.Beside(b.runner.load, b.runner.running)
 		synctest.Wait()
 		if b.runner.loads != 2 || len(b.server.Polls()) != 3 {
 			t.Errorf("%d loads", b.runner.loads)
@@ -484,7 +497,7 @@ func TestCredentialsAreSent(t *testing.T) {
 		r.Beside(func(_ context.Context, files []component.ModuleFile) error {
 			loaded <- string(files[0].Text)
 			return nil
-		})
+		}, func() bool { return false })
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { _ = r.Run(ctx) })
