@@ -344,7 +344,7 @@ d "x" { }`: "block logging belongs to the configuration itself",
 		`toy.value "v" { value = 1 }
 declare "d" { export "x" { value = toy.value.v.value } }
 d "x" { }`: "a declare sees only its own blocks and arguments",
-		`import.text "m" { text = "toy.value \"v\" { }" }`: "toy.value.v cannot be in a module that is imported",
+		`import.text "m" { text = "toy.value \"v\" { }" }`: "toy.value.v is not allowed in an imported module",
 		`import.text "m" { text = "" }
 m.gone "x" { }`: "the module does not declare m.gone",
 		`tailer "a" { out = [] }

@@ -302,7 +302,7 @@ func TestPushesAreNotAcknowledgedByRedirects(t *testing.T) {
 		{308, "/there", false, "follow_redirects is off", 1},
 		{307, "", true, "without a Location header", 1},
 		{301, "", true, "without a Location header", 1},
-		{304, "", true, "answers 304 Not Modified", 1},
+		{304, "", true, "returned 304 Not Modified", 1},
 	} {
 		s := record(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/" {

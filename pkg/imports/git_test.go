@@ -162,7 +162,7 @@ func TestRepositoriesThatCannotBeReadAreRefusedByName(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	f("by SSH", func(c *GitConfig) { c.SSHKey = &GitSSHKey{Key: "hidden"} })
+	f("SSH is not supported", func(c *GitConfig) { c.SSHKey = &GitSSHKey{Key: "hidden"} })
 	f("import.file", func(c *GitConfig) { c.Repository = "git@example.com:m.git" })
 	f("import.file", func(c *GitConfig) { c.Repository = "ssh://git:hidden@example.com/m.git" })
 	f("import.file", func(c *GitConfig) { c.Repository = "/srv/m.git" })

@@ -44,7 +44,7 @@ func TestAStartWithNothingToLoadLoadsNothing(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bench) {
 				prepare(b)
 				stop := b.start(config())
-				if !b.runner.running() || !strings.Contains(b.log.String(), "nothing of it runs until the server gives one") {
+				if !b.runner.running() || !strings.Contains(b.log.String(), "waiting for the server to provide one") {
 					t.Errorf("%s: loaded: %t, logged:\n%s", name, b.runner.running(), b.log.String())
 				}
 				loads := b.runner.loads

@@ -306,7 +306,7 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 		{Config{Actions: []Action{{Key: "a", Pattern: "(?P<b>.)(.)", Action: "extract"}}}, "must have the name"},
 		{Config{Actions: []Action{{Key: "a", Action: "convert"}}}, "action 1 > converted_type: "},
 		{Config{Actions: []Action{{Key: "a", ConvertedType: "bool", Action: "convert"}}}, "action 1 > converted_type: "},
-		{strict(func(*match.Properties) {}), "include: it asks for nothing"},
+		{strict(func(*match.Properties) {}), "include: it selects nothing"},
 		{strict(func(p *match.Properties) { p.MatchType, p.Services = "", []string{"a"} }), "match_type: "},
 		{strict(func(p *match.Properties) { p.LogBodies = []string{"a"} }), "include > log_bodies: it does not apply to traces"},
 		{strict(func(p *match.Properties) { p.MetricNames = []string{"a"} }), "include > metric_names: "},
