@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -43,10 +44,12 @@ func grpcError(err error, plain bool) *deliver.Error {
 }
 
 // tooLargeText reports whether a server speaks of the size of a message. Such an
-// answer has the code of an exhausted quota.
+// answer has the code of an exhausted quota. The last of the texts is what this
+// program's receiver says, now and in older versions.
 func tooLargeText(text string) bool {
 	text = strings.ToLower(text)
-	return strings.Contains(text, "larger than max") || strings.Contains(text, "message size") || strings.Contains(text, "exceeds maximum size")
+	return slices.ContainsFunc([]string{"larger than max", "message size", "exceeds maximum size", "larger than the receiver"},
+		func(part string) bool { return strings.Contains(text, part) })
 }
 
 // grpcHint explains the library's words for what is usually a wrong setting.

@@ -33,6 +33,8 @@ import (
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/processor/batch"
+	receiver "collector/pkg/otlp/receiver/otlp"
+	"collector/pkg/otlp/receiver/receivertest"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
@@ -245,6 +247,19 @@ func TestExporterCutsFurtherForASmallerReceiver(t *testing.T) {
 	}
 }
 
+// A collector's answer is no quota that one waits for: what is behind would wait, too.
+func TestExporterCutsFurtherForACollectorThatTakesLess(t *testing.T) {
+	var to otlptest.Sink
+	sv := receivertest.Start(t, otlptest.All(&to), func(c *receiver.Config) { c.GRPC.MaxRecvMsgSize = 100 << 10 })
+	e := start(t, sv.GRPC, t.TempDir(), func(c *Config) { c.Client.Compression = "none" })
+	e.Write(t, pipeline.SignalTraces, otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 200<<10), nil)
+	e.Write(t, pipeline.SignalTraces, otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1000, 1000), nil)
+	listentest.Eventually(t, "all are delivered but the one that no cut makes small enough", func() bool {
+		s := e.Delivery(t)
+		return s.Delivered == 1000 && s.Dropped["too_large"] == 1
+	})
+}
+
 func TestExporterDropsOnlyTheItemAtFault(t *testing.T) {
 	for _, code := range []error{
 		status.Error(codes.InvalidArgument, "bad span"),
@@ -299,6 +314,8 @@ func TestExporterTellsGRPCErrorsApart(t *testing.T) {
 	}{
 		{status.Error(codes.ResourceExhausted, "grpc: received message larger than max (5 vs. 4)"), true, true, 0},
 		{status.Error(codes.ResourceExhausted, "grpc: received message after decompression larger than max 4"), true, true, 0},
+		{status.Error(codes.ResourceExhausted, wire.ErrTooLarge.Error()+": 5 bytes"), true, true, 0},
+		{status.Error(codes.ResourceExhausted, "the request is larger than the receiver takes: 5 bytes"), true, true, 0},
 		{status.Error(codes.ResourceExhausted, "RATE_LIMITED: ingestion rate limit"), false, false, 0},
 		{delayed.Err(), false, false, 7 * time.Second},
 		{status.Error(codes.FailedPrecondition, "x"), true, false, 0},
