@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,9 @@ import (
 // ErrNoRoom says that other requests hold the memory: the client should send
 // again later.
 var ErrNoRoom = errors.New("requests in progress have used up their memory limit; send again later")
+
+// ErrGone says that a request's client has gone while the request waited for room.
+var ErrGone = errors.New("the client has gone")
 
 // ErrTooLarge says that a request takes more memory than any request may: to
 // send it again is of no use.
@@ -33,9 +37,10 @@ const (
 	// endingTime is how long a request waits for the memory of those that were
 	// ended for it.
 	endingTime = time.Second
-	// mostUnclaimed is how many requests may wait that have claimed nothing yet.
-	// What their clients have sent already counts nowhere.
-	mostUnclaimed = 8
+	// mostUncounted is how many requests of one client, and allUncounted how many of
+	// all clients, may wait whose clients have sent what counts nowhere yet.
+	mostUncounted = 8
+	allUncounted  = 32
 )
 
 // Budget bounds the memory that the requests in progress take: what has arrived of
@@ -59,7 +64,8 @@ const (
 // others, which would end them again and again.
 //
 // A request that waits for room, see Claim.Wait, gets it before those of clients that
-// hold more.
+// hold more. One that waits for the room of another that was ended for it has no
+// second one ended before the first has given back everything.
 //
 // Each OTLP receiver has a budget of its own, so that an overload of one leaves the
 // others their room; those of profiles share one, see Pool.Budget.
@@ -72,8 +78,8 @@ type Budget struct {
 	first       *Claim              // the one that may exceed the budget; nil: none does; guarded by mu
 	firstSince  time.Time           // guarded by mu
 	claims      map[*Claim]struct{} // that have taken something; guarded by mu
-	waiting     map[*Claim]struct{} // for room that others give back; guarded by mu
-	freed       chan struct{}       // closed to have those look again that wait; nil while nobody does; guarded by mu
+	held        map[string]int64    // what those of each client have taken; guarded by mu
+	blocked     []*Claim            // that wait in Grow, in the order of their coming; guarded by mu
 }
 
 // WithinMemory is bytes, or less where the program's memory limit is low: what
@@ -83,7 +89,7 @@ func WithinMemory(bytes int64) int64 { return min(bytes, debug.SetMemoryLimit(-1
 
 // NewBudget makes a budget of so many bytes.
 func NewBudget(bytes int64) *Budget {
-	return &Budget{max: bytes, claims: make(map[*Claim]struct{}), waiting: make(map[*Claim]struct{})}
+	return &Budget{max: bytes, claims: make(map[*Claim]struct{}), held: make(map[string]int64)}
 }
 
 // Max is how many bytes requests may take, but for what exceeds the budget.
@@ -94,6 +100,13 @@ func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used
+}
+
+// Waiting is how many requests wait for room.
+func (b *Budget) Waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.blocked)
 }
 
 // ofSmall is how much of what a request has taken counts as a small one's.
@@ -109,10 +122,20 @@ type Claim struct {
 	budget *Budget
 	client string
 	since  time.Time
-	taken  int64  // guarded by budget.mu
-	end    func() // ends the request while it arrives; guarded by budget.mu
+	taken  int64         // guarded by budget.mu
+	end    func()        // ends the request while it arrives; guarded by budget.mu
+	ended  chan struct{} // closed when it was ended in favor of another; nil: it never is
 
-	patience time.Duration // how long it waits for room
+	patience  time.Duration   // how long it waits for room
+	gone      <-chan struct{} // closed when its client has gone; may be nil
+	uncounted bool            // its client may have sent what counts nowhere; does not change while it waits
+
+	// While it waits in Grow; all guarded by budget.mu.
+	need     int64         // bytes; 0: it does not wait
+	queued   bool          // for room that others give back by themselves
+	look     chan struct{} // tells it to look for room again
+	victim   *Claim        // was ended for it, and has not given back everything
+	endedFor *Claim        // waits for what this one gives back
 
 	received atomic.Int64 // bytes
 	last     atomic.Int64 // when some of them came, after since
@@ -122,14 +145,24 @@ type Claim struct {
 // makes the request fail and be released soon; it is called at most once, from
 // another goroutine, and not after Arrived or Release.
 func (b *Budget) Claim(client string, end func()) *Claim {
-	return &Claim{budget: b, client: client, since: time.Now(), end: end}
+	c := &Claim{budget: b, client: client, since: time.Now(), end: end}
+	if end != nil {
+		c.ended = make(chan struct{})
+	}
+	return c
 }
 
 // Wait makes the request wait so long for room that others give back by themselves,
 // and not only for what ends in favor of it. Those of clients that hold more do not
-// get it before. It is for requests that cost little while they wait; of those that
-// have claimed nothing, only a few wait at a time.
-func (c *Claim) Wait(patience time.Duration) { c.patience = patience }
+// get it before. It is for requests that cost little while they wait. Until Counted
+// is called, only a few wait at a time, of each client and of all.
+func (c *Claim) Wait(patience time.Duration) { c.patience, c.uncounted = patience, patience > 0 }
+
+// Counted says that all that the client may have sent is claimed.
+func (c *Claim) Counted() { c.uncounted = false }
+
+// Until makes Grow fail with ErrGone, where it would wait, once gone is closed.
+func (c *Claim) Until(gone <-chan struct{}) { c.gone = gone }
 
 // ClientBy is the client of a request by that transport: those that one address
 // sends by another are another's, so that neither keeps the other out.
@@ -149,144 +182,243 @@ func ClientOf(address string) string {
 	return host
 }
 
-// Grow takes n bytes more, before they are made. It fails with ErrTooLarge or
-// ErrNoRoom; before that, it waits a moment for the room of requests that end in
-// favor of this one.
+// Grow takes n bytes more, before they are made. It fails with ErrTooLarge,
+// ErrNoRoom or ErrGone; before that, it waits a moment for the room of requests that
+// end in favor of this one. One that is ended itself does not wait any longer.
 func (c *Claim) Grow(n int) error {
 	if n <= 0 {
 		c.Shrink(-n)
 		return nil
 	}
-	var timeout <-chan time.Time
-	for {
-		end, freed, err := c.take(int64(n), timeout != nil)
-		if err != nil || freed == nil {
-			return err
-		}
+	end, waits, err := c.take(int64(n))
+	if err != nil || !waits {
+		return err
+	}
+	timeout := time.After(max(endingTime, c.patience))
+	defer c.waitsNoMore()
+	for waits {
 		if end != nil {
 			end()
 		}
-		if timeout == nil {
-			timeout = time.After(max(endingTime, c.patience))
-			defer c.waitsNoMore()
-		}
 		select {
-		case <-freed:
+		case <-c.look:
+		case <-c.ended:
+			return ErrNoRoom
+		case <-c.gone:
+			return c.whyGone()
 		case <-timeout:
 			return ErrNoRoom
 		}
+		if end, waits, err = c.take(int64(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whyGone tells a client that has gone from a request that was ended, which may
+// look the same.
+func (c *Claim) whyGone() error {
+	if c.wasEnded() {
+		return ErrNoRoom
+	}
+	return ErrGone
+}
+
+// wasEnded reports whether c was ended in favor of another.
+func (c *Claim) wasEnded() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
 	}
 }
 
-// waitsNoMore says that c has the room for which it waited, or has given up. Those
-// that come after it look again.
+// waitsNoMore says that c has the room for which it waited, or has given up. Who
+// comes next looks again, and who fits into what was meant for c.
 func (c *Claim) waitsNoMore() {
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, waited := b.waiting[c]; waited {
-		delete(b.waiting, c)
-		b.wake()
+	b.blocked = slices.DeleteFunc(b.blocked, func(other *Claim) bool { return other == c })
+	c.need, c.queued = 0, false
+	if c.victim != nil {
+		c.victim.endedFor, c.victim = nil, nil
 	}
+	b.wake()
 }
 
-// wake has those that wait for room look again. The caller holds mu.
-func (b *Budget) wake() {
-	if b.freed != nil {
-		close(b.freed)
-		b.freed = nil
+// front is the request that is to have the next room: of those that wait for it, of
+// the client that holds the least; nil: none waits. The caller holds mu.
+func (b *Budget) front() (front *Claim) {
+	for _, c := range b.blocked {
+		if c.queued && (front == nil || b.before(c, front)) {
+			front = c
+		}
 	}
+	return front
 }
 
-// unclaimed is how many requests wait that have claimed nothing yet. The caller
+// before reports whether c is to have room before other. The caller holds mu.
+func (b *Budget) before(c, other *Claim) bool {
+	d := b.held[c.client] - b.held[other.client]
+	return d < 0 || d == 0 && c.since.Before(other.since)
+}
+
+// comesAfter reports whether front is to have the next room before c may take n
+// bytes more. The caller holds mu.
+func (b *Budget) comesAfter(c *Claim, n int64, front *Claim) bool {
+	return front != nil && front != c && b.first != c && b.ofSmall(c.taken+n) == 0 && b.before(front, c)
+}
+
+// asSmall is how much more small requests hold when c takes n bytes more. The caller
 // holds mu.
-func (b *Budget) unclaimed() (n int) {
-	for c := range b.waiting {
-		if c.taken == 0 {
-			n++
-		}
-	}
-	return n
+func (b *Budget) asSmall(c *Claim, n int64) int64 {
+	return b.ofSmall(c.taken+n) - b.ofSmall(c.taken)
 }
 
-// comesAfter reports whether another request is to have the next room before c: one
-// that waits for it, and of a client that holds less. The caller holds mu.
-func (b *Budget) comesAfter(c *Claim) bool {
-	if len(b.waiting) == 0 {
-		return false
-	}
-	held := make(map[string]int64)
-	for other := range b.claims {
-		held[other.client] += other.taken
-	}
-	for other := range b.waiting {
-		if d := held[other.client] - held[c.client]; other != c && (d < 0 || d == 0 && other.since.Before(c.since)) {
-			return true
-		}
-	}
-	return false
+// fits reports whether c, which comes after none, can take n bytes more where so much
+// is used. The caller holds mu.
+func (b *Budget) fits(c *Claim, n, used, small int64) bool {
+	return used+n <= b.max || b.ofSmall(c.taken+n) > 0 && small+b.asSmall(c, n) <= b.max/8
 }
 
-// take takes n bytes, or returns what to wait for, and what ends another
-// request. waiting: this one has ended another already.
-func (c *Claim) take(n int64, waiting bool) (end func(), freed <-chan struct{}, err error) {
+// wake has those look again that wait and may get on: those that fit, as far as the
+// room goes, and those that may now end another, or exceed the budget. The others
+// stay asleep: where many wait, they would keep the processor from those that
+// give room back. The caller holds mu.
+func (b *Budget) wake() {
+	if len(b.blocked) == 0 {
+		return
+	}
+	used, small := b.used, b.small
+	front := b.front()
+	if front != nil {
+		front.signal()
+		if b.fits(front, front.need, used, small) {
+			used, small = used+front.need, small+b.asSmall(front, front.need)
+		}
+	}
+	if b.first != nil {
+		if b.first.signal(); used >= b.max && small >= b.max/8 {
+			return
+		}
+	}
+	for _, c := range b.blocked {
+		switch {
+		case c == front || b.comesAfter(c, c.need, front):
+		case b.fits(c, c.need, used, small):
+			used, small = used+c.need, small+b.asSmall(c, c.need)
+			c.signal()
+		case b.first == nil && !c.queued && c.victim == nil:
+			c.signal()
+		}
+	}
+}
+
+// signal has c look for room again, if it waits. The caller holds budget.mu.
+func (c *Claim) signal() {
+	if c.need == 0 {
+		return
+	}
+	select {
+	case c.look <- struct{}{}:
+	default:
+	}
+}
+
+// hasPlace reports whether c may wait besides those that wait already. The caller
+// holds mu.
+func (b *Budget) hasPlace(c *Claim) bool {
+	if !c.uncounted {
+		return true
+	}
+	all, own := 0, 0
+	for _, other := range b.blocked {
+		if other.queued && other.uncounted {
+			if all++; other.client == c.client {
+				own++
+			}
+		}
+	}
+	return all < allUncounted && own < mostUncounted
+}
+
+// take takes n bytes, or says that c has to wait, and what ends another request.
+func (c *Claim) take(n int64) (end func(), waits bool, err error) {
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	used, taken := b.used+n, c.taken+n
+	taken := c.taken + n
 	if taken > aloneShare*b.max {
-		return nil, nil, ErrTooLarge
+		return nil, false, ErrTooLarge
 	}
-	small := b.small - b.ofSmall(c.taken) + b.ofSmall(taken)
-	isSmall := b.ofSmall(taken) > 0
-	after := !isSmall && b.first != c && b.comesAfter(c)
-	fits := used <= b.max && !after || isSmall && small <= b.max/8
+	after := b.comesAfter(c, n, b.front())
+	fits := !after && b.fits(c, n, b.used, b.small)
+	if !fits && c.wasEnded() {
+		return nil, false, ErrNoRoom
+	}
 	var victim *Claim
-	if !fits && !after && b.used > c.taken {
+	// What was ended for c gives its memory back before another is.
+	if !fits && !after && c.victim == nil && b.used > c.taken {
 		victim = b.victim(c, taken)
 	}
-	if !fits && !after && victim == nil && (b.first == nil || b.first == c) {
+	if !fits && !after && c.victim == nil && victim == nil && (b.first == nil || b.first == c) {
 		if b.first == nil {
 			b.first, b.firstSince = c, time.Now()
 		}
-		fits = used <= aloneShare*b.max
+		fits = b.used+n <= aloneShare*b.max
 	}
 	if fits {
-		b.used, b.small, c.taken = used, small, taken
+		b.used, b.small, c.taken = b.used+n, b.small+b.asSmall(c, n), taken
 		b.claims[c] = struct{}{}
-		return nil, nil, nil
+		b.held[c.client] += n
+		return nil, false, nil
 	}
-	if victim == nil && !waiting && b.first != c {
-		if c.patience == 0 || c.taken == 0 && b.unclaimed() >= mostUnclaimed {
-			return nil, nil, ErrNoRoom
+	if c.need == 0 {
+		if victim == nil && b.first != c {
+			if c.patience == 0 || !b.hasPlace(c) {
+				return nil, false, ErrNoRoom
+			}
+			c.queued = true
 		}
-		b.waiting[c] = struct{}{}
+		c.look = make(chan struct{}, 1)
+		c.need = n
+		b.blocked = append(b.blocked, c)
 	}
 	if victim != nil {
 		end, victim.end = victim.end, nil
+		c.victim, victim.endedFor = victim, c
+		close(victim.ended)
 	}
-	if b.freed == nil {
-		b.freed = make(chan struct{})
-	}
-	return end, b.freed, nil
+	return end, true, nil
 }
 
 // victim is the request that has to go so that c can have taken so much; nil:
 // none. The caller holds mu.
 func (b *Budget) victim(c *Claim, taken int64) *Claim {
-	held := map[string]int64{c.client: taken - c.taken}
+	clients := int64(len(b.held))
+	if b.held[c.client] == 0 {
+		clients++
+	}
+	held := func(x *Claim) int64 {
+		if x.client == c.client {
+			return b.held[x.client] + taken - c.taken
+		}
+		return b.held[x.client]
+	}
 	largest := make(map[string]*Claim)
 	for other := range b.claims {
-		held[other.client] += other.taken
 		if l := largest[other.client]; l == nil || other.taken > l.taken || other.taken == l.taken && other.since.Before(l.since) {
 			largest[other.client] = other
 		}
 	}
-	share := b.max / int64(len(held))
+	share := b.max / clients
 	// Above are the requests of clients above their share; last is the largest of one.
 	var slow, slowAbove, above, last *Claim
 	greedier := func(x, y *Claim) *Claim {
-		if x == nil || held[y.client] > held[x.client] || y.client == x.client && y.since.After(x.since) {
+		if x == nil || held(y) > held(x) || y.client == x.client && y.since.After(x.since) {
 			return y
 		}
 		return x
@@ -295,7 +427,7 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 		if other == c || !b.mayEnd(other) {
 			continue
 		}
-		isAbove := held[other.client] > share
+		isAbove := held(other) > share
 		if other.slow() {
 			slow = older(slow, other)
 			if isAbove {
@@ -313,7 +445,7 @@ func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	switch {
 	case slowAbove != nil:
 		return slowAbove
-	case held[c.client] > share:
+	case held(c) > share:
 		return nil
 	case above != nil:
 		return above
@@ -359,15 +491,23 @@ func (c *Claim) Shrink(n int) {
 	b.small += b.ofSmall(taken) - b.ofSmall(c.taken)
 	b.used -= int64(n)
 	c.taken = taken
+	if b.held[c.client] -= int64(n); b.held[c.client] == 0 {
+		delete(b.held, c.client)
+	}
 	if taken == 0 {
 		delete(b.claims, c)
 	}
 	if b.used <= b.max || b.first == c && taken == 0 {
 		b.first = nil
 	}
-	if n > 0 {
-		b.wake()
+	if n == 0 {
+		return
 	}
+	if waiter := c.endedFor; taken == 0 && waiter != nil {
+		c.endedFor, waiter.victim = nil, nil
+		waiter.signal()
+	}
+	b.wake()
 }
 
 // Arrived says that all of the request is there: it is no longer ended in favor

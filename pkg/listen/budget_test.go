@@ -331,44 +331,6 @@ func TestARequestWaitsNoLongerThanItsPatience(t *testing.T) {
 	})
 }
 
-// What a request that has claimed nothing has sent counts nowhere.
-func TestOnlyAFewWaitThatHaveClaimedNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(100)
-		all := b.Claim("quick", nil)
-		if !takes(all, 110) { // exceeds the budget
-			t.Fatal("there is no room")
-		}
-		some := b.Claim("slow", nil)
-		some.Wait(time.Second)
-		if err := some.Grow(1); err != nil {
-			t.Fatal(err)
-		}
-		var waits []<-chan error
-		for range mostUnclaimed {
-			waits = append(waits, waiting(b, "slow", 20))
-		}
-		if done := waiting(b, "slow", 20); len(done) == 0 || !errors.Is(<-done, ErrNoRoom) {
-			t.Error("one more waits")
-		}
-		claimed := make(chan error, 1)
-		go func() { claimed <- some.Grow(20) }()
-		if synctest.Wait(); len(claimed) > 0 {
-			t.Errorf("one that has claimed something does not wait: %v", <-claimed)
-		}
-		all.Release()
-		got := 0
-		for _, done := range append(waits, claimed) {
-			if <-done == nil {
-				got++
-			}
-		}
-		if got != 5 { // the last of them exceeds the budget
-			t.Errorf("%d of those that waited got room, each for 20 of 99", got)
-		}
-	})
-}
-
 func TestAClientHasItsShareWhileOthersHoldAllTheRest(t *testing.T) {
 	b := NewBudget(90)
 	var ended []*atomic.Bool

@@ -84,6 +84,7 @@ func (g *grpcServer) arrive(ctx context.Context) (*incoming, error) {
 		}
 	})
 	in.Wait(roomTime)
+	in.Until(ctx.Done())
 	md, _ := metadata.FromIncomingContext(ctx)
 	return in, in.Grow(streamCost + listen.HeaderSize(md))
 }
@@ -124,6 +125,7 @@ func (in *incoming) receive(limit int) error {
 	if err := in.Grow(ahead); err != nil {
 		return err
 	}
+	in.Counted()
 	packed, err := in.ReadAll(in, size, size)
 	in.Wait(0)
 	in.Shrink(ahead)

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"collector/pkg/listen/listentest"
@@ -158,6 +159,40 @@ func unfinishedMessagesFrom(t *testing.T, from string) {
 			}
 			return err == nil
 		})
+	}
+}
+
+// A client that has gone holds no place among the few that may wait for room.
+func TestAGRPCRequestWhoseClientHasGoneWaitsForNoRoom(t *testing.T) {
+	var to otlptest.Sink
+	sv := serveWithin(t, 1<<20, otlptest.All(&to), nil)
+	all := sv.inFlight.Claim("other", nil)
+	if err := all.Grow(2 << 20); err != nil {
+		t.Fatal(err)
+	}
+	defer all.Release()
+	for range 2 { // the room that is left to small requests
+		small := sv.inFlight.Claim("other", nil)
+		if err := small.Grow(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		defer small.Release()
+	}
+	conn := dial(t, sv.grpc)
+	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 10)
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		answered := make(chan error, 1)
+		go func() {
+			answered <- conn.Invoke(ctx, "/"+rawgrpc.Service(pipeline.SignalTraces)+"/Export", mem.BufferSlice{mem.SliceBuffer(data)}, new(mem.BufferSlice), grpc.ForceCodecV2(rawgrpc.Codec{}))
+		}()
+		listentest.Eventually(t, "it waits", func() bool { return sv.inFlight.Waiting() == 1 })
+		cancel()
+		<-answered
+		listentest.Eventually(t, "it waits no more", func() bool { return sv.inFlight.Waiting() == 0 })
+	}
+	if got := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedOverload); got != 0 {
+		t.Errorf("%v requests are counted as refused, though their clients had gone", got)
 	}
 }
 

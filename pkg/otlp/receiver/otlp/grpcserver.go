@@ -146,6 +146,9 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 	if err == nil {
 		err = in.receive(int(g.config.MaxRecvMsgSize))
 	}
+	if errors.Is(err, listen.ErrGone) {
+		err = in.Arrival.Read(0, err) // its context also ends when it is too slow
+	}
 	if err != nil {
 		return g.unreadable(stream, err)
 	}
