@@ -250,7 +250,7 @@ func (c *Claim) waitsNoMore() {
 }
 
 // front is the request that is to have the next room: of those that wait for it, of
-// the client that holds the least; nil: none waits. The caller holds mu.
+// the client that holds the least; nil: none is waiting. The caller holds mu.
 func (b *Budget) front() (front *Claim) {
 	for _, c := range b.blocked {
 		if c.queued && (front == nil || b.before(c, front)) {

@@ -56,7 +56,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	}
 	for want, err := range map[string]error{
 		"use http://host:port/path":          endpoint(func(e *Endpoint) { e.URL = "127.0.0.1:8428" }),
-		"url: it is not a valid URL":             endpoint(func(e *Endpoint) { e.URL = "http://u:secret@v m/%zz" }),
+		"url: it is not a valid URL":         endpoint(func(e *Endpoint) { e.URL = "http://u:secret@v m/%zz" }),
 		"remote_timeout: it must be above 0": endpoint(func(e *Endpoint) { e.RemoteTimeout = 0 }),
 		"remote write 2.0":                   endpoint(func(e *Endpoint) { e.ProtobufMessage = "io.prometheus.write.v2.Request" }),
 		`protobuf_message: "x" is unknown`:   endpoint(func(e *Endpoint) { e.ProtobufMessage = "x" }),
