@@ -3,16 +3,15 @@ package admin
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"collector/pkg/component"
+	"collector/pkg/tlsconfig/tlstest"
 )
 
-// shake reports whether the server that a block configures and a client agree. The
-// client reads, as it learns only then that its certificate is refused.
+// shake reports whether the server that a block configures and a client agree.
 func shake(t *testing.T, c *TLSConfig, client *tls.Config) error {
 	t.Helper()
 	if err := c.Validate(); err != nil {
@@ -22,29 +21,7 @@ func shake(t *testing.T, c *TLSConfig, client *tls.Config) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		s := tls.Server(conn, settings)
-		if s.Handshake() == nil {
-			_, _ = s.Write([]byte("x"))
-		}
-	}()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_, err = tls.Client(conn, client).Read(make([]byte, 1))
-	return err
+	return tlstest.Shake(t, settings, client)
 }
 
 func TestEachArgumentOfTLSHasItsEffect(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"collector/pkg/component"
+
 	"github.com/grafana/alloy/syntax/ast"
 	"github.com/grafana/alloy/syntax/parser"
 	"github.com/grafana/alloy/syntax/printer"
@@ -25,6 +27,15 @@ import (
 type Source struct {
 	Name string // for messages; a path, usually
 	Text []byte
+}
+
+// Sources returns the files of a module as sources.
+func Sources(files []component.ModuleFile) []Source {
+	sources := make([]Source, len(files))
+	for i, f := range files {
+		sources[i] = Source{Name: f.Name, Text: f.Text}
+	}
+	return sources
 }
 
 // maxSource bounds one file: what is larger is no configuration, and would

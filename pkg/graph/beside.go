@@ -70,11 +70,7 @@ func (c *Controller) give(n *node, h host) {
 		if !c.graph().has(n) {
 			return fmt.Errorf("%s is no longer in the configuration", n.id)
 		}
-		var sources []config.Source
-		for _, f := range files {
-			sources = append(sources, config.Source{Name: f.Name, Text: f.Text})
-		}
-		return b.Load(ctx, sources)
+		return b.Load(ctx, config.Sources(files))
 	}
 	_ = guard(func() error { h.Beside(load, b.ready.Load); return nil })
 }

@@ -240,11 +240,7 @@ func (s *scope) bring(block *config.Block, n *node, from importer) {
 		s.failed[block.ID()] = true
 		return
 	}
-	var sources []config.Source
-	for _, f := range m.Files {
-		sources = append(sources, config.Source{Name: f.Name, Text: f.Text})
-	}
-	doc, ds := config.Parse(sources)
+	doc, ds := config.Parse(config.Sources(m.Files))
 	s.diagnostics = append(s.diagnostics, ds...)
 	inner := s.builder.scope(s.global(block.ID()), doc)
 	inner.library, inner.within, inner.silent = true, within, s.silent

@@ -295,11 +295,7 @@ func (g *Git) moduleOf(files []git.File, folder string) (component.Module, error
 
 // parses says why the files of m are no module.
 func parses(m component.Module) error {
-	var sources []config.Source
-	for _, f := range m.Files {
-		sources = append(sources, config.Source{Name: f.Name, Text: f.Text})
-	}
-	_, ds := config.Parse(sources)
+	_, ds := config.Parse(config.Sources(m.Files))
 	if errs := ds.Errors(); len(errs) > 0 {
 		return fmt.Errorf("parse the module: %s: %s", errs[0].At, errs[0].Message)
 	}

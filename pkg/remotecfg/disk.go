@@ -2,7 +2,6 @@ package remotecfg
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"collector/pkg/durable"
 )
@@ -103,7 +104,7 @@ func (r *Remote) installation() string {
 	if err == nil && json.Unmarshal(text, &s) == nil && s.UID != "" {
 		return s.UID
 	}
-	s = seed{UID: newUID(), Created: time.Now().UTC(), Version: r.version}
+	s = seed{UID: uuid.NewString(), Created: time.Now().UTC(), Version: r.version}
 	text, err = json.Marshal(s)
 	if err == nil && r.o.Dir != "" {
 		if err = durable.Own(r.o.Dir); err == nil {
@@ -114,12 +115,4 @@ func (r *Remote) installation() string {
 		r.o.Logger.Warn("cannot save the id of this installation; after a restart the server sees a new collector", "path", path, "err", err)
 	}
 	return s.UID
-}
-
-// newUID makes a random UUID (RFC 9562, version 4).
-func newUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // which never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

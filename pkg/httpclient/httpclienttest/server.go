@@ -1,9 +1,6 @@
 package httpclienttest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -18,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"collector/pkg/tlsconfig/tlstest"
 )
 
 // server is any server: a destination, a proxy, or one of tokens.
@@ -99,21 +98,8 @@ func (r *running) file(text string) string {
 // identity is a client's certificate and its key.
 func (r *running) identity(name string) (cert, key string) {
 	r.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		r.Fatal(err)
-	}
-	template := &x509.Certificate{
+	return tlstest.SelfSigned(r, &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		r.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	})
 }

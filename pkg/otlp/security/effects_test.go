@@ -3,42 +3,13 @@ package security
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"collector/pkg/component"
+	"collector/pkg/tlsconfig/tlstest"
 )
-
-// shake reports whether a server and a client agree. The client reads, as it learns
-// only then that its certificate is refused.
-func shake(t *testing.T, server, client *tls.Config) error {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		s := tls.Server(conn, server)
-		if s.Handshake() == nil {
-			_, _ = s.Write([]byte("x"))
-		}
-	}()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_, err = tls.Client(conn, client).Read(make([]byte, 1))
-	return err
-}
 
 // party has a certificate that is its own authority.
 type party struct{ cert, key, certFile, keyFile string }
@@ -73,7 +44,7 @@ func TestEachSettingOfAServerHasItsEffect(t *testing.T) {
 		}
 		c := &tls.Config{RootCAs: roots, ServerName: name}
 		client(c)
-		if err := shake(t, settings, c); (err == nil) != served {
+		if err := tlstest.Shake(t, settings, c); (err == nil) != served {
 			t.Errorf("%s: served %t: %v", what, !served, err)
 		}
 	}
@@ -125,7 +96,7 @@ func TestEachSettingOfAClientHasItsEffect(t *testing.T) {
 		}
 		s := &tls.Config{Certificates: []tls.Certificate{pair}}
 		server(s)
-		if err := shake(t, s, settings); (err == nil) != connects {
+		if err := tlstest.Shake(t, s, settings); (err == nil) != connects {
 			t.Errorf("%s: connects %t: %v", what, !connects, err)
 		}
 	}
@@ -178,7 +149,7 @@ func TestACertificateIsReadAgainAfterItsInterval(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(second.cert))
-	if err := shake(t, settings, &tls.Config{RootCAs: roots, ServerName: name}); err != nil {
+	if err := tlstest.Shake(t, settings, &tls.Config{RootCAs: roots, ServerName: name}); err != nil {
 		t.Error(err)
 	}
 }

@@ -23,10 +23,10 @@ import (
 // streamCost is what one stream of a connection takes before its message.
 const streamCost = 16 << 10
 
-// roomTime is how long a request waits for room, from its beginning on: the
-// messages of one connection delay each other, so that to begin one again costs
-// more than by HTTP. To refuse at once those that come while HTTP's hold the room
-// leaves it to HTTP's, which come again sooner.
+// roomTime is how long each claim of a request waits for room until its message is in,
+// the first one included: the messages of one connection delay each other, so that to
+// begin one again costs more than by HTTP. To refuse at once those that come while
+// HTTP's hold the room leaves it to HTTP's, which come again sooner.
 const roomTime = time.Second
 
 // A message is read in pieces of these sizes. The library lets a client send as much
