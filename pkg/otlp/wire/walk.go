@@ -36,6 +36,10 @@ func walkMessage(b []byte, m message, depth int, decoded *int) (items int, err e
 	deprecated, current := 0, false
 	fields := m.fields()
 	for pos := 0; pos < len(b); {
+		if end := shortField(b, pos, fields); end > 0 {
+			pos = end
+			continue
+		}
 		num, wire, next, err := tagAt(b, pos)
 		if err != nil {
 			return 0, err
@@ -86,6 +90,32 @@ func walkMessage(b []byte, m message, depth int, decoded *int) (items int, err e
 		items += deprecated
 	}
 	return items, nil
+}
+
+// shortField returns the position behind the field at pos if it is a known one that
+// is neither a message nor repeated, with a tag and a length of one byte each, as most
+// are; else 0, and walkMessage looks at it in full.
+func shortField(b []byte, pos int, fields string) int {
+	num := int(b[pos] >> 3)
+	if b[pos] >= 0x80 || num == 0 || num > len(fields) {
+		return 0
+	}
+	end := pos + 1
+	switch k := kind(fields[num-1]); {
+	case b[pos]&7 == wireLen && (k == kindString || k == kindBytes):
+		if end == len(b) || b[end] >= 0x80 {
+			return 0
+		}
+		end += 1 + int(b[end])
+	case b[pos]&7 == wireI64 && k >= kindFixed64 && k <= kindDouble:
+		end += 8
+	default:
+		return 0
+	}
+	if end > len(b) {
+		return 0
+	}
+	return end
 }
 
 // packedSize is what a decoder makes of packed varints, or of a field that a newer
