@@ -33,11 +33,12 @@ lint: bin/tools/staticcheck bin/tools/actionlint govulncheck
 	cd tools && go run ./licenses -check
 
 govulncheck: bin/tools/govulncheck ## known vulnerabilities; skipped where their database cannot be reached
-	@if why=$$(bin/tools/govulncheck -mode=query -format=json stdlib@go1.26 2>&1 >/dev/null); then \
-		bin/tools/govulncheck ./cmd/... ./pkg/... ./backend/...; \
-	else \
-		echo "govulncheck: skipped, its database cannot be reached: $$why"; \
-	fi
+	@why=$$(bin/tools/govulncheck -mode=query -format=json stdlib@go1.26 2>&1 >/dev/null) && \
+		exec bin/tools/govulncheck ./cmd/... ./pkg/... ./backend/...; \
+	case "$$why" in \
+		*'dial tcp'*|*proxyconnect*) echo "govulncheck: skipped, its database cannot be reached: $$why" ;; \
+		*) echo "govulncheck: $$why"; exit 1 ;; \
+	esac
 
 licenses: ## rewrites THIRD_PARTY_NOTICES.txt from what is linked and embedded
 	cd tools && go run ./licenses
@@ -141,6 +142,8 @@ release: ## into DIST: a binary for each architecture, bills of materials, notic
 	cp LICENSE THIRD_PARTY_NOTICES.txt '$(DIST)'
 	cd '$(DIST)' && sha256sum * >SHA256SUMS
 
+# An image's name is in lower case; the owner of a repository may not be.
+images push: override IMAGE := $(shell echo '$(IMAGE)' | sed 's/.*:/\L&/')
 images: release ## an image of each of these binaries, called IMAGE-amd64 and so on
 	for arch in $(ARCHITECTURES); do IMAGE=$(IMAGE)-$$arch deploy/image/build.sh '$(DIST)'/collector-linux-$$arch || exit 1; done
 
