@@ -161,6 +161,10 @@ type Status struct {
 	Unanswered time.Time
 	// Healthy is false when the destination has been failing for ten seconds
 	// without a success, has not answered for fifteen, or has refused the last
-	// three times all that could not be cut any further.
-	Healthy bool
+	// three times all that could not be cut any further. DownSince is then since when;
+	// Rejecting says that it answers, and accepts nothing.
+	Healthy   bool
+	DownSince time.Time `json:",omitzero"`
+	Rejecting bool
+	Queue     Queue // that all destinations of the writer share
 }

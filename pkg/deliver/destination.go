@@ -50,6 +50,7 @@ type destination struct {
 	limitUntil   time.Time
 	rejections   int // in a row
 	refused      int // what was refused for good, in a row: items, or requests as a whole
+	refusedSince time.Time
 	counts       map[Outcome]uint64
 	lastSuccess  time.Time
 	lastFailure  time.Time

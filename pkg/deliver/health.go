@@ -60,11 +60,19 @@ func (d *destination) took(res Result, items int) {
 	switch {
 	case res.Unasked:
 	case items > 0 && res.Dropped >= items:
-		d.refused++
+		d.refuse()
 		d.lastFailure, d.lastError = time.Now(), fmt.Sprintf("all %d items rejected: %s", items, cmp.Or(res.Message, res.Reason, ReasonPartialSuccess))
 	default:
 		d.refused = 0
 	}
+}
+
+// refuse takes note of something that is refused for good. The caller holds d.mu.
+func (d *destination) refuse() {
+	if d.refused == 0 {
+		d.refusedSince = time.Now()
+	}
+	d.refused++
 }
 
 // fail takes note of a failure. The caller holds d.mu.
@@ -125,11 +133,18 @@ func (d *destination) health() Status {
 	if d.refused >= refusedInARow {
 		s.Healthy = false
 	}
+	if !s.Healthy {
+		s.DownSince = d.failingSince
+		if s.DownSince.IsZero() {
+			s.DownSince = d.refusedSince
+		}
+		s.Rejecting = !failing && s.Waiting == 0
+	}
 	if since := d.unanswered(); !since.IsZero() && time.Since(since) >= slowAfter {
 		s.Unanswered = since
 	}
 	if s.Healthy && !s.Unanswered.IsZero() && time.Since(s.Unanswered) >= silentAfter {
-		s.Healthy, s.LastFailure = false, s.Unanswered
+		s.Healthy, s.LastFailure, s.DownSince = false, s.Unanswered, s.Unanswered
 		s.LastError = fmt.Sprintf("no answer for %s; the request is still in progress", time.Since(s.Unanswered).Truncate(time.Second))
 	}
 	return s
@@ -150,7 +165,7 @@ func (d *destination) drop(tally map[string]int, blocks []queue.Block, reason st
 	}
 	if e := (*Error)(nil); errors.As(err, &e) && e.Rejected {
 		d.mu.Lock()
-		d.refused++
+		d.refuse()
 		d.mu.Unlock()
 	}
 	return d.lost(tally, itemsOf(blocks), bytesOf(blocks), reason, words)

@@ -488,7 +488,7 @@ func (o *Orphans) Status() []OrphanStatus {
 // accountOf sums up the account of one reader. The caller holds Orphans.mu.
 func (f *orphan) accountOf(i int) account {
 	r := &f.readers[i]
-	a := account{capacity: queue.DefaultMaxBytes}
+	var a account
 	a.add(queue.Stats{Received: r.past.received, Delivered: r.past.delivered, Dropped: r.past.dropped, DamagedBlocks: r.past.damaged})
 	now := r.waiting
 	now.Received = now.Queued

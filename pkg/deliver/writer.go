@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,15 +40,20 @@ type Writer struct {
 	ended   bool         // Run has ended, and has not been called again
 	changed chan struct{}
 	none    account // of what came while there was no destination
+
+	refused atomic.Uint64          // items for which there was no room
+	failing atomic.Pointer[string] // why nothing can be appended
+	disk    disk
 }
 
 // account balances: received = delivered + queued + all of dropped.
 type account struct {
 	received, delivered, queued uint64
 	dropped                     map[string]uint64
-	queuedBytes, capacity       int64
+	queuedBytes                 int64
 	damaged                     uint64
 	oldest                      time.Time
+	queue                       Queue
 }
 
 func (a *account) drop(reason string, items uint64) {
@@ -294,7 +299,9 @@ func (w *Writer) Append(ctx context.Context, blocks ...queue.Block) error {
 		q, ended, changed := w.queue, w.ended, w.changed
 		w.mu.Unlock()
 		if q != nil {
-			return q.Append(ctx, blocks...)
+			err := q.Append(ctx, blocks...)
+			w.appended(ctx, blocks, err)
+			return err
 		}
 		if ended {
 			return pipeline.ErrClosed
@@ -334,13 +341,13 @@ func (w *Writer) accounts() []account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var stats []queue.Stats
-	capacity := cmp.Or(w.o.MaxBytes, queue.DefaultMaxBytes)
 	if w.queue != nil {
-		stats, capacity = w.queue.Stats(), w.queue.Capacity()
+		stats = w.queue.Stats()
 	}
+	fill := w.fill(w.queue)
 	var all []account
 	for i, d := range w.destinations {
-		a := account{capacity: capacity}
+		a := account{queue: fill}
 		a.add(queue.Stats{
 			Received: d.past.received, Delivered: d.past.delivered,
 			Dropped: d.past.dropped, DamagedBlocks: d.past.damaged,
@@ -361,7 +368,7 @@ func (w *Writer) Status() []Status {
 		s := d.health()
 		s.ID, s.URL, s.Signal = d.ID, d.URL, w.o.Signal
 		s.Received, s.Delivered, s.Queued = a.received, a.delivered, a.queued
-		s.QueuedBytes, s.Dropped, s.DamagedBlocks, s.OldestQueued = a.queuedBytes, a.dropped, a.damaged, a.oldest
+		s.QueuedBytes, s.Dropped, s.DamagedBlocks, s.OldestQueued, s.Queue = a.queuedBytes, a.dropped, a.damaged, a.oldest, a.queue
 		all = append(all, s)
 	}
 	return slices.Clip(all)
@@ -380,7 +387,7 @@ type collector struct {
 
 // descriptions of a destination's metrics.
 type descriptions struct {
-	received, delivered, queued, bytes, capacity, dropped, damaged, attempts, oldest, waiting, up *prometheus.Desc
+	received, delivered, queued, bytes, capacity, refused, dropped, damaged, attempts, oldest, waiting, up *prometheus.Desc
 }
 
 func newCollector(w *Writer) *collector {
@@ -413,6 +420,7 @@ func describe(signal, destination string, labels prometheus.Labels) *description
 		queued:    desc("queued_items", "Items waiting for the destination."),
 		bytes:     desc("queued_bytes", "Bytes on disk waiting for the destination."),
 		capacity:  desc("queue_capacity_bytes", "Maximum size of the queue on disk, for all of its destinations together."),
+		refused:   desc("refused_items_total", "Items for which the queue had no room; their senders still have them. Of all destinations together, and not part of received."),
 		dropped:   desc("dropped_items_total", "Items that were dropped, by reason.", "reason"),
 		damaged:   desc("damaged_blocks_total", "Blocks of the queue that were found damaged on disk."),
 		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
@@ -425,7 +433,7 @@ func describe(signal, destination string, labels prometheus.Labels) *description
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descriptions {
-		for _, desc := range []*prometheus.Desc{d.received, d.delivered, d.queued, d.bytes, d.capacity, d.dropped, d.damaged, d.attempts, d.oldest, d.waiting, d.up} {
+		for _, desc := range []*prometheus.Desc{d.received, d.delivered, d.queued, d.bytes, d.capacity, d.refused, d.dropped, d.damaged, d.attempts, d.oldest, d.waiting, d.up} {
 			ch <- desc
 		}
 	}
@@ -459,7 +467,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			age = max(0, time.Since(a.oldest).Seconds())
 		}
 		ch <- prometheus.MustNewConstMetric(desc.up, prometheus.GaugeValue, up)
-		ch <- prometheus.MustNewConstMetric(desc.capacity, prometheus.GaugeValue, float64(a.capacity))
+		ch <- prometheus.MustNewConstMetric(desc.capacity, prometheus.GaugeValue, float64(a.queue.Capacity))
+		counter(desc.refused, a.queue.Refused)
 		ch <- prometheus.MustNewConstMetric(desc.waiting, prometheus.GaugeValue, float64(health.Waiting))
 		ch <- prometheus.MustNewConstMetric(desc.oldest, prometheus.GaugeValue, age)
 	}

@@ -27,6 +27,22 @@ const (
 // component of this one, holds the lock.
 var ErrInUse = errors.New("in use by another process or component")
 
+// Space is what a disk has left.
+type Space struct {
+	Free int64  `json:"free"` // bytes, for whoever is not root
+	Disk uint64 `json:"id"`   // tells file systems apart
+}
+
+// SpaceAt returns what is left where dir is.
+func SpaceAt(dir string) (Space, error) {
+	var fs syscall.Statfs_t
+	var info syscall.Stat_t
+	if err := errors.Join(syscall.Statfs(dir, &fs), syscall.Stat(dir, &info)); err != nil {
+		return Space{}, fmt.Errorf("look for free space at %s: %w", dir, err)
+	}
+	return Space{Free: int64(fs.Bavail) * int64(fs.Bsize), Disk: uint64(info.Dev)}, nil
+}
+
 // Own makes a folder of the collector, with those above it that are missing, and
 // makes sure that it is the collector's alone: a folder and not a link, of this
 // user, root or Alloy's user, and closed to others. A folder in which others may

@@ -169,3 +169,17 @@ func TestALockKeepsOthersOut(t *testing.T) {
 	}
 	again.Close()
 }
+
+func TestTheSpaceOfADisk(t *testing.T) {
+	dir := t.TempDir()
+	space, err := SpaceAt(dir)
+	if err != nil || space.Free <= 0 {
+		t.Errorf("%+v, %v", space, err)
+	}
+	if again, err := SpaceAt(filepath.Dir(dir)); err != nil || again.Disk != space.Disk {
+		t.Errorf("%+v and %+v, %v", space, again, err)
+	}
+	if _, err := SpaceAt(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "none") {
+		t.Errorf("what does not exist: %v", err)
+	}
+}

@@ -270,8 +270,8 @@ func (m *model) check() {
 	m.t.Helper()
 	if size := sizeOf(m.t, m.o.Dir); size > m.q.cap {
 		m.t.Fatalf("the queue takes %d bytes of %d", size, m.q.cap)
-	} else if size != m.q.Size() {
-		m.t.Fatalf("the queue takes %d bytes, and says %d", size, m.q.Size())
+	} else if size != m.q.Fill().Size {
+		m.t.Fatalf("the queue takes %d bytes, and says %d", size, m.q.Fill().Size)
 	}
 	for i, s := range m.q.Stats() {
 		r := m.readers[i]

@@ -329,7 +329,7 @@ func TestAFullDiskIsAnErrorUntilThereIsSpace(t *testing.T) {
 		if want := i%3 == 1; want != errors.Is(err, syscall.ENOSPC) || pipeline.IsPermanent(err) {
 			t.Fatalf("append %d: %v", i, err)
 		}
-		if got, want := sizeOf(t, dir), q.Size(); got != want {
+		if got, want := sizeOf(t, dir), q.Fill().Size; got != want {
 			t.Fatalf("append %d: the queue takes %d bytes and says %d", i, got, want)
 		}
 	}
@@ -404,7 +404,7 @@ func TestAnEmptyQueueIsNotWrittenOut(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 			takeAll(t, q.Reader("a"))
-			if n := q.Size(); n > 100<<10 {
+			if n := q.Fill().Size; n > 100<<10 {
 				t.Fatalf("the queue takes %d bytes", n)
 			}
 		}
@@ -412,7 +412,7 @@ func TestAnEmptyQueueIsNotWrittenOut(t *testing.T) {
 		if _, ok := synced.Load(segmentSuffix); ok {
 			t.Error("blocks that were delivered at once were synced")
 		}
-		if n := q.Size() - q.overhead(); n != segmentLen {
+		if n := q.Fill().Size - q.overhead(); n != segmentLen {
 			t.Errorf("an empty queue takes %d bytes", n)
 		}
 		mustAppend(t, q, 0, 1)

@@ -96,6 +96,16 @@ const (
 	Refuse                   // Append fails with pipeline.ErrFull
 )
 
+func (p Policy) String() string {
+	switch p {
+	case Wait:
+		return "wait"
+	case Refuse:
+		return "refuse"
+	}
+	return "drop_oldest"
+}
+
 // DefaultMaxBytes caps a queue for which no cap is set.
 const DefaultMaxBytes = 1 << 30
 
@@ -186,6 +196,8 @@ type Queue struct {
 	disk     int64      // bytes of all files
 	doomed   int        // detached segments whose files are not yet gone
 	room     chan struct{}
+	fill     Fill       // but for what Fill fills in
+	crowded  int64      // bytes of the last Append for which there was no room
 	unsynced []*segment // no longer written to
 	newFiles bool       // since the last sync
 	syncing  bool       // the syncer has something to wait for
@@ -222,13 +234,28 @@ func (q *Queue) Append(ctx context.Context, blocks ...Block) error {
 		if err != nil {
 			return err
 		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-q.done:
-			return pipeline.ErrClosed
+		if err := q.waitForRoom(ctx, room); err != nil {
+			return err
 		}
+	}
+}
+
+func (q *Queue) waitForRoom(ctx context.Context, room <-chan struct{}) error {
+	q.mu.Lock()
+	q.fill.Waiting++
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.fill.Waiting--
+		q.mu.Unlock()
+	}()
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-q.done:
+		return pipeline.ErrClosed
 	}
 }
 
@@ -269,6 +296,7 @@ func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 			return nil, pipeline.ErrClosed
 		}
 		if q.disk+size+segmentLen <= q.cap {
+			q.noteRoom()
 			q.mu.Unlock()
 			return nil, nil
 		}
@@ -284,12 +312,16 @@ func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 			continue
 		}
 		if len(q.segments) > 0 && (q.idle() || q.policy == DropOldest || q.laggardsHoldOldest()) {
+			if !q.idle() {
+				q.noteFull(size)
+			}
 			s := q.dropOldest()
 			q.mu.Unlock()
 			q.saveCursors()
 			q.unlink([]*segment{s})
 			continue
 		}
+		q.noteFull(size)
 		room := q.room
 		q.mu.Unlock()
 		if q.policy == Wait {

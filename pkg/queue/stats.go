@@ -55,12 +55,41 @@ func (q *Queue) Stats() []Stats {
 	return all
 }
 
-// Capacity is the most that the queue takes on disk.
-func (q *Queue) Capacity() int64 { return q.cap }
+// Fill is how full a queue is.
+type Fill struct {
+	Size, Capacity int64 // bytes on disk, and the most that they may be
+	// Since is since when there has not been room for everything; zero while there is.
+	Since   time.Time
+	Waiting int // calls of Append that wait for room
+}
 
-// Size is what the queue takes on disk.
-func (q *Queue) Size() int64 {
+// Fill returns how full the queue is.
+func (q *Queue) Fill() Fill {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.disk
+	q.noteRoom()
+	f := q.fill
+	f.Size, f.Capacity = q.disk, q.cap
+	return f
+}
+
+// noteFull takes note that there was no room for size bytes, or only because
+// others were dropped. The caller holds q.mu.
+func (q *Queue) noteFull(size int64) {
+	if q.fill.Since.IsZero() {
+		q.fill.Since = q.system.now()
+	}
+	q.crowded = size
+}
+
+// noteRoom takes note that the queue is no longer full, if that is so: room is made
+// by the segment, and the one that was made last may be in use already. The caller
+// holds q.mu.
+func (q *Queue) noteRoom() {
+	if q.fill.Since.IsZero() || q.fill.Waiting > 0 {
+		return
+	}
+	if q.idle() || q.disk+max(q.crowded, 2*q.segmentSize)+segmentLen <= q.cap {
+		q.fill.Since = time.Time{}
+	}
 }
