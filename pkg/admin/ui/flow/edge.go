@@ -12,6 +12,7 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"collector/pkg/admin/ui/page"
+	"collector/pkg/human"
 )
 
 // EdgeRate is the flow of one signal from one component to another.
@@ -91,17 +92,7 @@ func RateText(rates []EdgeRate) string {
 }
 
 // UnitOf is what one signal counts: samples, lines, spans or profiles.
-func UnitOf(signal string) string {
-	switch signal {
-	case "metrics":
-		return "samples"
-	case "logs":
-		return "lines"
-	case "traces":
-		return "spans"
-	}
-	return signal
-}
+func UnitOf(signal string) string { return human.Unit(signal) }
 
 // AddSeries adds values that end at the same time.
 func AddSeries(a, b []float64) []float64 {
