@@ -60,7 +60,7 @@ func (i inventory) LogTails() []inspect.LogTail {
 
 func (i inventory) Engines() []inspect.Engine {
 	out := []inspect.Engine{}
-	each(i.graph, func(id string, c inspect.Containers) {
+	each(i.graph, func(id string, c inspect.EngineUser) {
 		e := c.Engine()
 		e.Component, e.Host = id, withoutCredentials(e.Host)
 		out = append(out, e)

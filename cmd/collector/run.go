@@ -279,9 +279,10 @@ func reachEngine(host string) error {
 	return conn.Close()
 }
 
-// Ready, Unhealthy and Reload are what the HTTP server asks for.
-func (p *program) Ready() bool         { return p.graph.Ready() }
-func (p *program) Unhealthy() []string { return p.graph.Unhealthy() }
+// Ready, NotRunning, Observe and Reload are what the HTTP server asks for.
+func (p *program) Ready() bool          { return p.graph.Ready() }
+func (p *program) NotRunning() []string { return p.graph.NotRunning() }
+func (p *program) Observe()             { p.graph.Observe() }
 
 func (p *program) Reload(ctx context.Context) error {
 	p.reloading.Lock()

@@ -31,8 +31,10 @@ type Program interface {
 	// Ready reports whether the configuration has been loaded once; it stays true
 	// from then on.
 	Ready() bool
-	// Unhealthy returns the ids of unhealthy components.
-	Unhealthy() []string
+	// NotRunning returns the ids of the components that should run and do not.
+	NotRunning() []string
+	// Observe takes note of how the components are, for their history.
+	Observe()
 	// Reload loads the configuration again, all or nothing.
 	Reload(ctx context.Context) error
 }
@@ -195,7 +197,7 @@ func (s *Server) observe(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.options.Program.Unhealthy()
+			s.options.Program.Observe()
 		}
 	}
 }
@@ -271,8 +273,11 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "Alloy is ready.")
 }
 
+// healthy fails for components that do not run. It must not fail for a dead
+// destination: whoever asks may restart the program, and what it has read so far
+// and not delivered waits for nothing but the destination.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
-	if names := s.options.Program.Unhealthy(); len(names) > 0 {
+	if names := s.options.Program.NotRunning(); len(names) > 0 {
 		http.Error(w, "unhealthy components: "+strings.Join(names, ", "), http.StatusInternalServerError)
 		return
 	}

@@ -24,7 +24,8 @@ type program struct {
 }
 
 func (p *program) Ready() bool                  { return p.ready }
-func (p *program) Unhealthy() []string          { return p.unhealthy }
+func (p *program) NotRunning() []string         { return p.unhealthy }
+func (p *program) Observe()                     {}
 func (p *program) Reload(context.Context) error { p.reloads++; return p.reload }
 
 func newServer(p Program) *Server {

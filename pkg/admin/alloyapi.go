@@ -89,6 +89,7 @@ func (s *Server) alloyComponent(w http.ResponseWriter, id string) {
 }
 
 func alloyOf(c graph.ComponentInfo) alloyComponent {
+	c.Health.State = c.Health.Alloy // one of those that the API's clients know
 	return alloyComponent{
 		Name: c.Name, Type: "block", LocalID: c.Local, ModuleID: c.Module, Label: c.Label, ReferencesTo: c.ReferencesTo, ReferencedBy: c.ReferencedBy,
 		DataFlowEdgesTo: c.FlowsTo, Health: c.Health, CreatedModuleIDs: []string{}, LiveDebuggingEnabled: true,

@@ -18,10 +18,25 @@
 //	Module() Module           the text of the module that a block import.* has read
 //	Keep(Module)              says that this one, which Module gave, is in force: it
 //	                          is good for a start without its source
+//	Health() error            says that it cannot read what it reads, such as a file; an
+//	                          inspect.Partial, that it cannot read a part of it
 //	Beside(Load, func() bool) gives a block what it loads a configuration with that
 //	                          runs beside its own, and what reports whether one has
 //	                          been loaded; called before Run, and again whenever
 //	                          the user has loaded the configuration
+//
+// and, so that the UI shows them, the methods of package inspect:
+//
+//	Destinations()            what it delivers to, which deliver.Writer tells by Status
+//	Engine()                  its connection to Docker
+//	ScrapeTargets(), Fetch()  the targets that it scrapes
+//	LogTails()                the files or containers whose logs it reads
+//
+// From these alone follows its health, on every page, in the JSON API and in Alloy's
+// metrics (package health): there is nothing to set. What it promises itself, such as a
+// listener, it keeps by having Run fail. The suite in componenttest fails for a
+// component that holds a deliver.Writer, a queue or a docker.Engine, or is given
+// targets, and does not have the method.
 //
 // Config fields carry Alloy's struct tags:
 //

@@ -11,6 +11,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/filewatch"
+	"collector/pkg/inspect"
 	"collector/pkg/throttle"
 )
 
@@ -143,7 +144,7 @@ func (f *File) matches() []string {
 	return out
 }
 
-// Health says which files cannot be read.
+// Health says which files cannot be read: nothing else is the component's to read.
 func (f *File) Health() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,7 +162,11 @@ func (f *File) Health() error {
 	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d files cannot be read, and their last targets are kept; the first is %w", failed, len(f.files), first)
+	err := fmt.Errorf("%d of %d files cannot be read, and their last targets are kept; the first is %w", failed, len(f.files), first)
+	if failed < len(f.files) {
+		return inspect.Partial{Err: err}
+	}
+	return err
 }
 
 // FileStatus is what the debug UI shows.

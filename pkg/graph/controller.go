@@ -198,16 +198,25 @@ func (c *Controller) graph() *graph { return c.current.Load() }
 // on it stays true.
 func (c *Controller) Ready() bool { return c.ready.Load() }
 
-// Unhealthy gives the ids of the components that are unhealthy.
-func (c *Controller) Unhealthy() []string {
+// NotRunning gives the ids of the components that should run and do not, or have only
+// just been started again after they failed. What the others complain of is no
+// reason to end the program.
+func (c *Controller) NotRunning() []string {
 	var ids []string
 	for _, n := range c.nodes() {
-		if n.health().State == Unhealthy {
+		if s := n.state(); !s.since.IsZero() && !s.exited && !s.runs(time.Now()) {
 			ids = append(ids, n.id)
 		}
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// Observe takes note of how all components are, for their history.
+func (c *Controller) Observe() {
+	for _, n := range c.nodes() {
+		n.health()
+	}
 }
 
 // LoadFailed notes that a configuration could not even be read.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"collector/pkg/health"
 	"collector/pkg/mask"
 )
 
@@ -16,7 +17,8 @@ type HealthState string
 const (
 	Unknown   HealthState = "unknown"   // not started yet
 	Healthy   HealthState = "healthy"   // running
-	Unhealthy HealthState = "unhealthy" // failed, or running with something wrong
+	Degraded  HealthState = "degraded"  // running, but a part of what it has to do with fails
+	Unhealthy HealthState = "unhealthy" // not running, or all that it has to do with fails
 	Exited    HealthState = "exited"    // has nothing more to do
 )
 
@@ -25,20 +27,35 @@ type Health struct {
 	State       HealthState `json:"state"`
 	Message     string      `json:"message"`
 	UpdatedTime time.Time   `json:"updatedTime"`
+	// Derived says that the component runs, and what is wrong is what it has to do
+	// with: its destinations, targets and so on.
+	Derived bool `json:"-"`
+	// Alloy is the state for what was made for Alloy, which knows no degraded
+	// component and takes none for unhealthy because of its targets.
+	Alloy HealthState `json:"-"`
 }
 
 // health says how n is now.
 func (n *node) health() Health {
+	now := time.Now()
 	problem := n.problem()
+	var found health.Finding
+	problem = errors.Join(problem, guard(func() error { found = health.Of(n.component, now); return nil }))
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h := n.run.health(time.Now(), problem)
+	h := n.run.health(now, problem, found)
 	h.Message = mask.WithoutPasswords(h.Message)
+	switch before := n.healthy; {
+	case h.State == before.State:
+		h.UpdatedTime = before.UpdatedTime
+	case h.UpdatedTime.Before(before.UpdatedTime):
+		h.UpdatedTime = now // it has run all the time, and is well again
+	}
 	if h.State != n.healthy.State || h.Message != n.healthy.Message {
-		n.healthy = h
 		n.remember(h)
 	}
-	return n.healthy
+	n.healthy = h
+	return h
 }
 
 // maxHistory is how many changes of a component's health are kept.
@@ -64,8 +81,7 @@ func (n *node) healthHistory() []Health {
 	return slices.Clone(n.history)
 }
 
-// problem is what the component itself, or the targets that it is given,
-// complain of while it runs.
+// problem is what is wrong with the values that n was given.
 func (n *node) problem() error {
 	for _, d := range n.derived {
 		if err := d.health(); err != nil {
@@ -75,26 +91,45 @@ func (n *node) problem() error {
 	if err := n.staleness(); err != nil {
 		return fmt.Errorf("a value changed and the configuration cannot be evaluated with it; the previous value stays in use: %w", err)
 	}
-	h, ok := n.component.(healther)
-	if !ok {
-		return nil
-	}
-	var problem error
-	return errors.Join(guard(func() error { problem = h.Health(); return nil }), problem)
+	return nil
 }
 
-func (s runState) health(now time.Time, problem error) Health {
+// health is how a component is with this run: problem is what is wrong with the values
+// that it was given, found is what its parts add up to.
+func (s runState) health(now time.Time, problem error, found health.Finding) Health {
+	of := func(state HealthState, message string, since time.Time) Health {
+		return Health{State: state, Message: message, UpdatedTime: since, Alloy: state}
+	}
 	switch {
 	case s.since.IsZero():
-		return Health{Unknown, "not started yet", now}
+		return of(Unknown, "not started yet", now)
 	case s.exited:
-		return Health{Exited, "exited", s.since}
+		return of(Exited, "exited", s.since)
 	case !s.running:
-		return Health{Unhealthy, "failed: " + s.err.Error(), s.since}
-	case s.err != nil && now.Sub(s.since) < settled:
-		return Health{Unhealthy, "restarted after it failed: " + s.err.Error(), s.since}
+		return of(Unhealthy, "failed: "+s.err.Error(), s.since)
+	case !s.runs(now):
+		return of(Unhealthy, "restarted after it failed: "+s.err.Error(), s.since)
 	case problem != nil:
-		return Health{Unhealthy, problem.Error(), now}
+		h := of(Unhealthy, problem.Error(), now)
+		if found.Message != "" {
+			h.Message += "; " + found.Message
+		}
+		return h
+	case found.Extent == health.None:
+		return of(Healthy, "running", s.since)
 	}
-	return Health{Healthy, "running", s.since}
+	h := Health{State: Degraded, Message: found.Message, UpdatedTime: now, Derived: !found.Own, Alloy: Healthy}
+	if found.Extent == health.All {
+		h.State = Unhealthy
+	}
+	if found.Failed {
+		h.Alloy = Unhealthy
+	}
+	return h
+}
+
+// runs reports whether a component that is to run does, and has not only just been
+// started again after it failed.
+func (s runState) runs(now time.Time) bool {
+	return s.running && (s.err == nil || now.Sub(s.since) >= settled)
 }

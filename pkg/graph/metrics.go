@@ -129,7 +129,7 @@ func (r runningComponents) Collect(out chan<- prometheus.Metric) {
 				module = own
 			}
 			if !n.hidden {
-				count[key{module, n.health().State}]++
+				count[key{module, n.health().Alloy}]++
 			}
 		}
 	}

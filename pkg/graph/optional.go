@@ -13,5 +13,4 @@ type (
 	statuser interface{ Status() any }
 	importer interface{ Module() component.Module }
 	keeper   interface{ Keep(component.Module) }
-	healther interface{ Health() error }
 )

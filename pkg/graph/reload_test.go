@@ -251,14 +251,14 @@ toy.relabel "one" { targets = [toy.targets.a.targets[0]] }`)
 		a := b.toys.get("toy.targets.a").(*toyTargets).set
 		a.Replace(nil)
 		check("2", "9")
-		b.want(b.Unhealthy(), "toy.relabel.one")
+		b.want(b.unhealthy(), "toy.relabel.one")
 		targets, _ := b.toys.get("toy.relabel.one").(*toyRelabel).config.Targets.Targets()
 		if len(targets) != 1 {
 			t.Errorf("an expression that fails gives %v, want the last targets", targets)
 		}
 		a.Replace([]discovery.Target{labels.FromStrings("n", "3")})
 		check("3", "2", "9")
-		b.want(b.Unhealthy())
+		b.want(b.unhealthy())
 	})
 }
 

@@ -24,7 +24,7 @@ func TestFailedComponentRunsAgainAfterAPause(t *testing.T) {
 			if h := b.health("toy.source.s"); h.State != Unhealthy || h.Message != "failed: it broke" {
 				t.Fatalf("health = %v", h)
 			}
-			b.want(b.Unhealthy(), "toy.source.s")
+			b.want(b.unhealthy(), "toy.source.s")
 			b.toys.take()
 			for b.toys.runs("toy.source.s") == 0 {
 				time.Sleep(10 * time.Millisecond)
@@ -104,7 +104,7 @@ func TestHealthIsWhatTheComponentSays(t *testing.T) {
 		f := b.toys.get("toy.fragile.f").(*toyFragile)
 		since := b.health("toy.fragile.f").UpdatedTime
 		time.Sleep(time.Second)
-		if h := b.health("toy.fragile.f"); h != (Health{Healthy, "running", since}) {
+		if h := b.health("toy.fragile.f"); h.State != Healthy || h.Message != "running" || h.UpdatedTime != since {
 			t.Errorf("health = %v", h)
 		}
 		f.mu.Lock()

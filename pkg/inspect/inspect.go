@@ -2,6 +2,10 @@
 // API and the support bundle. A component implements the interfaces that fit it,
 // and is found by them; nobody has to know its type. All results are snapshots.
 // They may hold secrets, in labels above all, which whoever shows them redacts.
+//
+// The health of a component follows from the same interfaces (see package health):
+// one that has Destinations, ScrapeTargets, LogTails or Engine is healthy, degraded
+// or unhealthy without saying so itself.
 package inspect
 
 import (
@@ -10,7 +14,12 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/deliver"
 )
+
+// Deliverer is a component that delivers data to destinations, from a queue on disk.
+type Deliverer interface{ Destinations() []deliver.Status }
 
 // Scraper is a component that scrapes targets.
 type Scraper interface {
@@ -70,9 +79,23 @@ type LogTail struct {
 	ErrorAt     time.Time                    `json:"errorAt,omitzero"`
 }
 
+// Counter is a Scraper or a Tailer that has thousands of targets or tails, and counts
+// those that fail at less cost than by listing all.
+type Counter interface{ Failing() (failing, all int) }
+
+// Partial is the error of a component's method Health when it concerns a part of what
+// the component reads: the component is degraded, not unhealthy.
+type Partial struct{ Err error }
+
+func (p Partial) Error() string { return p.Err.Error() }
+func (p Partial) Unwrap() error { return p.Err }
+
+// EngineUser is a component that has a connection to Docker.
+type EngineUser interface{ Engine() Engine }
+
 // Containers is a component that discovers containers.
 type Containers interface {
-	Engine() Engine
+	EngineUser
 	Containers() []Container
 	// Unlisted are the containers of which it makes no targets, by name: why not.
 	Unlisted() map[string]string

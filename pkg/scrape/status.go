@@ -134,6 +134,20 @@ func (s *Scraper) ScrapeTargets() []inspect.ScrapeTarget {
 	return out
 }
 
+// Failing is part of inspect.Counter.
+func (s *Scraper) Failing() (failing, all int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.targets {
+		t.state.Lock()
+		if t.state.health == healthDown {
+			failing++
+		}
+		t.state.Unlock()
+	}
+	return failing, len(s.targets)
+}
+
 // Consume is part of inspect.TargetConsumer.
 func (s *Scraper) Consume(t discovery.Target) (o inspect.Onward, listed bool) {
 	if !s.cfg.Targets.Has(t) {

@@ -11,6 +11,8 @@ func HealthKind(s graph.HealthState) string {
 	switch s {
 	case graph.Healthy:
 		return "good"
+	case graph.Degraded:
+		return "warn"
 	case graph.Unhealthy:
 		return "bad"
 	}
@@ -25,12 +27,14 @@ func Severity(s graph.HealthState) int {
 	switch s {
 	case graph.Unhealthy:
 		return 0
-	case graph.Unknown:
+	case graph.Degraded:
 		return 1
-	case graph.Exited:
+	case graph.Unknown:
 		return 2
+	case graph.Exited:
+		return 3
 	}
-	return 3
+	return 4
 }
 
 func BadIf(n int) string {

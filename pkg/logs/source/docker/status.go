@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"collector/pkg/docker"
 	"collector/pkg/inspect"
 )
 
@@ -66,6 +67,33 @@ func (s *Source) LogTails() []inspect.LogTail {
 			ID: t.ID, Container: t.Name, State: t.State, Labels: t.Labels, Lines: t.Lines, Bytes: t.Bytes, Dropped: t.Dropped,
 			Connections: t.Connections, Cursor: t.Cursor, LagSeconds: t.LagSeconds, Error: t.LastError, ErrorAt: t.LastErrorAt,
 		})
+	}
+	return out
+}
+
+// Failing is part of inspect.Counter.
+func (s *Source) Failing() (failing, all int) {
+	tails := s.snapshot()
+	for _, t := range tails {
+		t.mu.Lock()
+		if t.status.lastError != "" {
+			failing++
+		}
+		t.mu.Unlock()
+	}
+	return failing, len(tails)
+}
+
+// Engine is part of inspect.EngineUser.
+func (s *Source) Engine() inspect.Engine {
+	e, ok := s.engine.(*docker.Engine)
+	if !ok {
+		return inspect.Engine{Host: s.cfg.Host}
+	}
+	now := e.Status()
+	out := inspect.Engine{Host: now.Host, Connected: now.Connected, Since: now.Since, Targets: len(s.snapshot()), Refused: now.Refused}
+	if now.Err != nil {
+		out.Error = now.Err.Error()
 	}
 	return out
 }
