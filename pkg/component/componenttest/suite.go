@@ -52,6 +52,7 @@ func (s Suite) Run(t *testing.T) {
 			s.documented(t, d)
 			s.defaults(t, d, invalid)
 			s.lives(t, d, linted)
+			s.healthy(t, d)
 		})
 	}
 	if ran < len(definitions) || t.Failed() {
@@ -154,6 +155,7 @@ func (s Suite) once(t *testing.T, run, storage string, sources []config.Source, 
 	}
 	eventually(t, run+" has begun", func() string { return waiting(c) })
 	s.lint(t, c, linted)
+	eventually(t, run, func() string { return miscounted(c) })
 	for _, id := range c.Stop(patience) {
 		t.Errorf("%s: %s has not ended with its context", run, id)
 	}
