@@ -13,6 +13,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/explore"
 	"collector/pkg/graph"
+	"collector/pkg/health"
 	"collector/pkg/inspect"
 	"collector/pkg/live"
 	"collector/pkg/mask"
@@ -111,6 +112,7 @@ func (v *view) read(r live.Readings) {
 		r.Counter(key.of("out"), float64(s.Delivered))
 		r.Counter(key.of("dropped"), float64(sum(s.Dropped)))
 		r.Gauge(key.of("waiting"), float64(s.Queued))
+		r.Gauge(key.of("bytes"), float64(s.QueuedBytes))
 	})
 }
 
@@ -142,7 +144,7 @@ func (v *view) EdgeRates() []flow.EdgeRate {
 
 // Destinations tells how each delivery goes, and went over the last minutes.
 func (v *view) Destinations() []flow.Destination {
-	all := []flow.Destination{}
+	all, now := []flow.Destination{}, time.Now()
 	v.deliveries(func(component string, s deliver.Status, stores bool) {
 		key := deliveryKey{component, s.ID, s.Signal}
 		d := flow.Destination{
@@ -151,6 +153,13 @@ func (v *view) Destinations() []flow.Destination {
 			Dropped: s.Dropped, DamagedBlocks: s.DamagedBlocks,
 			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: mask.WithoutPasswords(s.LastError),
 			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, UnansweredSince: s.Unanswered, Healthy: s.Healthy, Stores: stores,
+			DownSince: s.DownSince, Rejecting: s.Rejecting, Problem: health.Destination(&s, now), Queue: s.Queue,
+		}
+		switch {
+		case !s.Queue.FullSince.IsZero():
+			d.FullQueue = health.FullQueue(&s)
+		case !s.OldestQueued.IsZero() && now.Sub(s.OldestQueued) > lagging:
+			d.FullInSeconds = fullIn(s.Queue.Capacity-s.QueuedBytes, v.recorder.Series(key.of("bytes")))
 		}
 		if d.Dropped == nil {
 			d.Dropped = map[string]uint64{}
@@ -165,13 +174,39 @@ func (v *view) Destinations() []flow.Destination {
 	return all
 }
 
+// lagging is how long data waits before its destination counts as behind: what is
+// gathered for a request waits for less.
+const lagging = 15 * time.Second
+
+// fullIn is in how many seconds a queue has taken another room bytes, if it grows as
+// in the last minute; 0 if it does not grow. bytes has what has waited, a value for
+// each 5 s.
+func fullIn(room int64, bytes []float64) float64 {
+	const readings, every = 12, 5.0
+	bytes = bytes[max(0, len(bytes)-readings):]
+	half := len(bytes) / 2
+	if half == 0 || room <= 0 {
+		return 0
+	}
+	// Halves are compared, as what is delivered leaves by the request.
+	grown := 0.0
+	for i := range half {
+		grown += bytes[len(bytes)-half+i] - bytes[i]
+	}
+	perSecond := grown / float64(half) / (every * float64(len(bytes)-half))
+	if perSecond <= 0 {
+		return 0
+	}
+	return float64(room) / perSecond
+}
+
 // deliveries visits each destination of each component that has some. stores is
 // false of those that only show what they are given: these have a destination
 // for each signal that leads to them, before anything has come.
 func (v *view) deliveries(f func(component string, s deliver.Status, stores bool)) {
 	v.graph.Components(func(id string, c any) {
 		switch c := c.(type) {
-		case interface{ Destinations() []deliver.Status }:
+		case inspect.Deliverer:
 			for _, s := range c.Destinations() {
 				f(id, s, true)
 			}

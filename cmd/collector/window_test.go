@@ -214,3 +214,25 @@ func TestTheWindowsFlagsAreChecked(t *testing.T) {
 		t.Errorf("%v, %v", err, f.exploreMemory)
 	}
 }
+
+func TestWhenAQueueIsFull(t *testing.T) {
+	for name, c := range map[string]struct {
+		room  int64
+		bytes []float64
+		want  float64
+	}{
+		"nothing is known":                     {1000, nil, 0},
+		"one reading":                          {1000, []float64{5}, 0},
+		"it grows by 2 a second":               {1000, []float64{0, 10, 20, 30}, 500},
+		"it grows, and leaves by the request":  {1000, []float64{0, 40, 20, 60}, 500},
+		"what was before the last minute":      {1000, append(make([]float64, 40), 0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110), 500},
+		"it shrinks":                           {1000, []float64{30, 20, 10, 0}, 0},
+		"it stays":                             {1000, []float64{30, 30, 30}, 0},
+		"there is no room left":                {0, []float64{0, 10, 20, 30}, 0},
+		"of an odd number, the middle is left": {1000, []float64{0, 10, 20, 30, 40}, 500},
+	} {
+		if got := fullIn(c.room, c.bytes); got != c.want {
+			t.Errorf("%s: %v, not %v", name, got, c.want)
+		}
+	}
+}

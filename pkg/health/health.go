@@ -242,7 +242,7 @@ func Destination(d *deliver.Status, now time.Time) string {
 		for _, n := range d.Dropped {
 			dropped += n
 		}
-		return "rejects everything" + lasting(d.DownSince, now) + amount(dropped, "dropped")
+		return "rejects all data" + lasting(d.DownSince, now) + amount(dropped, "dropped")
 	}
 	return "down" + strings.TrimPrefix(lasting(d.DownSince, now), " for") + amount(d.Queued, "waiting")
 }

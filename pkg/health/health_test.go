@@ -53,7 +53,7 @@ func TestDestinations(t *testing.T) {
 		"the only one is down":             {writer{down("logs", "http://a", 24*time.Second, 540)}, Finding{Extent: All, Failed: true, Message: "down 24 s, 540 waiting"}},
 		"nothing waits":                    {writer{down("logs", "http://a", 90*time.Second, 0)}, Finding{Extent: All, Failed: true, Message: "down 1 min"}},
 		"since when is not known":          {writer{{Signal: "logs", Queued: 2}}, Finding{Extent: All, Failed: true, Message: "down, 2 waiting"}},
-		"it rejects":                       {writer{rejecting}, Finding{Extent: All, Failed: true, Message: "rejects everything for 24 s, 1,200 dropped"}},
+		"it rejects":                       {writer{rejecting}, Finding{Extent: All, Failed: true, Message: "rejects all data for 24 s, 1,200 dropped"}},
 		"one of two, by its host":          {writer{good("logs", "http://a"), down("logs", "http://b:1/x?p=s3cret", 24*time.Second, 5)}, Finding{Extent: Some, Message: "b:1: down 24 s, 5 waiting (1 of 2 destinations)"}},
 		"one of two, by its id":            {writer{good("logs", "a:1"), down("logs", "b:1", 24*time.Second, 5)}, Finding{Extent: Some, Message: "x: down 24 s, 5 waiting (1 of 2 destinations)"}},
 		"one of two, by its signal":        {writer{good("logs", "http://a"), down("traces", "http://a", 24*time.Second, 5)}, Finding{Extent: Some, Message: "traces: down 24 s, 5 waiting (1 of 2 destinations)"}},

@@ -2,6 +2,8 @@ package flow
 
 import (
 	"time"
+
+	"collector/pkg/deliver"
 )
 
 // Destination is the delivery of one signal to one endpoint.
@@ -29,11 +31,35 @@ type Destination struct {
 	// response for long.
 	UnansweredSince time.Time `json:"unansweredSince,omitzero"`
 	Healthy         bool      `json:"healthy"`
+	// DownSince is since when it is not healthy. Rejecting says that it answers, and
+	// accepts nothing.
+	DownSince time.Time `json:"downSince,omitzero"`
+	Rejecting bool      `json:"rejecting,omitempty"`
+	// Problem is what is wrong with it, in a few words: "down 24 s, 540 waiting".
+	Problem string `json:"problem,omitempty"`
+	// Queue is the queue on disk, which all destinations of the component share that
+	// get this signal; FullQueue is in words what it costs that it is full.
+	Queue     deliver.Queue `json:"queue"`
+	FullQueue string        `json:"fullQueue,omitempty"`
+	// FullInSeconds is when the queue is full if it keeps growing as it does; 0 if it
+	// does not grow.
+	FullInSeconds float64 `json:"fullInSeconds,omitempty"`
 	// Stores reports whether data is delivered to another system: false for components
 	// such as explore.sink.
 	Stores bool `json:"stores"`
 
 	Recent Recent `json:"recent"`
+}
+
+// Fill is how full the queue is with what waits for the destination, from 0 to 1.
+func (d *Destination) Fill() float64 {
+	switch {
+	case !d.Queue.FullSince.IsZero():
+		return 1
+	case d.Queue.Capacity <= 0:
+		return 0
+	}
+	return min(1, float64(d.QueuedBytes)/float64(d.Queue.Capacity))
 }
 
 // Recent is a destination's history over the last minutes, one value every 5 s,

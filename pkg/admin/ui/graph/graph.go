@@ -49,7 +49,7 @@ type node struct {
 	Name    string            `json:"name"`
 	Label   string            `json:"label"`
 	Health  graph.HealthState `json:"health"`
-	Message string            `json:"message"`
+	Message string            `json:"message"` // drawn below the node, unless it is healthy
 	// Count is how many components the node groups.
 	Count int `json:"count"`
 }
@@ -113,13 +113,13 @@ func (v drawn) grouped() drawn {
 		kind[n.ID] = n.Name
 		group := nodes[n.Name]
 		if group == nil {
-			group = &node{ID: n.Name, Name: n.Name, Health: n.Health}
+			group = &node{ID: n.Name, Name: n.Name, Health: n.Health, Message: n.Message}
 			nodes[n.Name] = group
 			order = append(order, n.Name)
 		}
 		group.Count++
 		if page.Severity(n.Health) < page.Severity(group.Health) {
-			group.Health = n.Health
+			group.Health, group.Message = n.Health, n.Message
 		}
 	}
 	out := drawn{Focus: v.Focus}
@@ -271,8 +271,10 @@ func (p *Page) boxNode(n node, at placed) g.Node {
 	number := func(v int) string { return fmt.Sprint(v) }
 	kind := page.HealthKind(n.Health)
 	says := n.ID + ", " + string(n.Health)
-	if kind == "bad" && n.Message != "" {
-		says += ": " + page.Cut(n.Message, 300)
+	trouble := ""
+	if (kind == "bad" || kind == "warn") && n.Message != "" {
+		trouble = n.Message
+		says += ": " + page.Cut(trouble, 300)
 	}
 	title := n.Label
 	if title == "" {
@@ -284,7 +286,17 @@ func (p *Page) boxNode(n node, at placed) g.Node {
 		g.El("text", h.Class("kind"), g.Attr("x", number(at.X+12)), g.Attr("y", number(at.Y+18)), g.Text(page.Cut(n.Name, 28))),
 		g.El("text", h.Class("name"), g.Attr("x", number(at.X+12)), g.Attr("y", number(at.Y+36)), g.Text(page.Cut(title, 24))),
 		g.El("text", h.Class("health"), g.Attr("x", number(at.X+boxWidth-18)), g.Attr("y", number(at.Y+19)), g.Text(page.Mark(kind))),
+		g.If(trouble != "", g.El("text", h.Class("trouble"), g.Attr("x", number(at.X+4)), g.Attr("y", number(at.Y+boxHeight+13)), g.Text(short(trouble)))),
 	)
+}
+
+// short is the beginning of a message that fits below a node.
+func short(message string) string {
+	const runes = 44
+	if text := []rune(message); len(text) > runes {
+		return strings.TrimRight(string(text[:runes]), " ") + "…"
+	}
+	return message
 }
 
 // nodeHref links to a component, or to the list of those that a node groups.

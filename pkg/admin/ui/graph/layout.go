@@ -10,8 +10,9 @@ const (
 	boxWidth  = 210
 	boxHeight = 46
 	gapX      = 96 // between layers, where the edges and their labels are
-	gapY      = 18
-	margin    = 12
+	gapY      = 22 // with room for what is wrong with the node above
+	margin    = 18
+	overhang  = 40 // of the text below a node of the last layer
 )
 
 // drawing is a graph with a place for each node and each edge.
@@ -146,7 +147,7 @@ func draw(n int, slots []slot, columns [][]int, paths [][]int) drawing {
 	}
 	d := drawing{
 		Nodes:  make([]placed, n),
-		Width:  2*margin + len(columns)*boxWidth + max(0, len(columns)-1)*gapX,
+		Width:  2*margin + len(columns)*boxWidth + max(0, len(columns)-1)*gapX + overhang,
 		Height: 2*margin + tallest*(boxHeight+gapY) - gapY,
 	}
 	at := func(i int) placed {

@@ -72,6 +72,8 @@ type signalFlow struct {
 	Queued       uint64            `json:"queued"`
 	QueuedBytes  int64             `json:"queuedBytes"`
 	Dropped      map[string]uint64 `json:"dropped"`
+	// Refused is for what the queues had no room: it is not part of received.
+	Refused uint64 `json:"refused"`
 	// SourcesPerSecond is measured at the sources, before any component changes or
 	// drops anything; the rates below are measured at the destinations.
 	SourcesPerSecond float64 `json:"sourcesPerSecond"`
@@ -124,6 +126,9 @@ func signalFlows(s *situation, rates []flow.EdgeRate) []signalFlow {
 		for i := range s.destinations {
 			if d := &s.destinations[i]; d.Signal == f.Signal {
 				f.add(d, s.now)
+				if i == 0 || s.destinations[i-1].Component != d.Component || s.destinations[i-1].Signal != d.Signal {
+					f.Refused += d.Queue.Refused // by the queue, which the component's destinations share
+				}
 			}
 		}
 		if f.Signal == "logs" {

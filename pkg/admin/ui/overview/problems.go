@@ -67,6 +67,7 @@ func (s *situation) problems() []problem {
 	for i := range s.destinations {
 		out = append(out, destinationProblems(&s.destinations[i], s.now)...)
 	}
+	out = append(out, s.queueProblems()...)
 	for i := range s.orphans {
 		out = append(out, orphanProblems(&s.orphans[i], s.now)...)
 	}
@@ -169,7 +170,8 @@ func losses(d *flow.Destination, name, link string) (out []problem) {
 		recent = recent || v > 0
 	}
 	for _, reason := range slices.Sorted(maps.Keys(d.Dropped)) {
-		if n := d.Dropped[reason]; n > 0 && recent && !intended(reason) {
+		told := reason == "queue_full" && d.FullQueue != ""
+		if n := d.Dropped[reason]; n > 0 && recent && !intended(reason) && !told {
 			out = append(out, problem{
 				Kind: "bad", Component: d.Component, Link: link, Fix: dropFix(reason),
 				Message: fmt.Sprintf("The destination %s is losing data: %s %s dropped since the start (reason: %s).", name, page.Count(float64(n)), flow.UnitOf(d.Signal), reason),
@@ -341,7 +343,8 @@ func tailFix(t *inspect.LogTail) string {
 	return "The collector keeps retrying from where it stopped. Check that docker logs works for this container."
 }
 
-// componentProblems lists the unhealthy components that are not in named.
+// componentProblems lists the components with a problem of their own, unless they are
+// in named: what follows from destinations, targets and so on is listed with these.
 func (s *situation) componentProblems(named []problem) (out []problem) {
 	known := map[string]bool{}
 	for _, p := range named {
@@ -351,13 +354,16 @@ func (s *situation) componentProblems(named []problem) (out []problem) {
 	down := slices.ContainsFunc(s.engines, func(e inspect.Engine) bool { return !e.Connected && e.Error != "" })
 	for _, c := range s.components {
 		isDocker := slices.ContainsFunc(s.engines, func(e inspect.Engine) bool { return e.Component == c.ID })
-		if c.Health.State != graph.Unhealthy || known[c.ID] || isDocker && down {
+		if c.Health.State != graph.Unhealthy && c.Health.State != graph.Degraded || c.Health.Derived || known[c.ID] || isDocker && down {
 			continue
 		}
 		p := problem{
 			Kind: "bad", Component: c.ID, Since: c.Health.UpdatedTime, Link: "/component/" + url.PathEscape(c.ID),
-			Message: fmt.Sprintf("%s is unhealthy: %s.", c.ID, strings.TrimRight(firstLine(c.Health.Message), ".")),
+			Message: fmt.Sprintf("%s is %s: %s.", c.ID, c.Health.State, strings.TrimRight(firstLine(c.Health.Message), ".")),
 			Fix:     "Its page shows its state and where it is defined.",
+		}
+		if c.Health.State == graph.Degraded {
+			p.Kind = "warn"
 		}
 		if strings.Contains(c.Health.Message, "address already in use") {
 			p.Fix = "Another program uses the port: stop it, or choose another port in the component's block."

@@ -55,7 +55,7 @@ func (p *Page) problemNode(found problem) g.Node {
 
 func (p *Page) stateFacts(o Overview) []g.Node {
 	var facts []g.Node
-	for _, state := range []graph.HealthState{graph.Healthy, graph.Unhealthy, graph.Unknown, graph.Exited} {
+	for _, state := range []graph.HealthState{graph.Healthy, graph.Degraded, graph.Unhealthy, graph.Unknown, graph.Exited} {
 		if n := o.Components[state]; n > 0 || state == graph.Healthy {
 			facts = append(facts, page.Fact(string(state), page.Badge(page.HealthKind(state), page.Count(float64(n)))))
 		}
@@ -79,6 +79,7 @@ func (p *Page) signalCard(f signalFlow) g.Node {
 		page.Fact("out", g.Text(flow.PerSecond(f.OutPerSecond, f.Recent.Out, "/s")+", "+page.Count(float64(f.Delivered))+" total "), page.Spark(f.Signal+" out", f.Recent.Out)),
 		page.Fact("waiting", g.Text(page.Count(float64(f.Queued))+" ("+page.Size(float64(f.QueuedBytes))+") "), page.Spark(f.Signal+" waiting", f.Recent.Waiting)),
 		page.Fact("dropped", f.dropped()...),
+		page.Fact("refused", f.refused()),
 		page.Fact("lag", g.Text(page.Lag(f.LagSeconds))),
 	))
 }
@@ -118,13 +119,13 @@ func (p *Page) destinationTable(all []flow.Destination) g.Node {
 	var rows []g.Node
 	for i := range all {
 		if i == maxDestinations {
-			rows = append(rows, page.Row(g.Textf("%d more in the JSON", len(all)-i), nil, nil, nil, nil, nil, nil, nil))
+			rows = append(rows, page.Row(g.Textf("%d more in the JSON", len(all)-i), nil, nil, nil, nil, nil, nil, nil, nil))
 			break
 		}
 		rows = append(rows, p.destinationRow(&all[i]))
 	}
 	return page.Table("Destinations", []page.Column{
-		{Title: "Destination"}, {Title: "Signal"}, {Title: "State"}, {Title: "Out"}, {Title: "Waiting", Numeric: true}, {Title: "Oldest waiting"},
+		{Title: "Destination"}, {Title: "Signal"}, {Title: "State"}, {Title: "Out"}, {Title: "Waiting", Numeric: true}, {Title: "Queue"}, {Title: "Oldest waiting"},
 		{Title: "Last success"}, {Title: "Last error"},
 	}, rows...)
 }
@@ -136,8 +137,12 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 		state = page.Badge("info", "nothing received yet")
 	case !d.Stores:
 		state = page.Badge("info", "shown here only")
+	case d.Rejecting:
+		state = page.Badge("bad", "rejects all data")
 	case !d.Healthy:
 		state = page.Badge("bad", "down")
+	case d.FullQueue != "":
+		state = page.Badge("bad", "queue full")
 	case !d.UnansweredSince.IsZero():
 		state = page.Badge("warn", "no answer for "+page.Count(math.Trunc(time.Since(d.UnansweredSince).Seconds()))+" s")
 	case d.WaitingTenants > 0:
@@ -160,5 +165,5 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 		g.Group{p.Site.ComponentLink(d.Component), h.Br(), h.Span(h.Class("dim"), g.Text(page.Cut(mask.WithoutPasswords(d.URL), 150)))},
 		g.Text(d.Signal), state,
 		g.Group{page.Spark(d.Component+" "+d.Signal+" out", d.Recent.Out), g.Text(" " + page.Count(float64(d.Delivered)))},
-		h.Span(h.Class("n"), g.Text(page.Count(float64(d.Queued)))), oldest, success, failure)
+		h.Span(h.Class("n"), g.Text(page.Count(float64(d.Queued)))), gauge(d), oldest, success, failure)
 }
