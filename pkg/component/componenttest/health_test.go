@@ -23,7 +23,7 @@ func (running) Run(context.Context) error { return nil }
 type (
 	delivers struct {
 		running
-		lanes map[string]*struct{ writer *deliver.Writer }
+		signals map[string]*struct{ writer *deliver.Writer }
 	}
 	queues struct {
 		running

@@ -51,7 +51,7 @@ type Destination struct {
 	Recent Recent `json:"recent"`
 }
 
-// Fill is how full the queue is with what waits for the destination, from 0 to 1.
+// Fill is the share of the queue's capacity that is waiting for the destination, from 0 to 1.
 func (d *Destination) Fill() float64 {
 	switch {
 	case !d.Queue.FullSince.IsZero():

@@ -73,7 +73,7 @@ func TestTheGaugeOfAQueue(t *testing.T) {
 		"a little":        {func(d *flow.Destination) { d.QueuedBytes = 10 }, []string{"under 1% of 200 kB"}},
 		"an eighth":       {func(d *flow.Destination) { d.QueuedBytes = 25_000 }, []string{`value="0.1250"`, "12% of 200 kB"}},
 		"it grows":        {func(d *flow.Destination) { d.QueuedBytes, d.FullInSeconds = 100_000, 5400 }, []string{"50% of 200 kB", ", full in 1 h 30 min"}},
-		"it hardly grows": {func(d *flow.Destination) { d.QueuedBytes, d.FullInSeconds = 100_000, 40 * 86400 }, []string{"50% of 200 kB</span>"}},
+		"it hardly grows": {func(d *flow.Destination) { d.QueuedBytes, d.FullInSeconds = 100_000, 40*86400 }, []string{"50% of 200 kB</span>"}},
 		"full":            {func(d *flow.Destination) { d.QueuedBytes, d.Queue.FullSince = 190_000, time.Now() }, []string{`value="1.0000"`, "100% of 200 kB"}},
 		"it has refused":  {func(d *flow.Destination) { d.Queue.Refused = 5880 }, []string{", 5,880 refused"}},
 		"it has no queue": {func(d *flow.Destination) { d.Stores = false }, []string{"–"}},
@@ -91,8 +91,8 @@ func TestTheGaugeOfAQueue(t *testing.T) {
 	}
 }
 
-// The queue is that of a component for a signal: what it refuses is counted once,
-// however many endpoints it has.
+// All endpoints of a component share a queue for a signal: what it refuses is counted
+// once.
 func TestRefusalsAreCountedOnce(t *testing.T) {
 	refused := func(component string, n uint64) flow.Destination {
 		return ofQueue(component, func(d *flow.Destination) { d.Queue.Refused = n })
