@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"collector/pkg/deliver"
@@ -76,9 +77,10 @@ type part struct {
 
 func partsOf(component any) (parts []part) {
 	if c, ok := component.(inspect.Deliverer); ok {
+		all := sync.OnceValue(c.Destinations)
 		parts = append(parts,
-			part{Destinations, func(now time.Time) Finding { return destinations(c.Destinations(), now) }},
-			part{Queue, func(time.Time) Finding { return queues(c.Destinations()) }})
+			part{Destinations, func(now time.Time) Finding { return destinations(all(), now) }},
+			part{Queue, func(time.Time) Finding { return queues(all()) }})
 	}
 	if c, ok := component.(inspect.EngineUser); ok {
 		parts = append(parts, part{Engine, func(now time.Time) Finding { return engine(c.Engine(), now) }})

@@ -350,11 +350,8 @@ func (s *situation) componentProblems(named []problem) (out []problem) {
 	for _, p := range named {
 		known[p.Component] = true
 	}
-	// One Engine may be down for several components.
-	down := slices.ContainsFunc(s.engines, func(e inspect.Engine) bool { return !e.Connected && e.Error != "" })
 	for _, c := range s.components {
-		isDocker := slices.ContainsFunc(s.engines, func(e inspect.Engine) bool { return e.Component == c.ID })
-		if c.Health.State != graph.Unhealthy && c.Health.State != graph.Degraded || c.Health.Derived || known[c.ID] || isDocker && down {
+		if c.Health.State != graph.Unhealthy && c.Health.State != graph.Degraded || c.Health.Derived || known[c.ID] {
 			continue
 		}
 		p := problem{
