@@ -51,6 +51,24 @@ func Read(path string) ([]Source, error) { return read(path, readFile) }
 // says nothing is an error.
 func ReadAgain(path string) ([]Source, error) { return readAgain(path, pipeTime) }
 
+// ErrNotRegular is Peek's for what reading would use up, such as a pipe.
+var ErrNotRegular = errors.New("not a regular file")
+
+// Peek is Read of regular files alone, so that it has no effect and waits for
+// nobody.
+func Peek(path string) ([]Source, error) {
+	return read(path, func(name string) (Source, error) {
+		info, err := os.Stat(name)
+		if err != nil {
+			return Source{}, err
+		}
+		if !info.Mode().IsRegular() {
+			return Source{}, fmt.Errorf("%q: %w", name, ErrNotRegular)
+		}
+		return readFileAgain(name, pipeTime)
+	})
+}
+
 // pipeTime is how long a pipe may keep a reload waiting for its text.
 const pipeTime = 5 * time.Second
 
