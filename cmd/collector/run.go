@@ -197,7 +197,7 @@ func (p *program) stop() {
 func (p *program) load(ctx context.Context) error {
 	sources, err := p.sources()
 	if err != nil {
-		p.graph.LoadFailed(err)
+		p.graph.LoadFailed(ctx, err)
 		return err
 	}
 	if err := p.graph.Load(ctx, sources); err != nil {

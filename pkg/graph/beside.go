@@ -81,7 +81,7 @@ func (c *Controller) newBeside(module string) *Controller {
 	o.module, o.AllowEmpty = module, true
 	o.folder = func() string { return folderOf(c.graph().sources) }
 	b := newController(o)
-	b.swapping, b.other = c.swapping, c.graph
+	b.swapping, b.other, b.history = c.swapping, c.graph, c.history
 	o.Registry.MustRegister(b.metrics.ofEvaluation()...)
 	return b
 }

@@ -27,7 +27,7 @@ func TestTheConfigurationInForceAndTheOneThatFailedAreTold(t *testing.T) {
 	if failed == nil || failed.Error == "" || len(failed.Diagnostics) != 1 || failed.Diagnostics[0].At.Line != 1 || len(failed.Sources) != 1 {
 		t.Errorf("failed: %+v", failed)
 	}
-	c.LoadFailed(errors.New("no such file"))
+	c.LoadFailed(t.Context(), errors.New("no such file"))
 	if _, failed := c.Configuration(); failed.Error != "no such file" || failed.Sources != nil {
 		t.Errorf("unread: %+v", failed)
 	}

@@ -167,6 +167,7 @@ type Controller struct {
 	current atomic.Pointer[graph]
 	ready   atomic.Bool
 	failure atomic.Pointer[Attempt] // the last load, if it failed
+	history *history
 
 	unwatch   func()        // guarded by loading: ends the watch over what the graph is made of
 	woken     chan struct{} // holds one when something has changed that the graph is made of
@@ -184,7 +185,7 @@ func New(o Options) *Controller {
 }
 
 func newController(o Options) *Controller {
-	c := &Controller{options: o, metrics: newMetrics(o.module), woken: make(chan struct{}, 1)}
+	c := &Controller{options: o, metrics: newMetrics(o.module), woken: make(chan struct{}, 1), history: &history{}}
 	c.options.wake = c.wake
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.stopping, c.halt = context.WithCancel(context.Background())
@@ -220,7 +221,10 @@ func (c *Controller) Observe() {
 }
 
 // LoadFailed notes that a configuration could not even be read.
-func (c *Controller) LoadFailed(err error) { c.loadFailed(nil, err) }
+func (c *Controller) LoadFailed(ctx context.Context, err error) {
+	c.noteLoad(c.trigger(ctx), c.graph(), nil, nil, err)
+	c.loadFailed(nil, err)
+}
 
 func (c *Controller) loadFailed(sources []config.Source, err error) {
 	c.failure.Store(newAttempt(sources, err))
@@ -243,6 +247,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	defer c.loading.Unlock()
 	c.metrics.evaluating.Set(1)
 	defer c.metrics.evaluating.Set(0)
+	by := c.trigger(ctx)
 	old := c.graph()
 	seen := old.pending()
 	o, cancel := c.options.until(ctx, c.stopping)
@@ -263,6 +268,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 			n.pending.Store(true)
 		}
 	}
+	c.noteLoad(by, old, next, sources, err)
 	if err != nil {
 		c.loadFailed(sources, err)
 		return err

@@ -102,6 +102,7 @@ func (c *Controller) reevaluate() error {
 	if err == nil {
 		err = c.replace(o.making, old, next, old.sources, ds.Warnings())
 	}
+	c.noteReevaluation(seen, old, next, err)
 	if err != nil {
 		c.keep(old, next, seen, err)
 		return err
