@@ -30,6 +30,14 @@ type Container struct {
 	NetworkMode string
 	Networks    []Endpoint // sorted by name
 	Ports       []Port     // sorted
+	// ExitCode is how it last exited, and RestartPolicy "no", "always",
+	// "on-failure", "unless-stopped" or empty; both are known once the container has
+	// been inspected.
+	ExitCode      int
+	RestartPolicy string
+	// Ends are when it ended in the last EndsWindow before its last end, the oldest
+	// first, as the events said. The slice is never modified.
+	Ends []time.Time
 	// Ended is set, in a Snapshot, for a few seconds after the container's end,
 	// even if it has been removed: its output may not have been read to its
 	// end. Networks and Ports stay what they were.
@@ -61,6 +69,9 @@ type Snapshot struct {
 	Listed     bool
 	Containers []*Container        // running or not, sorted by ID
 	Networks   map[string]*Network // by ID; nil values are networks that are not known (any more)
+	// Gone are the last containers that ran and were removed, the oldest first: what is
+	// left of each is its identity and its end.
+	Gone []*Container
 }
 
 // find returns a container; nil if it is not there.
@@ -85,7 +96,8 @@ func equal(a, b *Container) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Running == b.Running && a.TTY == b.TTY && maps.Equal(a.Labels, b.Labels) &&
 		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.LogDriver == b.LogDriver && a.LogInPlace == b.LogInPlace && a.State == b.State &&
 		a.Health == b.Health && a.NetworkMode == b.NetworkMode && slices.Equal(a.Networks, b.Networks) &&
-		slices.Equal(a.Ports, b.Ports) && a.Ended == b.Ended
+		slices.Equal(a.Ports, b.Ports) && a.Ended == b.Ended && a.ExitCode == b.ExitCode && a.RestartPolicy == b.RestartPolicy &&
+		slices.Equal(a.Ends, b.Ends)
 }
 
 func isRunning(state string) bool { return state == "running" || state == "paused" }
@@ -93,7 +105,7 @@ func isRunning(state string) bool { return state == "running" || state == "pause
 // weight is about how many bytes c holds.
 func (c *Container) weight() int {
 	const fixed, entry = 512, 64
-	n := fixed + len(c.ID) + len(c.Name) + len(c.State) + len(c.NetworkMode) + len(c.LogDriver) + len(c.Health)
+	n := fixed + 24*len(c.Ends) + len(c.ID) + len(c.Name) + len(c.State) + len(c.NetworkMode) + len(c.LogDriver) + len(c.Health)
 	for k, v := range c.Labels {
 		n += entry + len(k) + len(v)
 	}
@@ -111,6 +123,7 @@ func (c *Container) weight() int {
 type listed struct {
 	Container
 	recent bool // it may have ended less than an hour ago
+	coded  bool // its exit code is known
 }
 
 func fromSummary(s *summaryAnswer) listed {
@@ -122,7 +135,9 @@ func fromSummary(s *summaryAnswer) listed {
 		c.Ports = append(c.Ports, Port{p.PrivatePort, p.PublicPort, p.Type, p.IP})
 	}
 	sortPorts(c.Ports)
-	return listed{c, s.State == "exited" && mayBeRecent(s.Status)}
+	var coded bool
+	c.ExitCode, coded = codeIn(s.Status)
+	return listed{Container: c, recent: s.State == "exited" && mayBeRecent(s.Status), coded: coded}
 }
 
 // canonicalName picks the name among those that links have added, which have
@@ -145,6 +160,7 @@ func fromInspect(r *inspectAnswer) Container {
 		StartedAt: parseTime(r.State.StartedAt), FinishedAt: parseTime(r.State.FinishedAt),
 		NetworkMode: r.HostConfig.NetworkMode, LogDriver: r.HostConfig.LogConfig.Type, LogInPlace: rotatesInPlace(r.HostConfig.LogConfig),
 		TTY: r.Config.Tty, Labels: r.Config.Labels, Networks: endpoints(r.NetworkSettings.Networks),
+		ExitCode: r.State.ExitCode, RestartPolicy: r.HostConfig.RestartPolicy.Name,
 	}
 	for port, bindings := range r.NetworkSettings.Ports {
 		number, kind, _ := strings.Cut(port, "/")

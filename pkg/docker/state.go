@@ -33,6 +33,9 @@ type state struct {
 	listed  bool
 	changed bool // since the last snapshot
 	wanted  []string
+	// past are containers that were removed, the oldest first; replaced, never
+	// modified.
+	past []*Container
 	// weight is about how many bytes the records hold, and limit bounds it.
 	weight, limit int
 	// unknown are the networks to ask for, each once.
@@ -128,6 +131,7 @@ func (s *state) remove(r *record) {
 // gone notes that a container does not exist any more.
 func (s *state) gone(r *record, now time.Time) {
 	r.removed, r.awaiting = true, false
+	s.noteGone(r.c, now)
 	if r.c.Running {
 		c := *r.c
 		c.State = "exited"
@@ -177,6 +181,10 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *listed) {
 	old := r.c
 	c.TTY, c.LogDriver, c.LogInPlace = old.TTY, old.LogDriver, old.LogInPlace
 	c.Health, c.StartedAt, c.FinishedAt = old.Health, old.StartedAt, old.FinishedAt
+	c.RestartPolicy, c.Ends = old.RestartPolicy, old.Ends
+	if !summary.coded {
+		c.ExitCode = old.ExitCode
+	}
 	r.removed = false
 	if tellsLess(&c) {
 		if c.Running && (!old.Running || tellsLess(old) || !slices.Equal(c.Networks, old.Networks)) {
@@ -246,7 +254,8 @@ func (s *state) containerEvent(now time.Time, m *events.Message) {
 		r.byEvent = true
 		s.want(r)
 	case "die", "died":
-		c.State, c.FinishedAt = "exited", eventTime(m, now)
+		c.State, c.FinishedAt, c.ExitCode = "exited", eventTime(m, now), eventCode(m, c.ExitCode)
+		c.Ends = withEnd(c.Ends, c.FinishedAt)
 		s.end(r, now, c)
 	case "destroy", "remove":
 		s.gone(r, now)
@@ -379,7 +388,10 @@ func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, er
 func (s *state) merge(r *record, now time.Time, current bool, c Container) {
 	old := r.c
 	addressed := c.Running
-	c.Health = old.Health
+	c.Health, c.Ends = old.Health, old.Ends
+	if c.Running || !current {
+		c.ExitCode = old.ExitCode // of its last end
+	}
 	if !current {
 		c.Name, c.State, c.Running, c.StartedAt, c.FinishedAt = old.Name, old.State, old.Running, old.StartedAt, old.FinishedAt
 	}
@@ -483,7 +495,7 @@ func (s *state) expire(now time.Time) (next time.Time) {
 
 // snapshot returns what is known.
 func (s *state) snapshot() Snapshot {
-	out := Snapshot{Listed: s.listed, Containers: make([]*Container, 0, len(s.records)), Networks: s.networks}
+	out := Snapshot{Listed: s.listed, Containers: make([]*Container, 0, len(s.records)), Networks: s.networks, Gone: s.past}
 	for _, r := range s.records {
 		out.Containers = append(out.Containers, r.c)
 	}

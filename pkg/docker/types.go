@@ -27,11 +27,13 @@ type inspectAnswer struct {
 	State struct {
 		Status                string
 		Running, Restarting   bool
+		ExitCode              int
 		StartedAt, FinishedAt string
 	}
 	HostConfig struct {
-		NetworkMode string
-		LogConfig   container.LogConfig
+		NetworkMode   string
+		LogConfig     container.LogConfig
+		RestartPolicy struct{ Name string }
 	}
 	Config struct {
 		Tty    bool

@@ -118,6 +118,26 @@ type Container struct {
 	Ended                      bool
 }
 
+// Lives is a component that knows how the containers have fared that it discovers.
+type Lives interface {
+	// Lives are the containers that restart again and again, and those that ended in
+	// the last minutes.
+	Lives() []Life
+}
+
+// Life is how a container has fared.
+type Life struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Project  string    `json:"project,omitempty"`
+	Service  string    `json:"service,omitempty"`
+	Looping  bool      `json:"looping"` // it restarts again and again
+	Removed  bool      `json:"removed"`
+	ExitCode int       `json:"exitCode"` // of the last end
+	Ends     int       `json:"ends"`     // in the last five minutes
+	EndedAt  time.Time `json:"endedAt,omitzero"`
+}
+
 // Viewer is a component that only shows what it is given, by signal; it stores and
 // delivers nothing.
 type Viewer interface {

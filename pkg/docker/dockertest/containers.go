@@ -107,12 +107,15 @@ func (d *Daemon) Unpause(containerID string) {
 
 // Stop ends a container, and removes it if it is so made. What follows its log
 // ends when everything is read.
-func (d *Daemon) Stop(containerID string) {
+func (d *Daemon) Stop(containerID string) { d.Exit(containerID, 0) }
+
+// Exit is Stop of a container whose program exits with a code.
+func (d *Daemon) Exit(containerID string, code int) {
 	remove := false
 	d.change(containerID, func(s *state) {
-		s.status, s.finished = "exited", time.Now()
+		s.status, s.finished, s.exitCode = "exited", time.Now(), code
 		remove = s.AutoRemove
-		d.emit("container", "die", containerID, map[string]string{"exitCode": "0"})
+		d.emit("container", "die", containerID, map[string]string{"exitCode": strconv.Itoa(code)})
 	})
 	if remove {
 		d.Remove(containerID)

@@ -35,8 +35,9 @@ type Container struct {
 	// Networks are the IP addresses by network name; networks that do not
 	// exist are made. Nil means one address on the network "bridge", unless
 	// NetworkMode is "host", "none" or "container:…".
-	Networks map[string]string
-	Ports    []Port
+	Networks      map[string]string
+	Ports         []Port
+	RestartPolicy string // "no" when empty; the fake itself restarts nothing
 	// AutoRemove removes the container when it stops, as docker run --rm does.
 	AutoRemove bool
 }
@@ -78,6 +79,7 @@ type Request struct {
 type state struct {
 	Container
 	status                     string // created, running, paused, exited
+	exitCode                   int
 	created, started, finished time.Time
 	log                        []Entry
 	removed                    bool

@@ -208,7 +208,7 @@ func (d *Daemon) status(s *state) string {
 	case "created":
 		return "Created"
 	case "exited":
-		return fmt.Sprintf("Exited (0) %d seconds ago", int(time.Since(s.finished).Seconds()))
+		return fmt.Sprintf("Exited (%d) %d seconds ago", s.exitCode, int(time.Since(s.finished).Seconds()))
 	}
 	return "Up 5 seconds"
 }
@@ -274,12 +274,13 @@ func (d *Daemon) inspect(w http.ResponseWriter, r *http.Request) {
 		ContainerJSONBase: &container.ContainerJSONBase{
 			ID: s.ID, Name: "/" + s.Name, Created: s.created.Format(time.RFC3339Nano),
 			State: &container.State{
-				Status: s.status, Running: s.running(), Paused: s.status == "paused",
+				Status: s.status, Running: s.running(), Paused: s.status == "paused", ExitCode: s.exitCode,
 				StartedAt: s.started.UTC().Format(time.RFC3339Nano), FinishedAt: s.finished.UTC().Format(time.RFC3339Nano),
 			},
 			HostConfig: &container.HostConfig{
-				NetworkMode: container.NetworkMode(s.NetworkMode),
-				LogConfig:   container.LogConfig{Type: s.LogDriver},
+				NetworkMode:   container.NetworkMode(s.NetworkMode),
+				LogConfig:     container.LogConfig{Type: s.LogDriver},
+				RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(s.RestartPolicy)},
 			},
 		},
 		Config:          &container.Config{Tty: s.TTY, Labels: s.Labels, Image: s.Image},
