@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -51,8 +52,13 @@ func (u *UI) writeError(w http.ResponseWriter, req *http.Request, err error) {
 	if page.StatusOf(err) == http.StatusNotFound {
 		title = "Not found"
 	}
+	links := []page.Link{{Path: "/", Text: "Go to the overview"}}
+	var absent page.Absent
+	if errors.As(err, &absent) {
+		title, links = absent.Title, append(absent.Links, links...)
+	}
 	u.write(w, req, page.StatusOf(err), "", page.Content{Title: title, Still: true, Body: []g.Node{
-		h.P(g.Text(err.Error())), h.P(h.A(h.Href(u.site.Href("/")), g.Text("Go to the overview"))),
+		h.P(g.Text(err.Error())), g.Map(links, func(l page.Link) g.Node { return h.P(h.A(h.Href(u.site.Href(l.Path)), g.Text(l.Text))) }),
 	}})
 }
 
@@ -117,6 +123,8 @@ func (u *UI) header(current string) g.Node {
 		h.Nav(g.Attr("aria-label", "Pages"), h.Ul(items...)),
 		h.Div(h.Class("tools"),
 			h.Button(h.Type("button"), h.ID("pause"), g.Attr("aria-pressed", "false"), g.Attr("hidden"), g.Text("Pause")),
+			h.NoScript(h.Span(h.Class("dim"), g.Text("Time: UTC"))),
+			h.Button(h.Type("button"), h.ID("zone"), g.Attr("hidden")),
 			h.Button(h.Type("button"), h.ID("theme"), g.Attr("hidden"), g.Text("Theme: auto")),
 		),
 	)

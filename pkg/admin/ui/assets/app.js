@@ -1,4 +1,5 @@
-// What every page does with JavaScript: switch the theme and refresh itself.
+// What every page does with JavaScript: switch the theme and the time zone, and
+// refresh itself.
 // Pages work without it too.
 
 export const prefix = document.querySelector('meta[name="prefix"]').content;
@@ -26,6 +27,71 @@ themeButton.addEventListener("click", () => {
   showTheme();
 });
 showTheme();
+
+// Times: all pages show them in one time zone, the browser's or UTC.
+
+const zoneButton = document.getElementById("zone");
+const browserZone = new Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+let format;
+
+function storedZone() {
+  try {
+    return localStorage.getItem("zone") === "UTC" ? "UTC" : browserZone;
+  } catch {
+    return browserZone;
+  }
+}
+
+// setZone shows all times of the page in a time zone.
+function setZone(zone) {
+  root.dataset.zone = zone;
+  format = new Intl.DateTimeFormat("en-GB", {
+    timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
+    hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
+  });
+  zoneButton.textContent = "Time: " + zone;
+  zoneButton.title = zone === browserZone ? "Show times in UTC" : "Show times in " + browserZone;
+  showTimes(document);
+  zoneButton.dispatchEvent(new CustomEvent("zone", { bubbles: true, detail: zone }));
+}
+
+// inZone is a time in the zone that is shown.
+function inZone(at) {
+  const p = Object.fromEntries(format.formatToParts(at).map(({ type, value }) => [type, value]));
+  return { date: p.year + "-" + p.month + "-" + p.day, clock: p.hour + ":" + p.minute + ":" + p.second + "." + p.fractionalSecond };
+}
+
+// showTimes shows the times in an element: those marked as a time of day by their
+// text, and all on hover, with the name of the zone.
+function showTimes(element) {
+  for (const time of element.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (isNaN(at)) continue;
+    const { date, clock } = inZone(at);
+    const title = date + " " + clock + " " + root.dataset.zone;
+    if (time.title !== title) time.title = title;
+    if (time.hasAttribute("data-clock") && time.textContent !== clock) time.textContent = clock;
+  }
+}
+
+zoneButton.hidden = false;
+zoneButton.disabled = browserZone === "UTC";
+zoneButton.addEventListener("click", () => {
+  const next = root.dataset.zone === "UTC" ? browserZone : "UTC";
+  try {
+    if (next === "UTC") localStorage.setItem("zone", next);
+    else localStorage.removeItem("zone");
+  } catch { /* then it lasts only as long as the page */ }
+  setZone(next);
+});
+setZone(storedZone());
+
+// What a page's own script adds has times too.
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes) {
+    for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) showTimes(node);
+  }
+}).observe(document.getElementById("main"), { childList: true, subtree: true });
 
 // On a narrow screen, scroll the navigation to the entry of this page.
 const here = document.querySelector('nav [aria-current="page"]');
@@ -100,6 +166,7 @@ async function freshMain() {
   if (!response.ok) throw new Error("status " + response.status);
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
   if (!fresh) throw new Error("unexpected page");
+  showTimes(fresh);
   return fresh;
 }
 
@@ -109,7 +176,7 @@ function tellAway(why) {
   if (away.firstChild) return;
   const banner = document.createElement("p");
   banner.className = "notice bad";
-  const since = answered.toLocaleTimeString([], { hour12: false });
+  const since = inZone(answered).clock.slice(0, 8);
   banner.textContent = "No answer since " + since + (why ? " (" + why + ")" : "") + "; this page is out of date.";
   away.append(banner);
 }

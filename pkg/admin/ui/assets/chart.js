@@ -41,6 +41,12 @@ function formatter(template) {
     .replace("{M}/{D}/{YY}", "{YYYY}-{MM}-{DD}").replace("{M}/{D}", "{MM}-{DD}"));
 }
 
+// inZone turns a time into a date whose local parts are in the zone that the page shows.
+function inZone(seconds) {
+  const at = new Date(seconds * 1000);
+  return document.documentElement.dataset.zone === "UTC" ? uPlot.tzDate(at, "Etc/UTC") : at;
+}
+
 function draw(data) {
   const tables = data.series.map((s) => [s.points.map((p) => p.t / 1000), s.points.map((p) => p.v)]);
   if (tables.length === 0) return;
@@ -49,7 +55,7 @@ function draw(data) {
   const grid = { stroke: color("--line"), width: 1 };
   const axis = { stroke: ink, grid, ticks: grid };
   const options = {
-    width: box.clientWidth - 24, height: 320, fmtDate: formatter,
+    width: box.clientWidth - 24, height: 320, fmtDate: formatter, tzDate: inZone,
     scales: { x: { time: true } },
     axes: [axis, { ...axis, size: 64, label: box.dataset.unit, labelSize: 20, values: (_, ticks) => ticks.map(short) }],
     series: [{}, ...labels.map((label, i) => ({
@@ -84,7 +90,7 @@ async function load() {
 new ResizeObserver(() => {
   if (plot) plot.setSize({ width: box.clientWidth - 24, height: 320 });
 }).observe(box);
-document.addEventListener("theme", () => { if (last) draw(last); });
+for (const name of ["theme", "zone"]) document.addEventListener(name, () => { if (last) draw(last); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (last) draw(last); });
 load();
 setInterval(load, 10000);

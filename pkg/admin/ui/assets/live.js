@@ -34,9 +34,9 @@ function size(bytes) {
 function time(text) {
   const at = new Date(text);
   if (isNaN(at)) return element("span", "–");
-  const t = element("time", at.toLocaleTimeString([], { hour12: false }) + "." + String(at.getMilliseconds()).padStart(3, "0"));
+  const t = element("time"); // app.js shows it in the time zone of the page
   t.dateTime = text;
-  t.title = text;
+  t.dataset.clock = "";
   return t;
 }
 

@@ -62,15 +62,19 @@ func Ago(t time.Time) g.Node {
 	if t.IsZero() {
 		return h.Span(h.Class("dim"), g.Text("never"))
 	}
-	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339)), h.Title(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(Since(time.Since(t))))
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Title(t.UTC().Format(exact)), g.Text(Since(time.Since(t))))
 }
+
+// exact is a time as it is shown on hover. A script shows it in the time zone of the
+// page, as it does the text of a Clock.
+const exact = "2006-01-02 15:04:05.000 UTC"
 
 // Clock is a time of day, to the millisecond.
 func Clock(t time.Time) g.Node {
 	if t.IsZero() {
 		return h.Span(h.Class("dim"), g.Text("–"))
 	}
-	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Title(t.UTC().Format("2006-01-02 15:04:05.000 UTC")), g.Text(t.UTC().Format("15:04:05.000")))
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Data("clock", ""), h.Title(t.UTC().Format(exact)), g.Text(t.UTC().Format("15:04:05.000")))
 }
 
 // ErrorCell is an error in a row of a list.

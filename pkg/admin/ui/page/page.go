@@ -6,6 +6,7 @@ package page
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 
 	g "maragu.dev/gomponents"
@@ -54,6 +55,28 @@ type NotFound string
 
 func (e NotFound) Error() string { return string(e) }
 
+// Absent is the error of a model for something that is not there any more, which its
+// page explains.
+type Absent struct {
+	Title   string
+	Message string
+	Links   []Link // where else to look
+}
+
+// Link leads to a page.
+type Link struct{ Path, Text string }
+
+func (e Absent) Error() string { return e.Message }
+
+// Client is the address of who sent a request, without the port.
+func Client(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
 // WriteJSON responds with v as JSON.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)
@@ -69,10 +92,11 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 // StatusOf is the HTTP status for a model's error, which may be nil.
 func StatusOf(err error) int {
 	var missing NotFound
+	var absent Absent
 	switch {
 	case err == nil:
 		return http.StatusOK
-	case errors.As(err, &missing):
+	case errors.As(err, &missing), errors.As(err, &absent):
 		return http.StatusNotFound
 	}
 	return http.StatusInternalServerError

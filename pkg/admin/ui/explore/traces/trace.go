@@ -24,9 +24,36 @@ func (p *Page) traceModel(r *http.Request) (explore.Trace, error) {
 	id := r.PathValue("id")
 	t, ok, err := w.Trace(r.Context(), id)
 	if err == nil && !ok {
-		err = page.NotFound(fmt.Sprintf("Trace %s is not in the window: it was never received, or is too old.", page.Cut(id, 64)))
+		err = p.absent(r, id)
 	}
 	return t, err
+}
+
+// absent says that a trace is not in the window, what is, and where else to look.
+func (p *Page) absent(r *http.Request, id string) error {
+	w := p.Window
+	held := "The window holds no traces"
+	if all, err := w.Stats(r.Context()); err == nil {
+		for _, s := range all {
+			if s.Signal.String() == "traces" && s.Items > 0 {
+				held = fmt.Sprintf("The window holds %s, the oldest of %s ago, in at most %s", page.Many(s.Items, "trace"), page.Duration(time.Since(s.Oldest)), page.Size(float64(s.Limit)))
+			}
+		}
+	}
+	logs, err := w.Logs(r.Context(), explore.LogQuery{TraceID: id, Limit: 1})
+	known := err == nil && len(logs.Entries) > 0
+	first := fmt.Sprintf("Trace %s is not in the window: it has left it, or was never received here.", page.Cut(id, 64))
+	if known {
+		first = fmt.Sprintf("Trace %s has left the window, or only its log lines were received here.", page.Cut(id, 64))
+	}
+	message := fmt.Sprintf("%s %s, for at most %s. What was received has been sent to the destinations: look there, or keep more with --explore.memory and --explore.age.",
+		first, held, page.Duration(w.MaxAge()))
+	q := url.QueryEscape(id)
+	links := []page.Link{{Path: "/explore/traces", Text: "The traces in the window"}}
+	if known {
+		links = append([]page.Link{{Path: "/explore/logs?trace=" + q, Text: "The log lines of this trace"}}, links...)
+	}
+	return page.Absent{Title: "Trace no longer in the window", Message: message, Links: links}
 }
 
 func (p *Page) traceView(r *http.Request, t explore.Trace) page.Content {
