@@ -57,14 +57,16 @@ var allowedImports = map[string]string{
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
 	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline",
-	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
+	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 
 	// No page imports another.
-	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/explore pkg/graph pkg/inspect pkg/live",
-	"pkg/admin/ui/page":             "pkg/graph pkg/human pkg/mask",
+	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
+	"pkg/admin/ui/page":             "pkg/config pkg/graph pkg/human pkg/mask",
+	"pkg/admin/ui/service":          "pkg/admin/ui/page pkg/inspect",
 	"pkg/admin/ui/flow":             "pkg/admin/ui/page pkg/deliver pkg/human",
 	"pkg/admin/ui/redact":           "pkg/inspect pkg/mask",
-	"pkg/admin/ui/overview":         uiPackages + " pkg/explore pkg/graph pkg/human pkg/inspect pkg/live pkg/mask",
+	"pkg/admin/ui/why":              uiPackages + " pkg/config pkg/graph pkg/inspect",
+	"pkg/admin/ui/overview":         uiPackages + " pkg/config pkg/explore pkg/graph pkg/human pkg/inspect pkg/live pkg/mask",
 	"pkg/admin/ui/graph":            uiPackages + " pkg/graph pkg/live",
 	"pkg/admin/ui/components":       uiPackages + " pkg/graph",
 	"pkg/admin/ui/component":        uiPackages + " pkg/graph pkg/mask",
@@ -133,7 +135,7 @@ const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpse
 const otlpPackages = " pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
 
 // uiPackages are what the pages of the debug UI have in common.
-const uiPackages = "pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/redact"
+const uiPackages = "pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/redact pkg/admin/ui/service"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

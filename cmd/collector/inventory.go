@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -76,6 +78,18 @@ func (i inventory) Containers() []inspect.Container {
 		}
 	})
 	return slices.Collect(maps.Values(found))
+}
+
+func (i inventory) Lives() []inspect.Life {
+	found := map[string]inspect.Life{}
+	each(i.graph, func(_ string, c inspect.Lives) {
+		for _, l := range c.Lives() {
+			found[l.ID] = l
+		}
+	})
+	return slices.SortedFunc(maps.Values(found), func(a, b inspect.Life) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
 }
 
 func (i inventory) Unlisted() map[string]string {

@@ -134,7 +134,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 		Program: p, Gatherer: p.graph, Listeners: listeners, Logger: p.logger,
 		Source: p.graph, Version: version, Prefix: p.prefix, AllowedHosts: flags.hosts, Access: p.access,
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
-		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, Support: flags.supportFor(log, p.graph),
+		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, OnDisk: (&disk{path: path, inForce: p.graph.Sources}).diff, Support: flags.supportFor(log, p.graph),
 	})
 	p.server.Register(registry)
 	return p
@@ -228,6 +228,9 @@ func (p *program) sources() ([]config.Source, error) {
 	return sources, err
 }
 
+// builtinName is the built-in configuration's in place of a file's.
+const builtinName = "<built-in>"
+
 // builtin gives the built-in configuration, and says what it does and lacks.
 func (p *program) builtin() []config.Source {
 	parts := builtin.Parts(os.Getenv)
@@ -246,7 +249,7 @@ func (p *program) builtin() []config.Source {
 	if err := reachEngine(os.Getenv("DOCKER_HOST")); err != nil {
 		p.logger.Warn("no Docker Engine: no containers are discovered until there is one", "err", err)
 	}
-	return []config.Source{{Name: "<built-in>", Text: []byte(builtin.Config(parts, false))}}
+	return []config.Source{{Name: builtinName, Text: []byte(builtin.Config(parts, false))}}
 }
 
 // withoutCredentials is a destination without what precedes its host or in
@@ -304,7 +307,7 @@ func (p *program) handleSignals(ctx context.Context, stop func()) {
 		for s := range signals {
 			switch {
 			case s == syscall.SIGHUP:
-				go p.Reload(ctx) // its error is logged
+				go p.Reload(graph.TriggeredBy(ctx, "SIGHUP")) // its error is logged
 			case ctx.Err() == nil:
 				stop()
 			default:

@@ -18,9 +18,12 @@ import (
 
 	"collector/pkg/admin/ui"
 	"collector/pkg/admin/ui/flow"
+	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/support"
 	"collector/pkg/component"
+	"collector/pkg/config"
 	"collector/pkg/explore"
+	"collector/pkg/graph"
 	"collector/pkg/listen"
 	"collector/pkg/live"
 	"collector/pkg/throttle"
@@ -56,7 +59,10 @@ type Options struct {
 	Destinations flow.Destinations
 	Inventory    ui.Inventory // may be nil
 	Orphans      func() []flow.OrphanedQueue
-	Support      *support.Program // nil for a server without support bundles
+	// OnDisk is how the files of the configuration differ from what runs; nil if there
+	// are none.
+	OnDisk  func() ([]config.FileDiff, error)
+	Support *support.Program // nil for a server without support bundles
 	// Handlers finds the components' handlers below component.HandlersPath; nil for
 	// none.
 	Handlers interface {
@@ -247,7 +253,7 @@ func (s *Server) mux() *http.ServeMux {
 		s.ui = ui.New(ui.Options{
 			Source: s.options.Source, Reload: s.options.Program.Reload, Rates: s.options.Rates,
 			Destinations: s.options.Destinations, Live: s.options.Live, Explore: s.options.Explore,
-			Inventory: s.options.Inventory, Orphans: s.options.Orphans, Support: s.options.Support,
+			Inventory: s.options.Inventory, Orphans: s.options.Orphans, OnDisk: s.options.OnDisk, Support: s.options.Support,
 			Prefix: s.options.Prefix, Version: s.options.Version, Logger: s.options.Logger,
 		})
 		s.ui.Register(mux)
@@ -286,7 +292,8 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	// A client that disconnects must not stop a reload halfway.
-	if err := s.options.Program.Reload(context.WithoutCancel(r.Context())); err != nil {
+	ctx := graph.TriggeredBy(context.WithoutCancel(r.Context()), "HTTP "+r.Method+" "+reloadPath+" from "+page.Client(r))
+	if err := s.options.Program.Reload(ctx); err != nil {
 		http.Error(w, fmt.Sprintf("error during the initial load: %s", err), http.StatusBadRequest)
 		return
 	}

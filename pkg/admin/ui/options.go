@@ -9,6 +9,7 @@ import (
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/admin/ui/support"
+	"collector/pkg/config"
 	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
@@ -30,6 +31,9 @@ type Options struct {
 	Inventory Inventory
 	// Orphans lists the queues that no configured writer uses; it may be nil.
 	Orphans func() []flow.OrphanedQueue
+	// OnDisk is how the files of the configuration differ from what runs; nil if
+	// there are none.
+	OnDisk func() ([]config.FileDiff, error)
 	// Support is the program's part of a support bundle; nil to disable bundles.
 	Support *support.Program
 	Prefix  string // below which a browser sees the UI: "" or "/a/b"
@@ -43,6 +47,7 @@ type Source interface {
 	Component(id string) (graph.ComponentInfo, bool)
 	ComponentMetrics(id string) []*dto.MetricFamily
 	Configuration() (inForce graph.Attempt, failed *graph.Attempt)
+	History() []graph.Loading
 	Edges() []*live.Edge
 }
 
@@ -55,6 +60,8 @@ type Inventory interface {
 	LogTails() []inspect.LogTail
 	Engines() []inspect.Engine
 	Containers() []inspect.Container
+	// Lives are the containers that restart again and again, or ended lately.
+	Lives() []inspect.Life
 	// Unlisted are the containers that are not targets of any discovery: the reason
 	// by name.
 	Unlisted() map[string]string
@@ -71,6 +78,7 @@ func (nothing) Fetch(context.Context, string, string) (inspect.Response, bool, e
 func (nothing) LogTails() []inspect.LogTail       { return nil }
 func (nothing) Engines() []inspect.Engine         { return nil }
 func (nothing) Containers() []inspect.Container   { return nil }
+func (nothing) Lives() []inspect.Life             { return nil }
 func (nothing) Unlisted() map[string]string       { return nil }
 func (nothing) Relabelings() []inspect.Relabeling { return nil }
 func (nothing) EdgeRates() []flow.EdgeRate        { return nil }

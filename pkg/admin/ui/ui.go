@@ -8,9 +8,12 @@
 package ui
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/admin/ui/component"
 	"collector/pkg/admin/ui/components"
@@ -29,6 +32,8 @@ import (
 	"collector/pkg/admin/ui/support"
 	"collector/pkg/admin/ui/tails"
 	"collector/pkg/admin/ui/targets"
+	"collector/pkg/admin/ui/why"
+	"collector/pkg/inspect"
 )
 
 // UI serves the pages and the API.
@@ -72,9 +77,10 @@ func New(o Options) *UI {
 // table is all pages.
 func (u *UI) table() []entry {
 	o, site, source, redactor := &u.options, u.site, u.source, u.source.redactor
-	first := &overview.Page{Site: site, Redactor: redactor, Source: source, Inventory: o.Inventory, Rates: o.Rates, Destinations: o.Destinations, Orphans: o.Orphans, Window: o.Explore}
+	first := &overview.Page{Site: site, Redactor: redactor, Source: source, Inventory: o.Inventory, Rates: o.Rates, Destinations: o.Destinations, Orphans: o.Orphans, OnDisk: o.OnDisk, Window: o.Explore}
 	scraped := &targets.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
 	tailed := &tails.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
+	rules := &relabel.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
 	return []entry{
 		{"Overview", "/", first},
 		{"Graph", "/graph", &graph.Page{Site: site, Source: source, Rates: o.Rates}},
@@ -82,14 +88,19 @@ func (u *UI) table() []entry {
 		{"Components", "/component/{id}", &component.Page{Site: site, Source: source, Watchable: o.Live != nil}},
 		{"Targets", "/targets", scraped},
 		{"Targets", "/targets/logs", tailed},
-		{"Relabel", "/relabel", &relabel.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}},
+		{"Relabel", "/relabel", rules},
+		{"Why", "/why", &why.Page{
+			Site: site, Redactor: redactor, Source: source, Inventory: o.Inventory, Explain: explain(rules), Logs: o.Explore != nil,
+			Overview: func(r *http.Request) (any, error) { return first.Model(r) },
+			Target:   func(t *inspect.ScrapeTarget) any { return scraped.Shown(t) }, Tail: tailed.Shown,
+		}},
 		{"Live", "/live", &live.Page{Site: site, Source: source, Rates: o.Rates, Hub: o.Live, Explore: o.Explore != nil, Closing: u.closing}},
 		{"Explore", "/explore", &explore.Page{Site: site, Window: o.Explore}},
 		{"Explore", "/explore/metrics", &metrics.Page{Site: site, Window: o.Explore}},
 		{"Explore", "/explore/logs", &logs.Page{Site: site, Window: o.Explore}},
 		{"Explore", "/explore/traces", &traces.Page{Site: site, Window: o.Explore}},
 		{"Explore", "/explore/profiles", &profiles.Page{Site: site, Window: o.Explore}},
-		{configurationTitle, "/configuration", &configuration.Page{Site: site, Source: source, Reload: o.Reload}},
+		{configurationTitle, "/configuration", &configuration.Page{Site: site, Source: source, Reload: o.Reload, OnDisk: o.OnDisk}},
 		{"Support bundle (zip)", support.Path, &support.Page{
 			Program: o.Support, Version: o.Version, Redactor: redactor, Source: source, Inventory: o.Inventory, Logger: o.Logger,
 			Targets: func() any { return scraped.All() }, Tails: func() any { return tailed.All() },
@@ -98,6 +109,26 @@ func (u *UI) table() []entry {
 				return m, m.Problems, err
 			},
 		}},
+	}
+}
+
+// explain is what rules make of inputs, as the page Why wants it: no page imports
+// another.
+func explain(p *relabel.Page) func(func(labels.Labels) bool) []why.Rules {
+	return func(matches func(labels.Labels) bool) []why.Rules {
+		var out []why.Rules
+		for _, e := range p.Explain(matches) {
+			r := why.Rules{Component: e.Component, Stream: e.Stream, Kept: e.Kept, Targets: e.Targets, Verdict: e.Verdict, Onward: e.Onward, Path: e.Path}
+			for _, o := range e.Origins {
+				from := ""
+				if o.Rule > 0 {
+					from = fmt.Sprintf("%s, rule %d", e.Component, o.Rule)
+				}
+				r.Origins = append(r.Origins, why.Origin{Name: o.Name, Value: o.Value, From: from})
+			}
+			out = append(out, r)
+		}
+		return out
 	}
 }
 

@@ -37,16 +37,23 @@ type row struct {
 	FlowsTo      []string     `json:"dataFlowEdgesTo"`
 }
 
-func (p *Page) model(r *http.Request) (page.Paged[row], error) {
+// list is a page of the components.
+type list struct {
+	page.Paged[row]
+	Notes []string `json:"notes,omitempty"`
+}
+
+func (p *Page) model(r *http.Request) (list, error) {
 	l := page.ParseListing(r, "position")
 	s := p.Source.Summary()
 	rows := make([]row, 0, len(s.Components))
 	for _, c := range s.Components {
 		rows = append(rows, row{c.ID, c.Name, c.Label, c.Health, c.File, c.Line, c.ReferencesTo, c.ReferencedBy, c.FlowsTo})
 	}
-	return page.Select(l, rows, func(c row) bool {
+	found := page.Select(l, rows, func(c row) bool {
 		return l.Matches(c.ID, string(c.Health.State), c.Health.Message)
-	}, compare), nil
+	}, compare)
+	return list{found, page.Filters{"q": nil, "sort": {"id", "health", "since", "position"}}.Notes(r.URL.Query())}, nil
 }
 
 func compare(column string, a, b row) int {
@@ -61,7 +68,7 @@ func compare(column string, a, b row) int {
 	return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 }
 
-func (p *Page) view(r *http.Request, list page.Paged[row]) page.Content {
+func (p *Page) view(r *http.Request, list list) page.Content {
 	l := page.ParseListing(r, "position")
 	var rows []g.Node
 	for _, c := range list.Items {
@@ -73,7 +80,7 @@ func (p *Page) view(r *http.Request, list page.Paged[row]) page.Content {
 			h.A(h.Href(p.Site.SourceHref(c.File, c.Line)), g.Textf("line %d", c.Line))))
 	}
 	columns := []page.Column{{Title: "Component", Sort: "id"}, {Title: "Health", Sort: "health"}, {Title: "Since", Sort: "since"}, {Title: "Message"}, {Title: "Defined", Sort: "position"}}
-	body := []g.Node{p.Site.SearchForm(l, "Filter components")}
+	body := []g.Node{p.Site.SearchForm(l, "Filter components"), page.Notes(list.Notes)}
 	if len(rows) == 0 {
 		body = append(body, page.Empty("No components match."))
 	} else {

@@ -24,17 +24,23 @@ type Page struct {
 	Source Source
 	// Reload loads the configuration again, all or nothing.
 	Reload func(context.Context) error
+	// OnDisk is how the files differ from what runs; nil if there are none.
+	OnDisk func() ([]config.FileDiff, error)
 }
 
 // Source is where the page reads.
 type Source interface {
 	Configuration() (inForce graph.Attempt, failed *graph.Attempt)
+	History() []graph.Loading
 }
+
+// reloadButton is the path of the button, below the prefix.
+const reloadButton = "/configuration/reload"
 
 // Routes are the paths of the page, and of the button that reloads.
 func (p *Page) Routes() []page.Route {
 	return append(page.Both("GET /configuration", "GET /api/v1/configuration", p.model, p.view),
-		page.Route{Pattern: "POST /configuration/reload", Serve: p.reloadPage},
+		page.Route{Pattern: "POST " + reloadButton, Serve: p.reloadPage},
 		page.Route{Pattern: "POST /api/v1/reload", Serve: p.reloadAPI})
 }
 
@@ -42,6 +48,10 @@ func (p *Page) Routes() []page.Route {
 type configuration struct {
 	InForce load  `json:"inForce"`
 	Failed  *load `json:"failed,omitempty"` // the last reload, if it failed
+	// History is the last loads, the newest first.
+	History []graph.Loading `json:"history"`
+	// OnDisk is how the files differ from what runs; nil if there are none.
+	OnDisk *onDisk `json:"onDisk,omitempty"`
 }
 
 // load is one attempt to load the configuration.
@@ -70,7 +80,7 @@ type diagnostic struct {
 
 func (p *Page) model(*http.Request) (configuration, error) {
 	inForce, failed := p.Source.Configuration()
-	c := configuration{InForce: loadOf(inForce)}
+	c := configuration{InForce: loadOf(inForce), History: append([]graph.Loading{}, p.Source.History()...), OnDisk: p.onDisk()}
 	if failed != nil {
 		l := loadOf(*failed)
 		c.Failed = &l
@@ -115,7 +125,7 @@ func (p *Page) view(r *http.Request, c configuration) page.Content {
 	if c.Failed != nil && len(c.Failed.Files) > 0 && query.Get("version") != "running" && (query.Get("version") == "failed" || query.Get("file") == "") {
 		shown, failed = *c.Failed, true
 	}
-	body := []g.Node{p.reloadForm(), p.reloadResult(c, query.Get("reloaded"))}
+	body := []g.Node{p.reloadForm(), p.reloadResult(c, query.Get("reloaded")), onDiskNotice(c.OnDisk)}
 	if c.Failed != nil {
 		body = append(body, p.versions(failed))
 	}
@@ -130,6 +140,7 @@ func (p *Page) view(r *http.Request, c configuration) page.Content {
 		from, _ := strconv.Atoi(query.Get("from"))
 		body = append(body, p.sourceView(*file, max(1, from), shown.Diagnostics, failed))
 	}
+	body = append(body, p.historySection(c.History))
 	return page.Content{Title: "Configuration", API: "/api/v1/configuration", Still: true, Body: body}
 }
 
@@ -143,7 +154,7 @@ func chosen(files []sourceFile, name string) *sourceFile {
 }
 
 func (p *Page) reloadForm() g.Node {
-	return h.Form(h.Method("post"), h.Action(p.Site.Href("/configuration/reload")), h.Class("reload"),
+	return h.Form(h.Method("post"), h.Action(p.Site.Href(reloadButton)), h.Class("reload"),
 		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Reload configuration")))
 }
 

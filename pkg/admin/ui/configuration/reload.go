@@ -5,12 +5,13 @@ import (
 	"net/http"
 
 	"collector/pkg/admin/ui/page"
+	"collector/pkg/graph"
 )
 
 // reloadPage is the reload button. It redirects to the page, which shows the result.
 func (p *Page) reloadPage(w http.ResponseWriter, r *http.Request) error {
 	target := "/configuration?reloaded=ok"
-	if err := p.reload(r.Context()); err != nil {
+	if err := p.reload(r); err != nil {
 		target = "/configuration?reloaded=failed"
 	}
 	http.Redirect(w, r, p.Site.Href(target), http.StatusSeeOther)
@@ -19,7 +20,7 @@ func (p *Page) reloadPage(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Page) reloadAPI(w http.ResponseWriter, r *http.Request) error {
 	status := http.StatusOK
-	if err := p.reload(r.Context()); err != nil {
+	if err := p.reload(r); err != nil {
 		status = http.StatusBadRequest
 	}
 	model, _ := p.model(r)
@@ -36,6 +37,10 @@ func (p *Page) reloadAPI(w http.ResponseWriter, r *http.Request) error {
 }
 
 // reload continues if the client disconnects: it must not stop halfway.
-func (p *Page) reload(ctx context.Context) error {
-	return p.Reload(context.WithoutCancel(ctx))
+func (p *Page) reload(r *http.Request) error {
+	by := "HTTP POST " + r.URL.Path
+	if r.URL.Path == reloadButton {
+		by = "the Reload button"
+	}
+	return p.Reload(graph.TriggeredBy(context.WithoutCancel(r.Context()), by+" from "+page.Client(r)))
 }

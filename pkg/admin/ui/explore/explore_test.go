@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/admin/ui"
 	"collector/pkg/admin/ui/uitest"
 	"collector/pkg/explore"
+	"collector/pkg/pipeline"
 )
 
 func exploreUI(t *testing.T, w *explore.Window) *uitest.UI {
@@ -69,6 +73,45 @@ func TestExploreShowsWhatIsInTheWindow(t *testing.T) {
 	for _, path := range []string{"/explore/traces/nothing", "/api/v1/explore/traces/nothing", "/api/v1/explore/flame?type=no"} {
 		if w := u.Ask("GET", path); w.Code != 404 {
 			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+	for path, want := range map[string]string{
+		"/explore/traces/" + strings.Repeat("ab", 16):       "The window holds 1 trace, the oldest of",
+		"/explore/logs?label=foo":                           "The filter label=foo is ignored: write it as name=value.",
+		"/explore/logs?label=service%3Dshpo":                "No line in the window has the label service=shpo.",
+		"/explore/logs?level=eror":                          "did you mean error?",
+		"/explore/metrics?name=requests_total&label=i%3D99": "No series of this metric in the window has the label i=99.",
+		"/explore/metrics?name=requests_total&range=soon":   "The filter range=soon is ignored",
+		"/explore/traces?service=shpo":                      "No trace in the window is of the service shpo.",
+		"/explore/traces?min=slow":                          "The filter min=slow is ignored",
+		"/explore/profiles?service=shpo":                    "did you mean shop?",
+		"/explore/profiles?since=yesterday":                 "The filter since=yesterday is ignored",
+		"/explore/traces?limit=many":                        "The filter limit=many is ignored: write a number.",
+	} {
+		page := u.Ask("GET", path).Body.String()
+		uitest.CheckPage(t, path, page)
+		if !strings.Contains(page, want) {
+			t.Errorf("%s: no %q", path, want)
+		}
+	}
+}
+
+// A trace of which only log lines are left in the window has a page that leads there.
+func TestATraceThatHasLeftTheWindowSaysSo(t *testing.T) {
+	w := uitest.RunWindow(t)
+	u := exploreUI(t, w)
+	id := strings.Repeat("cd", 16)
+	w.ObserveLogs(uitest.SomeEdge(), pipeline.Logs{Streams: []pipeline.Stream{{Labels: labels.FromStrings("service", "shop"), Entries: []pipeline.Entry{{Time: time.Now(), Line: "trace_id=" + id}}}}})
+	uitest.StatsOf(t, w) // the line is there then
+	got := u.Ask("GET", "/explore/traces/"+id)
+	if got.Code != 404 {
+		t.Errorf("status %d", got.Code)
+	}
+	page := got.Body.String()
+	uitest.CheckPage(t, "a trace", page)
+	for _, want := range []string{"<h1>Trace no longer in the window</h1>", "has left the window", "The window holds no traces", "--explore.memory", `href="/explore/logs?trace=` + id + `"`, `href="/explore/traces"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in %s", want, page)
 		}
 	}
 }

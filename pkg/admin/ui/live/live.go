@@ -43,6 +43,7 @@ func (p *Page) Routes() []page.Route {
 type liveView struct {
 	Edges  []flow.Edge `json:"edges"`
 	Filter liveFilter  `json:"filter"`
+	Notes  []string    `json:"notes,omitempty"`
 	// Watchers is the current number of live views.
 	Watchers    int64 `json:"watchers"`
 	MaxWatchers int64 `json:"maxWatchers"`
@@ -97,14 +98,27 @@ func (p *Page) model(r *http.Request) (liveView, error) {
 	slices.SortStableFunc(v.Edges, func(a, b flow.Edge) int {
 		return cmp.Or(strings.Compare(a.From, b.From), strings.Compare(a.To, b.To))
 	})
+	v.Notes = notes(query, v.Edges)
 	return v, nil
+}
+
+// notes says which filters match nothing that is known.
+func notes(query url.Values, edges []flow.Edge) []string {
+	signals, from, to := []string{}, []string{}, []string{}
+	for _, s := range live.Signals() {
+		signals = append(signals, s.String())
+	}
+	for _, e := range edges {
+		from, to = append(from, e.From), append(to, e.To)
+	}
+	return page.Filters{"q": nil, "edge": nil, "signal": signals, "from": slices.Compact(from), "to": slices.Compact(slices.Sorted(slices.Values(to)))}.Notes(query)
 }
 
 func (p *Page) view(_ *http.Request, v liveView) page.Content {
 	c := page.Content{Title: "Live", API: "/api/v1/live", Still: v.watch}
 	c.Body = []g.Node{p.Site.DataStyle(),
 		h.P(h.Class("dim"), g.Text("Data between components, as it flows. Watching slows nothing down: at most 100 events per second are shown, and nothing is stored.")),
-		p.liveForm(v),
+		p.liveForm(v), page.Notes(v.Notes),
 	}
 	if !v.on {
 		c.Body = append(c.Body, page.Notice("info", g.Text("Live data is not available in this process.")))

@@ -10,6 +10,7 @@ import (
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
+	"collector/pkg/config"
 	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
@@ -28,6 +29,9 @@ type Page struct {
 	Destinations flow.Destinations
 	// Orphans lists the queues that no configured writer uses; it may be nil.
 	Orphans func() []flow.OrphanedQueue
+	// OnDisk is how the files of the configuration differ from what runs; nil if there
+	// are none.
+	OnDisk func() ([]config.FileDiff, error)
 	// Window is Explore's; nil if it is off.
 	Window *explore.Window
 }
@@ -41,6 +45,7 @@ type Inventory interface {
 	LogTails() []inspect.LogTail
 	Engines() []inspect.Engine
 	Containers() []inspect.Container
+	Lives() []inspect.Life
 }
 
 // Routes are the paths of the page.
@@ -99,6 +104,11 @@ func (p *Page) Model(r *http.Request) (Overview, error) {
 	}
 	if p.Orphans != nil {
 		now.orphans = p.Orphans()
+	}
+	now.containers, now.lives = p.Inventory.Containers(), p.Inventory.Lives()
+	if p.OnDisk != nil {
+		files, err := p.OnDisk()
+		now.onDisk = len(files) > 0 || err != nil
 	}
 	o := Overview{
 		LoadedAt: s.LoadedAt, Hash: s.Hash, LoadError: s.LoadError, Components: map[graph.HealthState]int{}, Problems: now.problems(),

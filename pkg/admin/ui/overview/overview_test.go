@@ -12,11 +12,12 @@ import (
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/overview"
 	"collector/pkg/admin/ui/uitest"
+	"collector/pkg/config"
 	"collector/pkg/inspect"
 )
 
-// Services follow their projects, with their numbers; those outside of any
-// come last, and services that are not listed still count.
+// Services follow their projects, with their numbers. What fails comes first; else
+// those outside of any project come last.
 func TestServicesStandBelowTheirProjects(t *testing.T) {
 	s := uitest.NewStock(6, 0)
 	for i, project := range []string{"shop", "blog", "shop", "", "shop", "blog"} {
@@ -29,9 +30,10 @@ func TestServicesStandBelowTheirProjects(t *testing.T) {
 	uitest.CheckPage(t, "/", page)
 	at := 0
 	for _, want := range []string{
-		`<tbody><tr class="group"><th scope="rowgroup" colspan="4"><strong>blog</strong><span class="dim"> 1 service, 2 containers</span></th></tr><tr><th scope="row">service-1</th>`,
-		`<strong>shop</strong><span class="dim"> 2 services, 3 containers</span>`, `<th scope="row">service-0</th>`, `<th scope="row">service-2</th>`,
-		`<strong>Outside Compose</strong><span class="dim"> 1 container</span>`, `<th scope="row">c3</th>`,
+		`<strong>Outside Compose</strong><span class="dim"> 1 container</span>`, `<th scope="row"><a href="/why?q=c3">c3</a></th>`, "0 of 1 up",
+		`<tbody><tr class="group"><th scope="rowgroup" colspan="4"><strong>blog</strong><span class="dim"> 1 service, 2 containers</span></th></tr><tr><th scope="row"><a href="/why?q=blog%2Fservice-1">service-1</a></th>`,
+		`href="/targets?project=blog&amp;service=service-1"`,
+		`<strong>shop</strong><span class="dim"> 2 services, 3 containers</span>`, `>service-0</a></th>`, `>service-2</a></th>`,
 	} {
 		i := strings.Index(page[at:], want)
 		if i < 0 {
@@ -50,10 +52,10 @@ func TestTheOverviewOfThousandsOfContainersIsBounded(t *testing.T) {
 	u := uitest.New(t, uitest.Small, uitest.Having(s))
 	page := uitest.Get(t, u, "/")
 	uitest.CheckPage(t, "/", page)
-	if n := strings.Count(page, `<th scope="row">service-`); n != 200 || len(page) > uitest.MaxPage {
+	if n := strings.Count(page, `<th scope="row"><a href="/why?q=project-`); n != 200 || len(page) > uitest.MaxPage {
 		t.Errorf("%d services, %d bytes", n, len(page))
 	}
-	for _, want := range []string{"667 services, 667 containers", "1800 more services: see "} {
+	for _, want := range []string{"667 services, 667 containers", "20 more failing services: see ", "<h3>Healthy</h3>", `href="/targets/logs?project=project-02"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
 		}
@@ -93,7 +95,7 @@ func TestTheOverviewAccountsForEverything(t *testing.T) {
 	}
 	page := uitest.Get(t, u, "/")
 	uitest.CheckPage(t, "/", page)
-	for _, want := range []string{"The destination prometheus.remote_write.b", "30 (0 B)", "10 too_old", `href="/relabel?q=alone"`, "1 of 2 up", "down", "metrics in over the last five minutes"} {
+	for _, want := range []string{"The destination prometheus.remote_write.b", "30 (0 B)", "10 too_old", `href="/relabel?project=&amp;service=alone"`, "1 of 2 up", "down", "metrics in over the last five minutes"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s", want)
 		}
@@ -128,6 +130,68 @@ func TestAFailedReloadHidesNoOtherProblem(t *testing.T) {
 		if got := strings.Count(page, want); got != n {
 			t.Errorf("%q occurs %d times, not %d", want, got, n)
 		}
+	}
+}
+
+// With many services, those that fail come first, and a project of which all are well
+// is collapsed.
+func TestHealthyProjectsAreCollapsed(t *testing.T) {
+	s := uitest.NewStock(100, 0)
+	for i := range s.Running {
+		s.Running[i] = inspect.Container{ID: s.Running[i].ID, Name: fmt.Sprintf("c%d", i), Project: fmt.Sprintf("project-%02d", i/10), Service: fmt.Sprintf("service-%d", i)}
+		if s.Targets[i].State = "up"; i == 57 {
+			s.Targets[i].State = "down"
+		}
+	}
+	s.Ends = []inspect.Life{
+		{ID: "l", Name: "project-03-worker-1", Project: "project-03", Service: "worker", Looping: true, ExitCode: 1, Ends: 14},
+		{ID: "g", Name: "project-04-gone-1", Project: "project-04", Service: "gone", ExitCode: 3, EndedAt: time.Now().Add(-3 * time.Minute), Removed: true},
+		{ID: "j", Name: "project-06-job-1", Project: "project-06", Service: "job", EndedAt: time.Now().Add(-3 * time.Minute)},
+	}
+	page := uitest.Get(t, uitest.New(t, uitest.Small, uitest.Having(s)), "/")
+	uitest.CheckPage(t, "/", page)
+	at := 0
+	for _, want := range []string{
+		"project-03-worker-1 is in a crash loop: restarting, exit code 1, 14 times in 5 min.", "docker logs --tail 50 project-03-worker-1",
+		"project-04-gone-1 failed and no longer runs: exit code 3, 3 min ago, removed.",
+		"<strong>project-03</strong>", ">worker</a>", "restarting, exit code 1, 14 times in 5 min",
+		"<strong>project-04</strong>", ">gone</a>", "no longer there: exit code 3, 3 min ago, removed",
+		"<strong>project-05</strong>", ">service-57</a>", "0 of 1 up",
+		"<h3>Healthy</h3>", `<details class="project"><summary><strong>project-00</strong>`, ">service-0</a>",
+		`<details class="project"><summary><strong>project-05</strong><span class="dim"> 9 services, 9 containers`,
+		`<details class="project"><summary><strong>project-06</strong>`, ">job</a>", "no longer there: exit code 0",
+	} {
+		i := strings.Index(page[at:], want)
+		if i < 0 {
+			t.Fatalf("no %s after %.300s", want, page[at:])
+		}
+		at += i
+	}
+}
+
+// What runs again in the place of a container that failed is no longer a problem.
+func TestAContainerThatWasReplacedIsNoProblem(t *testing.T) {
+	s := uitest.NewStock(1, 0)
+	s.Targets = nil
+	s.Running[0] = inspect.Container{ID: "new", Name: "shop-api-2", Project: "shop", Service: "api"}
+	s.Ends = []inspect.Life{{ID: "old", Name: "shop-api-1", Project: "shop", Service: "api", ExitCode: 1, EndedAt: time.Now()}, {ID: "stopped", Name: "stopped", ExitCode: 143, EndedAt: time.Now()}}
+	page := uitest.Get(t, uitest.New(t, "toy.sink \"x\" { }", uitest.Having(s)), "/")
+	if !strings.Contains(page, "No problems.") || strings.Contains(page, "no longer there: exit code 1,") || !strings.Contains(page, "no longer there: exit code 143") {
+		t.Errorf("%s", page)
+	}
+}
+
+// A configuration on disk that differs is told of, unless a failed reload is.
+func TestTheOverviewSaysThatTheDiskDiffers(t *testing.T) {
+	differs := []config.FileDiff{{Name: "c.alloy", Change: "changed"}}
+	u := uitest.New(t, "toy.sink \"x\" { }", func(o *ui.Options) { o.OnDisk = func() ([]config.FileDiff, error) { return differs, nil } })
+	const says = "The configuration on disk differs from what runs."
+	if page := uitest.Get(t, u, "/"); !strings.Contains(page, says) {
+		t.Error("it is not told of")
+	}
+	differs = nil
+	if page := uitest.Get(t, u, "/"); strings.Contains(page, says) {
+		t.Error("it is told of though it does not differ")
 	}
 }
 

@@ -42,6 +42,9 @@ type situation struct {
 	tails        []inspect.LogTail
 	engines      []inspect.Engine
 	orphans      []flow.OrphanedQueue
+	containers   []inspect.Container
+	lives        []inspect.Life
+	onDisk       bool // the configuration on disk differs from what runs
 	nowhere      bool // nothing that runs has a destination
 }
 
@@ -63,7 +66,9 @@ func (s *situation) problems() []problem {
 			Link: "/configuration",
 		})
 	}
+	out = append(out, s.onDiskProblems()...)
 	out = append(out, s.engineProblems()...)
+	out = append(out, s.lifeProblems()...)
 	for i := range s.destinations {
 		out = append(out, destinationProblems(&s.destinations[i], s.now)...)
 	}
@@ -269,8 +274,8 @@ func orphanProblems(q *flow.OrphanedQueue, now time.Time) []problem {
 	}
 	return []problem{{
 		Kind: "warn", Since: q.Oldest,
-		Message: fmt.Sprintf("%s %s are waiting for a destination that is no longer in the configuration: %s (%s in %s, oldest waiting %s). They are kept until %s.",
-			page.Count(float64(q.Items)), flow.UnitOf(q.Signal), place, page.Size(float64(q.Bytes)), q.Folder, page.Duration(now.Sub(q.Oldest)), q.KeptUntil.UTC().Format(time.DateOnly)),
+		Message: fmt.Sprintf("%s %s are waiting for a destination that is no longer in the configuration: %s (%s in %s, oldest waiting %s). They are kept for another %s.",
+			page.Count(float64(q.Items)), flow.UnitOf(q.Signal), place, page.Size(float64(q.Bytes)), q.Folder, page.Duration(now.Sub(q.Oldest)), page.Duration(max(0, q.KeptUntil.Sub(now)))),
 		Fix: "To deliver them, define a writer of the same kind for the same destination, or run collector queue drain. To delete them, run collector queue drop.",
 	}}
 }

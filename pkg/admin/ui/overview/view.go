@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"net/http"
@@ -162,7 +163,7 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 		failure = g.Group{page.Ago(d.LastFailure), g.Text(": " + page.Cut(mask.WithoutPasswords(d.LastError), 300))}
 	}
 	return page.Row(
-		g.Group{p.Site.ComponentLink(d.Component), h.Br(), h.Span(h.Class("dim"), g.Text(page.Cut(mask.WithoutPasswords(d.URL), 150)))},
+		g.Group{p.Site.ComponentLink(d.Component), g.Text(" "), h.A(h.Class("dim"), h.Href(p.Site.WhyHref(cmp.Or(d.URL, d.Component))), g.Text("why?")), h.Br(), h.Span(h.Class("dim"), g.Text(page.Cut(mask.WithoutPasswords(d.URL), 150)))},
 		g.Text(d.Signal), state,
 		g.Group{page.Spark(d.Component+" "+d.Signal+" out", d.Recent.Out), g.Text(" " + page.Count(float64(d.Delivered)))},
 		h.Span(h.Class("n"), g.Text(page.Count(float64(d.Queued)))), gauge(d), oldest, success, failure)

@@ -75,6 +75,10 @@ func (s *Site) TargetHref(component, id string) string {
 	return s.Href("/targets/" + url.PathEscape(component) + "/" + url.PathEscape(id))
 }
 
+// WhyHref is the page that answers what is the matter with a container, a target or a
+// destination.
+func (s *Site) WhyHref(name string) string { return s.Href("/why?q=" + url.QueryEscape(name)) }
+
 // TargetTabs switch between scrape targets and log tails.
 func (s *Site) TargetTabs(current string) g.Node {
 	tab := func(path, name string) g.Node {

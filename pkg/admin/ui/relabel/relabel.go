@@ -18,6 +18,7 @@ import (
 
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
+	"collector/pkg/admin/ui/service"
 	"collector/pkg/inspect"
 )
 
@@ -35,6 +36,7 @@ type Inventory interface {
 	// Unlisted are the containers that are not targets of any discovery: the reason
 	// by name.
 	Unlisted() map[string]string
+	Containers() []inspect.Container
 }
 
 // Routes are the paths of the pages.
@@ -65,6 +67,9 @@ type List struct {
 	// Unlisted are the matching containers that are not targets of any discovery:
 	// the reason by name.
 	Unlisted map[string]string `json:"unlisted"`
+	Notes    []string          `json:"notes,omitempty"`
+
+	of service.Filter
 }
 
 type Summary struct {
@@ -74,16 +79,20 @@ type Summary struct {
 
 func (p *Page) listModel(r *http.Request) (List, error) {
 	l, component, state := page.ParseListing(r, "name"), r.URL.Query().Get("component"), r.URL.Query().Get("state")
-	m := List{Components: []Summary{}, Unlisted: map[string]string{}}
+	m := List{Components: []Summary{}, Unlisted: map[string]string{}, of: service.Parse(r, p.Inventory.Containers)}
+	components := []string{}
 	var all []Input
 	v := p.Redactor.Current()
 	for _, c := range p.Inventory.Relabelings() {
 		inputs := c.Inputs()
-		m.Components = append(m.Components, Summary{c.Component, len(inputs)})
+		m.Components, components = append(m.Components, Summary{c.Component, len(inputs)}), append(components, c.Component)
 		if component != "" && component != c.Component {
 			continue
 		}
 		for _, labels := range inputs {
+			if !m.of.Has(labels.Get(redact.ContainerID)) {
+				continue
+			}
 			in := Input{Component: c.Component, Name: v.NameOf(labels), Address: v.URL(labels.Get("__address__")), labels: labels}
 			if l.Query != "" && !l.Matches(in.Component, in.Name, in.Address) && !l.Matches(v.Searchable(labels)) {
 				continue
@@ -98,7 +107,11 @@ func (p *Page) listModel(r *http.Request) (List, error) {
 	for i := range m.Items {
 		m.Items[i].ID = InputID(m.Items[i].labels)
 	}
-	m.Unlisted = p.unlisted(l)
+	m.Unlisted = p.unlisted(l, &m.of)
+	m.Notes = page.Filters{"state": {"kept", "dropped"}, "component": components, "sort": {"name", "address", "component", "outcome"}, "project": nil, "service": nil}.Notes(r.URL.Query())
+	if len(m.Unlisted) == 0 {
+		m.Notes = append(m.Notes, m.of.Notes()...)
+	}
 	return m, nil
 }
 
@@ -126,11 +139,11 @@ func judge(c *inspect.Relabeling, in *Input) {
 const maxUnlisted = 50
 
 // unlisted are the matching containers that are not targets.
-func (p *Page) unlisted(l page.Listing) map[string]string {
+func (p *Page) unlisted(l page.Listing, of *service.Filter) map[string]string {
 	out := map[string]string{}
 	all := p.Inventory.Unlisted()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if l.Matches(name) && len(out) < maxUnlisted {
+		if l.Matches(name) && of.HasName(name) && len(out) < maxUnlisted {
 			out[name] = all[name]
 		}
 	}
@@ -175,10 +188,11 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 	columns := []page.Column{{Title: "Container", Sort: "name"}, {Title: "Address", Sort: "address"}, {Title: "Component", Sort: "component"}, {Title: "Outcome", Sort: "outcome"}}
 	body := []g.Node{
 		h.P(g.Text("Shows what relabeling rules do to targets, series and streams, and why a container is not a target. Select one to see each rule, step by step.")),
-		p.Site.SearchForm(l, "Container", p.componentSelect(r, m.Components), page.StateSelect(r, "kept", "dropped")),
+		p.Site.SearchForm(l, "Container", p.componentSelect(r, m.Components), page.StateSelect(r, "kept", "dropped"), m.of.Fields()),
+		m.of.Node(p.Site, r), page.Notes(m.Notes),
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Unlisted)) {
-		body = append(body, g.If(l.Query != "", page.Notice("info", g.Text("The container "+page.Cut(name, 100)+" is not a target of any component: "+page.Cut(m.Unlisted[name], 200)+"."))))
+		body = append(body, g.If(l.Query != "" || m.of.On(), page.Notice("info", g.Text("The container "+page.Cut(name, 100)+" is not a target of any component: "+page.Cut(m.Unlisted[name], 200)+"."))))
 	}
 	if len(m.Items) == 0 {
 		body = append(body, page.Empty("Nothing matches. A container is listed while it is running and no discovery filter excludes it."))
@@ -209,6 +223,9 @@ func outcome(in Input) g.Node {
 	return page.Badge("warn", "dropped: no labels left")
 }
 
-func (p *Page) href(component, id string) string {
-	return p.Site.Href("/relabel/" + url.PathEscape(component) + "/" + url.PathEscape(id))
+func (p *Page) href(component, id string) string { return p.Site.Href(pathOf(component, id)) }
+
+// pathOf is the page of an input, without the prefix.
+func pathOf(component, id string) string {
+	return "/relabel/" + url.PathEscape(component) + "/" + url.PathEscape(id)
 }

@@ -13,6 +13,7 @@ import (
 
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
+	"collector/pkg/admin/ui/service"
 	"collector/pkg/inspect"
 )
 
@@ -20,7 +21,13 @@ import (
 type Page struct {
 	Site      *page.Site
 	Redactor  *redact.Redactor
-	Inventory interface{ LogTails() []inspect.LogTail }
+	Inventory Inventory
+}
+
+// Inventory is the tails.
+type Inventory interface {
+	LogTails() []inspect.LogTail
+	Containers() []inspect.Container
 }
 
 // Routes are the paths of the page.
@@ -43,14 +50,35 @@ func (p *Page) All() []inspect.LogTail {
 // list is a page of the log tails.
 type list struct {
 	page.Paged[inspect.LogTail]
-	Reading int `json:"reading"` // of all tails, regardless of the filter
-	Failing int `json:"failing"` // those with an error
+	Reading int      `json:"reading"` // of all tails, regardless of the filter
+	Failing int      `json:"failing"` // those with an error
+	Notes   []string `json:"notes,omitempty"`
+
+	of service.Filter
+}
+
+// Shown is a tail as it may be shown.
+func (p *Page) Shown(t *inspect.LogTail) inspect.LogTail { return shownTail(*t, p.Redactor.Current()) }
+
+// states are those that people filter by; a tail that fails may be in others too.
+func states() []string { return []string{tailReading, "failing", "waiting to connect", "ended"} }
+
+// sorts are the columns by which the list can be sorted.
+func sorts() []string {
+	return []string{"container", "state", "lag", "lines", "bytes", "cursor", "error"}
 }
 
 func (p *Page) model(r *http.Request) (list, error) {
 	all := p.Inventory.LogTails()
-	m := list{}
+	m := list{of: service.Parse(r, p.Inventory.Containers)}
+	components, known := []string{}, states()
 	for i := range all {
+		if !slices.Contains(components, all[i].Component) {
+			components = append(components, all[i].Component)
+		}
+		if !slices.Contains(known, all[i].State) {
+			known = append(known, all[i].State)
+		}
 		if all[i].State == tailReading {
 			m.Reading++
 		}
@@ -59,9 +87,10 @@ func (p *Page) model(r *http.Request) (list, error) {
 		}
 	}
 	l, state, component := page.ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
+	m.Notes = append(page.Filters{"state": known, "component": components, "sort": sorts(), "project": nil, "service": nil}.Notes(r.URL.Query()), m.of.Notes()...)
 	v := p.Redactor.Current()
 	m.Paged = page.Select(l, all, func(t inspect.LogTail) bool {
-		return (state == "" || t.State == state || state == "failing" && t.Error != "") && (component == "" || t.Component == component) &&
+		return (state == "" || t.State == state || state == "failing" && t.Error != "") && (component == "" || t.Component == component) && m.of.Has(t.ID) &&
 			(l.Query == "" || l.Matches(t.Component, t.ID, t.Container, t.State, v.URL(t.Error), tailText(v, &t)))
 	}, compareTails)
 	for i := range m.Items {
@@ -149,7 +178,8 @@ func (p *Page) view(r *http.Request, m list) page.Content {
 	body := []g.Node{
 		p.Site.TargetTabs("/targets/logs"),
 		h.P(page.Badge("good", page.Count(float64(m.Reading))+" reading"), g.Text(" "), page.Badge(page.BadIf(m.Failing), page.Count(float64(m.Failing))+" failing")),
-		p.Site.SearchForm(l, "Filter tails", page.StateSelect(r, tailReading, "failing", "waiting to connect", "ended"), page.KeepField(r, "component")),
+		p.Site.SearchForm(l, "Filter tails", page.StateSelect(r, states()...), page.KeepField(r, "component"), m.of.Fields()),
+		m.of.Node(p.Site, r), page.Notes(m.Notes),
 	}
 	if len(m.Items) == 0 {
 		body = append(body, page.Empty("No log tails match."))

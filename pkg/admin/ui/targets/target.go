@@ -46,6 +46,7 @@ func (p *Page) targetBody(t Target) []g.Node {
 				h.Button(h.Type("submit"), h.Class("primary"), g.Text("Fetch now")))),
 		page.Section("labels", "Labels", page.LabelTable("Labels after relabeling", t.Labels)),
 		page.Section("discovered", "Labels before relabeling", page.LabelTable("Labels before relabeling", t.DiscoveredLabels.shown()),
-			h.P(h.A(h.Href(p.Site.Href("/relabel?q="+url.QueryEscape(t.Name))), g.Text("How relabeling changed them"))),
+			h.P(h.A(h.Href(p.Site.Href("/relabel?q="+url.QueryEscape(t.Name))), g.Text("How relabeling changed them")), g.Text(" · "),
+				h.A(h.Href(p.Site.WhyHref(t.URL)), g.Text("Where each label comes from, and where data stops"))),
 		))
 }

@@ -18,6 +18,7 @@ import (
 
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
+	"collector/pkg/admin/ui/service"
 	"collector/pkg/inspect"
 )
 
@@ -36,6 +37,7 @@ type Inventory interface {
 	ScrapeTargets() []inspect.ScrapeTarget
 	// Fetch fetches a target's page. found is false if it does not exist.
 	Fetch(ctx context.Context, component, id string) (answer inspect.Response, found bool, err error)
+	Containers() []inspect.Container
 }
 
 // Routes are the paths of the pages.
@@ -91,6 +93,17 @@ func (l *labelSet) UnmarshalJSON(text []byte) error { return l.labels.UnmarshalJ
 type List struct {
 	page.Paged[Target]
 	States map[string]int `json:"states"` // of all targets, regardless of the filter
+	Notes  []string       `json:"notes,omitempty"`
+
+	of service.Filter
+}
+
+// Shown is a target as it may be shown.
+func (p *Page) Shown(t *inspect.ScrapeTarget) Target { return infoOf(t, p.Redactor.Current()) }
+
+// sorts are the columns by which the list can be sorted.
+func sorts() []string {
+	return []string{"url", "state", "job", "component", "last", "duration", "samples", "error"}
 }
 
 func infoOf(t *inspect.ScrapeTarget, v *redact.Redaction) Target {
@@ -106,13 +119,18 @@ func infoOf(t *inspect.ScrapeTarget, v *redact.Redaction) Target {
 
 func (p *Page) listModel(r *http.Request) (List, error) {
 	all, v := p.Inventory.ScrapeTargets(), p.Redactor.Current()
-	m := List{States: map[string]int{"up": 0, "down": 0, "unknown": 0}}
+	m := List{States: map[string]int{"up": 0, "down": 0, "unknown": 0}, of: service.Parse(r, p.Inventory.Containers)}
+	components := []string{}
 	for i := range all {
 		m.States[all[i].State]++
+		if !slices.Contains(components, all[i].Component) {
+			components = append(components, all[i].Component)
+		}
 	}
+	m.Notes = append(page.Filters{"state": {"up", "down", "unknown"}, "component": components, "sort": sorts(), "project": nil, "service": nil}.Notes(r.URL.Query()), m.of.Notes()...)
 	l, state, component := page.ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
 	found := page.Select(l, all, func(t inspect.ScrapeTarget) bool {
-		return (state == "" || t.State == state) && (component == "" || t.Component == component) &&
+		return (state == "" || t.State == state) && (component == "" || t.Component == component) && m.of.Has(t.Discovered.Get(redact.ContainerID)) &&
 			(l.Query == "" || l.Matches(t.Component, v.Text(t.Job), v.URL(t.URL), t.State, v.NameOf(t.Discovered), v.Searchable(t.Labels), v.URL(t.Error)))
 	}, compareTargets)
 	m.Paged = page.Paged[Target]{Items: []Target{}, Total: found.Total, Page: found.Page, Pages: found.Pages}
@@ -180,7 +198,8 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 		p.Site.TargetTabs("/targets"),
 		h.P(page.Badge("good", strconv.Itoa(m.States["up"])+" up"), g.Text(" "), page.Badge(page.BadIf(m.States["down"]), strconv.Itoa(m.States["down"])+" down"), g.Text(" "),
 			page.Badge("info", strconv.Itoa(m.States["unknown"])+" not scraped yet")),
-		p.Site.SearchForm(l, "Filter targets", page.StateSelect(r, "up", "down", "unknown"), page.KeepField(r, "component")),
+		p.Site.SearchForm(l, "Filter targets", page.StateSelect(r, "up", "down", "unknown"), page.KeepField(r, "component"), m.of.Fields()),
+		m.of.Node(p.Site, r), page.Notes(m.Notes),
 	}
 	if len(m.Items) == 0 {
 		body = append(body, page.Empty("No targets match."), h.P(g.Text("To see why a container is not a target, open "), h.A(h.Href(p.Site.Href("/relabel")), g.Text("Relabel")), g.Text(".")))

@@ -24,6 +24,7 @@ type Stock struct {
 	Tails   []inspect.LogTail
 	Hosts   []inspect.Engine
 	Running []inspect.Container
+	Ends    []inspect.Life
 	Missing map[string]string
 	Rules   []inspect.Relabeling
 	// Answer and Err are what Fetch gives; Hold, if it is set, is called before.
@@ -44,6 +45,8 @@ func (s *Stock) LogTails() []inspect.LogTail { return append([]inspect.LogTail{}
 func (s *Stock) Engines() []inspect.Engine { return s.Hosts }
 
 func (s *Stock) Containers() []inspect.Container { return s.Running }
+
+func (s *Stock) Lives() []inspect.Life { return s.Ends }
 
 func (s *Stock) Unlisted() map[string]string { return s.Missing }
 

@@ -105,9 +105,9 @@ func New(t testing.TB, text string, change func(*ui.Options)) *UI {
 }
 
 // Load returns when all components run.
-func (u *UI) Load(context.Context) error {
+func (u *UI) Load(ctx context.Context) error {
 	defer u.began.Wait()
-	return u.Graph.Load(context.Background(), []config.Source{{Name: "dir/c.alloy", Text: []byte(u.Next)}})
+	return u.Graph.Load(ctx, []config.Source{{Name: "dir/c.alloy", Text: []byte(u.Next)}})
 }
 
 // Ask has a request answered.

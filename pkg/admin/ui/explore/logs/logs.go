@@ -31,7 +31,15 @@ func (p *Page) Routes() []page.Route {
 type result struct {
 	Enabled bool `json:"enabled"`
 	explore.LogResult
+	Notes []string `json:"notes,omitempty"`
 }
+
+// filters are what the page understands.
+func filters() page.Filters {
+	return page.Filters{"q": nil, "level": levels(), "label": nil, "trace": nil, "limit": nil, "before": nil}
+}
+
+func levels() []string { return []string{"error", "warn", "info", "debug", "trace"} }
 
 func (p *Page) model(r *http.Request) (v result, err error) {
 	v.Entries = []explore.Entry{}
@@ -45,6 +53,12 @@ func (p *Page) model(r *http.Request) (v result, err error) {
 	q.Before, _ = strconv.ParseUint(values.Get("before"), 10, 64) // 0 for the newest
 	v.Enabled = true
 	v.LogResult, err = w.Logs(r.Context(), q)
+	if v.Notes = window.Notes(values, filters()); len(v.Entries) == 0 && v.Before == 0 && err == nil {
+		v.Notes = append(v.Notes, window.Unmatched(q.Labels, "line", func(label map[string]string) bool {
+			found, err := w.Logs(r.Context(), explore.LogQuery{Labels: label, Limit: 1})
+			return err != nil || len(found.Entries) > 0 || found.Before != 0
+		})...)
+	}
 	return v, err
 }
 
@@ -63,12 +77,15 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 	values := r.URL.Query()
 	c.Still = values.Get("before") != ""
 	links, hidden := window.LabelFilter(p.Site, "/explore/logs", values)
-	levels := [][2]string{{"", "any"}, {"error"}, {"warn"}, {"info"}, {"debug"}, {"trace"}}
+	choices := [][2]string{{"", "any"}}
+	for _, level := range levels() {
+		choices = append(choices, [2]string{level})
+	}
 	c.Body = append(c.Body, window.Form(p.Site, "/explore/logs",
 		window.Field("q", "Text", values.Get("q"), "part of the line"),
-		window.Choice("level", "Level", values.Get("level"), levels...),
+		window.Choice("level", "Level", values.Get("level"), choices...),
 		window.Field("label", "Label", "", "name=value"),
-		window.Field("trace", "Trace", values.Get("trace"), "trace ID"), hidden), links)
+		window.Field("trace", "Trace", values.Get("trace"), "trace ID"), hidden), links, page.Notes(v.Notes))
 	if len(v.Entries) == 0 {
 		text := "No lines match."
 		if v.Before != 0 {

@@ -38,6 +38,12 @@ type result struct {
 	Name    string                         `json:"name,omitempty"`
 	Rate    bool                           `json:"rate"` // the points are increases per second
 	explore.MetricResult
+	Notes []string `json:"notes,omitempty"`
+}
+
+// filters are what the page understands.
+func filters() page.Filters {
+	return page.Filters{"q": nil, "name": nil, "label": nil, "rate": {"0", "1"}, "range": nil, "limit": nil, "sort": {"name", "series"}}
 }
 
 func (p *Page) model(r *http.Request) (v result, err error) {
@@ -48,6 +54,7 @@ func (p *Page) model(r *http.Request) (v result, err error) {
 	}
 	v.Enabled = true
 	values := r.URL.Query()
+	v.Notes = window.Notes(values, filters())
 	if v.Name = values.Get("name"); v.Name != "" {
 		v.Rate = isCounter(v.Name)
 		if as := values.Get("rate"); as != "" {
@@ -56,7 +63,12 @@ func (p *Page) model(r *http.Request) (v result, err error) {
 		q := explore.MetricQuery{Name: v.Name, Labels: window.Labels(values), Rate: v.Rate}
 		q.Since, _ = window.TimeSpan(values)
 		q.Limit, _ = strconv.Atoi(values.Get("limit"))
-		v.MetricResult, err = w.Metrics(r.Context(), q)
+		if v.MetricResult, err = w.Metrics(r.Context(), q); len(v.Series) == 0 && err == nil {
+			v.Notes = append(v.Notes, window.Unmatched(q.Labels, "series of this metric", func(label map[string]string) bool {
+				found, err := w.Metrics(r.Context(), explore.MetricQuery{Name: v.Name, Labels: label, Limit: 1})
+				return err != nil || len(found.Series) > 0
+			})...)
+		}
 		return v, err
 	}
 	names, err := w.MetricNames(r.Context())
@@ -89,7 +101,7 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 		return p.chart(r, v, c)
 	}
 	l := page.ParseListing(r, "name")
-	c.Body = append(c.Body, p.Site.SearchForm(l, "Find a metric"))
+	c.Body = append(c.Body, p.Site.SearchForm(l, "Find a metric"), page.Notes(v.Notes))
 	if len(v.Names.Items) == 0 {
 		c.Body = append(c.Body, page.Empty("No metrics match."))
 		return c
@@ -124,7 +136,7 @@ func (p *Page) chart(r *http.Request, v result, c page.Content) page.Content {
 			window.Field("label", "Label", "", "name=value"),
 			window.Choice("rate", "Show", as, [2]string{"0", "value"}, [2]string{"1", "increase per second"}),
 			window.Choice("limit", "Series", values.Get("limit"), [2]string{"", "10 highest"}, [2]string{"20", "20 highest"}, [2]string{"50", "50 highest"}, [2]string{"100", "100 highest"}),
-			window.Choice("range", "Time", values.Get("range"), window.Ranges()...)), links)
+			window.Choice("range", "Time", values.Get("range"), window.Ranges()...)), links, page.Notes(v.Notes))
 	if len(v.Series) == 0 {
 		c.Body = append(c.Body, page.Empty("No series match."))
 		return c

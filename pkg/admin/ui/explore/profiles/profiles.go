@@ -40,6 +40,7 @@ type result struct {
 	Cut       bool               `json:"cut,omitempty"`
 	Functions []explore.Function `json:"functions"`
 	Profiles  []explore.Profile  `json:"profiles"`
+	Notes     []string           `json:"notes,omitempty"`
 }
 
 // profileQuery reads a query. Service and type default to existing ones.
@@ -74,6 +75,8 @@ func (p *Page) model(r *http.Request) (result, error) {
 	}
 	q := profileQuery(r.URL.Query(), v.Services)
 	v.Service, v.Type = q.Service, q.Type
+	services := slices.Sorted(maps.Keys(v.Services))
+	v.Notes = window.Notes(r.URL.Query(), page.Filters{"service": append([]string{}, services...), "type": append([]string{}, v.Services[q.Service]...), "label": nil, "range": nil, "since": nil, "until": nil})
 	if v.Profiles, err = w.Profiles(r.Context(), explore.ProfileQuery{Service: q.Service, Labels: q.Labels, Since: q.Since, Until: q.Until}); err != nil {
 		return v, err
 	}

@@ -31,7 +31,7 @@ func (p *Page) view(r *http.Request, v result) page.Content {
 	}
 	c.Body = append(c.Body, p.profileForm(v, values))
 	links, _ := window.LabelFilter(p.Site, "/explore/profiles", values)
-	c.Body = append(c.Body, links)
+	c.Body = append(c.Body, links, page.Notes(v.Notes))
 	if since, until := window.TimeSpan(values); values.Get("range") == "" && !since.IsZero() {
 		c.Body = append(c.Body, h.P(g.Text("From "), page.Clock(since), g.Text(" to "), page.Clock(until), g.Text(". "),
 			h.A(h.Href(p.Site.Href("/explore/profiles?service="+url.QueryEscape(v.Service))), g.Text("All times"))))

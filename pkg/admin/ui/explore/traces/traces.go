@@ -30,6 +30,7 @@ func (p *Page) Routes() []page.Route {
 type list struct {
 	Enabled bool                `json:"enabled"`
 	Traces  []explore.TraceInfo `json:"traces"`
+	Notes   []string            `json:"notes,omitempty"`
 }
 
 func (p *Page) listModel(r *http.Request) (v list, err error) {
@@ -43,7 +44,13 @@ func (p *Page) listModel(r *http.Request) (v list, err error) {
 	q.MinDuration, _ = time.ParseDuration(values.Get("min")) // 0 for any
 	q.Limit, _ = strconv.Atoi(values.Get("limit"))
 	v.Enabled = true
+	v.Notes = window.Notes(values, page.Filters{"q": nil, "service": nil, "min": nil, "errors": nil, "limit": nil})
 	v.Traces, err = w.Traces(r.Context(), q)
+	if len(v.Traces) == 0 && q.Service != "" && err == nil {
+		if found, err := w.Traces(r.Context(), explore.TraceQuery{Service: q.Service, Limit: 1}); err == nil && len(found) == 0 {
+			v.Notes = append(v.Notes, "No trace in the window is of the service "+page.Cut(q.Service, 100)+".")
+		}
+	}
 	return v, err
 }
 
@@ -57,7 +64,7 @@ func (p *Page) listView(r *http.Request, v list) page.Content {
 		window.Field("q", "Span", values.Get("q"), "part of a name, or an ID"),
 		window.Field("service", "Service", values.Get("service"), "exact name"),
 		window.Choice("min", "Min duration", values.Get("min"), [2]string{"", "any"}, [2]string{"10ms", "10 ms"}, [2]string{"100ms", "100 ms"}, [2]string{"1s", "1 s"}, [2]string{"10s", "10 s"}),
-		window.Choice("errors", "Status", values.Get("errors"), [2]string{"", "any"}, [2]string{"1", "with errors"})))
+		window.Choice("errors", "Status", values.Get("errors"), [2]string{"", "any"}, [2]string{"1", "with errors"})), page.Notes(v.Notes))
 	if len(v.Traces) == 0 {
 		c.Body = append(c.Body, page.Empty("No traces match."))
 		return c

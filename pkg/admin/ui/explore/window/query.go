@@ -2,8 +2,10 @@ package window
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +24,48 @@ func Labels(values url.Values) map[string]string {
 		}
 	}
 	return out
+}
+
+// Notes says of each filter of a query that it is not known, or not understood.
+func Notes(values url.Values, known page.Filters) []string {
+	notes := known.Notes(values)
+	for _, pair := range values["label"] {
+		if pair != "" && !strings.Contains(pair, "=") {
+			notes = append(notes, "The filter label="+page.Cut(pair, 100)+" is ignored: write it as name=value.")
+		}
+	}
+	for _, name := range []string{"min", "range"} {
+		if text := values.Get(name); text != "" {
+			if _, err := time.ParseDuration(text); err != nil {
+				notes = append(notes, "The filter "+name+"="+page.Cut(text, 100)+" is ignored: write a time such as 100ms or 5m.")
+			}
+		}
+	}
+	for _, name := range []string{"since", "until"} {
+		if text := values.Get(name); text != "" {
+			if _, err := time.Parse(time.RFC3339Nano, text); err != nil {
+				notes = append(notes, "The filter "+name+"="+page.Cut(text, 100)+" is ignored: write a time such as 2026-01-02T15:04:05Z.")
+			}
+		}
+	}
+	if text := values.Get("limit"); text != "" {
+		if n, err := strconv.Atoi(text); err != nil || n < 0 {
+			notes = append(notes, "The filter limit="+page.Cut(text, 100)+" is ignored: write a number.")
+		}
+	}
+	return notes
+}
+
+// Unmatched says which of the label filters match nothing by themselves, once all
+// together have matched nothing. found tells of one.
+func Unmatched(labels map[string]string, what string, found func(label map[string]string) bool) []string {
+	var notes []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if !found(map[string]string{name: labels[name]}) {
+			notes = append(notes, "No "+what+" in the window has the label "+page.Cut(name, 60)+"="+page.Cut(labels[name], 100)+".")
+		}
+	}
+	return notes
 }
 
 // With is a query with one parameter set; "" removes it. Parameters that page
