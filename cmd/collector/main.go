@@ -33,6 +33,9 @@ Usage:
   collector validate PATH          check a configuration without running it
   collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
   collector default-config         print the built-in configuration
+  collector why NAME               ask a running collector why data of a container, target or destination does not flow
+  collector targets                list the scrape targets of a running collector
+  collector queue                  list what is waiting in a running collector
   collector queue list|drain|drop  list, deliver or delete data waiting on disk for a removed writer
   collector healthcheck [URL]      check whether a running collector, or another URL, is ready
   collector --version
@@ -84,6 +87,10 @@ func command(args []string, in io.Reader, out, errOut io.Writer) error {
 		return validate(args, out, errOut)
 	case "fmt":
 		return format(args, in, out)
+	case "why":
+		return whyCommand(args, out)
+	case "targets":
+		return targetsCommand(args, out)
 	case "queue":
 		return queueCommand(args, out)
 	case "healthcheck":

@@ -24,11 +24,12 @@ import (
 	"collector/pkg/queue"
 )
 
-const queueUsage = `collector queue lists, delivers or deletes data waiting on disk, even while a collector is running:
-queues in use are locked and not touched.
+const queueUsage = `collector queue shows what is waiting in a running collector, and lists, delivers or deletes data
+waiting on disk, even while a collector is running: queues in use are locked and not touched.
 
 Usage:
-  collector queue list [--storage.path DIR]                               list all queues
+  collector queue [list --addr ADDRESS]                                   list the queues of a running collector
+  collector queue list [--storage.path DIR]                               list all queues on disk
   collector queue drain FOLDER --config PATH --to COMPONENT [--endpoint ID]  deliver a queue to a writer of a configuration
   collector queue drop FOLDER                                             delete a queue with its data
 
@@ -51,10 +52,14 @@ func queueCommand(args []string, out io.Writer) error {
 	to := set.String("to", "", "the writer to deliver with, for example loki.write.default")
 	endpoint := set.String("endpoint", "", "the endpoint to deliver to, if the writer has several")
 	timeout := set.Duration("timeout", 0, "how long to try to deliver; 0 means until everything is delivered")
+	var a asker
+	a.flags(set)
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	switch {
+	switch running := a.addr != "" || a.json; {
+	case set.NArg() == 0, set.NArg() == 1 && set.Arg(0) == "list" && running:
+		return listRunning(&a, out)
 	case set.NArg() == 1 && set.Arg(0) == "list":
 		return listQueues(*root, out)
 	case set.NArg() == 2 && set.Arg(0) == "drop":
@@ -69,7 +74,7 @@ func queueCommand(args []string, out io.Writer) error {
 		}
 		return drainQueue(ctx, drainOptions{root: *root, folder: set.Arg(1), config: *path, to: *to, endpoint: *endpoint}, out)
 	}
-	return errors.New("queue needs a command: list, drain FOLDER --config PATH --to COMPONENT, or drop FOLDER; `collector queue --help` says more")
+	return errors.New("queue takes a command: list, drain FOLDER --config PATH --to COMPONENT, or drop FOLDER; `collector queue --help` says more")
 }
 
 func listQueues(root string, out io.Writer) error {

@@ -209,11 +209,11 @@ func showsProjects(t *testing.T, _ *stack, b *browser) {
 	b.open("/")
 	b.until("document.querySelectorAll('#containers tbody').length === 3")
 	headings := eval[[]string](b, "[...document.querySelectorAll('#containers th[scope=rowgroup]')].map((th) => th.innerText)")
-	if want := []string{"blog 1 service, 1 container", "shop 2 services, 3 containers", "Outside Compose 2 containers"}; !slices.Equal(headings, want) {
+	if want := []string{"Outside Compose 2 containers", "blog 1 service, 1 container", "shop 2 services, 3 containers"}; !slices.Equal(headings, want) {
 		t.Errorf("%q", headings)
 	}
 	services := eval[[]string](b, "[...document.querySelectorAll('#containers tbody')].map((group) => [...group.rows].slice(1).map((row) => row.cells[0].innerText).join())")
-	if want := []string{"web", "api,worker", "backup,mute"}; !slices.Equal(services, want) {
+	if want := []string{"mute,backup", "web", "api,worker"}; !slices.Equal(services, want) {
 		t.Errorf("%q", services)
 	}
 	if got := b.cells("api"); got[1] != "2" || !strings.HasSuffix(got[2], "2 of 2 up") || !strings.HasSuffix(got[3], "2 of 2 tailed") {
@@ -225,7 +225,7 @@ func showsProjects(t *testing.T, _ *stack, b *browser) {
 	if got := b.cells("worker"); got[2] != "none – why?" {
 		t.Errorf("%q", got)
 	}
-	b.press("none – why?", "/relabel?q=")
+	b.press("none – why?", "/relabel?project=")
 }
 
 func fitsAPhone(t *testing.T, _ *stack, b *browser) {
