@@ -22,8 +22,8 @@ func running(t *testing.T, password string, secure bool) *httptest.Server {
 			return
 		}
 		_, _ = w.Write([]byte(`{"subjects":[{"what":"container","name":"shop-api-1","of":"service shop/api","kind":"bad","answers":[
-			{"question":"stops","title":"Where does it stop?","kind":"bad","texts":["At x: refused."],"fix":"Start it."},
-			{"question":"labels","title":"Which labels?","kind":"info","texts":["1 label:"],"labels":[{"name":"job","value":"a \"b\"","from":"discovery.relabel.x, rule 2"}]}]}],"more":3}`))
+			{"question":"stops","title":"Where does it stop?","kind":"bad","texts":[{"kind":"bad","text":"At x: refused."}],"fix":"Start it."},
+			{"question":"labels","title":"Which labels?","kind":"info","texts":[{"kind":"info","text":"1 label:"}],"labels":[{"name":"job","value":"a \"b\"","from":"discovery.relabel.x, rule 2"}]}]}],"more":3}`))
 	})
 	mux.HandleFunc("GET /api/v1/targets", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(`{"items":[{"name":"web","job":"j","url":"http://web:1/","state":"down","error":"refused\nmore","lastScrape":"0001-01-01T00:00:00Z"}],"total":2,"notes":["` + r.URL.RawQuery + `"]}`))
@@ -64,7 +64,7 @@ func TestTheCommandsThatAskARunningCollector(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"why shop/api", []string{"container shop-api-1 (service shop/api)", "✕ Where does it stop?", "      At x: refused.", "→ Start it.", `        job  "a \"b\""  discovery.relabel.x, rule 2`, "3 more are called this"}},
+		{"why shop/api", []string{"container shop-api-1 (service shop/api)", "  Where does it stop?", "    ✕ At x: refused.", "    → Start it.", `        job  "a \"b\""  discovery.relabel.x, rule 2`, "3 more are called this"}},
 		{"why shop/api --json", []string{`{"subjects":[{"what"`}},
 		{"targets", []string{"STATE  TARGET", "down   web", "never", "refused\n", "1 more"}},
 		{"targets web --state down --project=", []string{"project=", "q=web", "state=down"}},

@@ -71,12 +71,12 @@ func printAnswers(out io.Writer, all *why.Answers) error {
 }
 
 func printAnswer(b *strings.Builder, a *why.Answer) {
-	fmt.Fprintf(b, "  %s %s\n", page.Mark(a.Kind), a.Title)
-	for _, text := range a.Texts {
-		fmt.Fprintf(b, "      %s\n", text)
+	fmt.Fprintf(b, "  %s\n", a.Title)
+	for _, t := range a.Texts {
+		fmt.Fprintf(b, "    %s %s\n", page.Mark(t.Kind), t.Text)
 	}
 	if a.Fix != "" {
-		fmt.Fprintf(b, "      → %s\n", a.Fix)
+		fmt.Fprintf(b, "    → %s\n", a.Fix)
 	}
 	table := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
 	for _, l := range a.Labels {

@@ -69,10 +69,10 @@ func TestTheCommandLineAnswersWhatOneAsks(t *testing.T) {
 	bad := fmt.Sprintf("http://%s/api/v1/write", down)
 
 	// Is it flowing, how far behind, where does it stop?
-	saysSoon(t, c, "why http://"+up+"/metrics", "✕ Is it flowing?", "Metrics: yes, 1 of 1 target up.", "prometheus.remote_write.good (metrics to", "delivers:",
-		"▲ How far behind is it?", "prometheus.remote_write.bad: ", " waiting (", "✕ Where does it stop?", "At prometheus.remote_write.bad, which cannot deliver to "+bad)
+	saysSoon(t, c, "why http://"+up+"/metrics", "Is it flowing?", "● Metrics: yes, 1 of 1 target up.", "● prometheus.remote_write.good (metrics to", "delivers:",
+		"How far behind is it?", "▲ prometheus.remote_write.bad: ", " waiting (", "Where does it stop?", "✕ At prometheus.remote_write.bad, which cannot deliver to "+bad)
 	// Why is it not scraped?
-	saysSoon(t, c, "why "+down, "✕ Is it collected, and if not, why?", "which is down:")
+	saysSoon(t, c, "why "+down, "Is it collected, and if not, why?", "✕ prometheus.scrape.x scrapes", "which is down:")
 	// Which labels, and from which rule?
 	saysSoon(t, c, "why http://"+up+"/metrics", "Which labels does it have, and from which rule?", `service`, `"up"`, "discovery.relabel.x, rule 2", "prometheus.scrape.x")
 	// Why is it dropped?

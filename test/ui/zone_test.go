@@ -41,13 +41,13 @@ func (b *browser) zoned(path, zone string, hours float64) {
 // All pages show times in the browser's time zone, which they name, or in UTC.
 func TestOneTimeZoneEverywhere(t *testing.T) {
 	b := newBrowser(t, startDemo(t))
-	const zone = "Asia/Kathmandu"
+	const zone = "Asia/Tokyo"
 	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
 	pages := []string{"/explore/logs", "/explore/traces", "/live?signal=logs"}
 	b.open("/explore/logs")
 	b.until(`document.querySelectorAll('tbody a[href*="/explore/traces/"]').length > 3`)
 	for _, path := range pages {
-		b.zoned(path, zone, 5.75)
+		b.zoned(path, zone, 9)
 	}
 	// A refresh keeps it.
 	b.open("/explore/logs")
@@ -57,12 +57,12 @@ func TestOneTimeZoneEverywhere(t *testing.T) {
 		t.Errorf("after a refresh: %q", shown)
 	}
 	b.open("/")
-	b.until("document.querySelector('#destinations time').title.endsWith('" + zone + "')")
+	b.until("document.querySelector('#state time').title.endsWith('" + zone + "')")
 	b.do(chromedp.Click(chromedp.CSS("#zone")))
-	b.until("document.getElementById('zone').innerText === 'Time: UTC' && document.querySelector('#destinations time').title.endsWith(' UTC')")
+	b.until("document.getElementById('zone').innerText === 'Time: UTC' && document.querySelector('#state time').title.endsWith(' UTC')")
 	for _, path := range pages {
 		b.zoned(path, "UTC", 0)
 	}
 	b.do(chromedp.Click(chromedp.CSS("#zone")))
-	b.zoned("/explore/logs", zone, 5.75)
+	b.zoned("/explore/logs", zone, 9)
 }

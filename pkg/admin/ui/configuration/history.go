@@ -157,7 +157,9 @@ func (p *Page) loadDetails(l *graph.Loading) g.Node {
 	list("added", l.Added, true)
 	list("rebuilt", l.Rebuilt, true)
 	list("removed", l.Removed, false)
-	nodes = append(nodes, h.Div(h.Class("dim"), g.Text(page.Many(l.Kept, "component")+" unchanged")))
+	if l.Kept > 0 || len(nodes) == 0 {
+		nodes = append(nodes, h.Div(h.Class("dim"), g.Text(page.Many(l.Kept, "component")+" unchanged")))
+	}
 	if len(l.Files) > 0 {
 		nodes = append(nodes, h.Details(h.Summary(g.Text(changesOf(l.Files))), diffNode(l.Files)))
 	}

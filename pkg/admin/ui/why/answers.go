@@ -17,7 +17,7 @@ import (
 
 // say adds a text and makes the answer as bad as that is.
 func (a *Answer) say(kind, format string, args ...any) {
-	a.Texts = append(a.Texts, fmt.Sprintf(format, args...))
+	a.Texts = append(a.Texts, Text{kind, fmt.Sprintf(format, args...)})
 	if a.Kind == "" || rank(kind) < rank(a.Kind) {
 		a.Kind = kind
 	}
@@ -33,10 +33,12 @@ const maxTexts = 20
 
 func (k *collection) isFlowing() Answer {
 	a := Answer{Question: flowing}
-	switch up := k.up(); {
+	switch up, down := k.states(); {
 	case len(k.targets) == 0:
 		a.say("info", "Metrics: none are scraped.")
-	case up < len(k.targets):
+	case up+down < len(k.targets):
+		a.say("info", "Metrics: %d of %s up, %d not scraped yet.", up, page.Many(len(k.targets), "target"), len(k.targets)-up-down)
+	case down > 0:
 		a.say("bad", "Metrics: %d of %s up.", up, page.Many(len(k.targets), "target"))
 	default:
 		a.say("good", "Metrics: yes, %d of %s up.", up, page.Many(len(k.targets), "target"))
@@ -48,12 +50,7 @@ func (k *collection) isFlowing() Answer {
 			a.say("info", "And %d more destinations.", len(k.ends)-i)
 			break
 		}
-		if d.Healthy {
-			a.say("good", "%s", k.deliveryText(d))
-			continue
-		}
-		a.say("bad", "%s", k.deliveryText(d))
-		a.advise(k.fixOf(d))
+		k.deliveryOf(&a, d)
 	}
 	if len(k.tails) > 0 && k.page.Logs {
 		a.link("/explore/logs?q="+url.QueryEscape(k.name), "Log lines")
@@ -80,6 +77,27 @@ func (k *collection) logsFlow(a *Answer) {
 	}
 }
 
+// deliveryOf says how a delivery goes.
+func (k *collection) deliveryOf(a *Answer, d *destination) {
+	switch {
+	case !d.Healthy:
+		a.say("bad", "%s", k.deliveryText(d))
+		a.advise(k.fixOf(d))
+	case stumbles(d):
+		a.say("warn", "%s", k.deliveryText(d))
+	case d.Stores && d.LastSuccess.IsZero():
+		a.say("info", "%s", k.deliveryText(d))
+	default:
+		a.say("good", "%s", k.deliveryText(d))
+	}
+}
+
+// stumbles reports whether the last request failed, but not for so long that the
+// destination counts as failing.
+func stumbles(d *destination) bool {
+	return d.Healthy && d.Stores && d.LastError != "" && d.LastFailure.After(d.LastSuccess)
+}
+
 // deliveryText is how a delivery goes.
 func (k *collection) deliveryText(d *destination) string {
 	name := d.Component
@@ -91,6 +109,8 @@ func (k *collection) deliveryText(d *destination) string {
 		return fmt.Sprintf("%s shows the %s here only; nothing is stored.", name, d.Signal)
 	case !d.Healthy:
 		return fmt.Sprintf("%s is failing: %s. %s.", name, causeOf(d), k.lastDelivery(d))
+	case stumbles(d):
+		return fmt.Sprintf("The last request of %s failed: %s. %s.", name, causeOf(d), k.lastDelivery(d))
 	case !d.UnansweredSince.IsZero():
 		return fmt.Sprintf("%s has not answered a request for %s.", name, page.Duration(k.now.Sub(d.UnansweredSince)))
 	case d.LastSuccess.IsZero():
@@ -198,8 +218,14 @@ func (k *collection) whereItStops() Answer {
 			a.link("/component/"+url.PathEscape(d.Component), d.Component)
 		}
 	}
+	for i := range k.ends {
+		if d := &k.ends[i]; stumbles(d) && i < maxTexts {
+			a.say("warn", "At %s, whose last request to %s failed: %s.", d.Component, d.URL, causeOf(d))
+		}
+	}
 	for _, id := range k.onWay {
-		if c := k.components[id]; c.Health.State == graph.Unhealthy && !strings.Contains(strings.Join(a.Texts, "\n"), "At "+id+",") {
+		named := slices.ContainsFunc(a.Texts, func(t Text) bool { return strings.HasPrefix(t.Text, "At "+id+",") })
+		if c := k.components[id]; c.Health.State == graph.Unhealthy && !named {
 			a.say("bad", "At %s, which is unhealthy: %s.", id, strings.TrimRight(firstLine(c.Health.Message), "."))
 			a.advise(k.fixFor(id))
 		}
@@ -249,7 +275,7 @@ func (k *collection) whyNotCollected() Answer {
 			a.say("bad", "%s scrapes %s, which is down: %s.", t.Component, t.URL, targetCause(t))
 			a.advise(cmp.Or(t.Fix, k.fixFor(t.Component)))
 		default:
-			a.say("info", "%s scrapes %s, and has not yet.", t.Component, t.URL)
+			a.say("info", "%s scrapes %s, which has not been scraped yet.", t.Component, t.URL)
 		}
 		a.link("/targets/"+url.PathEscape(t.Component)+"/"+url.PathEscape(t.ID), "Target "+t.URL)
 	}

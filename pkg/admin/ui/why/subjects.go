@@ -2,7 +2,6 @@ package why
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -108,10 +107,8 @@ func (k *collection) answers() []Answer {
 // destination is the answers about a destination.
 func (s *situation) destination(d *destination) Subject {
 	k := &collection{situation: s, name: d.Component, running: true, ends: []destination{*d}, onWay: []string{d.Component}}
-	out := Answer{Question: flowing, Kind: "good", Texts: []string{k.deliveryText(d)}}
-	if !d.Healthy {
-		out.Kind, out.Fix = "bad", k.fixOf(d)
-	}
+	out := Answer{Question: flowing}
+	k.deliveryOf(&out, d)
 	name := d.URL
 	if name == "" {
 		name = d.ID
@@ -131,15 +128,22 @@ func (s *situation) component(c graph.ComponentInfo) Subject {
 			k.addTarget(&s.targets[i])
 		}
 	}
-	health := Answer{Question: flowing, Kind: page.HealthKind(c.Health.State), Texts: []string{fmt.Sprintf("%s is %s: %s.", c.ID, c.Health.State, strings.TrimRight(c.Health.Message, "."))}}
+	health := Answer{Question: flowing}
 	if c.Health.State == graph.Healthy {
-		health.Texts = []string{c.ID + " is healthy."}
+		health.say("good", "%s is healthy.", c.ID)
+	} else {
+		health.say(page.HealthKind(c.Health.State), "%s is %s: %s.", c.ID, c.Health.State, strings.TrimRight(c.Health.Message, "."))
+		health.advise(k.fixFor(c.ID))
 	}
-	if up := k.up(); len(k.targets) > 0 {
-		health.Texts = append(health.Texts, fmt.Sprintf("%d of %s up.", up, page.Many(len(k.targets), "target")))
+	if up, down := k.states(); len(k.targets) > 0 {
+		kind := "good"
+		if down > 0 {
+			kind = "bad"
+		}
+		health.say(kind, "%d of %s up, %d down.", up, page.Many(len(k.targets), "target"), down)
 	}
 	for i := range k.ends {
-		health.Texts = append(health.Texts, k.deliveryText(&k.ends[i]))
+		k.deliveryOf(&health, &k.ends[i])
 	}
 	return Subject{
 		What: "component", Name: c.ID, Kind: "info", path: "/component/" + url.PathEscape(c.ID),
@@ -147,13 +151,17 @@ func (s *situation) component(c graph.ComponentInfo) Subject {
 	}
 }
 
-func (k *collection) up() (n int) {
+// states counts the targets that are up and down.
+func (k *collection) states() (up, down int) {
 	for i := range k.targets {
-		if k.targets[i].State == "up" {
-			n++
+		switch k.targets[i].State {
+		case "up":
+			up++
+		case "down":
+			down++
 		}
 	}
-	return n
+	return up, down
 }
 
 // fixOf is what to do about a destination.

@@ -69,12 +69,8 @@ func (p *Page) subject(i int, s *Subject) g.Node {
 
 func (p *Page) answer(subject int, a *Answer) g.Node {
 	nodes := []g.Node{}
-	for j, text := range a.Texts {
-		mark := g.Node(nil)
-		if j == 0 {
-			mark = h.Span(h.Class("badge "+a.Kind), g.Attr("aria-hidden", "true"), g.Text(page.Mark(a.Kind)+" "))
-		}
-		nodes = append(nodes, h.Div(mark, g.Text(page.Cut(text, page.MaxString))))
+	for _, t := range a.Texts {
+		nodes = append(nodes, h.Div(h.Class("said "+t.Kind), h.Span(h.Class("mark"), g.Attr("aria-hidden", "true"), g.Text(page.Mark(t.Kind))), g.Text(" "+page.Cut(t.Text, page.MaxString))))
 	}
 	if a.Fix != "" {
 		nodes = append(nodes, h.Div(h.Strong(g.Text(a.Fix))))

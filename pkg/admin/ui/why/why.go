@@ -101,11 +101,17 @@ type Subject struct {
 type Answer struct {
 	Question string   `json:"question"` // flowing, behind, stops, scraped, labels, dropped or changed
 	Title    string   `json:"title"`
-	Kind     string   `json:"kind"` // good, warn, bad or info
-	Texts    []string `json:"texts"`
+	Kind     string   `json:"kind"` // the worst of its texts
+	Texts    []Text   `json:"texts"`
 	Fix      string   `json:"fix,omitempty"`
 	Labels   []Origin `json:"labels,omitempty"`
 	Links    []Link   `json:"links,omitempty"`
+}
+
+// Text is a sentence of an answer.
+type Text struct {
+	Kind string `json:"kind"` // good, warn, bad or info
+	Text string `json:"text"`
 }
 
 // Link leads to a page that shows more.

@@ -86,7 +86,11 @@ func asked(t *testing.T, u *uitest.UI, query string) why.Answers {
 func text(s why.Subject, question string) string {
 	for _, a := range s.Answers {
 		if a.Question == question {
-			out := a.Kind + "|" + strings.Join(a.Texts, "|") + "|" + a.Fix
+			out := a.Kind
+			for _, t := range a.Texts {
+				out += "|" + t.Text
+			}
+			out += "|" + a.Fix
 			for _, l := range a.Labels {
 				out += "|" + l.Name + "=" + l.Value + " from " + l.From
 			}
