@@ -127,7 +127,7 @@ func (p *Page) listModel(r *http.Request) (List, error) {
 			components = append(components, all[i].Component)
 		}
 	}
-	m.Notes = append(page.Filters{"state": {"up", "down", "unknown"}, "component": components, "sort": sorts(), "project": nil, "service": nil}.Notes(r.URL.Query()), m.of.Notes()...)
+	m.Notes = append(page.Filters{"state": {"up", "down", "unknown"}, "component": components, "sort": sorts(), "project": nil, "service": nil, "cause": nil}.Notes(r.URL.Query()), m.of.Notes()...)
 	l, state, component := page.ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
 	found := page.Select(l, all, func(t inspect.ScrapeTarget) bool {
 		return (state == "" || t.State == state) && (component == "" || t.Component == component) && m.of.Has(t.Discovered.Get(redact.ContainerID)) &&
