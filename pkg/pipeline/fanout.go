@@ -18,13 +18,18 @@ const (
 // again what fails. It fails only when no sink has accepted the data, and then with
 // a permanent error only when all errors are. Once one has taken it, an error
 // would make that one store it twice; so what another does not take then is lost
-// for that one alone, and lost is told of it: no destination delays another.
+// for that one alone, and lost is told of it: no destination delays another. Behind a
+// source that waits, which ctx says, it is Pass.
 func WriteAll[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(error)) error {
+	told := func(_ int, err error) { lost(err) }
+	if len(sinks) > 1 && ctx.Value(waitingKey{}) != nil {
+		return passUntilAccepted(ctx, sinks, write, told)
+	}
 	errs := make([]error, len(sinks))
 	for i, s := range sinks {
 		errs[i] = write(ctx, s)
 	}
-	return settle(ctx, sinks, errs, write, func(_ int, err error) { lost(err) })
+	return settle(ctx, sinks, errs, write, told)
 }
 
 // Pass calls write for every sink, for a component that is between its source

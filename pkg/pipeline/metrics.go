@@ -15,6 +15,19 @@ type Metrics struct {
 	Histograms []HistogramSample
 	Exemplars  []Exemplar
 	Metadata   []Metadata
+	// Origin is the target that was scraped; nil: there is none. Components on the way
+	// leave it as it is.
+	Origin *Origin
+}
+
+// Origin is what is known of a scraped target beyond its samples.
+type Origin struct {
+	Job, Instance string
+	Scheme        string // of its URL
+	// Describe returns what the target says of a metric family, for those who must
+	// know what a sample is; ok is false if it says nothing, or if the scrape is not
+	// to tell. It may be called until the batch has been written.
+	Describe func(family string) (m Metadata, ok bool)
 }
 
 // Items is the number by which a batch is accounted: float samples and

@@ -21,7 +21,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,9 +90,6 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	client.Transport = newRouted(o.Listeners.Memory(), client.Transport)
 	if cfg.HTTPClient.FollowRedirects {
 		client.CheckRedirect = followOwn
-	}
-	if cfg.HonorMetadata {
-		o.Warn("honor_metadata", "metadata is always forwarded")
 	}
 	if cfg.EnableProtobufNegotiation {
 		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")
@@ -310,6 +309,33 @@ func reportHelp(name string) string {
 	return "Size of the uncompressed page; -1 if it was over the limit."
 }
 
+// origin is what receivers may want to know of a target. What its page says of its
+// metrics is for them with honor_metadata alone.
+func (s *Scraper) origin(t *target) *pipeline.Origin {
+	e := t.endpoint()
+	scheme, _, _ := strings.Cut(e.url, ":")
+	return &pipeline.Origin{
+		Job: e.labels.Get(model.JobLabel), Instance: e.labels.Get(model.InstanceLabel), Scheme: scheme,
+		Describe: func(family string) (pipeline.Metadata, bool) {
+			if slices.Contains(reportNames(), family) {
+				return pipeline.Metadata{Family: family, Type: model.MetricTypeGauge, Help: reportHelp(family), Unit: reportUnit(family)}, true
+			}
+			m, ok := t.history.families[family]
+			return m, ok && s.cfg.HonorMetadata
+		},
+	}
+}
+
+func reportUnit(name string) string {
+	switch name {
+	case "scrape_duration_seconds", "scrape_timeout_seconds":
+		return "seconds"
+	case "scrape_body_size_bytes":
+		return "bytes"
+	}
+	return ""
+}
+
 // end writes stale markers for everything the target had.
 func (s *Scraper) end(ctx context.Context, t *target, at time.Time) {
 	t.mu.Lock()
@@ -347,7 +373,7 @@ func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval 
 			c.metadata = append(c.metadata, m)
 		}
 	}
-	batch := pipeline.Metrics{Samples: c.samples, Histograms: c.histograms, Exemplars: c.exemplars, Metadata: c.metadata}
+	batch := pipeline.Metrics{Samples: c.samples, Histograms: c.histograms, Exemplars: c.exemplars, Metadata: c.metadata, Origin: s.origin(t)}
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(interval/2, forwardPatience))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdownGrace, cancel) })

@@ -113,6 +113,7 @@ func (r *Relabel) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	if r.rules.Len() > 0 {
 		b.relabel(r.cache, m)
 		out = b.out
+		out.Origin = m.Origin
 		r.metrics.hits.Add(float64(b.hits))
 		r.metrics.misses.Add(float64(b.misses))
 	}
