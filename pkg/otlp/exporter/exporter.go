@@ -17,6 +17,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/durable"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
@@ -33,6 +34,7 @@ type Exporter struct {
 	o         component.Options
 	retry     Retry
 	queue     SendingQueue
+	auth      auth.Client // nil: there is none
 	transport Transport
 	metrics   *metrics
 	writers   [3]*signalWriter
@@ -49,7 +51,8 @@ type Transport interface {
 	// Send sends blocks as one request of the signal: requests that follow each
 	// other are one. It may be called at once by several, and keeps nothing of the
 	// blocks. Its error is a *deliver.Error where it says more than to retry;
-	// the result says of how many items the destination accepted none.
+	// the result says of how many items the destination accepted none. What the
+	// client's authentication carries is in ctx, see auth.Carried.
 	Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error)
 	// URL is where requests of the signal go, for people; "" when there is no
 	// such place.
@@ -68,12 +71,13 @@ type Blocks struct {
 	Queue        SendingQueue
 	Retry        Retry
 	DebugMetrics flow.DebugMetrics
+	Auth         *auth.Handler // of the client
 }
 
 // New makes an exporter that sends by t. kind is the label exporter of its
 // metrics; o has its defaults.
 func New(kind string, c Blocks, t Transport, o component.Options) *Exporter {
-	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, transport: t, failed: make(chan error, 3)}
+	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, auth: c.Auth.Client(), transport: t, failed: make(chan error, 3)}
 	for i, s := range flow.Signals() {
 		_, why := t.Off(s)
 		e.writers[i] = &signalWriter{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil), off: why != ""}
@@ -289,7 +293,7 @@ func (e *Exporter) key(l *signalWriter) string {
 	if i := strings.LastIndexByte(kind, '.'); i >= 0 {
 		kind = kind[:i]
 	}
-	return httpclient.Key(kind, string(l.signal), e.transport.URL(l.signal), "", e.transport.TenantHeaders(), nil)
+	return httpclient.Key(kind, string(l.signal), e.transport.URL(l.signal), "", auth.TenantHeaders(e.auth, e.transport.TenantHeaders()), nil)
 }
 
 // QueueUse is what the component has of the storage path.
@@ -330,11 +334,8 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	if err != nil {
 		return pipeline.Permanent(err)
 	}
-	tag := string(request.Signal)
-	if request.Group != "" {
-		tag += " " + request.Group
-	}
 	blocks := make([]queue.Block, len(parts))
+	tag := e.tag(ctx, request)
 	for i, p := range parts {
 		blocks[i] = queue.Block{Data: p.Data, Tag: tag, Items: p.Items}
 	}
@@ -344,6 +345,23 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 		return err
 	}
 	return nil
+}
+
+// carriedMark is in a tag what comes before what the client's authentication carries.
+const carriedMark = "\x00"
+
+// tag tells apart what must not be in one request.
+func (e *Exporter) tag(ctx context.Context, request pipeline.OTLP) string {
+	tag := string(request.Signal)
+	if request.Group != "" {
+		tag += " " + request.Group
+	}
+	if e.auth != nil {
+		if carried := e.auth.Carry(ctx); carried != "" {
+			tag += carriedMark + carried
+		}
+	}
+	return tag
 }
 
 func (e *Exporter) writer(s pipeline.Signal) *signalWriter {

@@ -2,9 +2,11 @@ package exporter
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"collector/pkg/deliver"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
@@ -60,6 +62,9 @@ type sender struct{ of *signalWriter }
 
 // Send implements deliver.Sender.
 func (s sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
+	if _, carried, ok := strings.Cut(blocks[0].Tag, carriedMark); ok {
+		ctx = auth.WithCarried(ctx, carried)
+	}
 	res, err := s.of.e.transport.Send(ctx, s.of.signal, blocks)
 	if err != nil {
 		return deliver.Result{}, err

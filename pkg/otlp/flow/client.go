@@ -21,6 +21,7 @@ func (m Metadata) Values(name string) []string {
 type (
 	metadataKey struct{}
 	addressKey  struct{}
+	authKey     struct{}
 )
 
 // WithMetadata lets the components behind a receiver see what the client sent.
@@ -44,4 +45,19 @@ func WithAddress(ctx context.Context, address string) context.Context {
 func AddressOf(ctx context.Context) string {
 	address, _ := ctx.Value(addressKey{}).(string)
 	return address
+}
+
+// WithAuth lets the components behind a receiver see what its authentication knows of
+// the client; nil is nothing.
+func WithAuth(ctx context.Context, attributes map[string]string) context.Context {
+	if attributes == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, authKey{}, attributes)
+}
+
+// AuthOf returns what WithAuth put there.
+func AuthOf(ctx context.Context) map[string]string {
+	attributes, _ := ctx.Value(authKey{}).(map[string]string)
+	return attributes
 }

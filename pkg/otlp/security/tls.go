@@ -1,3 +1,5 @@
+// Package security is how the ends of OTLP know each other by TLS: the tls blocks of
+// servers and clients.
 package security
 
 import (

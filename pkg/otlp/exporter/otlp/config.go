@@ -13,6 +13,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/exporter"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/security"
@@ -54,7 +55,7 @@ type Client struct {
 	Headers         map[string]string  `alloy:"headers,attr,optional"`
 	BalancerName    string             `alloy:"balancer_name,attr,optional"`
 	Authority       string             `alloy:"authority,attr,optional"`
-	Auth            string             `alloy:"auth,attr,optional"`
+	Auth            *auth.Handler      `alloy:"auth,attr,optional"`
 	TLS             security.TLSClient `alloy:"tls,block,optional"`
 	Keepalive       *Keepalive         `alloy:"keepalive,block,optional"`
 }
@@ -72,7 +73,7 @@ func (c *Client) SetToDefault() {
 
 // Validate refuses what cannot work.
 func (c *Client) Validate() error {
-	errs := []error{security.CheckAuth(c.Auth)}
+	errs := []error{c.Auth.CheckClient()}
 	switch c.Compression {
 	case "", "none", "gzip", "zlib", "deflate", "snappy", "zstd":
 	default:

@@ -29,5 +29,5 @@ func New(c Config, o component.Options) (*exporter.Exporter, error) {
 	if _, port, _ := c.Client.hostPort(); g.off == "" && !strings.HasSuffix(g.target, ":"+port) {
 		o.Warn("client/endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
 	}
-	return exporter.New("otlp", exporter.Blocks{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics}, g, o), nil
+	return exporter.New("otlp", exporter.Blocks{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics, Auth: c.Client.Auth}, g, o), nil
 }

@@ -71,10 +71,10 @@ func TestARequestThatAnothersFailureEndsHasThatOnesReason(t *testing.T) {
 	if !closing(second) {
 		t.Fatalf("a request over a closed connection fails with %v", second)
 	}
-	if got := g.failure(second); !strings.Contains(got.Error(), "connection refused") || !got.Unreachable || got.Rejected {
+	if got := g.failure(second, nil); !strings.Contains(got.Error(), "connection refused") || !got.Unreachable || got.Rejected {
 		t.Errorf("%+v", got)
 	}
-	if got := g.failure(errors.New("of its own")); !strings.Contains(got.Error(), "of its own") {
+	if got := g.failure(errors.New("of its own"), nil); !strings.Contains(got.Error(), "of its own") {
 		t.Errorf("%+v", got)
 	}
 }

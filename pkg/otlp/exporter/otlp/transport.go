@@ -25,6 +25,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
 	"collector/pkg/mask"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/rawgrpc"
 	"collector/pkg/otlp/wire"
@@ -40,7 +41,8 @@ type transport struct {
 	timeout    time.Duration
 	plain      bool
 	compressed bool
-	headers    []string // names and values in turn
+	headers    []string    // names and values in turn
+	auth       auth.Client // nil: there is none
 	options    []grpc.CallOption
 	dial       func() (*grpc.ClientConn, error)
 	duration   *prometheus.HistogramVec // of requests, by service and code
@@ -66,6 +68,9 @@ func newTransport(c Config, o component.Options) (*transport, error) {
 	o.Metrics.MustRegister(g.duration)
 	g.dial = func() (*grpc.ClientConn, error) {
 		return grpc.NewClient(g.target, c.Client.dialOptions(creds, o.UserAgent)...)
+	}
+	if g.auth = c.Client.Auth.Client(); g.auth != nil && g.plain && g.auth.Secret() {
+		o.Warn("client/auth", errPlain.Error())
 	}
 	for name, value := range c.Client.Headers {
 		if !namesAuthority(name) {
@@ -207,56 +212,107 @@ func closing(err error) bool {
 
 // failure is what a failed call means. One that only another's failure ended
 // has that one's reason.
-func (g *transport) failure(err error) *deliver.Error {
-	e := g.judge(err)
+func (g *transport) failure(err error, headers []string) *deliver.Error {
+	e := judge(err, g.plain, headers)
 	g.mu.Lock()
 	reason := g.gaveUp
 	g.mu.Unlock()
 	if closing(err) && reason != nil {
-		e.Err = g.judge(reason).Err
+		e.Err = judge(reason, g.plain, headers).Err
 	}
 	return e
 }
 
 // judge is grpcError without the headers that were sent, which some servers
 // repeat.
-func (g *transport) judge(err error) *deliver.Error {
-	e := grpcError(err, g.plain)
-	e.Err = errors.New(g.withoutHeaders(e.Err.Error()))
+func judge(err error, plain bool, headers []string) *deliver.Error {
+	e := grpcError(err, plain)
+	e.Err = errors.New(withoutHeaders(e.Err.Error(), headers))
 	return e
 }
 
 // Send implements exporter.Transport.
 func (g *transport) Send(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (deliver.Result, error) {
 	start := time.Now()
-	answer, err := g.call(ctx, s, blocks)
+	headers, err := g.headersFor(ctx)
+	if err != nil {
+		return deliver.Result{}, &deliver.Error{Err: fmt.Errorf("authenticate: %w", err)}
+	}
+	answer, err := g.call(ctx, s, blocks, headers)
 	g.duration.WithLabelValues(rawgrpc.Service(s), rawgrpc.StatusNumber(err)).
 		Observe(float64(time.Since(start).Microseconds()) / 1000)
 	if err != nil {
-		return deliver.Result{}, g.failure(err)
+		if g.auth != nil && status.Code(err) == codes.Unauthenticated {
+			auth.Refused(g.auth)
+		}
+		return deliver.Result{}, g.failure(err, headers)
 	}
 	return deliver.Result{Dropped: answer.Items, Message: answer.Message}, nil
 }
 
+// errPlain keeps credentials from being sent in plain text.
+var errPlain = errors.New("its credentials are not sent without TLS; data waits in the queue: remove client > tls > insecure, or send the data to a server with TLS")
+
+// headersFor are the headers of a request, names and values in turn, with what the
+// authentication adds.
+func (g *transport) headersFor(ctx context.Context) ([]string, error) {
+	if g.auth == nil {
+		return g.headers, nil
+	}
+	if g.plain && g.auth.Secret() {
+		return nil, errPlain
+	}
+	h := headers(metadata.Pairs(g.headers...))
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	if err := g.auth.Add(ctx, auth.Carried(ctx), h); err != nil {
+		return nil, err
+	}
+	var all []string
+	for name, values := range h {
+		for _, value := range values {
+			all = append(all, name, value)
+		}
+	}
+	return all, nil
+}
+
+// headers are metadata as an auth.Client sees it.
+type headers metadata.MD
+
+// Get implements auth.Headers.
+func (h headers) Get(name string) string {
+	if values := metadata.MD(h).Get(name); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Set implements auth.Headers.
+func (h headers) Set(name, value string) { metadata.MD(h).Set(name, value) }
+
+// Del implements auth.Headers.
+func (h headers) Del(name string) { metadata.MD(h).Delete(name) }
+
 // withoutHeaders is text without the values of headers that were sent.
-func (g *transport) withoutHeaders(text string) string {
-	for i := 0; i+1 < len(g.headers); i += 2 {
-		if !mask.ShowsHeader(g.headers[i]) {
-			text = httpclient.WithoutValues(text, g.headers[i+1])
+func withoutHeaders(text string, headers []string) string {
+	for i := 0; i+1 < len(headers); i += 2 {
+		if !mask.ShowsHeader(headers[i]) {
+			text = httpclient.WithoutValues(text, headers[i+1])
 		}
 	}
 	return mask.WithoutPasswords(text)
 }
 
-func (g *transport) call(ctx context.Context, s pipeline.Signal, blocks []queue.Block) (res wire.Partial, err error) {
+func (g *transport) call(ctx context.Context, s pipeline.Signal, blocks []queue.Block, headers []string) (res wire.Partial, err error) {
 	conn, err := g.connection()
 	if err != nil {
 		return res, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
-	if len(g.headers) > 0 {
-		ctx = metadata.AppendToOutgoingContext(ctx, g.headers...)
+	if len(headers) > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, headers...)
 	}
 	message := make(mem.BufferSlice, 0, len(blocks))
 	for i := range blocks {
@@ -274,6 +330,6 @@ func (g *transport) call(ctx context.Context, s pipeline.Signal, blocks []queue.
 		return res, err
 	}
 	res = wire.PartialOf(answer.Data())
-	res.Message = g.withoutHeaders(httpclient.OneLine(res.Message))
+	res.Message = withoutHeaders(httpclient.OneLine(res.Message), headers)
 	return res, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/compression"
 	"collector/pkg/otlp/exporter"
 	"collector/pkg/otlp/flow"
@@ -114,7 +115,7 @@ type Client struct {
 	HTTP2ReadIdleTimeout time.Duration      `alloy:"http2_read_idle_timeout,attr,optional"`
 	HTTP2PingTimeout     time.Duration      `alloy:"http2_ping_timeout,attr,optional"`
 	ForceAttemptHTTP2    bool               `alloy:"force_attempt_http2,attr,optional"`
-	Auth                 string             `alloy:"auth,attr,optional"`
+	Auth                 *auth.Handler      `alloy:"auth,attr,optional"`
 	TLS                  security.TLSClient `alloy:"tls,block,optional"`
 	CompressionParams    *CompressionParams `alloy:"compression_params,block,optional"`
 	Cookies              *Cookies           `alloy:"cookies,block,optional"`
@@ -147,7 +148,7 @@ func (c *Client) SetToDefault() {
 
 // Validate refuses what cannot work.
 func (c *Client) Validate() error {
-	errs := []error{security.CheckAuth(c.Auth)}
+	errs := []error{c.Auth.CheckClient()}
 	compressed := c.Compression != "" && c.Compression != "none"
 	if compressed && !compression.Known(c.Compression) {
 		errs = append(errs, component.At("compression", fmt.Errorf("%q is not known: use %s or none", c.Compression, compression.Names)))

@@ -23,5 +23,5 @@ func New(c Config, o component.Options) (*exporter.Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exporter.New("otlphttp", exporter.Blocks{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics}, h, o), nil
+	return exporter.New("otlphttp", exporter.Blocks{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics, Auth: c.Client.Auth}, h, o), nil
 }

@@ -19,6 +19,7 @@ import (
 	"collector/pkg/deliver"
 	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/compression"
 	"collector/pkg/otlp/exporter"
 	"collector/pkg/otlp/flow"
@@ -51,6 +52,7 @@ func newTransport(c Config, o component.Options) (*transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.client.Transport = auth.Transport(c.Client.Auth.Client(), h.client.Transport)
 	if name := c.Client.Compression; name != "" && name != "none" {
 		level := compression.Fastest
 		if p := c.Client.CompressionParams; p != nil {

@@ -12,6 +12,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/listen"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/compression"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/security"
@@ -40,7 +41,7 @@ type GRPCServer struct {
 	ReadBufferSize       component.Bytes     `alloy:"read_buffer_size,attr,optional"`
 	WriteBufferSize      component.Bytes     `alloy:"write_buffer_size,attr,optional"`
 	IncludeMetadata      bool                `alloy:"include_metadata,attr,optional"`
-	Auth                 string              `alloy:"auth,attr,optional"`
+	Auth                 *auth.Handler       `alloy:"auth,attr,optional"`
 	TLS                  *security.TLSServer `alloy:"tls,block,optional"`
 	Keepalive            *ServerKeepalive    `alloy:"keepalive,block,optional"`
 }
@@ -74,7 +75,7 @@ func (c *GRPCServer) Validate() error {
 	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, c.Transport) {
 		return component.At("transport", fmt.Errorf("%q is not supported: use tcp, tcp4, tcp6 or unix", c.Transport))
 	}
-	return errors.Join(security.CheckAuth(c.Auth), checkListenAddress(c.Transport, c.Endpoint))
+	return errors.Join(c.Auth.CheckServer(), checkListenAddress(c.Transport, c.Endpoint))
 }
 
 func checkListenAddress(network, address string) error {
@@ -138,7 +139,7 @@ type HTTPServer struct {
 	TracesURLPath         string              `alloy:"traces_url_path,attr,optional"`
 	MetricsURLPath        string              `alloy:"metrics_url_path,attr,optional"`
 	LogsURLPath           string              `alloy:"logs_url_path,attr,optional"`
-	Auth                  string              `alloy:"auth,attr,optional"`
+	Auth                  *auth.Handler       `alloy:"auth,attr,optional"`
 	TLS                   *security.TLSServer `alloy:"tls,block,optional"`
 	CORS                  *CORS               `alloy:"cors,block,optional"`
 }
@@ -160,7 +161,7 @@ func (c *HTTPServer) SetToDefault() {
 
 // Validate refuses what cannot work.
 func (c *HTTPServer) Validate() error {
-	errs := []error{security.CheckAuth(c.Auth), checkListenAddress("tcp", c.Endpoint)}
+	errs := []error{c.Auth.CheckServer(), checkListenAddress("tcp", c.Endpoint)}
 	for _, name := range c.CompressionAlgorithms {
 		if name != "" && name != "x-snappy-framed" && !compression.Known(name) {
 			errs = append(errs, component.At("compression_algorithms", fmt.Errorf("%q is not known: use %s, or \"\" for none", name, compression.Names)))

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"collector/pkg/component"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/otlptest"
 )
 
@@ -12,9 +14,9 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "", func(c *GRPCServer) { c.Transport, c.Endpoint = "unix", "/run/otlp.sock" })
 	otlptest.Says(t, "transport: ", func(c *GRPCServer) { c.Transport = "udp" })
 	otlptest.Says(t, "endpoint: ", func(c *GRPCServer) { c.Endpoint = "4317" })
-	otlptest.Says(t, "auth: ", func(c *GRPCServer) { c.Auth = "x" })
+	otlptest.Says(t, "auth: ", func(c *GRPCServer) { c.Auth = clientsOnly(t) })
 	otlptest.Says(t, "", func(*HTTPServer) {})
-	otlptest.Says(t, "auth: ", func(c *HTTPServer) { c.Auth = "x" })
+	otlptest.Says(t, "auth: ", func(c *HTTPServer) { c.Auth = clientsOnly(t) })
 	otlptest.Says(t, "compression_algorithms: ", func(c *HTTPServer) { c.CompressionAlgorithms = []string{"br"} })
 	otlptest.Says(t, "traces_url_path: ", func(c *HTTPServer) { c.TracesURLPath = "" })
 	otlptest.Says(t, "traces_url_path: it, ", func(c *HTTPServer) { c.TracesURLPath = c.LogsURLPath })
@@ -35,4 +37,14 @@ func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
 	f(&ServerKeepalive{ServerParameters: &p}, 5*time.Minute)
 	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: 0}}, 0) // never
 	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: time.Hour}}, time.Hour)
+}
+
+// clientsOnly is a handler that servers have no use for.
+func clientsOnly(t *testing.T) *auth.Handler {
+	t.Helper()
+	c, err := auth.NewHeaders(auth.HeadersConfig{}, component.Options{ID: "otelcol.auth.headers.x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Exports()["handler"].(*auth.Handler)
 }

@@ -139,6 +139,11 @@ func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
 
 func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
 	ctx := stream.Context()
+	md, _ := metadata.FromIncomingContext(ctx)
+	known, err := g.intake.authenticate(g.config.Auth, flow.Metadata(md), senderOf(ctx))
+	if err != nil {
+		return refused(stream, err)
+	}
 	in, err := g.arrive(ctx)
 	if in != nil {
 		defer in.release()
@@ -152,8 +157,8 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 	if err != nil {
 		return g.unreadable(stream, err)
 	}
+	ctx = flow.WithAuth(ctx, known)
 	if g.config.IncludeMetadata {
-		md, _ := metadata.FromIncomingContext(ctx)
 		md.Set("host", md[":authority"]...)
 		ctx = flow.WithMetadata(ctx, flow.Metadata(md))
 	}

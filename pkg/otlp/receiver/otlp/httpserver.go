@@ -138,6 +138,13 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 	if strings.HasPrefix(contentType, "application/grpc") {
 		return h.wrongProtocol(w, r)
 	}
+	known, err := h.intake.authenticate(h.config.Auth, flow.Metadata(r.Header), sender{transportHTTP, r.RemoteAddr})
+	switch {
+	case err != nil && contentType != wire.TypeProtobuf && contentType != wire.TypeJSON:
+		return plain(w, http.StatusUnauthorized, err.Error())
+	case err != nil:
+		return h.refuse(w, contentType, 0, err)
+	}
 	s, ok := h.signalOf(r.URL.Path)
 	if !ok {
 		hint := h.paths.Unknown(h.serves(), r.Method, r.URL.Path, r.RemoteAddr)
@@ -168,7 +175,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 		return h.refuse(w, contentType, code, err)
 	}
 	defer arrival.Free(body.data)
-	ctx := r.Context()
+	ctx := flow.WithAuth(r.Context(), known)
 	if h.config.IncludeMetadata {
 		r.Header.Set("Host", r.Host)
 		ctx = flow.WithMetadata(ctx, flow.Metadata(r.Header))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"collector/pkg/listen"
+	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
@@ -101,6 +102,22 @@ func (in *intake) refuse(from sender, reason string, err error) error {
 	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request rejected",
 		"transport", from.transport, "client", from.client, "reason", reason, "err", err)
 	return err
+}
+
+// unknownClient is the error of a client that does not authenticate.
+type unknownClient struct{ error }
+
+// authenticate returns what a handler, which may be nil, knows of a client by the
+// headers of a request, or why it refuses it.
+func (in *intake) authenticate(h *auth.Handler, headers flow.Metadata, from sender) (known map[string]string, err error) {
+	server := h.Server()
+	if server == nil {
+		return nil, nil
+	}
+	if known, err = server.Authenticate(headers); err != nil {
+		return nil, in.refuse(from, refusedUnknown, unknownClient{err})
+	}
+	return known, nil
 }
 
 // count counts a request that is not taken, and that is logged elsewhere.

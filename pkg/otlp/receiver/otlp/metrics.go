@@ -25,6 +25,7 @@ const (
 	refusedType      = "content_type" // neither protobuf nor JSON
 	refusedMethod    = "method"       // not POST
 	refusedUnwired   = "unwired"      // a signal without an output
+	refusedUnknown   = "unauthenticated"
 	refusedProtocol  = "wrong_protocol"
 	refusedSink      = "sink" // any other error of a sink
 )

@@ -23,6 +23,8 @@ func statusOf(err error) *status.Status {
 	// A status holds a text: one with other bytes could not be encoded.
 	message := strings.ToValidUTF8(err.Error(), "\uFFFD")
 	switch {
+	case errors.As(err, new(unknownClient)):
+		return status.New(codes.Unauthenticated, message)
 	case pipeline.IsPermanent(err):
 		return status.New(codes.InvalidArgument, message)
 	case errors.Is(err, wire.ErrTooLarge):
@@ -49,6 +51,8 @@ func httpCodeOf(s *spb.Status) int {
 	switch codes.Code(s.GetCode()) {
 	case codes.InvalidArgument:
 		return http.StatusBadRequest
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
 	case codes.ResourceExhausted:
 		return http.StatusRequestEntityTooLarge
 	default:
