@@ -56,4 +56,6 @@ func leftOut() map[string]string {
 }
 
 // valueKinds are the kinds of values that components export.
-func valueKinds() []pipeline.Kind { return slices.Concat(pipeline.Kinds(), discovery.Kinds()) }
+func valueKinds() []pipeline.Kind {
+	return slices.Concat(pipeline.Kinds(), discovery.Kinds(), otlp.Kinds())
+}

@@ -18,7 +18,9 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 	componenttest.Suite{
 		Options: checkOptions,
 		Server:  server,
-		Env:     map[string]string{"COLLECTOR_PASSWORD": "secret"},
+		Env: map[string]string{
+			"COLLECTOR_PASSWORD": "secret", "OAUTH2_SECRET": "secret", "OTLP_TOKEN": "secret", "TEMPO_PASSWORD": "secret",
+		},
 		Lint: map[string]string{
 			"alloy_prometheus_relabel_cache_deletes":     alloys,
 			"alloy_prometheus_relabel_cache_hits":        alloys,
@@ -31,11 +33,14 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"loki_relabel_entries_written":               alloys,
 			"loki_source_api_entries_written":            alloys,
 			"loki_source_file_files_active_total":        alloys,
+			"otelcol_exporter_loki_entries_failed":       alloys,
+			"otelcol_exporter_loki_entries_processed":    alloys,
 			"prometheus_scrape_targets_gauge":            alloys,
 		},
 		Defaults: map[string]string{
 			"azuread":                    "refused",
 			"basic":                      "without a name and a password, anyone could log in",
+			"header":                     oneOfSeveral,
 			"oauth2":                     "Alloy's Go types require nothing, and its library does",
 			"rule":                       "the default action needs target_label",
 			"sigv4":                      "Alloy takes what is missing from the environment of AWS",

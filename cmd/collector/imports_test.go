@@ -108,21 +108,30 @@ var allowedImports = map[string]string{
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages,
 	// Roles of OTLP never import each other: what two of them need lies beside them.
-	"pkg/otlp":             "pkg/component pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/receiver/otlp",
+	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
 	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
 	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
 	"pkg/otlp/security":    "pkg/component pkg/tlsconfig",
 	"pkg/otlp/flow":        "pkg/component pkg/pipeline pkg/throttle",
+	"pkg/otlp/promname":    "",
+	"pkg/otlp/auth":        "pkg/component pkg/httpclient pkg/otlp/flow pkg/otlp/security pkg/pipeline",
 	"pkg/otlp/bridge":      "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
 
 	"pkg/otlp/receiver/otlp": signalPackages + otlpPackages,
+
+	// Where other signals become OTLP, and OTLP becomes other signals. What flows is
+	// defined by pkg/pipeline; of the other signals' packages nothing is needed.
+	"pkg/otlp/receiver/loki":       "pkg/component pkg/otlp/flow pkg/pipeline",
+	"pkg/otlp/receiver/prometheus": "pkg/component pkg/otlp/flow pkg/otlp/promname pkg/pipeline pkg/throttle",
+	"pkg/otlp/exporter/loki":       "pkg/component pkg/otlp/promname pkg/pipeline pkg/throttle",
+	"pkg/otlp/exporter/prometheus": "pkg/component pkg/otlp/promname pkg/pipeline pkg/throttle",
 
 	"pkg/otlp/processor/batch":      "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/match":      "pkg/component pkg/otlp/bridge pkg/pipeline",
 	"pkg/otlp/processor/attributes": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match",
 
-	"pkg/otlp/exporter":          signalPackages + " pkg/otlp/flow pkg/otlp/wire",
+	"pkg/otlp/exporter":          signalPackages + " pkg/otlp/auth pkg/otlp/flow pkg/otlp/wire",
 	"pkg/otlp/exporter/otlp":     signalPackages + otlpPackages + " pkg/otlp/exporter",
 	"pkg/otlp/exporter/otlphttp": signalPackages + otlpPackages + " pkg/otlp/exporter",
 
@@ -132,7 +141,7 @@ var allowedImports = map[string]string{
 const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
 
 // otlpPackages are what both ends of OTLP need.
-const otlpPackages = " pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
+const otlpPackages = " pkg/otlp/auth pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
 
 // uiPackages are what the pages of the debug UI have in common.
 const uiPackages = "pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/redact pkg/admin/ui/service"

@@ -24,23 +24,37 @@ import (
 	"slices"
 
 	"collector/pkg/component"
+	"collector/pkg/otlp/auth"
+	lokiexporter "collector/pkg/otlp/exporter/loki"
 	otlpexporter "collector/pkg/otlp/exporter/otlp"
 	"collector/pkg/otlp/exporter/otlphttp"
+	prometheusexporter "collector/pkg/otlp/exporter/prometheus"
 	"collector/pkg/otlp/processor/batch"
+	lokireceiver "collector/pkg/otlp/receiver/loki"
 	otlpreceiver "collector/pkg/otlp/receiver/otlp"
+	prometheusreceiver "collector/pkg/otlp/receiver/prometheus"
+	"collector/pkg/pipeline"
 )
+
+// Kinds are the kinds of values that only components of OTLP have.
+func Kinds() []pipeline.Kind { return []pipeline.Kind{auth.Kind()} }
 
 // Components lists the components of OTLP.
 func Components() []component.Definition {
 	return slices.Concat(
 		[]component.Definition{
 			otlpreceiver.Definition(),
+			lokireceiver.Definition(),
+			prometheusreceiver.Definition(),
 			batch.Definition(),
 		},
 		contrib(),
 		[]component.Definition{
 			otlpexporter.Definition(),
 			otlphttp.Definition(),
+			lokiexporter.Definition(),
+			prometheusexporter.Definition(),
 		},
+		auth.Definitions(),
 	)
 }

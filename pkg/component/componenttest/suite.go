@@ -49,6 +49,9 @@ func (s Suite) Run(t *testing.T) {
 	for _, d := range definitions {
 		t.Run(d.Name, func(t *testing.T) {
 			ran++
+			for name, value := range s.Env {
+				t.Setenv(name, value)
+			}
 			s.documented(t, d)
 			s.defaults(t, d, invalid)
 			s.lives(t, d, linted)
@@ -103,9 +106,6 @@ func (s Suite) documented(t *testing.T, d component.Definition) {
 // that; then runs them twice over the same folder, and checks what they leave.
 func (s Suite) lives(t *testing.T, d component.Definition, linted map[string]bool) {
 	t.Helper()
-	for name, value := range s.Env {
-		t.Setenv(name, value)
-	}
 	elsewhere := t.TempDir() // where files would be written that nobody asked for
 	t.Chdir(elsewhere)
 	t.Setenv("TMPDIR", elsewhere)
