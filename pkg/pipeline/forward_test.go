@@ -67,3 +67,18 @@ func TestEachDelaysNoSinkByAnother(t *testing.T) {
 		}
 	})
 }
+
+func TestWriteAllIsPassBehindASourceThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, full := &answers{errs: []error{nil}}, &answers{errs: []error{ErrFull, ErrFull, nil}}
+		write := func(ctx context.Context, sinks []*answers) error {
+			return WriteAll(ctx, sinks, call, func(err error) { t.Errorf("lost: %v", err) })
+		}
+		if next, err := UntilAccepted(t.Context(), [][]*answers{{first, full}}, 0, write, Notify{}); next != 1 || err != nil {
+			t.Errorf("next %d, %v", next, err)
+		}
+		if first.calls != 1 || full.calls != 3 {
+			t.Errorf("the sinks were given the data %d and %d times, want 1 and 3", first.calls, full.calls)
+		}
+	})
+}
