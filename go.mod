@@ -45,6 +45,7 @@ require (
 	github.com/rs/cors v1.11.1
 	github.com/safchain/ethtool v0.3.0
 	github.com/spf13/pflag v1.0.6
+	github.com/ulikunitz/xz v0.5.17
 	go.opentelemetry.io/collector/client v1.45.0
 	go.opentelemetry.io/collector/component v1.45.0
 	go.opentelemetry.io/collector/consumer v1.45.0
