@@ -50,7 +50,7 @@ unit: ## seconds; runs anywhere with Go and a C compiler (for the race detector)
 # What reads bytes of others, and what is kept on disk: where the size and order of
 # bytes, and atomic numbers, could differ. TestKill starts itself again, which QEMU
 # alone cannot do.
-ARM64 := ./pkg/queue ./pkg/config ./pkg/jsonscan ./pkg/otlp/wire
+ARM64 := ./pkg/queue ./pkg/config ./pkg/jsonscan ./pkg/otlp/wire ./pkg/logs/source/journal/journalfile
 
 test-arm64: qemu ## tests of the queue, the configuration and the parsers as an arm64 machine runs them
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go test -exec qemu-aarch64-static -timeout 20m -skip TestKill $(ARM64)
@@ -73,9 +73,11 @@ ui: setup tools chromium ## the debug UI in a real browser; installs Chromium wh
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine where it is missing (Debian, as root)
+setup: ## installs the Docker Engine and systemd-journald where they are missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
+	@test -x /lib/systemd/systemd-journald && command -v journalctl unshare >/dev/null || \
+		{ apt-get update -q && apt-get install -yq --no-install-recommends systemd util-linux; }
 
 qemu: ## installs what runs arm64 programs where it is missing (Debian, as root)
 	@command -v qemu-aarch64-static >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends qemu-user-static; }

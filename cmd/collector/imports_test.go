@@ -86,13 +86,17 @@ var allowedImports = map[string]string{
 	"pkg/local":           "pkg/component pkg/filewatch pkg/lastgood pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
 
-	"pkg/logs":                  "pkg/component pkg/logs/echo pkg/logs/process pkg/logs/relabel pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/write",
+	"pkg/logs":                  "pkg/component pkg/logs/echo pkg/logs/process pkg/logs/relabel pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/source/journal pkg/logs/write",
 	"pkg/logs/source/api":       signalPackages,
 	"pkg/logs/source/docker":    signalPackages + " pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/file":      signalPackages + " pkg/local/filematch pkg/logs/source/lines pkg/logs/source/positions",
+	"pkg/logs/source/journal":   signalPackages + " pkg/filewatch pkg/logs/source/journal/journalfile pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/lines":     "",
 	"pkg/logs/source/positions": "pkg/durable",
 	"pkg/logs/echo":             "pkg/component pkg/pipeline",
+
+	"pkg/logs/source/journal/journalfile": "",
+
 	"pkg/logs/process":          signalPackages,
 	"pkg/logs/relabel":          signalPackages,
 	"pkg/logs/write":            signalPackages,

@@ -8,6 +8,7 @@ import (
 	"collector/pkg/logs/source/api"
 	"collector/pkg/logs/source/docker"
 	"collector/pkg/logs/source/file"
+	"collector/pkg/logs/source/journal"
 	"collector/pkg/logs/write"
 )
 
@@ -20,6 +21,7 @@ func Components() []component.Definition {
 		api.Definition(),
 		docker.Definition(),
 		file.Definition(),
+		journal.Definition(),
 		write.Definition(),
 	}
 }

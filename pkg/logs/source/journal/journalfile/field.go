@@ -16,6 +16,8 @@ const (
 const (
 	// maxFields bounds the fields of an entry; systemd writes no more.
 	maxFields = 4096
+	// minFields is how many bytes of fields an entry may have whatever the limit is.
+	minFields = 1 << 20
 	// maxName bounds the name of a field; systemd takes 64 bytes.
 	maxName = 256
 	// cachedValue is the length of values that are kept for the next entry that has
@@ -35,29 +37,32 @@ type Field struct {
 }
 
 // Fields appends the fields of an entry to dst, in the order of the file. Of a
-// value, and of four times as much of all, it returns no more than the first limit bytes.
-// bad says how many fields can't be read.
+// value, it returns no more than the first limit bytes. bad says how many fields
+// are damaged, or follow when those before them have four times as many, and a MiB.
 func (f *File) Fields(dst []Field, e Entry, limit int) (out []Field, bad int, err error) {
 	n := (e.size - entryHeader) / f.itemSize()
 	if n > maxFields {
 		bad, n = int(min(n-maxFields, 1<<30)), maxFields
 	}
-	left := 4 * limit
+	left := max(4*limit, minFields)
 	for i := range n {
+		if left == 0 {
+			return dst, bad + int(n-i), nil
+		}
 		offset, err := f.offset(e.Offset + entryHeader + i*f.itemSize())
 		if err != nil {
 			return dst, bad, err
 		}
 		field, err := f.field(offset, min(limit, left))
 		switch {
+		case err == nil:
+			left = max(0, left-len(field.Value))
+			dst = append(dst, field)
 		case isDamage(err):
 			bad++
-			continue
-		case err != nil:
+		default:
 			return dst, bad, err
 		}
-		left = max(0, left-len(field.Value))
-		dst = append(dst, field)
 	}
 	return dst, bad, nil
 }

@@ -220,7 +220,7 @@ func TestLongFieldsAreCutAndTheirSizeIsKnown(t *testing.T) {
 func TestDamageCostsWhatIsDamaged(t *testing.T) {
 	for name, o := range variants() {
 		t.Run(name, func(t *testing.T) {
-			const n = 60
+			const n = 25
 			w := journaltest.NewWriter(o)
 			write(w, 0, n)
 			whole := w.Bytes()
