@@ -220,7 +220,7 @@ func TestLongFieldsAreCutAndTheirSizeIsKnown(t *testing.T) {
 func TestDamageCostsWhatIsDamaged(t *testing.T) {
 	for name, o := range variants() {
 		t.Run(name, func(t *testing.T) {
-			const n = 25
+			const n = 15
 			w := journaltest.NewWriter(o)
 			write(w, 0, n)
 			whole := w.Bytes()
@@ -267,7 +267,7 @@ func TestDamageCostsWhatIsDamaged(t *testing.T) {
 // TestEachFlippedBitIsSurvived looks at a small file with every bit changed in turn.
 func TestEachFlippedBitIsSurvived(t *testing.T) {
 	w := journaltest.NewWriter(journaltest.Options{FileID: 1, Compression: "zstd"})
-	write(w, 0, 7)
+	write(w, 0, 3)
 	whole := w.Bytes()
 	for i := range 8 * len(whole) {
 		data := slices.Clone(whole)
