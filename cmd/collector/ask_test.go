@@ -29,8 +29,8 @@ func running(t *testing.T, password string, secure bool) *httptest.Server {
 		_, _ = w.Write([]byte(`{"items":[{"name":"web","job":"j","url":"http://web:1/","state":"down","error":"refused\nmore","lastScrape":"0001-01-01T00:00:00Z"}],"total":2,"notes":["` + r.URL.RawQuery + `"]}`))
 	})
 	mux.HandleFunc("GET /api/v1/overview", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"destinations":[{"component":"loki.write.x","url":"http://loki","signal":"logs","queued":540,"queuedBytes":2048,"lastError":"refused","cause":"Nothing listens there","stores":true},
-			{"component":"prometheus.remote_write.x","url":"http://vm","signal":"metrics","delivered":7,"healthy":true,"stores":true},{"component":"explore.sink.x","healthy":true}]}`))
+		_, _ = w.Write([]byte(`{"destinations":[{"component":"loki.write.x","url":"http://loki","signal":"logs","queued":540,"queuedBytes":2048,"lastError":"refused","cause":"Nothing listens there","problem":"down 24 s, 540 waiting","fullQueue":"queue full (2 kB)","queue":{"capacity":2048},"stores":true},
+			{"component":"prometheus.remote_write.x","url":"http://vm","signal":"metrics","delivered":7,"queuedBytes":512,"queue":{"capacity":2048},"healthy":true,"stores":true},{"component":"explore.sink.x","healthy":true}]}`))
 	})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, given, _ := r.BasicAuth(); given != password && r.URL.Path != "/-/ready" {
@@ -69,7 +69,7 @@ func TestTheCommandsThatAskARunningCollector(t *testing.T) {
 		{"targets", []string{"STATE  TARGET", "down   web", "never", "refused\n", "1 more"}},
 		{"targets web --state down --project=", []string{"project=", "q=web", "state=down"}},
 		{"targets --json", []string{`{"items":[`}},
-		{"queue", []string{"loki.write.x               logs     http://loki", "540", "2.0 KiB", "down: Nothing listens there", "prometheus.remote_write.x  metrics", "up"}},
+		{"queue", []string{"loki.write.x               logs     http://loki", "540", "2.0 KiB", "100 %", "down 24 s, 540 waiting: Nothing listens there; queue full (2 kB)", "prometheus.remote_write.x  metrics", "25 %", "up"}},
 		{"queue list", []string{"WRITER", "loki.write.x"}},
 		{"queue --json", []string{`{"destinations":[`}},
 	} {

@@ -163,12 +163,35 @@ func oneLine(text string) string {
 
 // destinationRow is a destination as the API gives it.
 type destinationRow struct {
-	Component, URL, Signal, LastError, Cause string
-	Delivered, Queued                        uint64
-	QueuedBytes                              int64
-	OldestQueued                             time.Time
-	Healthy                                  bool
-	Stores                                   bool
+	Component, URL, Signal, LastError, Cause, Problem, FullQueue string
+	Delivered, Queued                                            uint64
+	QueuedBytes                                                  int64
+	OldestQueued                                                 time.Time
+	Healthy, Stores                                              bool
+	Queue                                                        struct{ Capacity int64 }
+}
+
+// full is how full the queue is with what is waiting for the destination.
+func (d *destinationRow) full() string {
+	switch {
+	case d.FullQueue != "":
+		return "100 %"
+	case d.Queue.Capacity <= 0:
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*min(1, float64(d.QueuedBytes)/float64(d.Queue.Capacity)))
+}
+
+// state is how the destination is.
+func (d *destinationRow) state() string {
+	state := "up"
+	if !d.Healthy {
+		state = cmp.Or(d.Problem, "down") + ": " + oneLine(cmp.Or(d.Cause, d.LastError, "no answer"))
+	}
+	if d.FullQueue != "" {
+		state += "; " + d.FullQueue
+	}
+	return state
 }
 
 // listRunning lists the queues of a running collector.
@@ -176,19 +199,16 @@ func listRunning(a *asker, out io.Writer) error {
 	var overview struct{ Destinations []destinationRow }
 	return a.show("/api/v1/overview", nil, &overview, out, func() error {
 		table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(table, "WRITER\tSIGNAL\tDESTINATION\tITEMS\tSIZE\tOLDEST\tDELIVERED\tSTATE")
+		fmt.Fprintln(table, "WRITER\tSIGNAL\tDESTINATION\tITEMS\tSIZE\tFULL\tOLDEST\tDELIVERED\tSTATE")
 		for _, d := range overview.Destinations {
 			if !d.Stores {
 				continue
 			}
-			oldest, state := "", "up"
+			oldest := ""
 			if !d.OldestQueued.IsZero() {
 				oldest = page.Since(time.Since(d.OldestQueued))
 			}
-			if !d.Healthy {
-				state = "down: " + oneLine(cmp.Or(d.Cause, d.LastError, "no answer"))
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s\n", d.Component, d.Signal, d.URL, d.Queued, page.Size(float64(d.QueuedBytes)), oldest, d.Delivered, state)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\n", d.Component, d.Signal, d.URL, d.Queued, page.Size(float64(d.QueuedBytes)), d.full(), oldest, d.Delivered, d.state())
 		}
 		return table.Flush()
 	})

@@ -90,7 +90,7 @@ func TestTheCommandLineAnswersWhatOneAsks(t *testing.T) {
 	if out, _ := commandOf(t, c, "targets", "--state", "sleepy"); !strings.Contains(out, "state=sleepy matches nothing") {
 		t.Errorf("%s", out)
 	}
-	saysSoon(t, c, "queue", "prometheus.remote_write.bad", bad, "down: ", "prometheus.remote_write.good")
+	saysSoon(t, c, "queue", "prometheus.remote_write.bad", bad, "down ", "prometheus.remote_write.good")
 	out, code := commandOf(t, c, "why", "--json", "prometheus.remote_write.bad")
 	var answers struct {
 		Subjects []struct{ What, Kind string }

@@ -147,7 +147,11 @@ func answersWhetherItFlows(_ *testing.T, _ *stack, b *browser) {
 }
 
 func answersHowFarBehind(_ *testing.T, _ *stack, b *browser) {
-	b.until("[...document.querySelectorAll('#destinations tbody tr')].some((row) => row.innerText.includes('loki.write.refusing') && row.querySelector('.badge.bad') && /ago|s/.test(row.cells[5].innerText))")
+	b.until(`(() => {
+		const column = [...document.querySelectorAll('#destinations thead th')].findIndex((th) => th.innerText === 'Oldest waiting');
+		const row = [...document.querySelectorAll('#destinations tbody tr')].find((row) => row.cells[0].innerText.startsWith('loki.write.refusing'));
+		return row?.querySelector('.badge.bad') && row.cells[column].innerText.endsWith(' ago');
+	})()`)
 	b.whyOf("loki.write.refusing")
 	b.answers("behind", " lines waiting (")
 	b.answers("stops", "At loki.write.refusing, which cannot deliver to http://127.0.0.1:")

@@ -46,7 +46,7 @@ func (p *Page) view(_ *http.Request, o Overview) page.Content {
 func (p *Page) problemNode(found problem) g.Node {
 	nodes := []g.Node{g.Text(page.Cut(found.Message, page.MaxString) + " "), h.Strong(g.Text(found.Fix + " "))}
 	if found.Link != "" {
-		nodes = append(nodes, h.A(h.Href(p.Site.Href(found.Link)), g.Text("Details"), h.Span(h.Class("sr"), g.Text(" of "+found.Component))))
+		nodes = append(nodes, h.A(h.Href(p.Site.Href(found.Link)), g.Text("Details"), g.If(found.Component != "", h.Span(h.Class("sr"), g.Text(" of "+found.Component)))))
 	}
 	if !found.Since.IsZero() {
 		nodes = append(nodes, g.Text(" ("), page.Ago(found.Since), g.Text(")"))

@@ -107,6 +107,8 @@ func (k *collection) deliveryText(d *destination) string {
 	switch {
 	case !d.Stores:
 		return fmt.Sprintf("%s shows the %s here only; nothing is stored.", name, d.Signal)
+	case d.Rejecting:
+		return fmt.Sprintf("%s rejects all data: %s. %s.", name, causeOf(d), k.lastDelivery(d))
 	case !d.Healthy:
 		return fmt.Sprintf("%s is failing: %s. %s.", name, causeOf(d), k.lastDelivery(d))
 	case stumbles(d):
@@ -165,6 +167,10 @@ func (k *collection) howFarBehind() Answer {
 			break
 		}
 		d := &k.ends[i]
+		if d.FullQueue != "" {
+			a.say("bad", "%s: %s.", d.Component, strings.TrimRight(d.FullQueue, "."))
+			a.advise(k.fixAbout(d, d.FullQueue[1:]))
+		}
 		if d.Queued == 0 {
 			a.say("good", "%s: nothing is waiting.", d.Component)
 			continue
@@ -225,10 +231,16 @@ func (k *collection) whereItStops() Answer {
 	}
 	for _, id := range k.onWay {
 		named := slices.ContainsFunc(a.Texts, func(t Text) bool { return strings.HasPrefix(t.Text, "At "+id+",") })
-		if c := k.components[id]; c.Health.State == graph.Unhealthy && !named {
-			a.say("bad", "At %s, which is unhealthy: %s.", id, strings.TrimRight(firstLine(c.Health.Message), "."))
-			a.advise(k.fixFor(id))
+		c := k.components[id]
+		if named || c.Health.Derived || c.Health.State != graph.Unhealthy && c.Health.State != graph.Degraded {
+			continue // what is derived from destinations and targets has been said
 		}
+		kind := "bad"
+		if c.Health.State == graph.Degraded {
+			kind = "warn"
+		}
+		a.say(kind, "At %s, which is %s: %s.", id, c.Health.State, strings.TrimRight(firstLine(c.Health.Message), "."))
+		a.advise(k.fixFor(id))
 	}
 	if a.Kind == "" {
 		a.say("good", "Nowhere.")
@@ -416,7 +428,7 @@ func (k *collection) whyDropped() Answer {
 			}
 			a.say(kind, "%s: %s %s dropped since the start (reason: %s).", d.Component, page.Count(float64(n)), flow.UnitOf(d.Signal), reason)
 			if kind == "bad" {
-				a.advise(k.lossFix(d, reason))
+				a.advise(k.fixAbout(d, "reason: "+reason))
 			}
 		}
 	}
@@ -426,12 +438,13 @@ func (k *collection) whyDropped() Answer {
 	return a
 }
 
-// lossFix is what the overview says of a loss.
-func (k *collection) lossFix(d *destination, reason string) string {
+// fixAbout is what the overview says to do about a problem of a destination whose
+// message contains a text.
+func (k *collection) fixAbout(d *destination, text string) string {
 	for _, p := range k.problems {
-		if p.Component == d.Component && strings.Contains(p.Message, "reason: "+reason) {
+		if p.Component == d.Component && strings.Contains(p.Message, text) {
 			return cmp.Or(p.Fix, p.Older)
 		}
 	}
-	return ""
+	return k.fixOf(d)
 }

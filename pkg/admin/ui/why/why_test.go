@@ -62,7 +62,7 @@ func shop() *uitest.Stock {
 func destinations() uitest.Deliveries {
 	return uitest.Deliveries{
 		{Component: "loki.write.x", ID: "1", URL: "http://loki:3100/push", Signal: "logs", Stores: true, Received: 100, Queued: 60, Delivered: 10, QueuedBytes: 2048, Dropped: map[string]uint64{"queue_full": 30},
-			LastError: "connection refused", OldestQueued: time.Now().Add(-24 * time.Second)},
+			LastError: "connection refused", FullQueue: "queue full (2 kB): 30 lines dropped", OldestQueued: time.Now().Add(-24 * time.Second)},
 		{Component: "prometheus.remote_write.x", ID: "1", URL: "http://vm:8428/write", Signal: "metrics", Stores: true, Healthy: true, Delivered: 120, Received: 120, LastSuccess: time.Now().Add(-2 * time.Second)},
 	}
 }
@@ -124,7 +124,8 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 		{"http://10.0.0.1:80/metrics", "target http://10.0.0.1:80/metrics", "scraped", "good|"},
 		{"10.0.0.1:80", "target http://10.0.0.1:80/metrics", "labels", "job=api from discovery.relabel.scrape, rule 2"},
 		{"loki.write.x", "destination http://loki:3100/push", "flowing", "bad|loki.write.x (logs to http://loki:3100/push) is failing: connection refused. Nothing delivered yet."},
-		{"loki", "destination http://loki:3100/push", "behind", "warn|loki.write.x: 60 lines waiting (2.0 KiB), the oldest for 24 s."},
+		{"loki", "destination http://loki:3100/push", "behind", "|loki.write.x: 60 lines waiting (2.0 KiB), the oldest for 24 s."},
+		{"loki", "destination http://loki:3100/push", "behind", "bad|loki.write.x: queue full (2 kB): 30 lines dropped."},
 		{"loki:3100", "destination http://loki:3100/push", "dropped", "bad|loki.write.x: 30 lines dropped since the start (reason: queue_full).|"},
 		{"http://vm:8428/write", "destination http://vm:8428/write", "flowing", "good|prometheus.remote_write.x (metrics to http://vm:8428/write) delivers: 120 samples, the last 2."},
 		{"toy.sink.b", "component toy.sink.b", "flowing", "bad|toy.sink.b is unhealthy: the <b>disk</b> is full."},
