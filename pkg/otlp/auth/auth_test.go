@@ -324,8 +324,8 @@ func TestOAuth2ShowsWhyThereIsNoToken(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "s3cret-word") || !strings.Contains(err.Error(), "401") {
 		t.Errorf("got %v", err)
 	}
-	if s := c.Status().(Status); s.Error != err.Error() {
-		t.Errorf("shows %+v", s)
+	if s := c.Status().(Status); s.Error != err.Error() || c.Health() == nil || c.Health().Error() != err.Error() {
+		t.Errorf("shows %+v, and is %v", s, c.Health())
 	}
 	for _, file := range []string{"absent", "empty"} {
 		path := filepath.Join(t.TempDir(), file)

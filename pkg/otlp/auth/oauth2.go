@@ -154,6 +154,14 @@ func (o *OAuth2) Status() any {
 	return Status{}
 }
 
+// Health says why there is no token.
+func (o *OAuth2) Health() error {
+	if s := o.client.status.Load(); s != nil && s.Error != "" {
+		return errors.New(s.Error)
+	}
+	return nil
+}
+
 // oauth2Client adds tokens.
 type oauth2Client struct {
 	tokens *httpclient.Tokens

@@ -14,7 +14,8 @@ import (
 // json is the record as an object, with the names of its members in the order that
 // Alloy gives them.
 func (r *record) json(promoted []labels.Label, level string) (string, error) {
-	w := &writer{text: []byte{'{'}}
+	w := &r.w
+	w.text, w.err = append(w.text[:0], '{'), nil
 	if r.Body().Type() != pcommon.ValueTypeEmpty {
 		w.name("body")
 		w.value(r.Body())

@@ -31,6 +31,9 @@ type record struct {
 	plog.LogRecord
 	resource pcommon.Map
 	scope    pcommon.InstrumentationScope
+
+	all []labels.Label // used again for each record
+	w   writer
 }
 
 // time is when the record was made, or else observed, or else now.
@@ -80,7 +83,8 @@ func (r *record) level() string {
 
 // labels are the labels of the entry, by the names of the attributes that they are
 // made of. Of two of a name, the later one replaces the earlier.
-func (r *record) labels(level string) (all []labels.Label) {
+func (r *record) labels(level string) []labels.Label {
+	all := r.all[:0]
 	set := func(name, value string) {
 		if i := slices.IndexFunc(all, func(l labels.Label) bool { return l.Name == name }); i >= 0 {
 			all[i].Value = value
@@ -124,6 +128,7 @@ func (r *record) labels(level string) (all []labels.Label) {
 			set(levelName, level)
 		}
 	}
+	r.all = all
 	return all
 }
 
