@@ -291,6 +291,9 @@ func (b *batch) bucketsOf(dp pmetric.HistogramDataPoint) {
 	b.buckets = b.buckets[:0]
 	ordered := true
 	for i := range min(bounds.Len(), counts.Len()) {
+		if math.IsInf(bounds.At(i), 1) {
+			continue // that bucket has the count of all
+		}
 		b.buckets = append(b.buckets, bucket{bounds.At(i), counts.At(i)})
 		ordered = ordered && (i == 0 || bounds.At(i-1) <= bounds.At(i))
 	}

@@ -306,13 +306,16 @@ func TestBucketsAreCumulativeWhateverTheirOrder(t *testing.T) {
 		m.SetName("h")
 		m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
 		dp := m.Histogram().DataPoints().AppendEmpty()
-		dp.ExplicitBounds().FromRaw([]float64{5, 1, 2.5})
+		dp.ExplicitBounds().FromRaw([]float64{5, 1, 2.5, math.Inf(1)})
 		dp.BucketCounts().FromRaw([]uint64{4, 1, 2, 8})
 		dp.SetCount(15)
 	}))
 	got := map[string]float64{}
 	for _, s := range to.last(t).Samples {
 		got[s.Series.Labels.Get("le")] = s.V
+	}
+	if n := len(to.last(t).Samples); n != 5 {
+		t.Errorf("%d samples", n)
 	}
 	for le, want := range map[string]float64{"": 15, "1": 1, "2.5": 3, "5": 7, "+Inf": 15} {
 		if got[le] != want {
