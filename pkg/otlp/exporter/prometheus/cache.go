@@ -15,9 +15,17 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// maxSeries bounds the series that are remembered. Those beyond are made anew for
-// each request.
-const maxSeries = 1 << 20
+const (
+	// memoryShare is the part of the program's memory limit that series may take, and
+	// mostMemory what they may take at most. Those beyond are made anew for each request.
+	memoryShare = 16
+	mostMemory  = 256 << 20
+
+	// What is remembered costs, in bytes, besides its texts: about, with what a writer
+	// keeps of a series.
+	keyCost    = 64
+	seriesCost = 400
+)
 
 // cache has the series of recent data points, so that a point whose attributes are
 // known costs no labels, and goes on as the *pipeline.Series that it was before, with
@@ -32,12 +40,15 @@ type cache struct {
 	resources map[string]*resource
 	families  map[familyKey]*family
 	last      uint64 // number of a resource or a family
+	used, max int64  // bytes
+	full      bool   // there was no room for something since the last look
 	key       []byte // of the point that is being converted
 	builder   *labels.Builder
 }
 
-func newCache() *cache {
+func newCache(max int64) *cache {
 	return &cache{
+		max:    max,
 		series: make(map[string]*entry), labeled: make(map[uint64]*entry),
 		resources: make(map[string]*resource), families: make(map[familyKey]*family),
 		builder: labels.NewBuilder(labels.EmptyLabels()),
@@ -47,10 +58,10 @@ func newCache() *cache {
 // entry is a series that is remembered. Times are in nanoseconds since the epoch.
 type entry struct {
 	series   *pipeline.Series
-	hash     uint64 // of the labels
-	last     int64  // the time of its last sample
-	exemplar int64  // and of its last exemplar
-	seen     int64  // when it was needed last
+	cost     int64
+	last     int64 // the time of its last sample
+	exemplar int64 // and of its last exemplar
+	seen     int64 // when it was needed last
 }
 
 // resource is where data points come from.
@@ -113,7 +124,7 @@ func (c *cache) family(name, unit string, kind promname.Kind, suffixes bool, now
 		c.last++
 		full := promname.Metric(name, unit, kind, suffixes)
 		f = &family{number: c.last, name: full, sum: full + "_sum", count: full + "_count", bucket: full + "_bucket"}
-		if len(c.families) < maxSeries {
+		if c.room(f.cost()) {
 			c.families[key] = f
 		}
 	}
@@ -127,7 +138,7 @@ func (c *cache) resource(attributes pcommon.Map, now int64) *resource {
 	r := c.resources[string(c.key)]
 	if r == nil {
 		r = c.newResource(attributes, now)
-		if len(c.resources) < maxSeries {
+		if c.room(seriesCost + costOf(string(c.key))) {
 			c.resources[string(c.key)] = r
 		}
 	}
@@ -251,7 +262,7 @@ func (c *cache) find(now int64, label func()) *entry {
 	if e == nil {
 		label()
 		e = c.labeledEntry(now)
-		if len(c.series) < maxSeries {
+		if c.room(costOf(string(c.key))) {
 			c.series[string(c.key)] = e
 		}
 	}
@@ -268,12 +279,36 @@ func (c *cache) labeledEntry(now int64) *entry {
 		known.seen = now
 		return known
 	}
-	e := &entry{series: pipeline.NewSeries(lset), hash: hash, last: math.MinInt64, exemplar: math.MinInt64, seen: now}
-	if known == nil && len(c.labeled) < maxSeries {
+	e := &entry{series: pipeline.NewSeries(lset), cost: seriesCost, last: math.MinInt64, exemplar: math.MinInt64, seen: now}
+	lset.Range(func(l labels.Label) { e.cost += 2 * int64(len(l.Name)+len(l.Value)) })
+	if known == nil && c.room(e.cost) {
 		c.labeled[hash] = e
 	}
 	return e
 }
+
+// room takes bytes for something that is to be remembered, if there are as many.
+func (c *cache) room(bytes int64) bool {
+	if c.used+bytes > c.max {
+		c.full = true
+		return false
+	}
+	c.used += bytes
+	return true
+}
+
+// wasFull reports whether there was no room for something since it was called last.
+// The caller holds mu.
+func (c *cache) wasFull() bool {
+	full := c.full
+	c.full = false
+	return full
+}
+
+// costOf is what a key of a map costs.
+func costOf(key string) int64 { return keyCost + int64(len(key)) }
+
+func (f *family) cost() int64 { return seriesCost + 5*int64(len(f.name)) }
 
 // forget removes what was not needed since then.
 func (c *cache) forget(since time.Time) {
@@ -282,21 +317,25 @@ func (c *cache) forget(since time.Time) {
 	before := since.UnixNano()
 	for key, e := range c.series {
 		if e.seen < before {
+			c.used -= costOf(key)
 			delete(c.series, key)
 		}
 	}
 	for hash, e := range c.labeled {
 		if e.seen < before {
+			c.used -= e.cost
 			delete(c.labeled, hash)
 		}
 	}
 	for key, r := range c.resources {
 		if r.seen < before {
+			c.used -= seriesCost + costOf(key)
 			delete(c.resources, key)
 		}
 	}
 	for key, f := range c.families {
 		if f.seen < before {
+			c.used -= f.cost()
 			delete(c.families, key)
 		}
 	}

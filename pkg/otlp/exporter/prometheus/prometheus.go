@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -72,7 +73,7 @@ func New(c Config, o component.Options) (*Exporter, error) {
 	if !c.IncludeScopeLabels {
 		o.Warn("include_scope_labels", "samples never get labels of the scope; otel_scope_info, with include_scope_info, has them")
 	}
-	e := &Exporter{config: c, log: o.Logger, cache: newCache()}
+	e := &Exporter{config: c, log: o.Logger, cache: newCache(min(mostMemory, debug.SetMemoryLimit(-1)/memoryShare))}
 	e.batches.New = func() any { return &batch{options: &e.config, cache: e.cache} }
 	e.metrics = newMetrics(o.Metrics, func() float64 { return float64(e.cache.size()) })
 	return e, nil
@@ -118,7 +119,11 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	}()
 	e.cache.mu.Lock()
 	b.convert(d.Metrics, time.Now())
+	full := e.cache.wasFull()
 	e.cache.mu.Unlock()
+	if full {
+		e.quiet.Warn(e.log, "full", "too many series to remember: those beyond take more processor time, and may repeat older points", "series", e.cache.size())
+	}
 	err = e.forward(ctx, b.out)
 	e.cache.mu.Lock()
 	b.settle(err == nil)

@@ -279,6 +279,40 @@ func TestASeriesIsTheSameOneUntilItIsForgotten(t *testing.T) {
 	})
 }
 
+func TestSeriesBeyondTheMemoryAreMadeAnewAndForwarded(t *testing.T) {
+	to := &sink{}
+	e, reg := exporter(t, nil, to)
+	e.cache.max = 100 * seriesCost
+	many := func(second int) pipeline.OTLP {
+		return request(t, func(all pmetric.MetricSlice) {
+			m := all.AppendEmpty()
+			m.SetName("g")
+			m.SetEmptyGauge()
+			for i := range 1000 {
+				dp := m.Gauge().DataPoints().AppendEmpty()
+				dp.SetTimestamp(at(second))
+				dp.Attributes().PutInt("i", int64(i))
+			}
+		})
+	}
+	for second := range 3 {
+		write(t, e, many(second+1))
+	}
+	counts(t, reg, 3000, 3000, nil)
+	n := e.cache.size()
+	if n == 0 || n > 100 || e.cache.used > e.cache.max {
+		t.Errorf("%d series are remembered, which take %d of %d bytes", n, e.cache.used, e.cache.max)
+	}
+	first, last := to.batches[0].Samples, to.batches[2].Samples
+	if first[0].Series != last[0].Series || first[999].Series == last[999].Series || !labels.Equal(first[999].Series.Labels, last[999].Series.Labels) {
+		t.Error("what is remembered are not the first series")
+	}
+	e.cache.forget(time.Now().Add(time.Hour))
+	if n := e.cache.size(); n != 0 || e.cache.used != 0 {
+		t.Errorf("of nothing, %d series and %d bytes are left", n, e.cache.used)
+	}
+}
+
 func TestAttributesInAnotherOrderAreTheSameSeries(t *testing.T) {
 	to := &sink{}
 	e, _ := exporter(t, nil, to)

@@ -25,6 +25,9 @@ type start struct {
 	seen       bool    // since forget was called last
 }
 
+// maxStarts bounds the series that are remembered: some 100 MB.
+const maxStarts = 1 << 20
+
 func newStarts() *starts { return &starts{seed: maphash.MakeSeed(), known: make(map[uint64]*start)} }
 
 func (s *starts) size() int {
@@ -112,6 +115,9 @@ func (s *starts) metric(h *maphash.Hash, of uint64, m pmetric.Metric) {
 // are optional, a value of 0 is one that is not there.
 func (s *starts) point(key uint64, dp point, count, sum float64, optional bool) {
 	st := s.known[key]
+	if st == nil && len(s.known) >= maxStarts {
+		return // it starts with each of its points
+	}
 	if st == nil {
 		s.known[key] = &start{at: dp.StartTimestamp(), count: count, sum: sum, seen: true}
 		return
