@@ -287,7 +287,7 @@ func (c *cache) labeledEntry(now int64) *entry {
 	return e
 }
 
-// room takes bytes for something that is to be remembered, if there are as many.
+// room takes bytes for something that will be remembered, if there are as many.
 func (c *cache) room(bytes int64) bool {
 	if c.used+bytes > c.max {
 		c.full = true
