@@ -321,23 +321,6 @@ func TestFingerprintTellsWhatTheEnvironmentGives(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"forward_to", "host", "refresh_interval", "targets"}
-	f := func(in, want string) {
-		t.Helper()
-		if got := Nearest(in, names); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-	f("foward_to", "forward_to")
-	f("forwardto", "forward_to")
-	f("hsot", "host")
-	f("Targets", "targets")
-	f("refresh", "")
-	f("zzz", "")
-	f("", "")
-}
-
 func TestEncodeHidesSecrets(t *testing.T) {
 	s := sample{Secret: "hunter2", Map: map[string]string{"X-Api-Key": "hunter2", "a": "b"},
 		Headers: map[string][]component.Secret{"X": {"hunter2"}}, Text: "http://u:hunter2@x/"}

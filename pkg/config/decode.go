@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/grafana/alloy/syntax/ast"
+
+	"collector/pkg/suggest"
 )
 
 // Decoder decodes blocks into configuration structs, whose tags package
@@ -153,7 +155,7 @@ func (r *decoding) unknown(at Range, kind, name, parent string, fields []field) 
 		}
 		slices.Sort(names)
 		hint = didYouMean(name, names)
-		meant, ok := lookup(fields, Nearest(name, names))
+		meant, ok := lookup(fields, suggest.Nearest(name, names))
 		at.secret = !ok || holdsSecret(meant.typ) // else nobody knows what it was meant to be
 	}
 	r.report(at, acceptedNames(fields), "unknown %s %q of %s%s", kind, name, parent, hint)

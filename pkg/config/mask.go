@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"collector/pkg/mask"
+	"collector/pkg/suggest"
 )
 
 var (
@@ -21,7 +22,7 @@ func namesSecret(name string) bool {
 	}
 	for part := range strings.FieldsFuncSeq(strings.ToLower(name), func(c rune) bool { return c == '_' || c == '-' }) {
 		for _, word := range [...]string{"password", "passphrase", "credentials", "authorization"} {
-			if d := len(part) - len(word); -2 <= d && d <= 2 && editDistance(part, word) <= 2 {
+			if d := len(part) - len(word); -2 <= d && d <= 2 && suggest.Distance(part, word) <= 2 {
 				return !strings.HasSuffix(name, "_file") && !strings.HasSuffix(name, "_url")
 			}
 		}

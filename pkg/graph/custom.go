@@ -13,6 +13,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/mask"
+	"collector/pkg/suggest"
 )
 
 // module represents the component of a custom component and of the language's own
@@ -153,7 +154,7 @@ func (s *scope) compare(block *config.Block, inner *scope) {
 			continue
 		}
 		hint := ""
-		if near := config.Nearest(a.Name, accepted); near != "" {
+		if near := suggest.Nearest(a.Name, accepted); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		s.report(a.At, strings.Join(accepted, ", "), "unknown argument %q of %s%s", a.Name, block.Name, hint)

@@ -10,6 +10,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/live"
 	"collector/pkg/pipeline"
+	"collector/pkg/suggest"
 )
 
 // decoding makes the decoder of a block, which notes in n what it uses.
@@ -146,7 +147,7 @@ func (s *scope) unknownReference(ref config.Reference) error {
 	}
 	hint := ""
 	last := len(ref.Path) - 1
-	if near := config.Nearest(strings.Join(ref.Path[:last], "."), s.ids()); near != "" {
+	if near := suggest.Nearest(strings.Join(ref.Path[:last], "."), s.ids()); near != "" {
 		hint = fmt.Sprintf("; did you mean %s.%s?", near, ref.Path[last])
 	}
 	if s.custom != nil {
@@ -164,7 +165,7 @@ func (s *scope) unknownExport(ref config.Reference, id string, rest, names []str
 		d.Message = fmt.Sprintf("%s is a component; name the export that is meant", id)
 	default:
 		d.Message = fmt.Sprintf("%s has no export %q", id, rest[0])
-		if near := config.Nearest(rest[0], names); near != "" {
+		if near := suggest.Nearest(rest[0], names); near != "" {
 			d.Message += fmt.Sprintf("; did you mean %s.%s?", id, near)
 		}
 	}

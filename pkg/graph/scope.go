@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"collector/pkg/config"
+	"collector/pkg/suggest"
 )
 
 // scope is one module while it is built: the configuration itself, the body of a
@@ -202,7 +203,7 @@ func (s *scope) unknownBlock(block *config.Block) {
 	}
 	names = append(names, s.names.all()...)
 	hint := ""
-	if near := config.Nearest(block.Name, append(names, alloyComponents()...)); near != "" {
+	if near := suggest.Nearest(block.Name, append(names, alloyComponents()...)); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 		if !slices.Contains(names, near) {
 			hint += " (That is a component of Alloy that collector does not have.)"

@@ -9,7 +9,7 @@ import (
 
 	g "maragu.dev/gomponents"
 
-	"collector/pkg/config"
+	"collector/pkg/suggest"
 )
 
 // Filters is what a page understands of a query: by parameter, the values that match
@@ -43,7 +43,7 @@ func (f Filters) Notes(values url.Values) []string {
 			if name == "sort" {
 				note = fmt.Sprintf("The list cannot be sorted by %s", Cut(value, 100))
 			}
-			near := config.Nearest(value, known)
+			near := suggest.Nearest(value, known)
 			switch {
 			case near != "":
 				note += fmt.Sprintf("; did you mean %s?", near)

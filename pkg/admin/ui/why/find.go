@@ -11,8 +11,8 @@ import (
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/admin/ui/service"
-	"collector/pkg/config"
 	"collector/pkg/inspect"
+	"collector/pkg/suggest"
 )
 
 // minID is how much of a container's id names it.
@@ -167,7 +167,7 @@ const maxSuggested = 8
 func (s *situation) unknown(query string) error {
 	names := s.names()
 	text := fmt.Sprintf("No container, service, target, destination or component is called %q", page.Cut(query, 200))
-	if near := config.Nearest(query, append(names, slices.Sorted(maps.Keys(s.components))...)); near != "" {
+	if near := suggest.Nearest(query, append(names, slices.Sorted(maps.Keys(s.components))...)); near != "" {
 		return page.NotFound(text + fmt.Sprintf("; did you mean %q?", near))
 	}
 	var part []string
