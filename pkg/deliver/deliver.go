@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/cause"
 	"collector/pkg/queue"
 )
 
@@ -33,6 +34,7 @@ type Result struct {
 	Dropped int    // items that the destination refused while it took the others
 	Reason  string // why; "partial_success" when empty
 	Message string // the destination's words
+	Err     error  // the same, as an error that package cause explains; may be nil
 	Unasked bool   // there was nothing to send: the answer is not the destination's
 }
 
@@ -154,8 +156,9 @@ type Status struct {
 	DamagedBlocks            uint64            // lost to damage on disk; their items are in Dropped as far as they could be counted
 	LastSuccess, LastFailure time.Time
 	LastError                string
-	OldestQueued             time.Time // when the oldest waiting block was appended; zero when nothing is waiting
-	Waiting                  int       // tags (tenants) that the destination has told to wait, and that others pass
+	Cause                    cause.Cause // of LastError
+	OldestQueued             time.Time   // when the oldest waiting block was appended; zero when nothing is waiting
+	Waiting                  int         // tags (tenants) that the destination has told to wait, and that others pass
 	// Unanswered is since when requests are in progress to which there is no answer
 	// yet; zero while that is not for long.
 	Unanswered time.Time

@@ -38,9 +38,10 @@ const (
 // destination is the delivery loop of one endpoint.
 type destination struct {
 	Destination
-	log     *slog.Logger
-	breaker *circuitBreaker
-	past    account // of queues that are closed, and of what was never queued; guarded by Writer.mu
+	component string
+	log       *slog.Logger
+	breaker   *circuitBreaker
+	past      account // of queues that are closed, and of what was never queued; guarded by Writer.mu
 
 	// What follows is guarded by mu.
 	mu           sync.Mutex
@@ -54,7 +55,8 @@ type destination struct {
 	counts       map[Outcome]uint64
 	lastSuccess  time.Time
 	lastFailure  time.Time
-	lastError    string
+	lastError    error
+	lastDropped  bool        // what lastError is about was given up
 	failingSince time.Time   // zero after a success
 	answeredAt   time.Time   // when it last took or refused something
 	underWay     []time.Time // when the requests in progress began
@@ -66,12 +68,12 @@ type destination struct {
 func newDestination(d Destination, o Options) *destination {
 	d.Concurrency = max(d.Concurrency, 1)
 	return &destination{
-		Destination: d,
-		log:         loggerOf(d, o.Logger),
-		breaker:     newCircuitBreaker(d.Backoff),
-		batch:       d.Batch,
-		counts:      map[Outcome]uint64{OK: 0, Retry: 0, Rejected: 0},
-		waiting:     make(map[string]*tagWait),
+		Destination: d, component: o.Component,
+		log:     loggerOf(d, o.Logger),
+		breaker: newCircuitBreaker(d.Backoff),
+		batch:   d.Batch,
+		counts:  map[Outcome]uint64{OK: 0, Retry: 0, Rejected: 0},
+		waiting: make(map[string]*tagWait),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"collector/pkg/cause"
 	"collector/pkg/queue"
 )
 
@@ -29,10 +30,11 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 		d.lastSuccess, d.failingSince = now, time.Time{}
 	case Rejected:
 		d.rejections++
-		d.fail(now, since, err)
+		d.fail(now, since, err, true)
 	case Retry:
-		d.fail(now, since, err)
-		d.failures.Warn(d.log, concerned(blocks, err), "send failed, retrying", "err", err, "retries", t.retries)
+		d.fail(now, since, err, d.NoRetry)
+		why := d.why(err, d.NoRetry)
+		d.failures.Warn(d.log, concerned(blocks, err), "send failed, retrying", "cause", why.Text, "fix", why.Fix, "err", err, "retries", t.retries)
 	}
 	d.mu.Unlock()
 	if d.Observe != nil {
@@ -61,7 +63,10 @@ func (d *destination) took(res Result, items int) {
 	case res.Unasked:
 	case items > 0 && res.Dropped >= items:
 		d.refuse()
-		d.lastFailure, d.lastError = time.Now(), fmt.Sprintf("all %d items rejected: %s", items, cmp.Or(res.Message, res.Reason, ReasonPartialSuccess))
+		d.lastFailure, d.lastDropped = time.Now(), true
+		d.lastError = &cause.Explained{
+			Err: fmt.Errorf("all %d items rejected: %s", items, cmp.Or(res.Message, res.Reason, ReasonPartialSuccess)), Cause: d.why(res.err(), true),
+		}
 	default:
 		d.refused = 0
 	}
@@ -75,9 +80,27 @@ func (d *destination) refuse() {
 	d.refused++
 }
 
+// err is what a destination said of the items that it rejected.
+func (r *Result) err() error {
+	if r.Err != nil {
+		return r.Err
+	}
+	const accepted = 200
+	words := cmp.Or(r.Message, r.Reason, ReasonPartialSuccess)
+	return &cause.Answer{Err: errors.New(words), Status: accepted, Words: words}
+}
+
+// why is the cause of an error; dropped says that the data was given up.
+func (d *destination) why(err error, dropped bool) cause.Cause {
+	if known := (*cause.Explained)(nil); errors.As(err, &known) {
+		return known.Cause
+	}
+	return cause.OfDestination(err, cause.Destination{Component: d.component, URL: cmp.Or(d.URL, d.ID), Dropped: dropped})
+}
+
 // fail takes note of a failure. The caller holds d.mu.
-func (d *destination) fail(now, since time.Time, err error) {
-	d.lastFailure, d.lastError = now, err.Error()
+func (d *destination) fail(now, since time.Time, err error, dropped bool) {
+	d.lastFailure, d.lastError, d.lastDropped = now, err, dropped
 	if d.failingSince.IsZero() {
 		d.failingSince = since
 	}
@@ -121,7 +144,10 @@ func (d *destination) health() Status {
 	failing := d.breaker.failing()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{LastSuccess: d.lastSuccess, LastFailure: d.lastFailure, LastError: d.lastError, Waiting: d.waitingTags(), Healthy: true}
+	s := Status{LastSuccess: d.lastSuccess, LastFailure: d.lastFailure, Waiting: d.waitingTags(), Healthy: true}
+	if d.lastError != nil {
+		s.LastError, s.Cause = d.lastError.Error(), d.why(d.lastError, d.lastDropped)
+	}
 	if !d.failingSince.IsZero() {
 		// A destination that only refuses is not known to go on doing so.
 		until := d.lastFailure
@@ -145,7 +171,9 @@ func (d *destination) health() Status {
 	}
 	if s.Healthy && !s.Unanswered.IsZero() && time.Since(s.Unanswered) >= silentAfter {
 		s.Healthy, s.LastFailure, s.DownSince = false, s.Unanswered, s.Unanswered
-		s.LastError = fmt.Sprintf("no answer for %s; the request is still in progress", time.Since(s.Unanswered).Truncate(time.Second))
+		waited := time.Since(s.Unanswered).Truncate(time.Second)
+		s.LastError = fmt.Sprintf("no answer for %s; the request is still in progress", waited)
+		s.Cause = d.why(&cause.Late{Err: errors.New(s.LastError), Within: waited, Connected: true}, false)
 	}
 	return s
 }
@@ -159,16 +187,12 @@ func (d *destination) attempts() map[Outcome]uint64 {
 // drop counts the items of blocks as dropped for reason in tally. err is what
 // the destination said, if it said anything.
 func (d *destination) drop(tally map[string]int, blocks []queue.Block, reason string, err error) map[string]int {
-	words := ""
-	if err != nil {
-		words = err.Error()
-	}
 	if e := (*Error)(nil); errors.As(err, &e) && e.Rejected {
 		d.mu.Lock()
 		d.refuse()
 		d.mu.Unlock()
 	}
-	return d.lost(tally, itemsOf(blocks), bytesOf(blocks), reason, words)
+	return d.lost(tally, itemsOf(blocks), bytesOf(blocks), reason, err)
 }
 
 // tally counts what a destination dropped of blocks that it took otherwise.
@@ -182,11 +206,21 @@ func (d *destination) tally(blocks []queue.Block, res Result) map[string]int {
 	if reason == "" {
 		reason = ReasonPartialSuccess
 	}
-	return d.lost(nil, dropped, bytesOf(blocks)*dropped/items, reason, res.Message)
+	var said error
+	if res.Message != "" || res.Err != nil {
+		said = res.err()
+	}
+	return d.lost(nil, dropped, bytesOf(blocks)*dropped/items, reason, said)
 }
 
-func (d *destination) lost(tally map[string]int, items, bytes int, reason, words string) map[string]int {
-	d.drops.Warn(d.log, reason, "items dropped", "items", items, "reason", reason, "err", words)
+// lost counts dropped items. err is what the destination said, if it said anything.
+func (d *destination) lost(tally map[string]int, items, bytes int, reason string, err error) map[string]int {
+	what := []any{"items", items, "reason", reason}
+	if err != nil {
+		why := d.why(err, true)
+		what = append(what, "cause", why.Text, "fix", why.Fix, "err", err)
+	}
+	d.drops.Warn(d.log, reason, "items dropped", what...)
 	if d.OnDrop != nil {
 		d.OnDrop(items, bytes, reason)
 	}

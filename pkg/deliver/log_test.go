@@ -26,11 +26,11 @@ func TestOneTroubleHidesNoOther(t *testing.T) {
 		d.record(Retry, quiet, time.Now(), ofTenant("quiet is over its limit"), ticket{})
 		d.record(Retry, quiet, time.Now(), errors.New("connection refused"), ticket{})
 		for range 3 {
-			d.lost(nil, 1, 1, ReasonTooLarge, "entry too large")
+			d.lost(nil, 1, 1, ReasonTooLarge, errors.New("entry too large"))
 		}
-		d.lost(nil, 1, 1, ReasonRejected, "no such tenant")
+		d.lost(nil, 1, 1, ReasonRejected, errors.New("no such tenant"))
 		for _, want := range []string{"noisy is over", "quiet is over", "connection refused", "entry too large", "no such tenant"} {
-			if n := strings.Count(out.String(), want); n != 1 {
+			if n := strings.Count(out.String(), `err="`+want); n != 1 {
 				t.Errorf("%q is logged %d times in\n%s", want, n, out)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"collector/pkg/docker"
 	"collector/pkg/inspect"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -105,10 +106,18 @@ func shown(r Rule) inspect.Rule {
 	}
 }
 
+func (r *Rules) shown() []inspect.Rule {
+	var all []inspect.Rule
+	for _, rule := range r.Source() {
+		all = append(all, shown(rule))
+	}
+	return all
+}
+
 // Relabeling is part of inspect.Relabeler.
 func (r *Relabel) Relabeling() inspect.Relabeling {
 	return inspect.Relabeling{
-		Targets: true, Inputs: r.inputs,
+		Targets: true, Inputs: r.inputs, Rules: r.targets.shown(),
 		Dropper: func(input Target, _ string) (int, bool) { return r.dropper(input) },
 		Trace:   func(input Target, _ string) inspect.Trace { return r.trace(input) },
 	}
@@ -158,6 +167,7 @@ const maxInputs = 2000
 func (r *Rules) Relabeling(names *LabelNames, inputs func(n int) []labels.Labels) inspect.Relabeling {
 	return inspect.Relabeling{
 		Inputs:  func() []labels.Labels { return inputs(maxInputs) },
+		Rules:   r.shown(),
 		Dropper: func(input labels.Labels, _ string) (int, bool) { return r.seriesDropper(input) },
 		Trace:   func(input labels.Labels, _ string) inspect.Trace { return r.traceSeries(input, names) },
 	}
@@ -192,6 +202,8 @@ func (d *Docker) Engine() inspect.Engine {
 func (d *Docker) Containers() []inspect.Container {
 	const compose = metaContainer + "label_com_docker_compose_"
 	targets, _ := d.set.Targets()
+	snap, _ := d.engine.Snapshot()
+	here := networkNames(d.self.place(snap).networks)
 	var out []inspect.Container
 	seen := map[string]bool{}
 	for _, t := range targets {
@@ -200,12 +212,39 @@ func (d *Docker) Containers() []inspect.Container {
 			continue
 		}
 		seen[id] = true
-		out = append(out, inspect.Container{
+		made := inspect.Container{
 			ID: id, Name: strings.TrimPrefix(t.Get(metaContainer+"name"), "/"),
 			Project: t.Get(compose + "project"), Service: t.Get(compose + "service"), Ended: t.Get(EndedLabel) == "true",
-		})
+		}
+		if c := find(id, snap); c != nil {
+			made.Ports, made.Networks, made.Labels, made.Here = exposed(c), networkNames(networksOf(c, snap)), c.Labels, here
+		}
+		out = append(out, made)
 	}
 	return out
+}
+
+// exposed are the TCP ports that a container exposes.
+func exposed(c *docker.Container) []int {
+	var ports []int
+	for _, p := range c.Ports { // sorted
+		if n := int(p.Private); p.Type == "tcp" && (len(ports) == 0 || ports[len(ports)-1] != n) {
+			ports = append(ports, n)
+		}
+	}
+	return ports
+}
+
+// networkNames are the names of networks; none for the host's, where containers
+// have no address of their own.
+func networkNames(networks []docker.Endpoint) []string {
+	var names []string
+	for _, n := range networks {
+		if n.Name != hostMode {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // Unlisted are the names of the containers of which the component makes no

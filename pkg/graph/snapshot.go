@@ -104,6 +104,15 @@ func (c *Controller) Components(f func(id string, component any)) {
 	}
 }
 
+// FlowsTo are the ids of the components to which one gives data or targets.
+func (c *Controller) FlowsTo(id string) []string {
+	g, n := c.find(id)
+	if n == nil {
+		return nil
+	}
+	return g.flows[n.id]
+}
+
 // Component says how one component is, with its status.
 func (c *Controller) Component(id string) (ComponentInfo, bool) {
 	g, n := c.find(id)

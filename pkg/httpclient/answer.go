@@ -20,25 +20,40 @@ func WithoutCredentials(text string, answer *http.Response) string {
 		return text
 	}
 	for name, values := range answer.Request.Header {
-		if mask.ShowsHeader(name) {
-			continue
+		switch {
+		case mask.ShowsHeader(name):
+		case name == "Referer": // the URL that has redirected here
+			for _, value := range values {
+				text = withoutSecretsOf(text, value)
+			}
+		default:
+			text = WithoutValues(text, values...)
 		}
-		text = WithoutValues(text, values...)
 	}
 	if _, password, ok := answer.Request.BasicAuth(); ok {
 		text = WithoutSecrets(text, password)
 	}
 	if u := answer.Request.URL; u != nil {
-		for name, values := range u.Query() {
-			if !mask.ShowsParameter(name) {
-				text = WithoutSecrets(text, values...)
-			}
-		}
-		if password, ok := u.User.Password(); ok {
-			text = WithoutSecrets(text, password)
-		}
+		text = withoutSecretsOf(text, u.String())
 	}
 	return mask.WithoutPasswords(text)
+}
+
+// withoutSecretsOf is text without the password and the secret parameters of a URL.
+func withoutSecretsOf(text, raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return WithoutSecrets(text, raw)
+	}
+	for name, values := range u.Query() {
+		if !mask.ShowsParameter(name) {
+			text = WithoutSecrets(text, values...)
+		}
+	}
+	if password, ok := u.User.Password(); ok {
+		text = WithoutSecrets(text, password)
+	}
+	return text
 }
 
 // WithoutValues is text without values of headers, which are secrets or, as in

@@ -29,3 +29,12 @@ func TestAnswersDoNotRepeatSecretsOfTheURL(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// The client names the URL that has redirected it: that may be the beginning of the
+// other one.
+func TestTheURLThatRedirectsIsNoSecretButItsParametersAre(t *testing.T) {
+	answer := &http.Response{Request: &http.Request{Header: http.Header{"Referer": {"http://h:1/?token=s3cret-token"}}}}
+	if got := WithoutCredentials("http://h:1/login/s3cret-token", answer); got != "http://h:1/login/(secret)" {
+		t.Error(got)
+	}
+}

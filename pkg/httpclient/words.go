@@ -5,10 +5,8 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"html"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +15,8 @@ import (
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+
+	"collector/pkg/cause"
 )
 
 // maxWords bounds what is kept of an answer's text, in bytes.
@@ -140,23 +140,14 @@ func jsonMessage(body []byte) string {
 	return words
 }
 
-var pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-
 // webPage reports whether body is the beginning of an HTML document, whatever
 // its content type says, and returns its title in quotes and parentheses, if it
 // has one.
 func webPage(body []byte) (title string, is bool) {
-	kind := http.DetectContentType(body)
-	xhtml := strings.HasPrefix(kind, "text/xml") && bytes.Contains(bytes.ToLower(body), []byte("<html"))
-	if !strings.HasPrefix(kind, "text/html") && !xhtml {
-		return "", false
+	if title, is = cause.IsWebPage(body); title != "" {
+		title = fmt.Sprintf(" (%q)", title)
 	}
-	if found := pageTitle.FindSubmatch(body); found != nil {
-		if text := OneLine(html.UnescapeString(string(found[1]))); text != "" {
-			return fmt.Sprintf(" (%q)", text), true
-		}
-	}
-	return "", true
+	return title, is
 }
 
 // OneLine is text without line breaks, control characters and what is not

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/cause"
 	"collector/pkg/deliver"
 )
 
@@ -44,6 +45,13 @@ type ScrapeTarget struct {
 	Interval   string
 	Samples    int
 	Error      string
+	// Err is what Error is the text of. Cause and Hint are what it means, with all
+	// that is known of the target's container: see Explain.
+	Err   error
+	Cause cause.Cause
+	Hint  string
+	// Mistaken means that Hint is about a label that can't be meant as it is.
+	Mistaken bool
 }
 
 // Response is what a target answered.
@@ -54,6 +62,9 @@ type Response struct {
 	Truncated   bool          `json:"truncated"`          // there is more than the body
 	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
 	Took        time.Duration `json:"took"`               // ns
+	// Err is why a scrape would fail with it; Cause is what that means.
+	Err   error       `json:"-"`
+	Cause cause.Cause `json:"-"`
 }
 
 // Tailer is a component that reads logs from containers, files or the like.
@@ -116,6 +127,10 @@ type Engine struct {
 type Container struct {
 	ID, Name, Project, Service string
 	Ended                      bool
+	Ports                      []int             // TCP, that it exposes
+	Networks                   []string          // that it is in
+	Here                       []string          // that the collector's own container of the same Engine is in; nil if it has none
+	Labels                     map[string]string // as Docker has them; not to be modified
 }
 
 // Lives is a component that knows how the containers have fared that it discovers.

@@ -19,6 +19,8 @@ type Relabeling struct {
 	// index, or -1 for none.
 	Dropper func(input labels.Labels, stream string) (rule int, kept bool)
 	Trace   func(input labels.Labels, stream string) Trace
+	// Rules are the component's, in order.
+	Rules []Rule
 	// Targets is set where the outputs are targets, which other components take.
 	Targets bool
 	// After is what becomes of an output further on; nil if that isn't known.
@@ -40,6 +42,9 @@ type Step struct {
 	Matched bool          `json:"matched"` // what the rule looks for is there
 	Changes []LabelChange `json:"changes"`
 	Dropped bool          `json:"dropped"` // no rule after it was asked
+	// Words are what the rule looks for and what it found, for people; empty where its
+	// expression has no plain words. Whoever shows the step sets them.
+	Words string `json:"words,omitempty"`
 }
 
 // Rule is a relabeling rule as written, or by default.

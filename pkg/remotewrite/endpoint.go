@@ -220,7 +220,7 @@ func (e *endpoint) failed(r *request, answer httpsend.Answer, err error) (delive
 	}
 	if answer.Status == http.StatusTooManyRequests && !e.cfg.Queue.RetryOnHTTP429 {
 		// To cut the batch would only send more requests.
-		return deliver.Result{Dropped: r.items + r.dropped.total(), Reason: reasonRateLimited, Message: err.Error()}, nil
+		return deliver.Result{Dropped: r.items + r.dropped.total(), Reason: reasonRateLimited, Message: err.Error(), Err: err}, nil
 	}
 	return deliver.Result{}, err
 }

@@ -100,8 +100,8 @@ func (c *claim) take(n int64) error {
 		}
 		if c.over || !fits {
 			c.refuse(after)
-			return fmt.Errorf("%w: it has reached %s, and all targets together may take %s, a quarter of the memory limit (GOMEMLIMIT, or the container's): let it expose less, or raise the limit",
-				errMemory, megabytes(after), megabytes(b.max))
+			return exceeds("", 0, fmt.Errorf("%w: it has reached %s, and all targets together may take %s, a quarter of the memory limit (GOMEMLIMIT, or the container's): let it expose less, or raise the limit",
+				errMemory, megabytes(after), megabytes(b.max)))
 		}
 		b.claims[c] = struct{}{}
 	}
@@ -157,8 +157,8 @@ func (c *claim) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.over && (c.held > 0 || b.used+c.wanted > b.max && time.Since(c.since) < refusedFor) {
-		return fmt.Errorf("%w: it had reached %s, and all targets together may take %s, a quarter of the memory limit (GOMEMLIMIT, or the container's): let it expose less, or raise the limit; retried within %s",
-			errMemory, megabytes(c.wanted), megabytes(b.max), refusedFor)
+		return exceeds("", 0, fmt.Errorf("%w: it had reached %s, and all targets together may take %s, a quarter of the memory limit (GOMEMLIMIT, or the container's): let it expose less, or raise the limit; retried within %s",
+			errMemory, megabytes(c.wanted), megabytes(b.max), refusedFor))
 	}
 	c.over, c.wanted = false, 0
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
 )
@@ -32,12 +33,19 @@ type fetcher struct {
 	gzip    sync.Pool // of *gzip.Reader
 }
 
+// fetched is a page as it came.
+type fetched struct {
+	page        []byte
+	contentType string
+	from        string // the URL, if a redirect led there
+}
+
 // fetch gets a page into a buffer, which the caller gives back. size is a guess
 // at its length. c is charged for the buffer.
-func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (page []byte, contentType string, err error) {
+func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (got fetched, err error) {
 	response, err := f.request(ctx, f.client, e, f.accept)
 	if err != nil {
-		return nil, "", err
+		return got, err
 	}
 	defer func() {
 		// What little may be left is read, so that the connection serves again.
@@ -45,18 +53,20 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (p
 		_ = response.Body.Close()
 	}()
 	if response.StatusCode != http.StatusOK {
-		return nil, "", f.refusal(response)
+		return got, refusal(response)
 	}
-	page, err = f.body(response, size, c)
+	page, err := f.body(response, size, c)
 	if err != nil {
 		f.buffers.put(page)
-		return nil, "", err
+		return got, e.late(err, true)
 	}
-	return page, response.Header.Get("Content-Type"), nil
+	return fetched{page, response.Header.Get("Content-Type"), cameFrom(response)}, nil
 }
 
-// request asks a target for its page.
+// request asks a target for its page. An error that says that time is over is a
+// *cause.Late.
 func (f *fetcher) request(ctx context.Context, client *http.Client, e *endpoint, accept string) (*http.Response, error) {
+	ctx, connected := httpclient.Connected(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
 	if err != nil {
 		return nil, err
@@ -65,21 +75,11 @@ func (f *fetcher) request(ctx context.Context, client *http.Client, e *endpoint,
 	request.Header.Set("Accept-Encoding", f.encoding)
 	request.Header.Set("User-Agent", f.userAgent)
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64))
-	return client.Do(request)
-}
-
-// refusal is why an answer is no page.
-func (f *fetcher) refusal(response *http.Response) error {
-	to, err := response.Location()
-	if err != nil || response.StatusCode/100 != 3 {
-		return fmt.Errorf("%w %s", errStatus, response.Status)
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, e.late(err, connected())
 	}
-	why := "it leads to another host or port"
-	if from := response.Request; from == nil || httpclient.SameHost(from.URL, to) {
-		why = "follow_redirects is off, or there were too many"
-	}
-	return fmt.Errorf("%w to %s (HTTP status %s), which is not followed: %s: if the metrics are there, scrape that address", errRedirect,
-		httpclient.WithoutCredentials(httpclient.CleanURL(to), response), response.Status, why)
+	return response, nil
 }
 
 func (f *fetcher) body(response *http.Response, size int, c *claim) ([]byte, error) {
@@ -134,9 +134,11 @@ func (f *fetcher) readAll(from io.Reader, size int, limit int64, c *claim) ([]by
 		page = page[:len(page)+n]
 		if int64(len(page)) >= limit {
 			if f.bodyLimit <= 0 {
-				return page, fmt.Errorf("%w: without the argument, %s", errBodySizeLimit, component.Bytes(limit))
+				err = fmt.Errorf("%w: without the argument, %s", errBodySizeLimit, component.Bytes(limit))
+			} else {
+				err = errBodySizeLimit
 			}
-			return page, errBodySizeLimit
+			return page, &cause.Limit{Err: err, Argument: "body_size_limit", Most: limit}
 		}
 		// The parser needs room for two more bytes at the end of the page.
 		if cap(page)-len(page) < 64 {

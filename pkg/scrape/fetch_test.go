@@ -18,7 +18,7 @@ func newFetcher() *fetcher {
 func TestGzipBomb(t *testing.T) {
 	server := httptest.NewServer(compressed(gzipped(strings.Repeat("\n", 1<<24))))
 	t.Cleanup(server.Close)
-	_, _, err := newFetcher().fetch(t.Context(), &endpoint{url: server.URL}, 0, nil)
+	_, err := newFetcher().fetch(t.Context(), &endpoint{url: server.URL}, 0, nil)
 	if !errors.Is(err, errBodySizeLimit) || !strings.Contains(err.Error(), "1MiB") {
 		t.Errorf("%v", err)
 	}
@@ -37,7 +37,8 @@ func TestFetchedPagesAreWhole(t *testing.T) {
 	for _, n := range []int{0, 1, 4095, 4096, 5000, 100_000, 3, 1<<20 - 1} {
 		for _, guess := range []int{0, n, 2 * n} {
 			want = strings.Repeat("x", n)
-			page, contentType, err := f.fetch(t.Context(), &endpoint{url: server.URL}, guess, nil)
+			got, err := f.fetch(t.Context(), &endpoint{url: server.URL}, guess, nil)
+			page, contentType := got.page, got.contentType
 			if err != nil || string(page) != want || contentType != textType {
 				t.Errorf("%d bytes, %d expected: %d bytes, %q, %v", n, guess, len(page), contentType, err)
 			}
@@ -67,9 +68,12 @@ func TestRedirects(t *testing.T) {
 		}
 		f := newFetcher()
 		f.client = client
-		_, _, err = f.fetch(t.Context(), &endpoint{url: server.URL}, 0, nil)
+		got, err := f.fetch(t.Context(), &endpoint{url: server.URL}, 0, nil)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("follow_redirects = %v: %v", follow, err)
+		}
+		if from := got.from; follow && from != server.URL+"/there" || !follow && from != "" {
+			t.Errorf("follow_redirects = %v: the page is from %q", follow, from)
 		}
 	}
 }

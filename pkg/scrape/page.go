@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/model/value"
 
+	"collector/pkg/cause"
 	"collector/pkg/pipeline"
 )
 
@@ -102,7 +103,7 @@ func (h *history) readPage(r *reader, page []byte, contentType string) (walked b
 	defer func() {
 		// A parser that a page drives out of bounds costs that page only.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("parse the page: the parser panicked: %v", p)
+			err = cause.NewPage(fmt.Errorf("parse the page: the parser panicked: %v", p), contentType, page)
 		}
 	}()
 	if contentType != h.contentType || h.format == formatOther {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
+	"collector/pkg/cause"
 	"collector/pkg/pipeline"
 )
 
@@ -171,18 +172,18 @@ func (r *reader) parse(page []byte, contentType string) error {
 		FallbackContentType:                     r.fallback,
 	})
 	if p == nil {
-		return errors.New(beginning(err.Error()))
+		return cause.NewPage(errors.New(beginning(err.Error())), contentType, page)
 	}
 	var family familyKind
 	var failed error // a limit: the page is counted to its end
-	for r.short == nil {
+	for entries := 0; r.short == nil; entries++ {
 		entry, err := p.Next()
 		if errors.Is(err, io.EOF) {
-			return failed
+			return r.exceeded(failed)
 		}
 		if err != nil {
 			// The parser quotes the whole line.
-			return errors.New("parse the page: " + beginning(err.Error()))
+			return r.failedAt(page, contentType, entries, errors.New("parse the page: "+beginning(err.Error())), "")
 		}
 		switch entry {
 		case textparse.EntryType:
@@ -201,8 +202,10 @@ func (r *reader) parse(page []byte, contentType string) error {
 			if failed == nil || errors.Is(err, errSampleLimit) {
 				failed = err
 			}
-		case err != nil:
+		case errors.Is(err, errLabelLimit):
 			return err
+		case err != nil:
+			return r.failedAt(page, contentType, entries, err, err.Error())
 		}
 	}
 	return r.short

@@ -65,12 +65,12 @@ func TestATargetRedirectsToItselfOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, _, err := s.fetcher.fetch(t.Context(), &endpoint{url: target.URL + "/metrics", timeout: time.Minute}, 0, nil)
+		got, err := s.fetcher.fetch(t.Context(), &endpoint{url: target.URL + "/metrics", timeout: time.Minute}, 0, nil)
 		s.fetcher.client.CloseIdleConnections()
 		switch {
 		case asked.Load() > 0:
 			t.Errorf("%s: another server was asked", name)
-		case test.err == "" && (err != nil || len(page) == 0):
+		case test.err == "" && (err != nil || len(got.page) == 0):
 			t.Errorf("%s: %v", name, err)
 		case test.err != "" && (err == nil || !strings.Contains(err.Error()+" ", "redirects to ") || !strings.Contains(err.Error(), test.err)):
 			t.Errorf("%s: %v", name, err)

@@ -3,13 +3,16 @@ package scrape
 import (
 	"context"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
 	"collector/pkg/inspect"
@@ -33,7 +36,8 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (inspect.Response, error
 		return inspect.Response{}, inspect.ErrNoTarget
 	}
 	e := t.endpoint()
-	ctx, cancel := context.WithTimeout(ctx, min(e.timeout, shownTime))
+	e.timeout = min(e.timeout, shownTime)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	wanted := Config{ScrapeProtocols: textProtocols(), MetricNameEscapingScheme: s.cfg.MetricNameEscapingScheme}
 	start := time.Now()
@@ -41,12 +45,12 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (inspect.Response, error
 	still.CheckRedirect = followNone
 	response, err := s.fetcher.request(ctx, &still, &e, wanted.accept())
 	if err != nil {
-		return inspect.Response{}, errors.New(s.withoutCredentials(err.Error()))
+		return inspect.Response{}, s.shownError(err)
 	}
 	defer response.Body.Close()
 	body, err := s.fetcher.beginning(response, shownPage+1)
 	if err != nil {
-		return inspect.Response{}, errors.New(s.withoutCredentials(err.Error()))
+		return inspect.Response{}, s.shownError(e.late(err, true))
 	}
 	r := inspect.Response{Status: response.Status, ContentType: response.Header.Get("Content-Type"), Took: time.Since(start)}
 	if len(body) > shownPage {
@@ -58,7 +62,43 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (inspect.Response, error
 	if to, err := response.Location(); err == nil {
 		r.Location = s.withoutCredentials(httpclient.WithoutCredentials(httpclient.CleanURL(to), response))
 	}
+	r.Err = s.wouldFail(&e, response, body, &r)
 	return r, nil
+}
+
+// shownError is an error without the component's credentials.
+type shownError struct {
+	text string
+	err  error
+}
+
+func (e *shownError) Error() string { return e.text }
+func (e *shownError) Unwrap() error { return e.err }
+
+func (s *Scraper) shownError(err error) error {
+	return &shownError{s.withoutCredentials(err.Error()), err}
+}
+
+// wouldFail is why a scrape would fail with an answer.
+func (s *Scraper) wouldFail(e *endpoint, response *http.Response, body []byte, shown *inspect.Response) error {
+	if response.StatusCode != http.StatusOK {
+		_, web := cause.IsWebPage(body)
+		return &cause.Answer{
+			Err: fmt.Errorf("%w %s", errStatus, response.Status), Status: response.StatusCode, Location: shown.Location,
+			Words: s.withoutCredentials(httpclient.Words(response, body)), WebPage: web,
+		}
+	}
+	if shown.Truncated {
+		return nil // nobody knows how it goes on
+	}
+	r := &reader{
+		settings: &s.settings, target: e.labels, out: new(content), now: s.now().UnixMilli(),
+		rules: s.rules(labels.NewBuilder(labels.EmptyLabels())),
+	}
+	if _, err := new(history).read(r, body, shown.ContentType, false); err != nil {
+		return s.shownError(err)
+	}
+	return nil
 }
 
 // beginning reads at most limit bytes of an answer's text.

@@ -163,7 +163,7 @@ func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, r
 	s.refused = nil
 	if limit := int(s.cfg.TargetLimit); limit > 0 && len(s.targets) > limit {
 		s.metrics.targetLimit.Inc()
-		s.refused = fmt.Errorf("%w: there are %d targets, the limit is %d", errTargetLimit, len(s.targets), limit)
+		s.refused = exceeds("target_limit", limit, fmt.Errorf("%w: there are %d targets, the limit is %d", errTargetLimit, len(s.targets), limit))
 	}
 	return complaints
 }

@@ -19,7 +19,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -31,6 +30,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/mask"
@@ -173,16 +173,13 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 		return outcome{err: err}
 	}
 	ctx, cancel := t.fetching(e.timeout)
-	page, contentType, err := s.fetcher.fetch(ctx, &e, t.size, t.claim)
+	got, err := s.fetcher.fetch(ctx, &e, t.size, t.claim)
 	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
 	if err != nil && t.ctx.Err() != nil && !late {
 		return outcome{interrupted: true}
 	}
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("the target did not answer within scrape_timeout (%s): %w", e.timeout, err)
-		}
 		t.history.markAllStale(out, at.UnixMilli(), track)
 		o := outcome{err: err, why: failedUnreachable}
 		if errors.Is(err, errBodySizeLimit) {
@@ -190,20 +187,19 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 		}
 		return o
 	}
-	defer s.fetcher.buffers.put(page)
-	if len(page) > 0 {
-		t.size = len(page)
+	defer s.fetcher.buffers.put(got.page)
+	if len(got.page) > 0 {
+		t.size = len(got.page)
 	}
 	r := &reader{
 		settings: &s.settings, target: e.labels, out: out, now: at.UnixMilli(), claim: t.claim,
-		rules: &rules{
-			honorLabels: s.cfg.HonorLabels, names: s.cfg.validation(), labelLimit: int(s.cfg.LabelLimit),
-			nameLengthMax: int(s.cfg.LabelNameLengthLimit), valLengthMax: int(s.cfg.LabelValueLengthLimit),
-			builder: sc.builder,
-		},
+		rules: s.rules(sc.builder),
 	}
 	before := t.history.count
-	walked, err := t.history.read(r, page, contentType, track)
+	walked, err := t.history.read(r, got.page, got.contentType, track)
+	if p := (*cause.Page)(nil); errors.As(err, &p) {
+		p.From = got.from
+	}
 	s.remembered.Add(int64(t.history.count - before))
 	if walked {
 		s.metrics.pagesFast.Inc()
@@ -213,7 +209,15 @@ func (s *Scraper) collect(t *target, e endpoint, sc *scratch, at time.Time, refu
 	s.metrics.drop(reasonDuplicate, out.repeated)
 	s.metrics.drop(reasonOutOfOrder, out.outOfOrder)
 	s.metrics.drop(reasonOutOfBounds, out.outOfBounds)
-	return outcome{bytes: len(page), err: err, added: out.added}
+	return outcome{bytes: len(got.page), err: err, added: out.added}
+}
+
+// rules are how series get their labels, by way of b.
+func (s *Scraper) rules(b *labels.Builder) *rules {
+	return &rules{
+		honorLabels: s.cfg.HonorLabels, names: s.cfg.validation(), labelLimit: int(s.cfg.LabelLimit),
+		nameLengthMax: int(s.cfg.LabelNameLengthLimit), valLengthMax: int(s.cfg.LabelValueLengthLimit), builder: b,
+	}
 }
 
 // settle has a target hold what is remembered of it from now on: nothing, if
@@ -243,7 +247,8 @@ func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
 	switch {
 	case o.err != nil:
 		if before != healthDown {
-			s.quiet.Warn(s.log, e.key, "scrape failed", "target", mask.WithoutPasswords(e.url), "err", mask.WithoutPasswords(o.err.Error()))
+			why := e.causeOf(o.err)
+			s.quiet.Warn(s.log, e.key, "scrape failed", "target", mask.WithoutPasswords(e.url), "cause", why.Text, "fix", why.Fix, "err", mask.WithoutPasswords(o.err.Error()))
 		}
 		if err := s.failures.write(mask.WithoutPasswords(e.url), o.err); err != nil {
 			s.quiet.Warn(s.log, "", "write scrape_failure_log_file", "err", err)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/cause"
 )
 
 // The errors of a scrape that are counted apart.
@@ -113,20 +115,26 @@ func (r *rules) merge(exposed, target labels.Labels) labels.Labels {
 func (r *rules) checkLimits(lset labels.Labels) error {
 	name := lset.Get(labels.MetricName)
 	if n := lset.Len(); r.labelLimit > 0 && n > r.labelLimit {
-		return fmt.Errorf("%w: %.50s has %d labels, label_limit is %d", errLabelLimit, name, n, r.labelLimit)
+		return exceeds("label_limit", r.labelLimit, fmt.Errorf("%w: %.50s has %d labels, label_limit is %d", errLabelLimit, name, n, r.labelLimit))
 	}
 	if r.nameLengthMax == 0 && r.valLengthMax == 0 {
 		return nil
 	}
 	return lset.Validate(func(l labels.Label) error {
 		if n := len(l.Name); r.nameLengthMax > 0 && n > r.nameLengthMax {
-			return fmt.Errorf("%w: the label name %.50s of %.50s has %d bytes, label_name_length_limit is %d", errLabelLimit, l.Name, name, n, r.nameLengthMax)
+			return exceeds("label_name_length_limit", r.nameLengthMax,
+				fmt.Errorf("%w: the label name %.50s of %.50s has %d bytes, label_name_length_limit is %d", errLabelLimit, l.Name, name, n, r.nameLengthMax))
 		}
 		if n := len(l.Value); r.valLengthMax > 0 && n > r.valLengthMax {
-			return fmt.Errorf("%w: the label %.50s=%.50q of %.50s has %d bytes, label_value_length_limit is %d", errLabelLimit, l.Name, l.Value, name, n, r.valLengthMax)
+			return exceeds("label_value_length_limit", r.valLengthMax,
+				fmt.Errorf("%w: the label %.50s=%.50q of %.50s has %d bytes, label_value_length_limit is %d", errLabelLimit, l.Name, l.Value, name, n, r.valLengthMax))
 		}
 		return nil
 	})
+}
+
+func exceeds(argument string, most int, err error) error {
+	return &cause.Limit{Err: err, Argument: argument, Most: int64(most)}
 }
 
 // canonical writes the le of a histogram's buckets and the quantile of a

@@ -25,12 +25,15 @@ type TargetStatus struct {
 	Labels           labels.Labels `json:"labels"`
 	DiscoveredLabels labels.Labels `json:"discovered_labels"`
 	LastError        string        `json:"last_error,omitempty"`
+	Cause            string        `json:"cause,omitempty"` // of the error, in words
+	Fix              string        `json:"fix,omitempty"`
 	LastScrape       time.Time     `json:"last_scrape,omitzero"`
 	LastDuration     string        `json:"last_scrape_duration,omitempty"`
 	Samples          int           `json:"samples"`
 	Interval         string        `json:"scrape_interval"`
 
 	Took time.Duration `json:"-"` // the last scrape
+	Err  error         `json:"-"` // its error
 }
 
 // Status is a snapshot of all targets, ordered by their addresses.
@@ -69,7 +72,8 @@ func (t *target) status() TargetStatus {
 		LastScrape: at, Samples: samples, Interval: e.interval.String(), Took: took,
 	}
 	if err != nil {
-		st.LastError = err.Error()
+		why := e.causeOf(err)
+		st.LastError, st.Err, st.Cause, st.Fix = err.Error(), err, why.Text, why.Fix
 	}
 	if !at.IsZero() {
 		st.LastDuration = took.String()
@@ -128,7 +132,7 @@ func (s *Scraper) ScrapeTargets() []inspect.ScrapeTarget {
 	for _, t := range s.TargetStatus() {
 		out = append(out, inspect.ScrapeTarget{
 			ID: t.ID, Job: t.Job, URL: t.URL, State: t.Health, Labels: t.Labels, Discovered: t.DiscoveredLabels,
-			LastScrape: t.LastScrape, Took: t.Took, Interval: t.Interval, Samples: t.Samples, Error: t.LastError,
+			LastScrape: t.LastScrape, Took: t.Took, Interval: t.Interval, Samples: t.Samples, Error: t.LastError, Err: t.Err,
 		})
 	}
 	return out

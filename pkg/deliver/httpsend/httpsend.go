@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"collector/pkg/cause"
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
 )
@@ -103,6 +104,7 @@ func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
 	}
 	data := &body{data: r.Body}
 	defer data.detach()
+	ctx, connected := httpclient.Connected(ctx)
 	request, err := data.request(ctx, r.URL)
 	if err != nil {
 		return Answer{}, errors.New("the URL is not valid") // the error would show it as it is
@@ -112,7 +114,7 @@ func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
-		return Answer{}, c.explain(err, late)
+		return Answer{}, c.explain(err, late, connected())
 	}
 	defer response.Body.Close()
 	limit := c.MaxAnswer
@@ -126,14 +128,15 @@ func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
 }
 
 // explain is an error of the HTTP client without the URL, which may hold
-// credentials and which is named already. late is what a timeout is called.
-func (c *Client) explain(err, late error) error {
+// credentials and which is named already. late is what a timeout is called;
+// connected says whether there was a connection.
+func (c *Client) explain(err, late error, connected bool) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}
-	if late != nil && err == context.DeadlineExceeded {
-		return late
+	if late != nil && (err == context.DeadlineExceeded || errors.Is(err, late)) {
+		return &cause.Late{Err: late, Within: c.Timeout, Connected: connected}
 	}
 	if c.Hint != nil {
 		if hint := c.Hint(err); hint != "" {
@@ -152,6 +155,7 @@ func (c *Client) judge(a *Answer) *deliver.Error {
 	if e.Err == nil {
 		e.Err = a.refusal()
 	}
+	e.Err = a.explained(e.Err)
 	if !e.Rejected {
 		e.RetryAfter = RetryAfter(a.Header, time.Now())
 	}
@@ -168,6 +172,9 @@ func (c *Client) verdict(a *Answer) *deliver.Error {
 		if e := c.Except(a); e != nil {
 			return e
 		}
+	}
+	if a.Status == http.StatusBadRequest && cause.SpeaksTLS(a.Words) {
+		return &deliver.Error{} // it is about the URL's scheme, not about the data
 	}
 	return byStatus(a.Status)
 }
@@ -202,6 +209,19 @@ func (a *Answer) refusal() error {
 		text += ": " + a.Words
 	}
 	return fmt.Errorf("POST %s: %s", a.URL(), text)
+}
+
+// explained is err with what package cause wants to know of the answer.
+func (a *Answer) explained(err error) error {
+	out := &cause.Answer{Err: err, Status: a.Status, Words: a.Words}
+	_, out.WebPage = cause.IsWebPage(a.Body)
+	if a.response == nil {
+		return out
+	}
+	if to, err := a.response.Location(); err == nil && a.Status/100 == 3 {
+		out.Location = a.Clean(httpclient.CleanURL(to))
+	}
+	return out
 }
 
 func cleanURL(raw string) string {

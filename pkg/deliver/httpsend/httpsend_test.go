@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -233,5 +234,23 @@ func TestAStatusOfGRPCTellsWhenToComeAgain(t *testing.T) {
 	}
 	if got := RetryInfo(nil); got != 0 {
 		t.Errorf("no status: %s", got)
+	}
+}
+
+// A server of TLS that is asked in plain text answers 400, which says nothing about
+// the data.
+func TestAServerThatWantsTLSLosesNoData(t *testing.T) {
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	nginx := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n</html>")
+	})
+	for _, target := range []string{strings.Replace(secure.URL, "https", "http", 1), nginx} {
+		if answer, err := newClient(t).Send(t.Context(), Request{URL: target, Body: []byte("data")}); answer.Status != 400 || errorOf(t, err).Rejected {
+			t.Errorf("%s: %d, %v", target, answer.Status, err)
+		}
 	}
 }

@@ -133,7 +133,7 @@ func (s *sender) judge(a httpsend.Answer, err error, tenant string, blocks, entr
 	if a.Status == http.StatusTooManyRequests && !s.endpoint.RetryOnHTTP429 {
 		// Smaller requests would be refused as well: all of it is dropped.
 		s.metrics.drop(s.host, tenant, reason, entries, size)
-		return deliver.Result{Dropped: entries, Reason: reason, Message: a.Words}, nil
+		return deliver.Result{Dropped: entries, Reason: reason, Message: a.Words, Err: e}, nil
 	}
 	if !e.Rejected {
 		e.OfTag = ofTenant(a.Status)

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/cause"
 	"collector/pkg/deliver"
 	"collector/pkg/deliver/httpsend"
 	"collector/pkg/httpclient"
@@ -21,7 +22,8 @@ func grpcError(err error, plain bool) *deliver.Error {
 	text := st.Message()
 	said := st.Proto()
 	said.Code = 0 // which is shown in any case
-	e := &deliver.Error{Err: fmt.Errorf("%s: %s%s", st.Code(), httpclient.OneLine(httpclient.StatusWords(said)), grpcHint(text, plain))}
+	words := httpclient.OneLine(httpclient.StatusWords(said))
+	e := &deliver.Error{Err: &cause.RPC{Err: fmt.Errorf("%s: %s%s", st.Code(), words, grpcHint(text, plain)), Code: st.Code().String(), Words: words}}
 	switch st.Code() {
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:
 		e.Rejected = true

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
@@ -227,7 +228,9 @@ func (g *transport) failure(err error, headers []string) *deliver.Error {
 // repeat.
 func judge(err error, plain bool, headers []string) *deliver.Error {
 	e := grpcError(err, plain)
-	e.Err = errors.New(withoutHeaders(e.Err.Error(), headers))
+	if said := (*cause.RPC)(nil); errors.As(e.Err, &said) {
+		e.Err = &cause.RPC{Err: errors.New(withoutHeaders(said.Error(), headers)), Code: said.Code, Words: withoutHeaders(said.Words, headers)}
+	}
 	return e
 }
 
