@@ -21,6 +21,8 @@ var allowedImports = map[string]string{
 	"backend/observe": "",
 
 	"pkg/throttle": "",
+	"pkg/suggest":  "",
+	"pkg/cause":    "pkg/suggest",
 	"pkg/mask":     "",
 	"pkg/clock":    "pkg/throttle",
 
@@ -29,19 +31,19 @@ var allowedImports = map[string]string{
 	"pkg/docker":     "pkg/backoff pkg/throttle",
 	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask",
 	"pkg/tlsconfig":  "pkg/component",
-	"pkg/httpclient": "pkg/component pkg/mask pkg/tlsconfig",
+	"pkg/httpclient": "pkg/cause pkg/component pkg/mask pkg/tlsconfig",
 	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
 	"pkg/jsonscan":   "",
 	"pkg/logging":    "pkg/component pkg/mask pkg/pipeline",
 	"pkg/durable":    "",
-	"pkg/inspect":    "pkg/deliver",
+	"pkg/inspect":    "pkg/cause pkg/deliver pkg/suggest",
 	"pkg/human":      "",
 	"pkg/health":     "pkg/deliver pkg/human pkg/inspect pkg/queue",
 	"pkg/backoff":    "",
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
-	"pkg/deliver":    "pkg/backoff pkg/pipeline pkg/queue pkg/durable pkg/throttle",
+	"pkg/deliver":    "pkg/backoff pkg/cause pkg/pipeline pkg/queue pkg/durable pkg/throttle",
 
-	"pkg/deliver/httpsend": "pkg/deliver pkg/httpclient",
+	"pkg/deliver/httpsend": "pkg/cause pkg/deliver pkg/httpclient",
 
 	"pkg/filewatch": "",
 	"pkg/lastgood":  "",
@@ -52,18 +54,18 @@ var allowedImports = map[string]string{
 	"pkg/remotecfg/remotecfgtest": "",
 
 	"pkg/discovery": "pkg/component pkg/docker pkg/filewatch pkg/httpclient pkg/inspect pkg/pipeline pkg/throttle",
-	"pkg/config":    "pkg/component pkg/mask",
+	"pkg/config":    "pkg/component pkg/mask pkg/suggest",
 	"pkg/live":      "pkg/pipeline",
 	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline",
+	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline pkg/suggest",
 	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 
 	// No page imports another.
 	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
 	"pkg/admin/ui/page":             "pkg/config pkg/graph pkg/human pkg/mask",
 	"pkg/admin/ui/service":          "pkg/admin/ui/page pkg/inspect",
-	"pkg/admin/ui/flow":             "pkg/admin/ui/page pkg/deliver pkg/human",
+	"pkg/admin/ui/flow":             "pkg/admin/ui/page pkg/cause pkg/deliver pkg/human pkg/mask",
 	"pkg/admin/ui/redact":           "pkg/inspect pkg/mask",
 	"pkg/admin/ui/why":              uiPackages + " pkg/config pkg/graph pkg/inspect",
 	"pkg/admin/ui/overview":         uiPackages + " pkg/config pkg/explore pkg/graph pkg/human pkg/inspect pkg/live pkg/mask",
@@ -142,13 +144,13 @@ var allowedImports = map[string]string{
 	"pkg/profiles": signalPackages,
 }
 
-const signalPackages = "pkg/backoff pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
+const signalPackages = "pkg/backoff pkg/cause pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
 
 // otlpPackages are what both ends of OTLP need.
 const otlpPackages = " pkg/otlp/auth pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
 
 // uiPackages are what the pages of the debug UI have in common.
-const uiPackages = "pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/redact pkg/admin/ui/service"
+const uiPackages = "pkg/cause pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/redact pkg/admin/ui/service"
 
 // onlyImporter lists libraries of which one package is the only importer.
 var onlyImporter = map[string]string{

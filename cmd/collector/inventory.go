@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/cause"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
 )
@@ -36,8 +37,15 @@ func (i inventory) ScrapeTargets() []inspect.ScrapeTarget {
 			out = append(out, t)
 		}
 	})
+	facts := i.facts()
+	for n := range out {
+		facts.Explain(&out[n])
+	}
 	return out
 }
+
+// facts are what is known of the containers and of the rules.
+func (i inventory) facts() *inspect.Facts { return inspect.NewFacts(i.Containers(), i.Relabelings()) }
 
 func (i inventory) Fetch(ctx context.Context, component, target string) (answer inspect.Response, found bool, err error) {
 	each(i.graph, func(id string, c inspect.Scraper) {
@@ -46,6 +54,15 @@ func (i inventory) Fetch(ctx context.Context, component, target string) (answer 
 			found = !errors.Is(err, inspect.ErrNoTarget)
 		}
 	})
+	for _, t := range i.ScrapeTargets() {
+		if !found || t.Component != component || t.ID != target {
+			continue
+		}
+		answer.Cause = i.facts().ExplainTo(&t, answer.Err)
+		if err != nil {
+			err = &cause.Explained{Err: err, Cause: i.facts().ExplainTo(&t, err)}
+		}
+	}
 	return answer, found, err
 }
 
@@ -123,20 +140,24 @@ func (i inventory) Relabelings() []inspect.Relabeling {
 			}
 		}
 		if r.Targets {
-			r.After = func(_, output labels.Labels) []inspect.Onward { return i.after(output) }
+			r.After = func(_, output labels.Labels) []inspect.Onward { return i.after(id, output) }
 		}
 		out = append(out, r)
 	})
 	return out
 }
 
-// after is what the components do that have a target in their lists.
-func (i inventory) after(target labels.Labels) []inspect.Onward {
+// after is what the components do with a target that use the output of a component.
+func (i inventory) after(of string, target labels.Labels) []inspect.Onward {
 	var out []inspect.Onward
 	if target.IsEmpty() {
 		return nil
 	}
+	users := i.graph.FlowsTo(of)
 	each(i.graph, func(id string, c inspect.TargetConsumer) {
+		if !slices.Contains(users, id) {
+			return // it may have a target with the same labels, from elsewhere
+		}
 		if o, listed := c.Consume(target); listed {
 			o.Component = id
 			out = append(out, o)

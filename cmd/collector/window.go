@@ -152,6 +152,7 @@ func (v *view) Destinations() []flow.Destination {
 			Received: s.Received, Delivered: s.Delivered, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
 			Dropped: s.Dropped, DamagedBlocks: s.DamagedBlocks,
 			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: mask.WithoutPasswords(s.LastError),
+			Cause: mask.WithoutPasswords(s.Cause.Text), Fix: mask.WithoutPasswords(s.Cause.Fix), CauseKind: s.Cause.Kind,
 			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, UnansweredSince: s.Unanswered, Healthy: s.Healthy, Stores: stores,
 			DownSince: s.DownSince, Rejecting: s.Rejecting, Problem: health.Destination(&s, now), Queue: s.Queue,
 		}

@@ -1,9 +1,12 @@
 package flow
 
 import (
+	"errors"
 	"time"
 
+	"collector/pkg/cause"
 	"collector/pkg/deliver"
+	"collector/pkg/mask"
 )
 
 // Destination is the delivery of one signal to one endpoint.
@@ -23,6 +26,11 @@ type Destination struct {
 	LastSuccess   time.Time `json:"lastSuccess"`
 	LastFailure   time.Time `json:"lastFailure"`
 	LastError     string    `json:"lastError"`
+	// Cause is what LastError means, in words, Fix what to do about it, and CauseKind
+	// what sort of failure it is.
+	Cause     string     `json:"cause,omitempty"`
+	Fix       string     `json:"fix,omitempty"`
+	CauseKind cause.Kind `json:"causeKind,omitempty"`
 	// OldestQueued is when the oldest waiting block was queued; zero if none is waiting.
 	OldestQueued time.Time `json:"oldestQueued"`
 	// WaitingTenants is how many tenants the endpoint throttles.
@@ -60,6 +68,15 @@ func (d *Destination) Fill() float64 {
 		return 0
 	}
 	return min(1, float64(d.QueuedBytes)/float64(d.Queue.Capacity))
+}
+
+// Why is what the last error means, and what to do about it.
+func (d *Destination) Why() (text, fix string) {
+	if d.Cause == "" && d.LastError != "" {
+		c := cause.OfDestination(errors.New(d.LastError), cause.Destination{Component: d.Component, URL: d.URL})
+		return mask.WithoutPasswords(c.Text), mask.WithoutPasswords(c.Fix)
+	}
+	return d.Cause, d.Fix
 }
 
 // Recent is a destination's history over the last minutes, one value every 5 s,

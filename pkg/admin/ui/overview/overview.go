@@ -46,6 +46,7 @@ type Inventory interface {
 	Engines() []inspect.Engine
 	Containers() []inspect.Container
 	Lives() []inspect.Life
+	Relabelings() []inspect.Relabeling
 }
 
 // Routes are the paths of the page.
@@ -93,13 +94,14 @@ type signalFlow struct {
 // Model is what the page shows.
 func (p *Page) Model(r *http.Request) (Overview, error) {
 	s := p.Source.Summary()
-	now := situation{now: time.Now(), redaction: p.Redactor.Current(), loadError: s.LoadError, components: s.Components, targets: p.Inventory.ScrapeTargets(), tails: p.Inventory.LogTails(), engines: p.Inventory.Engines()}
+	now := situation{now: time.Now(), redaction: p.Redactor.Current(), loadError: s.LoadError, components: s.Components, targets: p.Inventory.ScrapeTargets(), tails: p.Inventory.LogTails(), engines: p.Inventory.Engines(), containers: p.Inventory.Containers(), relabelings: p.Inventory.Relabelings()}
 	if p.Destinations != nil {
 		now.destinations = slices.Clone(p.Destinations.Destinations())
 		now.nowhere = len(now.destinations) == 0
 		for i := range now.destinations {
 			d := &now.destinations[i]
 			d.ID, d.URL, d.LastError = mask.WithoutPasswords(d.ID), mask.WithoutPasswords(d.URL), mask.WithoutPasswords(d.LastError)
+			d.Cause, d.Fix = mask.WithoutPasswords(d.Cause), mask.WithoutPasswords(d.Fix)
 		}
 	}
 	if p.Orphans != nil {

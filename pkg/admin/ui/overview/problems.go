@@ -6,10 +6,8 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/page"
@@ -45,6 +43,7 @@ type situation struct {
 	containers   []inspect.Container
 	lives        []inspect.Life
 	onDisk       bool // the configuration on disk differs from what runs
+	relabelings  []inspect.Relabeling
 	nowhere      bool // nothing that runs has a destination
 }
 
@@ -77,6 +76,8 @@ func (s *situation) problems() []problem {
 		out = append(out, orphanProblems(&s.orphans[i], s.now)...)
 	}
 	out = append(out, s.targetProblems()...)
+	out = append(out, s.hintProblems()...)
+	out = append(out, s.typoProblems()...)
 	out = append(out, s.tailProblems()...)
 	out = append(out, s.componentProblems(out)...)
 	slices.SortStableFunc(out, func(a, b problem) int { return cmp.Compare(a.rank(), b.rank()) })
@@ -147,14 +148,16 @@ func destinationProblems(d *flow.Destination, now time.Time) (out []problem) {
 		if !d.LastSuccess.IsZero() {
 			last = "Last delivery " + page.Since(now.Sub(d.LastSuccess))
 		}
+		why, fix := d.Why()
 		out = append(out, problem{
-			Kind: "bad", Component: d.Component, Link: link, Since: d.LastFailure, Fix: destinationFix(d.LastError),
-			Message: fmt.Sprintf("The destination %s is failing: %s. %s; %s.", name, firstLine(mask.WithoutPasswords(d.LastError)), last, waiting),
+			Kind: "bad", Component: d.Component, Link: link, Since: d.LastFailure, Fix: fix,
+			Message: fmt.Sprintf("The destination %s is failing. %s %s; %s.", name, why, last, waiting+rejected(d)),
 		})
 	case d.WaitingTenants > 0:
+		why, _ := d.Why()
 		out = append(out, problem{
 			Kind: "warn", Component: d.Component, Link: link, Since: d.LastFailure,
-			Message: fmt.Sprintf("The destination %s is throttling %d tenants: %s.", name, d.WaitingTenants, firstLine(mask.WithoutPasswords(d.LastError))),
+			Message: fmt.Sprintf("The destination %s is throttling %d tenants. %s", name, d.WaitingTenants, why),
 			Fix:     "Raise the limits of these tenants at the destination, or send less.",
 		})
 	case !d.OldestQueued.IsZero() && now.Sub(d.OldestQueued) > longWait:
@@ -176,9 +179,13 @@ func losses(d *flow.Destination, name, link string) (out []problem) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(d.Dropped)) {
 		told := reason == "queue_full" && d.FullQueue != ""
-		if n := d.Dropped[reason]; n > 0 && recent && !intended(reason) && !told {
+		if n := d.Dropped[reason]; n > 0 && recent && !intended(reason) && !told && (d.Healthy || !byDestination(reason)) {
+			fix := dropFix(reason)
+			if _, known := d.Why(); byDestination(reason) && known != "" {
+				fix = known
+			}
 			out = append(out, problem{
-				Kind: "bad", Component: d.Component, Link: link, Fix: dropFix(reason),
+				Kind: "bad", Component: d.Component, Link: link, Fix: fix,
 				Message: fmt.Sprintf("The destination %s is losing data: %s %s dropped since the start (reason: %s).", name, page.Count(float64(n)), flow.UnitOf(d.Signal), reason),
 			})
 		}
@@ -192,54 +199,32 @@ func losses(d *flow.Destination, name, link string) (out []problem) {
 	return out
 }
 
-// intended reports whether the configuration asks for data to be dropped.
-func intended(reason string) bool { return reason == "relabelled" || reason == "native_histograms_off" }
-
-// advice is how to fix an error that contains some text.
-type advice struct{ text, fix string }
-
-// fits reports whether err contains the text; a number has to be a whole word:
-// port 4040 is not a 404.
-func (a advice) fits(err string) bool {
-	if _, notNumber := strconv.Atoi(a.text); notNumber != nil {
-		return strings.Contains(strings.ToLower(err), a.text)
-	}
-	words := strings.FieldsFunc(err, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != ':' })
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Trim(word, ":") == a.text })
-}
-
-// advise returns the fix of the first advice that fits err.
-func advise(err string, all []advice, otherwise string) string {
-	for _, a := range all {
-		if a.fits(err) {
-			return a.fix
+// rejected is how much a destination has rejected; "" if nothing.
+func rejected(d *flow.Destination) string {
+	n := uint64(0)
+	for reason, items := range d.Dropped {
+		if byDestination(reason) && !intended(reason) {
+			n += items
 		}
 	}
-	return otherwise
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s rejected and dropped since the start", page.Count(float64(n)))
 }
 
-func destinationFix(err string) string {
-	return advise(err, []advice{
-		{"redirects to", "Set the URL to the redirect target, if that is the backend. If it is a login page, set the endpoint's credentials, or bypass the proxy."},
-		{"web page", "Something other than the backend answers, such as a login page: set the endpoint's credentials, or fix the URL."},
-		{"no such host", "The name does not resolve: fix the host in the URL, or put both containers on one network."},
-		{"server misbehaving", "The name does not resolve: check DNS, or put both containers on one network."},
-		{"connection refused", "Nothing listens there: start the backend, or fix the port in the URL."},
-		{"x509", "The certificate is not trusted: set ca_file or server_name in tls_config, or replace the certificate."},
-		{"certificate", "The certificate is not trusted: set ca_file or server_name in tls_config, or replace the certificate."},
-		{"no answer for", "The backend does not answer in time: check its load and the network in between."},
-		{"timeout", "The backend does not answer in time: check its load and the network in between."},
-		{"deadline exceeded", "The backend does not answer in time: check its load and the network in between."},
-		{"401", "The credentials are rejected: fix the endpoint's basic_auth, authorization or bearer_token."},
-		{"403", "The credentials are not allowed to write: fix them, or their permissions at the backend."},
-		{"404", "The backend has no such path: fix the path in the URL."},
-		{"429", "The backend limits the rate: raise its limits, or send less. Waiting data is sent later."},
-		{"unauthenticated", "The credentials are rejected: fix the exporter's auth settings."},
-		{"no route", "The host is unreachable: put both on one network, or check the firewall."},
-		{"unreachable", "The host is unreachable: put both on one network, or check the firewall."},
-		{"no space left", "The disk of the backend, or of this host, is full: free some space."},
-	}, "Check the backend's own log. New data waits on disk and is sent once the destination recovers.")
+// byDestination reports whether it is the destination that makes data be dropped for
+// a reason: its last error says why.
+func byDestination(reason string) bool {
+	switch reason {
+	case "queue_full", "too_old", "damaged", "no_destination", "retry_disabled", "custom_buckets_unsupported":
+		return false
+	}
+	return true
 }
+
+// intended reports whether the configuration asks for data to be dropped.
+func intended(reason string) bool { return reason == "relabelled" || reason == "native_histograms_off" }
 
 func dropFix(reason string) string {
 	switch reason {
@@ -278,44 +263,6 @@ func orphanProblems(q *flow.OrphanedQueue, now time.Time) []problem {
 			page.Count(float64(q.Items)), flow.UnitOf(q.Signal), place, page.Size(float64(q.Bytes)), q.Folder, page.Duration(now.Sub(q.Oldest)), page.Duration(max(0, q.KeptUntil.Sub(now)))),
 		Fix: "To deliver them, define a writer of the same kind for the same destination, or run collector queue drain. To delete them, run collector queue drop.",
 	}}
-}
-
-// targetProblems lists the components with targets that are down.
-func (s *situation) targetProblems() (out []problem) {
-	all, failing := map[string]int{}, map[string][]*inspect.ScrapeTarget{}
-	for i := range s.targets {
-		t := &s.targets[i]
-		all[t.Component]++
-		if t.State == "down" {
-			failing[t.Component] = append(failing[t.Component], t)
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(failing)) {
-		first := slices.MinFunc(failing[id], func(a, b *inspect.ScrapeTarget) int { return strings.Compare(a.URL, b.URL) })
-		out = append(out, problem{
-			Kind: "bad", Component: id, Since: first.LastScrape, Fix: scrapeFix(first.Error),
-			Link: "/targets?state=down&component=" + url.QueryEscape(id),
-			Message: fmt.Sprintf("%s: %d of %d targets down, for example %s (%s): %s.", id, len(failing[id]), all[id],
-				cmp.Or(s.redaction.NameOf(first.Discovered), "one"), s.redaction.URL(first.URL), page.Cut(firstLine(s.redaction.URL(first.Error)), 300)),
-		})
-	}
-	return out
-}
-
-func scrapeFix(err string) string {
-	return advise(err, []advice{
-		{"no such host", "The name does not resolve: fix the target's address, or put both containers on one network."},
-		{"connection refused", "Nothing listens on this port: fix the port that the rules or the container's labels set, or start the service."},
-		{"no route", "The collector shares no network with the container: put both on one network."},
-		{"did not answer within", "The target is too slow, or on a network that the collector cannot reach: raise scrape_timeout, or put both on one network."},
-		{"404", "No such path: set the metrics path (__metrics_path__, metrics_path)."},
-		{"401", "The target requires credentials: set basic_auth or authorization in the component."},
-		{"403", "The target rejects the credentials: fix them in the component."},
-		{"http response to https", "The target speaks plain HTTP: set scheme to http."},
-		{"x509", "The certificate is not trusted: set ca_file or server_name in tls_config."},
-		{"content-type", "The response is not a metrics page: fix the path or the port, or set scrape_fallback_protocol."},
-		{"limit", "The page exceeds a limit set in the component: raise the limit, or make the page smaller."},
-	}, "Open the target's page and choose Fetch now to see its response. If the container has no metrics, drop it with a rule (see Relabel).")
 }
 
 // tailProblems lists the components with failing tails.

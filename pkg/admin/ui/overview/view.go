@@ -160,7 +160,8 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 		success = h.Span(h.Class("dim"), g.Text("–"))
 	}
 	if d.LastError != "" {
-		failure = g.Group{page.Ago(d.LastFailure), g.Text(": " + page.Cut(mask.WithoutPasswords(d.LastError), 300))}
+		why, _ := d.Why()
+		failure = g.Group{page.Ago(d.LastFailure), g.Text(": " + page.Cut(why, 300))}
 	}
 	return page.Row(
 		g.Group{p.Site.ComponentLink(d.Component), g.Text(" "), h.A(h.Class("dim"), h.Href(p.Site.WhyHref(cmp.Or(d.URL, d.Component))), g.Text("why?")), h.Br(), h.Span(h.Class("dim"), g.Text(page.Cut(mask.WithoutPasswords(d.URL), 150)))},

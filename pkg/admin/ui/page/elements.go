@@ -20,6 +20,16 @@ func Note(kind string, children ...g.Node) g.Node {
 	return h.Div(h.Class("notice "+kind), h.Span(h.Class("mark"), g.Attr("aria-hidden", "true"), g.Text(Mark(kind))), h.Div(children...))
 }
 
+// Failure is a notice of what failed: why in words, what to do about it, and the
+// error itself for those who want to know. Without a cause there is only that.
+func Failure(cause, fix, err string) g.Node {
+	if cause == "" {
+		return Notice("bad", g.Text(Cut(err, MaxString)))
+	}
+	return Notice("bad", g.Text(Cut(cause, MaxString)+" "), h.Strong(g.Text(Cut(fix, MaxString))),
+		g.If(err != "", h.Details(h.Summary(g.Text("Error message")), h.Code(g.Text(Cut(err, MaxString))))))
+}
+
 // Mark is a shape for each kind, so that color is not the only sign.
 func Mark(kind string) string {
 	switch kind {

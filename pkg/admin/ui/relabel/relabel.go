@@ -33,6 +33,7 @@ type Page struct {
 // Inventory is what rules are applied to.
 type Inventory interface {
 	Relabelings() []inspect.Relabeling
+	Containers() []inspect.Container
 	// Unlisted are the containers that are not targets of any discovery: the reason
 	// by name.
 	Unlisted() map[string]string
@@ -54,6 +55,9 @@ type Input struct {
 	Kept      bool   `json:"kept"`
 	// DroppedBy is the number of the rule that drops it, from 1; 0 if none does.
 	DroppedBy int `json:"droppedBy,omitempty"`
+	// Hint names a label that was probably meant to be another, for lack of which a
+	// rule drops it.
+	Hint string `json:"hint,omitempty"`
 	// Streams lists its kept streams, where there are streams.
 	Streams []string `json:"streams,omitempty"`
 
@@ -82,8 +86,8 @@ func (p *Page) listModel(r *http.Request) (List, error) {
 	m := List{Components: []Summary{}, Unlisted: map[string]string{}, of: service.Parse(r, p.Inventory.Containers)}
 	components := []string{}
 	var all []Input
-	v := p.Redactor.Current()
-	for _, c := range p.Inventory.Relabelings() {
+	v, relabelings := p.Redactor.Current(), p.Inventory.Relabelings()
+	for _, c := range relabelings {
 		inputs := c.Inputs()
 		m.Components, components = append(m.Components, Summary{c.Component, len(inputs)}), append(components, c.Component)
 		if component != "" && component != c.Component {
@@ -107,12 +111,30 @@ func (p *Page) listModel(r *http.Request) (List, error) {
 	for i := range m.Items {
 		m.Items[i].ID = InputID(m.Items[i].labels)
 	}
+	p.hint(m.Items, relabelings)
 	m.Unlisted = p.unlisted(l, &m.of)
 	m.Notes = page.Filters{"state": {"kept", "dropped"}, "component": components, "sort": {"name", "address", "component", "outcome"}, "project": nil, "service": nil}.Notes(r.URL.Query())
 	if len(m.Unlisted) == 0 {
 		m.Notes = append(m.Notes, m.of.Notes()...)
 	}
 	return m, nil
+}
+
+// hint sets the hints of inputs.
+func (p *Page) hint(inputs []Input, all []inspect.Relabeling) {
+	facts := inspect.NewFacts(p.Inventory.Containers(), all)
+	rules := map[string][]inspect.Rule{}
+	for _, c := range all {
+		rules[c.Component] = c.Rules
+	}
+	for i := range inputs {
+		in := &inputs[i]
+		if by := in.DroppedBy; by > 0 && by <= len(rules[in.Component]) {
+			if typo, is := facts.Typo(rules[in.Component][by-1], in.labels); is {
+				in.Hint = typo.String()
+			}
+		}
+	}
 }
 
 // judge sets an input's outcome.
@@ -183,7 +205,8 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 	for _, in := range m.Items {
 		rows = append(rows, page.Row(
 			h.A(h.Href(p.href(in.Component, in.ID)), g.Text(page.Cut(cmp.Or(in.Name, "(no name)"), 100))),
-			g.Text(page.Cut(in.Address, 100)), p.Site.ComponentLink(in.Component), outcome(in)))
+			g.Text(page.Cut(in.Address, 100)), p.Site.ComponentLink(in.Component),
+			g.Group{outcome(in), g.If(in.Hint != "", h.Div(h.Class("dim"), g.Text(page.Cut(in.Hint, 200))))}))
 	}
 	columns := []page.Column{{Title: "Container", Sort: "name"}, {Title: "Address", Sort: "address"}, {Title: "Component", Sort: "component"}, {Title: "Outcome", Sort: "outcome"}}
 	body := []g.Node{

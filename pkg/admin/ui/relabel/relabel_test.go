@@ -24,7 +24,7 @@ func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
 	path := "/relabel/discovery.relabel.toy/" + dropped.Items[0].ID
 	page := uitest.Get(t, u, path)
 	uitest.CheckPage(t, path, page)
-	for _, want := range []string{`href="#rule-2"`, "Rule 2", "drops it: __meta_docker_container_name is “/shop-service-0003-1”, which matches", "&lt;b&gt;", "(secret)", `id="rule-1"`, "dropped here"} {
+	for _, want := range []string{`href="#rule-2"`, "Rule 2", "drops it. __meta_docker_container_name is “/shop-service-0003-1”, which matches", "&lt;b&gt;", "(secret)", `id="rule-1"`, "dropped here"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s: no %s", path, want)
 		}
@@ -33,7 +33,7 @@ func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
 	path = "/relabel/discovery.relabel.toy/" + kept.Items[0].ID
 	page = uitest.Get(t, u, path)
 	uitest.CheckPage(t, path, page)
-	for _, want := range []string{"Kept.", "/targets/prometheus.scrape.containers/0000000000000001", "does not use it: it has no __address__"} {
+	for _, want := range []string{"It is kept.", "/targets/prometheus.scrape.containers/0000000000000001", "does not use it: it has no __address__"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s: no %s", path, want)
 		}

@@ -26,6 +26,8 @@ type Trace struct {
 	Stream    string            `json:"stream,omitempty"`
 	Streams   []string          `json:"streams,omitempty"`
 	Kept      bool              `json:"kept"`
+	Why       string            `json:"why"`            // what becomes of it, in words
+	Hint      string            `json:"hint,omitempty"` // a label that was probably meant to be another
 	Input     map[string]string `json:"input"`
 	Output    map[string]string `json:"output"`
 	Steps     []inspect.Step    `json:"steps"`
@@ -34,7 +36,8 @@ type Trace struct {
 
 func (p *Page) traceModel(r *http.Request) (Trace, error) {
 	component, id, stream := r.PathValue("component"), r.PathValue("input"), r.URL.Query().Get("stream")
-	for _, c := range p.Inventory.Relabelings() {
+	all := p.Inventory.Relabelings()
+	for _, c := range all {
 		if c.Component != component {
 			continue
 		}
@@ -43,7 +46,9 @@ func (p *Page) traceModel(r *http.Request) (Trace, error) {
 		}
 		for _, input := range c.Inputs() {
 			if InputID(input) == id {
-				return traced(&c, p.Redactor.Current(), input, id, stream), nil
+				m := traced(&c, p.Redactor.Current(), input, id, stream)
+				m.explain(inspect.NewFacts(p.Inventory.Containers(), all), input)
+				return m, nil
 			}
 		}
 	}
@@ -67,6 +72,23 @@ func traced(c *inspect.Relabeling, v *redact.Redaction, input labels.Labels, id,
 		}
 	}
 	return m
+}
+
+// explain says in words what the rules look for and find, and what comes of that.
+func (m *Trace) explain(facts *inspect.Facts, input labels.Labels) {
+	if m.Why = "It is kept."; !m.Kept {
+		m.Why = "It is dropped: the only labels left begin with two underscores."
+	}
+	for i := range m.Steps {
+		s := &m.Steps[i]
+		if s.Words = inWords(s, labelName(facts)); !s.Dropped {
+			continue
+		}
+		m.Why = fmt.Sprintf("Rule %d drops it. %s.", i+1, cmp.Or(s.Words, upperFirst(whyOf(s))))
+		if typo, is := facts.Typo(s.Rule, input); is {
+			m.Hint = typo.String()
+		}
+	}
 }
 
 // redactionOf is v with the secrets of this trace: those of the input, and what rules
@@ -155,14 +177,15 @@ func (p *Page) streamTabs(m Trace) g.Node {
 
 func (m *Trace) verdict() g.Node {
 	if m.Kept {
-		return page.Notice("good", g.Text("Kept."))
+		return page.Notice("good", g.Text(m.Why))
 	}
 	for i, s := range m.Steps {
-		if s.Dropped {
-			return page.Notice("warn", h.A(h.Href(fmt.Sprintf("#rule-%d", i+1)), g.Textf("Rule %d", i+1)), g.Text(" drops it: "+whyOf(&s)+"."))
+		if rule := fmt.Sprintf("Rule %d", i+1); s.Dropped {
+			return page.Notice("warn", h.A(h.Href(fmt.Sprintf("#rule-%d", i+1)), g.Text(rule)), g.Text(strings.TrimPrefix(m.Why, rule)+" "),
+				g.If(m.Hint != "", h.Strong(g.Text(m.Hint))))
 		}
 	}
-	return page.Notice("warn", g.Text("Dropped: the only labels left begin with two underscores."))
+	return page.Notice("warn", g.Text(m.Why))
 }
 
 func (p *Page) onward(o inspect.Onward) g.Node {

@@ -1,6 +1,8 @@
 package targets
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +14,7 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"collector/pkg/admin/ui/page"
+	"collector/pkg/cause"
 	"collector/pkg/inspect"
 )
 
@@ -20,6 +23,11 @@ type Answer struct {
 	Target   Target            `json:"target"`
 	Response *inspect.Response `json:"response,omitempty"`
 	Error    string            `json:"error,omitempty"` // why there is no response
+	// Cause is why there is none, or why a scrape would fail with it, in words; Fix is
+	// what to do about it.
+	Cause     string     `json:"cause,omitempty"`
+	Fix       string     `json:"fix,omitempty"`
+	CauseKind cause.Kind `json:"causeKind,omitempty"`
 }
 
 const (
@@ -67,24 +75,35 @@ func (p *Page) ask(r *http.Request) (Answer, error) {
 	if !found {
 		return Answer{}, page.NotFound("This target no longer exists.")
 	}
+	v, m := p.Redactor.Current(), Answer{Target: t}
+	why := answer.Cause
 	if err != nil {
-		return Answer{Target: t, Error: p.Redactor.Current().URL(err.Error())}, nil
+		m.Error = v.URL(err.Error())
+		if known := (*cause.Explained)(nil); errors.As(err, &known) {
+			why = known.Cause
+		}
+	} else {
+		m.Response = &answer
 	}
-	return Answer{Target: t, Response: &answer}, nil
+	m.Cause, m.Fix, m.CauseKind = v.URL(why.Text), v.URL(why.Fix), why.Kind
+	return m, nil
 }
 
 func (p *Page) answerView(_ *http.Request, m Answer) page.Content {
 	t := m.Target
 	body := []g.Node{h.P(h.A(h.Href(p.Site.TargetHref(t.Component, t.ID)), g.Text("Back to the target")))}
-	if m.Error != "" {
-		body = append(body, page.Notice("bad", g.Text(page.Cut(m.Error, page.MaxString))))
+	switch {
+	case m.Error != "" || m.Cause != "":
+		body = append(body, page.Failure(m.Cause, m.Fix, m.Error))
+	case m.Response != nil && !m.Response.Truncated:
+		body = append(body, page.Notice("good", g.Text("These are metrics that a scrape can read.")))
 	}
 	if a := m.Response; a != nil {
 		text, cut := fitting(a.Body, maxAnswer)
 		body = append(body, page.Facts(
-			page.Fact("status", page.Badge(map[bool]string{true: "good", false: "bad"}[strings.HasPrefix(a.Status, "200")], page.Cut(a.Status, 200))),
+			page.Fact("status", page.Badge(map[bool]string{true: "good", false: "bad"}[strings.HasPrefix(a.Status, "200") && m.Cause == ""], page.Cut(a.Status, 200))),
 			g.If(a.Location != "", page.Fact("redirects to", h.Code(g.Text(page.Cut(a.Location, 500))), g.Text(" (not followed)"))),
-			page.Fact("content type", h.Code(g.Text(page.Cut(a.ContentType, 200)))),
+			page.Fact("content type", h.Code(g.Text(page.Cut(cmp.Or(a.ContentType, "none"), 200)))),
 			page.Fact("duration", g.Text(page.Duration(a.Took))),
 			page.Fact("size", g.Text(page.Size(float64(len(a.Body)))), g.If(a.Truncated, g.Text(" (truncated)"))),
 		), h.Pre(h.TabIndex("0"), g.Attr("aria-label", "Response body"), g.Text(text)))

@@ -36,8 +36,11 @@ func (p *Page) targetBody(t Target) []g.Node {
 		page.Fact("interval", g.Text(t.Interval)),
 	}
 	body := []g.Node{}
-	if t.Error != "" {
-		body = append(body, page.Notice("bad", g.Text(page.Cut(t.Error, page.MaxString))))
+	switch {
+	case t.Error != "":
+		body = append(body, page.Failure(t.Cause, t.Fix, t.Error))
+	case t.Hint != "":
+		body = append(body, page.Notice("info", g.Text(t.Hint)))
 	}
 	return append(body, page.Facts(facts...),
 		page.Section("ask", "Response",

@@ -19,6 +19,7 @@ import (
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/admin/ui/service"
+	"collector/pkg/cause"
 	"collector/pkg/inspect"
 )
 
@@ -72,6 +73,13 @@ type Target struct {
 	Interval         string            `json:"scrapeInterval"`
 	Samples          int               `json:"samples"`
 	Error            string            `json:"error,omitempty"`
+	// Cause is what the error means, in words, Fix what to do about it, and CauseKind
+	// what sort of failure it is.
+	Cause     string     `json:"cause,omitempty"`
+	Fix       string     `json:"fix,omitempty"`
+	CauseKind cause.Kind `json:"causeKind,omitempty"`
+	// Hint is what is odd about how its address came about.
+	Hint string `json:"hint,omitempty"`
 }
 
 // labelSet is labels that are redacted only when written as JSON, as most pages do
@@ -114,6 +122,7 @@ func infoOf(t *inspect.ScrapeTarget, v *redact.Redaction) Target {
 		Component: t.Component, ID: t.ID, Name: v.NameOf(t.Discovered), Job: v.Text(t.Job), URL: v.URL(t.URL), State: t.State,
 		Labels: v.Labels(t.Labels), DiscoveredLabels: labelSet{t.Discovered, v},
 		LastScrape: t.LastScrape, Seconds: t.Took.Seconds(), Interval: t.Interval, Samples: t.Samples, Error: v.URL(t.Error),
+		Cause: v.URL(t.Cause.Text), Fix: v.URL(t.Cause.Fix), CauseKind: t.Cause.Kind, Hint: v.Text(t.Hint),
 	}
 }
 
@@ -129,9 +138,10 @@ func (p *Page) listModel(r *http.Request) (List, error) {
 	}
 	m.Notes = append(page.Filters{"state": {"up", "down", "unknown"}, "component": components, "sort": sorts(), "project": nil, "service": nil, "cause": nil}.Notes(r.URL.Query()), m.of.Notes()...)
 	l, state, component := page.ParseListing(r, "state"), r.URL.Query().Get("state"), r.URL.Query().Get("component")
+	kind := r.URL.Query().Get("cause")
 	found := page.Select(l, all, func(t inspect.ScrapeTarget) bool {
-		return (state == "" || t.State == state) && (component == "" || t.Component == component) && m.of.Has(t.Discovered.Get(redact.ContainerID)) &&
-			(l.Query == "" || l.Matches(t.Component, v.Text(t.Job), v.URL(t.URL), t.State, v.NameOf(t.Discovered), v.Searchable(t.Labels), v.URL(t.Error)))
+		return (state == "" || t.State == state) && (component == "" || t.Component == component) && (kind == "" || string(t.Cause.Kind) == kind) && m.of.Has(t.Discovered.Get(redact.ContainerID)) &&
+			(l.Query == "" || l.Matches(t.Component, v.Text(t.Job), v.URL(t.URL), t.State, v.NameOf(t.Discovered), v.Searchable(t.Labels), v.URL(t.Error), v.URL(t.Cause.Text)))
 	}, compareTargets)
 	m.Paged = page.Paged[Target]{Items: []Target{}, Total: found.Total, Page: found.Page, Pages: found.Pages}
 	for i := range found.Items {
@@ -156,7 +166,7 @@ func compareTargets(column string, a, b inspect.ScrapeTarget) int {
 	case "samples":
 		first = cmp.Compare(a.Samples, b.Samples)
 	case "error":
-		first = strings.Compare(a.Error, b.Error)
+		first = cmp.Or(strings.Compare(string(a.Cause.Kind), string(b.Cause.Kind)), strings.Compare(a.Error, b.Error))
 	}
 	return cmp.Or(first, strings.Compare(a.URL, b.URL), strings.Compare(a.ID, b.ID))
 }
@@ -186,7 +196,7 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 			page.Ago(t.LastScrape),
 			h.Span(h.Class("n"), g.Text(seconds(t.LastScrape, t.Seconds))),
 			h.Span(h.Class("n"), g.Text(page.Count(float64(t.Samples)))),
-			page.ErrorCell(t.Error),
+			page.ErrorCell(cmp.Or(t.Cause, t.Error)),
 		))
 	}
 	columns := []page.Column{
@@ -198,7 +208,7 @@ func (p *Page) listView(r *http.Request, m List) page.Content {
 		p.Site.TargetTabs("/targets"),
 		h.P(page.Badge("good", strconv.Itoa(m.States["up"])+" up"), g.Text(" "), page.Badge(page.BadIf(m.States["down"]), strconv.Itoa(m.States["down"])+" down"), g.Text(" "),
 			page.Badge("info", strconv.Itoa(m.States["unknown"])+" not scraped yet")),
-		p.Site.SearchForm(l, "Filter targets", page.StateSelect(r, "up", "down", "unknown"), page.KeepField(r, "component"), m.of.Fields()),
+		p.Site.SearchForm(l, "Filter targets", page.StateSelect(r, "up", "down", "unknown"), page.KeepField(r, "component"), page.KeepField(r, "cause"), m.of.Fields()),
 		m.of.Node(p.Site, r), page.Notes(m.Notes),
 	}
 	if len(m.Items) == 0 {
