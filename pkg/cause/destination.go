@@ -3,6 +3,7 @@ package cause
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -105,7 +106,11 @@ func (d *Destination) unreached(kind Kind, detail string, err error) Cause {
 		return Cause{kind, "Nothing listens at " + host + ".", "Start the backend, or fix the host and the port in " + d.address() + "."}
 	case UnknownHost:
 		if detail == "" {
-			detail = host
+			if name, _, err := net.SplitHostPort(host); err == nil {
+				detail = name
+			} else {
+				detail = host
+			}
 		}
 		return Cause{kind, fmt.Sprintf("The name %s does not resolve.", detail), "Fix the host in " + d.address() + ", or put the collector and the backend on one network."}
 	case NameServer:

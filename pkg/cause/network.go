@@ -110,6 +110,7 @@ func byText(text string) (kind Kind, detail string) {
 		{`malformed http response "\x00\x00`, WrongProtocol, "gRPC"},
 		{"looked like an http/1.1 header", WrongProtocol, "HTTP"},
 		{"unexpected http status code received from server", WrongProtocol, "HTTP"},
+		{"no application protocol", WrongProtocol, "HTTP"}, // TLS, but not for HTTP/2
 		{"malformed http", NotHTTP, ""},
 		{"http request to an https server", WantsTLS, ""},
 		{"plain http request was sent to https port", WantsTLS, ""},
@@ -130,6 +131,7 @@ func byText(text string) (kind Kind, detail string) {
 		{"connection refused", Refused, ""},
 		{"no such host", UnknownHost, ""},
 		{"produced zero addresses", UnknownHost, ""},
+		{"no children to pick from", UnknownHost, ""}, // gRPC, for a name without an address
 		{"server misbehaving", NameServer, ""},
 		{"no route to host", Unreachable, ""},
 		{"network is unreachable", Unreachable, ""},

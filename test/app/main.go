@@ -36,6 +36,7 @@ func main() {
 	burst := flag.Int("burst", 1, "lines between two pauses")
 	sizes := flag.String("sizes", "60", "sizes of the lines in bytes, in turn, separated by commas")
 	serve := flag.String("serve", "", "address to serve /metrics on")
+	answer := flag.String("answer", "", "serve this in the place of metrics: html, login, tls, slow or garbage")
 	stay := flag.Bool("stay", false, "stay until a signal comes")
 	exit := flag.Int("exit", 0, "exit code")
 	flag.Parse()
@@ -46,7 +47,10 @@ func main() {
 
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	if *serve != "" {
+	switch {
+	case *serve != "" && *answer != "":
+		go serveAnswers(*serve, *answer)
+	case *serve != "":
 		go serveMetrics(*serve)
 	}
 	go func() {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,7 +44,23 @@ func (e *Engine) Gateway(t testing.TB) string {
 // host's address there.
 func (e *Engine) AddNetwork(t testing.TB, name string) (gateway string) {
 	t.Helper()
-	bridge, gateway := addBridge(t)
+	gateway, _ = e.addNetwork(t, name)
+	return gateway
+}
+
+// AddIsolatedNetwork is AddNetwork for a network that nothing leaves: of containers in
+// it, those in others hear nothing.
+func (e *Engine) AddIsolatedNetwork(t testing.TB, name string) {
+	t.Helper()
+	_, bridge := e.addNetwork(t, name)
+	if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4/conf", bridge, "forwarding"), []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (e *Engine) addNetwork(t testing.TB, name string) (gateway, bridge string) {
+	t.Helper()
+	bridge, gateway = addBridge(t)
 	ctx := context.Background()
 	made, err := e.Client.NetworkCreate(ctx, name, network.CreateOptions{
 		Driver: "bridge", Options: map[string]string{"com.docker.network.bridge.name": bridge},
@@ -60,7 +77,7 @@ func (e *Engine) AddNetwork(t testing.TB, name string) (gateway string) {
 		}
 		e.Client.NetworkRemove(ctx, made.ID)
 	})
-	return gateway
+	return gateway, bridge
 }
 
 // RunCollector runs the collector's binary in a container, with the Engine's

@@ -35,7 +35,9 @@ func (s *situation) targetProblems() (out []problem) {
 	})
 	for _, f := range order {
 		some := failing[f]
-		slices.SortFunc(some, func(a, b *inspect.ScrapeTarget) int { return strings.Compare(a.URL, b.URL) })
+		slices.SortFunc(some, func(a, b *inspect.ScrapeTarget) int {
+			return cmp.Or(strings.Compare(s.redaction.NameOf(a.Discovered), s.redaction.NameOf(b.Discovered)), strings.Compare(a.URL, b.URL))
+		})
 		first := some[0]
 		why, fix := cmp.Or(first.Cause.Text, firstLine(first.Error)), first.Cause.Fix
 		message := fmt.Sprintf("%s: 1 of %d targets down. %s", f.component, all[f.component], s.redaction.URL(why))

@@ -12,6 +12,7 @@ import (
 
 	"collector/pkg/admin/ui/targets"
 	"collector/pkg/admin/ui/uitest"
+	"collector/pkg/cause"
 	"collector/pkg/inspect"
 )
 
@@ -104,4 +105,61 @@ func TestTargetsAreAskedAtABoundedRate(t *testing.T) {
 			t.Error("not asked again later")
 		}
 	})
+}
+
+// The cause is what one reads, and the error what one finds below it.
+func TestATargetThatFailsSaysWhyAndWhatToDo(t *testing.T) {
+	s := uitest.NewStock(15, 0)
+	s.Targets[3].Cause = cause.Cause{Kind: cause.WebPage, Text: "shop-3 answers with a <web page> of hunter2planted.", Fix: "Set the path."}
+	s.Targets[1].Hint = "Port 80, the default, is scraped."
+	u := uitest.New(t, uitest.Small, uitest.Having(s))
+	const path = "/targets/prometheus.scrape.containers/"
+	for path, wants := range map[string][]string{
+		"/targets":                {"shop-3 answers with a &lt;web page&gt; of (secret)."},
+		path + "0000000000000003": {"shop-3 answers with a &lt;web page&gt; of (secret). <strong>Set the path.</strong>", "<summary>Error message</summary>", "connection refused"},
+		path + "000000000000000d": {"connection refused"}, // without a cause
+		path + "0000000000000001": {"Port 80, the default, is scraped."},
+	} {
+		page := uitest.Get(t, u, path)
+		uitest.CheckPage(t, path, page)
+		for _, want := range wants {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: no %q", path, want)
+			}
+		}
+	}
+	some := uitest.Listed[targets.Target](t, u, "/api/v1/targets?cause=web_page")
+	if some.Total != 1 || some.Items[0].CauseKind != cause.WebPage || some.Items[0].Fix != "Set the path." || strings.Contains(some.Items[0].Cause, uitest.Planted) {
+		t.Errorf("%+v", some)
+	}
+}
+
+func TestAFetchSaysWhyAScrapeWouldFail(t *testing.T) {
+	s := uitest.NewStock(5, 0)
+	u := uitest.New(t, uitest.Small, uitest.Having(s))
+	const path = "/targets/prometheus.scrape.containers/0000000000000001/response"
+	why := cause.Cause{Kind: cause.Login, Text: "It redirects to /login, a login page.", Fix: "Set its credentials."}
+	for name, c := range map[string]struct {
+		answer inspect.Response
+		err    error
+		want   []string
+	}{
+		"metrics":     {inspect.Response{Status: "200 OK", ContentType: "text/plain", Body: "a 1\n"}, nil, []string{"These are metrics that a scrape can read.", `badge good`, "<code>text/plain</code>"}},
+		"a web page":  {inspect.Response{Status: "200 OK", Body: "<html>", Cause: why}, nil, []string{"It redirects to /login, a login page. <strong>Set its credentials.</strong>", `badge bad`, "<code>none</code>"}},
+		"a redirect":  {inspect.Response{Status: "302 Found", Location: "http://h/login", Cause: why}, nil, []string{`badge bad`, "redirects to", "<code>http://h/login</code>"}},
+		"no response": {inspect.Response{}, &cause.Explained{Err: errors.New("dial tcp: refused"), Cause: why}, []string{"It redirects to /login", "<code>dial tcp: refused</code>"}},
+	} {
+		s.Answer, s.Err = c.answer, c.err
+		page := u.Ask("POST", path).Body.String()
+		uitest.CheckPage(t, path, page)
+		for _, want := range c.want {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: no %q in %s", name, want, page)
+			}
+		}
+	}
+	var answer targets.Answer
+	if w := u.Ask("POST", "/api/v1"+path); json.Unmarshal(w.Body.Bytes(), &answer) != nil || answer.Cause != why.Text || answer.Fix != why.Fix || answer.CauseKind != why.Kind {
+		t.Errorf("%+v", answer)
+	}
 }

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"crypto/tls"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,9 @@ func TestCausesOfFailedExports(t *testing.T) {
 	}
 	bare := grpc.NewServer()
 	t.Cleanup(bare.Stop)
-	secure := causetest.StartTLS(t, "127.0.0.1", time.Now().AddDate(1, 0, 0), nil)
+	year := time.Now().AddDate(1, 0, 0)
+	secure := causetest.StartTLS(t, "127.0.0.1", year, func(c *tls.Config) { c.NextProtos = []string{"h2"} })
+	web := causetest.StartTLS(t, "127.0.0.1", year, nil)
 	withTLS := func(c *Config) { c.Client.TLS.Insecure = false }
 	hasty := func(c *Config) { c.Timeout = 500 * time.Millisecond }
 	for name, c := range map[string]struct {
@@ -34,11 +37,12 @@ func TestCausesOfFailedExports(t *testing.T) {
 		fix     string
 	}{
 		"nothing listens":      {causetest.Refusing(t), nil, cause.Refused, "Nothing listens at $host.", "Start the backend, or fix the host and the port in the endpoint."},
-		"no such name":         {"nowhere.invalid:4317", nil, cause.UnknownHost, "The name nowhere.invalid:4317 does not resolve.", "Fix the host in the endpoint"},
+		"no such name":         {"nowhere.invalid:4317", nil, cause.UnknownHost, "The name nowhere.invalid does not resolve.", "Fix the host in the endpoint"},
 		"no answer":            {causetest.Mute(t), hasty, cause.NoAnswer, "$host accepts the connection but does not answer.", "load"},
 		"TLS to plain text":    {answering(nil), withTLS, cause.PlainHTTP, "$host speaks plain text, but it is asked with TLS.", "Set client > tls > insecure = true."},
 		"HTTP":                 {causetest.HTTP(t, 200, "text/plain", ""), nil, cause.WrongProtocol, "$host speaks HTTP, not gRPC.", "usually 4317, or otelcol.exporter.otlphttp."},
 		"an unknown authority": {secure.Address, withTLS, cause.Certificate, "The certificate of $host is not accepted: it is signed by an authority that the collector does not know.", "ca_file"},
+		"HTTPS":                {web.Address, withTLS, cause.WrongProtocol, "$host speaks HTTP, not gRPC.", "usually 4317"},
 		"no such service":      {causetest.Serving(t, bare), nil, cause.WrongProtocol, "$host has no OTLP service for this signal", "usually 4317"},
 		"no credentials":       {answering(status.Error(codes.Unauthenticated, "who are you?")), nil, cause.Unauthorized, "$host rejects the credentials, or wants some (Unauthenticated).", "client > auth"},
 		"no tenant":            {answering(status.Error(codes.Unauthenticated, "no org id")), nil, cause.NoTenant, "$host wants to know the tenant", "in client."},
