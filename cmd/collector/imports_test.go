@@ -22,7 +22,7 @@ var allowedImports = map[string]string{
 
 	"pkg/throttle": "",
 	"pkg/suggest":  "",
-	"pkg/cause":    "pkg/suggest",
+	"pkg/cause":    "pkg/human pkg/suggest",
 	"pkg/mask":     "",
 	"pkg/clock":    "pkg/throttle",
 
@@ -99,9 +99,9 @@ var allowedImports = map[string]string{
 
 	"pkg/logs/source/journal/journalfile": "",
 
-	"pkg/logs/process":          signalPackages,
-	"pkg/logs/relabel":          signalPackages,
-	"pkg/logs/write":            signalPackages,
+	"pkg/logs/process": signalPackages,
+	"pkg/logs/relabel": signalPackages,
+	"pkg/logs/write":   signalPackages,
 
 	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
 	"pkg/metrics/relabel": signalPackages,

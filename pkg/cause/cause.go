@@ -191,15 +191,6 @@ func cut(text string, n int) string {
 	return text[:n] + "…"
 }
 
-// count is a number with commas between thousands.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
 // seconds is a time that somebody has waited.
 func seconds(d time.Duration) string {
 	if d < time.Second {

@@ -201,7 +201,7 @@ func (d *Destination) answered(a *Answer) Cause {
 	}
 	switch {
 	case a.Status == http.StatusUnsupportedMediaType:
-		return Cause{WrongProtocol, host + " does not understand the request (415)" + said + ".", "Check that " + d.address() + " is that of a backend for this component: " + d.expects() + "."}
+		return Cause{WrongProtocol, host + " does not understand the request (415)" + said + ".", "Check that " + d.address() + " belongs to a backend for this component: " + d.expects() + "."}
 	case a.Status == http.StatusServiceUnavailable, a.Status == http.StatusBadGateway, a.Status == http.StatusGatewayTimeout:
 		return Cause{Unavailable, host + " answers " + status + said + ".", "The backend, or one behind it, is starting, overloaded or down: check its own log."}
 	case a.Status >= 500:
@@ -209,7 +209,7 @@ func (d *Destination) answered(a *Answer) Cause {
 	case a.Status/100 == 2:
 		return Cause{Rejected, host + " accepts requests but rejects what is in them" + said + ".", "Fix what the message names."}
 	case a.Status/100 == 4:
-		return Cause{Rejected, host + " rejects the data with " + status + said + ".", "Fix what the message names, and check that " + d.address() + " is that of a backend for this component: " + d.expects() + "."}
+		return Cause{Rejected, host + " rejects the data with " + status + said + ".", "Fix what the message names, and check that " + d.address() + " belongs to a backend for this component: " + d.expects() + "."}
 	}
 	return Cause{Status, host + " answers " + status + said + ".", "Check the backend's own log, and " + d.address() + "."}
 }
@@ -229,7 +229,7 @@ func (d *Destination) expects() string {
 	return "host:port, usually 4317"
 }
 
-// paths are those of the writer's known backends.
+// paths are where the writer's known backends accept data.
 func (d *Destination) paths() []string {
 	switch d.writer() {
 	case remoteWrite:
@@ -351,7 +351,7 @@ func (d *Destination) called(r *RPC) Cause {
 	case "DeadlineExceeded":
 		return d.unreached(NoAnswer, "", r)
 	case "Unimplemented":
-		return Cause{WrongProtocol, host + " has no OTLP service for this signal" + said, "Check that the port is that of an OTLP/gRPC receiver, usually 4317, which accepts this signal."}
+		return Cause{WrongProtocol, host + " has no OTLP service for this signal" + said, "Check that a receiver of OTLP/gRPC for this signal listens on the port, usually 4317."}
 	case "ResourceExhausted":
 		return Cause{RateLimited, host + " limits the rate" + said, "Raise its limits, or send less."}
 	case "InvalidArgument", "FailedPrecondition", "OutOfRange", "AlreadyExists":

@@ -37,7 +37,7 @@ func sent(t *testing.T, component, url string, settings httpclient.Config) cause
 type undelivered struct {
 	name, component, url string
 	kind                 cause.Kind
-	text                 string // of the cause; $host is that of the URL
+	text                 string // of the cause; $host is in the URL
 	fix                  string
 }
 
@@ -51,7 +51,7 @@ func TestCausesOfDestinationsThatAnswer(t *testing.T) {
 	login := causetest.Handler(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) })
 	const loki, metrics, otlp, pyroscope = "loki.write.default", "prometheus.remote_write.default", "otelcol.exporter.otlphttp.default", "mine.a/pyroscope.write.default"
 	checkSent(t, []undelivered{
-		{"400", loki, answer(400, "this is wrong") + "/loki/api/v1/push", cause.Rejected, "$host rejects the data with 400 Bad Request: “this is wrong”.", "Fix what the message names, and check that the URL is that of a backend for this component: it usually ends in /loki/api/v1/push." + drops},
+		{"400", loki, answer(400, "this is wrong") + "/loki/api/v1/push", cause.Rejected, "$host rejects the data with 400 Bad Request: “this is wrong”.", "Fix what the message names, and check that the URL belongs to a backend for this component: it usually ends in /loki/api/v1/push." + drops},
 		{"too old for Loki", loki, answer(400, `entry for stream '{label="limit"}' has timestamp too old: 2020-01-01T00:00:00Z, oldest acceptable timestamp is: 2026-01-01T00:00:00Z`), cause.TooOld, "$host rejects data that is too old or out of order: “entry for stream", "Check the clocks, and raise the age that the backend accepts." + drops},
 		{"too far behind for Loki", loki, answer(400, "entry too far behind, entry timestamp is: 2026-01-01T00:00:00Z"), cause.TooOld, "$host rejects data that is too old", drops},
 		{"out of order for Prometheus", metrics, answer(400, "out of order sample"), cause.TooOld, "$host rejects data that is too old", drops},

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"collector/pkg/human"
 )
 
 // badPage is a page that can't be read.
@@ -72,12 +74,12 @@ func (t *Target) instead(what string) Cause {
 func (t *Target) badLine(p *Page) Cause {
 	const fix = "Fix what writes this line: because of it, nothing of the page is used."
 	if p.Why != "" {
-		return Cause{BadLine, fmt.Sprintf("Line %s of the page of %s can't be used: %s", count(int64(p.Line)), t.name(), sentence(cut(p.Why, 400))), fix}
+		return Cause{BadLine, fmt.Sprintf("Line %s of the page of %s can't be used: %s", human.Count(float64(p.Line)), t.name(), sentence(cut(p.Why, 400))), fix}
 	}
 	if value, is := valueOf(p.Text); is && !isNumber(value) {
-		return Cause{NotNumber, fmt.Sprintf("Line %s of the page of %s has the value %s, which is not a number: %s.", count(int64(p.Line)), t.name(), quoted(value), quoted(p.Text)), fix}
+		return Cause{NotNumber, fmt.Sprintf("Line %s of the page of %s has the value %s, which is not a number: %s.", human.Count(float64(p.Line)), t.name(), quoted(value), quoted(p.Text)), fix}
 	}
-	return Cause{BadLine, fmt.Sprintf("Line %s of the page of %s is not in the metrics format: %s.", count(int64(p.Line)), t.name(), quoted(p.Text)), fix}
+	return Cause{BadLine, fmt.Sprintf("Line %s of the page of %s is not in the metrics format: %s.", human.Count(float64(p.Line)), t.name(), quoted(p.Text)), fix}
 }
 
 // seriesLine is a line with a series and what follows it. The labels may hold

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"collector/pkg/human"
 	"collector/pkg/suggest"
 )
 
@@ -321,7 +322,7 @@ func (t *Target) overLimit(l *Limit) Cause {
 	case "sample_limit":
 		kind = TooManySamples
 		if l.Have > 0 {
-			return Cause{kind, fmt.Sprintf("The page of %s has %s samples; sample_limit allows %s.", t.name(), count(l.Have), count(l.Most)),
+			return Cause{kind, fmt.Sprintf("The page of %s has %s samples; sample_limit allows %s.", t.name(), human.Count(float64(l.Have)), human.Count(float64(l.Most))),
 				"Raise sample_limit, or expose fewer series: a label with many values is the usual reason."}
 		}
 	case "body_size_limit":

@@ -92,7 +92,7 @@ type failing struct {
 	address string
 	change  func(*scrape.Config)
 	kind    cause.Kind
-	text    string // of the cause; $port is that of the address
+	text    string // of the cause; $port is in the address
 	fix     string
 }
 

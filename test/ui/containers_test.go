@@ -148,7 +148,7 @@ func showsATarget(t *testing.T, s *stack, b *browser) {
 	}
 	b.press("Fetch now", "/response")
 	b.until("document.querySelector('main pre').innerText.includes('workload_scrapes_total')")
-	if text := b.text(); !strings.Contains(text, "200 OK") || !strings.Contains(text, "text/plain") {
+	if text := b.text(); !strings.Contains(text, "200 OK") || !strings.Contains(text, "text/plain") || !strings.Contains(text, "These are metrics that a scrape can read.") {
 		t.Errorf("the answer has no status or type:\n%s", text)
 	}
 }
@@ -176,10 +176,11 @@ func (b *browser) shows(texts map[string]string) {
 func tracesTheDropped(t *testing.T, _ *stack, b *browser) {
 	b.choose("shop-worker-1", "discovery.relabel.scrape")
 	b.shows(map[string]string{
-		".notice.warn":            "Rule 1 drops it: __meta_docker_container_label_metrics_scrape is empty, which does not match “true”",
+		".notice.warn":            "Rule 1 drops it. It keeps only those where the label metrics.scrape is “true”; here, the label metrics.scrape is not set.",
 		"#rule-1 h3":              "Rule 1: keep",
 		"#rule-1 .badge.bad":      "dropped here",
 		"#rule-1 p:first-of-type": `action = "keep"`,
+		"#rule-1 p.dim":           "__meta_docker_container_label_metrics_scrape is empty, which does not match “true”",
 	})
 	if eval[bool](b, "Boolean(document.getElementById('rule-2'))") {
 		t.Error("a rule after the one that drops has an effect")
@@ -189,7 +190,7 @@ func tracesTheDropped(t *testing.T, _ *stack, b *browser) {
 func tracesTheKept(t *testing.T, s *stack, b *browser) {
 	b.choose("shop-api-1", "discovery.relabel.scrape")
 	b.shows(map[string]string{
-		".notice.good":     "Kept.",
+		".notice.good":     "It is kept.",
 		"#rule-1 .badge":   "passes",
 		"#rule-2 .badge":   "no change",
 		"#rule-3 .badge":   "changes 1 label",
