@@ -63,11 +63,11 @@ var allowedImports = map[string]string{
 
 	// No page imports another.
 	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
-	"pkg/admin/ui/page":             "pkg/config pkg/graph pkg/human pkg/mask",
+	"pkg/admin/ui/page":             "pkg/suggest pkg/graph pkg/human pkg/mask",
 	"pkg/admin/ui/service":          "pkg/admin/ui/page pkg/inspect",
 	"pkg/admin/ui/flow":             "pkg/admin/ui/page pkg/cause pkg/deliver pkg/human pkg/mask",
 	"pkg/admin/ui/redact":           "pkg/inspect pkg/mask",
-	"pkg/admin/ui/why":              uiPackages + " pkg/config pkg/graph pkg/inspect",
+	"pkg/admin/ui/why":              uiPackages + " pkg/graph pkg/inspect pkg/suggest",
 	"pkg/admin/ui/overview":         uiPackages + " pkg/config pkg/explore pkg/graph pkg/human pkg/inspect pkg/live pkg/mask",
 	"pkg/admin/ui/graph":            uiPackages + " pkg/graph pkg/live",
 	"pkg/admin/ui/components":       uiPackages + " pkg/graph",

@@ -1,11 +1,15 @@
 package relabel
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/inspect"
 )
 
 // Explained is what the rules of one component make of one input, in words.
@@ -37,8 +41,9 @@ const maxExplained = 50
 // which these are built; of a log source, once for each stream.
 func (p *Page) Explain(matches func(labels.Labels) bool) []Explained {
 	var out []Explained
-	v := p.Redactor.Current()
-	for _, c := range p.Inventory.Relabelings() {
+	v, all := p.Redactor.Current(), p.Inventory.Relabelings()
+	facts := inspect.NewFacts(p.Inventory.Containers(), all)
+	for _, c := range all {
 		for _, input := range c.Inputs() {
 			if !matches(input) {
 				continue
@@ -47,7 +52,9 @@ func (p *Page) Explain(matches func(labels.Labels) bool) []Explained {
 				if len(out) == maxExplained {
 					return out
 				}
-				out = append(out, explained(traced(&c, v, input, InputID(input), stream), c.Targets))
+				t := traced(&c, v, input, InputID(input), stream)
+				t.explain(facts, input)
+				out = append(out, explained(t, c.Targets))
 			}
 		}
 	}
@@ -77,7 +84,10 @@ func explained(t Trace, targets bool) Explained {
 			from[c.Name] = i + 1
 		}
 		if s.Dropped {
-			e.Rule, e.Verdict = i+1, fmt.Sprintf("rule %d drops it: %s", i+1, whyOf(s))
+			e.Rule, e.Verdict = i+1, fmt.Sprintf("rule %d drops it: %s", i+1, cmp.Or(strings.Replace(s.Words, "It ", "it ", 1), whyOf(s)))
+			if t.Hint != "" {
+				e.Verdict += "; " + strings.TrimSuffix(t.Hint, ".")
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Output)) {

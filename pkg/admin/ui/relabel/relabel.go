@@ -37,7 +37,6 @@ type Inventory interface {
 	// Unlisted are the containers that are not targets of any discovery: the reason
 	// by name.
 	Unlisted() map[string]string
-	Containers() []inspect.Container
 }
 
 // Routes are the paths of the pages.

@@ -142,11 +142,7 @@ func titleOfQuestion(question string) string {
 const maxSubjects = 10
 
 // destination is a destination as the API gives it.
-type destination struct {
-	flow.Destination
-	Cause string `json:"cause"` // in words, if it is known
-	Fix   string `json:"fix"`
-}
+type destination struct{ flow.Destination }
 
 // trouble is a problem as the API gives it.
 type trouble struct {

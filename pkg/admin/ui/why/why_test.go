@@ -14,6 +14,7 @@ import (
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/admin/ui/uitest"
 	"collector/pkg/admin/ui/why"
+	"collector/pkg/cause"
 	"collector/pkg/inspect"
 )
 
@@ -34,6 +35,7 @@ func shop() *uitest.Stock {
 		{Component: "prometheus.scrape.all", ID: "1", Job: "api", URL: "http://10.0.0.1:80/metrics", State: "up", Samples: 120, Interval: "15s", LastScrape: time.Now().Add(-3 * time.Second),
 			Labels: labels.FromStrings("instance", "10.0.0.1:80", "job", "api", "copy_of_it", uitest.Planted), Discovered: inputs[0]},
 		{Component: "prometheus.scrape.all", ID: "3", Job: "down", URL: "http://u:" + uitest.Planted + "@10.0.0.3:80/metrics", State: "down", Error: "connection refused", Interval: "15s", LastScrape: time.Now(),
+			Cause:  cause.Cause{Kind: cause.Refused, Text: "Nothing listens on port 80 of shop-down-1.", Fix: "Start the service."},
 			Labels: labels.FromStrings("instance", "10.0.0.3:80"), Discovered: inputs[2]},
 	}
 	s.Ends = []inspect.Life{
@@ -111,12 +113,12 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 		{"shop-api-1", "container shop-api-1", "labels", "instance=10.0.0.1:80 from prometheus.scrape.all"},
 		{"shop-api-1", "container shop-api-1", "dropped", "good|No, nothing on its way was dropped."},
 		{"shop-api-1", "container shop-api-1", "changed", "good|Nothing, since the start."},
-		{"shop/worker", "container shop-worker-1", "scraped", "warn|It is not scraped: in discovery.relabel.scrape, rule 1 drops it: scrape is empty, which does not match “true”."},
+		{"shop/worker", "container shop-worker-1", "scraped", "warn|It is not scraped: in discovery.relabel.scrape, rule 1 drops it: it keeps only those where scrape is “true”; here, scrape is not set."},
 		{"worker", "container shop-worker-1", "behind", "Logs: loki.source.docker.all reads 7.0 s behind."},
 		{"/shop-worker-1", "container shop-worker-1", "labels", "service=worker from loki.source.docker.all"},
-		{strings.Repeat("c", 12), "container shop-down-1", "scraped", "bad|prometheus.scrape.all scrapes http://u:(secret)@10.0.0.3:80/metrics, which is down: connection refused.|"},
+		{strings.Repeat("c", 12), "container shop-down-1", "scraped", "bad|prometheus.scrape.all scrapes http://u:(secret)@10.0.0.3:80/metrics, which is down: Nothing listens on port 80 of shop-down-1.|"},
 		{"shop-down-1", "container shop-down-1", "stops", "At prometheus.scrape.all, which cannot scrape"},
-		{"shop-down-1", "container shop-down-1", "stops", "Nothing listens"}, // what to do
+		{"shop-down-1", "container shop-down-1", "stops", "Start the service."}, // what to do
 		{"shop-loop-1", "container shop-loop-1", "stops", "bad|At the container: shop-loop-1 is in a crash loop: restarting, exit code 1, 14 times in 5 min.|Its last log lines say why: docker logs --tail 50 shop-loop-1."},
 		{"shop-loop-1", "container shop-loop-1", "changed", "The container ended 14 times in the last 5 min"},
 		{"shop-gone-1", "container shop-gone-1", "scraped", "it ended 3 min ago with exit code 137, and was removed"},
@@ -169,7 +171,7 @@ func TestThePageWhyShowsWhatTheAPIAnswers(t *testing.T) {
 	}
 	page = uitest.Get(t, u, "/why?q=shop-worker-1")
 	uitest.CheckPage(t, "/why?q=shop-worker-1", page)
-	for _, want := range []string{"container shop-worker-1 (service shop/worker)", "Is it flowing?", "does not match “true”", `href="/relabel/discovery.relabel.scrape/`, "What changed?", `href="/configuration#history"`} {
+	for _, want := range []string{"container shop-worker-1 (service shop/worker)", "Is it flowing?", "it keeps only those where scrape is “true”", `href="/relabel/discovery.relabel.scrape/`, "What changed?", `href="/configuration#history"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s in %s", want, page)
 		}
