@@ -118,6 +118,16 @@ func (a *Arrival) Arrived() {
 	}
 }
 
+// Resume says that more comes from the same client, after Arrived: for that there
+// is a new time, and it may be ended again.
+func (a *Arrival) Resume() {
+	a.mu.Lock()
+	a.done, a.begun = false, time.Now()
+	a.extend(a.begun)
+	a.mu.Unlock()
+	a.Claim.resume(a.makeRoom)
+}
+
 // Release gives back all that was taken. Another call does nothing.
 func (a *Arrival) Release() {
 	a.mu.Lock()

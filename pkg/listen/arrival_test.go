@@ -154,3 +154,49 @@ func TestReadAllEndsAtItsLimits(t *testing.T) {
 		t.Errorf("%d bytes are claimed when all is freed", n)
 	}
 }
+
+// What resumes has a new time to arrive, and ends again when others need its memory.
+func TestWhatResumesArrivesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1 << 20)
+		var due time.Time
+		a := b.Arrive("a", func(d time.Time) { due = d })
+		defer a.Release()
+		if err := a.Grow(1 << 19); err != nil {
+			t.Fatal(err)
+		}
+		a.Arrived()
+		time.Sleep(longestArrival)
+		if !due.IsZero() {
+			t.Errorf("what has arrived is due at %v", due)
+		}
+		a.Resume()
+		if want := time.Now().Add(rateTime); !due.Equal(want) {
+			t.Errorf("it is due at %v, want %v", due, want)
+		}
+		if err := a.Read(1, nil); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(rateTime)
+		if err := a.Read(0, io.ErrClosedPipe); !errors.Is(err, ErrTooSlow) {
+			t.Error(err)
+		}
+		a.Arrived()
+		a.Resume()
+		time.Sleep(slowArrival + 1)
+		other := b.Claim("b", nil)
+		released := make(chan struct{})
+		go func() {
+			defer close(released)
+			for due.After(time.Now()) {
+				time.Sleep(time.Millisecond)
+			}
+			a.Release()
+		}()
+		if err := other.Grow(1 << 20); err != nil {
+			t.Error(err)
+		}
+		<-released
+		other.Release()
+	})
+}

@@ -518,6 +518,17 @@ func (c *Claim) Arrived() {
 	c.end = nil
 }
 
+// resume undoes Arrived.
+func (c *Claim) resume(end func()) {
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	if !c.wasEnded() {
+		c.since, c.end = time.Now(), end
+		c.received.Store(0)
+		c.last.Store(0)
+	}
+}
+
 // Release gives back all that was taken. Another call does nothing.
 func (c *Claim) Release() {
 	c.Arrived()

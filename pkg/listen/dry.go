@@ -17,6 +17,10 @@ func NewDryPool() *Pool {
 		}
 		return &dryListener{address: dryAddress{network, address}, closed: make(chan struct{})}, nil
 	}
+	p.bindPackets = func(_, address string) (*net.UDPConn, error) {
+		_, _, err := net.SplitHostPort(address)
+		return nil, err
+	}
 	return p
 }
 

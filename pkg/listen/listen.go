@@ -33,11 +33,13 @@ type Pool struct {
 
 // shared is what all views of a pool have in common.
 type shared struct {
-	bind    func(network, address string) (net.Listener, error)
-	budget  *Budget
-	memory  *Memory
-	mu      sync.Mutex
-	sockets map[string]*socket // by network and address; guarded by mu
+	bind        func(network, address string) (net.Listener, error)
+	bindPackets func(network, address string) (*net.UDPConn, error)
+	budget      *Budget
+	memory      *Memory
+	mu          sync.Mutex
+	sockets     map[string]*socket  // by network and address; guarded by mu
+	packets     map[string]*packets // likewise
 }
 
 // Held is an address that a view of a pool listens on.
@@ -48,7 +50,10 @@ type Held struct {
 
 // NewPool makes an empty pool.
 func NewPool() *Pool {
-	return &Pool{shared: &shared{bind: bind, budget: NewBudget(2 * WithinMemory(maxRequests/2)), memory: NewMemory(), sockets: make(map[string]*socket)}, held: make(map[string]Held)}
+	return &Pool{shared: &shared{
+		bind: bind, bindPackets: bindPackets, budget: NewBudget(2 * WithinMemory(maxRequests/2)), memory: NewMemory(),
+		sockets: make(map[string]*socket), packets: make(map[string]*packets),
+	}, held: make(map[string]Held)}
 }
 
 // Budget bounds the memory that the requests of all servers take which listen by
@@ -120,22 +125,22 @@ func (p *Pool) Listen(network, address, option string) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on %s (set by %s): %w", address, option, err)
 		}
 		s = &socket{key: key, net: l, conns: make(chan net.Conn), released: make(chan struct{}), ended: make(chan struct{})}
-		if !s.unique() {
+		if !unique(key) {
 			p.sockets[key] = s
 		}
 		go s.accept()
 	}
 	s.refs++
-	if !s.unique() {
+	if !unique(key) {
 		p.held[key] = h
 	}
 	return &listener{pool: p, socket: s, done: make(chan struct{})}, nil
 }
 
-// unique reports whether the socket has an address that names a new port each
-// time, so that it is never shared.
-func (s *socket) unique() bool {
-	_, address, _ := strings.Cut(s.key, "\x00")
+// unique reports whether the address of a key names a new port each time, so that
+// its socket is never shared.
+func unique(key string) bool {
+	_, address, _ := strings.Cut(key, "\x00")
 	_, port, err := net.SplitHostPort(address)
 	return err == nil && port == "0"
 }
