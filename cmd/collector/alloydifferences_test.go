@@ -18,6 +18,13 @@ var deliberateDifferences = map[string]string{
 	"loki.write: endpoint > queue_config > min_shards is not in Alloy":        "accepted with a warning",
 	"otelcol.exporter.otlphttp: client > force_attempt_http2 is not in Alloy": "accepted with a warning",
 
+	"loki.process: *stage.json > expressions is optional, in Alloy required": "newer versions of Alloy accept regex instead",
+	"loki.process: *stage.json > regex is not in Alloy":                      "newer versions of Alloy have it",
+	"loki.process: *stage.labels > source_type is not in Alloy":              "newer versions of Alloy have it",
+	"loki.process: *stage.logfmt > mapping is optional, in Alloy required":   "newer versions of Alloy accept regex instead",
+	"loki.process: *stage.logfmt > regex is not in Alloy":                    "newer versions of Alloy have it",
+	"loki.process: *stage.split_json is not in Alloy":                        "newer versions of Alloy have it",
+
 	"loki.process: *stage.truncate > rule > source_type is \"line\" by default, in Alloy ": "the same: what Alloy makes of none",
 
 	"otelcol.receiver.otlp: grpc > keepalive > enforcement_policy > min_time is*":           "the same: what gRPC makes of 0s",

@@ -45,6 +45,8 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"rule":                       "the default action needs target_label",
 			"sigv4":                      "Alloy takes what is missing from the environment of AWS",
 			"stage.drop":                 oneOfSeveral,
+			"stage.json":                 oneOfSeveral,
+			"stage.logfmt":               oneOfSeveral,
 			"stage.tenant":               oneOfSeveral,
 			"tls":                        "a server's needs a certificate, from a file or from a text",
 			"windows_certificate_filter": "refused",

@@ -38,6 +38,7 @@ type StageConfig struct {
 	Regex                  *RegexConfig                  `alloy:"regex,block,optional"`
 	Replace                *ReplaceConfig                `alloy:"replace,block,optional"`
 	Sampling               *SamplingConfig               `alloy:"sampling,block,optional"`
+	SplitJSON              *SplitJSONConfig              `alloy:"split_json,block,optional"`
 	StaticLabels           *StaticLabelsConfig           `alloy:"static_labels,block,optional"`
 	StructuredMetadata     *StructuredMetadataConfig     `alloy:"structured_metadata,block,optional"`
 	StructuredMetadataDrop *StructuredMetadataDropConfig `alloy:"structured_metadata_drop,block,optional"`
@@ -135,6 +136,8 @@ func newTextStage(c StageConfig, v *env) (Stage, error) {
 		return newRegex(*c.Regex)
 	case c.Replace != nil:
 		return newReplace(*c.Replace, v)
+	case c.SplitJSON != nil:
+		return newSplitJSON(*c.SplitJSON, v)
 	case c.Template != nil:
 		return newTemplate(*c.Template)
 	case c.Truncate != nil:

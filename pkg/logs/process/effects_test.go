@@ -83,6 +83,62 @@ func TestMalformedJSONIsDroppedIfSoConfigured(t *testing.T) {
 	expect(t, through(t, stage+"false\n}", lines...), `{app="a"} {"a": "b"}`, `{app="a"} no JSON`)
 }
 
+func TestKeysThatMatchAreExtracted(t *testing.T) {
+	const labels = "\nstage.labels {\n\tvalues = {http_status = \"\", http_path = \"\", id = \"\", other = \"\"}\n}"
+	expect(t, through(t, "stage.json {\n\tregex = \"^http_\"\n}"+labels, `{"http_status": 200, "http_path": "/", "id": "1"}`),
+		`{app="a", http_path="/", http_status="200"} {"http_status": 200, "http_path": "/", "id": "1"}`)
+	expect(t, through(t, "stage.json {\n\tregex = \"^http_\"\n\texpressions = {other = \"id\"}\n}"+labels, `{"http_path": "/", "id": "1"}`),
+		`{app="a", http_path="/", other="1"} {"http_path": "/", "id": "1"}`)
+	expect(t, through(t, "stage.logfmt {\n\tregex = \"^http_\"\n}"+labels, `http_status=200 http_path=/ id=1`),
+		`{app="a", http_path="/", http_status="200"} http_status=200 http_path=/ id=1`)
+	expect(t, through(t, "stage.logfmt {\n\tregex = \"^http_\"\n\tmapping = {other = \"id\"}\n}"+labels, `http_path=/ id=1`),
+		`{app="a", http_path="/", other="1"} http_path=/ id=1`)
+	for _, stage := range []string{"json", "logfmt"} {
+		refused(t, "stage."+stage+" { }", "must not be empty")
+		refused(t, "stage."+stage+" {\n\tregex = \"(\"\n}", "regex")
+	}
+}
+
+func TestStructuredMetadataBecomesLabels(t *testing.T) {
+	const metadata = "stage.static_labels {\n\tvalues = {m = \"v\"}\n}\nstage.structured_metadata {\n\tvalues = {m = \"\"}\n}\n"
+	expect(t, through(t, metadata+"stage.labels {\n\tvalues = {l = \"m\", none = \"\"}\n\tsource_type = \"structured_metadata\"\n}", "x"), `{app="a", l="v"} {m="v"} x`)
+	expect(t, through(t, metadata+"stage.labels {\n\tvalues = {l = \"m\"}\n\tsource_type = \"extracted\"\n}", "x"), `{app="a"} {m="v"} x`)
+	refused(t, "stage.labels {\n\tvalues = {}\n\tsource_type = \"line\"\n}", "source_type")
+}
+
+func TestAListInJSONBecomesEntries(t *testing.T) {
+	expect(t, through(t, "stage.split_json { }", `[1, "a", { "b" : 2 }, null, [2]]`, " [ ] ", "no list", `{"a": 1}`, "null", "[1] x"),
+		`{app="a"} 1`, `{app="a"} "a"`, `{app="a"} { "b" : 2 }`, `{app="a"} null`, `{app="a"} [2]`, `{app="a"} no list`, `{app="a"} {"a": 1}`, `{app="a"} null`, `{app="a"} [1] x`)
+	// What later stages make of one element does not reach the next one.
+	expect(t, through(t, `stage.json {
+	expressions = {records = ""}
+}
+stage.split_json {
+	source = "records"
+}
+stage.json {
+	expressions = {id = "", rare = ""}
+}
+stage.labels {
+	values = {id = "", rare = ""}
+}
+stage.static_labels {
+	values = {app = "b"}
+}`, `{"records": [{"id": 1, "rare": "x"}, {"id": 2}]}`), `{app="b", id="1", rare="x"} {"id":1,"rare":"x"}`, `{app="b", id="2"} {"id":2}`)
+	refused(t, "stage.split_json {\n\tsource = \"\"\n}", "source")
+}
+
+// refused checks that stages are not accepted, with an error that names want.
+func refused(t *testing.T, stages, want string) {
+	t.Helper()
+	controller := graph.New(graph.Options{StoragePath: t.TempDir(), Definitions: []component.Definition{process.Definition()}})
+	defer controller.Stop(10 * time.Second)
+	text := "loki.process \"t\" {\n\tforward_to = []\n" + stages + "\n}\n"
+	if err := controller.Load(t.Context(), []config.Source{{Name: "test", Text: []byte(text)}}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s\n%v, want %s", stages, err, want)
+	}
+}
+
 func TestStagesReadTheSourceThatTheyAreGiven(t *testing.T) {
 	for _, stage := range []string{
 		`stage.logfmt {

@@ -3,6 +3,8 @@ package process
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 
 	"collector/pkg/component"
@@ -13,9 +15,10 @@ import (
 
 // JSONConfig is the block stage.json.
 type JSONConfig struct {
-	Expressions   map[string]string `alloy:"expressions,attr"`
+	Expressions   map[string]string `alloy:"expressions,attr,optional"`
 	Source        *string           `alloy:"source,attr,optional"`
 	DropMalformed bool              `alloy:"drop_malformed,attr,optional"`
+	Regex         string            `alloy:"regex,attr,optional"`
 }
 
 // Validate reports settings that can't work.
@@ -29,14 +32,15 @@ type jsonStage struct {
 	names       []string
 	expressions []jmespath.JMESPath // in the order of names
 	paths       *jsonPaths          // nil if an expression is more than a path
+	keys        *regexp.Regexp      // of the object that are extracted, too; nil: none
 	source      string
 	drop        bool
 	json        jsoniter.API
 }
 
 func newJSON(c JSONConfig) (Stage, error) {
-	if len(c.Expressions) == 0 {
-		return nil, component.At("expressions", errors.New("it must not be empty"))
+	if len(c.Expressions) == 0 && c.Regex == "" {
+		return nil, component.At("expressions", errors.New("it must not be empty, unless regex is set"))
 	}
 	s := &jsonStage{drop: c.DropMalformed, json: jsoniter.Config{EscapeHTML: true, SortMapKeys: true}.Froze()}
 	var err error
@@ -59,6 +63,10 @@ func newJSON(c JSONConfig) (Stage, error) {
 		}
 		s.expressions = append(s.expressions, compiled)
 		texts = append(texts, text)
+	}
+	if c.Regex != "" {
+		s.keys, err = compile("regex", c.Regex)
+		return s, err
 	}
 	s.paths = newJSONPaths(texts)
 	return s, nil
@@ -95,12 +103,27 @@ func (s *jsonStage) read(e *Entry, text string) bool {
 	if s.json.UnmarshalFromString(text, &data) != nil {
 		return false
 	}
+	if s.keys != nil {
+		s.matching(e, data)
+	}
 	for i, name := range s.names {
 		if v, ok := s.search(s.expressions[i], data); ok {
 			e.Extracted.Set(name, v)
 		}
 	}
 	return true
+}
+
+// matching extracts the values whose keys match.
+func (s *jsonStage) matching(e *Entry, data map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if !s.keys.MatchString(key) {
+			continue
+		}
+		if v, ok := s.value(data[key]); ok {
+			e.Extracted.Set(key, v)
+		}
+	}
 }
 
 // search evaluates an expression. It fails where the expression doesn't fit the
@@ -115,6 +138,11 @@ func (s *jsonStage) search(expression jmespath.JMESPath, data map[string]any) (v
 	if err != nil {
 		return v, false
 	}
+	return s.value(found)
+}
+
+// value is what is found, as it is extracted.
+func (s *jsonStage) value(found any) (v Value, ok bool) {
 	switch found := found.(type) {
 	case nil:
 		return Null(), true
