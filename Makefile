@@ -73,11 +73,13 @@ ui: setup tools chromium ## the debug UI in a real browser; installs Chromium wh
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine and systemd-journald where they are missing (Debian, as root)
+setup: ## installs the Docker Engine, systemd-journald and rsyslog where they are missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
 	@test -x /lib/systemd/systemd-journald && command -v journalctl unshare >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends systemd util-linux; }
+	@command -v rsyslogd >/dev/null && command -v logger >/dev/null && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || \
+		{ apt-get update -q && apt-get install -yq --no-install-recommends rsyslog rsyslog-gnutls bsdutils; }
 
 qemu: ## installs what runs arm64 programs where it is missing (Debian, as root)
 	@command -v qemu-aarch64-static >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends qemu-user-static; }

@@ -4,6 +4,7 @@ go 1.26.5
 
 require (
 	connectrpc.com/connect v1.16.2
+	github.com/BurntSushi/toml v1.5.0
 	github.com/Masterminds/sprig/v3 v3.3.0
 	github.com/VictoriaMetrics/metricsql v0.84.8
 	github.com/bmatcuk/doublestar v1.3.4

@@ -8,11 +8,13 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/exporters/self"
+	"collector/pkg/exporters/windows"
 )
 
 // Components are those that expose metrics; own are the program's.
 func Components(own prometheus.Gatherer) []component.Definition {
 	return slices.Concat(ofHost(), []component.Definition{
 		self.Definition(own),
+		windows.Definition(),
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -105,6 +106,14 @@ loki.source.api "in" {
 	forward_to             = [loki.write.out.receiver]
 }
 
+loki.source.syslog "in" {
+	listener {
+		address = %q
+		labels  = {job = "good"}
+	}
+	forward_to = [loki.write.out.receiver]
+}
+
 loki.write "out" {
 	endpoint { url = %q }
 }
@@ -164,7 +173,8 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles st
 func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel: memory is the matter
 	grpc, otlp, push, profiles := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.FreePort(t), harness.FreePort(t)
-	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, loki.URL(), profiles, pyroscope.URL))
+	syslog := harness.Address(harness.FreePort(t))
+	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), profiles, pyroscope.URL))
 	group := c.LimitMemory(t, receiversMemory)
 	c.Start(t)
 	pid := c.Pid()
@@ -173,11 +183,12 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	for _, l := range listeners(t, c, grpc, otlp, harness.Address(push), harness.Address(profiles)) {
 		t.Run(l.Name, func(t *testing.T) { l.Test(t, receiversGood) })
 	}
+	t.Run("loki.source.syslog", func(t *testing.T) { syslogListener(syslog).Test(t, receiversGood) })
 	t.Logf("at most %d MiB resident", peak()>>20)
 	if kills := group.Kills(t); kills > 0 {
 		t.Errorf("the kernel has killed %d processes", kills)
 	}
-	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total"} {
+	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total", "loki_source_syslog_parsing_errors_total"} {
 		if c.Metric(t, refused) == 0 {
 			t.Errorf("%s counts nothing", refused)
 		}
@@ -186,7 +197,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 		for name, arrived := range map[string][2]int{
 			"spans":    {len(traces.SpanNumbers()), 3 * receiversGood},
 			"profiles": {len(harness.ProfileNumbers(pyroscope)), receiversGood},
-			"lines":    {len(loki.Entries()), receiversGood},
+			"lines":    {len(loki.Entries()), 2 * receiversGood},
 		} {
 			if arrived[0] != arrived[1] {
 				return fmt.Errorf("%d of %d %s have arrived", arrived[0], arrived[1], name)
@@ -195,6 +206,30 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 		return c.Drained(t)
 	})
 	c.Stop(t)
+}
+
+// syslogListener is loki.source.syslog at that address.
+func syslogListener(address string) receivertest.Stream {
+	return receivertest.Stream{
+		Address: address, Begin: "<13>",
+		Bad: []receivertest.Body{
+			{Name: "no priority", Data: bytes.Repeat([]byte("<999>1 - - - - - - x\n"), mib/16)},
+			{Name: "a long line", Data: append([]byte("<13>"), make([]byte, 4*mib)...)},
+			{Name: "a long message", Data: append([]byte("4194304 <13>1 - - - - - - "), make([]byte, 4*mib)...)},
+			{Name: "a length without end", Data: bytes.Repeat([]byte("9"), mib)},
+			{Name: "another protocol", Data: []byte("GET / HTTP/1.1\r\n\r\n")},
+			{Name: "an end within a message", Data: []byte("100 <13>1 - - - - - - x")},
+		},
+		Good: func(n int) error {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = fmt.Fprintf(conn, "<13>1 - - - - - - message %d\n", n)
+			return err
+		},
+	}
 }
 
 // pushLine pushes a line of that number to loki.source.api.

@@ -106,8 +106,11 @@ func partsOf(made any, d component.Definition) []string {
 			parts = append(parts, of.part)
 		}
 	}
-	givesTargets := slices.ContainsFunc(d.Doc.Exports, func(e component.Export) bool { return strings.Contains(e.Type, "map(string)") })
-	if !givesTargets && takesTargets(d.Config()) {
+	// What gives targets, or is given data to add their labels to, reads none of them.
+	readsNone := slices.ContainsFunc(d.Doc.Exports, func(e component.Export) bool {
+		return strings.Contains(e.Type, "map(string)") || strings.Contains(e.Type, "Receiver")
+	})
+	if !readsNone && takesTargets(d.Config()) {
 		if !slices.Contains(health.Parts(made), health.Tails) { // one of the two will do
 			parts = append(parts, health.Targets)
 		}
