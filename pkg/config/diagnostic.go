@@ -58,16 +58,17 @@ func (r Range) Source() string {
 // excerpts are the lines of a source as they may be shown, which are made when
 // one is asked for: whether a string is a secret may be told by a line before it.
 type excerpts struct {
-	source string
-	once   sync.Once
-	shown  []string // guarded by once
+	source   string
+	original bool
+	once     sync.Once
+	shown    []string // guarded by once
 }
 
 func (e *excerpts) line(number int) string {
 	if e == nil {
 		return ""
 	}
-	e.once.Do(func() { e.shown = shownLines(e.source) })
+	e.once.Do(func() { e.shown = shownLines(e.source, e.original) })
 	if number < 1 || number > len(e.shown) {
 		return ""
 	}

@@ -85,7 +85,7 @@ func diffFile(a, b Source, left *int) FileDiff {
 	old, fresh := linesOf(a), linesOf(b)
 	kept := commonLines(old, fresh)
 	d := FileDiff{Removed: len(old) - len(kept), Added: len(fresh) - len(kept), Lines: []DiffLine{}}
-	shownOld, shownNew := shownLines(string(normalize(a.Text))), shownLines(string(normalize(b.Text)))
+	shownOld, shownNew := shownLines(string(normalize(a.Text)), a.Original), shownLines(string(normalize(b.Text)), b.Original)
 	show := func(l DiffLine) {
 		if *left <= 0 {
 			d.More++

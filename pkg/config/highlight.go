@@ -38,6 +38,9 @@ type Piece struct {
 // with errors in it is shown too.
 func Highlight(s Source) [][]Piece {
 	text := normalize(s.Text)
+	if s.Original {
+		return highlightYAML(string(text))
+	}
 	p := painter{text: string(text)}
 	if err := guard(func() error { p.scan(text); return nil }); err != nil {
 		p.lexemes = nil
@@ -48,9 +51,9 @@ func Highlight(s Source) [][]Piece {
 }
 
 // shownLines are the lines of a source as they may be shown, each as long as it is.
-func shownLines(text string) []string {
+func shownLines(text string, original bool) []string {
 	var out []string
-	for _, line := range Highlight(Source{Text: []byte(text)}) {
+	for _, line := range Highlight(Source{Text: []byte(text), Original: original}) {
 		var b strings.Builder
 		for _, piece := range line {
 			b.WriteString(piece.Text)

@@ -27,6 +27,31 @@ import (
 type Source struct {
 	Name string // for messages; a path, usually
 	Text []byte
+	// Original says that the text is a YAML file that others were made of, for
+	// people who know that one. It is shown, and not parsed.
+	Original bool
+	// Notes are the diagnostics of an original.
+	Notes Diagnostics
+}
+
+// At is a place in the source, as the caller knows it; a line of 0 is the file. A
+// column of 0 is where the line's text begins, and a length of 0 reaches to its end.
+func (s Source) At(line, column, length int) Range {
+	r := Range{File: s.Name, Line: line, Column: max(column, 1), EndLine: line}
+	text := string(normalize(s.Text))
+	lines := strings.Split(text, "\n")
+	if line < 1 || line > len(lines) {
+		return Range{File: s.Name}
+	}
+	if column < 1 {
+		r.Column = 1 + len(lines[line-1]) - len(strings.TrimLeft(lines[line-1], " \t"))
+	}
+	r.text, r.lines = lines[line-1], &excerpts{source: text, original: s.Original}
+	r.EndColumn = min(r.Column+length-1, len(r.text))
+	if length == 0 {
+		r.EndColumn = len(r.text)
+	}
+	return r
 }
 
 // Sources returns the files of a module as sources.
@@ -163,11 +188,15 @@ type Document struct {
 }
 
 // Parse parses sources. It reports every syntax error of every one, and
-// returns the blocks of those that have none.
+// returns the blocks of those that have none. Of originals it reports the notes.
 func Parse(sources []Source) (*Document, Diagnostics) {
 	doc := &Document{Complete: true}
 	var all Diagnostics
 	for _, s := range sources {
+		if s.Original {
+			all = append(all, s.Notes...)
+			continue
+		}
 		f, ds := parseFile(s)
 		all = append(all, ds...)
 		if f.tree == nil {

@@ -220,10 +220,11 @@ func (c *Controller) Observe() {
 	}
 }
 
-// LoadFailed notes that a configuration could not even be read.
-func (c *Controller) LoadFailed(ctx context.Context, err error) {
-	c.noteLoad(c.trigger(ctx), c.graph(), nil, nil, err)
-	c.loadFailed(nil, err)
+// LoadFailed notes that a configuration could not even be read; sources are what
+// there is of it to show.
+func (c *Controller) LoadFailed(ctx context.Context, err error, sources ...config.Source) {
+	c.noteLoad(c.trigger(ctx), c.graph(), nil, sources, err)
+	c.loadFailed(sources, err)
 }
 
 func (c *Controller) loadFailed(sources []config.Source, err error) {

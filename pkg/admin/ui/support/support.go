@@ -239,7 +239,11 @@ func (p *Page) addConfiguration(b *bundle) {
 				}
 				text.WriteString("\n")
 			}
-			b.text(fmt.Sprintf("configuration/%s/%02d.alloy", dir, i+1), "// "+source.Name+"\n"+text.String())
+			comment, extension := "//", "alloy"
+			if source.Original {
+				comment, extension = "#", "yaml"
+			}
+			b.text(fmt.Sprintf("configuration/%s/%02d.%s", dir, i+1, extension), comment+" "+source.Name+"\n"+text.String())
 		}
 	}
 	add("in-force", inForce.Sources)
