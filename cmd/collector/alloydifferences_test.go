@@ -15,6 +15,7 @@ var deliberateDifferences = map[string]string{
 	"*: grpc > max_connection_* is \"0s\" by default*":                        "the same: no limit",
 	"loki.source.*: max_line_size is not in Alloy":                            "lines are cut where Alloy keeps them in memory whole",
 	"loki.source.syslog: listener > raw_format_options* is not in Alloy":      "newer versions of Alloy have it",
+	"loki.source.docker: legacy_positions_file is not in Alloy":               "Promtail's positions of containers are continued, too",
 	"loki.write: endpoint > queue_config > block_on_overflow is not in Alloy": "accepted with a warning",
 	"loki.write: endpoint > queue_config > min_shards is not in Alloy":        "accepted with a warning",
 	"otelcol.exporter.otlphttp: client > force_attempt_http2 is not in Alloy": "accepted with a warning",

@@ -32,7 +32,7 @@ func testMetrics(t testing.TB) *metrics {
 
 func openTestStore(t testing.TB, dir string, log *bytes.Buffer) *cursorStore {
 	t.Helper()
-	s, err := openCursorStore(dir, slog.New(slog.NewTextHandler(log, nil)), testMetrics(t), time.Now)
+	s, err := openCursorStore(dir, "", slog.New(slog.NewTextHandler(log, nil)), testMetrics(t), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +409,7 @@ func TestCursorsAreLockedLikeAQueue(t *testing.T) {
 	dir, log := t.TempDir(), &bytes.Buffer{}
 	s := openTestStore(t, dir, log)
 	s.put("a", someCursor(1))
-	if _, err := openCursorStore(dir, slog.New(slog.DiscardHandler), testMetrics(t), time.Now); !errors.Is(err, durable.ErrInUse) {
+	if _, err := openCursorStore(dir, "", slog.New(slog.DiscardHandler), testMetrics(t), time.Now); !errors.Is(err, durable.ErrInUse) {
 		t.Errorf("opened twice: %v", err)
 	}
 	s.close()
@@ -429,7 +429,7 @@ func TestCursorFilesAreTheCollectorsAlone(t *testing.T) {
 		if err := errors.Join(os.WriteFile(victim, []byte("untouched"), 0o644), os.Symlink(victim, filepath.Join(dir, name))); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := openCursorStore(dir, slog.New(slog.DiscardHandler), testMetrics(t), time.Now); err == nil {
+		if s, err := openCursorStore(dir, "", slog.New(slog.DiscardHandler), testMetrics(t), time.Now); err == nil {
 			s.put("a", someCursor(1))
 			s.close()
 		}

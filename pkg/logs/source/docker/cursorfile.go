@@ -45,7 +45,7 @@ type cursorStore struct {
 	logger  *slog.Logger
 	metrics *metrics
 	now     func() time.Time
-	alloy   map[string]int64 // seconds by container, from Alloy's positions; read only
+	alloy   map[string]int64 // seconds by container, from Alloy's or Promtail's positions; read only
 	dirty   chan struct{}    // has a token when a sync is due
 
 	mu      sync.Mutex
@@ -64,10 +64,11 @@ type cursorEntry struct {
 	gone   int64 // seconds since the epoch; 0 while the container exists
 }
 
-// openCursorStore reads what is in dir. It fails where the folder is another
+// openCursorStore reads what is in dir, and the positions of a Promtail at legacy,
+// which may be empty. It fails where the folder is another
 // one's. Cursors that can't be read are lost, which is logged, and those that
 // can't be written are retried.
-func openCursorStore(dir string, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
+func openCursorStore(dir, legacy string, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
 	s := &cursorStore{
 		dir: dir, logger: logger, metrics: metrics, now: now,
 		dirty:   make(chan struct{}, 1),
@@ -79,7 +80,7 @@ func openCursorStore(dir string, logger *slog.Logger, metrics *metrics, now func
 		return nil, err
 	}
 	s.load()
-	s.alloy = s.readAlloyPositions()
+	s.alloy = s.readAlloyPositions(legacy)
 	if err := s.compact(); err != nil {
 		s.report(err)
 	}

@@ -3,6 +3,7 @@ package docker
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,11 +18,16 @@ const positionsFile = "positions.yml"
 
 const cursorPrefix = "cursor-"
 
-// readAlloyPositions reads the file that an Alloy left behind. It is never
-// written; a container that has a cursor of ours doesn't look at it.
-func (s *cursorStore) readAlloyPositions() map[string]int64 {
+// readAlloyPositions reads the file that an Alloy left behind or, if there is none,
+// the one at legacy, which a Promtail wrote. Neither is ever written; a container
+// that has a cursor of ours doesn't look at them.
+func (s *cursorStore) readAlloyPositions(legacy string) map[string]int64 {
 	path := filepath.Join(s.dir, positionsFile)
 	data, err := durable.ReadFile(path, 0)
+	if legacy != "" && (err != nil || len(data) == 0) {
+		path = legacy
+		data, err = os.ReadFile(legacy)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -31,11 +37,11 @@ func (s *cursorStore) readAlloyPositions() map[string]int64 {
 	}
 	if err != nil {
 		s.metrics.cursorDamage.Inc()
-		s.logger.Error("Alloy's positions can't be read; containers without a cursor are read from their beginning", "file", path, "err", err)
+		s.logger.Error("the former positions can't be read; containers without a cursor are read from their beginning", "file", path, "err", err)
 		return nil
 	}
 	if len(s.entries) == 0 && len(seconds) > 0 {
-		s.logger.Info("continuing from Alloy's positions", "file", path, "containers", len(seconds))
+		s.logger.Info("continuing from former positions", "file", path, "containers", len(seconds))
 	}
 	return seconds
 }

@@ -48,6 +48,8 @@ type Config struct {
 	RefreshInterval time.Duration       `alloy:"refresh_interval,attr,optional"`
 	// MaxLineSize is not Alloy's: longer lines are cut, marked and counted.
 	MaxLineSize component.Bytes `alloy:"max_line_size,attr,optional"`
+	// LegacyPositionsFile is not Alloy's, whose loki.source.file alone has it.
+	LegacyPositionsFile string `alloy:"legacy_positions_file,attr,optional"`
 	// The block has one name in Alloy's documentation and another in its code.
 	Client           *Client `alloy:"client,block,optional"`
 	HTTPClientConfig *Client `alloy:"http_client_config,block,optional"`
@@ -187,7 +189,7 @@ func openEngine(cfg Config, o component.Options) (*docker.Engine, error) {
 
 // Run follows the containers until ctx ends.
 func (s *Source) Run(ctx context.Context) error {
-	store, err := openCursorStore(s.opts.Dir, s.opts.Logger, s.metrics, clock.Steady())
+	store, err := openCursorStore(s.opts.Dir, s.cfg.LegacyPositionsFile, s.opts.Logger, s.metrics, clock.Steady())
 	if err != nil {
 		return err
 	}

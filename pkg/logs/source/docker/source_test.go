@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -534,4 +535,31 @@ func TestConstructorStartsNothing(t *testing.T) {
 	if got := s.Status().(SourceStatus); len(got.Tails) > 0 {
 		t.Errorf("status %v", got)
 	}
+}
+
+func TestPromtailsPositionsAreContinued(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		read, other := b.daemon.Run(dockertest.Container{}), b.daemon.Run(dockertest.Container{})
+		for i := range 10 {
+			b.daemon.Log(read, dockertest.Entry{Time: time.Unix(1_700_000_000+int64(i), 5), Text: fmt.Sprintf("line %d\n", i)})
+		}
+		b.daemon.Log(other, dockertest.Entry{Time: time.Unix(1_700_000_000, 0), Text: "line 10\n"})
+		b.cfg.LegacyPositionsFile = filepath.Join(b.dir, "promtail.yaml")
+		positions := fmt.Sprintf("positions:\n  /var/log/a.log: \"17\"\n  cursor-journal: s=1;i=2\n  cursor-%s: \"1700000006\"\n", read)
+		if err := os.WriteFile(b.cfg.LegacyPositionsFile, []byte(positions), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.target(read)
+		b.target(other)
+		for range 2 { // and once more, from cursors of ours
+			b.start()
+			b.settle(time.Second)
+			got, want := b.sink.Lines(), logstest.Numbered(6, 11)
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+	})
 }

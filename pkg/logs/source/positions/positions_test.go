@@ -115,3 +115,31 @@ func TestWhatCannotBeWrittenIsWrittenLater(t *testing.T) {
 	defer again.Close()
 	expect(t, again, map[string]string{"a": "1"})
 }
+
+// Promtail 2 and 3 write a mapping of paths and cursors to texts; keys that are long
+// are on lines of their own.
+func TestPromtailsFilesAreRead(t *testing.T) {
+	long := "/var/log/" + strings.Repeat("long/", 40) + "a b.log"
+	text := "positions:\n  /var/log/a.log: \"4711\"\n  ? " + long + "\n  : \"17\"\n  '/var/log/it''s.log': \"0\"\n  cursor-journal: s=1;i=2;b=3\n" +
+		"  journal-old: s=4\n  cursor-0123abc: \"1700000006\"\n"
+	got := map[string]string{}
+	if err := EachOfAlloy([]byte(text), func(path, labels, value string) {
+		if labels != NoLabels {
+			t.Errorf("%s has the labels %s", path, labels)
+		}
+		got[path] = value
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"/var/log/a.log": "4711", long: "17", "/var/log/it's.log": "0", "cursor-journal": "s=1;i=2;b=3", "journal-old": "s=4", "cursor-0123abc": "1700000006",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for _, empty := range []string{"", "positions: {}\n", "positions:\n"} {
+		if err := EachOfAlloy([]byte(empty), func(path, _, _ string) { t.Errorf("%q has %s", empty, path) }); err != nil {
+			t.Error(err)
+		}
+	}
+}
