@@ -40,6 +40,7 @@ const (
 const (
 	pushPath, rawPath   = "/loki/api/v1/push", "/loki/api/v1/raw"
 	shortPush, shortRaw = "/api/v1/push", "/api/v1/raw"
+	promtailRaw         = "/promtail/api/v1/raw"
 	readyPath           = "/ready"
 )
 
@@ -102,7 +103,7 @@ func (s *Source) handler() http.Handler {
 		handle func(http.ResponseWriter, *http.Request)
 	}{
 		pushPath: {"loki_api_v1_push", s.push}, shortPush: {"api_v1_push", s.push},
-		rawPath: {"loki_api_v1_raw", s.raw}, shortRaw: {"api_v1_raw", s.raw},
+		rawPath: {"loki_api_v1_raw", s.raw}, shortRaw: {"api_v1_raw", s.raw}, promtailRaw: {"promtail_api_v1_raw", s.raw},
 	} {
 		mux.Handle("POST "+path, s.server.Instrument(route.name, http.HandlerFunc(route.handle)))
 	}

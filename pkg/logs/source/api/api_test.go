@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,12 +75,12 @@ func TestPlainTextIsALineAnEntry(t *testing.T) {
 	for _, request := range []struct {
 		path, encoding string
 		body           []byte
-	}{{rawPath, "", text}, {shortRaw, "gzip", packed(t, "gzip", text)}} {
+	}{{rawPath, "", text}, {shortRaw, "gzip", packed(t, "gzip", text)}, {promtailRaw, "", text}} {
 		if status, answer := s.post(t, request.path, request.body, "Content-Encoding", request.encoding, tenantHeader, "acme"); status != http.StatusNoContent {
 			t.Errorf("%d %s", status, answer)
 		}
 	}
-	if diff := cmp.Diff([]string{"first", "second ", "last", "first", "second ", "last"}, to.Lines()); diff != "" {
+	if diff := cmp.Diff(slices.Repeat([]string{"first", "second ", "last"}, 3), to.Lines()); diff != "" {
 		t.Error(diff)
 	}
 	last := before
