@@ -85,6 +85,8 @@ var allowedImports = map[string]string{
 	"pkg/admin/ui/explore/traces":   uiPackages + " pkg/admin/ui/explore/window pkg/explore",
 	"pkg/admin/ui/explore/profiles": uiPackages + " pkg/admin/ui/explore/window pkg/explore",
 
+	"pkg/promtail": "pkg/component pkg/config",
+
 	"pkg/local":           "pkg/component pkg/filewatch pkg/lastgood pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
 

@@ -1,0 +1,375 @@
+package promtail
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// job is one of the scrape_configs.
+type job struct {
+	*fields
+	name      string
+	label     string
+	rules     []*block // of relabel_configs
+	forwardTo string   // an expression
+	target    bool     // relabeling needs the label __address__
+	host      int      // the line at which the label __host__ is set
+}
+
+// kinds are what a job may read from; Promtail uses the first that is there. Those
+// that find files come first.
+var kinds = []struct {
+	key  string
+	make func(*converter, *job)
+}{
+	{"journal", (*converter).journal},
+	{"syslog", (*converter).syslog},
+	{"gcplog", unavailable("gcplog", "no component reads Google Cloud's logs")},
+	{"loki_push_api", (*converter).pushAPI},
+	{"windows_events", (*converter).windowsEvents},
+	{"kafka", unavailable("kafka", "no component reads from Kafka")},
+	{"azure_event_hubs", unavailable("azure_event_hubs", "no component reads from Azure Event Hubs")},
+	{"gelf", unavailable("gelf", "no component receives GELF; Docker's containers are read with docker_sd_configs")},
+	{"cloudflare", unavailable("cloudflare", "no component reads from Cloudflare")},
+	{"docker_sd_configs", (*converter).docker},
+	{"heroku_drain", unavailable("heroku_drain", "no component receives from Heroku")},
+}
+
+// discoveries are the ways to find files that are not there, and what to do instead.
+var discoveries = map[string]string{
+	"azure_sd_configs": "", "consul_sd_configs": "", "consulagent_sd_configs": "", "digitalocean_sd_configs": "", "dns_sd_configs": "",
+	"dockerswarm_sd_configs": "", "ec2_sd_configs": "", "gce_sd_configs": "", "marathon_sd_configs": "", "nerve_sd_configs": "",
+	"openstack_sd_configs": "", "serverset_sd_configs": "", "triton_sd_configs": "",
+	"kubernetes_sd_configs": "; on a node, static_configs with the path /var/log/pods/*/*/*.log find the same files",
+}
+
+func unavailable(key, why string) func(*converter, *job) {
+	return func(c *converter, j *job) {
+		c.unsupported(j.fields.key(key), j.path, "%s is not supported: %s", key, why)
+	}
+}
+
+// readJob makes the components of a job. seen are the names of those before it, with
+// their lines.
+func (c *converter) readJob(n *yaml.Node, seen map[string]int) {
+	f := c.fields(n, "scrape_configs")
+	j := &job{fields: f, name: f.plain("job_name")}
+	if j.name == "" {
+		c.fail(n, f.path, "job_name is missing")
+		return
+	}
+	f.path = "scrape_configs > " + j.name
+	if line, ok := seen[j.name]; ok {
+		c.fail(f.key("job_name"), "", "another job, in line %d, is called %q, too", line, j.name)
+	}
+	seen[j.name] = n.Line
+	before := len(c.notes.Errors())
+	j.label = labelFor(j.name)
+	j.forwardTo = references(c.receivers)
+	j.rules = c.rules(j)
+	j.host = c.wantsHost(j)
+	kind := c.kind(j)
+	if kind == nil && !c.findsFiles(j) {
+		if len(c.notes.Errors()) == before && !c.options.Lenient {
+			c.fail(n, f.path, "the job reads nothing: it needs static_configs, file_sd_configs, docker_sd_configs, journal, syslog or loki_push_api")
+		}
+		c.finish(j)
+		return
+	}
+	made := len(c.sources)
+	process := c.pipeline(j)
+	if c.findsFiles(j) {
+		c.files(j)
+	} else {
+		kind(c, j)
+	}
+	if process != nil && len(c.sources) > made {
+		c.sources = append(c.sources, process)
+	}
+	c.finish(j)
+}
+
+// finish takes what a job has besides.
+func (c *converter) finish(j *job) {
+	for _, kind := range kinds {
+		if n := j.take(kind.key); n != nil && !j.mentioned(kind.key) {
+			c.warn(j.key(kind.key), j.path, "%s has no effect, as in Promtail: the job reads from something else", kind.key)
+		}
+	}
+	j.accept("pipeline_stages", "relabel_configs", "encoding", "decompression")
+	j.rest("docker_sd_configs", "file_sd_configs", "job_name", "journal", "loki_push_api", "pipeline_stages", "relabel_configs", "static_configs", "syslog")
+}
+
+// mentioned reports whether something was said about a name, or made of it.
+func (f *fields) mentioned(name string) bool { return slices.Contains(f.done, name) }
+
+// kind is how a job's source is made, unless it finds files.
+func (c *converter) kind(j *job) func(*converter, *job) {
+	for _, kind := range kinds {
+		if n := j.take(kind.key); n != nil {
+			if !c.findsFiles(j) {
+				j.done = append(j.done, kind.key)
+			}
+			return kind.make
+		}
+	}
+	return nil
+}
+
+// findsFiles reports whether a job has static_configs or another discovery of
+// files.
+func (c *converter) findsFiles(j *job) bool {
+	if len(j.list("static_configs")) > 0 || len(j.list("file_sd_configs")) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(j.pairs, func(p pair) bool {
+		_, ok := discoveries[p.key.Value]
+		return ok
+	})
+}
+
+// files makes what finds and reads the files of a job.
+func (c *converter) files(j *job) {
+	targets := c.targets(j)
+	if len(targets) == 0 {
+		return
+	}
+	line := lineOf(j.node)
+	found := targets[0]
+	if len(targets) > 1 {
+		found = "array.concat(" + strings.Join(targets, ", ") + ")"
+		if strings.Contains(found, "\n") || len(found) > maxWidth {
+			found = "array.concat(\n" + strings.Join(targets, ",\n") + ",\n)"
+		}
+	}
+	if len(j.rules) > 0 || j.host > 0 {
+		b, id := c.component(line, "discovery.relabel", j.label)
+		b.set(line, "targets", found)
+		for _, rule := range j.rules {
+			b.append(rule)
+		}
+		if j.host > 0 {
+			rule := b.add(j.host, "rule")
+			rule.set(j.host, "source_labels", list([]string{"__host__"}))
+			rule.set(j.host, "regex", `constants.hostname + "|"`)
+			rule.set(j.host, "action", quote("keep"))
+		}
+		c.sources = append(c.sources, b)
+		found = id + ".output"
+	}
+	match, id := c.component(line, "local.file_match", j.label)
+	match.set(line, "path_targets", found)
+	if c.syncPeriod != defaultSync {
+		match.set(line, "sync_period", duration(c.syncPeriod))
+	}
+	c.sources = append(c.sources, match)
+	b, _ := c.component(line, "loki.source.file", j.label)
+	b.set(line, "targets", id+".targets")
+	b.set(line, "forward_to", j.forwardTo)
+	b.text(j.fields, "encoding", "encoding")
+	b.set(line, "legacy_positions_file", quote(c.positions))
+	c.decompression(j, b)
+	if c.watch.min != c.watch.max || c.watch.line > 0 {
+		w := newBlock(c.watch.line, "file_watch", "")
+		w.set(c.watch.line, "min_poll_frequency", duration(c.watch.min))
+		w.set(c.watch.line, "max_poll_frequency", duration(c.watch.max))
+		b.append(w)
+	}
+	c.sources = append(c.sources, b)
+}
+
+func (c *converter) decompression(j *job, b *block) {
+	d := j.section("decompression")
+	if d.flag("enabled", false) {
+		inner := b.add(lineOf(d.node), "decompression")
+		inner.set(d.line("enabled"), "enabled", "true")
+		inner.text(d, "format", "format")
+		inner.time(d, "initial_delay", "initial_delay", 0)
+	}
+	d.accept("format", "initial_delay")
+	d.rest("enabled", "format", "initial_delay")
+}
+
+// targets are expressions, each of a list of targets.
+func (c *converter) targets(j *job) []string {
+	var out []string
+	if static := c.static(j); static != "" {
+		out = append(out, static)
+	}
+	for _, n := range j.list("file_sd_configs") {
+		f := c.fields(n, j.at("file_sd_configs"))
+		b, id := c.component(lineOf(n), "discovery.file", j.label)
+		b.texts(f, "files", "files")
+		b.time(f, "refresh_interval", "refresh_interval", 5*60e9)
+		f.rest("files", "refresh_interval")
+		c.sources = append(c.sources, b)
+		out = append(out, id+".targets")
+	}
+	for i := range j.pairs {
+		name := j.pairs[i].key.Value
+		if more, ok := discoveries[name]; ok {
+			j.take(name)
+			c.unsupported(j.pairs[i].key, j.path, "%s is not supported%s", name, more)
+		}
+	}
+	return out
+}
+
+// static is a list of the targets of static_configs, or nothing.
+func (c *converter) static(j *job) string {
+	var targets []string
+	for _, n := range j.list("static_configs") {
+		f := c.fields(n, j.at("static_configs"))
+		addresses := f.texts("targets")
+		labels := f.entries("labels")
+		f.rest("labels", "targets")
+		hasPath := slices.ContainsFunc(labels, func(e entry) bool { return e.name == "__path__" })
+		if !hasPath && len(j.rules) == 0 {
+			c.warn(f.node, f.path, "without the label __path__ nothing is read")
+			continue
+		}
+		if len(addresses) == 0 {
+			addresses = []string{"localhost"}
+		}
+		for _, address := range addresses {
+			all := labels
+			if j.target {
+				all = merged([]entry{{"__address__", address}}, labels)
+			}
+			// Targets that differ in their address alone are one, as the address is
+			// not sent.
+			if t := object(all); !slices.Contains(targets, t) {
+				targets = append(targets, t)
+			}
+		}
+	}
+	if len(targets) == 0 {
+		return ""
+	}
+	if short := "[" + strings.Join(targets, ", ") + "]"; len(targets) == 1 || !strings.Contains(short, "\n") && len(short) <= maxWidth {
+		return short
+	}
+	return "[\n" + strings.Join(targets, ",\n") + ",\n]"
+}
+
+// docker makes what reads Docker's containers.
+func (c *converter) docker(j *job) {
+	rules := ""
+	for i, n := range j.list("docker_sd_configs") {
+		f := c.fields(n, j.at("docker_sd_configs"))
+		line := lineOf(n)
+		b, id := c.component(line, "discovery.docker", j.label)
+		host := f.text("host")
+		if host == "" {
+			c.fail(n, f.path, "host is missing")
+		}
+		b.set(f.line("host"), "host", quote(host))
+		b.whole(f, "port", "port", 80)
+		b.text(f, "host_networking_host", "host_networking_host")
+		b.flag(f, "match_first_network", "match_first_network", true)
+		b.time(f, "refresh_interval", "refresh_interval", 60e9)
+		for _, filter := range f.list("filters") {
+			one := c.fields(filter, f.at("filters"))
+			inner := b.add(lineOf(filter), "filter")
+			inner.text(one, "name", "name")
+			inner.texts(one, "values", "values")
+			one.rest("name", "values")
+		}
+		http := &block{}
+		c.httpClient(f, http)
+		b.body = append(b.body, http.body...)
+		f.rest("filters", "host", "host_networking_host", "match_first_network", "port", "refresh_interval")
+		c.sources = append(c.sources, b)
+		if i == 0 {
+			rules = c.relabel(j, "discovery.relabel")
+		}
+		source, _ := c.component(line, "loki.source.docker", j.label)
+		source.set(f.line("host"), "host", quote(host))
+		source.set(line, "targets", id+".targets")
+		source.set(line, "forward_to", j.forwardTo)
+		if rules != "" {
+			source.set(line, "relabel_rules", rules)
+		}
+		source.set(line, "legacy_positions_file", quote(c.positions))
+		if len(http.body) > 0 {
+			client := source.add(line, "http_client_config")
+			client.body = http.body
+		}
+		c.sources = append(c.sources, source)
+	}
+	if rules == "" {
+		c.warn(j.key("docker_sd_configs"), j.path, "without relabel_configs the entries have no labels but those of the pipeline; Loki refuses entries without any")
+	}
+}
+
+// windowsEvents does what Promtail does on Linux: nothing.
+func (c *converter) windowsEvents(j *job) {
+	c.warn(j.key("windows_events"), j.path, "windows_events has no effect, as in Promtail on Linux")
+}
+
+// relabel makes a component of a job's rules that others take the rules of, and
+// returns the reference; it is empty if there are none.
+func (c *converter) relabel(j *job, name string) string {
+	if len(j.rules) == 0 {
+		return ""
+	}
+	line := j.line("relabel_configs")
+	b, id := c.component(line, name, j.label)
+	if name == "loki.relabel" {
+		b.set(line, "forward_to", "[]")
+	} else {
+		b.set(line, "targets", "[]")
+	}
+	for _, rule := range j.rules {
+		b.append(rule)
+	}
+	c.sources = append(c.sources, b)
+	return id + ".rules"
+}
+
+// rules makes blocks of relabel_configs.
+func (c *converter) rules(j *job) []*block {
+	var out []*block
+	for _, n := range j.list("relabel_configs") {
+		f := c.fields(n, j.at("relabel_configs"))
+		b := newBlock(lineOf(n), "rule", "")
+		from := b.texts(f, "source_labels", "source_labels")
+		b.exact(f, "separator", "separator")
+		b.exact(f, "regex", "regex")
+		b.whole(f, "modulus", "modulus", 0)
+		to := b.exact(f, "target_label", "target_label")
+		b.exact(f, "replacement", "replacement")
+		action := strings.ToLower(f.plain("action"))
+		if action != "" && action != "replace" {
+			b.set(f.line("action"), "action", quote(action))
+		}
+		f.rest("action", "modulus", "regex", "replacement", "separator", "source_labels", "target_label")
+		if slices.Contains(from, "__address__") || strings.HasPrefix(action, "label") {
+			j.target = true
+		}
+		if to == "__host__" {
+			j.host = f.line("target_label")
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// wantsHost is the line at which a job sets the label __host__, or 0. Promtail
+// reads a target only on the host of that name.
+func (c *converter) wantsHost(j *job) int {
+	for _, n := range j.list("static_configs") {
+		for i := range n.Content {
+			if n.Kind == yaml.MappingNode && i%2 == 1 {
+				for _, key := range resolved(n.Content[i]).Content {
+					if key.Value == "__host__" && n.Content[i-1].Value == "labels" {
+						return key.Line
+					}
+				}
+			}
+		}
+	}
+	return j.host
+}
