@@ -27,6 +27,9 @@ type Case struct {
 	HeadersSeen []string          `json:"headers_seen"`
 	SelfMetrics []string          `json:"self_metrics"`
 	Output      map[string]any    `json:"output"`
+
+	// rewrite, if set, makes another configuration of the case's.
+	rewrite func(c *Case, p place) (string, error)
 }
 
 // Source is how the input reaches the component under test.
@@ -103,6 +106,9 @@ const (
 
 // configuration is the case's, with the source and the sinks that it names.
 func (c *Case) configuration(p place) (string, error) {
+	if c.rewrite != nil {
+		return c.rewrite(c, p)
+	}
 	var b strings.Builder
 	b.WriteString(c.Config + "\n")
 	if err := c.writeSource(&b, p); err != nil {
