@@ -26,30 +26,42 @@ import (
 func validate(args []string, out, errOut io.Writer) error {
 	set := pflag.NewFlagSet("validate", pflag.ContinueOnError)
 	set.SetOutput(errOut)
-	var kind string
-	configFlags(set, &kind)
+	format := formatFlags(set)
 	strict := set.Bool("strict", false, "treat files and environment variables missing on this machine as errors instead of warnings")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if err := checkFormat(kind); err != nil {
+	if err := format.check(); err != nil {
 		return err
 	}
 	if set.NArg() != 1 {
 		return fmt.Errorf("validate takes one path, a file or a directory of *.alloy files; got %d", set.NArg())
 	}
-	sources, err := config.Read(set.Arg(0))
+	options := checkOptions()
+	options.Strict = *strict
+	file, err := format.promtailFile(set.Arg(0))
+	if err == nil && file != nil {
+		err = file.validate(options, errOut)
+	} else if err == nil {
+		err = validateSources(set.Arg(0), options, errOut)
+	}
 	if err != nil {
 		return err
 	}
-	options := checkOptions()
-	options.Strict = *strict
-	diagnostics := graph.Check(options, sources)
+	fmt.Fprintf(out, "%s is valid\n", set.Arg(0))
+	return nil
+}
+
+func validateSources(path string, o graph.Options, errOut io.Writer) error {
+	sources, err := config.Read(path)
+	if err != nil {
+		return err
+	}
+	diagnostics := graph.Check(o, sources)
 	fmt.Fprint(errOut, diagnostics.String())
 	if diagnostics.Err() != nil {
 		return exit{1}
 	}
-	fmt.Fprintf(out, "%s is valid\n", set.Arg(0))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,9 @@ const diskEvery = 2 * time.Second
 
 // disk compares the files of the configuration with what runs.
 type disk struct {
-	path    string                 // "" for the built-in configuration
-	inForce func() []config.Source // what runs
+	path     string                 // "" for the built-in configuration
+	original bool                   // the file is one that what runs was made of
+	inForce  func() []config.Source // what runs
 
 	mu    sync.Mutex // guards what follows
 	at    time.Time  // when the files were read last
@@ -52,6 +54,13 @@ func (d *disk) compare(running []config.Source, age time.Duration) ([]config.Fil
 		return config.Diff(running, nil), nil // a reload would run the built-in one
 	case err != nil:
 		return nil, err
+	}
+	if d.original {
+		running = slices.DeleteFunc(slices.Clone(running), func(s config.Source) bool { return !s.Original })
+		files = slices.Clone(files)
+		for i := range files {
+			files[i].Original = true
+		}
 	}
 	return config.Diff(running, files), nil
 }

@@ -18,6 +18,8 @@ const listenVariable = "COLLECTOR_HTTP_LISTEN_ADDR"
 
 const listenFlag = "server.http.listen-addr"
 
+const storageFlag = "storage.path"
+
 const clusterFlag = "cluster.enabled"
 
 // defaultStorage is where queues and cursors are unless a flag says otherwise.
@@ -37,13 +39,14 @@ type runFlags struct {
 	listen     string
 	pprof      bool
 	storage    string
-	configKind string
+	format     *configFormat
 	cluster    bool
 	allowEmpty bool
 	prefix     string
 	noSupport  bool
 	set        *pflag.FlagSet
 	hosts      []string
+	promtail   *promtailFile // if the configuration is one
 
 	exploreMemory windowSize
 	exploreAge    time.Duration
@@ -66,19 +69,12 @@ func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set.StringSliceVar(&f.hosts, admin.AllowedHostsFlag, nil, "public host names that browsers may use for the UI over plain HTTP without a password; not needed for IP addresses, local names, HTTPS, or clients other than browsers")
 	set.Var(&f.exploreMemory, exploreMemoryFlag, "memory for recent data of each of the four signals, shown in the UI under Explore, for example 16MiB; 0 keeps none")
 	set.DurationVar(&f.exploreAge, exploreAgeFlag, 15*time.Minute, "how long recent data is kept for the UI, if --"+exploreMemoryFlag+" is set")
-	set.StringVar(&f.storage, "storage.path", defaultStorage, "directory for queues and cursors")
-	configFlags(set, &f.configKind)
+	set.StringVar(&f.storage, storageFlag, defaultStorage, "directory for queues and cursors")
+	f.format = formatFlags(set)
 	set.BoolVar(&f.allowEmpty, "config.allow-empty", false, "allow a reload that removes all components; without it, an empty configuration or file is rejected if the running one has components")
 	set.BoolVar(&f.cluster, clusterFlag, false, "accepted for compatibility, with a warning: clustering is not supported, and each collector does all of its work")
 	acceptIdle(set)
 	return set, f
-}
-
-// configFlags are the flags that `run` and `validate` share.
-func configFlags(set *pflag.FlagSet, kind *string) {
-	set.StringVar(kind, "config.format", "alloy", "format of the configuration; only alloy is accepted")
-	idle(set, "", "config.extra-args", "stability.level")
-	idleSwitch(set, "config.bypass-conversion-errors", "feature.community-components.enabled")
 }
 
 // acceptIdle declares Alloy's flags that have nothing to act on here: there is
@@ -117,7 +113,7 @@ func (f *runFlags) check() error {
 	if f.exploreMemory > 0 && f.exploreMemory < minExploreMemory {
 		return fmt.Errorf("--%s=%s: give at least 1MiB, or 0 to keep nothing", exploreMemoryFlag, component.Bytes(f.exploreMemory))
 	}
-	return checkFormat(f.configKind)
+	return f.format.check()
 }
 
 // warn says which flags ask for what is not there.
@@ -134,11 +130,4 @@ const minExploreMemory = windowSize(component.MiB)
 func (f *runFlags) cleanPrefix() string {
 	prefix, _ := admin.CleanPrefix(f.prefix)
 	return prefix
-}
-
-func checkFormat(kind string) error {
-	if kind != "alloy" {
-		return fmt.Errorf("--config.format=%s: only \"alloy\" is supported; convert the file first with `alloy convert --source-format=%s`", kind, kind)
-	}
-	return nil
 }

@@ -25,7 +25,7 @@ func TestFlagsOfAlloyAreAccepted(t *testing.T) {
 	if err := f.check(); err != nil {
 		t.Fatal(err)
 	}
-	want := runFlags{listen: "0.0.0.0:12345", storage: "/data", configKind: "alloy", prefix: "/x", noSupport: true, set: set, exploreAge: 15 * time.Minute}
+	want := runFlags{listen: "0.0.0.0:12345", storage: "/data", format: &configFormat{kind: "alloy", bypass: true, set: set}, prefix: "/x", noSupport: true, set: set, exploreAge: 15 * time.Minute}
 	if !reflect.DeepEqual(*f, want) || set.Arg(0) != "/etc/alloy/config.alloy" || set.NArg() != 1 {
 		t.Errorf("got %+v %v, want %+v", *f, set.Args(), want)
 	}

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"collector/pkg/config"
+	"collector/pkg/promtail"
 )
 
 // healthcheckTime bounds the whole check; Docker's own limit is longer.
@@ -87,12 +90,43 @@ func addressOfProcess1(path string) string {
 		return defaultListen()
 	}
 	args := strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
+	if address := addressOfPromtail(args); address != "" {
+		return address
+	}
 	at := slices.Index(args, "run") // behind the name of an init, perhaps
 	set, f := newRunFlags()
 	if at < 0 || set.Parse(args[at+1:]) != nil {
 		return defaultListen()
 	}
+	if inPromtailsPlace(set.Arg(0), promtailDefault) {
+		return addressOfPromtail([]string{"promtail", "-config.file=" + promtailDefault})
+	}
+	if file, err := f.format.promtailFile(set.Arg(0)); err == nil && file != nil {
+		if result, _, err := file.read(config.Read); err == nil {
+			file.settle(f, result)
+		}
+	}
 	return f.listen
+}
+
+// addressOfPromtail is the address by a command line with Promtail's flags, behind
+// the name of an init perhaps; it is empty if that is not one.
+func addressOfPromtail(args []string) string {
+	for i := range args {
+		if i+1 == len(args) || !calledPromtail(args[i], args[i+1:]) {
+			continue
+		}
+		flags, err := promtail.ParseFlags(args[i+1:], io.Discard)
+		if err != nil {
+			return ""
+		}
+		file := &promtailFile{path: flags.File, options: flags.Options}
+		if result, _, err := file.read(config.Read); err == nil {
+			return result.Server.Address
+		}
+		return ""
+	}
+	return ""
 }
 
 // reachable turns an address to listen on into one to connect to.

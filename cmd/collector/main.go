@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -27,10 +28,11 @@ var (
 const usage = `collector receives and collects metrics, logs, traces and profiles, and delivers them.
 
 Usage:
-  collector run [PATH] [flags]     run a configuration: a file, or a directory of *.alloy files;
-                                   without PATH, the built-in one
+  collector run [PATH] [flags]     run a configuration: a file, a directory of *.alloy files, or
+                                   Promtail's YAML file; without PATH, the built-in one
   collector demo [flags]           show what it does: an example service, some load, and the UI
   collector validate PATH          check a configuration without running it
+  collector convert PATH           print Promtail's YAML file as a configuration
   collector fmt [-w|-t] [FILE]     format a configuration file, or standard input
   collector default-config         print the built-in configuration
   collector why NAME               ask a running collector why data of a container, target or destination does not flow
@@ -39,6 +41,7 @@ Usage:
   collector queue list|drain|drop  list, deliver or delete data waiting on disk for a removed writer
   collector healthcheck [URL]      check whether a running collector, or another URL, is ready
   collector --version
+  collector -config.file=PATH      run as Promtail, with Promtail's flags
 
 ` + "`collector COMMAND --help` lists a command's flags.\n"
 
@@ -48,10 +51,14 @@ type exit struct{ code int }
 func (e exit) Error() string { return fmt.Sprintf("exit with code %d", e.code) }
 
 func main() {
-	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	run := command
+	if calledPromtail(os.Args[0], os.Args[1:]) {
+		run = func(args []string, _ io.Reader, out, errOut io.Writer) error { return asPromtail(args, out, errOut) }
+	}
+	err := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	var e exit
 	switch {
-	case err == nil, errors.Is(err, pflag.ErrHelp):
+	case err == nil, errors.Is(err, pflag.ErrHelp), errors.Is(err, flag.ErrHelp):
 	case errors.As(err, &e):
 		os.Exit(e.code)
 	default:
@@ -83,6 +90,8 @@ func command(args []string, in io.Reader, out, errOut io.Writer) error {
 		return run(args, errOut)
 	case "demo":
 		return demo(args, out, errOut)
+	case "convert":
+		return convert(args, out, errOut)
 	case "validate":
 		return validate(args, out, errOut)
 	case "fmt":

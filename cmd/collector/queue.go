@@ -17,7 +17,6 @@ import (
 
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/component"
-	"collector/pkg/config"
 	"collector/pkg/deliver"
 	"collector/pkg/graph"
 	"collector/pkg/logging"
@@ -167,7 +166,7 @@ func drainQueue(ctx context.Context, o drainOptions, out io.Writer) error {
 	if from, to := formatOf(f.Component), formatOf(o.to); from != to {
 		return fmt.Errorf("the queue holds data of %s, which %s can't send: name a writer of the same kind", from, o.to)
 	}
-	sources, err := config.Read(o.config)
+	sources, err := readSources(o.config)
 	if err != nil {
 		return err
 	}

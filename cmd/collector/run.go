@@ -33,6 +33,7 @@ import (
 	"collector/pkg/listen"
 	"collector/pkg/live"
 	"collector/pkg/logging"
+	"collector/pkg/promtail"
 )
 
 // stopTime bounds how long the components may take to stop. With the HTTP
@@ -61,13 +62,36 @@ func run(args []string, errOut io.Writer) error {
 	if set.NArg() > 1 {
 		return fmt.Errorf("run takes one path, a file or a directory of *.alloy files; got %s", strings.Join(set.Args(), ", "))
 	}
+	if inPromtailsPlace(set.Arg(0), promtailDefault) {
+		return asPromtail([]string{"-config.file=" + promtailDefault}, errOut, errOut)
+	}
+	file, err := flags.format.promtailFile(set.Arg(0))
+	if err != nil {
+		return err
+	}
+	if file != nil {
+		result, _, err := file.read(config.Read)
+		if err != nil {
+			return err
+		}
+		file.settle(flags, result)
+		if err := flags.check(); err != nil {
+			return err
+		}
+	}
+	return runUntilSignal(flags, set.Arg(0), errOut, flags.warn)
+}
+
+// runUntilSignal runs the configuration at path until a signal comes. begin is called
+// first.
+func runUntilSignal(flags *runFlags, path string, errOut io.Writer, begin func(*slog.Logger)) error {
 	limitMemory()
 	releaseStart()
 	unblocked, flush := unblocked(errOut)
 	defer flush()
-	p := newProgram(flags, set.Arg(0), unblocked)
+	p := newProgram(flags, path, unblocked)
 	p.flush = flush
-	flags.warn(p.logger)
+	begin(p.logger)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	p.handleSignals(ctx, stop)
@@ -91,6 +115,7 @@ type program struct {
 	path   string          // of the configuration; "" for the built-in one
 	prefix string          // of the UI's paths
 	fixed  []config.Source // if set, the configuration
+	file   *promtailFile   // if set, what the configuration is made of
 	loaded func()          // says so, once the first configuration is in force
 	flush  func()          // waits, within bounds, for the log to be written
 	logger *slog.Logger
@@ -112,7 +137,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	// The libraries' own messages must not get to standard error on their own.
 	slog.SetDefault(log.Logger())
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, slog.NewLogLogger(log.Logger().Handler(), slog.LevelError).Writer()))
-	p := &program{path: path, prefix: flags.cleanPrefix(), logger: log.Logger(), access: &admin.Access{}}
+	p := &program{path: path, prefix: flags.cleanPrefix(), file: flags.promtail, logger: log.Logger(), access: &admin.Access{}}
 	p.loaded = func() { p.logger.Info("collector is running", "version", version, "http", p.server.Addr().String()) }
 	registry := prometheus.NewRegistry()
 	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
@@ -129,12 +154,16 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans, InForce: func() { p.view.reloaded() },
 	})
 	p.view.graph = p.graph
+	gatherer := prometheus.Gatherer(p.graph)
+	if p.file != nil {
+		gatherer = promtail.Gatherer(p.graph)
+	}
 	p.server = admin.New(admin.Options{
 		Address: flags.listen, Flag: "--" + listenFlag, Pprof: flags.pprof,
-		Program: p, Gatherer: p.graph, Listeners: listeners, Logger: p.logger,
+		Program: p, Gatherer: gatherer, Promtail: p.file.adminPaths(), Listeners: listeners, Logger: p.logger,
 		Source: p.graph, Version: version, Prefix: p.prefix, AllowedHosts: flags.hosts, Access: p.access,
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
-		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, OnDisk: (&disk{path: path, inForce: p.graph.Sources}).diff, Support: flags.supportFor(log, p.graph),
+		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, OnDisk: (&disk{path: path, original: p.file != nil, inForce: p.graph.Sources}).diff, Support: flags.supportFor(log, p.graph),
 	})
 	p.server.Register(registry)
 	return p
@@ -197,11 +226,11 @@ func (p *program) stop() {
 func (p *program) load(ctx context.Context) error {
 	sources, err := p.sources()
 	if err != nil {
-		p.graph.LoadFailed(ctx, err)
+		p.graph.LoadFailed(ctx, err, sources...)
 		return err
 	}
 	if err := p.graph.Load(ctx, sources); err != nil {
-		return err
+		return p.file.translate(err)
 	}
 	_, secured := p.graph.Component("http")
 	p.access.Keep(secured)
@@ -213,12 +242,16 @@ func (p *program) sources() ([]config.Source, error) {
 	if p.fixed != nil {
 		return p.fixed, nil
 	}
-	if p.path == "" {
-		return p.builtin(), nil
-	}
 	read := config.Read
 	if p.graph.Ready() {
 		read = config.ReadAgain
+	}
+	if p.file != nil {
+		_, sources, err := p.file.read(read)
+		return sources, err
+	}
+	if p.path == "" {
+		return p.builtin(), nil
 	}
 	sources, err := read(p.path)
 	if errors.Is(err, fs.ErrNotExist) && p.path == os.Getenv(defaultConfigVariable) {

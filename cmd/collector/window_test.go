@@ -29,6 +29,12 @@ func runProgram(t testing.TB, text string, args ...string) (*program, string) {
 	if err := flags.check(); err != nil {
 		t.Fatal(err)
 	}
+	return startProgram(t, flags, path)
+}
+
+// startProgram runs a program until the test ends.
+func startProgram(t testing.TB, flags *runFlags, path string) (*program, string) {
+	t.Helper()
 	var log bytes.Buffer
 	p := newProgram(flags, path, &log)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -4,9 +4,11 @@
 set -eu
 root=$1
 source=$2
-mkdir -p "$root/bin" "$root/etc/alloy" "$root/licenses" "$root/tmp" "$root/var/lib/alloy/data"
+mkdir -p "$root/bin" "$root/usr/bin" "$root/etc/alloy" "$root/etc/promtail" "$root/licenses" "$root/tmp" "$root/var/lib/alloy/data"
 # Compose files written for Alloy may name its binary.
 ln -s collector "$root/bin/alloy"
+# Those written for Promtail have its entry point.
+ln -s ../../bin/collector "$root/usr/bin/promtail"
 cp "$source/LICENSE" "$source/THIRD_PARTY_NOTICES.txt" "$root/licenses/"
 find "$root" -type d -exec chmod 755 {} +
 chmod 644 "$root"/licenses/*

@@ -70,6 +70,8 @@ type Options struct {
 	}
 	Live    *live.Hub
 	Explore *explore.Window
+	// Promtail is set if the configuration is Promtail's file.
+	Promtail *Promtail
 
 	Version string
 	// Prefix is where a browser sees the UI, as CleanPrefix gives it.
@@ -248,6 +250,7 @@ func (s *Server) mux() *http.ServeMux {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
+	s.registerPromtail(mux)
 	if s.options.Source != nil {
 		s.registerAlloyAPI(mux)
 		s.ui = ui.New(ui.Options{

@@ -94,17 +94,19 @@ func TestImage(t *testing.T) {
 			}
 		})
 	}
-	// Compose files that name Alloy's binary go on working.
-	created, err := engine.Client.ContainerCreate(context.Background(), &container.Config{Image: imageName, Entrypoint: []string{"/bin/alloy"}, Cmd: []string{"--version"}}, nil, nil, nil, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := engine.Client.ContainerStart(context.Background(), created.ID, container.StartOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	engine.WaitExit(t, created.ID)
-	if code := engine.Inspect(t, created.ID).State.ExitCode; code != 0 {
-		t.Errorf("/bin/alloy --version: exit code %d", code)
+	// Compose files that name Alloy's binary, or Promtail's, go on working.
+	for _, binary := range []string{"/bin/alloy", "/usr/bin/promtail"} {
+		created, err := engine.Client.ContainerCreate(context.Background(), &container.Config{Image: imageName, Entrypoint: []string{binary}, Cmd: []string{"--version"}}, nil, nil, nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := engine.Client.ContainerStart(context.Background(), created.ID, container.StartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		engine.WaitExit(t, created.ID)
+		if code := engine.Inspect(t, created.ID).State.ExitCode; code != 0 {
+			t.Errorf("%s --version: exit code %d", binary, code)
+		}
 	}
 }
 

@@ -207,4 +207,7 @@ func TestTheDockerfilesSourceIsEnough(t *testing.T) {
 	if to, err := os.Readlink(filepath.Join(out, "root/bin/alloy")); to != "collector" {
 		t.Errorf("bin/alloy leads to %q: %v", to, err)
 	}
+	if to, err := os.Readlink(filepath.Join(out, "root/usr/bin/promtail")); to != "../../bin/collector" {
+		t.Errorf("usr/bin/promtail leads to %q: %v", to, err)
+	}
 }
