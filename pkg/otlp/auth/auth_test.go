@@ -376,3 +376,29 @@ func writeFile(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Nobody is let in but with the credentials, and no error repeats them. What is no note
+// of Carry is an error.
+func FuzzAuthenticate(f *testing.F) {
+	f.Add("Basic "+encoded("ann:s3cret-word"), `{"0":"red"}`)
+	f.Add("basic YW5u", `{"0":1}`)
+	f.Add("Bearer t0ken-word", "{")
+	f.Fuzz(func(t *testing.T, sent, carried string) {
+		server := basicServer{"ann", "s3cret-word"}
+		_, err := server.Authenticate(flow.Metadata{"Authorization": {sent}})
+		r := http.Request{Header: http.Header{"Authorization": {sent}}}
+		name, password, ok := r.BasicAuth()
+		if right := ok && name == "ann" && password == "s3cret-word"; right != (err == nil) {
+			t.Errorf("%q: %v", sent, err)
+		}
+		_, err = bearerServer{"Authorization", "Bearer t0ken-word", false}.Authenticate(flow.Metadata{"Authorization": {sent}})
+		if (sent == "Bearer t0ken-word") != (err == nil) || err != nil && strings.Contains(err.Error(), "word") {
+			t.Errorf("%q: %v", sent, err)
+		}
+		from := "X"
+		got := http.Header{}
+		if err := (headersClient{{Key: "X", FromContext: &from, Action: actionUpsert}}).Add(t.Context(), carried, got); (err == nil) != (len(got) == 1) {
+			t.Errorf("%q: %v, %v", carried, got, err)
+		}
+	})
+}

@@ -523,3 +523,49 @@ func FuzzSpans(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a request holds, each of its points is converted or dropped, and the series
+// of its samples have sorted labels without empty values.
+func FuzzConvert(f *testing.F) {
+	f.Add(shop(f).Data)
+	f.Add(counter(f, 1, 1).Data)
+	f.Add(request(f, func(all pmetric.MetricSlice) {
+		m := all.AppendEmpty()
+		m.SetEmptyExponentialHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		dp := m.ExponentialHistogram().DataPoints().AppendEmpty()
+		dp.SetScale(20)
+		dp.Positive().BucketCounts().FromRaw([]uint64{1, 0, 0, 2})
+		s := all.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty()
+		s.QuantileValues().AppendEmpty().SetQuantile(math.NaN())
+	}).Data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		md, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(data)
+		to := &sink{}
+		e, reg := exporter(t, func(c *Config) {
+			c.IncludeTargetInfo, c.IncludeScopeInfo, c.ResourceToTelemetryConversion = true, true, true
+		}, to)
+		written := e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalMetrics, Data: data})
+		if (err == nil) != (written == nil) {
+			t.Fatalf("decoded: %v, written: %v", err, written)
+		}
+		if err != nil {
+			return
+		}
+		points := float64(md.DataPointCount())
+		received, converted := otlptest.Counter(t, reg, prefix+"received_points_total", ""), otlptest.Counter(t, reg, prefix+"converted_points_total", "")
+		if dropped := otlptest.Counter(t, reg, prefix+"dropped_points_total", ""); received != points || converted+dropped != points {
+			t.Errorf("of %v points, %v are received, %v converted and %v dropped", points, received, converted, dropped)
+		}
+		for _, b := range to.batches {
+			for _, s := range b.Samples {
+				before := ""
+				s.Series.Labels.Range(func(l labels.Label) {
+					if l.Name <= before && before != "" || l.Value == "" {
+						t.Errorf("labels %s", s.Series.Labels)
+					}
+					before = l.Name
+				})
+			}
+		}
+	})
+}
