@@ -71,12 +71,12 @@ func (l *listener) serve(ctx, lasting context.Context, inner net.Conn) {
 	l.counts.connections.Add(1)
 	defer l.counts.connections.Add(-1)
 	address := addressOf(inner.RemoteAddr())
-	client, err := l.secure(ctx, inner)
+	client, err := l.secure(lasting, inner) // a client may send its first message before it knows that it is accepted
 	if err != nil {
 		l.failed(reasonTLS, address, err)
 		return
 	}
-	c := &conn{Conn: client, inner: inner, listener: l, client: listen.ClientOf(inner.RemoteAddr().String()), labels: l.client(ctx, address)}
+	c := &conn{Conn: client, inner: inner, listener: l, client: listen.ClientOf(inner.RemoteAddr().String()), labels: l.client(lasting, address)}
 	c.parser.listener, c.batch.from = l, l
 	stop := context.AfterFunc(ctx, c.stop)
 	defer stop()

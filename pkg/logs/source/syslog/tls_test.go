@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -103,6 +104,48 @@ func TestTLSWithAndWithoutClientCertificates(t *testing.T) {
 			s.send(t, hello+"\n")
 			await(t, "a client without TLS is counted", func() bool { return s.metric(t, failedMetric, reasonTLS) > 0 })
 		})
+	}
+}
+
+// A client may connect, and send its first message, when the component has just
+// stopped. With TLS 1.3, it sends that before it knows that it is accepted.
+func TestAConnectionThatComesAtTheEndIsRead(t *testing.T) {
+	server, own := makeCertificate(t, "server"), makeCertificate(t, "client")
+	for name, settings := range map[string]*httpclient.TLS{"plain": nil, "TLS": {Cert: server.cert, Key: component.Secret(server.key), CA: own.cert}} {
+		var sink logstest.Sink
+		s := makeSource(t, config(&sink, func(l *ListenerConfig) { l.TLS = settings }), nil)
+		defer s.Close()
+		stopped, cancel := context.WithCancel(t.Context())
+		cancel()
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := make(chan error, 1)
+		go func() {
+			if settings != nil {
+				client = tls.Client(client, server.client(t, &own))
+			}
+			_, err := io.WriteString(client, hello+"\n")
+			sent <- err
+		}()
+		s.listeners[0].serve(stopped, t.Context(), conn)
+		if err := <-sent; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if lines := sink.Lines(); len(lines) != 1 {
+			t.Errorf("%s: lines %q", name, lines)
+		}
 	}
 }
 
