@@ -10,6 +10,8 @@ var ownComponents = map[string]string{
 var deliberateDifferences = map[string]string{
 	"http: tls > windows_certificate_filter*": "the block is refused",
 
+	"faro.receiver: sourcemaps > download is false by default, in Alloy true": "a page would decide which URLs the collector requests",
+
 	"loki.source.docker: client is not in Alloy":                              "the name of http_client_config in Alloy's documentation",
 	"*: *tls > client_ca_pem is not in Alloy":                                 "the name of client_ca in Alloy's documentation",
 	"*: grpc > max_connection_* is \"0s\" by default*":                        "the same: no limit",

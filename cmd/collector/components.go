@@ -11,6 +11,7 @@ import (
 	"collector/pkg/discovery"
 	"collector/pkg/explore"
 	"collector/pkg/exporters"
+	"collector/pkg/faro"
 	"collector/pkg/imports"
 	"collector/pkg/local"
 	"collector/pkg/logging"
@@ -41,6 +42,7 @@ func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer,
 		remotewrite.Components(),
 		logs.Components(),
 		otlp.Components(),
+		faro.Components(),
 		profiles.Components(),
 		explore.Components(),
 	)

@@ -5,6 +5,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -49,6 +50,9 @@ type Options struct {
 	Receives string
 	// Metrics is what the names of metrics begin with: "pyroscope_receive_http".
 	Metrics string
+	// Block is the block that has listen_address and listen_port; "http" if it is
+	// empty.
+	Block string
 }
 
 // Server is the server of one component.
@@ -93,7 +97,7 @@ func (s *Server) Bind() error {
 	if s.listener != nil {
 		return nil
 	}
-	option := s.o.Component.ID + ": http > listen_address and listen_port"
+	option := s.o.Component.ID + ": " + cmp.Or(s.o.Block, "http") + " > listen_address and listen_port"
 	l, err := s.o.Component.Listeners.Listen("tcp", s.config.address(), option)
 	if err != nil {
 		return err

@@ -118,6 +118,15 @@ loki.write "out" {
 	endpoint { url = %q }
 }
 
+faro.receiver "in" {
+	extra_log_labels = {job = "good"}
+	server {
+		listen_port = %d
+		rate_limiting { enabled = false }
+	}
+	output { logs = [loki.write.out.receiver] }
+}
+
 pyroscope.receive_http "in" {
 	http {
 		listen_address = "127.0.0.1"
@@ -132,9 +141,9 @@ pyroscope.write "out" {
 `
 
 // listeners are the listeners of a collector, by their addresses.
-func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles string) []receivertest.Listener {
+func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, profiles string) []receivertest.Listener {
 	lokiURL := "http://" + push + "/loki/api/v1/push"
-	profilesURL := "http://" + profiles
+	pagesURL, profilesURL := "http://"+pages+"/collect", "http://"+profiles
 	asProtobuf := map[string]string{"Content-Type": "application/x-protobuf"}
 	spans, client := harness.SpanSender(t, grpc), strangers()
 	return []receivertest.Listener{{
@@ -163,6 +172,10 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles st
 		Bad:  badJSON(t, `{"unknown":`, `{"streams":[{"stream":{"a":"b"},"values":[`, `["1",""],`, `{"streams":[`, `{"stream":{"a":"b"},"values":[["1",""]]},`),
 		Good: func(n int) error { return pushLine(client, lokiURL, n) },
 	}, {
+		Name: "faro.receiver", URL: pagesURL, Limit: 5 << 20, Header: map[string]string{"Content-Type": "application/json"},
+		Bad:  badPayloads(),
+		Good: func(n int) error { return pushPage(client, pagesURL, receiversGood+n) },
+	}, {
 		Name: "admin", URL: c.URL + "/-/reload", Header: map[string]string{},
 		Good: func(int) error { return ready(client, c.URL) },
 	}}
@@ -172,15 +185,15 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, profiles st
 // that has 256 MiB attacked, one after the other, with the whole suite.
 func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel: memory is the matter
-	grpc, otlp, push, profiles := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.FreePort(t), harness.FreePort(t)
-	syslog := harness.Address(harness.FreePort(t))
-	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), profiles, pyroscope.URL))
+	grpc, otlp, syslog := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t))
+	push, pages, profiles := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
+	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), pages, profiles, pyroscope.URL))
 	group := c.LimitMemory(t, receiversMemory)
 	c.Start(t)
 	pid := c.Pid()
 	peak := watchMemory(t, func() int64 { return rssOf(pid) })
 
-	for _, l := range listeners(t, c, grpc, otlp, harness.Address(push), harness.Address(profiles)) {
+	for _, l := range listeners(t, c, grpc, otlp, harness.Address(push), harness.Address(pages), harness.Address(profiles)) {
 		t.Run(l.Name, func(t *testing.T) { l.Test(t, receiversGood) })
 	}
 	t.Run("loki.source.syslog", func(t *testing.T) { syslogListener(syslog).Test(t, receiversGood) })
@@ -188,7 +201,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	if kills := group.Kills(t); kills > 0 {
 		t.Errorf("the kernel has killed %d processes", kills)
 	}
-	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total", "loki_source_syslog_parsing_errors_total"} {
+	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total", "loki_source_syslog_parsing_errors_total", "faro_receiver_refused_requests_total"} {
 		if c.Metric(t, refused) == 0 {
 			t.Errorf("%s counts nothing", refused)
 		}
@@ -197,7 +210,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 		for name, arrived := range map[string][2]int{
 			"spans":    {len(traces.SpanNumbers()), 3 * receiversGood},
 			"profiles": {len(harness.ProfileNumbers(pyroscope)), receiversGood},
-			"lines":    {len(loki.Entries()), 2 * receiversGood},
+			"lines":    {len(loki.Entries()), 3 * receiversGood},
 		} {
 			if arrived[0] != arrived[1] {
 				return fmt.Errorf("%d of %d %s have arrived", arrived[0], arrived[1], name)
@@ -242,6 +255,35 @@ func pushLine(client *http.Client, url string, n int) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusNoContent {
 		return fmt.Errorf("line %d: %s", n, resp.Status)
+	}
+	return nil
+}
+
+// badPayloads are payloads for faro.receiver of which a decoder makes many times their
+// size, or whose lines would be.
+func badPayloads() []receivertest.Body {
+	const size = 5*mib - 1000
+	many := func(before, element string) []byte {
+		return []byte(before + strings.Repeat(element, (size-len(before))/len(element)))
+	}
+	long := `{"meta":{"page":{"url":"` + strings.Repeat("u", mib) + `"}},"logs":[{}`
+	return []receivertest.Body{
+		{Name: "deep nesting", Data: many(`{"unknown":`, "[")},
+		{Name: "empty logs", Data: append(many(`{"logs":[{}`, ",{}"), "]}"...)},
+		{Name: "a long URL in each line", Data: append(many(long, ",{}"), "]}"...)},
+		{Name: "compressed", Data: []byte("\x1f\x8b\x08\x00"), Packed: true},
+	}
+}
+
+// pushPage sends a log of that number to faro.receiver.
+func pushPage(client *http.Client, url string, n int) error {
+	resp, err := client.Post(url, "application/json", strings.NewReader(fmt.Sprintf(`{"logs":[{"message":"line %d"}]}`, n)))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("log %d: %s", n, resp.Status)
 	}
 	return nil
 }
