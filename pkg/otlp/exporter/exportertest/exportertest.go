@@ -45,22 +45,22 @@ func DropsAndWarns(t *testing.T, e *exporter.Exporter, off []pipeline.Signal, wa
 	}
 }
 
-// Exporter is an exporter that runs.
+// Exporter is an exporter under test.
 type Exporter struct {
 	*exporter.Exporter
 	Metrics *prometheus.Registry
-	// Stop ends Run, and waits for it. It may be called again.
+	// Stop ends what Run began, and waits for it. It may be called again.
 	Stop func()
 }
 
-// Run runs e, whose metrics are in the registry, until the test ends or Stop is called.
-func Run(t *testing.T, e *exporter.Exporter, metrics *prometheus.Registry) Exporter {
+// Run runs e until the test ends or Stop is called.
+func (e Exporter) Run(t *testing.T) Exporter {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
+	go func() { done <- e.Exporter.Run(ctx) }()
 	var once sync.Once
-	stop := func() {
+	e.Stop = func() {
 		once.Do(func() {
 			cancel()
 			if err := <-done; err != nil {
@@ -68,8 +68,8 @@ func Run(t *testing.T, e *exporter.Exporter, metrics *prometheus.Registry) Expor
 			}
 		})
 	}
-	t.Cleanup(stop)
-	return Exporter{Exporter: e, Metrics: metrics, Stop: stop}
+	t.Cleanup(e.Stop)
+	return e
 }
 
 // Write writes a request, which change may change before.

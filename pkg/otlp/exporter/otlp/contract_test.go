@@ -1,39 +1,56 @@
 package otlp
 
 import (
-	"context"
+	"strings"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"collector/pkg/component"
-	"collector/pkg/otlp/exporter"
-	"collector/pkg/otlp/flow"
+	"collector/pkg/listen/listentest"
+	"collector/pkg/otlp/exporter/exportertest"
 	"collector/pkg/otlp/otlptest"
+	receiver "collector/pkg/otlp/receiver/otlp"
 	"collector/pkg/otlp/receiver/receivertest"
+	"collector/pkg/otlp/security"
 	"collector/pkg/pipeline"
-	"collector/pkg/pipeline/pipelinetest"
 )
 
-func TestItKeepsTheContractOfSinks(t *testing.T) {
-	to := &otlptest.Gathering{}
-	sv := receivertest.Start(t, flow.Output{Traces: []pipeline.OTLPSink{to}}, nil)
-	pipelinetest.Sink{
-		New: func(t *testing.T, dir string) pipelinetest.Runner {
-			var c Config
-			c.SetToDefault()
-			c.Client.Endpoint, c.Client.TLS.Insecure = sv.GRPC, true
-			c.Retry.InitialInterval, c.Retry.MaxInterval = time.Millisecond, 10*time.Millisecond
-			e, err := New(c, component.Options{ID: "otelcol.exporter.otlp.test", Dir: dir, Metrics: prometheus.NewRegistry()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return e
+func suite() exportertest.Suite {
+	return exportertest.Suite{
+		Make: func(t *testing.T, endpoint, dir string, change func(exportertest.Blocks)) exportertest.Exporter {
+			t.Helper()
+			return made(t, endpoint, dir, func(c *Config) {
+				if change != nil {
+					change(exportertest.Blocks{TLS: &c.Client.TLS, Queue: &c.Queue, Retry: &c.Retry})
+				}
+			})
 		},
-		Write: func(ctx context.Context, r pipelinetest.Runner, number int) error {
-			return otlptest.WriteSpan(ctx, r.(*exporter.Exporter), number)
-		},
-		Serve: to.Serve, Arrived: to.Got, Bad: otlptest.BadSignal,
-	}.Test(t)
+		Endpoint: func(sv receivertest.Receiver, _ bool) string { return sv.GRPC },
+		Secure:   func(c *receiver.Config, tls *security.TLSServer) { c.GRPC.TLS = tls },
+	}
+}
+
+func TestItKeepsTheContractOfSinks(t *testing.T) { suite().KeepsTheContractOfSinks(t) }
+
+func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
+	suite().IsOffWithoutAnEndpoint(t, "", ":")
+}
+
+func TestAnExporterKeepsDataUntilTheFilesOfItsTLSAreThere(t *testing.T) {
+	suite().WaitsForTheFilesOfTLS(t)
+}
+
+func TestTLSWithClientCertificates(t *testing.T) { suite().ShowsItsCertificate(t) }
+
+func TestWithoutQueueAndRetriesWhatWasAcknowledgedIsDelivered(t *testing.T) {
+	suite().DeliversWhatWasAcknowledged(t)
+}
+
+func TestPlainTextAtAPortOfTLSDrawsAHint(t *testing.T) {
+	server, _ := exportertest.Certified(t)
+	var to otlptest.Sink
+	sv := receivertest.Start(t, otlptest.All(&to), func(c *receiver.Config) { c.GRPC.TLS = &server })
+	plain := start(t, sv.GRPC, t.TempDir(), nil)
+	plain.Write(t, pipeline.SignalTraces, otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 1), nil)
+	listentest.Eventually(t, "the server says it", func() bool {
+		return strings.Contains(sv.Log.String(), "a client sent plain text")
+	})
 }

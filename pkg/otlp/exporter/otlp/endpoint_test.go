@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"collector/pkg/component"
-	"collector/pkg/deliver"
 	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/exporter/exportertest"
 	"collector/pkg/otlp/flow"
@@ -94,14 +93,4 @@ func TestExporterHintsAtWrongProtocols(t *testing.T) {
 	tlsToPlain := start(t, sv.GRPC, t.TempDir(), func(c *Config) { c.Client.TLS.Insecure = false })
 	tlsToPlain.Write(t, pipeline.SignalTraces, data, nil)
 	listentest.Eventually(t, "TLS at a plain port shows", func() bool { return tlsToPlain.Delivery(t).LastError != "" })
-}
-
-func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
-	for _, endpoint := range []string{"", ":"} {
-		e := start(t, endpoint, t.TempDir(), nil)
-		e.Write(t, pipeline.SignalTraces, otlptest.Request(t, pipeline.SignalTraces, 1, 1, 3, 1), nil)
-		if n := otlptest.Counter(t, e.Metrics, "collector_dropped_items_total", deliver.ReasonNoDestination); n != 3 {
-			t.Errorf("%q: %v dropped spans counted, want 3", endpoint, n)
-		}
-	}
 }

@@ -60,6 +60,12 @@ func startBackend(t *testing.T, b *backend, address string, options ...grpc.Serv
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.serve(t, l, options...)
+	return b
+}
+
+// serve serves on l until the test ends.
+func (b *backend) serve(t *testing.T, l net.Listener, options ...grpc.ServerOption) {
 	b.mu.Lock()
 	if b.requests == nil {
 		b.requests = make(map[pipeline.Signal][][]byte)
@@ -72,7 +78,6 @@ func startBackend(t *testing.T, b *backend, address string, options ...grpc.Serv
 	plogotlp.RegisterGRPCServer(b.server, &logBackend{b: b})
 	go b.server.Serve(l)
 	t.Cleanup(b.server.Stop)
-	return b
 }
 
 type traceBackend struct {
@@ -151,30 +156,24 @@ func (b *backend) items(t *testing.T, s pipeline.Signal) (n int) {
 	return n
 }
 
-// start runs an otelcol.exporter.otlp for address. change may change
-// its configuration.
-func start(t *testing.T, address, dir string, change func(*Config)) exportertest.Exporter {
+// made is an otelcol.exporter.otlp for address. change may change its configuration.
+func made(t *testing.T, address, dir string, change func(*Config)) exportertest.Exporter {
 	t.Helper()
 	var c Config
 	c.SetToDefault()
-	c.Client.Endpoint = address
-	c.Client.TLS.Insecure = true
-	c.Retry.InitialInterval, c.Retry.MaxInterval = 5*time.Millisecond, 50*time.Millisecond
+	c.Client.Endpoint, c.Client.TLS.Insecure = address, true
 	c.Timeout = time.Minute // a machine that is busy is no server that hangs
+	exportertest.Soon(&c.Retry)
 	if change != nil {
 		change(&c)
 	}
-	for _, v := range []interface{ Validate() error }{&c, &c.Client, &c.Client.TLS, &c.Queue, &c.Retry} {
-		if err := v.Validate(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	metrics := prometheus.NewRegistry()
-	e, err := New(c, component.Options{ID: "otelcol.exporter.otlp.test", Dir: dir, Metrics: metrics, UserAgent: "collector/test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exportertest.Run(t, e, metrics)
+	return exportertest.Make(t, Definition().Name, c, dir, New, &c, &c.Client, &c.Client.TLS, &c.Queue, &c.Retry)
+}
+
+// start runs an otelcol.exporter.otlp for address.
+func start(t *testing.T, address, dir string, change func(*Config)) exportertest.Exporter {
+	t.Helper()
+	return made(t, address, dir, change).Run(t)
 }
 
 func TestExporterDeliversEverySignalWithEveryCompression(t *testing.T) {

@@ -1,42 +1,46 @@
 package otlphttp
 
 import (
-	"context"
-	"net/http"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"collector/pkg/component"
-	"collector/pkg/otlp/exporter"
-	"collector/pkg/otlp/otlptest"
-	"collector/pkg/pipeline"
-	"collector/pkg/pipeline/pipelinetest"
+	"collector/pkg/otlp/exporter/exportertest"
+	receiver "collector/pkg/otlp/receiver/otlp"
+	"collector/pkg/otlp/receiver/receivertest"
+	"collector/pkg/otlp/security"
 )
 
-func TestItKeepsTheContractOfSinks(t *testing.T) {
-	to := &otlptest.Gathering{}
-	wb := startWeb(t, func(_ int, body []byte, w http.ResponseWriter) {
-		if to.WriteOTLP(t.Context(), pipeline.OTLP{Data: body}) != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
-	pipelinetest.Sink{
-		New: func(t *testing.T, dir string) pipelinetest.Runner {
-			var c Config
-			c.SetToDefault()
-			c.Client.Endpoint = wb.URL
-			c.Retry.InitialInterval, c.Retry.MaxInterval = time.Millisecond, 10*time.Millisecond
-			e, err := New(c, component.Options{ID: "otelcol.exporter.otlphttp.test", Dir: dir, Metrics: prometheus.NewRegistry()})
-			if err != nil {
-				t.Fatal(err)
+func suite() exportertest.Suite {
+	return exportertest.Suite{
+		Make: func(t *testing.T, endpoint, dir string, change func(exportertest.Blocks)) exportertest.Exporter {
+			t.Helper()
+			return made(t, endpoint, dir, func(c *Config) {
+				if change != nil {
+					change(exportertest.Blocks{TLS: &c.Client.TLS, Queue: &c.Queue, Retry: &c.Retry})
+				}
+			})
+		},
+		Endpoint: func(sv receivertest.Receiver, tls bool) string {
+			if tls {
+				return "https://" + sv.HTTP
 			}
-			return e
+			return "http://" + sv.HTTP
 		},
-		Write: func(ctx context.Context, r pipelinetest.Runner, number int) error {
-			return otlptest.WriteSpan(ctx, r.(*exporter.Exporter), number)
-		},
-		Serve: to.Serve, Arrived: to.Got, Bad: otlptest.BadSignal,
-	}.Test(t)
+		Secure: func(c *receiver.Config, tls *security.TLSServer) { c.HTTP.TLS = tls },
+	}
+}
+
+func TestItKeepsTheContractOfSinks(t *testing.T) { suite().KeepsTheContractOfSinks(t) }
+
+func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
+	suite().IsOffWithoutAnEndpoint(t, "", "http://")
+}
+
+func TestAnExporterKeepsDataUntilTheFilesOfItsTLSAreThere(t *testing.T) {
+	suite().WaitsForTheFilesOfTLS(t)
+}
+
+func TestTLSWithClientCertificates(t *testing.T) { suite().ShowsItsCertificate(t) }
+
+func TestWithoutQueueAndRetriesWhatWasAcknowledgedIsDelivered(t *testing.T) {
+	suite().DeliversWhatWasAcknowledged(t)
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"collector/pkg/component"
-	"collector/pkg/deliver"
 	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/exporter/exportertest"
 	"collector/pkg/otlp/flow"
@@ -49,14 +48,4 @@ func TestExporterHintsAtWrongProtocols(t *testing.T) {
 	listentest.Eventually(t, "HTTP at a gRPC port draws a hint", func() bool {
 		return strings.Contains(toGRPCPort.Delivery(t).LastError, "HTTP port")
 	})
-}
-
-func TestExporterWithoutAnEndpointIsSwitchedOff(t *testing.T) {
-	for _, endpoint := range []string{"", "http://"} {
-		e := start(t, endpoint, t.TempDir(), nil)
-		e.Write(t, pipeline.SignalTraces, otlptest.Request(t, pipeline.SignalTraces, 1, 1, 3, 1), nil)
-		if n := otlptest.Counter(t, e.Metrics, "collector_dropped_items_total", deliver.ReasonNoDestination); n != 3 {
-			t.Errorf("%q: %v dropped spans counted, want 3", endpoint, n)
-		}
-	}
 }

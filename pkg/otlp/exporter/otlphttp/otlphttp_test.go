@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/exporter/exportertest"
@@ -27,29 +25,25 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// start runs an otelcol.exporter.otlphttp for endpoint. change may
-// change its configuration.
-func start(t *testing.T, endpoint, dir string, change func(*Config)) exportertest.Exporter {
+// made is an otelcol.exporter.otlphttp for endpoint. change may change its
+// configuration.
+func made(t *testing.T, endpoint, dir string, change func(*Config)) exportertest.Exporter {
 	t.Helper()
 	var c Config
 	c.SetToDefault()
 	c.Client.Endpoint = endpoint
-	c.Retry.InitialInterval, c.Retry.MaxInterval = 5*time.Millisecond, 50*time.Millisecond
 	c.Client.Timeout = time.Minute // a machine that is busy is no server that hangs
+	exportertest.Soon(&c.Retry)
 	if change != nil {
 		change(&c)
 	}
-	for _, v := range []interface{ Validate() error }{&c, &c.Client, &c.Queue, &c.Retry} {
-		if err := v.Validate(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	metrics := prometheus.NewRegistry()
-	e, err := New(c, component.Options{ID: "otelcol.exporter.otlphttp.test", Dir: dir, Metrics: metrics, UserAgent: "collector/test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exportertest.Run(t, e, metrics)
+	return exportertest.Make(t, Definition().Name, c, dir, New, &c, &c.Client, &c.Client.TLS, &c.Queue, &c.Retry)
+}
+
+// start runs an otelcol.exporter.otlphttp for endpoint.
+func start(t *testing.T, endpoint, dir string, change func(*Config)) exportertest.Exporter {
+	t.Helper()
+	return made(t, endpoint, dir, change).Run(t)
 }
 
 // web is an HTTP server that keeps requests and answers as it is told.
@@ -145,21 +139,6 @@ func TestHTTPExporterCutsWhatIsTooLarge(t *testing.T) {
 	e := start(t, wb.URL, t.TempDir(), nil)
 	e.Write(t, pipeline.SignalLogs, otlptest.Request(t, pipeline.SignalLogs, 1, 1, 100, 1000), nil)
 	if s := e.Settled(t); s.Delivered != 100 {
-		t.Errorf("delivered %d, dropped %v", s.Delivered, s.Dropped)
-	}
-}
-
-// Who switches off queue and retries has senders that send again what fails. They
-// were told that this is not needed.
-func TestWithoutQueueAndRetriesWhatWasAcknowledgedIsDelivered(t *testing.T) {
-	wb := startWeb(t, func(call int, _ []byte, w http.ResponseWriter) {
-		if call < 2 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
-	e := start(t, wb.URL, t.TempDir(), func(c *Config) { c.Queue.Enabled, c.Retry.Enabled = false, false })
-	e.Write(t, pipeline.SignalTraces, otlptest.Request(t, pipeline.SignalTraces, 1, 1, 5, 1), nil)
-	if s := e.Settled(t); s.Delivered != 5 || len(s.Dropped) != 0 {
 		t.Errorf("delivered %d, dropped %v", s.Delivered, s.Dropped)
 	}
 }
