@@ -20,7 +20,7 @@ var deliberateDifferences = map[string]string{
 	"loki.source.docker: legacy_positions_file is not in Alloy":               "Promtail's positions of containers are continued, too",
 	"loki.write: endpoint > queue_config > block_on_overflow is not in Alloy": "accepted with a warning",
 	"loki.write: endpoint > queue_config > min_shards is not in Alloy":        "accepted with a warning",
-	"otelcol.exporter.otlphttp: client > force_attempt_http2 is not in Alloy": "accepted with a warning",
+	"otelcol.exporter.otlphttp: client > force_attempt_http2 is not in Alloy": "Alloy speaks HTTP/1.1, as with false",
 
 	"loki.process: *stage.json > expressions is optional, in Alloy required": "newer versions of Alloy accept regex instead",
 	"loki.process: *stage.json > regex is not in Alloy":                      "newer versions of Alloy have it",

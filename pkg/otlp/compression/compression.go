@@ -33,7 +33,8 @@ type Coding struct {
 	writers sync.Pool
 }
 
-// Fastest is the level that is fastest, whatever the coding.
+// Fastest is the level that is fastest, whatever the coding. 0 is the default of the
+// coding.
 const Fastest = -100
 
 // encoder is what the compression libraries' writers have in common.
@@ -69,10 +70,7 @@ func CheckLevel(name string, level int) error {
 		if level < -2 || level > 9 {
 			return fmt.Errorf("%d is not a level of %s: use -2 to 9, or -1 for the default", level, name)
 		}
-	case "zstd":
-		if level < 1 || level > 22 {
-			return fmt.Errorf("%d is not a level of zstd: use 1 to 22", level)
-		}
+	case "zstd": // the nearest level that there is will do
 	default:
 		if level != 0 {
 			return fmt.Errorf("compression %q has no levels: remove the block", name)
@@ -116,8 +114,11 @@ func (c *Coding) Decompress(r io.Reader) (io.Reader, error) {
 
 func (c *Coding) newEncoder() (encoder, error) {
 	level := c.level
-	if level == Fastest {
+	switch level {
+	case Fastest:
 		level = gzip.BestSpeed
+	case 0:
+		level = gzip.DefaultCompression
 	}
 	switch c.name {
 	case "gzip":

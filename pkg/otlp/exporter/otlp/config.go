@@ -39,8 +39,8 @@ func (c *Config) SetToDefault() {
 
 // Validate refuses what cannot work.
 func (c *Config) Validate() error {
-	if c.Timeout <= 0 {
-		return component.At("timeout", errors.New("it must be positive"))
+	if c.Timeout < 0 {
+		return component.At("timeout", errors.New("it cannot be negative"))
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "compression: ", func(c *Client) { c.Endpoint, c.Compression = "tempo:4317", "br" })
 	otlptest.Says(t, "balancer_name: ", func(c *Client) { c.Endpoint, c.BalancerName = "tempo:4317", "best" })
 	otlptest.Says(t, "headers: ", func(c *Client) { c.Endpoint, c.Headers = "tempo:4317", map[string]string{"a b": ""} })
-	otlptest.Says(t, "timeout: ", func(c *Config) { c.Timeout = 0 })
+	otlptest.Says(t, "timeout: ", func(c *Config) { c.Timeout = -time.Second })
+	otlptest.Says(t, "", func(c *Config) { c.Timeout = 0 })
 }
 
 func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {

@@ -38,8 +38,8 @@ import (
 // when the first request is sent.
 type transport struct {
 	target     string
-	off        string // why nothing can be sent; "" when something can
-	timeout    time.Duration
+	off        string        // why nothing can be sent; "" when something can
+	timeout    time.Duration // of a request; 0: none
 	plain      bool
 	compressed bool
 	headers    []string    // names and values in turn
@@ -312,8 +312,11 @@ func (g *transport) call(ctx context.Context, s pipeline.Signal, blocks []queue.
 	if err != nil {
 		return res, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
+	if g.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, g.timeout)
+		defer cancel()
+	}
 	if len(headers) > 0 {
 		ctx = metadata.AppendToOutgoingContext(ctx, headers...)
 	}

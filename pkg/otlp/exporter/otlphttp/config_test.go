@@ -14,5 +14,7 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "compression: ", func(c *Client) { c.Compression = "br" })
 	otlptest.Says(t, "compression_params > level: ", func(c *Client) { c.CompressionParams = &CompressionParams{Level: 10} })
 	otlptest.Says(t, "", func(c *Client) { c.Compression, c.CompressionParams = "zstd", &CompressionParams{Level: 11} })
+	otlptest.Says(t, "", func(c *Client) { c.Compression, c.CompressionParams = "zstd", &CompressionParams{Level: 0} })
+	otlptest.Says(t, "compression_params > level: ", func(c *Client) { c.Compression, c.CompressionParams = "snappy", &CompressionParams{Level: 1} })
 	otlptest.Says(t, "proxy_url: ", func(c *Client) { c.ProxyURL = "proxy" })
 }

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"testing"
-	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/otlp/auth"
@@ -21,22 +20,6 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "traces_url_path: ", func(c *HTTPServer) { c.TracesURLPath = "" })
 	otlptest.Says(t, "traces_url_path: it, ", func(c *HTTPServer) { c.TracesURLPath = c.LogsURLPath })
 	otlptest.Says(t, "max_age: ", func(c *CORS) { c.MaxAge = -1 })
-}
-
-func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
-	f := func(k *ServerKeepalive, want time.Duration) {
-		t.Helper()
-		if got := (&GRPCServer{Keepalive: k}).serverParameters().MaxConnectionIdle; got != want {
-			t.Errorf("after %s, want %s", got, want)
-		}
-	}
-	var p ServerParameters
-	p.SetToDefault()
-	f(nil, 5*time.Minute)
-	f(&ServerKeepalive{}, 5*time.Minute)
-	f(&ServerKeepalive{ServerParameters: &p}, 5*time.Minute)
-	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: 0}}, 0) // never
-	f(&ServerKeepalive{ServerParameters: &ServerParameters{MaxConnectionIdle: time.Hour}}, time.Hour)
 }
 
 // clientsOnly is a handler that servers have no use for.
