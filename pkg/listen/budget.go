@@ -102,13 +102,6 @@ func (b *Budget) Used() int64 {
 	return b.used
 }
 
-// Waiting is how many requests wait for room.
-func (b *Budget) Waiting() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.blocked)
-}
-
 // ofSmall is how much of what a request has taken counts as a small one's.
 func (b *Budget) ofSmall(taken int64) int64 {
 	if taken > b.max/16 {

@@ -224,10 +224,17 @@ func BenchmarkManyWait(b *testing.B) {
 				c.Release()
 			})
 		}
-		for budget.Waiting() < waiters {
+		for blocked(budget) < waiters {
 			runtime.Gosched()
 		}
 		all.Release()
 		done.Wait()
 	}
+}
+
+// blocked is how many requests wait for room.
+func blocked(b *Budget) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.blocked)
 }

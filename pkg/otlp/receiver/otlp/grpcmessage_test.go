@@ -11,12 +11,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
+	"collector/pkg/listen"
 	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/compression"
 	"collector/pkg/otlp/otlptest"
@@ -162,38 +164,49 @@ func unfinishedMessagesFrom(t *testing.T, from string) {
 	}
 }
 
-// A client that has gone holds no place among the few that may wait for room.
+// Clients that have gone hold no places among the few that may wait for room.
 func TestAGRPCRequestWhoseClientHasGoneWaitsForNoRoom(t *testing.T) {
-	var to otlptest.Sink
-	sv := serveWithin(t, 1<<20, otlptest.All(&to), nil)
-	all := sv.inFlight.Claim("other", nil)
-	if err := all.Grow(2 << 20); err != nil {
-		t.Fatal(err)
-	}
-	defer all.Release()
-	for range 2 { // the room that is left to small requests
-		small := sv.inFlight.Claim("other", nil)
-		if err := small.Grow(64 << 10); err != nil {
-			t.Fatal(err)
+	const more = 10 // than may wait of one client
+	synctest.Test(t, func(t *testing.T) {
+		var to otlptest.Sink
+		budget := listen.NewBudget(1 << 20)
+		m := serveInMemory(t, otlptest.All(&to), func(g *grpcServer) { g.intake.inFlight = budget })
+		var others []*listen.Claim
+		for _, taken := range []int{2 << 20, 64 << 10, 64 << 10} { // all, and what is left to small requests
+			c := budget.Claim("other", nil)
+			if err := c.Grow(taken); err != nil {
+				t.Fatal(err)
+			}
+			others = append(others, c)
 		}
-		defer small.Release()
-	}
-	conn := dial(t, sv.grpc)
-	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 10)
-	for range 3 {
-		ctx, cancel := context.WithCancel(t.Context())
-		answered := make(chan error, 1)
-		go func() {
-			answered <- conn.Invoke(ctx, "/"+rawgrpc.Service(pipeline.SignalTraces)+"/Export", mem.BufferSlice{mem.SliceBuffer(data)}, new(mem.BufferSlice), grpc.ForceCodecV2(rawgrpc.Codec{}))
-		}()
-		listentest.Eventually(t, "it waits", func() bool { return sv.inFlight.Waiting() == 1 })
-		cancel()
-		<-answered
-		listentest.Eventually(t, "it waits no more", func() bool { return sv.inFlight.Waiting() == 0 })
-	}
-	if got := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedOverload); got != 0 {
-		t.Errorf("%v requests are counted as refused, though their clients had gone", got)
-	}
+		conn := m.client(t)
+		send := func(ctx context.Context) <-chan error {
+			data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 10)
+			answered := make(chan error, 1)
+			go func() {
+				answered <- conn.Invoke(ctx, "/"+rawgrpc.Service(pipeline.SignalTraces)+"/Export", mem.BufferSlice{mem.SliceBuffer(data)}, new(rawgrpc.Message), grpc.ForceCodecV2(rawgrpc.Codec{}))
+			}()
+			synctest.Wait()
+			return answered
+		}
+		for range more {
+			ctx, cancel := context.WithCancel(t.Context())
+			answered := send(ctx)
+			cancel()
+			<-answered
+			synctest.Wait()
+		}
+		answered := send(t.Context())
+		for _, c := range others {
+			c.Release()
+		}
+		if err := <-answered; err != nil || len(to.Got()) != 1 {
+			t.Errorf("one whose client is there does not wait for room: %v", err)
+		}
+		if got := otlptest.Counter(t, m.metrics, "otelcol_receiver_refused_requests_total", refusedOverload); got != 0 {
+			t.Errorf("%v requests are counted as refused, though their clients had gone", got)
+		}
+	})
 }
 
 // A message that stalls ends when others need its memory, and its client is told
