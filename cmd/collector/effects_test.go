@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"go/build"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +35,7 @@ func TestEveryArgumentShowsItsEffect(t *testing.T) {
 			}
 		}
 	}
+	e := evidence{idle: idleCases(t), tests: map[string]string{}}
 	for name, lines := range effects {
 		arguments := argumentsAt(t, name)
 		used := map[string]bool{}
@@ -51,30 +55,61 @@ func TestEveryArgumentShowsItsEffect(t *testing.T) {
 			if !used[pattern] {
 				t.Errorf("%s has no argument %s", name, pattern)
 			}
-			checkEvidence(t, name, pattern, shown)
+			e.check(t, name, pattern, shown)
 		}
 	}
 }
 
-// checkEvidence checks that the test that shown names exists, or the case, and that
-// the case has the argument.
-func checkEvidence(t *testing.T, component, path, shown string) {
+// evidence is what lines can name.
+type evidence struct {
+	idle  map[string]string // see idleCases
+	tests map[string]string // the text of a folder's tests, once it was read
+}
+
+// check checks that the test that shown names is run, or the case, and that the case
+// has the argument.
+func (e evidence) check(t *testing.T, component, path, shown string) {
 	t.Helper()
 	words := strings.Fields(shown)
 	switch {
-	case shown == "missing" || len(words) > 1 && words[0] == "none":
+	case len(words) > 1 && words[0] == "none":
 	case len(words) == 3 && words[0] == "test":
-		if !hasTest(t, words[1], words[2]) {
+		if !e.hasTest(t, words[1], words[2]) {
 			t.Errorf("%s: %s: %s has no test %s", component, path, words[1], words[2])
 		}
 	case len(words) == 2 && words[0] == "case":
 		name := path[strings.LastIndex(path, " ")+1:]
-		if config := caseConfig(t, words[1]); !strings.Contains(config, name) && !strings.Contains(name, "*") {
+		config := caseConfig(t, words[1])
+		if !strings.Contains(config, name) && !strings.Contains(name, "*") {
 			t.Errorf("%s: %s: the case %s has no %s", component, path, words[1], name)
+		}
+		for mark, why := range e.idle {
+			if mark == words[1] || regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(mark)+`\s`).MatchString(config) {
+				t.Errorf("%s: %s: the case %s shows nothing: %s", component, path, words[1], why)
+			}
 		}
 	default:
 		t.Errorf("%s: %s: %q is neither a test nor a case, nor a reason", component, path, shown)
 	}
+}
+
+// idleCases are the cases that show nothing, and the components and blocks with which
+// a case shows nothing, with the reason.
+func idleCases(t *testing.T) map[string]string {
+	t.Helper()
+	idle := map[string]string{}
+	for file, why := range map[string]string{"differences.txt": "the collector differs", "later.txt": "it is not run yet"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "test", "conformance", "testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if mark, _, _ := strings.Cut(strings.TrimSpace(line), ": "); mark != "" && !strings.HasPrefix(mark, "#") {
+				idle[mark] = why
+			}
+		}
+	}
+	return idle
 }
 
 // caseConfig is the configuration of a recorded case.
@@ -94,23 +129,27 @@ func caseConfig(t *testing.T, name string) string {
 	return recorded.Config
 }
 
-// hasTest reports whether the package in folder has a test of that name.
-func hasTest(t *testing.T, folder, name string) bool {
+// hasTest reports whether the package in folder has a test of that name among those
+// that need no tag.
+func (e evidence) hasTest(t *testing.T, folder, name string) bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(folder), "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
+	text, read := e.tests[folder]
+	if !read {
+		path := filepath.Join("..", "..", filepath.FromSlash(folder))
+		pkg, err := build.ImportDir(path, 0)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-		if strings.Contains(string(text), "\nfunc "+name+"(t *testing.T)") {
-			return true
+		for _, file := range slices.Concat(pkg.TestGoFiles, pkg.XTestGoFiles) {
+			b, err := os.ReadFile(filepath.Join(path, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += string(b)
 		}
+		e.tests[folder] = text
 	}
-	return false
+	return strings.Contains(text, "\nfunc "+name+"(t *testing.T)")
 }
 
 // argumentsAt lists the paths of the arguments of a component, or of one of its
