@@ -158,6 +158,7 @@ func TestAFetchSaysWhyAScrapeWouldFail(t *testing.T) {
 			}
 		}
 	}
+	s.Answer, s.Err = inspect.Response{Status: "302 Found", Cause: why}, nil
 	var answer targets.Answer
 	if w := u.Ask("POST", "/api/v1"+path); json.Unmarshal(w.Body.Bytes(), &answer) != nil || answer.Cause != why.Text || answer.Fix != why.Fix || answer.CauseKind != why.Kind {
 		t.Errorf("%+v", answer)
