@@ -143,7 +143,12 @@ func withoutURL(err error) error {
 
 // object reads an answer that is one object.
 func (c *connection) object(ctx context.Context, path string, limit int, into any) error {
-	body, err := c.open(ctx, path, nil)
+	return c.objectOf(ctx, path, nil, limit, into)
+}
+
+// objectOf is object with parameters.
+func (c *connection) objectOf(ctx context.Context, path string, query url.Values, limit int, into any) error {
+	body, err := c.open(ctx, path, query)
 	if err != nil {
 		return err
 	}

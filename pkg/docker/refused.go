@@ -22,16 +22,17 @@ var (
 	toList           = right{"GET /containers/json", "CONTAINERS"}
 	toInspect        = right{"GET /containers/{id}/json", "CONTAINERS"}
 	toLogs           = right{"GET /containers/{id}/logs", "CONTAINERS"}
+	toUsage          = right{"GET /containers/{id}/stats", "CONTAINERS"}
 	toListNetworks   = right{"GET /networks", "NETWORKS"}
 	toInspectNetwork = right{"GET /networks/{id}", "NETWORKS"}
 
-	requested = regexp.MustCompile(`(?:^|/)(?:_ping|version|events|containers/json|containers/[^/]+/json|containers/[^/]+/logs|networks|networks/[^/]+)$`)
+	requested = regexp.MustCompile(`(?:^|/)(?:_ping|version|events|containers/json|containers/[^/]+/json|containers/[^/]+/logs|containers/[^/]+/stats|networks|networks/[^/]+)$`)
 	tags      = regexp.MustCompile(`<[^>]*>`)
 )
 
 // allRights are the requests that the collector makes; no others.
 func allRights() []right {
-	return []right{toPing, toVersion, toEvents, toList, toInspect, toLogs, toListNetworks, toInspectNetwork}
+	return []right{toPing, toVersion, toEvents, toList, toInspect, toLogs, toUsage, toListNetworks, toInspectNetwork}
 }
 
 // rightTo finds the right that a request with this path needs.
@@ -48,6 +49,8 @@ func rightTo(path string) right {
 		return toList
 	case parts[0] == "containers" && parts[len(parts)-1] == "json":
 		return toInspect
+	case parts[0] == "containers" && parts[len(parts)-1] == "stats":
+		return toUsage
 	case parts[0] == "containers":
 		return toLogs
 	case path == "networks":

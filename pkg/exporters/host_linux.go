@@ -4,12 +4,14 @@ package exporters
 
 import (
 	"collector/pkg/component"
+	"collector/pkg/exporters/cadvisor"
 	"collector/pkg/exporters/unix"
 )
 
 // ofHost are those for this operating system.
 func ofHost() []component.Definition {
 	return []component.Definition{
+		cadvisor.Definition(),
 		unix.Definition(),
 	}
 }

@@ -38,6 +38,14 @@ type Container struct {
 	Networks      map[string]string
 	Ports         []Port
 	RestartPolicy string // "no" when empty; the fake itself restarts nothing
+	Env           []string
+	PID           int    // of the first process while it runs
+	RestartCount  int    // what an inspection says
+	UpperDir      string // of the storage driver
+	LogPath       string
+	Memory        int64 // the limit in bytes
+	CPUQuota      int64
+	Usage         string // the answer to GET /containers/{id}/stats; "{}" when empty
 	// AutoRemove removes the container when it stops, as docker run --rm does.
 	AutoRemove bool
 }
@@ -88,6 +96,14 @@ type state struct {
 }
 
 func (s *state) running() bool { return s.status == "running" || s.status == "paused" }
+
+// pid is that of the first process; 0 if none runs.
+func (s *state) pid() int {
+	if !s.running() {
+		return 0
+	}
+	return s.PID
+}
 
 type failure struct {
 	status  int

@@ -1,6 +1,7 @@
 package dockertest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/storage"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/go-connections/nat"
 )
@@ -20,8 +22,8 @@ import (
 var (
 	versioned = regexp.MustCompile(`^/v(\d+\.\d+)(/.*)$`)
 	// allowed is what a read-only proxy in front of the Engine lets through.
-	named   = regexp.MustCompile(`^(/containers/)[^/]+(/json|/logs)$|^(/networks/)[^/]+$`)
-	allowed = regexp.MustCompile(`^(/_ping|/version|/events|/containers/json|/containers/[^/]+/json|/containers/[^/]+/logs|/networks(/[^/]+)?)$`)
+	named   = regexp.MustCompile(`^(/containers/)[^/]+(/json|/logs|/stats)$|^(/networks/)[^/]+$`)
+	allowed = regexp.MustCompile(`^(/_ping|/version|/events|/containers/json|/containers/[^/]+/json|/containers/[^/]+/logs|/containers/[^/]+/stats|/networks(/[^/]+)?)$`)
 )
 
 func (d *Daemon) handler() http.Handler {
@@ -32,6 +34,7 @@ func (d *Daemon) handler() http.Handler {
 	mux.HandleFunc("GET /containers/json", d.list)
 	mux.HandleFunc("GET /containers/{id}/json", d.inspect)
 	mux.HandleFunc("GET /containers/{id}/logs", d.logs)
+	mux.HandleFunc("GET /containers/{id}/stats", d.usage)
 	mux.HandleFunc("GET /networks", d.listNetworks)
 	mux.HandleFunc("GET /networks/{id}", d.inspectNetwork)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -272,20 +275,35 @@ func (d *Daemon) inspect(w http.ResponseWriter, r *http.Request) {
 	settings.Ports = portMap
 	answer(w, container.InspectResponse{
 		ContainerJSONBase: &container.ContainerJSONBase{
-			ID: s.ID, Name: "/" + s.Name, Created: s.created.Format(time.RFC3339Nano),
+			ID: s.ID, Name: "/" + s.Name, Created: s.created.Format(time.RFC3339Nano), RestartCount: s.RestartCount, LogPath: s.LogPath,
 			State: &container.State{
-				Status: s.status, Running: s.running(), Paused: s.status == "paused", ExitCode: s.exitCode,
+				Status: s.status, Running: s.running(), Paused: s.status == "paused", ExitCode: s.exitCode, Pid: s.pid(),
 				StartedAt: s.started.UTC().Format(time.RFC3339Nano), FinishedAt: s.finished.UTC().Format(time.RFC3339Nano),
 			},
 			HostConfig: &container.HostConfig{
 				NetworkMode:   container.NetworkMode(s.NetworkMode),
 				LogConfig:     container.LogConfig{Type: s.LogDriver},
 				RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(s.RestartPolicy)},
+				Resources:     container.Resources{Memory: s.Memory, CPUQuota: s.CPUQuota},
 			},
+			GraphDriver: storage.DriverData{Name: "overlay2", Data: map[string]string{"UpperDir": s.UpperDir}},
 		},
-		Config:          &container.Config{Tty: s.TTY, Labels: s.Labels, Image: s.Image},
+		Config:          &container.Config{Tty: s.TTY, Labels: s.Labels, Image: s.Image, Env: s.Env},
 		NetworkSettings: settings,
 	})
+}
+
+// usage answers what the test has written.
+func (d *Daemon) usage(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.containers[r.PathValue("id")]
+	if s == nil {
+		fail(w, http.StatusNotFound, "No such container: %s", r.PathValue("id"))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, cmp.Or(s.Usage, "{}"))
 }
 
 func (n Network) summary() network.Summary {
