@@ -59,7 +59,7 @@ shipping: qemu ## builds that are shipped: for each architecture, with each tag,
 	go test -tags integration -count=1 -timeout 15m ./test/shipping
 
 integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
-	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/logs/... ./pkg/remotewrite
+	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/exporters/cadvisor ./pkg/logs/... ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
 	go test -tags integration -count=1 -timeout 25m -parallel 5 ./test/reliability/...

@@ -97,7 +97,7 @@ type state struct {
 
 func (s *state) running() bool { return s.status == "running" || s.status == "paused" }
 
-// pid is that of the first process; 0 if none runs.
+// pid is the number of the first process; 0 if none runs.
 func (s *state) pid() int {
 	if !s.running() {
 		return 0

@@ -18,7 +18,7 @@ type hierarchy struct {
 	roots   map[string]string // the folder of each controller; with v2 of "" alone
 }
 
-// controllers are those of cgroup v1 that are read.
+// controllers are the ones of cgroup v1 that are read.
 func controllers() []string {
 	return []string{"cpu", "cpuacct", "cpuset", "memory", "blkio", "pids", "hugetlb"}
 }

@@ -120,7 +120,7 @@ type filesystem struct {
 }
 
 // measureFilesystems asks the kernel about file systems; root is where the host's / is.
-// A mount that is not seen below root is left out: what is there is another one.
+// A mount that is not seen below root is skipped: what is there is another one.
 func measureFilesystems(root string, mounts []mount, disks map[device]diskIO) []filesystem {
 	var out []filesystem
 	for _, m := range mounts {
@@ -178,7 +178,7 @@ type folderUsage struct {
 	err           error
 }
 
-// container is what is to be measured of one.
+// containerFolders are the folders of a container that are measured.
 type containerFolders struct{ id, layer, beside string }
 
 // diskUsage keeps what containers take on disk. Measuring it looks at every file, so it

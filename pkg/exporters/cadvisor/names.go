@@ -133,7 +133,7 @@ func (l *lookups) end() {
 	}
 }
 
-// labels are the labels of a container's series; name is that of its cgroup.
+// labels are the labels of a container's series; name is its cgroup's.
 func (c *Config) labels(name string, known *container) []*dto.LabelPair {
 	values := map[string]string{"id": name}
 	if known == nil {
