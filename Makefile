@@ -89,7 +89,7 @@ chromium:
 
 # Static, so that tests can put them into images that are otherwise empty.
 tools: export CGO_ENABLED = 0
-tools: $(addprefix bin/tools/,victoria-metrics vmalert vmalert-tool victoria-logs alertmanager amtool docker-compose)
+tools: $(addprefix bin/tools/,victoria-metrics vmalert vmalert-tool victoria-logs alertmanager amtool docker-compose cadvisor)
 
 bin/tools/victoria-metrics bin/tools/vmalert bin/tools/vmalert-tool: test/backends/victoriametrics/go.mod
 	cd test/backends/victoriametrics && go build -o ../../../bin/tools/ github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F)
@@ -102,6 +102,9 @@ bin/tools/alertmanager bin/tools/amtool: test/backends/alertmanager/go.mod
 
 bin/tools/docker-compose: test/backends/compose/go.mod
 	cd test/backends/compose && go build -trimpath -ldflags '-s -w' -o ../../../bin/tools/docker-compose github.com/docker/compose/v2/cmd
+
+bin/tools/cadvisor: test/backends/cadvisor/go.mod test/backends/cadvisor/main.go
+	cd test/backends/cadvisor && go build -o ../../../bin/tools/cadvisor .
 
 bin/tools/staticcheck: TOOL := honnef.co/go/tools/cmd/staticcheck
 bin/tools/govulncheck: TOOL := golang.org/x/vuln/cmd/govulncheck
