@@ -164,8 +164,8 @@ type NetworkUsage struct {
 	TxDropped uint64 `json:"tx_dropped"`
 }
 
-// Usage asks the Engine what a container uses. Engines before 20.10 take a second to
-// answer: they measure twice.
+// Usage asks the Engine what a container uses. Engine 20.10 takes up to a second to
+// answer, and those before it another one: they measure twice.
 func (e *Engine) Usage(ctx context.Context, id string) (*Usage, error) {
 	err := e.unasked(toUsage)
 	var r *Usage

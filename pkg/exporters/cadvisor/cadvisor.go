@@ -37,8 +37,9 @@ func Definition() component.Definition {
 const (
 	// scrapeTimeout bounds what a page waits for the Engine.
 	scrapeTimeout = 8 * time.Second
-	// asking is how many containers the Engine is asked about at a time.
-	asking = 4
+	// asking is how many containers the Engine is asked about at a time. Engine
+	// 20.10 has an answer once a second, so this is waiting, above all.
+	asking = 32
 	// statWait is how long a page waits for the sizes of file systems.
 	statWait = time.Second
 	// settleTime is how long a stop waits for a measurement.

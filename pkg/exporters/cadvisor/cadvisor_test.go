@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -259,6 +260,23 @@ func TestKindsAreTurnedOnAndOff(t *testing.T) {
 	}
 	page := make1(t, config(d, func(c *Config) { c.EnabledMetrics = []string{"cpu"} }), h.places()).series(t)
 	page.of(h.cgroupOf(shopID)).want(t, map[string]float64{"container_cpu_usage_seconds_total{cpu=total}": 5}) // without percpu
+}
+
+// Files of kinds that are off are not read: these would never end.
+func TestFilesOfKindsThatAreOffAreNotRead(t *testing.T) {
+	h, d := newHost(t, false, false), dockertest.New(t)
+	d.Run(shop())
+	for _, name := range []string{"net/tcp", "net/udp", "net/netstat", "limits", "schedstat", "smaps_rollup"} {
+		full := filepath.Join(h.dir, "proc", fmt.Sprint(shopPID), name)
+		if err := os.Remove(full); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(full, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := make1(t, config(d), h.places()).series(t)
+	page.of(h.cgroupOf(shopID)).want(t, map[string]float64{"container_memory_rss": 15000000})
 }
 
 // A container sees its own cgroup where the host's is not mounted.

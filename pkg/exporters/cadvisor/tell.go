@@ -223,14 +223,17 @@ func (o owner) states(counts []uint64) {
 	}
 }
 
+// sockets tells of a network's sockets. With many of them, the files are long.
 func (o owner) sockets(p procfs, pid int, on kinds) {
 	for _, version := range []string{"", "6"} {
-		if text, ok := p.read(pid, "net/tcp"+version); ok && on[kindTCP] {
+		if on[kindTCP] {
+			text, _ := p.read(pid, "net/tcp"+version)
 			for i, count := range parseTCP(text) {
 				o.tell("container_network_tcp"+version+"_usage_total", float64(count), "tcp_state", tcpStates()[i])
 			}
 		}
-		if text, ok := p.read(pid, "net/udp"+version); ok && on[kindUDP] {
+		if on[kindUDP] {
+			text, _ := p.read(pid, "net/udp"+version)
 			u := parseUDP(text)
 			for state, count := range map[string]uint64{"listen": u.listen, "dropped": u.dropped, "rxqueued": u.rxQueued, "txqueued": u.txQueued} {
 				o.tell("container_network_udp"+version+"_usage_total", float64(count), "udp_state", state)
