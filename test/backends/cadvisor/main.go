@@ -14,7 +14,7 @@ import (
 	"github.com/google/cadvisor/cache/memory"
 	"github.com/google/cadvisor/container"
 	"github.com/google/cadvisor/container/docker"
-	_ "github.com/google/cadvisor/container/systemd/install"
+	"github.com/google/cadvisor/container/systemd"
 	v2 "github.com/google/cadvisor/info/v2"
 	"github.com/google/cadvisor/manager"
 	"github.com/google/cadvisor/metrics"
@@ -27,8 +27,10 @@ import (
 
 func main() {
 	*docker.ArgDockerEndpoint = os.Args[2]
-	if err := container.RegisterPlugin("docker", docker.NewPlugin()); err != nil {
-		log.Fatal(err)
+	for name, plugin := range map[string]container.Plugin{"docker": docker.NewPlugin(), "systemd": systemd.NewPlugin()} {
+		if err := container.RegisterPlugin(name, plugin); err != nil {
+			log.Fatal(err)
+		}
 	}
 	var off container.MetricSet
 	if err := off.Set(strings.Join([]string{"memory_numa", "tcp", "udp", "advtcp", "sched", "process", "hugetlb", "referenced_memory", "cpu_topology", "resctrl", "cpuset"}, ",")); err != nil {
