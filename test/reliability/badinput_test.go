@@ -533,7 +533,7 @@ func TestL21_OneBadEntryCostsItself(t *testing.T) {
 					dropped = a.Dropped
 				}
 			}
-			if dropped != 1 || strings.Count(s.Collector.Output(), refusal[:20]) != 1 {
+			if dropped != 1 || strings.Count(s.Collector.Output(), `err="POST`) != 1 || !strings.Contains(s.Collector.Output(), refusal[:20]) {
 				t.Errorf("%v entries were dropped, want 1 and one warning:\n%s", dropped, s.Collector.Output())
 			}
 			s.Collector.Stop(t)
