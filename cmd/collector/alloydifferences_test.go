@@ -12,6 +12,10 @@ var deliberateDifferences = map[string]string{
 
 	"faro.receiver: sourcemaps > download is false by default, in Alloy true": "a page would decide which URLs the collector requests",
 
+	"discovery.http: enable_http2 is true*":       "so it is in Alloy, which sets it while it decodes the block",
+	"discovery.http: follow_redirects is true*":   "so it is in Alloy, which sets it while it decodes the block",
+	"discovery.http: refresh_interval is \"1m\"*": "so it is in Alloy, which sets it while it decodes the block",
+
 	"loki.source.docker: client is not in Alloy":                              "the name of http_client_config in Alloy's documentation",
 	"*: *tls > client_ca_pem is not in Alloy":                                 "the name of client_ca in Alloy's documentation",
 	"*: grpc > max_connection_* is \"0s\" by default*":                        "the same: no limit",

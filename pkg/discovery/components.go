@@ -7,6 +7,7 @@ func Components() []component.Definition {
 	return []component.Definition{
 		dockerDefinition(),
 		fileDefinition(),
+		httpDefinition(),
 		relabelDefinition(),
 	}
 }

@@ -175,7 +175,7 @@ func TestErrorsNameTheLine(t *testing.T) {
 		t.Helper()
 		groups, err := parseGroups(extension, []byte(text))
 		if err == nil {
-			_, err = ofGroups(groups, "f")
+			_, err = ofGroups(groups, filepathLabel, "f")
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
@@ -203,7 +203,7 @@ func FuzzTargetFile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if groups, err := parseGroups(".yml", []byte(text)); err == nil {
-			targets, _ := ofGroups(groups, "file.yml")
+			targets, _ := ofGroups(groups, filepathLabel, "file.yml")
 			for _, target := range targets {
 				if target.Get(filepathLabel) != "file.yml" {
 					t.Fatalf("target %s", target)
@@ -213,7 +213,7 @@ func FuzzTargetFile(f *testing.F) {
 		groups, err := parseGroups(".json", []byte(text))
 		var got []Target
 		if err == nil {
-			got, err = ofGroups(groups, "file.json")
+			got, err = ofGroups(groups, filepathLabel, "file.json")
 		}
 		want, wantErr := referenceTargets(text)
 		if (err == nil) != (wantErr == nil) {

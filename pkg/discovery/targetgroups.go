@@ -44,7 +44,7 @@ func readTargets(path string) (targets []Target, modified time.Time, err error) 
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	targets, err = ofGroups(groups, path)
+	targets, err = ofGroups(groups, filepathLabel, path)
 	return targets, info.ModTime(), err
 }
 
@@ -93,9 +93,9 @@ func lineAt(text []byte, offset int64) int {
 	return 1 + bytes.Count(text[:max(0, min(offset-1, int64(len(text))))], []byte("\n"))
 }
 
-// ofGroups are the targets of groups that are in the file path. Labels without a
-// value are omitted, as they mean the same as absent ones.
-func ofGroups(groups []*targetGroup, path string) ([]Target, error) {
+// ofGroups are the targets of groups, with a label that says where the groups are.
+// Labels without a value are omitted, as they mean the same as absent ones.
+func ofGroups(groups []*targetGroup, label, where string) ([]Target, error) {
 	var out []Target
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for i, group := range groups {
@@ -109,7 +109,7 @@ func ofGroups(groups []*targetGroup, path string) ([]Target, error) {
 			}
 			b.Set(name, value)
 		}
-		b.Set(filepathLabel, path)
+		b.Set(label, where)
 		for _, address := range group.Targets {
 			b.Set(model.AddressLabel, address)
 			out = append(out, b.Labels())
