@@ -9,6 +9,7 @@ func Components() []component.Definition {
 		dockerDefinition(),
 		fileDefinition(),
 		httpDefinition(),
+		processDefinition(),
 		relabelDefinition(),
 	}
 }
