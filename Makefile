@@ -59,7 +59,7 @@ shipping: qemu ## builds that are shipped: for each architecture, with each tag,
 	go test -tags integration -count=1 -timeout 15m ./test/shipping
 
 integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
-	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/exporters/cadvisor ./pkg/logs/... ./pkg/remotewrite
+	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/exporters/... ./pkg/logs/... ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form
 	go test -tags integration -count=1 -timeout 25m -parallel 5 ./test/reliability/...
@@ -73,11 +73,12 @@ ui: setup tools chromium ## the debug UI in a real browser; installs Chromium wh
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine, systemd-journald and rsyslog where they are missing (Debian, as root)
+setup: ## installs the Docker Engine, systemd-journald, Redis and rsyslog where they are missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
 	@test -x /lib/systemd/systemd-journald && command -v journalctl unshare >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends systemd util-linux; }
+	@command -v redis-server >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends redis-server; }
 	@command -v rsyslogd >/dev/null && command -v logger >/dev/null && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends rsyslog rsyslog-gnutls bsdutils; }
 

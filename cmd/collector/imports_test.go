@@ -110,9 +110,10 @@ var allowedImports = map[string]string{
 	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
 	"pkg/metrics/relabel": signalPackages,
 
-	"pkg/exporters":          "pkg/component pkg/exporters/cadvisor pkg/exporters/self pkg/exporters/unix pkg/exporters/windows",
+	"pkg/exporters":          "pkg/component pkg/exporters/cadvisor pkg/exporters/redis pkg/exporters/self pkg/exporters/unix pkg/exporters/windows",
 	"pkg/exporters/cadvisor": "pkg/component pkg/discovery pkg/docker pkg/exporters/exporter pkg/httpclient pkg/inspect",
 	"pkg/exporters/exporter": "pkg/component pkg/discovery pkg/throttle",
+	"pkg/exporters/redis":    "pkg/component pkg/exporters/exporter",
 	"pkg/exporters/unix":     "pkg/component pkg/exporters/exporter pkg/throttle",
 	"pkg/exporters/self":     "pkg/component pkg/exporters/exporter",
 	"pkg/exporters/windows":  "pkg/component pkg/exporters/exporter",

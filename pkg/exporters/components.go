@@ -13,7 +13,7 @@ import (
 
 // Components are those that expose metrics; own are the program's.
 func Components(own prometheus.Gatherer) []component.Definition {
-	return slices.Concat(ofHost(), []component.Definition{
+	return slices.Concat(ofHost(), ofServers(), []component.Definition{
 		self.Definition(own),
 		windows.Definition(),
 	})

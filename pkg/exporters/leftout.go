@@ -5,5 +5,9 @@ package exporters
 // LeftOut are the components that this build lacks: the tag that left them out, by
 // their names.
 func LeftOut() map[string]string {
-	return map[string]string{"prometheus.exporter.cadvisor": "no_exporters", "prometheus.exporter.unix": "no_exporters"}
+	return map[string]string{
+		"prometheus.exporter.cadvisor": "no_exporters",
+		"prometheus.exporter.redis":    "no_exporters",
+		"prometheus.exporter.unix":     "no_exporters",
+	}
 }

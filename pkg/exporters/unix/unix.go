@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,7 +55,7 @@ func New(cfg Config, o component.Options) (*Unix, error) {
 		return nil, err
 	}
 	own, machine := prometheus.NewRegistry(), prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{nodes, buildInfo(o.UserAgent)} {
+	for _, c := range []prometheus.Collector{nodes, exporter.BuildInfo("node_exporter", o.UserAgent)} {
 		machine.MustRegister(c)
 	}
 	var handler http.Handler = exporter.Page(o, prometheus.Gatherers{own, machine}, own)
@@ -83,26 +82,3 @@ type Status struct {
 
 // Status returns a snapshot for the debug UI.
 func (u *Unix) Status() any { return u.nodes.status() }
-
-// buildInfo is a series by which dashboards find the machines.
-func buildInfo(userAgent string) prometheus.Collector {
-	_, version, _ := strings.Cut(userAgent, "/")
-	tags, revision := "unknown", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "-tags":
-				tags = s.Value
-			case "vcs.revision":
-				revision = s.Value
-			}
-		}
-	}
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "node_exporter_build_info", Help: "Always 1; the labels describe the program that has these metrics.",
-		ConstLabels: prometheus.Labels{
-			"version": version, "revision": revision, "tags": tags,
-			"goversion": runtime.Version(), "goos": runtime.GOOS, "goarch": runtime.GOARCH,
-		},
-	}, func() float64 { return 1 })
-}
