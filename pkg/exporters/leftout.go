@@ -6,8 +6,9 @@ package exporters
 // their names.
 func LeftOut() map[string]string {
 	return map[string]string{
-		"prometheus.exporter.cadvisor": "no_exporters",
-		"prometheus.exporter.redis":    "no_exporters",
-		"prometheus.exporter.unix":     "no_exporters",
+		"prometheus.exporter.cadvisor":  "no_exporters",
+		"prometheus.exporter.memcached": "no_exporters",
+		"prometheus.exporter.redis":     "no_exporters",
+		"prometheus.exporter.unix":      "no_exporters",
 	}
 }

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -124,4 +125,18 @@ func validateProxy(proxyURL, noProxy string, fromEnvironment bool, header map[st
 		return component.At("proxy_url", errors.New("it is not a valid URL: use http://host:port"))
 	}
 	return nil
+}
+
+// Client makes the client's side of TLS for what does not speak HTTP.
+func (t *TLS) Client() (*tls.Config, error) {
+	s, err := t.settings()
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Client()
+	if err != nil {
+		return nil, err
+	}
+	c.ServerName, c.InsecureSkipVerify = t.ServerName, t.InsecureSkipVerify
+	return c, nil
 }
