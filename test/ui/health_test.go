@@ -116,7 +116,6 @@ func TestTargetsAndDockerColorTheGraph(t *testing.T) {
 	for _, id := range []string{"discovery.docker.x", "loki.source.docker.x"} {
 		b.until(fmt.Sprintf(`document.querySelector('.graph a.node.bad[aria-label^="%s, unhealthy"] .trouble').textContent.startsWith('Docker unreachable for ')`, id))
 	}
-	c.Stop(t)
 }
 
 // A queue shows how full it is and when it will be; a full one is a notice, a count

@@ -149,8 +149,8 @@ func TestAHangingDestinationTurnsRed(t *testing.T) {
 	b.open("/")
 	b.until("document.querySelector('#destinations .badge.good')")
 	turnsRed(t, b, func() { close(hung) })
-	b.until("document.querySelector('.notice.bad').innerText.includes('no answer for')")
-	if !strings.Contains(eval[string](b, "document.querySelector('#destinations').innerText"), "no answer for") {
+	b.until("document.querySelector('.notice.bad').innerText.includes('does not answer within')")
+	if !strings.Contains(eval[string](b, "document.querySelector('#destinations').innerText"), "does not answer within") {
 		t.Errorf("the destination's row does not show the reason:\n%s", b.text())
 	}
 	c.Stop(t)

@@ -265,7 +265,7 @@ func saysTheSame(t *testing.T, s *stack, b *browser) {
 	}
 	b.open("/why?q=shop-worker-1")
 	b.until("document.querySelectorAll('dl.why dt').length === 7")
-	const said = "It is not scraped: in discovery.relabel.scrape, rule 1 drops it: __meta_docker_container_label_metrics_scrape is empty"
+	const said = "It is not scraped: in discovery.relabel.scrape, rule 1 drops it: it keeps only those where the label metrics.scrape is “true”; here, the label metrics.scrape is not set"
 	if !strings.Contains(p.Output(), said) || !strings.Contains(b.text(), said) {
 		t.Errorf("the command says\n%s\nthe page\n%s", p.Output(), b.text())
 	}
