@@ -25,7 +25,18 @@ const (
 	// keeps of a series.
 	keyCost    = 64
 	seriesCost = 400
+
+	// A point makes a copy of its attributes for each of its series, and every point of a
+	// resource may have the resource's: these bound, in bytes, the labels that one point
+	// may make, those that are held at once before they are forwarded, and those of one
+	// request. They are far beyond what metrics have: 1,000 buckets with labels of 4 KiB.
+	maxPoint   = 4 << 20
+	maxPiece   = 32 << 20
+	maxRequest = 1 << 30
 )
+
+// bounds are maxPoint, maxPiece and maxRequest, or less where memory is scarce.
+type bounds struct{ point, piece, request int64 }
 
 // cache has the series of recent data points, so that a point whose attributes are
 // known costs no labels, and goes on as the *pipeline.Series that it was before, with
@@ -42,6 +53,8 @@ type cache struct {
 	last      uint64 // number of a resource or a family
 	used, max int64  // bytes
 	full      bool   // there was no room for something since the last look
+	made      int64  // bytes of labels and series that the current piece has cost
+	bounds    bounds
 	key       []byte // of the point that is being converted
 	builder   *labels.Builder
 }
@@ -49,6 +62,7 @@ type cache struct {
 func newCache(max int64) *cache {
 	return &cache{
 		max:    max,
+		bounds: bounds{point: maxPoint, piece: min(maxPiece, max), request: maxRequest},
 		series: make(map[string]*entry), labeled: make(map[uint64]*entry),
 		resources: make(map[string]*resource), families: make(map[familyKey]*family),
 		builder: labels.NewBuilder(labels.EmptyLabels()),
@@ -69,6 +83,7 @@ type resource struct {
 	number        uint64
 	job, instance string
 	attributes    []labels.Label // as labels
+	size          int64          // of the attributes as labels
 	info          *entry         // target_info
 	seen          int64
 }
@@ -169,6 +184,7 @@ func (c *cache) newResource(attributes pcommon.Map, now int64) *resource {
 	for name, v := range attributes.All() {
 		l := labels.Label{Name: promname.Label(name), Value: v.AsString()}
 		r.attributes = append(r.attributes, l)
+		r.size += int64(len(l.Name) + len(l.Value))
 		if name != serviceName && name != serviceNamespace && name != serviceInstance {
 			c.builder.Set(l.Name, l.Value)
 		}
@@ -216,6 +232,16 @@ func (c *cache) begin(p *point) {
 	c.key = binary.BigEndian.AppendUint64(c.key, p.family.number)
 	c.key = appendAttributes(c.key, p.attributes)
 	p.length = len(c.key)
+}
+
+// cost is about what the labels of so many series of the point with which begin was
+// called last take. The key has the attributes.
+func (p *point) cost(series int) int64 {
+	each := int64(p.length + len(p.resource.job) + len(p.resource.instance) + len(p.family.bucket))
+	if p.convert {
+		each += p.resource.size
+	}
+	return each * int64(series)
 }
 
 // of returns one of the series of the point with which begin was called last; bound is
@@ -273,14 +299,17 @@ func (c *cache) find(now int64, label func()) *entry {
 // labeledEntry is the entry of the series that has the builder's labels.
 func (c *cache) labeledEntry(now int64) *entry {
 	lset := c.builder.Labels()
+	size := int64(0)
+	lset.Range(func(l labels.Label) { size += int64(len(l.Name) + len(l.Value)) })
+	c.made += size
 	hash := lset.Hash()
 	known := c.labeled[hash]
 	if known != nil && labels.Equal(known.series.Labels, lset) {
 		known.seen = now
 		return known
 	}
-	e := &entry{series: pipeline.NewSeries(lset), cost: seriesCost, last: math.MinInt64, exemplar: math.MinInt64, seen: now}
-	lset.Range(func(l labels.Label) { e.cost += 2 * int64(len(l.Name)+len(l.Value)) })
+	c.made += seriesCost
+	e := &entry{series: pipeline.NewSeries(lset), cost: seriesCost + 2*size, last: math.MinInt64, exemplar: math.MinInt64, seen: now}
 	if known == nil && c.room(e.cost) {
 		c.labeled[hash] = e
 	}

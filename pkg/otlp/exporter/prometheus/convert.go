@@ -19,12 +19,18 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// batch is what becomes of one request. Its slices are used again.
+// batch is what becomes of one request, or of a piece of one whose series are large. Its
+// slices are used again.
 type batch struct {
 	options *Config
 	cache   *cache
 
 	now       int64
+	forward   func() error // out
+	stop      func() error // says why the request is not continued
+	err       error        // of a piece: nothing follows it
+	forwarded int64        // bytes that the pieces before have made
+
 	out       pipeline.Metrics
 	points    int // of the request
 	dropped   [reasons]int
@@ -35,9 +41,9 @@ type batch struct {
 	buckets   []bucket
 }
 
-// mark is a sample that has moved the time of its series.
+// mark is a sample or an exemplar that has moved a time of its series.
 type mark struct {
-	of       *entry
+	of       *int64
 	from, to int64
 }
 
@@ -61,21 +67,67 @@ func (b *batch) reset() {
 		*b = batch{options: b.options, cache: b.cache}
 		return
 	}
+	b.empty()
+	clear(b.sorted)
+	*b = batch{
+		options: b.options, cache: b.cache, out: b.out,
+		marks: b.marks, told: b.told, sorted: b.sorted[:0], buckets: b.buckets[:0],
+	}
+}
+
+// empty removes what was forwarded.
+func (b *batch) empty() {
 	clear(b.out.Samples)
 	clear(b.out.Histograms)
 	clear(b.out.Exemplars)
 	clear(b.out.Metadata)
 	clear(b.marks)
 	clear(b.told)
-	clear(b.sorted)
-	*b = batch{
-		options: b.options, cache: b.cache,
-		out: pipeline.Metrics{
-			Samples: b.out.Samples[:0], Histograms: b.out.Histograms[:0],
-			Exemplars: b.out.Exemplars[:0], Metadata: b.out.Metadata[:0],
-		},
-		marks: b.marks[:0], told: b.told[:0], sorted: b.sorted[:0], buckets: b.buckets[:0],
+	b.out = pipeline.Metrics{
+		Samples: b.out.Samples[:0], Histograms: b.out.Histograms[:0],
+		Exemplars: b.out.Exemplars[:0], Metadata: b.out.Metadata[:0],
 	}
+	b.marks, b.told = b.marks[:0], b.told[:0]
+}
+
+// write converts a request and forwards it: at once, unless its series are so large that
+// it goes in pieces. If one is not accepted, the sender sends the whole request again, so
+// that the samples of the pieces before it may be forwarded twice, with the same values
+// and times. full reports whether the cache had no room.
+func (b *batch) write(md pmetric.Metrics, now time.Time) (full bool, err error) {
+	b.cache.mu.Lock()
+	defer b.cache.mu.Unlock()
+	b.cache.made = 0
+	b.convert(md, now)
+	if b.err == nil {
+		b.flush()
+	}
+	return b.cache.wasFull(), b.err
+}
+
+// pause forwards what there is if it is a whole piece. The caller holds cache.mu and has
+// no key in the cache.
+func (b *batch) pause() {
+	if b.err != nil || b.cache.made < b.cache.bounds.piece {
+		return
+	}
+	b.flush()
+	if b.err == nil {
+		b.err = b.stop()
+	}
+}
+
+// flush forwards the samples, without cache.mu, which the caller holds.
+func (b *batch) flush() {
+	b.forwarded += b.cache.made
+	func() {
+		b.cache.mu.Unlock()
+		defer b.cache.mu.Lock()
+		b.err = b.forward()
+	}()
+	b.settle(b.err == nil)
+	b.empty()
+	b.cache.made = 0
 }
 
 // settle notes whether the samples were accepted: the times of series go back if they
@@ -88,22 +140,28 @@ func (b *batch) settle(accepted bool) {
 		return
 	}
 	for _, m := range slices.Backward(b.marks) {
-		if m.of.last == m.to {
-			m.of.last = m.from
+		if *m.of == m.to {
+			*m.of = m.from
 		}
 	}
 }
 
-// convert fills the batch. The caller holds cache.mu.
+// convert fills the batch, and forwards it where it is full. The caller holds cache.mu.
 func (b *batch) convert(md pmetric.Metrics, now time.Time) {
 	b.now = now.UnixNano()
 	for _, rm := range md.ResourceMetrics().All() {
+		if b.pause(); b.err != nil {
+			return
+		}
 		r := b.cache.resource(rm.Resource().Attributes(), b.now)
 		if b.options.IncludeTargetInfo {
 			b.describe(b.cache.family("target_info", "", promname.Other, false, b.now), model.MetricTypeGauge, "", "Target metadata")
 			b.info(r.info)
 		}
 		for _, sm := range rm.ScopeMetrics().All() {
+			if b.pause(); b.err != nil {
+				return
+			}
 			if b.options.IncludeScopeInfo {
 				b.describe(b.cache.family("otel_scope_info", "", promname.Other, false, b.now), model.MetricTypeGauge, "", "")
 				b.info(b.cache.scopeInfo(r, sm.Scope(), b.now))
@@ -187,12 +245,20 @@ func (b *batch) describe(f *family, t model.MetricType, unit, help string) {
 	b.told = append(b.told, told{f, what})
 }
 
-// begin takes the next point. It reports false for one that is older than the last
-// of its series, of which first is one.
-func (b *batch) begin(p *point, attributes pcommon.Map, first which, t pcommon.Timestamp) (*entry, bool) {
+// begin takes the next point, which has so many series. It reports false for one whose
+// series would be too large, and for one that is older than the last of its series, of
+// which first is one; and for all that follow a piece that was not accepted.
+func (b *batch) begin(p *point, attributes pcommon.Map, first which, series int, t pcommon.Timestamp) (*entry, bool) {
+	if b.pause(); b.err != nil {
+		return nil, false
+	}
 	b.points++
 	p.attributes = attributes
 	b.cache.begin(p)
+	if p.cost(series) > b.cache.bounds.point || b.forwarded+b.cache.made > b.cache.bounds.request {
+		b.dropped[tooLarge]++
+		return nil, false
+	}
 	e := b.cache.of(p, first, 0, b.now)
 	if int64(t) < e.last {
 		b.dropped[outOfOrder]++
@@ -207,9 +273,12 @@ func (b *batch) add(e *entry, t int64, v float64) {
 	b.out.Samples = append(b.out.Samples, pipeline.Sample{Series: e.series, T: t / int64(time.Millisecond), V: v})
 }
 
-func (b *batch) mark(e *entry, t int64) {
-	b.marks = append(b.marks, mark{e, e.last, t})
-	e.last = t
+func (b *batch) mark(e *entry, t int64) { b.move(&e.last, t) }
+
+// move sets a time of a series, until settle.
+func (b *batch) move(of *int64, t int64) {
+	b.marks = append(b.marks, mark{of, *of, t})
+	*of = t
 }
 
 // recorded is v, or the stale marker if the point says that there is no value.
@@ -222,7 +291,7 @@ func recorded(flags pmetric.DataPointFlags, v float64) float64 {
 
 func (b *batch) numbers(p *point, points pmetric.NumberDataPointSlice, exemplars bool) {
 	for _, dp := range points.All() {
-		e, ok := b.begin(p, dp.Attributes(), valueOf, dp.Timestamp())
+		e, ok := b.begin(p, dp.Attributes(), valueOf, 1, dp.Timestamp())
 		if !ok {
 			continue
 		}
@@ -241,7 +310,7 @@ func (b *batch) numbers(p *point, points pmetric.NumberDataPointSlice, exemplars
 
 func (b *batch) summaries(p *point, points pmetric.SummaryDataPointSlice) {
 	for _, dp := range points.All() {
-		count, ok := b.begin(p, dp.Attributes(), countOf, dp.Timestamp())
+		count, ok := b.begin(p, dp.Attributes(), countOf, 2+dp.QuantileValues().Len(), dp.Timestamp())
 		if !ok {
 			continue
 		}
@@ -256,7 +325,7 @@ func (b *batch) summaries(p *point, points pmetric.SummaryDataPointSlice) {
 
 func (b *batch) histograms(p *point, points pmetric.HistogramDataPointSlice) {
 	for _, dp := range points.All() {
-		count, ok := b.begin(p, dp.Attributes(), countOf, dp.Timestamp())
+		count, ok := b.begin(p, dp.Attributes(), countOf, 3+dp.ExplicitBounds().Len(), dp.Timestamp())
 		if !ok {
 			continue
 		}
@@ -327,7 +396,7 @@ func (b *batch) exemplar(e *entry, x pmetric.Exemplar) {
 		b.exemplars++
 		return
 	}
-	e.exemplar = t
+	b.move(&e.exemplar, t)
 	var lset []string
 	if id := x.SpanID(); !id.IsEmpty() {
 		lset = append(lset, "span_id", hex.EncodeToString(id[:]))
@@ -348,7 +417,7 @@ const (
 
 func (b *batch) natives(p *point, points pmetric.ExponentialHistogramDataPointSlice) {
 	for _, dp := range points.All() {
-		e, ok := b.begin(p, dp.Attributes(), valueOf, dp.Timestamp())
+		e, ok := b.begin(p, dp.Attributes(), valueOf, 1, dp.Timestamp())
 		if !ok {
 			continue
 		}

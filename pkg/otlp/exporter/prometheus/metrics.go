@@ -10,11 +10,12 @@ const (
 	noTemporality
 	outOfOrder
 	coarseScale
+	tooLarge
 	reasons // how many there are
 )
 
 func (r reason) String() string {
-	return [...]string{"delta_temporality", "unspecified_temporality", "out_of_order", "unsupported_scale"}[r]
+	return [...]string{"delta_temporality", "unspecified_temporality", "out_of_order", "unsupported_scale", "too_large"}[r]
 }
 
 // metrics are this program's own, but for the first two, which Alloy has.

@@ -117,17 +117,12 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 		b.reset()
 		e.batches.Put(b)
 	}()
-	e.cache.mu.Lock()
-	b.convert(d.Metrics, time.Now())
-	full := e.cache.wasFull()
-	e.cache.mu.Unlock()
+	b.forward = func() error { return e.forward(ctx, b.out) }
+	b.stop = ctx.Err
+	full, err := b.write(d.Metrics, time.Now())
 	if full {
 		e.quiet.Warn(e.log, "full", "too many series to remember: those beyond take more processor time, and may repeat older points", "series", e.cache.size())
 	}
-	err = e.forward(ctx, b.out)
-	e.cache.mu.Lock()
-	b.settle(err == nil)
-	e.cache.mu.Unlock()
 	if err != nil {
 		e.metrics.forwardErrors.Inc()
 		return err
@@ -135,6 +130,9 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	e.metrics.add(b)
 	if n := b.dropped[deltaTemporality]; n > 0 {
 		e.quiet.Warn(e.log, "", "data points with delta temporality dropped; have the sender use cumulative temporality, for SDKs by OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative", "points", n)
+	}
+	if n := b.dropped[tooLarge]; n > 0 {
+		e.quiet.Warn(e.log, "large", "data points dropped: the labels of their series are too large; remove large attributes, or buckets, before this component", "points", n)
 	}
 	return nil
 }
