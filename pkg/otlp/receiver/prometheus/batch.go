@@ -19,7 +19,6 @@ const (
 	noName     = "no_name"
 	badBucket  = "bad_bucket"  // le or quantile is missing, or is not a number
 	incomplete = "incomplete"  // of a histogram or a summary, without its count
-	twoTimes   = "two_times"   // the series of a histogram differ in their time
 	badBuckets = "bad_buckets" // of a native histogram
 )
 
@@ -168,7 +167,7 @@ func (b *batch) exemplar(x *pipeline.Exemplar) {
 	of := b.resource(lset).scope(lset)
 	for _, native := range []bool{false, true} {
 		if f := of.families[b.key(name, native).familyKey]; f != nil {
-			if g := f.groups[b.hash(f, lset)]; g != nil {
+			if g := f.marked(b.hash(f, lset), x.Exemplar.Ts); g != nil {
 				g.exemplars = append(g.exemplars, &x.Exemplar)
 				return
 			}

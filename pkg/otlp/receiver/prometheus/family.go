@@ -19,8 +19,9 @@ type family struct {
 	name    string
 	about   pipeline.Metadata
 	kind    pmetric.MetricType
-	rises   bool // of sums
-	groups  map[uint64]*group
+	rises   bool              // of sums
+	groups  map[uint64]*group // the latest of each series
+	earlier map[moment]*group // those before, of series with several times
 	order   []*group
 	without []string // labels that do not tell points apart, sorted
 }
@@ -28,6 +29,12 @@ type family struct {
 type familyKey struct {
 	name   string
 	native bool
+}
+
+// moment is a time of the series with that hash.
+type moment struct {
+	hash uint64
+	t    int64
 }
 
 // group is what becomes one data point.
@@ -147,20 +154,36 @@ func (b *batch) hash(f *family, lset labels.Labels) (hash uint64) {
 
 func (b *batch) group(f *family, lset labels.Labels, t int64) *group {
 	hash := b.hash(f, lset)
-	g := f.groups[hash]
-	if g == nil {
-		g = &group{series: lset, t: t}
-		f.groups[hash] = g
-		f.order = append(f.order, g)
+	last := f.groups[hash]
+	if last != nil && last.t == t {
+		return last
 	}
+	if g := f.earlier[moment{hash, t}]; g != nil {
+		return g
+	}
+	if last != nil {
+		if f.earlier == nil {
+			f.earlier = make(map[moment]*group)
+		}
+		f.earlier[moment{hash, last.t}] = last
+	}
+	g := &group{series: lset, t: t}
+	f.groups[hash] = g
+	f.order = append(f.order, g)
 	return g
+}
+
+// marked is the point to which an exemplar of a series belongs: that of its time, or else
+// the latest; nil if the series has none.
+func (f *family) marked(hash uint64, t int64) *group {
+	if g := f.earlier[moment{hash, t}]; g != nil {
+		return g
+	}
+	return f.groups[hash]
 }
 
 // add adds a sample to its group. It returns why it cannot; "" if it can.
 func (f *family) add(g *group, name string, s *pipeline.Sample) (why string) {
-	if g.t != s.T {
-		return twoTimes
-	}
 	composed := f.kind == pmetric.MetricTypeHistogram || f.kind == pmetric.MetricTypeSummary
 	switch {
 	case f.kind != pmetric.MetricTypeGauge && name == f.about.Family+"_created":

@@ -256,10 +256,13 @@ func TestWhatIsNoPointIsDroppedAndCounted(t *testing.T) {
 		{Series: series1(""), T: 1000, FH: &histogram.FloatHistogram{}},
 	}
 	byName, _ := write(t, r, to, p)
-	if len(byName) != 1 {
+	if len(byName) != 2 {
 		t.Errorf("got %v", byName)
 	}
-	for reason, want := range map[string]float64{noName: 2, badBucket: 2, incomplete: 3, twoTimes: 1, badBuckets: 3} {
+	if dp := byName["two"].Histogram().DataPoints(); dp.Len() != 1 || dp.At(0).HasSum() || dp.At(0).Timestamp() != at(2) {
+		t.Errorf("of a histogram whose sum has another time than its count there are %d points", dp.Len())
+	}
+	for reason, want := range map[string]float64{noName: 2, badBucket: 2, incomplete: 3, badBuckets: 3} {
 		if got := dropped(t, reg, reason); got != want {
 			t.Errorf("%s: %v, want %v", reason, got, want)
 		}
