@@ -8,6 +8,7 @@ import (
 	"context"
 	_ "embed"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,7 @@ func Definition() component.Definition {
 func New(c Config, o component.Options) (*Receiver, error) {
 	o = o.WithDefaults()
 	c.DebugMetrics.Warn(o)
-	r := &Receiver{log: o.Logger, starts: newStarts()}
+	r := &Receiver{log: o.Logger, starts: newStarts(debug.SetMemoryLimit(-1))}
 	r.metrics = newMetrics(o.Metrics, func() float64 { return float64(r.starts.size()) })
 	if sinks := c.Output.Metrics; len(sinks) > 0 {
 		r.out = flow.NewFanout(pipeline.SignalMetrics, sinks, r.metrics.lost, o.Logger)

@@ -13,6 +13,7 @@ import (
 // first one since the series was reset.
 type starts struct {
 	seed maphash.Seed
+	max  int // series
 
 	mu    sync.Mutex
 	known map[uint64]*start // by the hash of what tells series apart; guarded by mu
@@ -25,10 +26,21 @@ type start struct {
 	seen       bool    // since forget was called last
 }
 
-// maxStarts bounds the series that are remembered: some 100 MB.
-const maxStarts = 1 << 20
+const (
+	// memoryShare is the part of the program's memory limit that starts may take, at about
+	// startCost bytes each, and maxStarts how many there may be: some 100 MB.
+	memoryShare = 16
+	startCost   = 100
+	maxStarts   = 1 << 20
+)
 
-func newStarts() *starts { return &starts{seed: maphash.MakeSeed(), known: make(map[uint64]*start)} }
+// newStarts remembers what there is room for under the memory limit, in bytes.
+func newStarts(limit int64) *starts {
+	return &starts{
+		seed: maphash.MakeSeed(), max: int(min(maxStarts, limit/memoryShare/startCost)),
+		known: make(map[uint64]*start),
+	}
+}
 
 func (s *starts) size() int {
 	s.mu.Lock()
@@ -115,7 +127,7 @@ func (s *starts) metric(h *maphash.Hash, of uint64, m pmetric.Metric) {
 // are optional, a value of 0 is one that is not there.
 func (s *starts) point(key uint64, dp point, count, sum float64, optional bool) {
 	st := s.known[key]
-	if st == nil && len(s.known) >= maxStarts {
+	if st == nil && len(s.known) >= s.max {
 		return // it starts with each of its points
 	}
 	if st == nil {
