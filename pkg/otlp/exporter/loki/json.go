@@ -7,13 +7,12 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // json is the record as an object, with the names of its members in the order that
 // Alloy gives them.
-func (r *record) json(promoted []labels.Label, level string) (string, error) {
+func (r *record) json(promoted []label, level string) (string, error) {
 	w := &r.w
 	w.text, w.err = append(w.text[:0], '{'), nil
 	if r.Body().Type() != pcommon.ValueTypeEmpty {
@@ -41,7 +40,10 @@ func (r *record) json(promoted []labels.Label, level string) (string, error) {
 		attributes = append(attributes, member{levelName, pcommon.NewValueStr(level)})
 	}
 	w.object("attributes", attributes)
-	w.object("resources", members(r.resource, promoted))
+	if text := r.resourceJSON(promoted); len(text) > 0 {
+		w.name("resources")
+		w.text = append(w.text, text...)
+	}
 	if name := r.scope.Name(); name != "" {
 		w.name("instrumentation_scope")
 		w.text = append(w.text, '{')
@@ -58,6 +60,22 @@ func (r *record) json(promoted []labels.Label, level string) (string, error) {
 	return string(w.text), w.err
 }
 
+// resourceJSON is the object of the resource's attributes; empty if it shows none.
+func (r *record) resourceJSON(promoted []label) []byte {
+	p := &r.asJSON
+	if !p.isOf(promoted) {
+		w := writer{text: p.text[:0]}
+		if all := members(r.resource, promoted); len(all) > 0 {
+			w.members(all)
+		}
+		p.text, p.err = w.text, w.err
+	}
+	if p.err != nil {
+		r.w.err = p.err
+	}
+	return p.text
+}
+
 // member is an element of an object.
 type member struct {
 	name  string
@@ -65,7 +83,7 @@ type member struct {
 }
 
 // members are the attributes that the line shows; all, if promoted is nil.
-func members(attributes pcommon.Map, promoted []labels.Label) []member {
+func members(attributes pcommon.Map, promoted []label) []member {
 	all := make([]member, 0, attributes.Len())
 	for name, v := range attributes.All() {
 		if promoted == nil || shown(name, promoted) {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/go-logfmt/logfmt"
-	"github.com/prometheus/prometheus/model/labels"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
@@ -15,7 +14,7 @@ import (
 type pairs []any
 
 // logfmt is the record as logfmt.
-func (r *record) logfmt(promoted []labels.Label, level string) (string, error) {
+func (r *record) logfmt(promoted []label, level string) (string, error) {
 	all := ofBody(r.Body())
 	if id := r.TraceID(); !id.IsEmpty() {
 		all = all.with("traceID", hex.EncodeToString(id[:]))
@@ -37,22 +36,49 @@ func (r *record) logfmt(promoted []labels.Label, level string) (string, error) {
 	if level != "" && shown(levelName, promoted) {
 		all = append(all, "attribute_"+levelName, level)
 	}
-	for name, v := range r.resource.All() {
-		if shown(name, promoted) {
-			all = all.flat("resource_"+name, v)
-		}
+	resource, err := r.resourceKeys(promoted)
+	if err != nil {
+		return "", err
 	}
+	var scope pairs
 	if name := r.scope.Name(); name != "" {
-		all = append(all, "instrumentation_scope_name", name)
+		scope = append(scope, "instrumentation_scope_name", name)
 		if version := r.scope.Version(); version != "" {
-			all = append(all, "instrumentation_scope_version", version)
+			scope = append(scope, "instrumentation_scope_version", version)
 		}
 		for name, v := range r.scope.Attributes().All() {
-			all = all.flat("instrumentation_scope_attribute_"+name, v)
+			scope = scope.flat("instrumentation_scope_attribute_"+name, v)
 		}
 	}
 	line, err := logfmt.MarshalKeyvals(all...)
-	return string(line), err
+	if err != nil {
+		return "", err
+	}
+	end, err := logfmt.MarshalKeyvals(scope...)
+	return string(joined(joined(line, resource), end)), err
+}
+
+// resourceKeys are the attributes of the resource.
+func (r *record) resourceKeys(promoted []label) ([]byte, error) {
+	p := &r.asKeys
+	if !p.isOf(promoted) {
+		var all pairs
+		for name, v := range r.resource.All() {
+			if shown(name, promoted) {
+				all = all.flat("resource_"+name, v)
+			}
+		}
+		p.text, p.err = logfmt.MarshalKeyvals(all...)
+	}
+	return p.text, p.err
+}
+
+// joined appends more pairs to a line.
+func joined(line, more []byte) []byte {
+	if len(line) > 0 && len(more) > 0 {
+		line = append(line, ' ')
+	}
+	return append(line, more...)
 }
 
 // ofBody is a body as pairs: a text that is logfmt is read again.

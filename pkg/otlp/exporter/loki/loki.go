@@ -9,12 +9,11 @@ import (
 	_ "embed"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
-	"go.opentelemetry.io/collector/pdata/plog"
 
 	"collector/pkg/component"
 	"collector/pkg/pipeline"
@@ -33,6 +32,7 @@ type Exporter struct {
 	log     *slog.Logger
 	metrics *metrics
 	quiet   throttle.Log
+	bounds  bounds
 }
 
 //go:embed otelcol.exporter.loki.md
@@ -46,7 +46,7 @@ func Definition() component.Definition {
 // New checks c and starts nothing.
 func New(c Config, o component.Options) (*Exporter, error) {
 	o = o.WithDefaults()
-	return &Exporter{to: c.ForwardTo, log: o.Logger, metrics: newMetrics(o.Metrics)}, nil
+	return &Exporter{to: c.ForwardTo, log: o.Logger, metrics: newMetrics(o.Metrics), bounds: defaultBounds(debug.SetMemoryLimit(-1))}, nil
 }
 
 // Exports is the sink for logs.
@@ -71,18 +71,15 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	if err != nil {
 		return err
 	}
-	out, failed, why := entriesOf(d.Logs, time.Now())
-	made := out.Entries()
-	if made > 0 {
-		if err := e.forward(ctx, out); err != nil {
-			return err
-		}
+	c := &conversion{bounds: e.bounds, forward: func(out pipeline.Logs) error { return e.forward(ctx, out) }}
+	if err := c.write(ctx, d.Logs, time.Now()); err != nil {
+		return err
 	}
-	e.metrics.total.Add(float64(made + failed))
-	e.metrics.processed.Add(float64(made))
-	e.metrics.failed.Add(float64(failed))
-	if failed > 0 {
-		e.quiet.Log(e.log, slog.LevelError, "", "log records dropped: they cannot be written as entries", "records", failed, "err", why)
+	e.metrics.total.Add(float64(c.made + c.failed))
+	e.metrics.processed.Add(float64(c.made))
+	e.metrics.failed.Add(float64(c.failed))
+	if c.failed > 0 {
+		e.quiet.Log(e.log, slog.LevelError, "", "log records dropped: they cannot be written as entries", "records", c.failed, "err", c.why)
 	}
 	return nil
 }
@@ -97,36 +94,6 @@ func (e *Exporter) forward(ctx context.Context, out pipeline.Logs) error {
 			e.metrics.lost.Add(float64(out.Entries()))
 			e.quiet.Warn(e.log, strconv.Itoa(sink), "a receiver did not accept entries that another one accepted", "forward_to", sink+1, "entries", out.Entries(), "err", err)
 		})
-}
-
-// entriesOf makes entries of records, grouped by their labels in the order in which
-// those came. failed counts the records of which none can be made, and why is what
-// is wrong with the last of them.
-func entriesOf(ld plog.Logs, now time.Time) (out pipeline.Logs, failed int, why error) {
-	streams := make(map[string]int)
-	var names []byte
-	for _, rl := range ld.ResourceLogs().All() {
-		for _, sl := range rl.ScopeLogs().All() {
-			r := record{resource: rl.Resource().Attributes(), scope: sl.Scope()}
-			for _, lr := range sl.LogRecords().All() {
-				r.LogRecord = lr
-				lset, line, err := r.entry()
-				if err != nil {
-					failed, why = failed+1, err
-					continue
-				}
-				names = lset.Bytes(names[:0])
-				i, known := streams[string(names)]
-				if !known {
-					i = len(out.Streams)
-					streams[string(names)] = i
-					out.Streams = append(out.Streams, pipeline.Stream{Labels: lset})
-				}
-				out.Streams[i].Entries = append(out.Streams[i].Entries, pipeline.Entry{Time: r.time(now), Line: line, Metadata: labels.EmptyLabels()})
-			}
-		}
-	}
-	return out, failed, why
 }
 
 // metrics have Alloy's names, but for the last one.

@@ -290,7 +290,8 @@ func FuzzLine(f *testing.F) {
 		m.PutEmptyBytes("b" + name).FromRaw(raw)
 		m.PutEmpty("e" + name)
 		m.PutEmptySlice("s" + name).AppendEmpty().SetBool(true)
-		r := record{LogRecord: lr, resource: pcommon.NewMap(), scope: pcommon.NewInstrumentationScope()}
+		r := record{LogRecord: lr, scope: pcommon.NewInstrumentationScope()}
+		r.of(pcommon.NewMap())
 		got, err := r.json(r.labels(""), "")
 		want, wantErr := json.Marshal(struct {
 			Body       any            `json:"body"`
@@ -317,8 +318,13 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if out, failed, _ := entriesOf(ld, time.Time{}); failed > 0 || len(out.Streams) != 1 {
-			b.Fatal(failed, len(out.Streams))
+		streams := 0
+		c := &conversion{bounds: defaultBounds(math.MaxInt64), forward: func(out pipeline.Logs) error {
+			streams += len(out.Streams)
+			return nil
+		}}
+		if err := c.write(b.Context(), ld, time.Time{}); err != nil || c.failed > 0 || streams != 1 {
+			b.Fatal(err, c.failed, streams)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/record")
