@@ -104,6 +104,7 @@ type Answer struct {
 	Words    string // what it says, on one line
 	Location string // where a redirect leads, for people
 	WebPage  bool   // it is an HTML document; Words quote its title
+	WantsTLS bool   // the request was plain, and the server wants TLS
 }
 
 func (a *Answer) Error() string { return a.Err.Error() }

@@ -177,7 +177,7 @@ func (d *Destination) answered(a *Answer) Cause {
 	if a.Location != "" {
 		return d.redirected(a.Location)
 	}
-	if a.Status == http.StatusBadRequest && SpeaksTLS(a.Words) {
+	if a.WantsTLS {
 		return d.wantsTLS()
 	}
 	switch a.Status {

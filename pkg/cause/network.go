@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -89,11 +90,24 @@ func ofTLS(err error) (kind Kind, detail string) {
 	return "", ""
 }
 
-// SpeaksTLS reports whether what a server says to a plain request with status 400 is
-// that it wants TLS.
-func SpeaksTLS(words string) bool {
-	kind, _ := byText(words)
-	return kind == WantsTLS
+// What servers that want TLS answer to a plain request: Go's text, and the title of
+// nginx's page.
+const (
+	goWantsTLS    = "Client sent an HTTP request to an HTTPS server."
+	nginxWantsTLS = "400 The plain HTTP request was sent to HTTPS port"
+)
+
+// SpeaksTLS reports whether an answer, whose body begins so, says that the request was
+// plain and the server wants TLS. It must say so and nothing else: servers quote what
+// they reject, and that may have the same words.
+func SpeaksTLS(answer *http.Response, body []byte) bool {
+	if answer.StatusCode != http.StatusBadRequest || answer.Request == nil || answer.Request.URL.Scheme != "http" {
+		return false
+	}
+	if title, is := IsWebPage(body); is {
+		return title == nginxWantsTLS
+	}
+	return string(bytes.TrimSpace(body)) == goWantsTLS
 }
 
 // byText is what kind of failure a library's text speaks of, for the errors that
@@ -114,8 +128,6 @@ func byText(text string) (kind Kind, detail string) {
 		{"malformed http", NotHTTP, ""},
 		{"readlooppeekfaillocked: %!w(<nil>)", NotHTTP, ""}, // it speaks before it is asked
 		{"server closed idle connection", Closed, ""},
-		{"http request to an https server", WantsTLS, ""},
-		{"plain http request was sent to https port", WantsTLS, ""},
 		{"first record does not look like a tls handshake", PlainHTTP, ""},
 		{"server gave http response to https client", PlainHTTP, ""},
 		{"certificate required", ClientCertificate, ""},

@@ -261,7 +261,7 @@ func (t *Target) answered(a *Answer) Cause {
 	switch {
 	case a.Location != "":
 		return t.redirected(a.Location)
-	case a.Status == http.StatusBadRequest && SpeaksTLS(a.Words):
+	case a.WantsTLS:
 		return t.unreached(WantsTLS, "", a)
 	case a.Status == http.StatusUnauthorized:
 		return Cause{Unauthorized, t.name() + " asks for credentials (401).", "Set basic_auth, authorization or bearer_token in the component. If they are set, they are not the right ones."}

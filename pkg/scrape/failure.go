@@ -36,6 +36,7 @@ func refusal(response *http.Response) error {
 		if _, a.WebPage = cause.IsWebPage(body); len(body) > 0 {
 			a.Words = httpclient.Words(response, body)
 		}
+		a.WantsTLS = cause.SpeaksTLS(response, body)
 		a.Err = fmt.Errorf("%w %s", errStatus, response.Status)
 		return a
 	}

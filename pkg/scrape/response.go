@@ -86,6 +86,7 @@ func (s *Scraper) wouldFail(e *endpoint, response *http.Response, body []byte, s
 		return &cause.Answer{
 			Err: fmt.Errorf("%w %s", errStatus, response.Status), Status: response.StatusCode, Location: shown.Location,
 			Words: s.withoutCredentials(httpclient.Words(response, body)), WebPage: web,
+			WantsTLS: cause.SpeaksTLS(response, body),
 		}
 	}
 	if shown.Truncated {

@@ -173,7 +173,7 @@ func (c *Client) verdict(a *Answer) *deliver.Error {
 			return e
 		}
 	}
-	if a.Status == http.StatusBadRequest && cause.SpeaksTLS(a.Words) {
+	if a.response != nil && cause.SpeaksTLS(a.response, a.Body) {
 		return &deliver.Error{} // it is about the URL's scheme, not about the data
 	}
 	return byStatus(a.Status)
@@ -218,6 +218,7 @@ func (a *Answer) explained(err error) error {
 	if a.response == nil {
 		return out
 	}
+	out.WantsTLS = cause.SpeaksTLS(a.response, a.Body)
 	if to, err := a.response.Location(); err == nil && a.Status/100 == 3 {
 		out.Location = a.Clean(httpclient.CleanURL(to))
 	}

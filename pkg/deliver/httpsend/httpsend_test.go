@@ -254,3 +254,34 @@ func TestAServerThatWantsTLSLosesNoData(t *testing.T) {
 		}
 	}
 }
+
+// A server that quotes the data in its rejection may quote the words of one that wants
+// TLS: the data is rejected all the same, or it would block what follows it.
+func TestARejectionThatQuotesTLSIsARejection(t *testing.T) {
+	const text, title = "Client sent an HTTP request to an HTTPS server", "400 The plain HTTP request was sent to HTTPS port"
+	for _, body := range []string{
+		`error at least one label is invalid: {app="` + text + `."}`,
+		"entry for stream '{msg=\"" + title + "\"}' has timestamp too old",
+		text + ". is the value of a label",
+		`{"message": "` + text + `."}`,
+		"<html><head><title>400 Bad Request</title></head><p>" + title + "</p></html>",
+	} {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, body, http.StatusBadRequest) })
+		if _, err := newClient(t).Send(t.Context(), Request{URL: url, Body: []byte("data")}); !errorOf(t, err).Rejected {
+			t.Errorf("%q: %v is sent again", body, err)
+		}
+	}
+}
+
+// Who is asked by TLS cannot want TLS.
+func TestByTLSNothingWantsTLS(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
+	}))
+	t.Cleanup(server.Close)
+	client := newClient(t)
+	client.HTTP = server.Client()
+	if _, err := client.Send(t.Context(), Request{URL: server.URL, Body: []byte("data")}); !errorOf(t, err).Rejected {
+		t.Errorf("%v is sent again", err)
+	}
+}
