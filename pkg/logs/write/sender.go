@@ -114,9 +114,10 @@ func (s *sender) post(ctx context.Context, tenant string, body []byte) (httpsend
 }
 
 // except is what Loki says otherwise than by its status: gRPC between its parts
-// has a limit of its own, of which it speaks with 500.
+// has a limit of its own, of which it speaks with 500. Other answers, such as a rate
+// limit, may quote a stream with the same words.
 func except(a *httpsend.Answer) *deliver.Error {
-	if a.Status/100 != 2 && strings.Contains(a.Words, "larger than max") {
+	if (a.Status/100 == 5 || a.Status == http.StatusBadRequest) && strings.Contains(a.Words, "larger than max (") {
 		return &deliver.Error{Rejected: true, TooLarge: true}
 	}
 	return nil

@@ -440,6 +440,7 @@ func TestAnswersAreJudged(t *testing.T) {
 		{lokitest.Answer{Status: 422}, verdict{Rejected: true, Reason: reasonGeneric}},
 		{lokitest.Answer{Status: 413}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
 		{lokitest.Answer{Status: 500, Body: "rpc error: grpc: received message larger than max (5 vs. 4)"}, verdict{Rejected: true, TooLarge: true, Reason: reasonLineTooLong}},
+		{lokitest.Answer{Status: 429, Body: `Maximum active stream limit exceeded for {msg="received message larger than max (5 vs. 4)"}`}, verdict{OfTag: true}},
 		{lokitest.Answer{Status: 429, Body: "Maximum active stream limit exceeded", RetryAfter: "1"}, verdict{RetryAfter: time.Second, OfTag: true}},
 		{lokitest.Answer{Status: 503, RetryAfter: "60"}, verdict{RetryAfter: time.Minute}},
 		{lokitest.Answer{Status: 401}, verdict{OfTag: true}},
