@@ -117,6 +117,9 @@ func (f *Filter) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 		entries := logs.Streams[i].Entries
 		changed := false
 		for j := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			begun := time.Now()
 			line := f.redact(w, logs.Streams[i].Labels, entries[j].Line)
 			w.took = append(w.took, time.Since(begun))
@@ -151,20 +154,42 @@ func (f *Filter) redact(w *work, stream labels.Labels, line string) string {
 		}
 		w.marked[i] = false
 		before := line
-		for _, match := range r.list[i].regex.FindAllStringSubmatchIndex(before, -1) {
-			if secret := r.list[i].secret(before, match); secret != "" && f.isSecret(w, &r.list[i], secret) {
-				line = strings.ReplaceAll(line, secret, f.redaction(r.list[i].name, secret))
-				w.redacted = append(w.redacted, r.list[i].name)
-				if f.config.OriginLabel != "" && stream.Has(f.config.OriginLabel) {
-					w.origins = append(w.origins, stream.Get(f.config.OriginLabel))
-				}
-			}
-		}
+		line = f.apply(w, &r.list[i], stream, line)
 		if line != before {
 			r.markAfter(w.marked, line, i)
 		}
 	}
 	return line
+}
+
+// apply is a line without what a rule finds in it, wherever that is. All is replaced at
+// once: a line may have as many secrets as there is room for.
+func (f *Filter) apply(w *work, of *rule, stream labels.Labels, line string) string {
+	var secrets []string
+	for _, match := range of.regex.FindAllStringSubmatchIndex(line, -1) {
+		secret := of.secret(line, match)
+		if secret == "" || !f.isSecret(w, of, secret) {
+			continue
+		}
+		secrets = append(secrets, secret)
+		w.redacted = append(w.redacted, of.name)
+		if f.config.OriginLabel != "" && stream.Has(f.config.OriginLabel) {
+			w.origins = append(w.origins, stream.Get(f.config.OriginLabel))
+		}
+	}
+	slices.Sort(secrets)
+	secrets = slices.Compact(secrets)
+	switch len(secrets) {
+	case 0:
+		return line
+	case 1:
+		return strings.ReplaceAll(line, secrets[0], f.redaction(of.name, secrets[0]))
+	}
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, secret := range slices.Backward(secrets) { // of two that begin alike, the longer one comes first
+		pairs = append(pairs, secret, f.redaction(of.name, secret))
+	}
+	return strings.NewReplacer(pairs...).Replace(line)
 }
 
 // markAfter sets those rules behind one that can match what has become of the line.

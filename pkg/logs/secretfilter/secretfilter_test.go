@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -161,6 +162,61 @@ func TestARuleThatWouldNeverEndIsNotUsed(t *testing.T) {
 	}
 	if got := redacted(t, Config{GitleaksConfig: file}, "xx SECRET abc"); got != "xx SECRET <REDACTED-SECRET:good>" {
 		t.Error(got)
+	}
+}
+
+// The cost of a line must not grow with the square of the secrets in it: for four times
+// as many, it would be 16 times as high.
+func TestALineWithManySecretsCostsLittle(t *testing.T) {
+	f := newFilter(t, Config{Types: []string{"aws-access"}}, discard{})
+	_ = f.bytesFor(t, 10) // what is made once
+	few, many := f.bytesFor(t, 2000), f.bytesFor(t, 8000)
+	if many > 7*few {
+		t.Errorf("2,000 secrets take %d bytes, 8,000 take %d", few, many)
+	}
+}
+
+// bytesFor is how much memory a line with that many secrets takes, also for a moment.
+func (f *Filter) bytesFor(t *testing.T, secrets int) uint64 {
+	t.Helper()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	random := rand.New(rand.NewPCG(3, 4))
+	var line strings.Builder
+	for range secrets {
+		line.WriteString("AKIA")
+		for range 16 {
+			line.WriteByte(alphabet[random.IntN(len(alphabet))])
+		}
+		line.WriteByte(' ')
+	}
+	w := work{marked: make([]bool, len(f.rules.list))}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := f.redact(&w, labels.EmptyLabels(), line.String())
+	runtime.ReadMemStats(&after)
+	if want := strings.Repeat("<REDACTED-SECRET:aws-access-token> ", secrets); got != want || len(w.redacted) != secrets {
+		t.Errorf("%d secrets found of %d, the line becomes %.200q", len(w.redacted), secrets, got)
+	}
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// Whole secrets are replaced, also where a shorter one begins in the same way.
+func TestOfSecretsThatBeginAlikeTheLongerIsReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rules.toml")
+	if err := os.WriteFile(file, []byte("[[rules]]\nid = \"pin\"\nregex = '''pin:([0-9]+)'''\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := redacted(t, Config{GitleaksConfig: file, RedactWith: "X"}, "pin:12 pin:1234 pin:12 and 12345"); got != "pin:X pin:X pin:X and X5" {
+		t.Error(got)
+	}
+}
+
+func TestItStopsWhenItsCallerDoes(t *testing.T) {
+	var sink logstest.Sink
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := newFilter(t, Config{}, &sink).WriteLogs(ctx, logsOf("a")); !errors.Is(err, context.Canceled) || len(sink.Lines()) != 0 {
+		t.Errorf("%v, and lines %q have come", err, sink.Lines())
 	}
 }
 
