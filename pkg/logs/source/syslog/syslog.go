@@ -191,6 +191,7 @@ func (s *Source) Run(ctx context.Context) error {
 		})
 	}
 	all.Go(func() { s.work(lasting) })
+	all.Go(func() { s.hosts.run(ctx) })
 	s.log()
 	<-ctx.Done()
 	readers.Wait()

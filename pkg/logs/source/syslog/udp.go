@@ -197,13 +197,13 @@ func (w *worker) forward(lasting context.Context, some []datagram) {
 			_ = w.source.forward(lasting, &w.batch) // what is not taken is counted
 			w.batch.from = d.listener
 		}
-		w.take(lasting, d)
+		w.take(d)
 	}
 	_ = w.source.forward(lasting, &w.batch)
 }
 
 // take adds the messages of a datagram to the batch.
-func (w *worker) take(ctx context.Context, d *datagram) {
+func (w *worker) take(d *datagram) {
 	l := d.listener
 	p := w.parsers[l]
 	if p == nil {
@@ -211,7 +211,11 @@ func (w *worker) take(ctx context.Context, d *datagram) {
 		w.parsers[l] = p
 	}
 	if p.address != d.from || d.at.Sub(p.at) > lookupAge {
-		p.address, p.at, p.labels = d.from, d.at, l.client(ctx, d.from)
+		var named bool
+		p.address, p.at = d.from, d.at
+		if p.labels, named = l.clientSoFar(d.from); !named {
+			p.at = time.Time{} // the next datagram looks again
+		}
 	}
 	w.reader.Reset(d.text)
 	p.frames.max = max(l.config.longest(), len(d.text))
