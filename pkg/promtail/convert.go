@@ -241,10 +241,7 @@ func (c *converter) readTargets(f *fields) {
 }
 
 // lineTooLong is Promtail's reason for what its clients drop.
-const (
-	lineTooLong = "line_too_long"
-	rateLimited = "global_rate_limiter_drop"
-)
+const lineTooLong = "line_too_long"
 
 // readLimits makes a component of the limits, through which all entries go.
 func (c *converter) readLimits(f *fields) {

@@ -120,8 +120,6 @@ func (c *converter) stages(b *block, n *yaml.Node, path string) {
 	}
 }
 
-// plainStage reports whether a stage has no settings, so that people leave the colon
-// out.
 // stage adds the block for one stage.
 func (c *converter) stage(to *block, key, value *yaml.Node, path string) {
 	name := key.Value
