@@ -286,10 +286,11 @@ func parseBytes(text string) (component.Bytes, bool) {
 	if err != nil || shift < 0 || len(unit) > 1 {
 		return 0, false
 	}
+	bits := 0
 	if unit != "" {
-		value <<= 10 * (shift + 1)
+		bits = 10 * (shift + 1)
 	}
-	return component.Bytes(value), value < 1<<50
+	return component.Bytes(value << bits), value < 1<<(50-bits)
 }
 
 // texts is a list of scalars; one alone is a list of it.
