@@ -88,6 +88,20 @@ func (r *reader) forgetMissing() {
 	}
 }
 
+// expire removes the positions of files in memory that were removed, and of which no
+// copies can come any more.
+func (r *reader) expire(now time.Time) {
+	for id, m := range r.marks {
+		switch {
+		case !m.Volatile || r.files[id] != nil:
+		case m.missing.IsZero():
+			m.missing = now
+		case now.Sub(m.missing) > keepVolatile:
+			r.forgetMark(id)
+		}
+	}
+}
+
 func (r *reader) forgetMark(id journalfile.ID) {
 	delete(r.marks, id)
 	r.removed = append(r.removed, filePrefix+id.String())

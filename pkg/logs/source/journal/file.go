@@ -116,6 +116,7 @@ func (r *reader) drop(f *file) {
 		delete(r.byInode, f.key)
 	}
 	m := f.mark
+	m.missing = time.Time{}
 	if m.Entries > 0 {
 		r.marks[f.id] = &m
 	}

@@ -291,3 +291,46 @@ func TestAManyFoldCopyOfAFileIsReadOnce(t *testing.T) {
 	j.log("b")
 	b.wait("a", "b")
 }
+
+// The position of a file in memory is kept for copies of it that come late, but not as
+// long as the program runs.
+func TestThePositionOfARemovedFileInMemoryIsForgottenInTheEnd(t *testing.T) {
+	b := newBench(t)
+	b.memory = t.TempDir()
+	var passed atomic.Int64
+	b.clock = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
+	options := func(id, seqnum byte) journaltest.Options {
+		return journaltest.Options{FileID: id, MachineID: 2, BootID: 3, SeqnumID: seqnum}
+	}
+	disk := b.fileWith(options(1, 4), machine, "system.journal").log("before")
+	b.now -= uint64((48 * time.Hour).Microseconds())
+	b.change = func(c *Config) { c.MaxAge = 100 * time.Hour }
+	b.fileWith(options(2, 5), b.memory, machine, "system.journal").log("in memory")
+	b.now += uint64((48 * time.Hour).Microseconds())
+	b.start()
+	b.wait("in memory", "before")
+	kept := func() bool {
+		text, err := os.ReadFile(filepath.Join(b.storage, "positions"))
+		return err != nil || !strings.Contains(string(text), `"file `+strings.Repeat("02", 16)+`" -`)
+	}
+	if err := os.RemoveAll(filepath.Join(b.memory, machine)); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the file is closed", func() bool { return b.source.files() == 1 })
+	disk.log("its removal is seen")
+	b.wait("in memory", "before", "its removal is seen")
+	passed.Store(int64(keepVolatile - time.Minute))
+	disk.log("almost a day later")
+	b.wait("in memory", "before", "its removal is seen", "almost a day later")
+	if !kept() {
+		t.Error("the position is forgotten too early")
+	}
+	passed.Store(int64(keepVolatile + time.Minute))
+	lines := []string{"in memory", "before", "its removal is seen", "almost a day later"}
+	for i := 0; i < 3 && kept(); i++ { // it is stored with the next entries
+		lines = append(lines, fmt.Sprint("later ", i))
+		disk.log(lines[len(lines)-1])
+		b.wait(lines...)
+	}
+	b.until("the position is forgotten", func() bool { return !kept() })
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"collector/pkg/durable"
 	"collector/pkg/logs/source/journal/journalfile"
@@ -31,6 +32,8 @@ type mark struct {
 	First    uint64 `json:",omitempty"` // monotonic time of its first entry, in that boot
 	Last     uint64 `json:",omitempty"` // and of the last that was read
 	Time     uint64 `json:",omitempty"` // of the last that was read
+
+	missing time.Time // since when the file is not there, as far as is known; zero: it is
 }
 
 // last is the newest entry that was delivered.

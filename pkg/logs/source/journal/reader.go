@@ -70,6 +70,7 @@ func (r *reader) run(ctx context.Context) {
 	for {
 		r.retry = false
 		r.look()
+		r.expire(r.source.now())
 		r.refreshAll()
 		r.memory = r.spans()
 		if r.read(ctx) != nil || r.deliver(ctx) != nil {
