@@ -240,12 +240,16 @@ func parseDuration(text string) (time.Duration, bool) {
 			return 0, false
 		}
 		total += time.Duration(n) * unit
+		if total < 0 {
+			return 0, false // it does not fit
+		}
 	}
 	if m[4] == "" {
 		return total, text != ""
 	}
 	rest, err := time.ParseDuration(m[4])
-	return total + rest, err == nil
+	sum := total + rest
+	return sum, err == nil && (rest < 0 || sum >= total)
 }
 
 func (f *fields) duration(name string, unset time.Duration) time.Duration {

@@ -2,6 +2,7 @@ package promtail
 
 import (
 	"testing"
+	"time"
 
 	"collector/pkg/component"
 )
@@ -16,6 +17,18 @@ func TestSizes(t *testing.T) {
 	} {
 		if got, ok := parseBytes(text); ok != (want >= 0) || ok && got != component.Bytes(want) {
 			t.Errorf("%q is %d, %t, want %d", text, got, ok, want)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"1h": time.Hour, "1d": day, "2w1d1h": 15*day + time.Hour, "100y": 100 * 365 * day, "101y": -1,
+		"100y5214w36500d": -1, "100y5214w3650d2000000h": -1, "3000000h": -1, "": -1, "x": -1,
+	} {
+		if got, ok := parseDuration(text); ok != (want >= 0) || ok && got != want {
+			t.Errorf("%q is %s, %t, want %s", text, got, ok, want)
 		}
 	}
 }
