@@ -233,12 +233,7 @@ func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc(readyPath, s.ready)
 	mux.HandleFunc(healthyPath, s.healthy)
-	mux.HandleFunc("HEAD "+reloadPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Allow", "GET, POST") // a HEAD changes nothing
-		w.WriteHeader(http.StatusMethodNotAllowed)
-	})
-	mux.HandleFunc("GET "+reloadPath, s.reload)
-	mux.HandleFunc("POST "+reloadPath, s.reload)
+	s.registerReload(mux, reloadPath)
 	mux.Handle("GET "+metricsPath, s.metrics())
 	if s.options.Handlers != nil {
 		mux.HandleFunc(component.HandlersPath, s.serveComponent)
@@ -293,9 +288,19 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "All Alloy components are healthy.")
 }
 
+// registerReload has a path reload the configuration.
+func (s *Server) registerReload(mux *http.ServeMux, path string) {
+	mux.HandleFunc("HEAD "+path, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", "GET, POST") // a HEAD changes nothing
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	})
+	mux.HandleFunc("GET "+path, s.reload)
+	mux.HandleFunc("POST "+path, s.reload)
+}
+
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	// A client that disconnects must not stop a reload halfway.
-	ctx := graph.TriggeredBy(context.WithoutCancel(r.Context()), "HTTP "+r.Method+" "+reloadPath+" from "+page.Client(r))
+	ctx := graph.TriggeredBy(context.WithoutCancel(r.Context()), "HTTP "+r.Method+" "+r.URL.Path+" from "+page.Client(r))
 	if err := s.options.Program.Reload(ctx); err != nil {
 		http.Error(w, fmt.Sprintf("error during the initial load: %s", err), http.StatusBadRequest)
 		return

@@ -63,7 +63,7 @@ func (l *limits) of(path string) *slots {
 		return nil
 	case metricsPath:
 		return &l.metrics
-	case reloadPath, "/configuration/reload", "/api/v1/reload":
+	case reloadPath, promtailReloadPath, "/configuration/reload", "/api/v1/reload":
 		return &l.reloads
 	case support.Path:
 		return &l.bundles

@@ -10,6 +10,13 @@ type Promtail struct {
 	Reload bool // at /reload
 }
 
+const promtailReloadPath = "/reload"
+
+// promtailReloads reports whether promtailReloadPath reloads the configuration.
+func (s *Server) promtailReloads() bool {
+	return s.options.Promtail != nil && s.options.Promtail.Reload
+}
+
 // registerPromtail adds Promtail's paths, but for those that the UI has itself.
 func (s *Server) registerPromtail(mux *http.ServeMux) {
 	if s.options.Promtail == nil {
@@ -22,9 +29,8 @@ func (s *Server) registerPromtail(mux *http.ServeMux) {
 		}
 		_, _ = io.WriteString(w, "Ready") // the client may have gone
 	})
-	if s.options.Promtail.Reload {
-		mux.HandleFunc("GET /reload", s.reload)
-		mux.HandleFunc("POST /reload", s.reload)
+	if s.promtailReloads() {
+		s.registerReload(mux, promtailReloadPath)
 	}
 	for from, to := range map[string]string{"/config": "/configuration", "/service-discovery": "/targets/logs"} {
 		mux.Handle("GET "+from, http.RedirectHandler(s.options.Prefix+to, http.StatusSeeOther))

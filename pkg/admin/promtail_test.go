@@ -20,6 +20,7 @@ func TestPromtailsPaths(t *testing.T) {
 		{&Promtail{}, false, "GET", "/ready", 500, "Not ready: the configuration is not loaded yet.\n", ""},
 		{&Promtail{}, true, "POST", "/reload", 404, "", ""},
 		{&Promtail{Reload: true}, true, "POST", "/reload", 200, "config reloaded\n", ""},
+		{&Promtail{Reload: true}, true, "HEAD", "/reload", 405, "", ""},
 		{&Promtail{}, true, "GET", "/config", 303, "", "/configuration"},
 		{&Promtail{}, true, "GET", "/service-discovery", 303, "", "/targets/logs"},
 	} {

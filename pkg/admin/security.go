@@ -55,7 +55,7 @@ func (s *Server) foreign(r *http.Request) error {
 	}
 	var err error
 	switch path := r.URL.Path; {
-	case changes(r):
+	case s.changes(r):
 		err = foreignUnlessShown(r, "use the button on the Configuration page, or `curl -X POST` with this address")
 	case forAnybody(path):
 		return nil
@@ -70,10 +70,10 @@ func (s *Server) foreign(r *http.Request) error {
 	return s.rebound(r)
 }
 
-// changes reports whether a request may change something. Alloy reloads at a GET
-// too.
-func changes(r *http.Request) bool {
-	if r.URL.Path == reloadPath {
+// changes reports whether a request may change something. Alloy and Promtail reload
+// at a GET too.
+func (s *Server) changes(r *http.Request) bool {
+	if r.URL.Path == reloadPath || r.URL.Path == promtailReloadPath && s.promtailReloads() {
 		return true
 	}
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions

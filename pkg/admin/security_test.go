@@ -71,6 +71,9 @@ func TestOnlyOwnPagesChangeAnything(t *testing.T) {
 		"address bar":                         {"GET", "/-/reload", []string{"Host", "localhost:12345", "User-Agent", browser, "Sec-Fetch-Site", "none"}, true},
 		"foreign page":                        {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "http://evil.example"}, false},
 		"foreign page, no origin given":       {"POST", "/-/reload", []string{"Host", "10.0.0.1:12345", "Origin", "null"}, false},
+		"Promtail's path, curl by GET":        {"GET", "/reload", nil, true},
+		"Promtail's path, foreign page":       {"GET", "/reload", []string{"Host", "10.0.0.1:12345", "Sec-Fetch-Site", "cross-site"}, false},
+		"Promtail's path, nothing told":       {"GET", "/pre/reload", []string{"Host", "10.0.0.1:12345", "User-Agent", browser, "Accept", "image/webp,*/*"}, false},
 		"foreign page by GET":                 {"GET", "/-/reload", []string{"Sec-Fetch-Site", "cross-site"}, false},
 		"foreign page by GET, referrer":       {"GET", "/-/reload", []string{"Host", "10.0.0.1:12345", "Referer", "http://evil.example/x"}, false},
 		"page on another port":                {"POST", "/-/reload", []string{"Host", "localhost:12345", "Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site"}, false},
@@ -87,7 +90,9 @@ func TestOnlyOwnPagesChangeAnything(t *testing.T) {
 		"rebound name by GET of its own site": {"GET", "/-/reload", []string{"Host", "evil.example:12345", "Referer", "http://evil.example:12345/", "Sec-Fetch-Site", "same-origin"}, false},
 	} {
 		p := &program{}
-		h := newUIServer(t, p, func(o *Options) { o.AllowedHosts, o.Prefix = []string{"ui.example.com"}, "/pre" })
+		h := newUIServer(t, p, func(o *Options) {
+			o.AllowedHosts, o.Prefix, o.Promtail = []string{"ui.example.com"}, "/pre", &Promtail{Reload: true}
+		})
 		w := ask(h, test.method, test.path, test.headers...)
 		if refused := w.Code == http.StatusForbidden; refused == test.allowed || (p.reloads == 1) != test.allowed {
 			t.Errorf("%s: status %d, %d reloads: %s", name, w.Code, p.reloads, w.Body)
