@@ -7,14 +7,26 @@ import (
 	"collector/pkg/mask"
 )
 
+// yamlProperties are anchors and tags before a name or a value.
+const yamlProperties = `(?:[&!][^\s,\[\]{}]*\s+)*`
+
 // yamlKey finds the names in a line of YAML: at its beginning, behind dashes, and
-// within braces.
-var yamlKey = regexp.MustCompile(`(?:^\s*(?:-\s+)*|[{,]\s*)(?:(?:"([^"]*)"|'([^']*)')\s*:|([^\s"'{}\[\],&*#:][^"'{}\[\],#:]*?)\s*:(?:\s|$))`)
+// within brackets.
+var yamlKey = regexp.MustCompile(`(?:^\s*(?:-\s+)*|[{,\[]\s*)` + yamlProperties + `(?:(?:"([^"]*)"|'([^']*)')\s*:|([^\s"'{}\[\],&*#:][^"'{}\[\],#:]*?)\s*:(?:\s|$))`)
+
+// yamlBefore finds what precedes a name that is alone in its line.
+var yamlBefore = regexp.MustCompile(`^\s*` + yamlProperties)
+
+// yamlBlock finds a line whose value is the text of the lines that follow, indented.
+var yamlBlock = regexp.MustCompile(`(?:[:-]|^)\s+` + yamlProperties + `[|>][-+0-9]*\s*(?:#.*)?$`)
 
 // yamlPainter colors a YAML file, line by line.
 type yamlPainter struct {
-	hidden  int // the indentation of a name whose value, which may have many lines, is a secret; -1 for none
-	entries int // the indentation of a name whose entries may be secrets; -1 for none
+	open    yamlOpen
+	secret  bool // what is open is, or has, a secret
+	text    bool // the lines that are hidden are a block scalar
+	hidden  int  // the indentation of a name whose value, which may have many lines, is a secret; -1 for none
+	entries int  // the indentation of a name whose entries may be secrets; -1 for none
 	of      string
 }
 
@@ -34,10 +46,36 @@ func (p *yamlPainter) line(line string) []Piece {
 	switch {
 	case blank:
 		return pieces(Plain, line)
+	case p.secret:
+		p.follow(line)
+		return append(pieces(Plain, line[:indent]), pieces(Hidden, line[indent:])...)
 	case p.hidden >= 0 && (indent > p.hidden || indent == p.hidden && strings.ContainsRune("-:", rune(line[indent]))):
+		if !p.text {
+			p.follow(line)
+		}
 		return append(pieces(Plain, line[:indent]), pieces(Hidden, line[indent:])...)
 	}
 	p.hidden = -1
+	out := p.names(line, indent)
+	if p.hidden >= 0 {
+		p.text = yamlBlock.MatchString(line)
+		p.follow(line)
+		return out
+	}
+	if p.open.scan(line); p.open.depth == 0 {
+		p.open.quote = 0 // in a text that is no secret, it may be an apostrophe
+	}
+	return out
+}
+
+// follow notes whether a secret goes on in the line after this one.
+func (p *yamlPainter) follow(line string) {
+	p.open.scan(line)
+	p.secret = p.open.open()
+}
+
+// names paints a line that doesn't belong to a secret above it.
+func (p *yamlPainter) names(line string, indent int) []Piece {
 	if indent <= p.entries {
 		p.entries = -1
 	}
@@ -45,7 +83,7 @@ func (p *yamlPainter) line(line string) []Piece {
 	case line[indent] == '#':
 		return pieces(Comment, line)
 	case line[indent] == '?': // a name whose value is in the next line
-		if namesSecret(strings.Trim(line[indent+1:], " \t\"'")) {
+		if namesSecret(strings.Trim(yamlBefore.ReplaceAllString(line[indent+1:], ""), " \t\"'")) {
 			p.hidden = indent
 		}
 		return pieces(Name, line)
@@ -74,7 +112,7 @@ func (p *yamlPainter) pairs(line string, indent int) []Piece {
 		switch {
 		case namesSecret(name) || name == "key" || name == "connection_string" || within >= 0 && mask.HidesEntry(of, name):
 			p.hidden = column
-			return append(out, p.secret(line[at:])...)
+			return append(out, p.conceal(line[at:])...)
 		case mask.HidesEntries(name):
 			p.entries, p.of = column, name
 			within, of = column, name
@@ -83,8 +121,8 @@ func (p *yamlPainter) pairs(line string, indent int) []Piece {
 	return append(out, p.value(line[at:])...)
 }
 
-// secret hides what follows a name, up to the end of the line.
-func (p *yamlPainter) secret(rest string) []Piece {
+// conceal hides what follows a name, up to the end of the line.
+func (p *yamlPainter) conceal(rest string) []Piece {
 	colon := strings.IndexByte(rest, ':') + 1
 	blank := colon + len(rest[colon:]) - len(strings.TrimLeft(rest[colon:], " \t"))
 	return append(pieces(Plain, rest[:blank]), pieces(Hidden, rest[blank:])...)

@@ -40,6 +40,21 @@ func TestAnOriginalIsShownWithoutItsSecrets(t *testing.T) {
 		"a: b # token: hunter2",
 		"api_token: >-\n    hunter2",
 		"? password\n: hunter2",
+		"? &a password\n: hunter2",
+		"&a bearer_token: hunter2",
+		"- !!str &a bearer_token: hunter2",
+		"basic_auth: {username: me, &a password: hunter2}",
+		"basic_auth: {username: me, password:\n  hunter2}",
+		"   basic_auth: {username: me, password:\n   hunter2}",
+		"  - basic_auth: {username: me, password:\nhunter2\n}\nurl: a",
+		"basic_auth: {username: \"}\", # }\npassword:\nhunter2}",
+		"basic_auth: {username: it's, password:\n'}\nhunter2'}",
+		"basic_auth: {username: 'it''s }', password:\n\n# }\nhunter2}",
+		"basic_auth: {url: {a: [b,\nc]}, password:\nhunter2}",
+		"[password:\nhunter2]",
+		"password: \"a\n}\\\"\nhunter2\"",
+		"password: !!str 'a\nhunter2'",
+		"password:\n  {a: b,\nc: hunter2}",
 	} {
 		shown := shownYAML(text)
 		if strings.Contains(shown, secret) {
@@ -52,6 +67,12 @@ func TestAnOriginalIsShownWithoutItsSecrets(t *testing.T) {
 	plain := "clients: # of Loki\n- url: http://loki/push\n  headers: {X-Scope-OrgID: a}\n  basic_auth:\n    password_file: /run/p\nkeys: [a, b]\n"
 	if shown := shownYAML(plain); shown != plain {
 		t.Errorf("%q is shown as %q", plain, shown)
+	}
+	// A secret hides no more than is certain to be its own.
+	text := "auth: {password: a}\nbearer_token: b\na: [b,\nc]\nt: it's {\nd: 'e\nkey: |\n  {'\nf: g\npassword: [c,\nd]\ne: f\n"
+	want := "auth: {password: **\nbearer_token: *\na: [b,\nc]\nt: it's {\nd: 'e\nkey: *\n  **\nf: g\npassword: ***\n**\ne: f\n"
+	if shown := shownYAML(text); shown != want {
+		t.Errorf("%q is shown as %q, want %q", text, shown, want)
 	}
 }
 
