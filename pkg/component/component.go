@@ -86,6 +86,10 @@ type Options struct {
 	// Orphans has the queues of writers that are no longer in the configuration;
 	// nil: nobody looks for any.
 	Orphans *deliver.Orphans
+	// Left calls f with the directories of components of the same kind that are no
+	// longer in the configuration, and with what is the same for all components that
+	// began with one load of it; one f at a time. nil: nobody looks for any.
+	Left func(f func(dirs []string, load string))
 	// Docker shares connections to Docker Engines between components.
 	Docker *docker.Pool
 	// Files shares the kernel's events of changed files between components.

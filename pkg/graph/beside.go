@@ -81,7 +81,7 @@ func (c *Controller) newBeside(module string) *Controller {
 	o.module, o.AllowEmpty = module, true
 	o.folder = func() string { return folderOf(c.graph().sources) }
 	b := newController(o)
-	b.swapping, b.other, b.history = c.swapping, c.graph, c.history
+	b.swapping, b.looking, b.other, b.history = c.swapping, c.looking, c.graph, c.history
 	o.Registry.MustRegister(b.metrics.ofEvaluation()...)
 	return b
 }

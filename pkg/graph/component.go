@@ -216,6 +216,7 @@ func (s *scope) componentOptions(n *node, block *config.Block, warnings *config.
 		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Files: o.Files, Listeners: n.listeners, UserAgent: o.UserAgent, CheckOnly: o.purpose != toRun,
 		Context: o.making,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": n.path, "component_id": n.local}, n.registry),
+		Left:    func(f func(dirs []string, load string)) { o.left(n, f) },
 		Dir:     filepath.Join(o.StoragePath, n.id),
 		Changed: func() {
 			n.changed.Store(true)

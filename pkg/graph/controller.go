@@ -65,10 +65,11 @@ type Options struct {
 	InForce func()
 
 	purpose purpose
-	making  context.Context // of constructors
-	wake    func()          // says that something has changed that the graph is made of
-	module  string          // that the configuration runs in; "" for the user's own
-	folder  func() string   // module_path; nil: that of the first file
+	making  context.Context                                   // of constructors
+	wake    func()                                            // says that something has changed that the graph is made of
+	left    func(n *node, f func(dirs []string, load string)) // see Controller.left
+	module  string                                            // that the configuration runs in; "" for the user's own
+	folder  func() string                                     // module_path; nil: that of the first file
 }
 
 func (o Options) withDefaults() Options {
@@ -98,6 +99,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.wake == nil {
 		o.wake = func() {}
+	}
+	if o.left == nil {
+		o.left = func(*node, func([]string, string)) {}
 	}
 	if o.InForce == nil {
 		o.InForce = func() {}
@@ -162,8 +166,9 @@ type Controller struct {
 	other    func() *graph              // of the controller beside which this one is, or that is beside it
 	swapping chan struct{}              // of both; holds one while one of them puts a graph in force
 
-	loading sync.Mutex // held by Load and Stop
-	leaving []*node    // guarded by loading: stopped, but may not have ended yet
+	looking *sync.Mutex // of both; held by left
+	loading sync.Mutex  // held by Load and Stop
+	leaving []*node     // guarded by loading: stopped, but may not have ended yet
 	current atomic.Pointer[graph]
 	ready   atomic.Bool
 	failure atomic.Pointer[Attempt] // the last load, if it failed
@@ -178,7 +183,7 @@ type Controller struct {
 // New makes a controller that runs nothing yet.
 func New(o Options) *Controller {
 	c := newController(o.withDefaults())
-	c.swapping, c.other = make(chan struct{}, 1), c.graphBeside
+	c.swapping, c.looking, c.other = make(chan struct{}, 1), &sync.Mutex{}, c.graphBeside
 	c.options.Registry.MustRegister(slices.Concat(c.metrics.ofEvaluation(), c.metrics.ofLoading())...)
 	c.options.Registry.MustRegister(newRunningComponents(c))
 	return c
@@ -186,7 +191,7 @@ func New(o Options) *Controller {
 
 func newController(o Options) *Controller {
 	c := &Controller{options: o, metrics: newMetrics(o.module), woken: make(chan struct{}, 1), history: &history{}}
-	c.options.wake = c.wake
+	c.options.wake, c.options.left = c.wake, c.left
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.stopping, c.halt = context.WithCancel(context.Background())
 	c.current.Store(newGraph())
@@ -340,6 +345,9 @@ func (c *Controller) swap(old, next *graph) {
 	for _, n := range next.nodes {
 		n.mu.Lock()
 		n.loaded = true
+		if n.began.IsZero() {
+			n.began = next.loaded
+		}
 		n.mu.Unlock()
 	}
 	c.introduce(old, next)

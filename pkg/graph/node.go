@@ -49,8 +49,9 @@ type node struct {
 	pending atomic.Bool // what it exports has changed, and the graph not yet
 
 	mu      sync.Mutex
-	stale   error // why what it exports now cannot be put into force
-	loaded  bool  // the graph that the node was built for is in force
+	stale   error     // why what it exports now cannot be put into force
+	loaded  bool      // the graph that the node was built for is in force
+	began   time.Time // when the first graph that has the node was put in force; guarded by mu
 	run     runState
 	healthy Health // as last computed, to tell when it changed
 	history []Health

@@ -33,6 +33,8 @@ func (t *toys) note(format string, args ...any) {
 	t.log = append(t.log, fmt.Sprintf(format, args...))
 }
 
+func (b *base) options() component.Options { return b.o }
+
 // take returns what was noted since it was called last.
 func (t *toys) take() []string {
 	t.mu.Lock()

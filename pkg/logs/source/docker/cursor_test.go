@@ -32,7 +32,7 @@ func testMetrics(t testing.TB) *metrics {
 
 func openTestStore(t testing.TB, dir string, log *bytes.Buffer) *cursorStore {
 	t.Helper()
-	s, err := openCursorStore(dir, "", slog.New(slog.NewTextHandler(log, nil)), testMetrics(t), time.Now)
+	s, err := openCursorStore(dir, "", nil, slog.New(slog.NewTextHandler(log, nil)), testMetrics(t), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +409,7 @@ func TestCursorsAreLockedLikeAQueue(t *testing.T) {
 	dir, log := t.TempDir(), &bytes.Buffer{}
 	s := openTestStore(t, dir, log)
 	s.put("a", someCursor(1))
-	if _, err := openCursorStore(dir, "", slog.New(slog.DiscardHandler), testMetrics(t), time.Now); !errors.Is(err, durable.ErrInUse) {
+	if _, err := openCursorStore(dir, "", nil, slog.New(slog.DiscardHandler), testMetrics(t), time.Now); !errors.Is(err, durable.ErrInUse) {
 		t.Errorf("opened twice: %v", err)
 	}
 	s.close()
@@ -429,7 +429,7 @@ func TestCursorFilesAreTheCollectorsAlone(t *testing.T) {
 		if err := errors.Join(os.WriteFile(victim, []byte("untouched"), 0o644), os.Symlink(victim, filepath.Join(dir, name))); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := openCursorStore(dir, "", slog.New(slog.DiscardHandler), testMetrics(t), time.Now); err == nil {
+		if s, err := openCursorStore(dir, "", nil, slog.New(slog.DiscardHandler), testMetrics(t), time.Now); err == nil {
 			s.put("a", someCursor(1))
 			s.close()
 		}
@@ -448,6 +448,29 @@ func TestCursorFilesAreTheCollectorsAlone(t *testing.T) {
 	for _, e := range entries {
 		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v %v", e.Name(), info, err)
+		}
+	}
+}
+
+func TestARenamedSourceContinues(t *testing.T) {
+	root := t.TempDir()
+	before, log := filepath.Join(root, "before"), &bytes.Buffer{}
+	s := openTestStore(t, before, log)
+	s.put("a", someCursor(1))
+	s.close()
+	left := func(f func([]string, string)) { f([]string{before}, "1") }
+	legacy := filepath.Join(root, "positions.yaml")
+	if err := os.WriteFile(legacy, []byte("positions:\n  cursor-a: \"5\"\n  cursor-b: \"6\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openCursorStore(filepath.Join(root, "renamed"), legacy, left, slog.New(slog.DiscardHandler), testMetrics(t), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	for id, want := range map[string]cursor{"a": someCursor(1), "b": cursorAt(6 * int64(time.Second))} {
+		if d := cmp.Diff(want, again.lookup(id)); d != "" {
+			t.Errorf("%s: %s", id, d)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"collector/pkg/durable"
+	"collector/pkg/logs/source/positions"
 )
 
 const (
@@ -65,10 +66,10 @@ type cursorEntry struct {
 }
 
 // openCursorStore reads what is in dir, and the positions of a Promtail at legacy,
-// which may be empty. It fails where the folder is another
+// which may be empty. Without cursors of its own, it takes over those that were left. It fails where the folder is another
 // one's. Cursors that can't be read are lost, which is logged, and those that
 // can't be written are retried.
-func openCursorStore(dir, legacy string, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
+func openCursorStore(dir, legacy string, left positions.Left, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
 	s := &cursorStore{
 		dir: dir, logger: logger, metrics: metrics, now: now,
 		dirty:   make(chan struct{}, 1),
@@ -79,7 +80,14 @@ func openCursorStore(dir, legacy string, logger *slog.Logger, metrics *metrics, 
 	if err := s.lockDir(); durable.Refused(err) {
 		return nil, err
 	}
+	_, err := os.Lstat(filepath.Join(dir, cursorFile))
+	fresh := errors.Is(err, fs.ErrNotExist)
 	s.load()
+	positions.Back(dir)
+	_, err = os.Lstat(filepath.Join(dir, positionsFile))
+	if fresh && len(s.entries) == 0 && errors.Is(err, fs.ErrNotExist) {
+		s.takeOver(left)
+	}
 	s.alloy = s.readAlloyPositions(legacy)
 	if err := s.compact(); err != nil {
 		s.report(err)
@@ -153,6 +161,30 @@ func (s *cursorStore) apply(lines []cursorLine) {
 	for _, l := range lines {
 		s.entries[l.id] = l.cursorEntry
 	}
+}
+
+// takeOver fills a store without cursors with those of components that are no longer
+// in the configuration. It holds mu.
+func (s *cursorStore) takeOver(left positions.Left) {
+	positions.TakeOver(s.dir, left, cursorFile, func(contents []positions.Content) error {
+		var parts []positions.Part[cursorEntry]
+		for _, c := range contents {
+			parts = append(parts, positions.Part[cursorEntry]{Entries: entriesOf(c.Positions), Inherited: entriesOf(c.Inherited)})
+		}
+		positions.Merge(s.entries, parts)
+		if len(s.entries) == 0 {
+			return fs.ErrNotExist
+		}
+		s.logger.Info("continuing from the cursors of components that are no longer in the configuration", "containers", len(s.entries), "components", len(parts))
+		return s.compact()
+	})
+}
+
+func entriesOf(data []byte) map[string]cursorEntry {
+	s := &cursorStore{entries: make(map[string]cursorEntry)}
+	lines, _ := parseCursors(data)
+	s.apply(lines)
+	return s.entries
 }
 
 // lookup returns where to go on reading a container.

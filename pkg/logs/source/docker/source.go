@@ -189,7 +189,7 @@ func openEngine(cfg Config, o component.Options) (*docker.Engine, error) {
 
 // Run follows the containers until ctx ends.
 func (s *Source) Run(ctx context.Context) error {
-	store, err := openCursorStore(s.opts.Dir, s.cfg.LegacyPositionsFile, s.opts.Logger, s.metrics, clock.Steady())
+	store, err := openCursorStore(s.opts.Dir, s.cfg.LegacyPositionsFile, s.opts.Left, s.opts.Logger, s.metrics, clock.Steady())
 	if err != nil {
 		return err
 	}

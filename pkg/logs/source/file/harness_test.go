@@ -13,6 +13,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/logs/logstest"
+	"collector/pkg/logs/source/positions"
 	"collector/pkg/pipeline"
 )
 
@@ -21,6 +22,7 @@ type bench struct {
 	t        *testing.T
 	logs     string
 	storage  string
+	left     positions.Left
 	sink     *logstest.Sink
 	targets  *discovery.Set
 	change   func(*Config)
@@ -60,7 +62,7 @@ func (b *bench) start() {
 	c.SetToDefault()
 	c.Targets, c.ForwardTo = b.targets, []pipeline.LogsSink{b.sink}
 	b.change(&c)
-	s, err := New(c, component.Options{ID: "loki.source.file.test", Dir: b.storage})
+	s, err := New(c, component.Options{ID: "loki.source.file.test", Dir: b.storage, Left: b.left})
 	if err != nil {
 		b.t.Fatal(err)
 	}

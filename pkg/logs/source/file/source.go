@@ -100,7 +100,7 @@ func New(cfg Config, o component.Options) (*Source, error) {
 
 // Run reads the files until ctx ends.
 func (s *Source) Run(ctx context.Context) error {
-	store, err := positions.Open(s.opts.Dir, positions.Options{Logger: s.opts.Logger, Damaged: s.metrics.damaged, Failed: s.metrics.failed})
+	store, err := positions.Open(s.opts.Dir, positions.Options{Logger: s.opts.Logger, Damaged: s.metrics.damaged, Failed: s.metrics.failed, Left: s.opts.Left, Other: alloyFile})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/logs/logstest"
 	"collector/pkg/logs/source/journal/journaltest"
+	"collector/pkg/logs/source/positions"
 	"collector/pkg/pipeline"
 )
 
@@ -25,6 +26,7 @@ type bench struct {
 	disk    string
 	memory  string // "": there is none
 	storage string
+	left    positions.Left
 	sink    *logstest.Sink
 	change  func(*Config)
 	now     uint64 // µs; of the first entry
@@ -57,7 +59,7 @@ func (b *bench) newSource() *Source {
 		c.Path = b.disk
 	}
 	b.change(&c)
-	s, err := New(c, component.Options{ID: "loki.source.journal.test", Dir: b.storage})
+	s, err := New(c, component.Options{ID: "loki.source.journal.test", Dir: b.storage, Left: b.left})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func machineID(path string) string {
 
 // Run reads the journal until ctx ends.
 func (s *Source) Run(ctx context.Context) error {
-	store, err := positions.Open(s.opts.Dir, positions.Options{Logger: s.opts.Logger, Damaged: s.metrics.damaged, Failed: s.metrics.failed})
+	store, err := positions.Open(s.opts.Dir, positions.Options{Logger: s.opts.Logger, Damaged: s.metrics.damaged, Failed: s.metrics.failed, Left: s.opts.Left, Other: alloyFile})
 	if err != nil {
 		return err
 	}

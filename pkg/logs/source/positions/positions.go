@@ -12,6 +12,7 @@ package positions
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +42,10 @@ type Options struct {
 	Logger  *slog.Logger
 	Damaged prometheus.Counter // files that were damaged
 	Failed  prometheus.Counter // changes that could not be written
+	Left    Left               // positions that a fresh store takes over
+	// Other is a file in the folder in which another program may have left
+	// positions of this component; then it takes over none.
+	Other string
 }
 
 // Store is the positions of one component. It is safe for concurrent use.
@@ -75,6 +80,10 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.load()
+	Back(dir)
+	if _, err := os.Lstat(filepath.Join(dir, cmp.Or(o.Other, fileName))); s.fresh && errors.Is(err, fs.ErrNotExist) {
+		s.takeOver()
+	}
 	s.report(s.compact())
 	return s, nil
 }

@@ -1,0 +1,147 @@
+package positions
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"collector/pkg/durable"
+)
+
+const (
+	// takenName is the file that says in which load of the configuration other
+	// components have taken over what is in a folder.
+	takenName = "taken_over"
+	// inheritedName is a copy of what a component has taken over, which tells what
+	// of its positions is its own.
+	inheritedName = "inherited"
+	// keepLeft is how long after they were last written positions are taken over.
+	keepLeft = 30 * 24 * time.Hour
+)
+
+// Left calls f with the folders that components of the same kind have left, which
+// are no longer in the configuration, and with what is the same for all components
+// that began with one load of it. It calls one f at a time. A nil Left has none.
+type Left func(f func(dirs []string, load string))
+
+// Content is the file of positions in a folder, and what of it was taken over.
+type Content struct{ Positions, Inherited []byte }
+
+// TakeOver gives what was left to the component in dir, without positions of its own,
+// which may be one of them under another name: store gets the file called name from
+// each folder, and makes that in dir. Nothing is removed, as the component may come back, but once
+// it is stored, components of later loads don't get it again.
+func TakeOver(dir string, left Left, name string, store func(contents []Content) error) {
+	if left == nil {
+		return
+	}
+	left(func(dirs []string, load string) {
+		var contents []Content
+		var from []string
+		for _, old := range dirs {
+			content, release, err := openLeft(old, name, load)
+			if err != nil {
+				continue
+			}
+			defer release()
+			contents, from = append(contents, content), append(from, old)
+		}
+		if len(contents) == 0 || store(contents) != nil {
+			return
+		}
+		// Without these files, somebody may take over less or more later, and read it again.
+		if content, err := durable.ReadFile(filepath.Join(dir, name), 0); err == nil {
+			_ = durable.WriteFile(filepath.Join(dir, inheritedName), content)
+		}
+		for _, old := range from {
+			_ = durable.WriteFile(filepath.Join(old, takenName), []byte(load))
+		}
+	})
+}
+
+// openLeft reads the file in a folder, and keeps others out of that until it is
+// released.
+func openLeft(dir, name, load string) (content Content, release func(), err error) {
+	path := filepath.Join(dir, name)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return content, nil, err
+	}
+	if time.Since(info.ModTime()) > keepLeft {
+		return content, nil, fs.ErrNotExist
+	}
+	lock, err := durable.Lock(dir)
+	if err != nil {
+		return content, nil, err // it is not left at all, or has not ended yet
+	}
+	taken, err := durable.ReadFile(filepath.Join(dir, takenName), 64)
+	if err == nil && string(taken) != load {
+		err = fs.ErrExist
+	} else if err == nil || errors.Is(err, fs.ErrNotExist) {
+		content.Positions, err = durable.ReadFile(path, 0)
+		content.Inherited, _ = durable.ReadFile(filepath.Join(dir, inheritedName), 0) // most have none
+	}
+	if err != nil {
+		_ = lock.Close()
+		return content, nil, err
+	}
+	return content, func() { _ = lock.Close() }, nil
+}
+
+// Back says that the component in dir runs again: what it stores from now on may
+// be taken over once more. The caller holds the lock of dir.
+func Back(dir string) { _ = os.Remove(filepath.Join(dir, takenName)) }
+
+// Part is what one component has left.
+type Part[V comparable] struct{ Entries, Inherited map[string]V }
+
+// Merge adds the entries of several components to dst, which has none. Where they
+// differ, an entry that a component took over and has never changed doesn't count.
+// Of others nobody knows whose is whose: none is taken, and what it is about is read
+// again.
+func Merge[V comparable](dst map[string]V, parts []Part[V]) {
+	own, differ := map[string]bool{}, map[string]bool{}
+	for _, part := range parts {
+		for key, value := range part.Entries {
+			inherited, ok := part.Inherited[key]
+			mine := !ok || inherited != value
+			old, exists := dst[key]
+			switch {
+			case !exists || mine && !own[key]:
+				dst[key], own[key], differ[key] = value, mine, false
+			case mine == own[key] && old != value:
+				differ[key] = true
+			}
+		}
+	}
+	for key := range differ {
+		if differ[key] {
+			delete(dst, key)
+		}
+	}
+}
+
+// takeOver fills a store without positions with those that were left. It holds mu.
+func (s *Store) takeOver() {
+	TakeOver(s.dir, s.o.Left, fileName, func(contents []Content) error {
+		var parts []Part[string]
+		for _, c := range contents {
+			parts = append(parts, Part[string]{entriesOf(c.Positions), entriesOf(c.Inherited)})
+		}
+		Merge(s.entries, parts)
+		if len(s.entries) == 0 {
+			return fs.ErrNotExist
+		}
+		s.fresh = false
+		s.o.Logger.Info("continuing from the positions of components that are no longer in the configuration", "positions", len(s.entries), "components", len(parts))
+		return s.compact()
+	})
+}
+
+func entriesOf(data []byte) map[string]string {
+	s := &Store{entries: make(map[string]string)}
+	s.apply(data)
+	return s.entries
+}
