@@ -27,15 +27,16 @@ func newStage(t *testing.T, handler http.Handler) stage {
 }
 
 var (
-	engine     = regexp.MustCompile(`unix:///[^"]*`)
-	url        = regexp.MustCompile(`"https?://[^/"]+`)
-	anyAddress = regexp.MustCompile(`"0\.0\.0\.0"`)
-	listener   = regexp.MustCompile(`"(?:0\.0\.0\.0|127\.0\.0\.1|localhost)?:[0-9]+"`)
-	listenPort = regexp.MustCompile(`\blisten_port(\s*)= [0-9]+`)
-	bareServer = regexp.MustCompile(`\b(grpc|http) \{ \}`)
-	remote     = regexp.MustCompile(`"[a-z][a-z0-9.-]*:[0-9]+"`)
-	path       = regexp.MustCompile(`"/(?:etc|var|run|home|opt|srv|tmp|data)/[^"]*"`)
-	pattern    = regexp.MustCompile(`[*?{\[]`)
+	engine      = regexp.MustCompile(`unix:///[^"]*`)
+	url         = regexp.MustCompile(`"https?://[^/"]+`)
+	anyAddress  = regexp.MustCompile(`"0\.0\.0\.0"`)
+	listener    = regexp.MustCompile(`"(?:0\.0\.0\.0|127\.0\.0\.1|localhost)?:[0-9]+"`)
+	listenPort  = regexp.MustCompile(`\blisten_port(\s*)= [0-9]+`)
+	serverBlock = regexp.MustCompile(`\b(grpc|http) \{[^{}]*\}`)
+	serverPort  = regexp.MustCompile(`\b(endpoint|listen_port)\b`)
+	remote      = regexp.MustCompile(`"[a-z][a-z0-9.-]*:[0-9]+"`)
+	path        = regexp.MustCompile(`"/(?:etc|var|run|home|opt|srv|tmp|data)/[^"]*"`)
+	pattern     = regexp.MustCompile(`[*?{\[]`)
 )
 
 // set is the example with what is on the stage. The files that it reads are there,
@@ -55,11 +56,17 @@ func (s stage) set(t *testing.T, example string) string {
 		{listener, `"127.0.0.1:0"`},
 		{anyAddress, `"127.0.0.1"`},
 		{listenPort, "listen_port${1}= 0"},
-		{bareServer, "$1 {\n" + anyPort + "\n}"},
 		{remote, `"127.0.0.1:1"`}, // where nobody listens
 	} {
 		example = r.what.ReplaceAllString(example, r.by)
 	}
+	// The port of a server that names none is a fixed one, which may be in use.
+	example = serverBlock.ReplaceAllStringFunc(example, func(block string) string {
+		if serverPort.MatchString(block) {
+			return block
+		}
+		return strings.Replace(block, "{", "{\n"+anyPort+"\n", 1)
+	})
 	return path.ReplaceAllStringFunc(example, func(quoted string) string {
 		file := filepath.Join(s.dir, quoted[1:len(quoted)-1])
 		if !pattern.MatchString(file) {
