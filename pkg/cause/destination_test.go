@@ -79,7 +79,7 @@ func TestCausesOfDestinationsThatAnswer(t *testing.T) {
 		{"503", loki, answer(503, "at least 1 live replicas required"), cause.Unavailable, "$host answers 503 Service Unavailable: “at least 1 live replicas required”.", keeps},
 		{"a login page", loki, "http://" + login, cause.Login, "$host redirects to http://$host/login, a login page.", keeps},
 		{"a redirect", loki, "http://" + causetest.Handler(t, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://other.example.com/push", 301)
+			http.Redirect(w, r, "http://other.example.com/push", http.StatusMovedPermanently)
 		}), cause.Redirect,
 			"$host redirects to http://other.example.com/push, which is not followed.", "write it in the URL." + keeps},
 		{"a web page", loki, "http://" + causetest.HTTP(t, 200, "text/html", page), cause.WebPage, "$host answers with a web page (\"Shop & more\") instead of an acknowledgment.", keeps},

@@ -23,11 +23,11 @@ func (running) Run(context.Context) error { return nil }
 type (
 	delivers struct {
 		running
-		signals map[string]*struct{ writer *deliver.Writer }
+		_ map[string]*struct{ writer *deliver.Writer }
 	}
 	queues struct {
 		running
-		queue *queue.Queue
+		_ *queue.Queue
 	}
 	connects struct {
 		running
@@ -38,8 +38,8 @@ type (
 	scrapes  struct{ running }
 	forwards struct {
 		running
-		options component.Options
-		next    []pipeline.LogsSink
+		_    component.Options
+		next []pipeline.LogsSink
 	}
 )
 
