@@ -42,10 +42,10 @@ func whyOf(s *inspect.Step) string {
 	return found
 }
 
-// upperFirst is text as the beginning of a sentence, unless it begins with the name
-// of a label.
-func upperFirst(text string) string {
-	if first, _, _ := strings.Cut(text, " "); strings.ContainsAny(first, "_,") {
+// sentenceOf is whyOf as the beginning of a sentence. Names of labels stay as they are.
+func sentenceOf(s *inspect.Step) string {
+	text := whyOf(s)
+	if labels := s.Rule.SourceLabels; len(labels) > 0 && strings.HasPrefix(text, labels[0]) {
 		return text
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
@@ -73,7 +73,7 @@ func stepNode(number int, s inspect.Step) g.Node {
 	}
 	return h.Li(h.ID(fmt.Sprintf("rule-%d", number)), h.Class("card"),
 		h.H3(g.Textf("Rule %d: %s ", number, s.Rule.Action), badge),
-		h.P(h.Code(g.Text(page.Cut(ruleText(&s.Rule), 1000)))), g.If(s.Words != "", h.P(g.Text(s.Words+"."))), h.P(g.If(s.Words != "", h.Class("dim")), g.Text(upperFirst(whyOf(&s))+".")),
+		h.P(h.Code(g.Text(page.Cut(ruleText(&s.Rule), 1000)))), g.If(s.Words != "", h.P(g.Text(s.Words+"."))), h.P(g.If(s.Words != "", h.Class("dim")), g.Text(sentenceOf(&s)+".")),
 		g.If(len(rows) > 0, page.Table(fmt.Sprintf("Changes by rule %d", number), []page.Column{{Title: "Label"}, {Title: "Before"}, {Title: "After"}}, rows...)))
 }
 

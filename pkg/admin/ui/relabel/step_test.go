@@ -22,3 +22,14 @@ func TestAStepSaysWhatTheRuleFound(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestASentenceKeepsTheNamesOfLabels(t *testing.T) {
+	for want, s := range map[string]inspect.Step{
+		"service is “api”, which matches “(.*)”": {Rule: inspect.Rule{Action: "replace", SourceLabels: []string{"service"}, Regex: "(.*)"}, Value: "api", Matched: true},
+		"No label name matches “a”":              {Rule: inspect.Rule{Action: "labeldrop", Regex: "a"}},
+	} {
+		if got := sentenceOf(&s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func (m *Trace) explain(facts *inspect.Facts, input labels.Labels) {
 		if s.Words = inWords(s, labelName(facts)); !s.Dropped {
 			continue
 		}
-		m.Why = fmt.Sprintf("Rule %d drops it. %s.", i+1, cmp.Or(s.Words, upperFirst(whyOf(s))))
+		m.Why = fmt.Sprintf("Rule %d drops it. %s.", i+1, cmp.Or(s.Words, sentenceOf(s)))
 		if typo, is := facts.Typo(s.Rule, input); is {
 			m.Hint = typo.String()
 		}
