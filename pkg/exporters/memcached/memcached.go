@@ -5,7 +5,6 @@ package memcached
 import (
 	"crypto/tls"
 	_ "embed"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -41,15 +40,15 @@ func (c *Config) SetToDefault() { *c = Config{Address: "localhost:11211", Timeou
 // Memcached is the component prometheus.exporter.memcached.
 type Memcached struct {
 	*exporter.Exporter
+	*exporter.Server
 
 	mu     sync.Mutex
 	logged string // by the library in this scrape; guarded by mu
-	status Status // guarded by mu
 }
 
 // New makes the exporter, which does not connect yet.
 func New(cfg Config, o component.Options) (*Memcached, error) {
-	m := &Memcached{status: Status{Address: cfg.Address}}
+	m := &Memcached{Server: exporter.NewServer("memcached", cfg.Address)}
 	var secure *tls.Config
 	if cfg.TLS != nil {
 		var err error
@@ -100,36 +99,13 @@ func (m *Memcached) log(pairs ...any) error {
 	return nil
 }
 
-// Status is a snapshot of prometheus.exporter.memcached.
-type Status struct {
-	Address    string    `json:"address"`
-	LastScrape time.Time `json:"lastScrape,omitzero"`
-	Error      string    `json:"error,omitempty"` // of the last scrape
-}
-
-// Status returns a snapshot for the debug UI.
-func (m *Memcached) Status() any {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.status
-}
-
-// Health reports why the last scrape could not read the server.
-func (m *Memcached) Health() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.status.Error == "" {
-		return nil
-	}
-	return errors.New("scrape memcached at " + m.status.Address + ": " + m.status.Error)
-}
-
 // scraped keeps how a scrape went.
 func (m *Memcached) scraped(families []*dto.MetricFamily, err error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.status.LastScrape, m.status.Error = time.Now(), m.logged
+	why := m.logged
+	m.mu.Unlock()
 	if families == nil && err != nil {
-		m.status.Error = err.Error()
+		why = err.Error()
 	}
+	m.Asked(why)
 }

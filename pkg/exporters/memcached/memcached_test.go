@@ -23,6 +23,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/discovery"
+	"collector/pkg/exporters/exporter"
 	"collector/pkg/graph"
 	"collector/pkg/pipeline"
 	"collector/pkg/tlsconfig/tlstest"
@@ -120,7 +121,7 @@ func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
 	if got := targets[0].Map(); got["instance"] != address || got["job"] != "integrations/memcached" {
 		t.Errorf("the target is %v", got)
 	}
-	if err := m.Health(); err == nil || !strings.Contains(err.Error(), "connection refused") || m.Status().(Status).LastScrape.IsZero() {
+	if err := m.Health(); err == nil || !strings.Contains(err.Error(), "connection refused") || m.Status().(exporter.ServerStatus).LastScrape.IsZero() {
 		t.Errorf("%v, %+v", err, m.Status())
 	}
 }

@@ -4,10 +4,7 @@ package redis
 
 import (
 	_ "embed"
-	"errors"
 	"io"
-	"sync"
-	"time"
 
 	library "github.com/oliver006/redis_exporter/exporter"
 	dto "github.com/prometheus/client_model/go"
@@ -28,10 +25,8 @@ func Definition() component.Definition {
 // Redis is the component prometheus.exporter.redis.
 type Redis struct {
 	*exporter.Exporter
+	*exporter.Server
 	namespace string
-
-	mu     sync.Mutex
-	status Status // guarded by mu
 }
 
 // New makes the exporter, which does not connect yet.
@@ -59,7 +54,7 @@ func New(cfg Config, o component.Options) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{namespace: cfg.Namespace, status: Status{Address: at.text}}
+	r := &Redis{namespace: cfg.Namespace, Server: exporter.NewServer("Redis", at.text)}
 	page, err := exporter.RemotePage(o, exporter.Remote{
 		Program: "redis_exporter", Collector: asks, OwnMetrics: cfg.IncludeExporterMetrics, Done: r.scraped,
 	})
@@ -68,30 +63,6 @@ func New(cfg Config, o component.Options) (*Redis, error) {
 	}
 	r.Exporter = exporter.New(o, "redis", at.text, page)
 	return r, nil
-}
-
-// Status is a snapshot of prometheus.exporter.redis.
-type Status struct {
-	Address    string    `json:"address"`
-	LastScrape time.Time `json:"lastScrape,omitzero"`
-	Error      string    `json:"error,omitempty"` // of the last scrape
-}
-
-// Status returns a snapshot for the debug UI.
-func (r *Redis) Status() any {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.status
-}
-
-// Health reports why the last scrape could not read the server.
-func (r *Redis) Health() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.status.Error == "" {
-		return nil
-	}
-	return errors.New("scrape Redis at " + r.status.Address + ": " + r.status.Error)
 }
 
 // scraped keeps how a scrape went.
@@ -112,7 +83,5 @@ func (r *Redis) scraped(families []*dto.MetricFamily, err error) {
 			}
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status.LastScrape, r.status.Error = time.Now(), why
+	r.Asked(why)
 }

@@ -17,6 +17,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/exporters/exporter"
 )
 
 // closed is an address at which nobody listens.
@@ -88,7 +89,7 @@ func TestAServerThatIsDownIsShown(t *testing.T) {
 	if err := r.Health(); err == nil || !strings.Contains(err.Error(), s.address+": LOADING") {
 		t.Errorf("its health is %v", err)
 	}
-	if status := r.Status().(Status); status.Address != s.address || status.LastScrape.IsZero() || status.Error == "" {
+	if status := r.Status().(exporter.ServerStatus); status.Address != s.address || status.LastScrape.IsZero() || status.Error == "" {
 		t.Errorf("%+v", status)
 	}
 	s.mu.Lock()
