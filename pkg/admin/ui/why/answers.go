@@ -443,7 +443,7 @@ func (k *collection) whyDropped() Answer {
 func (k *collection) fixAbout(d *destination, text string) string {
 	for _, p := range k.problems {
 		if p.Component == d.Component && strings.Contains(p.Message, text) {
-			return cmp.Or(p.Fix, p.Older)
+			return p.Fix
 		}
 	}
 	return k.fixOf(d)

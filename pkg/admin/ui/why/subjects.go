@@ -171,7 +171,7 @@ func (s *situation) fixOf(d *destination) string { return cmp.Or(d.Fix, s.fixFor
 func (s *situation) fixFor(component string) string {
 	for _, p := range s.problems {
 		if p.Component == component {
-			return cmp.Or(p.Fix, p.Older)
+			return p.Fix
 		}
 	}
 	return ""

@@ -149,8 +149,7 @@ type trouble struct {
 	Kind      string `json:"kind"`
 	Component string `json:"component"`
 	Message   string `json:"message"`
-	Fix       string `json:"fix"`
-	Older     string `json:"mend"` // as it was called first
+	Fix       string `json:"mend"`
 }
 
 // target is a target as the API gives it.
