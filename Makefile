@@ -17,7 +17,8 @@ build: export BRANCH := $(BRANCH)
 build: ## the static binary; GOARCH=arm64 and TAGS=no_exporters,no_otel_contrib change it, see build.sh
 	./build.sh bin/collector
 
-test: lint unit conformance integration ui reliability ## everything that CI checks
+test: lint unit conformance integration ## everything that CI checks; the last two wait more than they compute
+	$(MAKE) -j 2 --output-sync=target ui reliability
 
 # What is in modules of their own, beside the project's.
 MODULES := tools bench

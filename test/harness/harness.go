@@ -50,10 +50,21 @@ func Eventually(t testing.TB, limit time.Duration, check func() error) {
 // outage of so many seconds.
 func Wait(d time.Duration) { <-time.After(d) }
 
-// Root is the project's root directory.
+// Root is the project's root directory, found from the directory in which the tests
+// of a package run. It panics outside the project.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	start, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "build.sh")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			panic(start + " is not below the directory of build.sh")
+		}
+	}
 }
 
 // FreePort returns a port of the loopback interface that is this test's until
