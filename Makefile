@@ -74,13 +74,15 @@ ui: setup tools chromium ## the debug UI in a real browser; installs Chromium wh
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine, systemd-journald, Redis, memcached and rsyslog where they are missing (Debian, as root)
+setup: ## installs the Docker Engine, systemd-journald, Redis, memcached, PostgreSQL, MariaDB, snmpd and rsyslog where they are missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
 	@test -x /lib/systemd/systemd-journald && command -v journalctl unshare >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends systemd util-linux; }
 	@command -v redis-server >/dev/null && command -v memcached >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends redis-server memcached; }
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v mariadbd snmpd >/dev/null || \
+		{ apt-get update -q && apt-get install -yq --no-install-recommends postgresql mariadb-server snmpd; }
 	@command -v rsyslogd >/dev/null && command -v logger >/dev/null && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends rsyslog rsyslog-gnutls bsdutils; }
 

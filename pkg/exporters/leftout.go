@@ -8,6 +8,9 @@ func LeftOut() map[string]string {
 	return map[string]string{
 		"prometheus.exporter.cadvisor":  "no_exporters",
 		"prometheus.exporter.memcached": "no_exporters",
+		"prometheus.exporter.blackbox":  "no_exporters",
+		"prometheus.exporter.mysql":     "no_exporters",
+		"prometheus.exporter.postgres":  "no_exporters",
 		"prometheus.exporter.redis":     "no_exporters",
 		"prometheus.exporter.unix":      "no_exporters",
 	}

@@ -96,7 +96,8 @@ func (r *run) startGRPC(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// servePage serves the input as a metrics page.
+// servePage serves the input as a metrics page, by HTTP/1.0 as when the cases were
+// recorded: a probe tells.
 func (r *run) servePage(t *testing.T) {
 	t.Helper()
 	var page string
@@ -112,8 +113,12 @@ func (r *run) servePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		io.WriteString(w, page)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "HTTP/1.0 200 OK\r\nContent-Type: %s\r\n\r\n%s", contentType, page)
 	})}
 	go s.Serve(l) // until Close
 	t.Cleanup(func() { s.Close() })

@@ -153,3 +153,31 @@ func (g *guarded) Collect(to chan<- prometheus.Metric) {
 	}()
 	g.Collector.Collect(to)
 }
+
+// Together is the metrics of several collectors, one after the other. It calls before
+// first, if that is not nil.
+func Together(before func(), collectors ...prometheus.Collector) prometheus.Collector {
+	return together{before, collectors}
+}
+
+type together struct {
+	before     func()
+	collectors []prometheus.Collector
+}
+
+// Describe implements prometheus.Collector.
+func (t together) Describe(to chan<- *prometheus.Desc) {
+	for _, c := range t.collectors {
+		c.Describe(to)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (t together) Collect(to chan<- prometheus.Metric) {
+	if t.before != nil {
+		t.before()
+	}
+	for _, c := range t.collectors {
+		c.Collect(to)
+	}
+}

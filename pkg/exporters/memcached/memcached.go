@@ -5,12 +5,9 @@ package memcached
 import (
 	"crypto/tls"
 	_ "embed"
-	"fmt"
-	"sync"
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	library "github.com/prometheus/memcached_exporter/pkg/exporter"
 
@@ -41,9 +38,7 @@ func (c *Config) SetToDefault() { *c = Config{Address: "localhost:11211", Timeou
 type Memcached struct {
 	*exporter.Exporter
 	*exporter.Server
-
-	mu     sync.Mutex
-	logged string // by the library in this scrape; guarded by mu
+	heard exporter.Heard
 }
 
 // New makes the exporter, which does not connect yet.
@@ -56,8 +51,8 @@ func New(cfg Config, o component.Options) (*Memcached, error) {
 			return nil, component.At("tls_config", err)
 		}
 	}
-	asks := library.New(cfg.Address, cfg.Timeout, log.LoggerFunc(m.log), secure)
-	page, err := exporter.RemotePage(o, exporter.Remote{Program: "memcached_exporter", Collector: collector{asks, m}, Done: m.scraped})
+	asks := library.New(cfg.Address, cfg.Timeout, log.LoggerFunc(m.heard.KitLog), secure)
+	page, err := exporter.RemotePage(o, exporter.Remote{Program: "memcached_exporter", Collector: exporter.Together(m.heard.Forget, asks), Done: m.scraped})
 	if err != nil {
 		return nil, err
 	}
@@ -65,45 +60,9 @@ func New(cfg Config, o component.Options) (*Memcached, error) {
 	return m, nil
 }
 
-// collector forgets what the library has logged in the scrape before.
-type collector struct {
-	prometheus.Collector
-	of *Memcached
-}
-
-// Collect implements prometheus.Collector.
-func (c collector) Collect(to chan<- prometheus.Metric) {
-	c.of.mu.Lock()
-	c.of.logged = ""
-	c.of.mu.Unlock()
-	c.Collector.Collect(to)
-}
-
-// log keeps the first error that the library logs in a scrape: it is in no metric.
-func (m *Memcached) log(pairs ...any) error {
-	values := map[string]string{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		values[fmt.Sprint(pairs[i])] = fmt.Sprint(pairs[i+1])
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if values["level"] != "error" || m.logged != "" {
-		return nil
-	}
-	m.logged = values["msg"]
-	for _, name := range []string{"key", "value", "err"} {
-		if values[name] != "" {
-			m.logged += ": " + values[name]
-		}
-	}
-	return nil
-}
-
 // scraped keeps how a scrape went.
 func (m *Memcached) scraped(families []*dto.MetricFamily, err error) {
-	m.mu.Lock()
-	why := m.logged
-	m.mu.Unlock()
+	why := m.heard.Error()
 	if families == nil && err != nil {
 		why = err.Error()
 	}
