@@ -36,6 +36,7 @@ require (
 	github.com/klauspost/compress v1.18.7
 	github.com/mattn/go-xmlrpc v0.0.3
 	github.com/miekg/dns v1.1.68
+	github.com/ncabatoff/process-exporter v0.8.7
 	github.com/oliver006/redis_exporter v1.74.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/processor/attributesprocessor v0.139.0
 	github.com/oschwald/geoip2-golang v1.13.0
@@ -168,6 +169,7 @@ require (
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/mwitkow/go-conntrack v0.0.0-20190716064945-2f068394615f // indirect
+	github.com/ncabatoff/go-seq v0.0.0-20180805175032-b08ef85ed833 // indirect
 	github.com/ohler55/ojg v1.28.1 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/coreinternal v0.139.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/filter v0.139.0 // indirect

@@ -110,8 +110,10 @@ var allowedImports = map[string]string{
 	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
 	"pkg/metrics/relabel": signalPackages,
 
-	"pkg/exporters":                       "pkg/component pkg/exporters/blackbox pkg/exporters/cadvisor pkg/exporters/memcached pkg/exporters/mysql pkg/exporters/postgres pkg/exporters/redis pkg/exporters/self pkg/exporters/unix pkg/exporters/windows",
+	"pkg/exporters":                       "pkg/component pkg/exporters/blackbox pkg/exporters/cadvisor pkg/exporters/memcached pkg/exporters/mysql pkg/exporters/postgres pkg/exporters/process pkg/exporters/redis pkg/exporters/self pkg/exporters/static pkg/exporters/unix pkg/exporters/windows",
 	"pkg/exporters/cadvisor":              "pkg/component pkg/discovery pkg/docker pkg/exporters/exporter pkg/httpclient pkg/inspect",
+	"pkg/exporters/process":               "pkg/component pkg/exporters/exporter",
+	"pkg/exporters/static":                "pkg/component pkg/exporters/exporter",
 	"pkg/exporters/exporter":              "pkg/component pkg/discovery pkg/throttle",
 	"pkg/exporters/memcached":             "pkg/component pkg/exporters/exporter pkg/httpclient",
 	"pkg/exporters/blackbox":              "pkg/component pkg/discovery pkg/exporters/exporter",

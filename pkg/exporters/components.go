@@ -8,6 +8,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/exporters/self"
+	"collector/pkg/exporters/static"
 	"collector/pkg/exporters/windows"
 )
 
@@ -15,6 +16,7 @@ import (
 func Components(own prometheus.Gatherer) []component.Definition {
 	return slices.Concat(ofHost(), ofServers(), []component.Definition{
 		self.Definition(own),
+		static.Definition(),
 		windows.Definition(),
 	})
 }

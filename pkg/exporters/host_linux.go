@@ -5,6 +5,7 @@ package exporters
 import (
 	"collector/pkg/component"
 	"collector/pkg/exporters/cadvisor"
+	"collector/pkg/exporters/process"
 	"collector/pkg/exporters/unix"
 )
 
@@ -12,6 +13,7 @@ import (
 func ofHost() []component.Definition {
 	return []component.Definition{
 		cadvisor.Definition(),
+		process.Definition(),
 		unix.Definition(),
 	}
 }
