@@ -95,7 +95,7 @@ func (a *asker) get(path string, query url.Values) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ask the collector at %s: %w; is it running? --%s says where it listens", shown, err, addrFlag)
 	case status == http.StatusUnauthorized:
-		return nil, fmt.Errorf("the collector at %s requires a password: give --user, and --%s or the variable %s", shown, passwordFileFlag, passwordVariable)
+		return nil, fmt.Errorf("the collector at %s requires a password: set --user, and --%s or the variable %s", shown, passwordFileFlag, passwordVariable)
 	case status == http.StatusNotFound && !json.Valid(body):
 		return nil, fmt.Errorf("%s%s is not found: is this a collector, and of the same version?", shown, path)
 	case status != http.StatusOK:

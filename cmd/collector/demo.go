@@ -45,7 +45,7 @@ func demo(args []string, out, errOut io.Writer) error {
 	case set.NArg() > 0:
 		return fmt.Errorf("demo takes no path, because it has its own configuration; to run yours, use `collector run %s`", set.Arg(0))
 	case !(*requests >= 0 && *requests <= maxRequests):
-		return fmt.Errorf("--requests=%v: give a number of requests a second from 0 to %d", *requests, maxRequests)
+		return fmt.Errorf("--requests=%v: use a number of requests per second from 0 to %d", *requests, maxRequests)
 	}
 	if err := flags.check(); err != nil {
 		return err

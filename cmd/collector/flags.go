@@ -108,10 +108,10 @@ func (f *runFlags) check() error {
 		return fmt.Errorf("--%s: %w", prefixFlag, err)
 	}
 	if f.exploreAge <= 0 {
-		return fmt.Errorf("--%s=%s: give a time above 0, such as 15m", exploreAgeFlag, f.exploreAge)
+		return fmt.Errorf("--%s=%s: use a duration above 0, such as 15m", exploreAgeFlag, f.exploreAge)
 	}
 	if f.exploreMemory > 0 && f.exploreMemory < minExploreMemory {
-		return fmt.Errorf("--%s=%s: give at least 1MiB, or 0 to keep nothing", exploreMemoryFlag, component.Bytes(f.exploreMemory))
+		return fmt.Errorf("--%s=%s: use at least 1MiB, or 0 to keep nothing", exploreMemoryFlag, component.Bytes(f.exploreMemory))
 	}
 	return f.format.check()
 }

@@ -258,7 +258,7 @@ func convert(args []string, out, errOut io.Writer) error {
 	from := set.String("from", formatPromtail, "format of the file; only promtail is supported")
 	to := set.StringP("output", "o", "", "file to write to, instead of standard output")
 	extra := set.String("extra-args", "", "Promtail's own flags, such as \"-client.url=http://loki:3100/loki/api/v1/push\"")
-	expand := set.Bool("config.expand-env", false, "the file has ${NAME} in it, which become sys.env(\"NAME\")")
+	expand := set.Bool("config.expand-env", false, "turn ${NAME} in the file into sys.env(\"NAME\")")
 	bypass := set.BoolP("bypass-errors", "b", false, "skip what is not supported, with comments")
 	if err := set.Parse(args); err != nil {
 		return err

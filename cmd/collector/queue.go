@@ -164,7 +164,7 @@ func drainQueue(ctx context.Context, o drainOptions, out io.Writer) error {
 		return err
 	}
 	if from, to := formatOf(f.Component), formatOf(o.to); from != to {
-		return fmt.Errorf("the queue holds data of %s, which %s can't send: name a writer of the same kind", from, o.to)
+		return fmt.Errorf("the queue holds data of the kind %s, which %s can't send: name a writer of that kind", from, o.to)
 	}
 	sources, err := readSources(o.config)
 	if err != nil {

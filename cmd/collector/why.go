@@ -64,7 +64,7 @@ func printAnswers(out io.Writer, all *why.Answers) error {
 		}
 	}
 	if all.More > 0 {
-		fmt.Fprintf(&b, "\n%d more are called this: name one of them.\n", all.More)
+		fmt.Fprintf(&b, "\n%d more match: name one of them.\n", all.More)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

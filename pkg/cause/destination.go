@@ -118,20 +118,20 @@ func (d *Destination) unreached(kind Kind, detail string, err error) Cause {
 	case Unreachable:
 		return Cause{kind, fmt.Sprintf("There is no route to %s.", host), "Put both on one network, or check the firewall."}
 	case NoConnection:
-		return Cause{kind, fmt.Sprintf("%s accepts no connection%s.", host, within(err)), "Check the host in " + d.address() + ", and that no firewall is in between."}
+		return Cause{kind, fmt.Sprintf("%s does not accept connections%s.", host, within(err)), "Check the host in " + d.address() + ", and that no firewall is in between."}
 	case NoAnswer:
 		return Cause{kind, fmt.Sprintf("%s accepts the connection but does not answer%s.", host, within(err)), "Check the backend's load and its own log."}
 	case WantsTLS:
 		return d.wantsTLS()
 	case PlainHTTP:
 		if d.grpc() {
-			return Cause{kind, host + " speaks plain text, but it is asked with TLS.", "Set client > tls > insecure = true."}
+			return Cause{kind, host + " speaks plain text, but the collector uses TLS.", "Set client > tls > insecure = true."}
 		}
 		return Cause{kind, host + " speaks plain HTTP, but " + d.address() + " begins with https://.", "Write http:// in " + d.address() + "."}
 	case Certificate:
 		return Cause{kind, fmt.Sprintf("The certificate of %s is not accepted: %s.", host, detail), "Set ca_file or server_name in the component's TLS settings, or replace the certificate."}
 	case ClientCertificate:
-		return Cause{kind, host + " requires a client certificate, which it was not given or does not accept.", "Set cert_file and key_file in the component's TLS settings."}
+		return Cause{kind, host + " requires a client certificate, and got none or one that it does not accept.", "Set cert_file and key_file in the component's TLS settings."}
 	case Handshake:
 		return Cause{kind, "There is no TLS connection to " + host + ": " + detail + ".", "Check min_version in the component's TLS settings and what the backend supports."}
 	case WrongProtocol:
@@ -150,7 +150,7 @@ func (d *Destination) unreached(kind Kind, detail string, err error) Cause {
 
 func (d *Destination) wantsTLS() Cause {
 	if d.grpc() {
-		return Cause{WantsTLS, d.host() + " seems to speak TLS, but it is asked with plain text.", "Remove client > tls > insecure."}
+		return Cause{WantsTLS, d.host() + " seems to speak TLS, but the collector uses plain text.", "Remove client > tls > insecure."}
 	}
 	return Cause{WantsTLS, d.host() + " speaks TLS, but " + d.address() + " begins with http://.", "Write https:// in " + d.address() + "."}
 }
@@ -163,7 +163,7 @@ func (d *Destination) wrongProtocol(speaks string) Cause {
 		c.Fix = "Use the port for OTLP/HTTP, usually 4318, or otelcol.exporter.otlp."
 	case d.grpc() && speaks == "HTTP":
 		c.Text = fmt.Sprintf("%s speaks HTTP, not gRPC.", d.host())
-		c.Fix = "Use the port for OTLP/gRPC, usually 4317, or otelcol.exporter.otlphttp. If the port is right, it may want TLS."
+		c.Fix = "Use the port for OTLP/gRPC, usually 4317, or otelcol.exporter.otlphttp. If the port is right, it may require TLS."
 	}
 	return c
 }
@@ -209,7 +209,7 @@ func (d *Destination) answered(a *Answer) Cause {
 	case a.Status >= 500:
 		return Cause{ServerError, host + " answers " + status + said + ".", "Check the backend's own log."}
 	case a.Status/100 == 2:
-		return Cause{Rejected, host + " accepts requests but rejects what is in them" + said + ".", "Fix what the message names."}
+		return Cause{Rejected, host + " accepts requests but rejects their data" + said + ".", "Fix what the message names."}
 	case a.Status/100 == 4:
 		return Cause{Rejected, host + " rejects the data with " + status + said + ".", "Fix what the message names, and check that " + d.address() + " belongs to a backend for this component: " + d.expects() + "."}
 	}
@@ -247,14 +247,14 @@ func (d *Destination) noPath(status int) Cause {
 	if near := suggest.Nearest(d.path(), d.paths()); near != "" && near != d.path() {
 		fix = "Did you mean " + near + "? Fix the path in " + d.address() + "."
 	}
-	return Cause{NotFound, fmt.Sprintf("%s accepts nothing at %s (%d).", d.host(), cut(d.path(), 100), status), fix}
+	return Cause{NotFound, fmt.Sprintf("%s does not accept data at %s (%d).", d.host(), cut(d.path(), 100), status), fix}
 }
 
 func (d *Destination) unauthorized(code, words string) Cause {
 	if text := strings.ToLower(words); strings.Contains(text, "org id") || strings.Contains(text, "tenant") {
 		return d.noTenant()
 	}
-	return Cause{Unauthorized, fmt.Sprintf("%s rejects the credentials, or wants some (%s).", d.host(), code), "Set or fix " + d.credentials() + "."}
+	return Cause{Unauthorized, fmt.Sprintf("%s rejects the credentials, or requires some (%s).", d.host(), code), "Set or fix " + d.credentials() + "."}
 }
 
 func (d *Destination) credentials() string {
@@ -272,7 +272,7 @@ func (d *Destination) noTenant() Cause {
 	case otlpGRPC, otlpHTTP:
 		fix = "Set headers = {\"X-Scope-OrgID\" = \"…\"} in client."
 	}
-	return Cause{NoTenant, d.host() + " wants to know the tenant, and none is set.", fix}
+	return Cause{NoTenant, d.host() + " requires a tenant, and none is set.", fix}
 }
 
 func (d *Destination) forbidden(code, said string) Cause {
@@ -313,7 +313,7 @@ func (d *Destination) limited(status int, words string) (c Cause, is bool) {
 	case has("in the future", "too new"):
 		return Cause{InTheFuture, host + " rejects data from the future" + said, "Check the clocks of the senders and of the backend."}, true
 	case has("stream limit", "max streams", "series limit", "max-series", "maximum active series", "too many series"):
-		return Cause{StreamLimited, host + " has too many streams or series of this sender" + said, "Drop labels with many values by a rule, or raise the limit at the backend."}, true
+		return Cause{StreamLimited, host + " has too many streams or series from this sender" + said, "Drop labels with many values by a rule, or raise the limit at the backend."}, true
 	case status == http.StatusRequestEntityTooLarge || has("max entry size", "line too long", "larger than max", "too large", "message size", "exceeds maximum size"):
 		return Cause{TooLarge, host + " rejects data that is too large" + said, "Raise its limit, or reduce the size at the source."}, true
 	case status == http.StatusTooManyRequests || has("rate limit", "rate-limit", "ratelimit"):

@@ -135,7 +135,7 @@ func byText(text string) (kind Kind, detail string) {
 		{"certificate signed by unknown authority", Certificate, "it is signed by an authority that the collector does not know"},
 		{"certificate has expired", Certificate, "it has expired, or is not valid yet"},
 		{"certificate is valid for", Certificate, "it is for another name"},
-		{"certificate is not valid for any names", Certificate, "it is for no name at all"},
+		{"certificate is not valid for any names", Certificate, "it has no name"},
 		{"cannot validate certificate for", Certificate, "it is for another name"},
 		{"failed to verify certificate", Certificate, "it is not valid"},
 		{"handshake failure", Handshake, "the two sides have no version or cipher in common"},

@@ -28,7 +28,7 @@ func (t *Target) badPage(p *Page) Cause {
 	case p.JSON, p.Line == 1 && strings.HasPrefix(strings.TrimSpace(p.Text), "{"):
 		return t.instead("JSON")
 	case p.Err != nil && strings.Contains(p.Err.Error(), "does not end with # EOF"):
-		return Cause{BadLine, fmt.Sprintf("The page of %s ends without # EOF, so it is not complete.", t.name()), "Check why the service does not write all of it, or set scrape_protocols to leave OpenMetrics aside."}
+		return Cause{BadLine, fmt.Sprintf("The page of %s ends without # EOF, so it is incomplete.", t.name()), "Check why the service does not write all of it, or remove OpenMetrics from scrape_protocols."}
 	case p.Line > 0:
 		return t.badLine(p)
 	case p.ContentType == "":
@@ -72,7 +72,7 @@ func (t *Target) instead(what string) Cause {
 
 // badLine is a line that is no metric.
 func (t *Target) badLine(p *Page) Cause {
-	const fix = "Fix what writes this line: because of it, nothing of the page is used."
+	const fix = "Fix the code that writes this line: because of it, none of the page is used."
 	if p.Why != "" {
 		return Cause{BadLine, fmt.Sprintf("Line %s of the page of %s can't be used: %s", human.Count(float64(p.Line)), t.name(), sentence(cut(p.Why, 400))), fix}
 	}

@@ -172,13 +172,13 @@ func (t *Target) unreached(kind Kind, detail string, err error) Cause {
 	case NoAnswer:
 		return t.slow(err)
 	case WantsTLS:
-		return Cause{kind, upper(t.place()) + " speaks TLS, but it is asked with plain HTTP.", "Set scheme = \"https\" in the component, or __scheme__ to https for this target."}
+		return Cause{kind, upper(t.place()) + " speaks TLS, but the collector uses plain HTTP.", "Set scheme = \"https\" in the component, or __scheme__ to https for this target."}
 	case PlainHTTP:
-		return Cause{kind, upper(t.place()) + " speaks plain HTTP, but it is asked with HTTPS.", "Set scheme = \"http\" in the component, or __scheme__ to http for this target."}
+		return Cause{kind, upper(t.place()) + " speaks plain HTTP, but the collector uses HTTPS.", "Set scheme = \"http\" in the component, or __scheme__ to http for this target."}
 	case Certificate:
 		return Cause{kind, fmt.Sprintf("The certificate of %s is not accepted: %s.", t.name(), detail), "Set ca_file or server_name in tls_config, or replace the certificate."}
 	case ClientCertificate:
-		return Cause{kind, upper(t.place()) + " requires a client certificate, which it was not given or does not accept.", "Set cert_file and key_file in tls_config."}
+		return Cause{kind, upper(t.place()) + " requires a client certificate, and got none or one that it does not accept.", "Set cert_file and key_file in tls_config."}
 	case Handshake:
 		return Cause{kind, "There is no TLS connection to " + t.place() + ": " + detail + ".", "Check min_version in tls_config and what the target supports."}
 	case WrongProtocol, NotHTTP:
@@ -204,7 +204,7 @@ func (t *Target) noWay(kind Kind, err error) Cause {
 	if kind == Unreachable {
 		return Cause{kind, fmt.Sprintf("There is no route to %s, the address of %s.", host, t.name()), fix}
 	}
-	return Cause{kind, fmt.Sprintf("%s accepts no connection at %s%s.", t.name(), net.JoinHostPort(host, port), within(err)), fix}
+	return Cause{kind, fmt.Sprintf("%s does not accept connections at %s%s.", t.name(), net.JoinHostPort(host, port), within(err)), fix}
 }
 
 // within says how long somebody has waited, if that is known.
@@ -223,7 +223,7 @@ func (t *Target) refused() Cause {
 	others, asked := t.otherPorts()
 	switch {
 	case asked:
-		return Cause{Refused, "Nothing listens on " + t.place() + ", although the container exposes it.", "Check that the service is running and listens on 0.0.0.0, not on 127.0.0.1 alone." + t.tryPort()}
+		return Cause{Refused, "Nothing listens on " + t.place() + ", although the container exposes it.", "Check that the service is running and listens on 0.0.0.0, not only on 127.0.0.1." + t.tryPort()}
 	case len(others) > 0:
 		return Cause{WrongPort, "Nothing listens on " + t.place() + ", which exposes " + ports(others) + ".", "Set the port that serves metrics by " + t.setPort() + "."}
 	}
@@ -264,7 +264,7 @@ func (t *Target) answered(a *Answer) Cause {
 	case a.WantsTLS:
 		return t.unreached(WantsTLS, "", a)
 	case a.Status == http.StatusUnauthorized:
-		return Cause{Unauthorized, t.name() + " asks for credentials (401).", "Set basic_auth, authorization or bearer_token in the component. If they are set, they are not the right ones."}
+		return Cause{Unauthorized, t.name() + " asks for credentials (401).", "Set basic_auth, authorization or bearer_token in the component. If they are set, they are wrong."}
 	case a.Status == http.StatusForbidden:
 		return Cause{Forbidden, t.name() + " denies access (403)" + said + ".", "Allow the collector at the target, or fix the credentials in the component."}
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed, a.Status == http.StatusGone:

@@ -423,8 +423,8 @@ func TestBlocksThatOnlyAlloyHasAreNamed(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d %s", d.At.Line, d.Message))
 	}
 	want := []string{
-		"2 step.c is a block of Alloy that collector does not have",
-		"4 step.c is a block of Alloy that collector does not have",
+		"2 step.c is an Alloy block that collector does not support",
+		"4 step.c is an Alloy block that collector does not support",
 		`6 unknown block "step.d" of x; did you mean "step.a"?`,
 		`7 step.b lacks the required argument "text"`,
 	}

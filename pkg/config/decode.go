@@ -265,7 +265,7 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 func (r *decoding) unsupported(stmt *ast.BlockStmt, t reflect.Type) {
 	name := strings.Join(stmt.Name, ".")
 	at := r.file.at(stmt.NamePos.Position(), stmt.NamePos.Add(len(name)-1).Position())
-	r.report(at, "", "%s is a block of Alloy that collector does not have", name)
+	r.report(at, "", "%s is an Alloy block that collector does not support", name)
 	for _, inner := range stmt.Body {
 		if b, ok := inner.(*ast.BlockStmt); ok && unsupported(t, strings.Join(b.Name, ".")) {
 			r.unsupported(b, t)

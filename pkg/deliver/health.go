@@ -72,7 +72,7 @@ func (d *destination) took(res Result, items int) {
 	}
 }
 
-// refuse takes note of something that is refused for good. The caller holds d.mu.
+// refuse takes note of something that is rejected permanently. The caller holds d.mu.
 func (d *destination) refuse() {
 	if d.refused == 0 {
 		d.refusedSince = time.Now()

@@ -420,13 +420,13 @@ func describe(signal, destination string, labels prometheus.Labels) *description
 		queued:    desc("queued_items", "Items waiting for the destination."),
 		bytes:     desc("queued_bytes", "Bytes on disk waiting for the destination."),
 		capacity:  desc("queue_capacity_bytes", "Maximum size of the queue on disk, for all of its destinations together."),
-		refused:   desc("refused_items_total", "Items for which the queue had no room; their senders still have them. Of all destinations together, and not part of received."),
+		refused:   desc("refused_items_total", "Items for which the queue had no room; their senders still have them. For all destinations together, and not part of received."),
 		dropped:   desc("dropped_items_total", "Items that were dropped, by reason.", "reason"),
 		damaged:   desc("damaged_blocks_total", "Blocks of the queue that were found damaged on disk."),
 		attempts:  desc("delivery_attempts_total", "Requests to the destination, by outcome.", "outcome"),
 		oldest:    desc("oldest_queued_seconds", "Age of the oldest block waiting for the destination; 0 when the queue is empty."),
 		waiting:   desc("waiting_tenants", "Tenants that the destination has told to wait; data of other tenants is sent first."),
-		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds, has not answered for fifteen, or has refused the last three items or requests for good."),
+		up:        desc("destination_up", "1 unless the destination has been failing for ten seconds, has not answered for fifteen, or has permanently rejected the last three items or requests."),
 	}
 }
 

@@ -48,7 +48,7 @@ func (c *DNSConfig) Validate() error {
 	kind, ok := recordType(c.Type)
 	switch {
 	case !ok:
-		return component.At("type", fmt.Errorf("%q is not a type of records: use A, AAAA, MX, NS or SRV", c.Type))
+		return component.At("type", fmt.Errorf("%q is not a record type: use A, AAAA, MX, NS or SRV", c.Type))
 	case c.Port < 0 || c.Port > 65535:
 		return component.At("port", fmt.Errorf("%d is not a port: use 1 to 65535", c.Port))
 	case c.Port == 0 && kind != dnsmessage.TypeSRV:

@@ -248,7 +248,7 @@ func receive(conn net.Conn, network string) ([]byte, error) {
 }
 
 // errOtherAnswer is what is no answer to the question.
-var errOtherAnswer = errors.New("it is to another question")
+var errOtherAnswer = errors.New("it answers another question")
 
 // parseAnswer returns the records that answer a question. Those of kinds that no
 // question has are omitted.

@@ -261,7 +261,7 @@ func (d *Docker) Unlisted() map[string]string {
 		switch {
 		case listed[c.ID] || c.Name == "":
 		case !c.Running:
-			out[strings.TrimPrefix(c.Name, "/")] = "it does not run (" + c.State + ")"
+			out[strings.TrimPrefix(c.Name, "/")] = "it is not running (" + c.State + ")"
 		default:
 			out[strings.TrimPrefix(c.Name, "/")] = "the component's filters exclude it"
 		}

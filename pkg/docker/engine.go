@@ -318,7 +318,7 @@ func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
 		return r, c.object(ctx, "/containers/"+url.PathEscape(id)+"/json", maxObject, r)
 	})
 	if err != nil {
-		e.noteRefusal(toInspect, err, "without inspections, the address of a container that starts is known with the next list")
+		e.noteRefusal(toInspect, err, "without inspections, the address of a new container is known only with the next list")
 		return Container{}, err
 	}
 	return fromInspect(r), nil

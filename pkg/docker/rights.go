@@ -77,7 +77,7 @@ func (e *Engine) noteAnswer(r right) {
 	e.rights.answered[r] = true
 	e.rights.mu.Unlock()
 	if was.warned {
-		e.logger.Info("the Docker Engine allows a request that it refused before", "request", r.request)
+		e.logger.Info("the Docker Engine allows a request that it rejected before", "request", r.request)
 	}
 }
 

@@ -64,7 +64,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		measurements: count("measurements_total", "Measurements that were accepted."),
 		events:       count("events_total", "Events that were accepted."),
 		errors:       vec("exporter_errors_total", "Payloads that an output did not accept, by kind of output.", "exporter"),
-		refused:      vec("refused_requests_total", "Requests that were refused, by reason; the client was told.", "reason"),
+		refused:      vec("refused_requests_total", "Requests that were not accepted, by reason; the client got an error.", "reason"),
 		lost:         vec("lost_items_total", "Items that one of several outputs accepted and another did not, or that have no output.", "signal", "reason"),
 	}
 	for _, reason := range []string{reasonMalformed, reasonTooLarge, reasonOverload, reasonQueueFull, reasonRate} {

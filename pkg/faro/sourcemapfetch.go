@@ -43,7 +43,7 @@ func newDownloader(c SourceMapsConfig, agent string, most int, m *mapMetrics) *d
 
 func (d *downloader) check(address string) error {
 	if !d.allowed(address) {
-		return fmt.Errorf("%.200s is not of an origin in download_from_origins", address)
+		return fmt.Errorf("%.200s is not from an origin in download_from_origins", address)
 	}
 	return nil
 }

@@ -170,7 +170,7 @@ func (s *sourceMaps) find(ctx context.Context, r *result) {
 	defer close(r.done)
 	found, size, err := s.load(ctx, r.key)
 	if err != nil {
-		s.quiet.Warn(s.log, r.key.script, "read a source map failed; stack traces stay minified", "script", r.key.script, "release", r.key.release, "err", err)
+		s.quiet.Warn(s.log, r.key.script, "cannot read a source map; stack traces stay minified", "script", r.key.script, "release", r.key.release, "err", err)
 	}
 	r.found = found
 	s.mu.Lock()

@@ -21,7 +21,7 @@ type Loading struct {
 	// Module is the id of the component that loaded it; empty for the user's own
 	// configuration.
 	Module string `json:"module,omitempty"`
-	// Error is why it failed; what ran before runs on then.
+	// Error is why it failed; the previous configuration keeps running then.
 	Error string `json:"error,omitempty"`
 	// Times is how many loads in a row were like this one.
 	Times int `json:"times"`

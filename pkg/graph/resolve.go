@@ -162,7 +162,7 @@ func (s *scope) unknownExport(ref config.Reference, id string, rest, names []str
 	case len(names) == 0:
 		d.Message = fmt.Sprintf("%s: %s has no exports", ref, id)
 	case len(rest) == 0:
-		d.Message = fmt.Sprintf("%s is a component; name the export that is meant", id)
+		d.Message = fmt.Sprintf("%s is a component; refer to one of its exports", id)
 	default:
 		d.Message = fmt.Sprintf("%s has no export %q", id, rest[0])
 		if near := suggest.Nearest(rest[0], names); near != "" {

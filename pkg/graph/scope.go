@@ -179,18 +179,18 @@ func (s *scope) lack(name string) string {
 		return fmt.Sprintf("%s is not in this build of collector, which was built with the tag %s", name, tag)
 	}
 	if slices.Contains(alloyComponents(), name) {
-		return name + " is a component of Alloy that collector does not have"
+		return name + " is an Alloy component that collector does not support"
 	}
 	return ""
 }
 
 func (s *scope) unknownBlock(block *config.Block) {
 	if why := refusal(block.Name); why != "" {
-		s.report(block.At, "", "%s is a component of Alloy that collector does not have: %s: %s", block.Name, block.ID(), why)
+		s.report(block.At, "", "%s is an Alloy component that collector does not support: %s: %s", block.Name, block.ID(), why)
 		return
 	}
 	if alloyBlocks()[block.Name] {
-		s.report(block.At, "", "%s is a block of Alloy that collector does not have", block.ID())
+		s.report(block.At, "", "%s is an Alloy block that collector does not support", block.ID())
 		return
 	}
 	if lack := s.lack(block.Name); lack != "" {
@@ -206,7 +206,7 @@ func (s *scope) unknownBlock(block *config.Block) {
 	if near := suggest.Nearest(block.Name, append(names, alloyComponents()...)); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 		if !slices.Contains(names, near) {
-			hint += " (That is a component of Alloy that collector does not have.)"
+			hint += " (That is an Alloy component that collector does not support.)"
 		}
 	}
 	slices.Sort(names)
@@ -267,5 +267,5 @@ func (s *scope) cycle(ids []string) {
 		s.report(at, "", "%s refers to itself", ids[0])
 		return
 	}
-	s.report(at, "", "components refer to each other in a circle: %s", strings.Join(append(ids, ids[0]), " → "))
+	s.report(at, "", "components refer to each other in a cycle: %s", strings.Join(append(ids, ids[0]), " → "))
 }

@@ -16,7 +16,7 @@ import (
 var ErrNoRoom = errors.New("requests in progress have used up their memory limit; send again later")
 
 // ErrGone says that a request's client has gone while the request waited for room.
-var ErrGone = errors.New("the client has gone")
+var ErrGone = errors.New("the client has disconnected")
 
 // ErrTooLarge says that a request takes more memory than any request may: to
 // send it again is of no use.

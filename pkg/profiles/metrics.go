@@ -11,7 +11,7 @@ func newReceiveMetrics(reg prometheus.Registerer) *receiveMetrics {
 	m := &receiveMetrics{
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyroscope_receive_http_dropped_profiles_total",
-			Help: "Profiles that were not queued, by reason; the client was told, except for no_destination.",
+			Help: "Profiles that were not queued, by reason; the client got an error, except for no_destination.",
 		}, []string{"reason"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyroscope_receive_http_lost_profiles_total",
@@ -40,7 +40,7 @@ func newWriteMetrics(reg prometheus.Registerer) *writeMetrics {
 	m := &writeMetrics{
 		sentBytes:    counter("pyroscope_write_sent_bytes_total", "Bytes of profiles that the endpoint accepted."),
 		sentProfiles: counter("pyroscope_write_sent_profiles_total", "Profiles that the endpoint accepted."),
-		droppedBytes: counter("pyroscope_write_dropped_bytes_total", "Bytes of profiles that the endpoint refused for good."),
+		droppedBytes: counter("pyroscope_write_dropped_bytes_total", "Bytes of profiles that the endpoint rejected permanently."),
 		retries:      counter("pyroscope_write_retries_total", "Requests that failed and will be retried."),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pyroscope_write_latency",

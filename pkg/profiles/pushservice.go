@@ -53,7 +53,7 @@ func (r *Receive) pushHandler() http.Handler {
 			return
 		}
 		if err := errorWriter.Write(w, req, r.refusePush(req, err)); err != nil {
-			r.options.Logger.Debug("refuse a push", "err", err)
+			r.options.Logger.Debug("push rejected", "err", err)
 		}
 	})
 }

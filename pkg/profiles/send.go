@@ -159,7 +159,7 @@ func exceptSize(a *httpsend.Answer) *deliver.Error {
 // of it does.
 func exceptPush(a *httpsend.Answer) *deliver.Error {
 	if kind := a.Header.Get("Content-Type"); a.Status/100 == 2 && (a.Status != http.StatusOK || kind != "application/proto") {
-		return &deliver.Error{Err: fmt.Errorf("%s answers %d %s with content type %q, which is not what Pyroscope's push API answers: is this the URL of Pyroscope?",
+		return &deliver.Error{Err: fmt.Errorf("%s responds %d %s with content type %q, unlike Pyroscope's push API: is this the URL of Pyroscope?",
 			a.URL(), a.Status, http.StatusText(a.Status), kind)}
 	}
 	return exceptSize(a)

@@ -161,7 +161,7 @@ func (r *reader) changed(value, change string) (string, error) {
 	case strings.HasPrefix(change, ":"):
 		return substring(value, change[1:]), nil
 	}
-	return "", fmt.Errorf("this change of a variable is not supported; supported are ${NAME}, ${NAME:-default}, ${NAME^^}, ${NAME,,}, ${NAME:start:length} and ${NAME/old/new}")
+	return "", fmt.Errorf("this expansion of a variable is not supported; supported are ${NAME}, ${NAME:-default}, ${NAME^^}, ${NAME,,}, ${NAME:start:length} and ${NAME/old/new}")
 }
 
 func replaced(value, change string) (string, error) {

@@ -56,7 +56,7 @@ func (f *fields) read(n *yaml.Node, merged bool) {
 			case !merged && f.pairs[at].used: // of a merge before it
 				f.pairs[at] = pair{key: key, value: value}
 			case !merged:
-				f.r.fail(key, f.path, "%s is set more than once, in line %d, too", key.Value, f.pairs[at].key.Line)
+				f.r.fail(key, f.path, "%s is set more than once; the first is in line %d", key.Value, f.pairs[at].key.Line)
 			}
 			continue
 		}

@@ -62,7 +62,7 @@ func (c *converter) readJob(n *yaml.Node, seen map[string]int) {
 	}
 	f.path = "scrape_configs > " + j.name
 	if line, ok := seen[j.name]; ok {
-		c.fail(f.key("job_name"), "", "another job, in line %d, is called %q, too", line, j.name)
+		c.fail(f.key("job_name"), "", "the job in line %d is also named %q", line, j.name)
 	}
 	seen[j.name] = n.Line
 	before := len(c.notes.Errors())
@@ -300,7 +300,7 @@ func (c *converter) docker(j *job) {
 		c.sources = append(c.sources, source)
 	}
 	if rules == "" {
-		c.warn(j.key("docker_sd_configs"), j.path, "without relabel_configs the entries have no labels but those of the pipeline; Loki refuses entries without any")
+		c.warn(j.key("docker_sd_configs"), j.path, "without relabel_configs the entries have no labels but those of the pipeline; Loki rejects entries without any")
 	}
 }
 

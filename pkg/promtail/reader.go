@@ -56,7 +56,7 @@ func (r *reader) parse() *yaml.Node {
 	}
 	root := document.Content[0]
 	if !r.fits(root, 0) {
-		r.fail(root, "", "the file says too much: aliases repeat more than %d values, or values nest more than %d levels deep", maxValues, maxDepth)
+		r.fail(root, "", "the file expands too far: aliases repeat more than %d values, or values nest more than %d levels deep", maxValues, maxDepth)
 		return nil
 	}
 	root = resolved(root)

@@ -125,7 +125,7 @@ func (r *Remote) register(ctx context.Context) {
 	switch {
 	case r.unlisted == before:
 	case r.unlisted != "":
-		r.o.Logger.Warn("the server does not register the collector; it is asked for the configuration all the same", "id", r.id, "err", r.unlisted)
+		r.o.Logger.Warn("the server does not register the collector; the configuration is fetched anyway", "id", r.id, "err", r.unlisted)
 	default:
 		r.o.Logger.Info("the server has registered the collector", "id", r.id)
 	}
@@ -173,7 +173,7 @@ func (r *Remote) setStatus(s collectorv1.RemoteConfigStatuses, message string) {
 func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse) error {
 	switch {
 	case answer.NotModified && r.received == nil:
-		return errors.New("fetch the configuration: the server says that it has not changed, but has not given any")
+		return errors.New("fetch the configuration: the server says that it has not changed, but never sent one")
 	case answer.NotModified:
 		r.metrics.notModified.Set(1)
 	default:
@@ -254,7 +254,7 @@ func (r *Remote) fromDisk(ctx context.Context) {
 		return // of a block before this one
 	}
 	if err := r.put(ctx, nil); err != nil && ctx.Err() == nil {
-		r.o.Logger.Error("cannot look for queues that the configuration of the server has left", "err", err)
+		r.o.Logger.Error("cannot look for queues that the server's configuration left behind", "err", err)
 	}
 }
 

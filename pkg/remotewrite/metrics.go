@@ -212,7 +212,7 @@ func newStatusCollector(status func() []deliver.Status, names map[string]string)
 	return &statusCollector{
 		status: status, names: names,
 		pending:   desc("samples_pending", "Samples that are queued for the destination."),
-		failed:    desc("samples_failed_total", "Samples that the destination refused for good."),
+		failed:    desc("samples_failed_total", "Samples that the destination rejected permanently."),
 		dropped:   desc("samples_dropped_total", "Samples that were dropped, by reason.", "reason"),
 		shards:    desc("shards", "Maximum number of concurrent requests."),
 		shardsMin: desc("shards_min", "Minimum number of shards."),

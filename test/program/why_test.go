@@ -76,7 +76,7 @@ func TestTheCommandLineAnswersWhatOneAsks(t *testing.T) {
 	// Which labels, and from which rule?
 	saysSoon(t, c, "why http://"+up+"/metrics", "Which labels does it have, and from which rule?", `service`, `"up"`, "discovery.relabel.x, rule 2", "prometheus.scrape.x")
 	// Why is it dropped?
-	saysSoon(t, c, "why prometheus.remote_write.bad", "Is data dropped, and why?", "No, nothing on its way was dropped.")
+	saysSoon(t, c, "why prometheus.remote_write.bad", "Is data dropped, and why?", "No: nothing was dropped on the way.")
 	// What changed?
 	c.Configure(t, strings.Replace(text, `scrape_interval = "1s"`, `scrape_interval = "2s"`, 1))
 	saysSoon(t, c, "why prometheus.scrape.x", "What changed?")

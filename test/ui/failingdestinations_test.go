@@ -25,7 +25,7 @@ func failingDestinations(t *testing.T) map[string][3]string {
 		"refusing":  {"http://" + causetest.Refusing(t), "Nothing listens at $host.", "Start the backend, or fix the host and the port in the URL. " + kept},
 		"hanging":   {"http://" + causetest.Mute(t), "$host accepts the connection but does not answer", kept},
 		"rejecting": {answer(http.StatusBadRequest, "this is wrong"), "$host rejects the data with 400 Bad Request: “this is wrong”.", dropped},
-		"private":   {answer(http.StatusUnauthorized, "who are you?"), "$host rejects the credentials, or wants some (401).", "Set or fix basic_auth, authorization or bearer_token in the endpoint. " + kept},
+		"private":   {answer(http.StatusUnauthorized, "who are you?"), "$host rejects the credentials, or requires some (401).", "Set or fix basic_auth, authorization or bearer_token in the endpoint. " + kept},
 		"limited":   {answer(http.StatusTooManyRequests, "too much"), "$host limits the rate: “too much”.", "Raise its limits, or send less. " + kept},
 		"plain":     {"https://" + causetest.HTTP(t, http.StatusNoContent, "", ""), "$host speaks plain HTTP, but the URL begins with https://.", "Write http:// in the URL. " + kept},
 		"secure":    {"http://" + secure.Address, "$host speaks TLS, but the URL begins with http://.", "Write https:// in the URL. " + kept},

@@ -200,7 +200,7 @@ func answersWhatChanged(t *testing.T, s *stack, b *browser) {
 	}
 	s.Configure(t, strings.Replace(string(text), `scrape_interval = "5s"`, `scrape_interval = "6s"`, 1))
 	b.open("/")
-	b.until("document.querySelector('main').innerText.includes('The configuration on disk differs from what runs.')")
+	b.until("document.querySelector('main').innerText.includes('The configuration on disk differs from the running one.')")
 	s.HUP()
 	b.until("!document.querySelector('main').innerText.includes('differs from what runs')")
 	b.follow(`nav a[href="/configuration"]`, "/configuration")
@@ -241,7 +241,7 @@ func filtersByService(t *testing.T, _ *stack, b *browser) {
 func saysThatFiltersMatchNothing(_ *testing.T, _ *stack, b *browser) {
 	for path, want := range map[string]string{
 		"/targets?state=bogus":               "The filter state=bogus matches nothing that is known: use up, down or unknown.",
-		"/targets?project=shop&service=nope": "No container that runs belongs to the service nope of project shop.",
+		"/targets?project=shop&service=nope": "No running container belongs to the service nope of project shop.",
 		"/explore/logs?label=foo":            "The filter label=foo is ignored: write it as name=value.",
 		"/relabel?label=foo":                 "The filter label is not known here and is ignored",
 		"/live?signal=smoke":                 "The filter signal=smoke matches nothing that is known",

@@ -234,7 +234,7 @@ func (c *CAdvisor) forgetSchedules(subjects []*subject) {
 func (p *pass) find() ([]*subject, error) {
 	hierarchy, err := findHierarchy(p.places.cgroups)
 	if err != nil {
-		p.miss("other cgroups than containers have, container_oom_events_total and container_tasks_state: " + err.Error())
+		p.miss("cgroups that are not containers, container_oom_events_total and container_tasks_state: " + err.Error())
 		return p.ofEngine()
 	}
 	p.hierarchy = hierarchy

@@ -126,7 +126,7 @@ func (p *remotePage) gather(ctx context.Context) ([]*dto.MetricFamily, error) {
 	case g := <-result:
 		return g.families, g.err
 	case <-ctx.Done():
-		err := errors.New("no answer within the time that the scrape may take")
+		err := errors.New("no response within the scrape timeout")
 		p.report(nil, err)
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type DropConfig struct {
 func (c *DropConfig) Validate() error {
 	switch {
 	case c.Source == "" && c.Expression == "" && c.OlderThan == 0 && c.LongerThan == 0:
-		return errors.New("one of source, expression, older_than and longer_than is needed: all entries would be dropped")
+		return errors.New("one of source, expression, older_than and longer_than is needed: without any, all entries would be dropped")
 	case c.Value != "" && c.Expression != "":
 		return errors.New("value and expression are mutually exclusive: use only one")
 	case c.Value != "" && c.Source == "":

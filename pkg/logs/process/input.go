@@ -26,7 +26,7 @@ func optionalSource(source *string) (string, error) {
 		return "", nil
 	}
 	if *source == "" {
-		return "", component.At("source", errors.New("it must not be empty; leave it out to read the line"))
+		return "", component.At("source", errors.New("it must not be empty; omit it to read the line"))
 	}
 	return *source, nil
 }

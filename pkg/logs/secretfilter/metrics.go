@@ -33,7 +33,7 @@ func newMetrics(r prometheus.Registerer, origin string) *metrics {
 		redacted:   counter("loki_secretfilter_secrets_redacted_total", "Secrets that were redacted."),
 		byRule:     by("rule", "loki_secretfilter_secrets_redacted_by_rule_total", "Secrets that were redacted, by rule."),
 		lowEntropy: by("rule", "loki_secretfilter_secrets_skipped_entropy_by_rule_total", "Texts that a rule matched and whose entropy was too low for a secret, by rule."),
-		allowed:    by("source", "loki_secretfilter_secrets_allowlisted_total", "Texts that a rule matched and an allow list had, by list."),
+		allowed:    by("source", "loki_secretfilter_secrets_allowlisted_total", "Texts that a rule matched and an allow list contains, by list."),
 		took: prometheus.NewSummary(prometheus.SummaryOpts{
 			Name: "loki_secretfilter_processing_duration_seconds", Help: "Time taken to redact a log entry.",
 			Objectives: map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001},

@@ -135,7 +135,7 @@ func (c *Config) warn(warn func(path, why string)) {
 		warn("wal/max_segment_age", "entries are kept until they are delivered, as long as the disk queue has room")
 	}
 	if c.WAL.MinReadFrequency != wal.MinReadFrequency || c.WAL.MaxReadFrequency != wal.MaxReadFrequency {
-		warn("wal/min_read_frequency", "entries are sent as they come; nothing is polled, so it and max_read_frequency have no effect")
+		warn("wal/min_read_frequency", "entries are sent as they arrive; nothing is polled, so it and max_read_frequency have no effect")
 	}
 	if c.WAL.DrainTimeout != wal.DrainTimeout {
 		warn("wal/drain_timeout", durable)

@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 			Name: "prometheus_relabel_dropped_samples_total", Help: "Samples that were not forwarded, by reason.",
 		}, []string{"reason"}),
 		exemplars:     counter("prometheus_relabel_dropped_exemplars_total", "Exemplars of series that the rules drop."),
-		forwardErrors: counter("prometheus_relabel_forward_errors_total", "Batches that no receiver accepted; their sources were told."),
+		forwardErrors: counter("prometheus_relabel_forward_errors_total", "Batches that no receiver accepted; their sources got an error."),
 	}
 	reg.MustRegister(m.fanoutLatency)
 	reg.MustRegister(m.dropped)

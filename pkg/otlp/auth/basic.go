@@ -50,7 +50,7 @@ func NewBasic(c BasicConfig, o component.Options) (*Component, error) {
 		o.Warn("username", "basic authentication cannot send a name with a colon: servers see the part before it")
 	}
 	if c.Password == "" {
-		o.Warn("password", "it is empty (is an environment variable not set?): servers refuse everyone")
+		o.Warn("password", "it is empty (is an environment variable not set?): receivers reject everyone")
 	}
 	credentials := c.Username + ":" + string(c.Password)
 	header := fixed{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))}

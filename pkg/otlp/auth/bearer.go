@@ -52,7 +52,7 @@ func bearerDefinition() component.Definition {
 func NewBearer(c BearerConfig, o component.Options) (*Component, error) {
 	o = o.WithDefaults()
 	if c.Token == "" {
-		o.Warn("token", "it is empty (is an environment variable not set?): clients have nothing to say, and servers refuse everyone")
+		o.Warn("token", "it is empty (is an environment variable not set?): exporters send no token, and receivers reject everyone")
 	}
 	return newComponent(o, &c.DebugMetrics, fixed{c.Header, c.value()}, bearerServer{c.Header, c.value(), c.Token == ""}), nil
 }

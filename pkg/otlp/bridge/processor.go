@@ -255,7 +255,7 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 func (p *Processor) consume(ctx context.Context, to signal, given pipeline.Decoded) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.panics.Log(p.logger, slog.LevelError, "", "the processor panicked; the request is refused", "err", cause, "stack", string(debug.Stack()))
+			p.panics.Log(p.logger, slog.LevelError, "", "the processor panicked; the request is rejected", "err", cause, "stack", string(debug.Stack()))
 			err = pipeline.Permanent(fmt.Errorf("process the request: the processor panicked: %v", cause))
 		}
 	}()

@@ -110,10 +110,10 @@ func (c *SendingQueue) Validate() error {
 // warn reports what has no effect here.
 func (c *SendingQueue) warn(o component.Options) {
 	if !c.Enabled {
-		o.Warn("sending_queue/enabled", "senders are answered once their request is in the queue on disk, and it is retried until it is delivered")
+		o.Warn("sending_queue/enabled", "requests are acknowledged once they are in the queue on disk, and retried until they are delivered")
 	}
 	if c.WaitForResult {
-		o.Warn("sending_queue/wait_for_result", "senders are answered when their request is queued on disk")
+		o.Warn("sending_queue/wait_for_result", "requests are acknowledged when they are queued on disk")
 	}
 	if c.Sizer != sizerBytes && c.QueueSize != defaultQueueSize {
 		o.Warn("sending_queue/queue_size", "the queue on disk is capped by bytes, at 1 GiB; set sizer = \"bytes\" to choose another size")

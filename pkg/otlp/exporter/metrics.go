@@ -17,7 +17,7 @@ func newMetrics(e *Exporter, kind string) *metrics {
 	m := &metrics{enqueueFailed: make(map[pipeline.Signal]prometheus.Counter)}
 	for _, s := range flow.Signals() {
 		m.enqueueFailed[s] = prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "otelcol_exporter_enqueue_failed_" + flow.Items(s) + "_total", Help: "Items that could not be queued; their sender was told.",
+			Name: "otelcol_exporter_enqueue_failed_" + flow.Items(s) + "_total", Help: "Items that could not be queued; their sender got an error.",
 			ConstLabels: prometheus.Labels{"exporter": kind},
 		})
 		e.o.Metrics.MustRegister(m.enqueueFailed[s])

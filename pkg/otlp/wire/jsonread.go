@@ -78,7 +78,7 @@ func (d *JSONReader) explain(err error, documents int) error {
 	err = fmt.Errorf("decode JSON: %w", err)
 	switch start := d.in.Start(); {
 	case documents > 0:
-		err = fmt.Errorf("%w (after %d whole documents, which are refused with it)", err, documents)
+		err = fmt.Errorf("%w (after %d whole documents, which are rejected with it)", err, documents)
 	case start == nil:
 	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
 		err = fmt.Errorf("%w: the body is compressed with gzip; send Content-Encoding: gzip", err)

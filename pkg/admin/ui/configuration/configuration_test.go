@@ -82,7 +82,7 @@ func TestThePageSaysHowTheDiskDiffers(t *testing.T) {
 	u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.OnDisk = func() ([]config.FileDiff, error) { return files, failure } })
 	page := uitest.Get(t, u, "/configuration")
 	uitest.CheckPage(t, "/configuration", page)
-	for _, want := range []string{"The configuration on disk differs from what runs.", "1 file: +1 −0 lines", "+ &lt;new&gt;", "7 more lines", "⋯"} {
+	for _, want := range []string{"The configuration on disk differs from the running one.", "1 file: +1 −0 lines", "+ &lt;new&gt;", "7 more lines", "⋯"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
 		}

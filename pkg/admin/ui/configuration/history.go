@@ -37,9 +37,9 @@ func onDiskNotice(d *onDisk) g.Node {
 	case d == nil || !d.Differs:
 		return nil
 	case d.Error != "":
-		return page.Notice("warn", g.Text("The configuration on disk cannot be read: "+page.Cut(d.Error, 300)+". What runs is unchanged. "), h.Strong(g.Text("A restart would fail: restore the file.")))
+		return page.Notice("warn", g.Text("The configuration on disk cannot be read: "+page.Cut(d.Error, 300)+". The running configuration is unchanged. "), h.Strong(g.Text("A restart would fail: restore the file.")))
 	}
-	return page.Notice("warn", g.Text("The configuration on disk differs from what runs. "), h.Strong(g.Text("Reload to apply the changes. ")),
+	return page.Notice("warn", g.Text("The configuration on disk differs from the running one. "), h.Strong(g.Text("Reload to apply the changes. ")),
 		h.Details(h.ID("on-disk"), h.Summary(g.Text(changesOf(d.Files))), diffNode(d.Files)))
 }
 

@@ -82,7 +82,7 @@ func TestExploreShowsWhatIsInTheWindow(t *testing.T) {
 		"/explore/logs?level=eror":                          "did you mean error?",
 		"/explore/metrics?name=requests_total&label=i%3D99": "No series of this metric in the window has the label i=99.",
 		"/explore/metrics?name=requests_total&range=soon":   "The filter range=soon is ignored",
-		"/explore/traces?service=shpo":                      "No trace in the window is of the service shpo.",
+		"/explore/traces?service=shpo":                      "No trace in the window belongs to the service shpo.",
 		"/explore/traces?min=slow":                          "The filter min=slow is ignored",
 		"/explore/profiles?service=shpo":                    "did you mean shop?",
 		"/explore/profiles?since=yesterday":                 "The filter since=yesterday is ignored",

@@ -18,7 +18,7 @@ func (s *situation) onDiskProblems() []problem {
 		return nil
 	}
 	return []problem{{
-		Kind: "warn", Message: "The configuration on disk differs from what runs.",
+		Kind: "warn", Message: "The configuration on disk differs from the running one.",
 		Fix: "Reload to apply the changes, or undo them.", Link: "/configuration",
 	}}
 }

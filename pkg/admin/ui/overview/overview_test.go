@@ -185,7 +185,7 @@ func TestAContainerThatWasReplacedIsNoProblem(t *testing.T) {
 func TestTheOverviewSaysThatTheDiskDiffers(t *testing.T) {
 	differs := []config.FileDiff{{Name: "c.alloy", Change: "changed"}}
 	u := uitest.New(t, "toy.sink \"x\" { }", func(o *ui.Options) { o.OnDisk = func() ([]config.FileDiff, error) { return differs, nil } })
-	const says = "The configuration on disk differs from what runs."
+	const says = "The configuration on disk differs from the running one."
 	if page := uitest.Get(t, u, "/"); !strings.Contains(page, says) {
 		t.Error("it is not told of")
 	}

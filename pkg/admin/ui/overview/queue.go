@@ -84,8 +84,8 @@ func (s *situation) diskProblems() (out []problem) {
 		disk := disks[id]
 		out = append(out, problem{
 			Kind:    "warn",
-			Message: fmt.Sprintf("The disk has %s free, less than a queue on it may still take: %s.", human.Size(float64(disk.free)), page.Cut(strings.Join(disk.wants, ", "), 300)),
-			Fix:     "Free some space, put --storage.path on a larger disk, or set smaller queues: once the disk is full, nothing can be queued, and senders are refused.",
+			Message: fmt.Sprintf("The disk has %s free, less than a queue on it may still use: %s.", human.Size(float64(disk.free)), page.Cut(strings.Join(disk.wants, ", "), 300)),
+			Fix:     "Free some space, put --storage.path on a larger disk, or set smaller queues: once the disk is full, nothing can be queued, and new data is refused.",
 		})
 	}
 	return out

@@ -42,7 +42,7 @@ func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
 	if err := json.Unmarshal([]byte(uitest.Get(t, u, "/api/v1"+path)), &trace); err != nil || len(trace.Steps) != 2 || !trace.Kept || trace.Steps[0].Changes[0].After != "(secret)" {
 		t.Errorf("%v %+v", err, trace)
 	}
-	if page := uitest.Get(t, u, "/relabel?q=stopped"); !strings.Contains(page, "it does not run (exited)") {
+	if page := uitest.Get(t, u, "/relabel?q=stopped"); !strings.Contains(page, "it is not running (exited)") {
 		t.Error("a container that does not run is not told of")
 	}
 	for _, path := range []string{"/relabel/discovery.relabel.toy/0", "/relabel/nobody/" + kept.Items[0].ID} {

@@ -98,7 +98,7 @@ func (f *Filter) Notes() []string {
 	if !f.on || len(f.ids) > 0 {
 		return nil
 	}
-	return []string{"No container that runs belongs to the " + page.Cut(f.text(), 200) + "."}
+	return []string{"No running container belongs to the " + page.Cut(f.text(), 200) + "."}
 }
 
 // Node says what is selected, with a link to everything, and keeps it in the form

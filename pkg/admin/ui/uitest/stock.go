@@ -65,7 +65,7 @@ func (s *Stock) Fetch(_ context.Context, component, id string) (inspect.Response
 // NewStock has n scrape targets and m tails, with secrets in all places where
 // one can be.
 func NewStock(n, m int) *Stock {
-	s := &Stock{Missing: map[string]string{"stopped": "it does not run (exited)"}}
+	s := &Stock{Missing: map[string]string{"stopped": "it is not running (exited)"}}
 	for i := range n {
 		state, failure := "up", ""
 		if i%10 == 3 {

@@ -196,7 +196,7 @@ func (k *collection) whereItStops() Answer {
 		a.say("bad", "At the container: %s is in a crash loop: %s.", k.name, loopText(k.life))
 		a.advise("Its last log lines say why: docker logs --tail 50 " + k.name + ".")
 	} else if !k.running {
-		a.say("info", "At the container: %s does not run%s.", k.name, k.endText())
+		a.say("info", "At the container: %s is not running%s.", k.name, k.endText())
 	}
 	for i := range k.targets {
 		if t := &k.targets[i]; t.State == "down" && i < maxTexts {
@@ -305,7 +305,7 @@ func (k *collection) whyNotScraped(a *Answer) {
 		a.say("info", "It is not a target of any component: %s.", k.missing)
 		return
 	case len(k.rules) == 0 && !k.running:
-		a.say("info", "It is not scraped: it does not run%s.", k.endText())
+		a.say("info", "It is not scraped: it is not running%s.", k.endText())
 		return
 	case len(k.rules) == 0:
 		a.say("info", "It is not scraped: no component with relabeling rules and no scrape component has it among its targets.")
@@ -412,7 +412,7 @@ func (k *collection) whyDropped() Answer {
 	a := Answer{Question: dropped}
 	for i := range k.tails {
 		if t := &k.tails[i]; t.Dropped > 0 {
-			a.say("info", "%s: rules drop %s lines of it.", t.Component, page.Count(float64(t.Dropped)))
+			a.say("info", "%s: its rules dropped %s lines.", t.Component, page.Count(float64(t.Dropped)))
 		}
 	}
 	for i := range k.ends {
@@ -433,7 +433,7 @@ func (k *collection) whyDropped() Answer {
 		}
 	}
 	if a.Kind == "" {
-		a.say("good", "No, nothing on its way was dropped.")
+		a.say("good", "No: nothing was dropped on the way.")
 	}
 	return a
 }

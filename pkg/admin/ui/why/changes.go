@@ -43,7 +43,7 @@ func (k *collection) whatChanged() Answer {
 		a.link("/configuration#history", "History of the configuration")
 	}
 	if a.Kind == "" {
-		a.say("good", "Nothing, since the start.")
+		a.say("good", "Nothing since the start.")
 	}
 	return a
 }
@@ -59,7 +59,7 @@ func (k *collection) healthChanges(a *Answer, id string) {
 	if before.State == graph.Unknown && last.State == graph.Healthy {
 		return // its start
 	}
-	text := fmt.Sprintf("%s is %s since %s; before that it was %s", id, last.State, page.Duration(k.now.Sub(last.UpdatedTime)), before.State)
+	text := fmt.Sprintf("%s has been %s since %s; before that, it was %s", id, last.State, page.Duration(k.now.Sub(last.UpdatedTime)), before.State)
 	if before.State == graph.Unhealthy {
 		text += " (" + strings.TrimRight(firstLine(before.Message), ".") + ")"
 	}
@@ -71,7 +71,7 @@ func (k *collection) healthChanges(a *Answer, id string) {
 func (k *collection) loadText(l *graph.Loading) (text string, affects bool) {
 	text = fmt.Sprintf("The configuration was loaded %s by %s", page.Since(k.now.Sub(l.At)), l.By)
 	if l.Error != "" {
-		return fmt.Sprintf("A load of the configuration %s by %s failed; what ran before runs on", page.Since(k.now.Sub(l.At)), l.By) + ".", false
+		return fmt.Sprintf("A load of the configuration %s by %s failed; the previous configuration keeps running", page.Since(k.now.Sub(l.At)), l.By) + ".", false
 	}
 	added, removed := 0, 0
 	for _, f := range l.Files {
@@ -87,7 +87,7 @@ func (k *collection) loadText(l *graph.Loading) (text string, affects bool) {
 	case len(mine) > 0:
 		text += "; rebuilt: " + strings.Join(mine[:min(len(mine), 5)], ", ")
 	default:
-		text += "; nothing on this way was rebuilt"
+		text += "; no component that this data passes was rebuilt"
 	}
 	return text + ".", len(mine) > 0
 }

@@ -179,5 +179,5 @@ func (s *situation) unknown(query string) error {
 	if len(part) > 0 {
 		return page.NotFound(text + "; these contain it: " + strings.Join(part, ", ") + ".")
 	}
-	return page.NotFound(text + ". Docker must have started a container while the collector is running, or list it now, for it to be known.")
+	return page.NotFound(text + ". A container is known if it exists now, or was started while the collector was running.")
 }

@@ -24,7 +24,7 @@ func (p *Page) view(_ *http.Request, m Answers) page.Content {
 		c.Body = append(c.Body, p.subject(i, &m.Subjects[i]))
 	}
 	if m.More > 0 {
-		c.Body = append(c.Body, h.P(g.Textf("%d more are called this: name one of them.", m.More)))
+		c.Body = append(c.Body, h.P(g.Textf("%d more match: name one of them.", m.More)))
 	}
 	return c
 }

@@ -21,7 +21,7 @@ import (
 // shop is a project of which one container is well, one is not scraped, one is in a
 // crash loop, one does not answer and one has been removed.
 func shop() *uitest.Stock {
-	s := &uitest.Stock{Missing: map[string]string{"stopped": "it does not run (exited)"}}
+	s := &uitest.Stock{Missing: map[string]string{"stopped": "it is not running (exited)"}}
 	var inputs []labels.Labels
 	for i, name := range []string{"shop-api-1", "shop-worker-1", "shop-down-1"} {
 		id := strings.Repeat(string(rune('a'+i)), 64)
@@ -111,8 +111,8 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 		{"shop-api-1", "container shop-api-1", "scraped", "good|prometheus.scrape.all scrapes http://10.0.0.1:80/metrics: up, 120 samples."},
 		{"shop-api-1", "container shop-api-1", "labels", "job=api from discovery.relabel.scrape, rule 2"},
 		{"shop-api-1", "container shop-api-1", "labels", "instance=10.0.0.1:80 from prometheus.scrape.all"},
-		{"shop-api-1", "container shop-api-1", "dropped", "good|No, nothing on its way was dropped."},
-		{"shop-api-1", "container shop-api-1", "changed", "good|Nothing, since the start."},
+		{"shop-api-1", "container shop-api-1", "dropped", "good|No: nothing was dropped on the way."},
+		{"shop-api-1", "container shop-api-1", "changed", "good|Nothing since the start."},
 		{"shop/worker", "container shop-worker-1", "scraped", "warn|It is not scraped: in discovery.relabel.scrape, rule 1 drops it: it keeps only those where scrape is “true”; here, scrape is not set."},
 		{"worker", "container shop-worker-1", "behind", "Logs: loki.source.docker.all reads 7.0 s behind."},
 		{"/shop-worker-1", "container shop-worker-1", "labels", "service=worker from loki.source.docker.all"},
@@ -122,7 +122,7 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 		{"shop-loop-1", "container shop-loop-1", "stops", "bad|At the container: shop-loop-1 is in a crash loop: restarting, exit code 1, 14 times in 5 min.|Its last log lines say why: docker logs --tail 50 shop-loop-1."},
 		{"shop-loop-1", "container shop-loop-1", "changed", "The container ended 14 times in the last 5 min"},
 		{"shop-gone-1", "container shop-gone-1", "scraped", "it ended 3 min ago with exit code 137, and was removed"},
-		{"stopped", "container stopped", "scraped", "It is not a target of any component: it does not run (exited)."},
+		{"stopped", "container stopped", "scraped", "It is not a target of any component: it is not running (exited)."},
 		{"http://10.0.0.1:80/metrics", "target http://10.0.0.1:80/metrics", "scraped", "good|"},
 		{"10.0.0.1:80", "target http://10.0.0.1:80/metrics", "labels", "job=api from discovery.relabel.scrape, rule 2"},
 		{"loki.write.x", "destination http://loki:3100/push", "flowing", "bad|loki.write.x (logs to http://loki:3100/push) is failing: connection refused. Nothing delivered yet."},

@@ -42,9 +42,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m := &metrics{
 		written: prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "entries_written", Help: "Log entries that were forwarded."}),
-		refused: byReason("refused_requests_total", "Requests that were refused, by reason; the client was told.",
+		refused: byReason("refused_requests_total", "Requests that were not accepted, by reason; the client got an error.",
 			reasonMalformed, reasonTooLarge, reasonOverload, reasonQueueFull),
-		dropped: byReason("dropped_entries_total", "Log entries of answered requests that were not forwarded, by reason.",
+		dropped: byReason("dropped_entries_total", "Log entries of accepted requests that were not forwarded, by reason.",
 			reasonRelabeled, reasonNoDestination),
 		lost: byReason("lost_entries_total", "Log entries that one of several receivers accepted and another did not, by reason.",
 			reasonQueueFull, reasonRejected),

@@ -37,11 +37,11 @@ func (s *cursorStore) readAlloyPositions(legacy string) map[string]int64 {
 	}
 	if err != nil {
 		s.metrics.cursorDamage.Inc()
-		s.logger.Error("the former positions can't be read; containers without a cursor are read from their beginning", "file", path, "err", err)
+		s.logger.Error("the previous positions can't be read; containers without a cursor are read from their beginning", "file", path, "err", err)
 		return nil
 	}
 	if len(s.entries) == 0 && len(seconds) > 0 {
-		s.logger.Info("continuing from former positions", "file", path, "containers", len(seconds))
+		s.logger.Info("continuing from the previous positions", "file", path, "containers", len(seconds))
 	}
 	return seconds
 }

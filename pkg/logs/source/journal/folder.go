@@ -80,7 +80,7 @@ func (r *reader) look() {
 	}
 	if len(r.source.Folders()) == 0 {
 		r.source.setFolder(r.folders[r.source.roots[0].path], errNoJournal)
-		r.source.quiet.Warn(r.source.opts.Logger, "", "there is no journal yet; it is read when it comes", "path", r.source.roots[0].path)
+		r.source.quiet.Warn(r.source.opts.Logger, "", "there is no journal yet; it is read as soon as there is one", "path", r.source.roots[0].path)
 	}
 	if !slices.Equal(paths, r.watched) {
 		r.watched = paths
@@ -176,7 +176,7 @@ func (r *reader) warnForeign(top *folder) {
 	entries, _ := os.ReadDir(top.path)
 	for _, e := range entries {
 		if _, err := journalfile.ParseID(e.Name()); err == nil {
-			r.source.quiet.Warn(r.source.opts.Logger, top.path, "the folder has the journal of other machines only, which is not read: set path, or mount the /etc/machine-id of the host",
+			r.source.quiet.Warn(r.source.opts.Logger, top.path, "the folder has only journals of other machines, which are not read: set path, or mount the /etc/machine-id of the host",
 				"path", top.path, "machine", e.Name(), "this_machine", r.source.machine)
 			return
 		}

@@ -49,15 +49,15 @@ func newMetrics(r prometheus.Registerer, queued func() float64) *metrics {
 		invalid:   counter("collector_log_lines_invalid_utf8_total", "Lines in which bytes that are not UTF-8 were replaced."),
 		dropped: reasons("collector_log_lines_dropped_total", "Lines that were read and not forwarded, by reason.",
 			reasonRelabel, reasonRejected, reasonTooLong, reasonStopped),
-		datagrams: reasons("collector_syslog_dropped_datagrams_total", "Datagrams that were dropped because receivers do not keep up, by where.",
+		datagrams: reasons("collector_syslog_dropped_datagrams_total", "Datagrams that were dropped because receivers do not keep up, by reason.",
 			reasonFull, reasonKernel),
-		connections: reasons("collector_syslog_failed_connections_total", "Connections that were closed because of what came by them, by reason.",
+		connections: reasons("collector_syslog_failed_connections_total", "Connections that were closed because of what they carried, by reason.",
 			reasonFraming, reasonTLS, reasonOverload, reasonTooSlow, reasonBroken),
 	}
 	for _, c := range []prometheus.Collector{
 		m.entries, m.malformed, m.empty, m.cut, m.invalid, m.dropped, m.datagrams, m.connections,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "collector_syslog_waiting_datagrams_bytes", Help: "Memory of the datagrams that wait for receivers.",
+			Name: "collector_syslog_waiting_datagrams_bytes", Help: "Memory of the datagrams that are waiting for receivers.",
 		}, queued),
 	} {
 		r.MustRegister(c)

@@ -156,7 +156,7 @@ func (l *listener) lose(reason string, n uint64) {
 	s := l.source
 	s.metrics.datagrams.WithLabelValues(reason).Add(float64(n))
 	l.counts.dropped.Add(n)
-	s.quiet.Warn(s.options.Logger, reason, "datagrams dropped: they come faster than receivers accept them", "address", l.Address(), "where", reason, "datagrams", n)
+	s.quiet.Warn(s.options.Logger, reason, "datagrams dropped: they arrive faster than receivers accept them", "address", l.Address(), "where", reason, "datagrams", n)
 }
 
 // work forwards datagrams until there will be no more.

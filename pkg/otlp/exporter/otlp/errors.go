@@ -62,7 +62,7 @@ func grpcHint(text string, plain bool) string {
 	case strings.Contains(text, "looked like an HTTP/1.1 header"), strings.Contains(text, "unexpected HTTP status code received from server"):
 		return "; this looks like OTLP/HTTP: use the gRPC port, usually 4317, or otelcol.exporter.otlphttp"
 	case plain && strings.Contains(text, "error reading server preface: EOF"):
-		return "; the server may want TLS: remove client > tls > insecure"
+		return "; the server may require TLS: remove client > tls > insecure"
 	}
 	return ""
 }

@@ -48,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, series func() float64) *metrics {
 		converted:     counter(prefix+"converted_points_total", "Data points whose samples were forwarded."),
 		exemplars:     counter(prefix+"dropped_exemplars_total", "Exemplars that are older than another one of their series."),
 		lost:          counter(prefix+"lost_samples_total", "Samples that one of several receivers accepted and another did not."),
-		forwardErrors: counter(prefix+"forward_errors_total", "Requests that no receiver accepted; their senders were told."),
+		forwardErrors: counter(prefix+"forward_errors_total", "Requests that no receiver accepted; their senders got an error."),
 	}
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "dropped_points_total", Help: "Data points that became no sample, by reason."}, []string{"reason"})
 	for r := range reasons {

@@ -121,7 +121,7 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	b.stop = ctx.Err
 	full, err := b.write(d.Metrics, time.Now())
 	if full {
-		e.quiet.Warn(e.log, "full", "too many series to remember: those beyond take more processor time, and may repeat older points", "series", e.cache.size())
+		e.quiet.Warn(e.log, "full", "too many series to remember: those beyond take more CPU time, and may repeat older points", "series", e.cache.size())
 	}
 	if err != nil {
 		e.metrics.forwardErrors.Inc()

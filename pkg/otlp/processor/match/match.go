@@ -213,7 +213,7 @@ func (p *Properties) check(s pipeline.Signal) error {
 	}
 	for _, name := range set {
 		if !slices.Contains(can, name) {
-			return component.At(name, fmt.Errorf("it does not apply to %s, for which the output block has a receiver: use one processor for each signal; of %s it can be %s", s, s, strings.Join(can, ", ")))
+			return component.At(name, fmt.Errorf("it does not apply to %s, for which the output block has a receiver: use one processor for each signal; for %s it can be %s", s, s, strings.Join(can, ", ")))
 		}
 	}
 	if len(set) == 0 {

@@ -45,7 +45,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		refused:  make(map[pipeline.Signal]*prometheus.CounterVec),
 		refusedRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_refused_requests_total",
-			Help: "Requests that were refused, by reason. Items are counted only of requests that could be read.",
+			Help: "Requests that were not accepted, by reason. Items are counted only for requests that could be read.",
 		}, []string{"transport", "reason"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_lost_items_total",
@@ -68,7 +68,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			ConstLabels: prometheus.Labels{"receiver": "otlp"},
 		}, []string{"transport"})
 		m.refused[s] = prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "otelcol_receiver_refused_" + flow.Items(s) + "_total", Help: "Items that could not be queued; their sender was told.",
+			Name: "otelcol_receiver_refused_" + flow.Items(s) + "_total", Help: "Items that could not be queued; their sender got an error.",
 			ConstLabels: prometheus.Labels{"receiver": "otlp"},
 		}, []string{"transport"})
 		r.MustRegister(m.accepted[s], m.refused[s])

@@ -48,7 +48,7 @@ func (p *Page) listModel(r *http.Request) (v list, err error) {
 	v.Traces, err = w.Traces(r.Context(), q)
 	if len(v.Traces) == 0 && q.Service != "" && err == nil {
 		if found, err := w.Traces(r.Context(), explore.TraceQuery{Service: q.Service, Limit: 1}); err == nil && len(found) == 0 {
-			v.Notes = append(v.Notes, "No trace in the window is of the service "+page.Cut(q.Service, 100)+".")
+			v.Notes = append(v.Notes, "No trace in the window belongs to the service "+page.Cut(q.Service, 100)+".")
 		}
 	}
 	return v, err

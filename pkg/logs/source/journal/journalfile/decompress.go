@@ -50,7 +50,7 @@ func (d *Decoder) decompress(flags byte, packed []byte, limit int) (text []byte,
 func (d *Decoder) unzstd(packed []byte, limit int) (text []byte, size int64, why string) {
 	var h zstd.Header
 	if err := h.Decode(packed); err != nil || h.Skippable {
-		return nil, 0, "a field is no valid zstd frame"
+		return nil, 0, "a field is not a valid zstd frame"
 	}
 	if d.zstd == nil {
 		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
@@ -60,7 +60,7 @@ func (d *Decoder) unzstd(packed []byte, limit int) (text []byte, size int64, why
 		d.zstd = z
 	}
 	if err := d.zstd.Reset(bytes.NewReader(packed)); err != nil {
-		return nil, 0, "a field is no valid zstd frame"
+		return nil, 0, "a field is not a valid zstd frame"
 	}
 	text, rest, err := d.upTo(d.zstd, limit)
 	if err != nil {
@@ -89,7 +89,7 @@ func (d *Decoder) upTo(r io.Reader, limit int) (text []byte, rest bool, err erro
 // unxz reads the one block of a stream as systemd writes it: of LZMA2 alone.
 func (d *Decoder) unxz(packed []byte, limit int) (text []byte, size int64, why string) {
 	const streamHeader = 12
-	const broken = "a field is no valid xz stream"
+	const broken = "a field is not a valid xz stream"
 	if len(packed) < streamHeader+8 || string(packed[:6]) != "\xfd7zXZ\x00" {
 		return nil, 0, broken
 	}
@@ -147,7 +147,7 @@ func (d *Decoder) unlzma(packed []byte, encoded byte, limit int) (text []byte, r
 }
 
 func (d *Decoder) unlz4(packed []byte, limit int) (text []byte, size int64, why string) {
-	const broken = "a field is no valid LZ4 block"
+	const broken = "a field is not a valid LZ4 block"
 	if len(packed) < 8 {
 		return nil, 0, broken
 	}
