@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,11 @@ var (
 	codeSpan     = regexp.MustCompile("`[^`]+`")
 	testName     = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z0-9]\w*`)
 	declaration  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	documentLink = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	documentLink = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	heading      = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	headingLink  = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	punctuation  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	codeBlock    = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 )
 
 // A promise without a test is no promise: every test that a document names exists.
@@ -41,19 +46,51 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	}
 }
 
-func TestLinksOfDocumentsLeadToFiles(t *testing.T) {
+func TestLinksOfDocumentsLeadToFilesAndHeadings(t *testing.T) {
 	for _, path := range documents(t) {
-		for _, match := range documentLink.FindAllStringSubmatch(read(t, path), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), match[1])); err != nil {
+		for _, match := range documentLink.FindAllStringSubmatch(codeBlock.ReplaceAllString(read(t, path), ""), -1) {
+			target := path
+			if match[1] != "" {
+				target = filepath.Join(filepath.Dir(path), match[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s, which does not exist", path, match[1])
+			} else if match[2] != "" && !anchors(read(t, target))[match[2]] {
+				t.Errorf("%s links to %s#%s, which is not a heading", path, match[1], match[2])
 			}
 		}
 	}
 }
 
-// documents returns the paths of README.md and all of docs and deploy.
+func TestAnchorsAreThoseOfGitHub(t *testing.T) {
+	got := anchors("# What an attacker can and can't do\n\n## [Delivery](a.md)\n\n## Delivery\n\n### R2 and L6: `kill -9`\n")
+	for _, want := range []string{"what-an-attacker-can-and-cant-do", "delivery", "delivery-1", "r2-and-l6-kill--9"} {
+		if !got[want] {
+			t.Errorf("%q is missing in %v", want, got)
+		}
+	}
+}
+
+// anchors returns the anchors of a document's headings, as GitHub makes them.
+func anchors(text string) map[string]bool {
+	out := map[string]bool{}
+	for _, match := range heading.FindAllStringSubmatch(codeBlock.ReplaceAllString(text, ""), -1) {
+		name := headingLink.ReplaceAllString(match[1], "$1")
+		name = strings.ReplaceAll(punctuation.ReplaceAllString(strings.ToLower(name), ""), " ", "-")
+		for n, base := 1, name; out[name]; n++ {
+			name = base + "-" + strconv.Itoa(n)
+		}
+		out[name] = true
+	}
+	return out
+}
+
+// documents returns the paths of the documents in the root and of all of docs and deploy.
 func documents(t *testing.T) []string {
-	paths := []string{filepath.Join(root, "README.md")}
+	paths, err := filepath.Glob(filepath.Join(root, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, folder := range []string{"docs", "deploy"} {
 		walk(t, filepath.Join(root, folder), func(path string) {
 			if strings.HasSuffix(path, ".md") {

@@ -52,7 +52,37 @@ var phrases = []struct {
 	{"relabell", phrase(`relabell(ing|ed|er)`), "relabeling"},
 	{"our", phrase(`(colou|behaviou|honou|neighbou)r\w*`), "color, behavior, honor, neighbor"},
 	{"time-out", phrase(`time-outs?`), "timeout"},
+	{"datum", phrase(`datum`), "item, sample, line, span"},
+	{"passes on", phrase(`passes on`), "forwards"},
+	{"lines ", phrase(`lines \d+ to \d+`), "lines 3–7"},
+	{"reload failed", phrase(`reload failed now`), "failed just now"},
+	{"write it", phrase(`write it such as`), "for example: …"},
+	{"page conf", phrase(`the page Configuration`), "the Configuration page"},
+	{"all there", phrase(`all there is`), "all"},
+	{"sending fa", phrase(`sending failed`), "send failed"},
+	{"for good", phrase(`(refuses?|refused|rejects?|rejected) for good`), "reject permanently"},
+	{"asked with", phrase(`asked with (plain|TLS|HTTPS?)`), "but the collector uses plain HTTP"},
+	{" told", phrase(`(senders?|clients?|sources?) (was|were) told`), "got an error"},
+	{"processor t", phrase(`processor time`), "CPU time"},
+	{"labell", phrase(`(un)?labell(ed|ing)`), "labeled"},
+	{"cancell", phrase(`cancell(ed|ing)`), "canceled"},
+	{"licence", phrase(`licences?`), "license"},
+	{"acknowledgem", phrase(`acknowledgements?`), "acknowledgment"},
+	{"authoris", phrase(`authoris` + ending), "authoriz…"},
+	{"customis", phrase(`customis` + ending), "customiz…"},
+	{"initialis", phrase(`initialis` + ending), "initializ…"},
+	{"minimis", phrase(`minimis` + ending), "minimiz…"},
+	{"normalis", phrase(`normalis` + ending), "normaliz…"},
+	{"optimis", phrase(`optimis` + ending), "optimiz…"},
+	{"organis", phrase(`organis` + ending), "organiz…"},
+	{"recognis", phrase(`recognis` + ending), "recogniz…"},
+	{"serialis", phrase(`serialis` + ending), "serializ…"},
+	{"summaris", phrase(`summaris` + ending), "summariz…"},
+	{"synchronis", phrase(`synchronis` + ending), "synchroniz…"},
 }
+
+// ending follows the stem of a word that the field's tools write with a z.
+const ending = `(e|es|ed|er|ing|ation)`
 
 // exempt lists where a phrase is another's, or has another sense.
 var exempt = []string{
