@@ -1,6 +1,6 @@
 // Package control runs the benchmark's own processes, generator and receiver,
 // and asks them questions by HTTP. They are processes of their own so that their
-// processor time is not taken for the collector's, or the collector's for theirs.
+// CPU time is not taken for the collector's, or the collector's for theirs.
 package control
 
 import (

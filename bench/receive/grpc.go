@@ -47,7 +47,7 @@ type RawCodec struct{}
 // Name returns the name of the codec that it replaces, so that senders notice nothing.
 func (RawCodec) Name() string { return "proto" }
 
-// Marshal passes on v, a []byte.
+// Marshal returns v, a []byte, as it is.
 func (RawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	b, ok := v.([]byte)
 	if !ok {

@@ -18,7 +18,7 @@ type Measurement struct {
 
 	Items   uint64        // arrived while it was measured
 	Elapsed time.Duration // how long it was measured
-	CPU     time.Duration // processor time in it
+	CPU     time.Duration // CPU time in it
 	Engine  time.Duration // the Docker Engine's
 	Wire    uint64        // bytes sent in it
 

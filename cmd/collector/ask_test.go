@@ -102,7 +102,7 @@ func TestACollectorThatCannotBeAskedSaysWhatToDo(t *testing.T) {
 		"why x --addr " + plain.URL:                       "is this a collector",
 		"why x --addr ftp://host":                         "not a valid URL",
 		"targets --ca-file /nowhere":                      "--ca-file: open /nowhere",
-		"why x --addr " + running(t, "secret", false).URL: "requires a password: give --user",
+		"why x --addr " + running(t, "secret", false).URL: "requires a password: set --user",
 	} {
 		if got, failure := commanded(t, strings.Fields(args)...); !strings.Contains(failure, want) {
 			t.Errorf("%s: %q, not %q; %s", args, failure, want, got)

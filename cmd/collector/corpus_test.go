@@ -18,8 +18,8 @@ import (
 // under test: the blocks of a configuration, and the environment variables that
 // it needs.
 var (
-	labelled    = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"([^"]*)"[ \t]*\{`)
-	unlabelled  = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
+	labeled    = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"([^"]*)"[ \t]*\{`)
+	unlabeled  = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
 	environment = regexp.MustCompile(`env\("([^"]+)"\)`)
 	// portName is the name of a variable with a port.
 	portName = regexp.MustCompile(`(^|_)PORT(_|$)`)
@@ -103,7 +103,7 @@ func leadsElsewhere(line, text string) bool {
 	if reference == nil {
 		return false
 	}
-	return !slices.ContainsFunc(labelled.FindAllStringSubmatch(text, -1), func(block []string) bool {
+	return !slices.ContainsFunc(labeled.FindAllStringSubmatch(text, -1), func(block []string) bool {
 		return strings.HasPrefix(reference[1], block[1]+"."+block[2]+".")
 	})
 }
@@ -115,7 +115,7 @@ type placedName struct {
 
 func unsupportedBlocks(text string, known []string) []placedName {
 	var out []placedName
-	blocks := append(labelled.FindAllStringSubmatchIndex(text, -1), unlabelled.FindAllStringSubmatchIndex(text, -1)...)
+	blocks := append(labeled.FindAllStringSubmatchIndex(text, -1), unlabeled.FindAllStringSubmatchIndex(text, -1)...)
 	for _, m := range blocks {
 		if name := text[m[2]:m[3]]; !slices.Contains(known, name) {
 			out = append(out, placedName{name, 1 + strings.Count(text[:m[2]], "\n")})

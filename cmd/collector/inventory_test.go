@@ -108,7 +108,7 @@ func TestTheAPIHasCausesAndFixes(t *testing.T) {
 		return slices.ContainsFunc(failing, func(f failure) bool { return f.LastError != "" })
 	})
 	i := slices.IndexFunc(failing, func(f failure) bool { return f.LastError != "" })
-	if f := failing[i]; f.CauseKind != "not_found" || !strings.Contains(f.Cause, "accepts nothing at /api/v1/write (404)") || !strings.Contains(f.Fix, "waits on disk") {
+	if f := failing[i]; f.CauseKind != "not_found" || !strings.Contains(f.Cause, "does not accept data at /api/v1/write (404)") || !strings.Contains(f.Fix, "waits on disk") {
 		t.Errorf("%+v", f)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // may use before it collects harder. The rest is for what it does not count.
 const memoryShare = 0.8
 
-// gcPercent trades processor time for memory. Most of the heap at rest is
+// gcPercent trades CPU time for memory. Most of the heap at rest is
 // tables that live long, so that a smaller margin above it costs little.
 const gcPercent = 50
 

@@ -17,9 +17,9 @@ import (
 	"collector/pkg/admin/ui/why"
 )
 
-const whyUsage = `collector why asks a running collector what is the matter with a container, a service, a target,
-a destination or a component: whether data flows, how far behind it is, where it stops, and why.
-The page Why of its UI says the same.
+const whyUsage = `collector why asks a running collector about a container, a service, a target, a destination or a
+component: whether its data flows, how far behind it is, where it stops, and why.
+The page Why in the UI shows the same.
 
 Usage:
   collector why NAME [flags]

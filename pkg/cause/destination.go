@@ -168,7 +168,7 @@ func (d *Destination) wrongProtocol(speaks string) Cause {
 	return c
 }
 
-// answered is a response other than an acknowledgement.
+// answered is a response other than an acknowledgment.
 func (d *Destination) answered(a *Answer) Cause {
 	host, said := d.host(), ""
 	if a.Words != "" {

@@ -227,7 +227,7 @@ func TestTheContainerTellsCausesApart(t *testing.T) {
 		"no container": {refused, func(f *cause.Target) { *f = cause.Target{URL: "http://10.0.0.5:8080/metrics"} }, cause.Refused,
 			"Nothing listens on 10.0.0.5:8080.", "Set the port that serves metrics by __address__ in a rule, or start the service."},
 		"the exposed port": {refused, func(f *cause.Target) { f.URL = "http://10.0.0.5:9090/" }, cause.Refused,
-			"Nothing listens on port 9090 of shop-web-1, although the container exposes it.", "not on 127.0.0.1 alone. It also exposes port 9100."},
+			"Nothing listens on port 9090 of shop-web-1, although the container exposes it.", "not only on 127.0.0.1. It also exposes port 9100."},
 		"no exposed port": {refused, func(f *cause.Target) {
 			f.URL, f.Container.Ports = "http://10.0.0.5/metrics", nil
 			f.Hint = "The container exposes no port and no label sets one, so port 80, the default, is scraped."

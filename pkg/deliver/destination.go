@@ -50,7 +50,7 @@ type destination struct {
 	limit        int                // bytes; 0: none
 	limitUntil   time.Time
 	rejections   int // in a row
-	refused      int // what was refused for good, in a row: items, or requests as a whole
+	refused      int // what was rejected permanently, in a row: items, or requests as a whole
 	refusedSince time.Time
 	counts       map[Outcome]uint64
 	lastSuccess  time.Time

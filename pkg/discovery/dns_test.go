@@ -377,7 +377,7 @@ func TestRecordsThatCannotBeLookedUpAreRefused(t *testing.T) {
 	f("mx", 25, time.Second, "")
 	f("A", 0, time.Second, "required")
 	f("A", 70000, time.Second, "not a port")
-	f("TXT", 1, time.Second, "type of records")
+	f("TXT", 1, time.Second, "record type")
 	f("SRV", 0, 0, "not positive")
 }
 

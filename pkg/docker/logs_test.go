@@ -149,7 +149,7 @@ func TestClosingOrCancellingEndsReading(t *testing.T) {
 	d.AwaitFollowers(id, 3)
 	cancel()
 	if _, err := byContext.Next(); err == nil || errors.Is(err, io.EOF) {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("canceled: %v", err)
 	}
 	byClose.Close()
 	if _, err := byClose.Next(); err == nil {

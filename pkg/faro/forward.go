@@ -113,7 +113,7 @@ func (r *Receiver) outputs(logs pipeline.Logs, traces pipeline.OTLP) (out []outp
 
 // forward gives entries and spans to every output, all at the same time. An error is
 // the client's to retry, except one that pipeline.IsPermanent. What one output accepts
-// and another does not is lost for that one: a client that was told would send the
+// and another does not is lost for that one: a client that got an error would send the
 // payload again, and the first would store it twice.
 func (r *Receiver) forward(ctx context.Context, logs pipeline.Logs, traces pipeline.OTLP) error {
 	out := r.outputs(logs, traces)

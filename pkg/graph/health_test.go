@@ -96,16 +96,16 @@ func withParts(t *testing.T, test func(b bench, p *toyParts)) {
 }
 
 // counted is the only health_type of toy.parts.p.
-func (b bench) counted() (healths string) {
+func (b bench) counted() (values string) {
 	for line := range strings.SplitSeq(page(b.t, b.Controller), "\n") {
 		if _, rest, ok := strings.Cut(line, `health_type="`); ok && strings.HasSuffix(rest, " 1") {
-			healths += strings.TrimSuffix(rest, `"} 1`)
+			values += strings.TrimSuffix(rest, `"} 1`)
 		}
 		if strings.Contains(line, "degraded") {
 			b.t.Errorf("Alloy has no such health_type: %s", line)
 		}
 	}
-	return healths
+	return values
 }
 
 func TestHealthFollowsFromTheParts(t *testing.T) {

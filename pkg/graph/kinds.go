@@ -96,7 +96,7 @@ func (ks kinds) forExpression(v value, path string) any {
 	return o
 }
 
-// ofOpaque is the kind of what v passes on, if it is opaque.
+// ofOpaque is the kind of what v forwards, if it is opaque.
 func (ks kinds) ofOpaque(v any) pipeline.Kind {
 	if o, ok := v.(*config.Opaque); ok {
 		return ks.of(o.Value)

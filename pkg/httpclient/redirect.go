@@ -142,7 +142,7 @@ func Unacknowledged(answer *http.Response, body []byte) error {
 		return err
 	case 2:
 		if title, is := webPage(body); is {
-			return fmt.Errorf("%s returned a web page%s instead of an acknowledgement: is there a login page or another server in front?", askedURL(answer), title)
+			return fmt.Errorf("%s returned a web page%s instead of an acknowledgment: is there a login page or another server in front?", askedURL(answer), title)
 		}
 	}
 	return nil

@@ -152,7 +152,7 @@ func TestASlowRequestWithinItsShareIsNotEndedForAGreedyClient(t *testing.T) {
 	})
 }
 
-// Requests that take long for want of processor time must not end each other
+// Requests that take long for want of CPU time must not end each other
 // again and again.
 func TestTheRequestThatExceedsTheBudgetIsLeftItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

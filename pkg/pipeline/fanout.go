@@ -49,7 +49,7 @@ func Pass[S any](ctx context.Context, sinks []S, write func(context.Context, S) 
 }
 
 // passUntilAccepted is Pass for a source that waits. It fails when ctx ends, with its
-// cause, and when all sinks refuse the data for good.
+// cause, and when all sinks reject the data permanently.
 func passUntilAccepted[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
 	errs := Each(ctx, sinks, func(ctx context.Context, s S) (refused error) {
 		notify := Notify{Refused: func(_ int, err error) { refused = err }}

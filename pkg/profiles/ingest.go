@@ -68,7 +68,7 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// decoded takes off the Content-Encoding of a body, which is not passed on: the
+// decoded takes off the Content-Encoding of a body, which is not forwarded: the
 // backend would take the compressed bytes for the profile.
 func (r *Receive) decoded(claim *listen.Claim, req *http.Request, data []byte) ([]byte, error) {
 	switch name := strings.ToLower(strings.TrimSpace(req.Header.Get("Content-Encoding"))); name {

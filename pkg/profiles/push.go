@@ -35,7 +35,7 @@ const (
 // its samples: a request holds millions of empty ones in a few bytes each.
 type pushSeries struct {
 	labels   []labelPair
-	labelled int // length of the encoded labels
+	labeled int // length of the encoded labels
 	samples  int
 	content  []byte // its whole encoding
 }
@@ -97,7 +97,7 @@ func parseSeries(message []byte) (pushSeries, error) {
 			}
 			pair, err := parseLabelPair(content)
 			series.labels = append(series.labels, pair)
-			series.labelled += len(encoded)
+			series.labeled += len(encoded)
 			return err
 		case number == fieldSamples:
 			series.samples++
@@ -154,7 +154,7 @@ func parseLabelPair(message []byte) (labelPair, error) {
 
 // size is the length of the series with these labels in place of its own.
 func (s *pushSeries) size(labels []labelPair) int {
-	size := len(s.content) - s.labelled
+	size := len(s.content) - s.labeled
 	for _, pair := range labels {
 		size += 1 + protowire.SizeBytes(pair.size())
 	}

@@ -16,7 +16,7 @@ func TestStalledUploadsDoNotKeepAGoodSenderOut(t *testing.T) {
 	const clients, budget = 27, 20 << 20
 	for name, from := range map[string][]net.IP{"of other addresses": listentest.Others(clients), "of the same address": listentest.Same(clients)} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it takes seconds, and no processor time
+			t.Parallel() // it takes seconds, and no CPU time
 			to := &sink{}
 			r := start(t, receiveConfig(to), func(r *Receive) { r.bodies = listen.NewBudget(budget) })
 			url := r.url + "/ingest?name=app"

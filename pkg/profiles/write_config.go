@@ -33,7 +33,7 @@ type EndpointConfig struct {
 	MaxBackoffRetries int               `alloy:"max_backoff_retries,attr,optional"`
 }
 
-// TracingConfig chooses how Alloy passes on the trace of a request.
+// TracingConfig chooses how Alloy forwards the trace of a request.
 type TracingConfig struct {
 	JaegerPropagator       bool `alloy:"jaeger_propagator,attr,optional"`
 	TraceContextPropagator bool `alloy:"trace_context_propagator,attr,optional"`

@@ -25,7 +25,7 @@ const (
 	rosterAt     = 2 * slotLen
 	// maxCursorFile bounds what is read of a cursor file.
 	maxCursorFile = rosterAt + 1<<20
-	// maxAhead is how far beyond the cursor a block's acknowledgement is
+	// maxAhead is how far beyond the cursor a block's acknowledgment is
 	// remembered on disk, in blocks.
 	maxAhead = 8192
 )

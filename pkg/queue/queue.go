@@ -44,7 +44,7 @@
 // is held apart from the others and the first of its blocks that is not done
 // with; all blocks of other tags before rest are done with.
 //
-// Appends and acknowledgements go to the page cache with one system call each,
+// Appends and acknowledgments go to the page cache with one system call each,
 // so that the death of the process loses nothing. What has waited for half a
 // second is synced before it has waited for a whole one, with one sync a second
 // at most: that second is what a power cut can cost. What is delivered sooner

@@ -90,7 +90,7 @@ func (r *Reader) save() error {
 }
 
 // openCursor opens the cursor file and takes all the room that it will ever
-// need, so that a full disk does not stop acknowledgements. The caller holds
+// need, so that a full disk does not stop acknowledgments. The caller holds
 // r.saving.
 func (r *Reader) openCursor() error {
 	if r.file != nil {

@@ -314,7 +314,7 @@ func reportHelp(name string) string {
 	return "Size of the uncompressed page; -1 if it was over the limit."
 }
 
-// origin is what receivers may want to know of a target. What its page says of its
+// origin is what receivers may need to know about a target. What its page says of its
 // metrics is for them with honor_metadata alone.
 func (s *Scraper) origin(t *target) *pipeline.Origin {
 	e := t.endpoint()

@@ -244,7 +244,7 @@ func (found *problems) checkVariables(name string, d dashboard, sources map[stri
 	for _, v := range d.Templating.List {
 		found.checkSource("variable "+v.Name, &v.Datasource, sources)
 		if v.Type != "query" || v.Label == "" || !v.Multi || !v.IncludeAll || v.AllValue != ".*" {
-			found.add("variable %q: want a labelled query of several values or all (.*)", v.Name)
+			found.add("variable %q: want a labeled query of several values or all (.*)", v.Name)
 		}
 		if v.Definition != v.Query.Query || !labelValues.MatchString(v.Query.Query) {
 			found.add("variable %q: query %q", v.Name, v.Query.Query)

@@ -10,7 +10,7 @@ import (
 // how late an answer is that a client may not have waited for.
 const soonHeard = 500 * time.Millisecond
 
-// Request is a request that a Front has passed on to its backend.
+// Request is a request that a Front has forwarded to its backend.
 type Request struct {
 	Query string
 	Body  []byte

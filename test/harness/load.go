@@ -208,7 +208,7 @@ func ProfileNumbers(s *profilestest.Server) map[int]int {
 
 // OnceEach compares what was acknowledged with how often it has arrived: nil
 // when each item has arrived exactly once. An item that arrived although it was
-// not acknowledged is no mistake: its acknowledgement may have been lost.
+// not acknowledged is no mistake: its acknowledgment may have been lost.
 func OnceEach(acked []int, arrived map[int]int) error {
 	lost, repeated := 0, 0
 	for _, seq := range acked {

@@ -127,7 +127,7 @@ func sameEverywhere(t *testing.T, c *harness.Collector) {
 		t.Errorf("%v are unhealthy and %v healthy in Alloy's metric", n, all)
 	}
 	if n := len(c.Metrics(t)["alloy_component_controller_running_components"].GetMetric()); n != 4 {
-		t.Errorf("Alloy's metric has %d healths, not 4", n)
+		t.Errorf("Alloy's metric has %d health values, not 4", n)
 	}
 	var overview struct{ Components map[string]int }
 	if get(t, c.URL+"/api/v1/overview", &overview); overview.Components["unhealthy"] != 5 || overview.Components["degraded"] != 1 {

@@ -118,7 +118,7 @@ func TestTheCommandLineTakesAPassword(t *testing.T) {
 	`, "COLLECTOR_PASSWORD=hunter2")
 	c.Launch(t)
 	saysSoon(t, c, "targets --user reader", "STATE")
-	if out, code := commandOf(t, c, "targets"); code != 1 || !strings.Contains(out, "requires a password: give --user") {
+	if out, code := commandOf(t, c, "targets"); code != 1 || !strings.Contains(out, "requires a password: set --user") {
 		t.Errorf("%d %s", code, out)
 	}
 	c.Stop(t)

@@ -106,7 +106,7 @@ func (s *fourSignals) fillOnce(t *testing.T, fill diskFill, profiles *harness.At
 	})
 	_, err := profiles.Refused()
 	if err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("%s: a client was told: %v", name, err)
+		t.Errorf("%s: a client got %v, want 503", name, err)
 	}
 	pages := s.Target.Scrapes()
 	harness.Wait(harness.For(3*time.Second, 5*time.Minute))

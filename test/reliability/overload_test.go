@@ -216,7 +216,7 @@ func (f *flood) stop() {
 }
 
 // answered takes note of an answer. acked is where its number goes if it was
-// an acknowledgement.
+// an acknowledgment.
 func (f *flood) answered(answer string, ok, retryable bool, seq int, acked *[]int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

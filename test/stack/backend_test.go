@@ -113,7 +113,7 @@ func rootProfile(t *testing.T, span ptrace.Span, line string) string {
 	return id.AsString()
 }
 
-// checkProfile waits for a processor profile with samples that are labelled by
+// checkProfile waits for a processor profile with samples that are labeled by
 // a root span's profile id and by its trace.
 func (w *watched) checkProfile(t *testing.T, roots map[string]string) {
 	t.Helper()

@@ -148,7 +148,7 @@ func TestStack(t *testing.T) {
 	engine.run(t, []string{"LOAD_SECONDS=5"}, "./load.sh", "30", "http://127.0.0.1:8000")
 	engine.run(t, []string{"LOAD_SECONDS=4"}, "./load.sh", "20", "http://127.0.0.1:8001")
 	for _, p := range []*environment{dev, staging} {
-		t.Run(p.name+" has each datum once", p.checkData)
+		t.Run(p.name+" has everything once", p.checkData)
 		t.Run(p.name+" has the rules", p.checkRules)
 	}
 	t.Run("behind a socket proxy", func(t *testing.T) { checkSocketProxy(t, engine) })

@@ -202,7 +202,7 @@ func answersWhatChanged(t *testing.T, s *stack, b *browser) {
 	b.open("/")
 	b.until("document.querySelector('main').innerText.includes('The configuration on disk differs from the running one.')")
 	s.HUP()
-	b.until("!document.querySelector('main').innerText.includes('differs from what runs')")
+	b.until("!document.querySelector('main').innerText.includes('differs from the running one')")
 	b.follow(`nav a[href="/configuration"]`, "/configuration")
 	row := "document.querySelector('#history tbody tr')"
 	b.until(row + ".innerText.includes('SIGHUP') && " + row + ".innerText.includes('rebuilt: prometheus.scrape.containers')")
@@ -216,7 +216,7 @@ func answersWhatChanged(t *testing.T, s *stack, b *browser) {
 func showsLoopsAndTheGone(_ *testing.T, _ *stack, b *browser) {
 	b.until(`[...document.querySelectorAll('.notice.bad')].some((n) => /^.?\s*shop-loop-1 is in a crash loop: restarting, exit code 2, \d+ times in 5 min\./.test(n.innerText.trim()))`)
 	b.until(`[...document.querySelectorAll('.notice.warn')].some((n) => /shop-gone-1 failed and no longer runs: exit code 2, .* ago, removed\./.test(n.innerText))`)
-	b.until(`[...document.querySelectorAll('#containers tbody tr')].some((row) => row.cells[0].innerText === 'gone' && row.innerText.includes('no longer there: exit code 2'))`)
+	b.until(`[...document.querySelectorAll('#containers tbody tr')].some((row) => row.cells[0].innerText === 'gone' && row.innerText.includes('ended: exit code 2'))`)
 	// What fails is above what is well.
 	b.until(`(() => {
 		const names = [...document.querySelectorAll('#containers tbody tr')].map((row) => row.cells[0].innerText);

@@ -79,7 +79,7 @@ func TestWhatAComponentHoldsIsFound(t *testing.T) {
 		of("an Engine", health.Engine)(define[struct{}](&connects{engine: &docker.Engine{}})),
 		of("targets", health.Targets)(define[withTargets](&scrapes{})),
 		of("targets that are tailed")(define[withTargets](&tails{})),
-		of("targets that are passed on")(define[withTargets](&scrapes{}, targets)),
+		of("targets that are forwarded")(define[withTargets](&scrapes{}, targets)),
 		of("what is the next component's")(define[struct{}](&forwards{next: []pipeline.LogsSink{&delivers{}}})),
 	} {
 		got := partsOf(c.made, c.d)

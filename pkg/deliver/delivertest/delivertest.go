@@ -71,7 +71,7 @@ func (p Push) Test(t *testing.T) {
 	t.Run("follows 307 and 308 with all that it sends", p.testFollowed)
 	t.Run("keeps what a redirect would lose", p.testRedirects)
 	t.Run("keeps what a web page answers", p.testPages)
-	t.Run("takes a backend's acknowledgement", p.testAcknowledged)
+	t.Run("takes a backend's acknowledgment", p.testAcknowledged)
 	t.Run("shows errors in words", p.testWords)
 	t.Run("sets the host", p.testHost)
 }

@@ -211,7 +211,7 @@ func (a *Answer) refusal() error {
 	return fmt.Errorf("POST %s: %s", a.URL(), text)
 }
 
-// explained is err with what package cause wants to know of the answer.
+// explained is err with what package cause needs to know about the response.
 func (a *Answer) explained(err error) error {
 	out := &cause.Answer{Err: err, Status: a.Status, Words: a.Words}
 	_, out.WebPage = cause.IsWebPage(a.Body)

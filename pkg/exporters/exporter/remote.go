@@ -29,7 +29,7 @@ type Remote struct {
 	// OwnMetrics adds the metrics promhttp_*.
 	OwnMetrics bool
 	// Done is called after each collection, and when one took too long; nil: nobody
-	// wants to know.
+	// needs to know.
 	Done func([]*dto.MetricFamily, error)
 }
 

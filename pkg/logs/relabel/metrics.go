@@ -7,7 +7,7 @@ import (
 // The reasons for which entries are dropped.
 const (
 	reasonRelabeled = "relabeled" // by a rule, or as no label is left
-	reasonRejected  = "rejected"  // by a receiver, for good or for now, where another one has taken them
+	reasonRejected  = "rejected"  // by a receiver, permanently or for now, although another one accepted them
 )
 
 // metrics have Alloy's names, but for the last.

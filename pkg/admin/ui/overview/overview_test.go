@@ -118,7 +118,7 @@ func TestTheOverviewWaitsForTheFirstItem(t *testing.T) {
 }
 
 // A failed reload, which every page tells of on top, does not hide another
-// problem that leads to the page Configuration.
+// problem that leads to the Configuration page.
 func TestAFailedReloadHidesNoOtherProblem(t *testing.T) {
 	u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Destinations = uitest.Deliveries{} })
 	u.Next = "toy.sink \"x\" {\n\tnonsense = 1\n}\n"
@@ -155,11 +155,11 @@ func TestHealthyProjectsAreCollapsed(t *testing.T) {
 		"project-03-worker-1 is in a crash loop: restarting, exit code 1, 14 times in 5 min.", "docker logs --tail 50 project-03-worker-1",
 		"project-04-gone-1 failed and no longer runs: exit code 3, 3 min ago, removed.",
 		"<strong>project-03</strong>", ">worker</a>", "restarting, exit code 1, 14 times in 5 min",
-		"<strong>project-04</strong>", ">gone</a>", "no longer there: exit code 3, 3 min ago, removed",
+		"<strong>project-04</strong>", ">gone</a>", "ended: exit code 3, 3 min ago, removed",
 		"<strong>project-05</strong>", ">service-57</a>", "0 of 1 up",
 		"<h3>Healthy</h3>", `<details class="project"><summary><strong>project-00</strong>`, ">service-0</a>",
 		`<details class="project"><summary><strong>project-05</strong><span class="dim"> 9 services, 9 containers`,
-		`<details class="project"><summary><strong>project-06</strong>`, ">job</a>", "no longer there: exit code 0",
+		`<details class="project"><summary><strong>project-06</strong>`, ">job</a>", "ended: exit code 0",
 	} {
 		i := strings.Index(page[at:], want)
 		if i < 0 {
@@ -176,7 +176,7 @@ func TestAContainerThatWasReplacedIsNoProblem(t *testing.T) {
 	s.Running[0] = inspect.Container{ID: "new", Name: "shop-api-2", Project: "shop", Service: "api"}
 	s.Ends = []inspect.Life{{ID: "old", Name: "shop-api-1", Project: "shop", Service: "api", ExitCode: 1, EndedAt: time.Now()}, {ID: "stopped", Name: "stopped", ExitCode: 143, EndedAt: time.Now()}}
 	page := uitest.Get(t, uitest.New(t, "toy.sink \"x\" { }", uitest.Having(s)), "/")
-	if !strings.Contains(page, "No problems.") || strings.Contains(page, "no longer there: exit code 1,") || !strings.Contains(page, "no longer there: exit code 143") {
+	if !strings.Contains(page, "No problems.") || strings.Contains(page, "ended: exit code 1,") || !strings.Contains(page, "ended: exit code 143") {
 		t.Errorf("%s", page)
 	}
 }

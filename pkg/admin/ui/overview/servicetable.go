@@ -181,7 +181,7 @@ func containersNode(s *Service) g.Node {
 		if s.failing() {
 			kind = "warn"
 		}
-		return g.Group{page.Num("0"), g.Text(" "), page.Badge(kind, "removed: "+goneText(s.Ended, time.Now()))}
+		return g.Group{page.Num("0"), g.Text(" "), page.Badge(kind, "ended: "+goneText(s.Ended, time.Now()))}
 	}
 	return page.Num(page.Count(float64(s.Containers)))
 }

@@ -21,7 +21,7 @@ func Note(kind string, children ...g.Node) g.Node {
 }
 
 // Failure is a notice of what failed: why in words, what to do about it, and the
-// error itself for those who want to know. Without a cause there is only that.
+// error itself for those who need it. Without a cause there is only that.
 func Failure(cause, fix, err string) g.Node {
 	if cause == "" {
 		return Notice("bad", g.Text(Cut(err, MaxString)))

@@ -146,7 +146,7 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 func TestWhyOfANameThatNobodyHas(t *testing.T) {
 	u := newUI(t)
 	for query, want := range map[string]string{
-		"shop-apy-1": `did you mean \"shop-api-1\"?`, "orker": "these contain it: shop-worker-1, shop/worker", "quite different": "for it to be known",
+		"shop-apy-1": `did you mean \"shop-api-1\"?`, "orker": "these contain it: shop-worker-1, shop/worker", "quite different": "A container is known if it exists now",
 	} {
 		w := u.Ask("GET", "/api/v1/why?q="+url.QueryEscape(query))
 		if w.Code != 404 || !strings.Contains(w.Body.String(), want) {
@@ -195,7 +195,7 @@ func TestWhyTellsWhatALoadChanged(t *testing.T) {
 			t.Errorf("no %q in %s", want, got)
 		}
 	}
-	if got := text(asked(t, u, "toy.sink.alone").Subjects[0], "changed"); !strings.Contains(got, "nothing on this way was rebuilt") {
+	if got := text(asked(t, u, "toy.sink.alone").Subjects[0], "changed"); !strings.Contains(got, "no component that this data passes was rebuilt") {
 		t.Errorf("%s", got)
 	}
 }

@@ -29,7 +29,7 @@ const (
 	maxAsked = 256
 )
 
-// hosts knows the names of clients. It looks for them only if a rule wants to know.
+// hosts knows the names of clients. It looks for them only if a rule uses them.
 type hosts struct {
 	wanted bool
 	lookup func(ctx context.Context, address string) ([]string, error)

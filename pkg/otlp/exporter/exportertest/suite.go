@@ -149,7 +149,7 @@ func (s Suite) DeliversWhatWasAcknowledged(t *testing.T) {
 		{true, true, true}, {false, false, true}, {false, true, true}, {true, false, false},
 	} {
 		t.Run(fmt.Sprintf("queue %t, retries %t", test.queue, test.retry), func(t *testing.T) {
-			t.Parallel()                // it takes seconds, and no processor time
+			t.Parallel()                // it takes seconds, and no CPU time
 			to := &otlptest.Gathering{} // down
 			sv := receivertest.Start(t, flow.Output{Traces: []pipeline.OTLPSink{to}}, nil)
 			e := s.start(t, s.Endpoint(sv, false), func(b Blocks) { b.Queue.Enabled, b.Retry.Enabled = test.queue, test.retry })

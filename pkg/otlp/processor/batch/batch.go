@@ -55,7 +55,7 @@ func (c *Config) Validate() error {
 }
 
 // Processor is otelcol.processor.batch. It holds nothing back: what it is given is
-// passed on at once, so that its sender learns that it is durable, with a note
+// forwarded at once, so that its sender learns that it is durable, with a note
 // of how to merge it. The exporter merges when it sends.
 type Processor struct {
 	config   Config

@@ -119,7 +119,7 @@ func http2TransportFrom(t testing.TB, from string) *http.Transport {
 func TestUnfinishedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
 	for name, from := range badClients() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it takes seconds, and no processor time
+			t.Parallel() // it takes seconds, and no CPU time
 			unfinishedMessagesFrom(t, from)
 		})
 	}
@@ -214,7 +214,7 @@ func TestAGRPCRequestWhoseClientHasGoneWaitsForNoRoom(t *testing.T) {
 func TestAStalledGRPCMessageMakesRoom(t *testing.T) {
 	for name, from := range badClients() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it takes seconds, and no processor time
+			t.Parallel() // it takes seconds, and no CPU time
 			stalledMessagesFrom(t, from)
 		})
 	}

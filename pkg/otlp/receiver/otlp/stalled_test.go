@@ -17,7 +17,7 @@ func TestStalledUploadsDoNotKeepAGoodSenderOut(t *testing.T) {
 	const clients, budget = 27, 20 << 20
 	for name, from := range map[string][]net.IP{"of other addresses": listentest.Others(clients), "of the same address": listentest.Same(clients)} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it takes seconds, and no processor time
+			t.Parallel() // it takes seconds, and no CPU time
 			var to otlptest.Sink
 			sv := serveWithin(t, budget, otlptest.All(&to), nil)
 			url := "http://" + sv.http + "/v1/traces"
