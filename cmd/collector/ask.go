@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,7 +94,7 @@ func (a *asker) get(path string, query url.Values) ([]byte, error) {
 	status, body, err := ask(client, req)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("ask the collector at %s: %w; is it running? --%s says where it listens", shown, err, addrFlag)
+		return nil, fmt.Errorf("ask the collector at %s: %w; is it running? --%s says where it listens", shown, withoutURL(err), addrFlag)
 	case status == http.StatusUnauthorized:
 		return nil, fmt.Errorf("the collector at %s requires a password: set --user, and --%s or the variable %s", shown, passwordFileFlag, passwordVariable)
 	case status == http.StatusNotFound && !json.Valid(body):
@@ -194,4 +195,12 @@ func (a *asker) show(path string, query url.Values, v any, out io.Writer, print 
 		return fmt.Errorf("read the collector's answer: %w", err)
 	}
 	return print()
+}
+
+// withoutURL is err without the method and URL that net/http puts in front.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
 }

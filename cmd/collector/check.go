@@ -26,6 +26,7 @@ import (
 func validate(args []string, out, errOut io.Writer) error {
 	set := pflag.NewFlagSet("validate", pflag.ContinueOnError)
 	set.SetOutput(errOut)
+	describe(set, "validate PATH checks a configuration, which is a file or a directory of *.alloy files, without running\nit. It reports all errors and warnings, with file and line.")
 	format := formatFlags(set)
 	strict := set.Bool("strict", false, "treat files and environment variables missing on this machine as errors instead of warnings")
 	if err := set.Parse(args); err != nil {
@@ -79,6 +80,7 @@ func checkOptions() graph.Options {
 func format(args []string, in io.Reader, out io.Writer) error {
 	set := pflag.NewFlagSet("fmt", pflag.ContinueOnError)
 	set.SetOutput(out)
+	describe(set, "fmt [FILE] formats a configuration file, or standard input, and prints the result.")
 	write := set.BoolP("write", "w", false, "write the result back to the file")
 	test := set.BoolP("test", "t", false, "print nothing; fail if the file is not formatted")
 	if err := set.Parse(args); err != nil {

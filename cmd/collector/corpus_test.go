@@ -18,8 +18,8 @@ import (
 // under test: the blocks of a configuration, and the environment variables that
 // it needs.
 var (
-	labeled    = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"([^"]*)"[ \t]*\{`)
-	unlabeled  = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
+	labeled     = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"([^"]*)"[ \t]*\{`)
+	unlabeled   = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
 	environment = regexp.MustCompile(`env\("([^"]+)"\)`)
 	// portName is the name of a variable with a port.
 	portName = regexp.MustCompile(`(^|_)PORT(_|$)`)

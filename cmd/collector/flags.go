@@ -61,6 +61,7 @@ func defaultListen() string {
 
 func newRunFlags() (*pflag.FlagSet, *runFlags) {
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	describe(set, "run [PATH] runs a configuration: a file, a directory of *.alloy files, or Promtail's YAML file;\nwithout PATH, the built-in one. SIGHUP reloads it.")
 	f := &runFlags{set: set}
 	set.StringVar(&f.listen, listenFlag, defaultListen(), "address of the HTTP server: UI, metrics, health")
 	set.BoolVar(&f.noSupport, "server.http.disable-support-bundle", false, "do not serve /-/support")

@@ -29,6 +29,7 @@ const healthcheckTime = 3 * time.Second
 func healthcheck(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("healthcheck", pflag.ContinueOnError)
 	set.SetOutput(out)
+	describe(set, "healthcheck [URL] checks whether a running collector is ready, or whether URL responds with status 200.")
 	listen := set.String(listenFlag, "", "address that the collector listens on; detected automatically inside a container")
 	if err := set.Parse(args); err != nil {
 		return err
@@ -56,7 +57,7 @@ func healthcheck(args []string, out io.Writer) error {
 	}
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("ask %s: %w; is it running?", req.URL.Redacted(), withoutURL(err))
 	case status == http.StatusUnauthorized && set.NArg() == 0:
 		// The configuration's block http is in force, so that one is loaded.
 		body = []byte("The collector is running and requires a password.\n")

@@ -124,10 +124,16 @@ func versionText() string {
 func defaultConfig(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("default-config", pflag.ContinueOnError)
 	set.SetOutput(out)
+	describe(set, "default-config prints the built-in configuration, with the parts whose destinations are set.")
 	all := set.Bool("all", false, "print all parts, including those without a destination")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
 	_, err := io.WriteString(out, builtin.Config(builtin.Parts(os.Getenv), *all))
 	return err
+}
+
+// describe makes --help begin with what a command does: text follows the program's name.
+func describe(set *pflag.FlagSet, text string) {
+	set.Usage = func() { fmt.Fprintf(set.Output(), "collector %s\n\nFlags:\n%s", text, set.FlagUsages()) }
 }

@@ -255,6 +255,7 @@ func (f *promtailFile) validate(o graph.Options, errOut io.Writer) error {
 func convert(args []string, out, errOut io.Writer) error {
 	set := pflag.NewFlagSet("convert", pflag.ContinueOnError)
 	set.SetOutput(errOut)
+	describe(set, "convert PATH prints Promtail's YAML file as a configuration in Alloy's language.")
 	from := set.String("from", formatPromtail, "format of the file; only promtail is supported")
 	to := set.StringP("output", "o", "", "file to write to, instead of standard output")
 	extra := set.String("extra-args", "", "Promtail's own flags, such as \"-client.url=http://loki:3100/loki/api/v1/push\"")

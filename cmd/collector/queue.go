@@ -27,10 +27,10 @@ const queueUsage = `collector queue shows what is waiting in a running collector
 waiting on disk, even while a collector is running: queues in use are locked and not touched.
 
 Usage:
-  collector queue [list --addr ADDRESS]                                   list the queues of a running collector
-  collector queue list [--storage.path DIR]                               list all queues on disk
-  collector queue drain FOLDER --config PATH --to COMPONENT [--endpoint ID]  deliver a queue to a writer of a configuration
-  collector queue drop FOLDER                                             delete a queue with its data
+  collector queue [list --addr ADDRESS]                         list the queues of a running collector
+  collector queue list [--storage.path DIR]                     list all queues on disk
+  collector queue drain FOLDER --config PATH --to COMPONENT     deliver a queue through a writer of a configuration
+  collector queue drop FOLDER                                   delete a queue with its data
 
 FOLDER is a directory shown by list, relative to --storage.path.
 
