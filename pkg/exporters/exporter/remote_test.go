@@ -82,7 +82,7 @@ func TestAScrapeThatHangsEndsAtItsTimeoutAndIsNotRepeated(t *testing.T) {
 		answers(to)
 	}}
 	page := remote(t, Remote{Collector: a})
-	if code, body := scrape(page, "0.01"); code != http.StatusInternalServerError || !strings.Contains(body, "no answer") {
+	if code, body := scrape(page, "0.01"); code != http.StatusInternalServerError || !strings.Contains(body, "no response") {
 		t.Errorf("%d %s", code, body)
 	}
 	if code, body := scrape(page, "0.01"); code != http.StatusInternalServerError || !strings.Contains(body, "previous scrape") {
