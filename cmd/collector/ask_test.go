@@ -64,7 +64,7 @@ func TestTheCommandsThatAskARunningCollector(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"why shop/api", []string{"container shop-api-1 (service shop/api)", "  Where does it stop?", "    ✕ At x: refused.", "    → Start it.", `        job  "a \"b\""  discovery.relabel.x, rule 2`, "3 more are called this"}},
+		{"why shop/api", []string{"container shop-api-1 (service shop/api)", "  Where does it stop?", "    ✕ At x: refused.", "    → Start it.", `        job  "a \"b\""  discovery.relabel.x, rule 2`, "3 more match"}},
 		{"why shop/api --json", []string{`{"subjects":[{"what"`}},
 		{"targets", []string{"STATE  TARGET", "down   web", "never", "refused\n", "1 more"}},
 		{"targets web --state down --project=", []string{"project=", "q=web", "state=down"}},

@@ -52,7 +52,7 @@ func Parts(getenv func(string) string) []Part {
 // Config writes the configuration of parts: those that are on, or all of them.
 func Config(parts []Part, all bool) string {
 	var b strings.Builder
-	b.WriteString("// The configuration that the collector runs when it is given none.\n")
+	b.WriteString("// The configuration that the collector runs without a path.\n")
 	needsDocker := false
 	for _, p := range parts {
 		state := "on"

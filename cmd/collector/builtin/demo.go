@@ -37,7 +37,7 @@ func (d Demo) Config() (string, error) {
 		parts = append([]string{file("docker"), file("metrics"), file("logs")}, parts...)
 	}
 	var b strings.Builder
-	b.WriteString("// The configuration of the demo: the built-in one, with the Explore window in the place\n// of the four destinations, and an example service.\n\n")
+	b.WriteString("// The configuration of the demo: the built-in one, with the Explore window instead of\n// the four destinations, and an example service.\n\n")
 	b.WriteString("logging {\n\tlevel  = \"warn\"\n\tformat = \"logfmt\"\n}\n")
 	for _, part := range parts {
 		b.WriteString("\n" + here.Replace(part))

@@ -59,7 +59,7 @@ func (k *collection) healthChanges(a *Answer, id string) {
 	if before.State == graph.Unknown && last.State == graph.Healthy {
 		return // its start
 	}
-	text := fmt.Sprintf("%s has been %s since %s; before that, it was %s", id, last.State, page.Duration(k.now.Sub(last.UpdatedTime)), before.State)
+	text := fmt.Sprintf("%s has been %s for %s; before that, it was %s", id, last.State, page.Duration(k.now.Sub(last.UpdatedTime)), before.State)
 	if before.State == graph.Unhealthy {
 		text += " (" + strings.TrimRight(firstLine(before.Message), ".") + ")"
 	}
