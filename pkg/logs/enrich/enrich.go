@@ -14,6 +14,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/inspect"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -34,6 +35,7 @@ type Enrich struct {
 	options component.Options
 	label   string // of streams
 	dropped prometheus.Counter
+	samples inspect.LogSamples
 	quiet   throttle.Log
 
 	matched, unmatched atomic.Uint64 // entries
@@ -112,6 +114,7 @@ func (e *Enrich) current() map[string]discovery.Target {
 // WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
 // caller may come again with the same.
 func (e *Enrich) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
+	e.samples.Offer(logs)
 	targets := e.current()
 	var matched, unmatched int
 	out := pipeline.Logs{Streams: make([]pipeline.Stream, len(logs.Streams))}

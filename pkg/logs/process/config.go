@@ -2,9 +2,10 @@ package process
 
 import (
 	"errors"
+	"reflect"
+	"strings"
 
 	"collector/pkg/component"
-
 	"collector/pkg/pipeline"
 )
 
@@ -146,4 +147,16 @@ func newTextStage(c StageConfig, v *env) (Stage, error) {
 		return newWindowsEvent(*c.WindowsEvent)
 	}
 	return nil, errors.New("the block is empty")
+}
+
+// name is the name of the block that is set, without "stage.".
+func (c *StageConfig) name() string {
+	of := reflect.ValueOf(c).Elem()
+	for i := range of.NumField() {
+		if !of.Field(i).IsNil() {
+			name, _, _ := strings.Cut(of.Type().Field(i).Tag.Get("alloy"), ",")
+			return name
+		}
+	}
+	return ""
 }

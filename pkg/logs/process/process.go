@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/inspect"
 	"collector/pkg/pipeline"
 )
 
@@ -33,6 +34,7 @@ type Process struct {
 	started chan struct{} // closed when the journal has been read for the first time
 	wake    chan struct{} // has a token when Run has to look at the clock
 	outputs sync.Pool     // of *output: of calls that need no journal
+	samples inspect.LogSamples
 
 	lock chan struct{} // has a token while what follows is in use
 	// Guarded by lock:
@@ -111,6 +113,7 @@ func (p *Process) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	if len(p.cfg.Stages) == 0 {
 		return p.pass(ctx, logs, logs.Entries())
 	}
+	p.samples.Offer(logs)
 	if err := p.acquire(ctx); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
+	"collector/pkg/inspect"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
 )
@@ -51,6 +52,7 @@ type Filter struct {
 	rules   *rules
 	metrics *metrics
 	work    sync.Pool // of *work
+	samples inspect.LogSamples
 	quiet   throttle.Log
 }
 
@@ -90,7 +92,8 @@ func (f *Filter) Run(ctx context.Context) error {
 
 // work is what one call needs, and what it has to count.
 type work struct {
-	marked []bool // by rule: it may match the line
+	marked []bool    // by rule: it may match the line
+	found  *[]string // takes the secrets of a trace; nil for others
 	tally
 }
 
@@ -107,6 +110,7 @@ func (t *tally) reset() { *t = tally{took: t.took[:0]} }
 // WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
 // caller may come again with the same.
 func (f *Filter) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
+	f.samples.Offer(logs)
 	w := f.work.Get().(*work)
 	defer func() {
 		w.reset()
@@ -179,6 +183,9 @@ func (f *Filter) apply(w *work, of *rule, stream labels.Labels, line string) str
 	}
 	slices.Sort(secrets)
 	secrets = slices.Compact(secrets)
+	if w.found != nil {
+		*w.found = append(*w.found, secrets...)
+	}
 	switch len(secrets) {
 	case 0:
 		return line
