@@ -72,9 +72,19 @@ type Tailer interface {
 	LogTails() []LogTail
 }
 
-// LogTail is a container, or a file, that is read.
+// The kinds of LogTails.
+const (
+	TailContainer = "container"
+	TailFile      = "file"
+	TailJournal   = "journal"
+	TailListener  = "listener" // what comes is sent to it
+)
+
+// LogTail is something that log lines are read from: a container, a file, a folder of
+// journal files, or a listener.
 type LogTail struct {
 	Component string `json:"component"`
+	Kind      string `json:"kind"`
 	ID        string `json:"id"` // of the container; empty for others
 	Container string `json:"container"`
 	State     string `json:"state"`
@@ -88,6 +98,27 @@ type LogTail struct {
 	LagSeconds  float64                      `json:"lagSeconds"`
 	Error       string                       `json:"error,omitempty"`
 	ErrorAt     time.Time                    `json:"errorAt,omitzero"`
+	// Cause is what Error means, and Fix what to do about it, where that is known.
+	Cause string `json:"cause,omitempty"`
+	Fix   string `json:"fix,omitempty"`
+	// About is what it is, in a few words: a format, or what is selected.
+	About string `json:"about,omitempty"`
+	// Of a file, in bytes: up to where it is read, and how long it is. Rotated are the
+	// files before it that are still read.
+	Position int64 `json:"position,omitempty"`
+	Size     int64 `json:"size,omitempty"`
+	Rotated  int   `json:"rotated,omitempty"`
+	// ReadTo is the cursor of a journal, as journalctl --after-cursor takes it, Units is how
+	// many lines each unit has, and Lost how many entries can't be read.
+	ReadTo string            `json:"readTo,omitempty"`
+	Units  map[string]uint64 `json:"units,omitempty"`
+	Lost   uint64            `json:"lost,omitempty"`
+	// Received is how many messages came to a listener, and Invalid how many of them, or
+	// of the requests, are not valid. Problem is what was wrong with the last one.
+	Received  uint64    `json:"received,omitempty"`
+	Invalid   uint64    `json:"invalid,omitempty"`
+	Problem   string    `json:"problem,omitempty"`
+	ProblemAt time.Time `json:"problemAt,omitzero"`
 }
 
 // Counter is a Scraper or a Tailer that has thousands of targets or tails, and counts

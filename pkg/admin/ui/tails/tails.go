@@ -1,4 +1,4 @@
-// Package tails is the page of the log tails.
+// Package tails is the page of the log tails: containers, files, journals and listeners.
 package tails
 
 import (
@@ -47,6 +47,16 @@ func (p *Page) All() []inspect.LogTail {
 	return tails
 }
 
+// Of is how many tails a component has.
+func (p *Page) Of(component string) (n int) {
+	for _, t := range p.Inventory.LogTails() {
+		if t.Component == component {
+			n++
+		}
+	}
+	return n
+}
+
 // list is a page of the log tails.
 type list struct {
 	page.Paged[inspect.LogTail]
@@ -91,7 +101,7 @@ func (p *Page) model(r *http.Request) (list, error) {
 	v := p.Redactor.Current()
 	m.Paged = page.Select(l, all, func(t inspect.LogTail) bool {
 		return (state == "" || t.State == state || state == "failing" && t.Error != "") && (component == "" || t.Component == component) && m.of.Has(t.ID) &&
-			(l.Query == "" || l.Matches(t.Component, t.ID, t.Container, t.State, v.URL(t.Error), tailText(v, &t)))
+			(l.Query == "" || l.Matches(t.Component, t.Kind, t.ID, t.Container, t.State, t.About, v.URL(t.Error), tailText(v, &t)))
 	}, compareTails)
 	for i := range m.Items {
 		m.Items[i] = shownTail(m.Items[i], v)
@@ -101,7 +111,15 @@ func (p *Page) model(r *http.Request) (list, error) {
 
 // shownTail is the tail without secrets.
 func shownTail(t inspect.LogTail, v *redact.Redaction) inspect.LogTail {
-	t.Error = v.URL(t.Error)
+	t.Error, t.Cause, t.Fix, t.Problem = v.URL(t.Error), v.URL(t.Cause), v.URL(t.Fix), v.URL(t.Problem)
+	t.About = v.URL(t.About)
+	if t.Units != nil {
+		units := map[string]uint64{}
+		for name, n := range t.Units {
+			units[v.Text(name)] += n
+		}
+		t.Units = units
+	}
 	streams := map[string]map[string]string{}
 	for stream, labels := range t.Labels {
 		streams[stream] = v.Map(labels)
@@ -160,20 +178,21 @@ func (p *Page) view(r *http.Request, m list) page.Content {
 			kind = "bad"
 		}
 		rows = append(rows, page.Row(
-			g.Group{g.Text(page.Cut(t.Container, 100)), h.Br(), h.Span(h.Class("dim id"), g.Text(t.ID[:min(12, len(t.ID))]))},
+			g.Group{g.Text(page.Cut(t.Container, 200)), g.If(t.ID != "", g.Group{h.Br(), h.Span(h.Class("dim id"), g.Text(t.ID[:min(12, len(t.ID))]))})},
 			page.Badge(kind, t.State),
+			detailsNode(t),
 			tailLabels(t),
 			h.Span(h.Class("n"), g.Text(page.Lag(t.LagSeconds))),
 			h.Span(h.Class("n"), g.Text(page.Count(float64(t.Lines)))),
 			h.Span(h.Class("n"), g.Text(page.Size(float64(t.Bytes)))),
 			page.Ago(t.Cursor),
-			page.ErrorCell(t.Error),
+			errorNode(t),
 		))
 	}
 	columns := []page.Column{
-		{Title: "Container", Sort: "container"}, {Title: "State", Sort: "state"}, {Title: "Labels"}, {Title: "Lag", Numeric: true, Sort: "lag"},
+		{Title: "Source", Sort: "container"}, {Title: "State", Sort: "state"}, {Title: "Details"}, {Title: "Labels"}, {Title: "Lag", Numeric: true, Sort: "lag"},
 		{Title: "Lines", Numeric: true, Sort: "lines"}, {Title: "Bytes", Numeric: true, Sort: "bytes"},
-		{Title: "Cursor (newest line)", Sort: "cursor"}, {Title: "Error", Sort: "error"},
+		{Title: "Newest line", Sort: "cursor"}, {Title: "Error", Sort: "error"},
 	}
 	body := []g.Node{
 		p.Site.TargetTabs("/targets/logs"),

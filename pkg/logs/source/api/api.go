@@ -56,6 +56,14 @@ type Source struct {
 	decoders  sync.Pool // of *decoder
 	received  atomic.Uint64
 	forwarded atomic.Uint64
+	bytes     atomic.Uint64 // of lines that were forwarded
+	dropped   atomic.Uint64
+	invalid   atomic.Uint64 // requests
+	newest    atomic.Int64  // Unix nanoseconds of the last request that was accepted; 0: none
+
+	mu        sync.Mutex
+	problem   string    // with the last request that was refused; guarded by mu
+	problemAt time.Time // guarded by mu
 
 	quiet throttle.Log
 }
@@ -181,6 +189,7 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 	}
 	if len(s.config.ForwardTo) == 0 {
 		s.metrics.drop(reasonNoDestination, d.entries)
+		s.dropped.Add(uint64(d.entries))
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
@@ -196,6 +205,8 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 	if err == nil {
 		s.metrics.written.Add(float64(d.entries))
 		s.forwarded.Add(uint64(d.entries))
+		s.bytes.Add(lineBytes(logs))
+		s.newest.Store(time.Now().UnixNano())
 	}
 	return err
 }
@@ -205,6 +216,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request, d *decoder, err 
 	switch {
 	case err == nil:
 		s.metrics.drop(reasonRelabeled, d.dropped)
+		s.dropped.Add(uint64(d.dropped))
 		w.WriteHeader(http.StatusNoContent)
 	case pipeline.IsPermanent(err):
 		s.refuse(w, r, http.StatusBadRequest, failure(err), err.Error())
@@ -228,17 +240,4 @@ func failure(err error) string {
 		return reasonClientGone
 	}
 	return reasonQueueFailed
-}
-
-// Status is a snapshot of a Source for people.
-type Status struct {
-	Address     string `json:"address"`
-	Connections int64  `json:"connections"`
-	Received    uint64 `json:"received"`  // entries of requests that could be read
-	Forwarded   uint64 `json:"forwarded"` // entries
-}
-
-// Status returns a Status.
-func (s *Source) Status() any {
-	return Status{s.server.Address(), s.server.Connections(), s.received.Load(), s.forwarded.Load()}
 }

@@ -53,6 +53,7 @@ func (s *Source) refuse(w http.ResponseWriter, r *http.Request, status int, reas
 func (s *Source) count(r *http.Request, reason, message string) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
 	if reason != reasonClientGone {
+		s.wrong(r.RemoteAddr, httpserver.Brief(message))
 		s.quiet.Warn(s.options.Logger, reason, "request rejected", "reason", reason, "client", r.RemoteAddr, "err", httpserver.Brief(message))
 	}
 }

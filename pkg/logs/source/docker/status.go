@@ -64,7 +64,7 @@ func (s *Source) LogTails() []inspect.LogTail {
 	var out []inspect.LogTail
 	for _, t := range s.Tails() {
 		out = append(out, inspect.LogTail{
-			ID: t.ID, Container: t.Name, State: t.State, Labels: t.Labels, Lines: t.Lines, Bytes: t.Bytes, Dropped: t.Dropped,
+			Kind: inspect.TailContainer, ID: t.ID, Container: t.Name, State: t.State, Labels: t.Labels, Lines: t.Lines, Bytes: t.Bytes, Dropped: t.Dropped,
 			Connections: t.Connections, Cursor: t.Cursor, LagSeconds: t.LagSeconds, Error: t.LastError, ErrorAt: t.LastErrorAt,
 		})
 	}

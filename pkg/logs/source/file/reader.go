@@ -197,9 +197,19 @@ func (r *reader) settle(t *tail, more bool) {
 		t.restless = t.restless || p.rotated && !kept
 	}
 	if n := len(t.parts); n > 0 {
-		t.status.offset, t.status.open = t.parts[n-1].offset, true
+		last := t.parts[n-1]
+		t.status.offset, t.status.open = last.offset, true
+		if t.status.partial = 0; !more { // what is left has no line end yet
+			t.status.partial = max(0, t.status.size-last.offset)
+		}
+		if t.status.rotated = n - 1; last.rotated {
+			t.status.rotated = n
+		}
 	} else {
-		t.status.open = false
+		t.status.open, t.status.rotated = false, 0
+	}
+	if !s.cfg.compressed() {
+		t.status.measure(more)
 	}
 	if more {
 		s.enqueue(t)
@@ -300,6 +310,7 @@ func (b *batch) reset() {
 func (r *reader) deliver(ctx context.Context) error {
 	if len(r.batch.lines) > 0 {
 		logs := r.batch.logs()
+		r.lag()
 		if err := r.source.write(ctx, logs); err != nil {
 			return err
 		}
@@ -327,6 +338,18 @@ func (r *reader) deliver(ctx context.Context) error {
 	return nil
 }
 
+// lag says that the tails of the batch wait for the sinks.
+func (r *reader) lag() {
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	if r.source.cfg.compressed() {
+		return
+	}
+	for _, t := range r.batch.tails {
+		t.status.measure(true)
+	}
+}
+
 // count tells the metrics and the tails of entries that were delivered.
 func (r *reader) count(logs pipeline.Logs) {
 	s := r.source
@@ -340,6 +363,9 @@ func (r *reader) count(logs pipeline.Logs) {
 		t.status.lines += uint64(len(entries))
 		t.status.bytes += uint64(size)
 		t.status.readAt = entries[len(entries)-1].Time
+		if !s.cfg.compressed() {
+			t.status.measure(false)
+		}
 		s.mu.Unlock()
 		if !t.gone {
 			s.metrics.lines.WithLabelValues(t.path).Add(float64(len(entries)))

@@ -20,6 +20,8 @@ const (
 	stateDone    = "read to its end"
 )
 
+var errFolder = errors.New("it is a folder")
+
 // tail follows what a path leads to, for one set of labels.
 type tail struct {
 	key    string // of its position
@@ -57,9 +59,23 @@ type tailState struct {
 	bytes       uint64
 	offset      int64
 	readAt      time.Time
+	partial     int64     // bytes behind offset that are not a whole line
+	unreadSince time.Time // zero if everything is read
+	rotated     int
 	size        int64
 	lastError   string
 	lastErrorAt time.Time
+	cause, fix  string // of lastError
+}
+
+// measure says whether there is something to read; behind, that there is in any case.
+func (t *tailState) measure(behind bool) {
+	switch behind = behind || t.open && t.size > t.offset+t.partial; {
+	case !behind:
+		t.unreadSince = time.Time{}
+	case t.unreadSince.IsZero():
+		t.unreadSince = time.Now()
+	}
 }
 
 // current is the file to which the path leads as far as is known; nil: none.
@@ -91,7 +107,7 @@ func (r *reader) check(t *tail) {
 		r.setState(t, stateFailed, err)
 		return
 	case info.IsDir():
-		r.setState(t, stateFailed, errors.New("it is a folder"))
+		r.setState(t, stateFailed, errFolder)
 		return
 	}
 	r.see(t, sightOf(info))
@@ -211,17 +227,21 @@ func (r *reader) see(t *tail, s sight) {
 	defer r.source.mu.Unlock()
 	t.seen = s
 	t.status.size = s.size
+	if !r.source.cfg.compressed() {
+		t.status.measure(false)
+	}
 }
 
 // setState keeps the state and the error for people; nil clears it.
 func (r *reader) setState(t *tail, state string, err error) {
 	s := r.source
+	cause, fix := explain(t.path, err)
 	s.mu.Lock()
 	t.status.state, t.status.open = state, len(t.parts) > 0
 	if err == nil {
-		t.status.lastError, t.status.lastErrorAt = "", time.Time{}
+		t.status.lastError, t.status.lastErrorAt, t.status.cause, t.status.fix = "", time.Time{}, "", ""
 	} else {
-		t.status.lastError, t.status.lastErrorAt = err.Error(), time.Now()
+		t.status.lastError, t.status.lastErrorAt, t.status.cause, t.status.fix = err.Error(), time.Now(), cause, fix
 		t.seen = sight{} // to be retried
 	}
 	s.mu.Unlock()

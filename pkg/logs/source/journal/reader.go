@@ -50,6 +50,7 @@ type reader struct {
 	entries int // that were read since positions were stored
 	fields  []journalfile.Field
 	last    journalfile.Cursor // of the newest entry that was read
+	in      *folder            // where last is; nil if that is not known
 	time    int64              // of the last line
 }
 
@@ -188,7 +189,7 @@ func (r *reader) take(f *file) {
 	if f.mark.Volatile {
 		f.mark.remember(e)
 	}
-	r.last = f.j.Cursor(e)
+	r.last, r.in = f.j.Cursor(e), f.folder
 	r.entries++
 	f.touched = true
 	r.source.reached(f.folder, e)
@@ -222,6 +223,7 @@ func (r *reader) emit(f *file, e journalfile.Entry, fields []journalfile.Field) 
 		s.metrics.errors.WithLabelValues(errorNoMessage).Inc()
 		return
 	}
+	s.unit(f.folder, fields)
 	to := s.labels.stream(fields)
 	if to.drop {
 		s.metrics.errors.WithLabelValues(errorEmptyLabels).Inc()
@@ -309,6 +311,7 @@ func (r *reader) deliver(ctx context.Context) error {
 	}
 	if r.entries > 0 {
 		values[cursorKey] = encode(last{Cursor: r.last.String(), Time: r.time})
+		r.source.at(r.in, r.last.String())
 		r.entries = 0
 	}
 	if len(values) > 0 {

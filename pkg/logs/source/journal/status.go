@@ -1,10 +1,15 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"collector/pkg/inspect"
@@ -29,7 +34,52 @@ type tailState struct {
 	behind      bool      // there is more to read
 	lastError   string
 	lastErrorAt time.Time
-	refused     int // files that can't be read
+	cause, fix  string // of lastError
+	refused     int    // files that can't be read
+	cursor      string
+	units       map[string]uint64 // lines by the unit; of further ones by otherUnits
+}
+
+// maxUnits bounds the units of which lines are counted.
+const maxUnits = 200
+
+// otherUnits is what further units are called.
+const otherUnits = "others"
+
+// unit counts a line of an entry by its unit, or what else sent it.
+func (s *Source) unit(f *folder, fields []journalfile.Field) {
+	name := ""
+	for i := range fields {
+		switch fields[i].Name {
+		case "_SYSTEMD_UNIT":
+			name = fields[i].Value
+		case "SYSLOG_IDENTIFIER":
+			if name == "" {
+				name = fields[i].Value
+			}
+		}
+	}
+	name = cmp.Or(name, "no unit")
+	s.tail(f, func(t *tailState) {
+		if t.units == nil {
+			t.units = make(map[string]uint64)
+		}
+		if _, known := t.units[name]; !known {
+			if name = strings.Clone(strings.ToValidUTF8(name[:min(len(name), 256)], "\uFFFD")); len(t.units) >= maxUnits {
+				name = otherUnits
+			}
+		}
+		t.units[name]++
+	})
+}
+
+// at says up to which entry everything is delivered.
+func (s *Source) at(f *folder, cursor string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tails[f.path]; t != nil { // else it has been removed
+		t.cursor = cursor
+	}
 }
 
 // errorStays is how long damage that has been dealt with is shown as an error.
@@ -50,8 +100,13 @@ type FolderStatus struct {
 	Lost        uint64    // entries that could not be read
 	Newest      time.Time // entry that was read; zero for none
 	LagSeconds  float64
+	Cursor      string            // of the newest entry that was delivered
+	Units       map[string]uint64 // lines that were read since the start, by unit
+	Matches     string
 	LastError   string
 	LastErrorAt time.Time
+	Cause       string // what LastError means
+	Fix         string
 }
 
 // Status returns a snapshot of all folders.
@@ -66,7 +121,7 @@ func (s *Source) Folders() []FolderStatus {
 		t := s.tails[path]
 		f := FolderStatus{
 			Path: path, State: t.state, Lines: t.lines, Bytes: t.bytes, Dropped: t.dropped, Lost: t.lost, Newest: t.newest,
-			LastError: t.lastError, LastErrorAt: t.lastErrorAt,
+			LastError: t.lastError, LastErrorAt: t.lastErrorAt, Cursor: t.cursor, Units: maps.Clone(t.units), Matches: s.cfg.Matches, Cause: t.cause, Fix: t.fix,
 		}
 		if t.behind && !t.newest.IsZero() {
 			f.LagSeconds = max(0, time.Since(t.newest).Seconds())
@@ -81,9 +136,9 @@ func (s *Source) LogTails() []inspect.LogTail {
 	var out []inspect.LogTail
 	for _, f := range s.Folders() {
 		out = append(out, inspect.LogTail{
-			Container: f.Path, State: f.State, Labels: map[string]map[string]string{"journal": s.labels.base},
+			Kind: inspect.TailJournal, Container: f.Path, State: f.State, Labels: map[string]map[string]string{"journal": s.labels.base},
 			Lines: f.Lines, Bytes: f.Bytes, Dropped: f.Dropped, Cursor: f.Newest, LagSeconds: f.LagSeconds,
-			Error: f.LastError, ErrorAt: f.LastErrorAt,
+			Error: f.LastError, ErrorAt: f.LastErrorAt, Cause: f.Cause, Fix: f.Fix, About: f.Matches, ReadTo: f.Cursor, Units: f.Units, Lost: f.Lost,
 		})
 	}
 	return out
@@ -112,18 +167,38 @@ func (s *Source) setFolder(f *folder, err error) {
 	s.tail(f, func(t *tailState) {
 		switch {
 		case err == nil && t.state != stateReading:
-			t.state, t.lastError, t.lastErrorAt = stateReading, "", time.Time{}
+			t.state, t.lastError, t.lastErrorAt, t.cause, t.fix = stateReading, "", time.Time{}, "", ""
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoJournal):
 			t.state, t.lastError, t.lastErrorAt = stateMissing, err.Error(), time.Now()
 		case err != nil:
 			t.state, t.lastError, t.lastErrorAt = stateFailed, err.Error(), time.Now()
+			t.cause, t.fix = explain(f.path, err)
 		}
 	})
 }
 
 // fail keeps what is wrong with a file of a folder.
 func (s *Source) fail(f *folder, path string, err error) {
-	s.tail(f, func(t *tailState) { t.lastError, t.lastErrorAt = path+": "+err.Error(), s.now() })
+	cause, fix := explain(path, err)
+	s.tail(f, func(t *tailState) {
+		t.lastError, t.lastErrorAt, t.cause, t.fix = path+": "+err.Error(), s.now(), cause, fix
+	})
+}
+
+// explain says what an error of a file or a folder means, and what to do about it;
+// empty where the error says it all.
+func explain(path string, err error) (cause, fix string) {
+	if !errors.Is(err, fs.ErrPermission) {
+		return "", ""
+	}
+	cause = fmt.Sprintf("The collector, user %d, may not read %s.", os.Geteuid(), path)
+	fix = "Add it to the group that may, systemd-journal or adm."
+	if info, err := os.Stat(path); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			fix = fmt.Sprintf("Add it to group %d (group_add: [\"%d\"]).", stat.Gid, stat.Gid)
+		}
+	}
+	return cause, fix
 }
 
 func (s *Source) lose(f *folder, entries uint64) {
@@ -146,7 +221,7 @@ func (s *Source) settle() {
 	for _, t := range s.tails {
 		t.behind = false
 		if t.state == stateReading && t.refused == 0 && s.now().Sub(t.lastErrorAt) > errorStays {
-			t.lastError, t.lastErrorAt = "", time.Time{}
+			t.lastError, t.lastErrorAt, t.cause, t.fix = "", time.Time{}, "", ""
 		}
 	}
 }

@@ -3,6 +3,7 @@ package syslog
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,11 +87,14 @@ func (s *Source) forward(ctx context.Context, b *batch) error {
 	s.waiting.Add(-1)
 	if err != nil {
 		s.metrics.drop(reasonStopped, n)
+		b.from.counts.dropped.Add(uint64(n))
 		return err
 	}
-	if !refused {
-		s.metrics.entries.Add(float64(n))
+	if refused {
+		b.from.counts.dropped.Add(uint64(n))
+		return nil
 	}
+	s.metrics.entries.Add(float64(n))
 	b.from.counts.forwarded(b)
 	return nil
 }
@@ -115,9 +119,38 @@ func (s *Source) claim(ctx context.Context, client string, n int) (*listen.Claim
 
 // counts are what a listener shows.
 type counts struct {
-	lines, bytes, dropped atomic.Uint64
-	connections           atomic.Int64
-	newest                atomic.Int64 // Unix nanoseconds; 0: none
+	// received are all messages: those that are forwarded or dropped, or wait.
+	received, lines, bytes, dropped, invalid atomic.Uint64
+	connections                              atomic.Int64
+	newest                                   atomic.Int64 // Unix nanoseconds; 0: none
+
+	mu      sync.Mutex
+	problem problem // with what came last that was not valid; guarded by mu
+}
+
+// problem is what was wrong, and when.
+type problem struct {
+	text string
+	at   time.Time
+}
+
+// lost counts messages that are dropped before anybody looks into them.
+func (c *counts) lost(n uint64) {
+	c.received.Add(n)
+	c.dropped.Add(n)
+}
+
+// wrong keeps what was wrong with what a client sent.
+func (c *counts) wrong(client string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.problem = problem{client + ": " + err.Error(), time.Now()}
+}
+
+func (c *counts) lastProblem() problem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.problem
 }
 
 func (c *counts) forwarded(b *batch) {

@@ -46,6 +46,7 @@ func (p *parser) take(b *batch, f frame, client labels.Labels, now time.Time) {
 		}
 		return
 	}
+	l.counts.received.Add(1)
 	if m.text == "" {
 		metrics.empty.Inc()
 		l.counts.dropped.Add(1)
@@ -66,7 +67,9 @@ func (p *parser) take(b *batch, f frame, client labels.Labels, now time.Time) {
 func (l *listener) malformed(client string, err error) {
 	s := l.source
 	s.metrics.malformed.Inc()
-	l.counts.dropped.Add(1)
+	l.counts.lost(1)
+	l.counts.invalid.Add(1)
+	l.counts.wrong(client, err)
 	s.quiet.Warn(s.options.Logger, "malformed "+client, "message dropped: it is not valid", "address", l.Address(), "client", client, "format", l.config.SyslogFormat, "err", err)
 }
 

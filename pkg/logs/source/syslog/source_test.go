@@ -20,6 +20,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/inspect"
 	"collector/pkg/listen"
 	"collector/pkg/logs/logstest"
 	"collector/pkg/pipeline"
@@ -52,6 +53,33 @@ func TestMessagesBecomeEntries(t *testing.T) {
 		}
 		if inputs := s.Relabeling().Inputs(); len(inputs) != 1 || inputs[0].Get("__syslog_message_app_name") != "app1" {
 			t.Errorf("%v", inputs)
+		}
+	}
+}
+
+// A listener accounts for every message, and says what was wrong with the last one.
+func TestAListenerAccountsForEveryMessage(t *testing.T) {
+	for _, protocol := range []string{tcp, udp} {
+		var sink logstest.Sink
+		c := config(&sink, func(l *ListenerConfig) { l.Protocol = protocol })
+		c.RelabelRules = rules(t, allLabels, func(r *discovery.Rule) {
+			r.Action, r.SourceLabels, r.Regex = "drop", []string{"__syslog_message_app_name"}, "noise"
+		})
+		s := start(t, c)
+		conn := s.dial(t)
+		for _, message := range []string{hello, "<13>1 - h noise - - - x", "<13>1 - h a - - -", "<13>bad", hello} {
+			if _, err := io.WriteString(conn, message+"\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tail := func() inspect.LogTail { return s.LogTails()[0] }
+		await(t, "all messages are counted", func() bool { now := tail(); return now.Received == 5 && now.Lines == 2 && now.Dropped == 3 })
+		now := tail()
+		if now.Invalid != 1 || now.Kind != inspect.TailListener || now.About != rfc5424 || !strings.HasPrefix(now.Problem, "127.0.0.1: ") || now.ProblemAt.IsZero() || now.Error != "" {
+			t.Errorf("%s: %+v", protocol, now)
+		}
+		if protocol == tcp && now.Connections != 1 {
+			t.Errorf("%d connections", now.Connections)
 		}
 	}
 }

@@ -21,10 +21,15 @@ type ListenerStatus struct {
 	TLS         bool              `json:"tls"`
 	Labels      map[string]string `json:"labels"`
 	Connections int64             `json:"connections"`
+	Received    uint64            `json:"received"`  // messages, with those that are dropped or wait
 	Forwarded   uint64            `json:"forwarded"` // messages
 	Bytes       uint64            `json:"bytes"`
 	Dropped     uint64            `json:"dropped"` // messages that are not valid or empty, or that a rule drops; datagrams
+	Invalid     uint64            `json:"invalid"` // of those dropped, the messages that are not valid
 	Newest      time.Time         `json:"newest,omitzero"`
+	// LastProblem is what was wrong with what a client sent.
+	LastProblem   string    `json:"lastProblem,omitempty"`
+	LastProblemAt time.Time `json:"lastProblemAt,omitzero"`
 }
 
 // Status returns a Status.
@@ -34,8 +39,11 @@ func (s *Source) Status() any {
 		c := &l.counts
 		st := ListenerStatus{
 			Address: l.Address(), Protocol: l.config.Protocol, Format: l.config.SyslogFormat, TLS: l.tls != nil, Labels: l.config.Labels,
-			Connections: c.connections.Load(), Forwarded: c.lines.Load(), Bytes: c.bytes.Load(), Dropped: c.dropped.Load(),
+			Connections: c.connections.Load(), Forwarded: c.lines.Load(), Bytes: c.bytes.Load(), Dropped: c.dropped.Load(), Invalid: c.invalid.Load(),
 		}
+		st.Received = max(c.received.Load(), st.Forwarded+st.Dropped) // read after these
+		last := c.lastProblem()
+		st.LastProblem, st.LastProblemAt = last.text, last.at
 		if at := c.newest.Load(); at != 0 {
 			st.Newest = time.Unix(0, at)
 		}
@@ -48,7 +56,12 @@ func (s *Source) Status() any {
 func (s *Source) LogTails() []inspect.LogTail {
 	var out []inspect.LogTail
 	for _, l := range s.Status().(Status).Listeners {
+		about := l.Format
+		if l.TLS {
+			about += ", TLS"
+		}
 		out = append(out, inspect.LogTail{
+			Kind: inspect.TailListener, About: about, Received: l.Received, Invalid: l.Invalid, Problem: l.LastProblem, ProblemAt: l.LastProblemAt,
 			Container: l.Protocol + " " + l.Address, State: "reading", Labels: map[string]map[string]string{"syslog": l.Labels},
 			Lines: l.Forwarded, Bytes: l.Bytes, Dropped: l.Dropped, Connections: uint64(max(0, l.Connections)), Cursor: l.Newest,
 		})

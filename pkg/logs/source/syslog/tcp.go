@@ -106,6 +106,7 @@ func addressOf(a net.Addr) netip.Addr {
 func (l *listener) failed(reason string, client netip.Addr, err error) {
 	s := l.source
 	s.metrics.connections.WithLabelValues(reason).Inc()
+	l.counts.wrong(client.String(), fmt.Errorf("connection closed: %w", err))
 	s.quiet.Warn(s.options.Logger, reason+client.String(), "connection closed", "reason", reason, "address", l.Address(), "client", client.String(), "err", err)
 }
 
@@ -118,7 +119,7 @@ func (c *conn) read(lasting context.Context, address netip.Addr) {
 		m, err := f.next()
 		if errors.Is(err, errTooLong) {
 			l.source.metrics.drop(reasonTooLong, 1)
-			l.counts.dropped.Add(1)
+			l.counts.lost(1)
 			l.source.quiet.Warn(l.source.options.Logger, reasonTooLong+address.String(), "message dropped: it is longer than max_message_length", "address", l.Address(), "client", address.String(), "bytes", m.size)
 			continue
 		}

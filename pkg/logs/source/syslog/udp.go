@@ -155,7 +155,7 @@ func (l *listener) readPackets(ctx context.Context, from *listen.Packets) error 
 func (l *listener) lose(reason string, n uint64) {
 	s := l.source
 	s.metrics.datagrams.WithLabelValues(reason).Add(float64(n))
-	l.counts.dropped.Add(n)
+	l.counts.lost(n)
 	s.quiet.Warn(s.options.Logger, reason, "datagrams dropped: they arrive faster than receivers accept them", "address", l.Address(), "where", reason, "datagrams", n)
 }
 
@@ -227,7 +227,7 @@ func (w *worker) take(d *datagram) {
 			return
 		case err == io.EOF:
 			l.source.metrics.empty.Inc()
-			l.counts.dropped.Add(1)
+			l.counts.lost(1)
 			return
 		case err != nil:
 			l.malformed(d.from.String(), err)
