@@ -147,6 +147,20 @@ func (i inventory) Relabelings() []inspect.Relabeling {
 	return out
 }
 
+func (i inventory) Stages() []inspect.Stages {
+	var out []inspect.Stages
+	each(i.graph, func(id string, c inspect.Stager) {
+		s := c.Stages()
+		s.Component = id
+		for n := range s.List {
+			at := i.graph.Place(id, s.List[n].Path)
+			s.List[n].File, s.List[n].Line = at.File, at.Line
+		}
+		out = append(out, s)
+	})
+	return out
+}
+
 // after is what the components do with a target that use the output of a component.
 func (i inventory) after(of string, target labels.Labels) []inspect.Onward {
 	var out []inspect.Onward

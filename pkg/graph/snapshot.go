@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"collector/pkg/config"
 	"collector/pkg/live"
 	"collector/pkg/mask"
 )
@@ -111,6 +112,20 @@ func (c *Controller) FlowsTo(id string) []string {
 		return nil
 	}
 	return g.flows[n.id]
+}
+
+// Place is where the argument or block of a component is defined to which path leads,
+// as component.At has it; where the component is if it has nothing of it.
+func (c *Controller) Place(id, path string) config.Range {
+	g, n := c.find(id)
+	if n == nil {
+		return config.Range{}
+	}
+	if path == "" {
+		return g.blocks[n.id].At
+	}
+	at, _ := g.blocks[n.id].Find(path)
+	return at
 }
 
 // Component says how one component is, with its status.

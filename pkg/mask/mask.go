@@ -36,9 +36,7 @@ func Shown(name, value string) string {
 // URLs in it, and without the values of their parameters, but for those that are
 // known to be no secrets.
 func WithoutPasswords(text string) string {
-	if strings.Contains(text, "://") {
-		text = urlPassword.ReplaceAllString(text, "${1}"+Redacted+"@")
-	}
+	text = WithoutURLPasswords(text)
 	if !strings.Contains(text, "=") {
 		return text
 	}
@@ -49,6 +47,15 @@ func WithoutPasswords(text string) string {
 		}
 		return found
 	})
+}
+
+// WithoutURLPasswords is text without the passwords of URLs in it. Their parameters
+// stay.
+func WithoutURLPasswords(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return urlPassword.ReplaceAllString(text, "${1}"+Redacted+"@")
 }
 
 // WithoutLogins is text, such as an error, without passwords that stand before a

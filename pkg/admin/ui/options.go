@@ -66,6 +66,8 @@ type Inventory interface {
 	// by name.
 	Unlisted() map[string]string
 	Relabelings() []inspect.Relabeling
+	// Stages are the components that take log entries through stages.
+	Stages() []inspect.Stages
 }
 
 // nothing is an empty Inventory, and no Rates.
@@ -81,6 +83,7 @@ func (nothing) Containers() []inspect.Container   { return nil }
 func (nothing) Lives() []inspect.Life             { return nil }
 func (nothing) Unlisted() map[string]string       { return nil }
 func (nothing) Relabelings() []inspect.Relabeling { return nil }
+func (nothing) Stages() []inspect.Stages          { return nil }
 func (nothing) EdgeRates() []flow.EdgeRate        { return nil }
 
 // redacted is a Source without secrets that rules copied: the Source itself hides

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -29,6 +31,7 @@ import (
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/admin/ui/relabel"
+	"collector/pkg/admin/ui/stages"
 	"collector/pkg/admin/ui/support"
 	"collector/pkg/admin/ui/tails"
 	"collector/pkg/admin/ui/targets"
@@ -81,20 +84,22 @@ func (u *UI) table() []entry {
 	scraped := &targets.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
 	tailed := &tails.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
 	rules := &relabel.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
+	staged := &stages.Page{Site: site, Redactor: redactor, Inventory: o.Inventory}
 	return []entry{
 		{"Overview", "/", first},
-		{"Graph", "/graph", &graph.Page{Site: site, Source: source, Rates: o.Rates}},
+		{"Graph", "/graph", &graph.Page{Site: site, Source: source, Rates: o.Rates, Staged: staged.Components}},
 		{"Components", "/components", &components.Page{Site: site, Source: source}},
-		{"Components", "/component/{id}", &component.Page{Site: site, Source: source, Watchable: o.Live != nil}},
+		{"Components", "/component/{id}", &component.Page{Site: site, Source: source, Watchable: o.Live != nil, More: more(staged, tailed)}},
 		{"Targets", "/targets", scraped},
 		{"Targets", "/targets/logs", tailed},
 		{"Relabel", "/relabel", rules},
+		{"Stages", "/stages", staged},
 		{"Why", "/why", &why.Page{
 			Site: site, Redactor: redactor, Source: source, Inventory: o.Inventory, Explain: explain(rules), Logs: o.Explore != nil,
 			Overview: func(r *http.Request) (any, error) { return first.Model(r) },
 			Target:   func(t *inspect.ScrapeTarget) any { return scraped.Shown(t) }, Tail: tailed.Shown,
 		}},
-		{"Live", "/live", &live.Page{Site: site, Source: source, Rates: o.Rates, Hub: o.Live, Explore: o.Explore != nil, Closing: u.closing}},
+		{"Live", "/live", &live.Page{Site: site, Source: source, Rates: o.Rates, Hub: o.Live, Explore: o.Explore != nil, Staged: staged.Components, Closing: u.closing}},
 		{"Explore", "/explore", &explore.Page{Site: site, Window: o.Explore}},
 		{"Explore", "/explore/metrics", &metrics.Page{Site: site, Window: o.Explore}},
 		{"Explore", "/explore/logs", &logs.Page{Site: site, Window: o.Explore}},
@@ -109,6 +114,19 @@ func (u *UI) table() []entry {
 				return m, m.Problems, err
 			},
 		}},
+	}
+}
+
+// more are the pages that say more of a component than its own.
+func more(staged *stages.Page, tailed *tails.Page) func(id string) []page.Link {
+	return func(id string) (links []page.Link) {
+		if slices.Contains(staged.Components(), id) {
+			links = append(links, page.Link{Path: stages.Path(id), Text: "What each stage does to a line"})
+		}
+		if n := tailed.Of(id); n > 0 {
+			links = append(links, page.Link{Path: "/targets/logs?component=" + url.QueryEscape(id), Text: "What it reads: " + page.Many(n, "log tail")})
+		}
+		return links
 	}
 }
 

@@ -6,6 +6,7 @@ const state = document.getElementById("live-state");
 const rate = document.getElementById("live-rate");
 const pause = document.getElementById("live-pause");
 const maxRows = 500;
+const staged = new Set((section.dataset.staged || "").split(" ").filter(Boolean));
 
 let source = null;
 let waiting = []; // events not shown yet
@@ -52,7 +53,28 @@ function what(event) {
     link.href = section.dataset.traces + event.traceId;
     cell.append(" ", link);
   }
+  if (event.signal === "logs" && staged.has(event.to)) cell.append(" ", stages(event));
   return cell;
+}
+
+// stages leads to what the stages of the receiving component do to the line. It is a
+// form, as a line is too long for an address.
+function stages(event) {
+  const form = element("form", undefined, "inline");
+  form.method = "post";
+  form.action = section.dataset.stages + encodeURIComponent(event.to) + "#entry-1";
+  const fields = { lines: event.text, labels: JSON.stringify(event.labels || {}), time: event.time, whole: "1" };
+  for (const [name, value] of Object.entries(fields)) {
+    const input = element("input");
+    input.type = "hidden";
+    input.name = name;
+    input.value = value;
+    form.append(input);
+  }
+  const button = element("button", "stages", "link");
+  button.title = "What the stages of " + event.to + " do to this line";
+  form.append(button);
+  return form;
 }
 
 function row(event) {

@@ -24,6 +24,8 @@ type Page struct {
 	Source Source
 	// Watchable reports whether live views are available.
 	Watchable bool
+	// More are the pages that say more of a component; nil for none.
+	More func(id string) []page.Link
 }
 
 // Source is where the page reads.
@@ -126,7 +128,12 @@ func reading(m *dto.Metric) (value float64, count uint64) {
 func (p *Page) view(_ *http.Request, c details) page.Content {
 	api := "/api/v1/components/" + url.PathEscape(c.ID)
 	message := c.Health.Message
+	var more []page.Link
+	if p.More != nil {
+		more = p.More(c.ID)
+	}
 	body := []g.Node{
+		g.Map(more, func(l page.Link) g.Node { return h.P(h.A(h.Href(p.Site.Href(l.Path)), g.Text(l.Text))) }),
 		page.Facts(
 			page.Fact("health", page.HealthBadge(c.Health.State), g.Text(" "+page.Cut(message, 2000))),
 			page.Fact("since", page.Ago(c.Health.UpdatedTime)),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -23,6 +24,8 @@ type Page struct {
 	Site   *page.Site
 	Source Source
 	Rates  flow.Rates
+	// Staged are the components with a page of what their stages do; nil for none.
+	Staged func() []string
 }
 
 // Source is where the page reads.
@@ -198,14 +201,26 @@ func (p *Page) edgeTable(edges []flow.Edge) g.Node {
 		return cmp.Or(strings.Compare(a.From, b.From), strings.Compare(a.To, b.To))
 	})
 	var rows []g.Node
+	var staged []string
+	if p.Staged != nil {
+		staged = p.Staged()
+	}
 	for _, e := range sorted[:min(len(sorted), flow.MaxEdges)] {
-		rows = append(rows, page.Row(g.Text(e.From), g.Text(e.To), g.Text(flow.RateText(e.Rates)), e.WatchLink("Watch")))
+		rows = append(rows, page.Row(g.Text(e.From), p.receiver(e.To, staged), g.Text(flow.RateText(e.Rates)), e.WatchLink("Watch")))
 	}
 	shown := page.Table("Data flows", []page.Column{{Title: "From"}, {Title: "To"}, {Title: "Rate"}, {Title: "Live"}}, rows...)
 	if len(sorted) <= flow.MaxEdges {
 		return shown
 	}
 	return g.Group{shown, h.P(h.Class("more"), g.Textf("%d more: ", len(sorted)-flow.MaxEdges), h.A(h.Href(p.Site.Href("/api/v1/graph")), g.Text("all as JSON")))}
+}
+
+// receiver names a component, with a link to what its stages do.
+func (p *Page) receiver(id string, staged []string) g.Node {
+	if !slices.Contains(staged, id) {
+		return g.Text(id)
+	}
+	return g.Group{g.Text(id + " "), h.A(h.Href(p.Site.Href("/stages/"+url.PathEscape(id))), g.Text("stages"), h.Span(h.Class("sr"), g.Text(" of "+id)))}
 }
 
 // picture is the graph as SVG, whose nodes are links.

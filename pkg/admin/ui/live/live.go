@@ -26,6 +26,9 @@ type Page struct {
 	Hub    *live.Hub // nil if nothing can be watched
 	// Explore is whether the window of recent data is on, which has whole traces.
 	Explore bool
+	// Staged are the components with a page of what their stages do to a line; nil for
+	// none.
+	Staged func() []string
 	// Closing ends the streams of events when it is closed.
 	Closing <-chan struct{}
 
@@ -172,11 +175,16 @@ func (p *Page) liveStream(v liveView) g.Node {
 	if p.Explore {
 		traces = p.Site.Href("/explore/traces/")
 	}
+	var staged []string
+	if p.Staged != nil {
+		staged = p.Staged()
+	}
 	heads := []g.Node{}
 	for _, name := range []string{"Time", "Signal", "Content", "Labels"} {
 		heads = append(heads, h.Th(h.Scope("col"), g.Text(name)))
 	}
 	return h.Section(h.ID("stream"), g.Attr("aria-labelledby", "stream-h"), h.Data("events", p.Site.Href("/live/events")+query), h.Data("traces", traces),
+		h.Data("staged", strings.Join(staged, " ")), h.Data("stages", p.Site.Href("/stages/")),
 		h.H2(h.ID("stream-h"), g.Text(liveTitle(v.Filter))),
 		h.NoScript(page.Notice("warn", g.Text("The live view needs JavaScript, which is disabled in this browser. The same events are available from "), h.Code(g.Text("GET /api/v1/live/events"+query)), g.Text("."))),
 		h.Div(h.Class("bar"),

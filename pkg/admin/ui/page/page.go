@@ -55,6 +55,11 @@ type NotFound string
 
 func (e NotFound) Error() string { return string(e) }
 
+// Invalid is the error of a model for a request that can't be understood.
+type Invalid string
+
+func (e Invalid) Error() string { return string(e) }
+
 // Absent is the error of a model for something that is not there any more, which its
 // page explains.
 type Absent struct {
@@ -93,9 +98,12 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 func StatusOf(err error) int {
 	var missing NotFound
 	var absent Absent
+	var invalid Invalid
 	switch {
 	case err == nil:
 		return http.StatusOK
+	case errors.As(err, &invalid):
+		return http.StatusBadRequest
 	case errors.As(err, &missing), errors.As(err, &absent):
 		return http.StatusNotFound
 	}

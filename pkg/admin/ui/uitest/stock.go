@@ -27,6 +27,7 @@ type Stock struct {
 	Ends    []inspect.Life
 	Missing map[string]string
 	Rules   []inspect.Relabeling
+	Staged  []inspect.Stages
 	// Answer and Err are what Fetch gives; Hold, if it is set, is called before.
 	Answer inspect.Response
 	Err    error
@@ -51,6 +52,8 @@ func (s *Stock) Lives() []inspect.Life { return s.Ends }
 func (s *Stock) Unlisted() map[string]string { return s.Missing }
 
 func (s *Stock) Relabelings() []inspect.Relabeling { return s.Rules }
+
+func (s *Stock) Stages() []inspect.Stages { return s.Staged }
 
 func (s *Stock) Fetch(_ context.Context, component, id string) (inspect.Response, bool, error) {
 	s.mu.Lock()
