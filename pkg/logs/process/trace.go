@@ -297,7 +297,7 @@ func (r *stageRun) release(e *Entry, reason string) {
 	r.tracer.name = r.name
 }
 
-// released passes on a block that a stage held.
+// released forwards a block that a stage held.
 func (t *tracer) released(h *tracedHolder, e *Entry, words string) {
 	t.name = cmp.Or(strings.Join(h.names, "+"), "block")
 	h.names = nil
