@@ -23,7 +23,7 @@ func sent(t *testing.T, component, url string, settings httpclient.Config) cause
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &httpsend.Client{HTTP: client, Timeout: 4 * time.Second}
+	c := &httpsend.Client{HTTP: client, Timeout: 3 * time.Second}
 	defer c.Close()
 	_, err = c.Send(t.Context(), httpsend.Request{URL: url, Body: []byte("data")})
 	var failed *deliver.Error
@@ -47,6 +47,7 @@ const (
 )
 
 func TestCausesOfDestinationsThatAnswer(t *testing.T) {
+	t.Parallel()
 	answer := func(status int, body string) string { return "http://" + causetest.HTTP(t, status, "text/plain", body) }
 	login := causetest.Handler(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) })
 	const loki, metrics, otlp, pyroscope = "loki.write.default", "prometheus.remote_write.default", "otelcol.exporter.otlphttp.default", "mine.a/pyroscope.write.default"
@@ -89,6 +90,7 @@ func TestCausesOfDestinationsThatAnswer(t *testing.T) {
 }
 
 func TestCausesOfDestinationsThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
 	server := grpc.NewServer()
 	t.Cleanup(server.Stop)
 	rpc := "http://" + causetest.Serving(t, server)
@@ -98,8 +100,8 @@ func TestCausesOfDestinationsThatDoNotAnswer(t *testing.T) {
 		{"nothing listens", loki, "http://" + causetest.Refusing(t), cause.Refused, "Nothing listens at $host.", "Start the backend, or fix the host and the port in the URL." + keeps},
 		{"no such name", loki, "http://nowhere.invalid:3100/x", cause.UnknownHost, "The name nowhere.invalid does not resolve.", "Fix the host in the URL"},
 		{"no route", loki, "http://224.0.0.1:3100", cause.Unreachable, "There is no route to 224.0.0.1:3100.", "firewall"},
-		{"no connection", loki, "http://" + causetest.Deaf(t), cause.NoConnection, "$host does not accept connections within 4 s.", "Check the host in the URL"},
-		{"no answer", loki, "http://" + causetest.Mute(t), cause.NoAnswer, "$host accepts the connection but does not answer within 4 s.", "load"},
+		{"no connection", loki, "http://" + causetest.Deaf(t), cause.NoConnection, "$host does not accept connections within 3 s.", "Check the host in the URL"},
+		{"no answer", loki, "http://" + causetest.Mute(t), cause.NoAnswer, "$host accepts the connection but does not answer within 3 s.", "load"},
 		{"a closed connection", loki, "http://" + causetest.Closing(t), cause.Closed, "$host closes the connection without a response.", keeps},
 		{"https to a plain port", loki, "https://" + causetest.HTTP(t, 204, "", ""), cause.PlainHTTP, "$host speaks plain HTTP, but the URL begins with https://.", "Write http:// in the URL." + keeps},
 		{"http to a TLS port", loki, "http://" + secure.Address, cause.WantsTLS, "$host speaks TLS, but the URL begins with http://.", "Write https:// in the URL." + keeps},
@@ -115,19 +117,16 @@ func TestCausesOfDestinationsThatDoNotAnswer(t *testing.T) {
 // checkSent sends something to each of the destinations, and compares what is said.
 func checkSent(t *testing.T, all []undelivered) {
 	t.Helper()
-	for _, u := range all {
-		t.Run(u.name, func(t *testing.T) {
-			t.Parallel()
-			got := sent(t, u.component, u.url, httpclient.Default())
-			_, host, _ := strings.Cut(u.url, "://")
-			host, _, _ = strings.Cut(host, "/")
-			text := strings.ReplaceAll(u.text, "$host", host)
-			if got.Kind != u.kind || !strings.HasPrefix(got.Text, text) || !strings.Contains(got.Fix, u.fix) {
-				t.Errorf("\n got %s | %s | %s\nwant %s | %s | %s", got.Kind, got.Text, got.Fix, u.kind, text, u.fix)
-			}
-			plain(t, got)
-		})
-	}
+	atOnce(t, all, func(u undelivered) string { return u.name }, func(t *testing.T, u undelivered) {
+		got := sent(t, u.component, u.url, httpclient.Default())
+		_, host, _ := strings.Cut(u.url, "://")
+		host, _, _ = strings.Cut(host, "/")
+		text := strings.ReplaceAll(u.text, "$host", host)
+		if got.Kind != u.kind || !strings.HasPrefix(got.Text, text) || !strings.Contains(got.Fix, u.fix) {
+			t.Errorf("\n got %s | %s | %s\nwant %s | %s | %s", got.Kind, got.Text, got.Fix, u.kind, text, u.fix)
+		}
+		plain(t, got)
+	})
 }
 
 // What a destination rejects while it accepts the request is the data's fault.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ type failing struct {
 }
 
 func TestCausesOfTargetsThatAnswer(t *testing.T) {
+	t.Parallel()
 	login := causetest.Handler(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/login" {
 			fmt.Fprint(w, page)
@@ -137,6 +139,7 @@ func TestCausesOfTargetsThatAnswer(t *testing.T) {
 }
 
 func TestCausesOfTargetsThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
 	grpcServer := grpc.NewServer()
 	t.Cleanup(grpcServer.Stop)
 	year := time.Now().AddDate(1, 0, 0)
@@ -175,23 +178,31 @@ func TestCausesOfTargetsThatDoNotAnswer(t *testing.T) {
 // check scrapes each of the targets, and compares what is said of it.
 func check(t *testing.T, all []failing) {
 	t.Helper()
-	for _, f := range all {
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			target := scraped(t, f.address, f.change)
-			if target.Err == nil {
-				t.Fatal("the scrape succeeds")
-			}
-			facts := known(f.address)
-			facts.URL = target.URL
-			u, _ := url.Parse(target.URL)
-			got := cause.OfTarget(target.Err, facts)
-			text := strings.ReplaceAll(f.text, "$port", u.Port())
-			if got.Kind != f.kind || !strings.HasPrefix(got.Text, text) || !strings.Contains(got.Fix, f.fix) {
-				t.Errorf("%v\n got %s | %s | %s\nwant %s | %s | %s", target.Err, got.Kind, got.Text, got.Fix, f.kind, text, f.fix)
-			}
-			plain(t, got)
-		})
+	atOnce(t, all, func(f failing) string { return f.name }, func(t *testing.T, f failing) {
+		target := scraped(t, f.address, f.change)
+		if target.Err == nil {
+			t.Fatal("the scrape succeeds")
+		}
+		facts := known(f.address)
+		facts.URL = target.URL
+		u, _ := url.Parse(target.URL)
+		got := cause.OfTarget(target.Err, facts)
+		text := strings.ReplaceAll(f.text, "$port", u.Port())
+		if got.Kind != f.kind || !strings.HasPrefix(got.Text, text) || !strings.Contains(got.Fix, f.fix) {
+			t.Errorf("%v\n got %s | %s | %s\nwant %s | %s | %s", target.Err, got.Kind, got.Text, got.Fix, f.kind, text, f.fix)
+		}
+		plain(t, got)
+	})
+}
+
+// atOnce runs a test for each of all at the same time, however many processors there
+// are: they wait for most of theirs.
+func atOnce[C any](t *testing.T, all []C, name func(C) string, test func(*testing.T, C)) {
+	t.Helper()
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, c := range all {
+		running.Go(func() { t.Run(name(c), func(t *testing.T) { test(t, c) }) })
 	}
 }
 
@@ -216,7 +227,8 @@ func plain(t *testing.T, c cause.Cause) {
 // What is known of the container decides between causes that look the same to the
 // network.
 func TestTheContainerTellsCausesApart(t *testing.T) {
-	refused, unconnected := scraped(t, causetest.Refusing(t), nil), scraped(t, causetest.Deaf(t), short)
+	t.Parallel()
+	refused, unconnected := scraped(t, causetest.Refusing(t), short), scraped(t, causetest.Deaf(t), short)
 	for name, c := range map[string]struct {
 		target inspect.ScrapeTarget
 		change func(*cause.Target)
