@@ -185,7 +185,8 @@ func TestAlerts(t *testing.T) {
 	},
 		"CollectorDestinationFailing warning shop collector logs", "CollectorDestinationFailing critical shop collector logs",
 		"CollectorQueueFilling warning shop collector logs", "CollectorQueueFilling critical shop collector logs",
-		"CollectorDestinationFailing warning shop collector profiles", "CollectorDestinationFailing critical shop collector profiles")
+		"CollectorDestinationFailing warning shop collector profiles", "CollectorDestinationFailing critical shop collector profiles",
+		"CollectorDataRefused warning shop collector traces", "CollectorDataRefused warning shop collector logs")
 	checkAnnotations(t, got)
 	alerts.checkInhibition(t)
 	harness.Eventually(t, 40*time.Second, func() error { return mail.About("To: team@example.com", "BackendDown", "other") })
