@@ -53,6 +53,7 @@ tails.json          log tails
 engines.json        connections to Docker
 unlisted.json       containers that are not targets, and why
 configuration/      the running configuration, and that of a failed reload
+history.json        the last loads of the configuration: by whom, and what changed
 metrics.txt         the page /metrics
 log.txt             the last lines of the collector's log
 goroutines.txt      what the program is doing
@@ -84,6 +85,7 @@ type Source interface {
 	// Component returns no secrets.
 	Component(id string) (graph.ComponentInfo, bool)
 	Configuration() (inForce graph.Attempt, failed *graph.Attempt)
+	History() []graph.Loading
 }
 
 // Inventory lists targets, tails and containers.
@@ -177,6 +179,7 @@ func (p *Page) writeBundle(w io.Writer, req *http.Request) error {
 	b.json("components.json", p.allComponents(), nil)
 	p.addInventory(b)
 	p.addConfiguration(b)
+	b.json("history.json", p.Source.History(), nil)
 	b.text("metrics.txt", metricsText(s.Metrics))
 	if s.Log != nil {
 		b.text("log.txt", shownLog(strings.Join(s.Log(), "\n"))+"\n")

@@ -46,6 +46,7 @@ func TestASupportBundleHasWhatIsNeededAndNoSecrets(t *testing.T) {
 		"README.txt": "replaced", "version.json": `"storage.path": "/data"`, "problems.json": "last reload failed", "overview.json": "signals", "components.json": "toy.source.a",
 		"targets.json": "shop-service-0001-1", "tails.json": "shop-service-0001-1", "engines.json": "unix:///s", "metrics.txt": "some_gauge 1", "log.txt": `env has (secret) "in" it`,
 		"goroutines.txt": "goroutine profile", "heap.pprof": "", "configuration/in-force/01.alloy": "dir/c.alloy", "configuration/failed/01.alloy": "nonsense", "configuration/failed/error.txt": "nonsense",
+		"history.json": `"text": "\tpassword = ****`,
 	} {
 		text, ok := files[name]
 		if !ok || !strings.Contains(text, want) {
