@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,7 +30,8 @@ type Health struct {
 	// with: its destinations, targets and so on.
 	Derived bool `json:"-"`
 	// Alloy is the state for what was made for Alloy, which knows no degraded
-	// component and takes none for unhealthy because of its targets.
+	// component: unhealthy only if it does not run or none of its destinations accepts
+	// data, so that no alert fires over a dead target or a file that cannot be read.
 	Alloy HealthState `json:"-"`
 }
 
@@ -40,7 +40,9 @@ func (n *node) health() Health {
 	now := time.Now()
 	problem := n.problem()
 	var found health.Finding
-	problem = errors.Join(problem, guard(func() error { found = health.Of(n.component, now); return nil }))
+	if err := guard(func() error { found = health.Of(n.component, now); return nil }); err != nil {
+		found = health.Finding{Extent: health.All, Failed: true, Own: true, Message: err.Error()}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.run.health(now, problem, found)
@@ -109,18 +111,17 @@ func (s runState) health(now time.Time, problem error, found health.Finding) Hea
 		return of(Unhealthy, "failed: "+s.err.Error(), s.since)
 	case !s.runs(now):
 		return of(Unhealthy, "restarted after it failed: "+s.err.Error(), s.since)
-	case problem != nil:
-		h := of(Unhealthy, problem.Error(), now)
-		if found.Message != "" {
-			h.Message += "; " + found.Message
-		}
-		return h
-	case found.Extent == health.None:
+	case problem == nil && found.Extent == health.None:
 		return of(Healthy, "running", s.since)
 	}
-	h := Health{State: Degraded, Message: found.Message, UpdatedTime: now, Derived: !found.Own, Alloy: Healthy}
-	if found.Extent == health.All {
+	h := Health{State: Degraded, Message: found.Message, UpdatedTime: now, Derived: !found.Own && problem == nil, Alloy: Healthy}
+	if found.Extent == health.All || problem != nil {
 		h.State = Unhealthy
+	}
+	if problem != nil && found.Message != "" {
+		h.Message = problem.Error() + "; " + found.Message
+	} else if problem != nil {
+		h.Message = problem.Error()
 	}
 	if found.Failed {
 		h.Alloy = Unhealthy

@@ -126,7 +126,8 @@ func TestHealthFollowsFromTheParts(t *testing.T) {
 			{"all targets", func(p *toyParts) { p.targets = []inspect.ScrapeTarget{{State: "down"}, {State: "down"}} }, Unhealthy, "all 2 targets down", "healthy"},
 			{"Docker", func(p *toyParts) { p.engine = inspect.Engine{Error: "no socket", Since: time.Now()} }, Unhealthy, "Docker unreachable for 24 s: no socket", "healthy"},
 			{"a part of what it reads", func(p *toyParts) { p.problem = inspect.Partial{Err: context.Canceled} }, Degraded, "context canceled", "healthy"},
-			{"what it reads", func(p *toyParts) { p.problem = context.Canceled }, Unhealthy, "context canceled", "unhealthy"},
+			{"what it reads", func(p *toyParts) { p.problem = context.Canceled }, Unhealthy, "context canceled", "healthy"},
+			{"what it reads, and the only destination", func(p *toyParts) { p.problem, p.destinations = context.Canceled, []deliver.Status{bad()} }, Unhealthy, "down 24 s, 540 waiting; context canceled", "unhealthy"},
 		} {
 			p.set(func(p *toyParts) {
 				p.destinations, p.targets, p.engine, p.problem = nil, nil, inspect.Engine{}, nil
@@ -198,7 +199,7 @@ func TestWhatDoesNotRunIsNamed(t *testing.T) {
 
 func TestAPartThatPanicsIsAProblem(t *testing.T) {
 	n := &node{component: panickingParts{}, run: runState{running: true, since: time.Now()}}
-	if h := n.health(); h.State != Unhealthy || !strings.Contains(h.Message, "oops") {
+	if h := n.health(); h.State != Unhealthy || h.Alloy != Unhealthy || !strings.Contains(h.Message, "oops") {
 		t.Errorf("%+v", h)
 	}
 }

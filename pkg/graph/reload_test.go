@@ -252,6 +252,9 @@ toy.relabel "one" { targets = [toy.targets.a.targets[0]] }`)
 		a.Replace(nil)
 		check("2", "9")
 		b.want(b.unhealthy(), "toy.relabel.one")
+		if h := b.health("toy.relabel.one"); h.Alloy != Healthy {
+			b.t.Errorf("%s in Alloy's metric", h.Alloy)
+		}
 		targets, _ := b.toys.get("toy.relabel.one").(*toyRelabel).config.Targets.Targets()
 		if len(targets) != 1 {
 			t.Errorf("an expression that fails gives %v, want the last targets", targets)

@@ -35,7 +35,7 @@ type Finding struct {
 	Extent  Extent
 	Message string // "down 24 s, 540 waiting"; empty where nothing fails
 	// Failed says that the component does none of its work: none of its destinations
-	// accepts data, or it says so itself. Targets and tails are work that others give it.
+	// accepts data. Targets, tails and what it reads are work that others give it.
 	Failed bool
 	// Own says that the component itself complains of something.
 	Own bool
@@ -104,7 +104,7 @@ func input(err error) Finding {
 	if partial := (inspect.Partial{}); errors.As(err, &partial) {
 		return Finding{Extent: Some, Message: err.Error(), Own: true}
 	}
-	return Finding{Extent: All, Message: err.Error(), Failed: true, Own: true}
+	return Finding{Extent: All, Message: err.Error(), Own: true}
 }
 
 func (f *Finding) add(other Finding) {

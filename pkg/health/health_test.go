@@ -110,7 +110,7 @@ func TestPartsAddUp(t *testing.T) {
 		"Docker, not asked yet":     {everything{engine: inspect.Engine{}}, Finding{}},
 		"a filter":                  {everything{engine: inspect.Engine{Connected: true, Error: "bad filter"}}, Finding{Extent: Some, Message: "Docker rejects the filters: bad filter"}},
 		"a proxy":                   {everything{engine: inspect.Engine{Connected: true, Refused: []string{"GET /a", "GET /b"}}}, Finding{Extent: Some, Message: "Docker does not allow GET /a, GET /b"}},
-		"its own input":             {everything{err: errors.New("no file")}, Finding{Extent: All, Failed: true, Own: true, Message: "no file"}},
+		"its own input":             {everything{err: errors.New("no file")}, Finding{Extent: All, Own: true, Message: "no file"}},
 		"a part of its own input":   {everything{err: inspect.Partial{Err: errors.New("1 of 2 files")}}, Finding{Extent: Some, Own: true, Message: "1 of 2 files"}},
 		"the worst counts":          {everything{engine: gone, targets: []inspect.ScrapeTarget{up, dead}}, Finding{Extent: All, Message: "Docker unreachable for 24 s: no such file; 1 of 2 targets down"}},
 		"a target and destinations": {everything{writer: writer{down("logs", "http://a", time.Hour, 0)}, targets: []inspect.ScrapeTarget{up, dead}}, Finding{Extent: All, Failed: true, Message: "down 1 h 0 min; 1 of 2 targets down"}},
