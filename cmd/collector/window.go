@@ -154,7 +154,7 @@ func (v *view) Destinations() []flow.Destination {
 			LastSuccess: s.LastSuccess, LastFailure: s.LastFailure, LastError: mask.WithoutPasswords(s.LastError),
 			Cause: mask.WithoutPasswords(s.Cause.Text), Fix: mask.WithoutPasswords(s.Cause.Fix), CauseKind: s.Cause.Kind,
 			OldestQueued: s.OldestQueued, WaitingTenants: s.Waiting, UnansweredSince: s.Unanswered, Healthy: s.Healthy, Stores: stores,
-			DownSince: s.DownSince, Rejecting: s.Rejecting, Problem: health.Destination(&s, now), Queue: s.Queue,
+			DownSince: s.DownSince, Rejecting: s.Rejecting, Off: s.Off, Problem: health.Destination(&s, now), Queue: s.Queue,
 		}
 		switch {
 		case !s.Queue.FullSince.IsZero():

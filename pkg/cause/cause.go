@@ -70,6 +70,7 @@ const (
 	InTheFuture   Kind = "in_the_future"
 	TooLarge      Kind = "too_large"
 	DiskFull      Kind = "disk_full"
+	NoDestination Kind = "no_destination"
 	Rejected      Kind = "rejected"
 
 	Other Kind = "other"
@@ -89,7 +90,7 @@ func (k Kind) Title() string {
 		BadLine: "a line is not a metric", TooManySamples: "too many samples", PageLimit: "a limit is exceeded", Memory: "not enough memory",
 		WrongProtocol: "wrong protocol", NoTenant: "no tenant", RateLimited: "rate limited", StreamLimited: "too many streams or series",
 		LabelLimit: "label limits exceeded", TooOld: "the data is too old", InTheFuture: "the data is from the future", TooLarge: "the data is too large",
-		DiskFull: "a disk is full", Rejected: "the data is rejected",
+		DiskFull: "a disk is full", NoDestination: "no endpoint", Rejected: "the data is rejected",
 	}
 	if title := titles[k]; title != "" {
 		return title

@@ -138,6 +138,7 @@ type Options struct {
 	Orphans      *Orphans
 	Signal       string // "logs", "metrics", "traces", "profiles": label of the accounting
 	Destinations []Destination
+	Off          string // why there are no destinations, if there are none
 	MaxBytes     int64
 	MaxAge       time.Duration
 	WhenFull     queue.Policy
@@ -169,5 +170,7 @@ type Status struct {
 	Healthy   bool
 	DownSince time.Time `json:",omitzero"`
 	Rejecting bool
-	Queue     Queue // that all destinations of the writer share
+	// Off says that this is no destination: there is none, and all data is dropped.
+	Off   bool  `json:",omitzero"`
+	Queue Queue // that all destinations of the writer share
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/backoff"
+	"collector/pkg/cause"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -372,6 +373,24 @@ func (w *Writer) Status() []Status {
 		all = append(all, s)
 	}
 	return slices.Clip(all)
+}
+
+// Destinations is Status, or, without any destination, what becomes of the data then.
+func (w *Writer) Destinations() []Status {
+	if len(w.destinations) > 0 {
+		return w.Status()
+	}
+	s := Nowhere(w.o.Signal, w.o.Off)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.Received, s.Dropped = w.none.received, maps.Clone(w.none.dropped)
+	return []Status{s}
+}
+
+// Nowhere is the status of a signal for which there is no destination; off says why.
+func Nowhere(signal, off string) Status {
+	c := cause.Cause{Kind: cause.NoDestination, Text: off, Fix: "Set the URL, and reload. Until then, all data for it is dropped."}
+	return Status{Signal: signal, Off: true, LastError: off, Cause: c}
 }
 
 // sleep waits for d. It returns false when ctx ends first.

@@ -216,6 +216,10 @@ func destinations(all []deliver.Status, now time.Time) Finding {
 		return Finding{}
 	}
 	f := Finding{Extent: extent(len(down), len(all)), Failed: len(down) == len(all)}
+	if off := nowhere(all); off != "" {
+		f.Message = off
+		return f
+	}
 	first := slices.MinFunc(down, func(a, b deliver.Status) int { return a.DownSince.Compare(b.DownSince) })
 	switch says := Destination(&first, now); {
 	case len(all) == 1:
@@ -232,6 +236,19 @@ func destinations(all []deliver.Status, now time.Time) Finding {
 	return f
 }
 
+// nowhere says that a component has no destination for any of its signals, and why.
+func nowhere(all []deliver.Status) string {
+	dropped := uint64(0)
+	for i := range all {
+		if !all[i].Off {
+			return ""
+		}
+		dropped += all[i].Received
+	}
+	why := strings.TrimSuffix(all[0].LastError, ".")
+	return "no endpoint, all data is dropped" + amount(dropped, "so far") + ": " + why
+}
+
 // Destination says how a destination is, if it has failed: "down 24 s, 540 waiting".
 func Destination(d *deliver.Status, now time.Time) string {
 	switch {
@@ -239,6 +256,8 @@ func Destination(d *deliver.Status, now time.Time) string {
 		return ""
 	case d.Healthy:
 		return "no answer" + lasting(d.Unanswered, now) + amount(d.Queued, "waiting")
+	case d.Off:
+		return "no endpoint" + amount(d.Received, "dropped")
 	case d.Rejecting:
 		dropped := uint64(0)
 		for _, n := range d.Dropped {

@@ -28,6 +28,12 @@ func down(signal, url string, since time.Duration, queued uint64) deliver.Status
 	return deliver.Status{ID: "x", URL: url, Signal: signal, DownSince: ago(since), Queued: queued}
 }
 
+func off(signal string, dropped uint64) deliver.Status {
+	s := deliver.Nowhere(signal, "Its endpoint is switched off: it has no host.")
+	s.Received, s.Dropped = dropped, map[string]uint64{"no_destination": dropped}
+	return s
+}
+
 func full(whenFull string, refused uint64, dropped uint64) deliver.Status {
 	s := good("traces", "http://a")
 	s.Dropped = map[string]uint64{"queue_full": dropped}
@@ -64,6 +70,9 @@ func TestDestinations(t *testing.T) {
 		"a full queue that drops":          {writer{full("drop_oldest", 0, 4000)}, Finding{Extent: Some, Message: "queue full (200 kB): 4,000 spans dropped, the oldest first"}},
 		"two destinations share the queue": {writer{full("refuse", 1, 0), full("refuse", 1, 0)}, Finding{Extent: Some, Message: "queue full (200 kB): 1 span refused, senders retry"}},
 		"two signals do not":               {writer{full("refuse", 1, 0), other}, Finding{Extent: Some, Message: "queue full (200 kB): 1 span refused, senders retry; queue full (200 kB): 1 line refused, senders retry"}},
+		"no endpoint":                      {writer{off("logs", 0)}, Finding{Extent: All, Failed: true, Message: "no endpoint, all data is dropped: Its endpoint is switched off: it has no host"}},
+		"no endpoint for any signal":       {writer{off("logs", 7), off("traces", 0)}, Finding{Extent: All, Failed: true, Message: "no endpoint, all data is dropped, 7 so far: Its endpoint is switched off: it has no host"}},
+		"no endpoint for one signal":       {writer{off("logs", 7), good("traces", "http://a")}, Finding{Extent: Some, Message: "logs: no endpoint, 7 dropped (1 of 2 destinations)"}},
 		"nothing can be queued":            {writer{broken}, Finding{Extent: All, Message: "cannot write to the queue: append to queue \"x\": no space left on device"}},
 	} {
 		if got := Of(c.all, now); got != c.want {

@@ -3,6 +3,7 @@ package httpclient
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/textproto"
 	"net/url"
 	"strings"
@@ -64,6 +65,22 @@ func WarnOff(warn func(path, why string), urls []string) {
 	if len(urls) == 0 {
 		warn("endpoint", "there is none: "+consequence)
 	}
+}
+
+// AllOff says, in a sentence, why nothing can be sent to any of the endpoint blocks;
+// "" if something can.
+func AllOff[E any](blocks []E, url func(E) string) string {
+	if len(blocks) == 0 {
+		return "It has no endpoint block."
+	}
+	if len(On(blocks, url)) > 0 {
+		return ""
+	}
+	why := Off(url(blocks[0]))
+	if len(blocks) == 1 {
+		return "Its endpoint is switched off: " + why + "."
+	}
+	return fmt.Sprintf("All of its %d endpoints are switched off; of the first: %s.", len(blocks), why)
 }
 
 // tenantHeader is by which Loki, Mimir, Tempo and Pyroscope tell tenants apart.

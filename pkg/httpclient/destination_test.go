@@ -24,6 +24,19 @@ func TestAURLThatNothingCanBeSentToIsOff(t *testing.T) {
 	}
 }
 
+func TestAllOffSaysWhyNothingCanBeSent(t *testing.T) {
+	for want, urls := range map[string][]string{
+		"":                          {"", "http://a"},
+		"It has no endpoint block.": nil,
+		"Its endpoint is switched off: it has no host (is an environment variable not set?).":                      {""},
+		"All of its 2 endpoints are switched off; of the first: its host is a placeholder that was not filled in.": {"http://<HOST>/", ""},
+	} {
+		if got := AllOff(urls, func(u string) string { return u }); got != want {
+			t.Errorf("%q: %q, want %q", urls, got, want)
+		}
+	}
+}
+
 func TestWarnOffNamesTheEndpointAndWhatBecomesOfTheData(t *testing.T) {
 	for _, test := range []struct {
 		urls []string

@@ -40,7 +40,8 @@ func writeDefinition() component.Definition {
 func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 	o = o.WithDefaults()
 	c.warn(o)
-	blocks := httpclient.On(c.Endpoints, func(e EndpointConfig) string { return e.URL })
+	urlOf := func(e EndpointConfig) string { return e.URL }
+	blocks, off := httpclient.On(c.Endpoints, urlOf), httpclient.AllOff(c.Endpoints, urlOf)
 	c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), func(e EndpointConfig) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{config: c, metrics: newWriteMetrics(o.Metrics)}
 	endpoints := make(map[string]string) // by destination
@@ -75,6 +76,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 		Dir:          o.Dir,
 		Signal:       "profiles",
 		Destinations: destinations,
+		Off:          off,
 		WhenFull:     queue.Refuse,
 		Logger:       o.Logger,
 		Metrics:      o.Metrics,
@@ -134,8 +136,8 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns the state of each endpoint, a []deliver.Status.
 func (w *Write) Status() any { return w.writer.Status() }
 
-// Destinations is the same by its type.
-func (w *Write) Destinations() []deliver.Status { return w.writer.Status() }
+// Destinations is how the delivery to each endpoint goes.
+func (w *Write) Destinations() []deliver.Status { return w.writer.Destinations() }
 
 // QueueUse is what the component has of the storage path.
 func (w *Write) QueueUse() deliver.Use { return w.writer.Use() }

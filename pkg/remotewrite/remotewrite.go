@@ -73,6 +73,7 @@ func definition() component.Definition {
 func New(cfg Config, o component.Options) (*Component, error) {
 	o = o.WithDefaults()
 	cfg.warn(o.Warn)
+	off := httpclient.AllOff(cfg.Endpoints, func(e Endpoint) string { return e.URL })
 	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
 	c := &Component{metrics: newMetrics(o.Metrics)}
 	codec := newCodec()
@@ -86,7 +87,7 @@ func New(cfg Config, o component.Options) (*Component, error) {
 		destinations[i] = e.destination()
 	}
 	c.writer, err = deliver.New(deliver.Options{
-		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "metrics", Destinations: destinations, WhenFull: queue.DropOldest,
+		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "metrics", Destinations: destinations, Off: off, WhenFull: queue.DropOldest,
 		Logger: o.Logger, Metrics: o.Metrics,
 	})
 	if err != nil {
@@ -260,7 +261,7 @@ func (c *Component) Status() any {
 }
 
 // Destinations is how the delivery to each endpoint goes.
-func (c *Component) Destinations() []deliver.Status { return c.writer.Status() }
+func (c *Component) Destinations() []deliver.Status { return c.writer.Destinations() }
 
 // WriteMetrics queues a batch. It is part of pipeline.MetricsSink.
 //

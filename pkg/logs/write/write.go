@@ -62,7 +62,8 @@ func New(cfg Config, o component.Options) (*Write, error) {
 		return nil, err
 	}
 	cfg.warn(o.Warn)
-	blocks := httpclient.On(cfg.Endpoints, func(e Endpoint) string { return e.URL })
+	urlOf := func(e Endpoint) string { return e.URL }
+	blocks, off := httpclient.On(cfg.Endpoints, urlOf), httpclient.AllOff(cfg.Endpoints, urlOf)
 	cfg.Endpoints = slices.DeleteFunc(slices.Clone(cfg.Endpoints), func(e Endpoint) bool { return httpclient.Off(e.URL) != "" })
 	w := &Write{opts: o, maxBlock: maxBlock, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger)}
 	w.buffers.New = func() any { return new([]byte) }
@@ -78,7 +79,7 @@ func New(cfg Config, o component.Options) (*Write, error) {
 		}
 	})
 	w.writer, err = deliver.New(deliver.Options{
-		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "logs", Destinations: destinations, WhenFull: queue.Wait,
+		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "logs", Destinations: destinations, Off: off, WhenFull: queue.Wait,
 		Logger: o.Logger, Metrics: o.Metrics,
 	})
 	if err != nil {
@@ -156,8 +157,8 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns a snapshot of the endpoints.
 func (w *Write) Status() any { return w.writer.Status() }
 
-// Destinations is the same by its type.
-func (w *Write) Destinations() []deliver.Status { return w.writer.Status() }
+// Destinations is how the delivery to each endpoint goes.
+func (w *Write) Destinations() []deliver.Status { return w.writer.Destinations() }
 
 // QueueUse is what the component has of the storage path.
 func (w *Write) QueueUse() deliver.Use { return w.writer.Use() }

@@ -79,8 +79,12 @@ type Blocks struct {
 func New(kind string, c Blocks, t Transport, o component.Options) *Exporter {
 	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, auth: c.Auth.Client(), transport: t, failed: make(chan error, 3)}
 	for i, s := range flow.Signals() {
-		_, why := t.Off(s)
-		e.writers[i] = &signalWriter{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil), off: why != ""}
+		argument, why := t.Off(s)
+		l := &signalWriter{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil)}
+		if why != "" {
+			l.off = "Its " + strings.ReplaceAll(argument, "/", " > ") + " is switched off: " + why + "."
+		}
+		e.writers[i] = l
 	}
 	warnOff(o.Warn, t.Off)
 	c.Queue.warn(o)
@@ -120,13 +124,27 @@ func (e *Exporter) Exports() map[string]any {
 }
 
 // Status is a snapshot of each signal's delivery.
-func (e *Exporter) Status() any { return e.Destinations() }
-
-// Destinations is how the delivery of each signal goes.
-func (e *Exporter) Destinations() []deliver.Status {
+func (e *Exporter) Status() any {
 	all := []deliver.Status{}
 	for _, l := range e.started() {
 		all = append(all, l.writer.Status()...)
+	}
+	return all
+}
+
+// Destinations is how the delivery of each signal goes that has come. Of an exporter
+// that is switched off, all signals are listed.
+func (e *Exporter) Destinations() []deliver.Status {
+	all := []deliver.Status{}
+	for _, l := range e.started() {
+		all = append(all, l.writer.Destinations()...)
+	}
+	if !slices.ContainsFunc(e.writers[:], func(l *signalWriter) bool { return l.off == "" }) {
+		for _, l := range e.writers {
+			if !slices.ContainsFunc(all, func(s deliver.Status) bool { return s.Signal == string(l.signal) }) {
+				all = append(all, deliver.Nowhere(string(l.signal), l.off))
+			}
+		}
 	}
 	return all
 }
@@ -211,7 +229,7 @@ func (e *Exporter) start(l *signalWriter) (*deliver.Writer, error) {
 // hasDestination reports whether the signal writer leads somewhere. One that is switched
 // off drops what comes.
 func (e *Exporter) hasDestination(l *signalWriter) bool {
-	return l.off || e.transport.URL(l.signal) != ""
+	return l.off != "" || e.transport.URL(l.signal) != ""
 }
 
 func (e *Exporter) startLocked(l *signalWriter) error {
@@ -250,15 +268,15 @@ func (e *Exporter) startLocked(l *signalWriter) error {
 
 // ownFolder makes the folder in which the signal writers' queues have theirs.
 func (e *Exporter) ownFolder() error {
-	if e.o.Dir == "" || !slices.ContainsFunc(e.writers[:], func(l *signalWriter) bool { return !l.off }) {
+	if e.o.Dir == "" || !slices.ContainsFunc(e.writers[:], func(l *signalWriter) bool { return l.off == "" }) {
 		return nil
 	}
 	return durable.Own(e.o.Dir)
 }
 
 func (e *Exporter) options(l *signalWriter) deliver.Options {
-	if l.off {
-		return deliver.Options{Component: e.o.ID, Signal: string(l.signal), Logger: e.o.Logger, Metrics: e.o.Metrics}
+	if l.off != "" {
+		return deliver.Options{Component: e.o.ID, Signal: string(l.signal), Off: l.off, Logger: e.o.Logger, Metrics: e.o.Metrics}
 	}
 	return deliver.Options{
 		Component: e.o.ID,
@@ -286,7 +304,7 @@ func (e *Exporter) options(l *signalWriter) deliver.Options {
 
 // key tells the destination of a signal writer again, see deliver.Destination.
 func (e *Exporter) key(l *signalWriter) string {
-	if !e.hasDestination(l) || l.off {
+	if !e.hasDestination(l) || l.off != "" {
 		return ""
 	}
 	kind := e.o.ID

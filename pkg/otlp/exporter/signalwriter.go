@@ -18,7 +18,7 @@ type signalWriter struct {
 	signal pipeline.Signal
 	dir    string
 	e      *Exporter
-	off    bool // there is no place to send to: what comes is dropped and counted
+	off    string // why there is no place to send to: what comes is dropped and counted
 
 	writer *deliver.Writer // nil until the signal writer is started; written with Exporter.mu held
 	active bool            // the writer runs; guarded by Exporter.mu

@@ -43,6 +43,8 @@ type Destination struct {
 	// accepts nothing.
 	DownSince time.Time `json:"downSince,omitzero"`
 	Rejecting bool      `json:"rejecting,omitempty"`
+	// Off says that the component has no endpoint for the signal, and drops all of it.
+	Off bool `json:"off,omitempty"`
 	// Problem is what is wrong with it, in a few words: "down 24 s, 540 waiting".
 	Problem string `json:"problem,omitempty"`
 	// Queue is the queue on disk, which all destinations of the component share that

@@ -155,7 +155,9 @@ func signalFlows(s *situation, rates []flow.EdgeRate) []signalFlow {
 }
 
 func (f *signalFlow) add(d *flow.Destination, now time.Time) {
-	f.Destinations++
+	if !d.Off {
+		f.Destinations++
+	}
 	f.Received += d.Received
 	f.Delivered += d.Delivered
 	f.Queued += d.Queued

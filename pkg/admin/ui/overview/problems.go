@@ -71,6 +71,7 @@ func (s *situation) problems() []problem {
 	for i := range s.destinations {
 		out = append(out, destinationProblems(&s.destinations[i], s.now)...)
 	}
+	out = append(out, s.offProblems()...)
 	out = append(out, s.queueProblems()...)
 	for i := range s.orphans {
 		out = append(out, orphanProblems(&s.orphans[i], s.now)...)
@@ -139,6 +140,9 @@ const longWait = 5 * time.Minute
 
 // destinationProblems lists the problems of one destination.
 func destinationProblems(d *flow.Destination, now time.Time) (out []problem) {
+	if d.Off {
+		return nil
+	}
 	link := "/component/" + url.PathEscape(d.Component)
 	name := fmt.Sprintf("%s (%s to %s)", d.Component, d.Signal, d.URL)
 	waiting := fmt.Sprintf("%s %s waiting on disk (%s)", page.Count(float64(d.Queued)), flow.UnitOf(d.Signal), page.Size(float64(d.QueuedBytes)))
@@ -168,6 +172,37 @@ func destinationProblems(d *flow.Destination, now time.Time) (out []problem) {
 		})
 	}
 	return append(out, losses(d, name, link)...)
+}
+
+// offProblems lists the components that have no endpoint for a signal.
+func (s *situation) offProblems() (out []problem) {
+	of := map[string]*problem{}
+	signals, dropped := map[string][]string{}, map[string]uint64{}
+	for i := range s.destinations {
+		d := &s.destinations[i]
+		if !d.Off {
+			continue
+		}
+		signals[d.Component] = append(signals[d.Component], d.Signal)
+		dropped[d.Component] += d.Received
+		if of[d.Component] == nil {
+			why, fix := d.Why()
+			of[d.Component] = &problem{Kind: "bad", Component: d.Component, Link: "/component/" + url.PathEscape(d.Component), Message: why, Fix: fix}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(of)) {
+		p := of[id]
+		becomes := "what is sent to it is dropped"
+		if n := dropped[id]; n > 0 {
+			becomes += ", " + page.Count(float64(n)) + " items so far"
+			if len(signals[id]) == 1 {
+				becomes = strings.Replace(becomes, "items", flow.UnitOf(signals[id][0]), 1)
+			}
+		}
+		p.Message = fmt.Sprintf("%s has no endpoint for %s: %s. %s", id, strings.Join(signals[id], ", "), becomes, p.Message)
+		out = append(out, *p)
+	}
+	return out
 }
 
 // losses lists why the destination's data was dropped, if any was in the last

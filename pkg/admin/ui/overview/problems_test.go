@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,23 @@ func TestProblemsSayWhatIsWrongAndHowToFixIt(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A component without an endpoint is one problem, however many signals it drops.
+func TestAComponentWithoutAnEndpointIsAProblem(t *testing.T) {
+	all := situation{now: time.Now(), destinations: []flow.Destination{
+		{Component: "loki.write.x", Signal: "logs", Off: true, Received: 1234, Dropped: map[string]uint64{"no_destination": 1234}, Cause: "Its endpoint is switched off: it has no host.", Fix: "Set the URL."},
+		{Component: "otelcol.exporter.otlp.y", Signal: "traces", Off: true, Cause: "Off.", Fix: "Set it."},
+		{Component: "otelcol.exporter.otlp.y", Signal: "logs", Off: true, Cause: "Off.", Fix: "Set it."},
+	}}
+	got := all.problems()
+	want := []problem{
+		{Kind: "bad", Component: "loki.write.x", Link: "/component/loki.write.x", Fix: "Set the URL.", Message: "loki.write.x has no endpoint for logs: what is sent to it is dropped, 1,234 lines so far. Its endpoint is switched off: it has no host."},
+		{Kind: "bad", Component: "otelcol.exporter.otlp.y", Link: "/component/otelcol.exporter.otlp.y", Fix: "Set it.", Message: "otelcol.exporter.otlp.y has no endpoint for traces, logs: what is sent to it is dropped. Off."},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v\nnot\n%+v", got, want)
 	}
 }
 

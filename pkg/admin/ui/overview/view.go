@@ -68,7 +68,7 @@ func (p *Page) stateFacts(o Overview) []g.Node {
 func (p *Page) signalCard(f signalFlow) g.Node {
 	unit := flow.UnitOf(f.Signal)
 	title := h.H2(h.Class("signal "+f.Signal), g.Text(strings.ToUpper(f.Signal[:1])+f.Signal[1:]))
-	if f.Destinations == 0 && f.SourcesPerSecond == 0 {
+	if f.Destinations == 0 && f.SourcesPerSecond == 0 && f.Received == 0 {
 		return h.Section(h.Class("card"), title, page.Empty("The configuration has no destination for "+f.Signal+"."))
 	}
 	if f.Received == 0 && f.SourcesPerSecond == 0 {
@@ -138,6 +138,8 @@ func (p *Page) destinationRow(d *flow.Destination) g.Node {
 		state = page.Badge("info", "nothing received yet")
 	case !d.Stores:
 		state = page.Badge("info", "shown here only")
+	case d.Off:
+		state = page.Badge("bad", "no endpoint")
 	case d.Rejecting:
 		state = page.Badge("bad", "rejects all data")
 	case !d.Healthy:

@@ -107,6 +107,8 @@ func (k *collection) deliveryText(d *destination) string {
 	switch {
 	case !d.Stores:
 		return fmt.Sprintf("%s shows the %s here only; nothing is stored.", name, d.Signal)
+	case d.Off:
+		return fmt.Sprintf("%s has no endpoint for %s, and drops what is sent to it. %s", name, d.Signal, d.Cause)
 	case d.Rejecting:
 		return fmt.Sprintf("%s rejects all data: %s. %s.", name, causeOf(d), k.lastDelivery(d))
 	case !d.Healthy:
@@ -172,6 +174,10 @@ func (k *collection) howFarBehind() Answer {
 			a.advise(k.fixAbout(d, d.FullQueue[1:]))
 		}
 		if d.Queued == 0 {
+			if d.Off {
+				a.say("info", "%s: nothing waits, as everything is dropped.", d.Component)
+				continue
+			}
 			a.say("good", "%s: nothing is waiting.", d.Component)
 			continue
 		}
@@ -219,7 +225,11 @@ func (k *collection) whereItStops() Answer {
 	}
 	for i := range k.ends {
 		if d := &k.ends[i]; !d.Healthy && i < maxTexts {
-			a.say("bad", "At %s, which cannot deliver to %s: %s.", d.Component, d.URL, causeOf(d))
+			if d.Off {
+				a.say("bad", "At %s, which has no endpoint for %s: %s.", d.Component, d.Signal, causeOf(d))
+			} else {
+				a.say("bad", "At %s, which cannot deliver to %s: %s.", d.Component, d.URL, causeOf(d))
+			}
 			a.advise(k.fixOf(d))
 			a.link("/component/"+url.PathEscape(d.Component), d.Component)
 		}

@@ -109,10 +109,7 @@ func (s *situation) destination(d *destination) Subject {
 	k := &collection{situation: s, name: d.Component, running: true, ends: []destination{*d}, onWay: []string{d.Component}}
 	out := Answer{Question: flowing}
 	k.deliveryOf(&out, d)
-	name := d.URL
-	if name == "" {
-		name = d.ID
-	}
+	name := cmp.Or(d.URL, d.ID, d.Component)
 	return Subject{
 		What: "destination", Name: name, Of: d.Component + ", " + d.Signal, Kind: "info", path: "/component/" + url.PathEscape(d.Component),
 		Answers: []Answer{out, k.howFarBehind(), k.whereItStops(), k.whyDropped(), k.whatChanged()},

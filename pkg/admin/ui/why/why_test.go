@@ -66,6 +66,7 @@ func destinations() uitest.Deliveries {
 		{Component: "loki.write.x", ID: "1", URL: "http://loki:3100/push", Signal: "logs", Stores: true, Received: 100, Queued: 60, Delivered: 10, QueuedBytes: 2048, Dropped: map[string]uint64{"queue_full": 30},
 			LastError: "connection refused", FullQueue: "queue full (2 kB): 30 lines dropped", OldestQueued: time.Now().Add(-24 * time.Second)},
 		{Component: "prometheus.remote_write.x", ID: "1", URL: "http://vm:8428/write", Signal: "metrics", Stores: true, Healthy: true, Delivered: 120, Received: 120, LastSuccess: time.Now().Add(-2 * time.Second)},
+		{Component: "pyroscope.write.off", Signal: "profiles", Stores: true, Off: true, Received: 7, Dropped: map[string]uint64{"no_destination": 7}, LastError: "off", Cause: "Its endpoint is switched off: it has no host.", Fix: "Set the URL."},
 	}
 }
 
@@ -130,6 +131,9 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 		{"loki", "destination http://loki:3100/push", "behind", "bad|loki.write.x: queue full (2 kB): 30 lines dropped."},
 		{"loki:3100", "destination http://loki:3100/push", "dropped", "bad|loki.write.x: 30 lines dropped since the start (reason: queue_full).|"},
 		{"http://vm:8428/write", "destination http://vm:8428/write", "flowing", "good|prometheus.remote_write.x (metrics to http://vm:8428/write) delivers: 120 samples, the last 2."},
+		{"pyroscope.write.off", "destination pyroscope.write.off", "flowing", "bad|pyroscope.write.off has no endpoint for profiles, and drops what is sent to it. Its endpoint is switched off: it has no host.|Set the URL."},
+		{"pyroscope.write.off", "destination pyroscope.write.off", "stops", "bad|At pyroscope.write.off, which has no endpoint for profiles: Its endpoint is switched off: it has no host.|Set the URL."},
+		{"pyroscope.write.off", "destination pyroscope.write.off", "dropped", "bad|pyroscope.write.off: 7 profiles dropped since the start (reason: no_destination).|Set the URL."},
 		{"toy.sink.b", "component toy.sink.b", "flowing", "bad|toy.sink.b is unhealthy: the <b>disk</b> is full."},
 	} {
 		m := asked(t, u, c.query)

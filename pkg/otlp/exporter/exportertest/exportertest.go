@@ -40,8 +40,14 @@ func DropsAndWarns(t *testing.T, e *exporter.Exporter, off []pipeline.Signal, wa
 			t.Errorf("%s: %v", s, err)
 		}
 	}
-	if to := e.Destinations(); len(to) > 0 {
-		t.Errorf("%v are switched off, but go to %+v", off, to)
+	to := e.Destinations()
+	for _, d := range to {
+		if !d.Off || d.Healthy || d.Received != 1 || d.Dropped[deliver.ReasonNoDestination] != 1 || !strings.Contains(d.Cause.Text, "switched off") {
+			t.Errorf("%v are switched off, but go to %+v", off, d)
+		}
+	}
+	if len(to) != len(off) {
+		t.Errorf("%v are switched off, and %d are shown", off, len(to))
 	}
 }
 
