@@ -36,7 +36,7 @@ var allowedImports = map[string]string{
 	"pkg/jsonscan":   "",
 	"pkg/logging":    "pkg/component pkg/mask pkg/pipeline",
 	"pkg/durable":    "",
-	"pkg/inspect":    "pkg/cause pkg/deliver pkg/pipeline pkg/suggest",
+	"pkg/inspect":    "pkg/cause pkg/deliver pkg/listen pkg/pipeline pkg/suggest",
 	"pkg/human":      "",
 	"pkg/health":     "pkg/deliver pkg/human pkg/inspect pkg/queue",
 	"pkg/backoff":    "",
@@ -62,12 +62,12 @@ var allowedImports = map[string]string{
 	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 
 	// No page imports another.
-	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/live",
+	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/listen pkg/live",
 	"pkg/admin/ui/page":             "pkg/suggest pkg/graph pkg/human pkg/mask",
 	"pkg/admin/ui/service":          "pkg/admin/ui/page pkg/inspect",
 	"pkg/admin/ui/flow":             "pkg/admin/ui/page pkg/cause pkg/deliver pkg/human pkg/mask",
 	"pkg/admin/ui/redact":           "pkg/inspect pkg/mask",
-	"pkg/admin/ui/why":              uiPackages + " pkg/graph pkg/inspect pkg/suggest",
+	"pkg/admin/ui/why":              uiPackages + " pkg/graph pkg/inspect pkg/listen pkg/suggest",
 	"pkg/admin/ui/overview":         uiPackages + " pkg/config pkg/explore pkg/graph pkg/human pkg/inspect pkg/live pkg/mask",
 	"pkg/admin/ui/graph":            uiPackages + " pkg/graph pkg/live",
 	"pkg/admin/ui/components":       uiPackages + " pkg/graph",

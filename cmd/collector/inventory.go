@@ -13,6 +13,7 @@ import (
 	"collector/pkg/cause"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
+	"collector/pkg/listen"
 )
 
 // inventory is what the UI shows of what there is to collect from. It asks the
@@ -73,6 +74,16 @@ func (i inventory) LogTails() []inspect.LogTail {
 			t.Component = id
 			out = append(out, t)
 		}
+	})
+	return out
+}
+
+func (i inventory) Receivers() []listen.Received {
+	var out []listen.Received
+	each(i.graph, func(id string, c inspect.Receiver) {
+		r := c.Receiving()
+		r.Component = id
+		out = append(out, r)
 	})
 	return out
 }

@@ -17,15 +17,16 @@ import (
 	"collector/pkg/admin/ui/why"
 )
 
-const whyUsage = `collector why asks a running collector about a container, a service, a target, a destination or a
-component: whether its data flows, how far behind it is, where it stops, and why.
+const whyUsage = `collector why asks a running collector about a container, a service, a target, a receiver, a
+destination, a signal or a component: whether its data flows, how far behind it is, where it stops, and why.
 The page Why in the UI shows the same.
 
 Usage:
   collector why NAME [flags]
 
 NAME is the name or id of a container, a service of a Compose project (shop/api), the URL, address or
-job of a target, the id, URL or host of a destination, or the id of a component.
+job of a target, the id, address or port of a receiver, the id, URL or host of a destination, a signal
+(metrics, logs, traces or profiles), or the id of a component.
 
 `
 
@@ -40,7 +41,7 @@ func whyCommand(args []string, out io.Writer) error {
 		return err
 	}
 	if set.NArg() != 1 {
-		return errors.New("why needs one name: of a container, a service, a target, a destination or a component; `collector why --help` says more")
+		return errors.New("why needs one name: of a container, a service, a target, a receiver, a destination, a signal or a component; `collector why --help` says more")
 	}
 	var answers why.Answers
 	return a.show("/api/v1/why", url.Values{"q": {set.Arg(0)}}, &answers, out, func() error { return printAnswers(out, &answers) })

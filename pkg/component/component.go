@@ -31,6 +31,7 @@
 //	Engine()                  its connection to Docker
 //	ScrapeTargets(), Fetch()  the targets that it scrapes
 //	LogTails()                the files or containers whose logs it reads
+//	Receiving()               what clients push to it, which a listen.Tally counts
 //
 // From these alone follows its health, on every page, in the JSON API and in Alloy's
 // metrics (package health): there is nothing to set. What it promises itself, such as a

@@ -206,10 +206,14 @@ func (r *Receiver) refuse(w http.ResponseWriter, req *http.Request, status int, 
 // count counts a request of which nothing is taken, and logs it once in a while.
 func (r *Receiver) count(req *http.Request, reason, message string) {
 	r.metrics.refused.WithLabelValues(reason).Inc()
+	r.server.Tally.Refuse(reason, req.RemoteAddr, errors.New(message))
 	if reason != reasonClientGone {
 		r.quiet.Warn(r.options.Logger, reason, "request rejected", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
 	}
 }
+
+// Receiving is part of inspect.Receiver.
+func (r *Receiver) Receiving() listen.Received { return r.server.Receiving() }
 
 // Status is a snapshot of a Receiver for people.
 type Status struct {

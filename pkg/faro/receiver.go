@@ -102,7 +102,7 @@ func New(c Config, o component.Options) (*Receiver, error) {
 	server := httpserver.Default()
 	server.ListenAddress, server.ListenPort = c.Server.ListenAddress, c.Server.ListenPort
 	r.server, err = httpserver.New(server, httpserver.Options{
-		Component: o, Shutdown: httpserver.DefaultShutdown, Receives: "telemetry of web pages", Metrics: "faro_receiver", Block: "server",
+		Component: o, Shutdown: httpserver.DefaultShutdown, Receives: "telemetry of web pages", Signals: []string{"logs", "traces"}, Metrics: "faro_receiver", Block: "server",
 	})
 	return r, err
 }
@@ -240,6 +240,8 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *li
 	}
 	r.metrics.accept(p)
 	r.forwarded.Add(uint64(p.items() + traces.Items))
+	r.server.Tally.Accept("logs", p.items())
+	r.server.Tally.Accept("traces", traces.Items)
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = io.WriteString(w, "ok") // the client may have gone
 }

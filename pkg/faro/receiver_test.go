@@ -260,6 +260,13 @@ func TestWhatNoOutputAcceptsIsTheClients(t *testing.T) {
 		s.counts(t, "refused_requests_total", c.reason, 1)
 		s.counts(t, "exporter_errors_total", logsExporter, 1)
 		s.counts(t, "logs_total", "", 0)
+		if shown := s.Receiving(); shown.Refused[c.reason] != 1 || !strings.HasPrefix(shown.Last.Client, "127.0.0.1:") {
+			t.Errorf("shown as %+v", shown)
+		}
+	}
+	s := start(t, settings([]pipeline.LogsSink{&logstest.Sink{}}, nil, nil))
+	if resp, _ := s.post(t, oneLog); resp.StatusCode != http.StatusAccepted || s.Receiving().Signals[0].Items != 1 {
+		t.Errorf("%s, shown as %+v", resp.Status, s.Receiving())
 	}
 }
 

@@ -48,6 +48,8 @@ type Options struct {
 	Shutdown time.Duration
 	// Receives is what clients send, in words: "profiles".
 	Receives string
+	// Signals are those that clients send.
+	Signals []string
 	// Metrics is what the names of metrics begin with: "pyroscope_receive_http".
 	Metrics string
 	// Block is the block that has listen_address and listen_port; "http" if it is
@@ -64,8 +66,9 @@ type Server struct {
 	conns   atomic.Int64
 	metrics *metrics
 
-	// Paths tells of clients that ask for what is not served.
+	// Paths tells of clients that ask for what is not served, Tally of all others.
 	Paths *listen.Paths
+	Tally *listen.Tally
 
 	mu       sync.Mutex
 	listener net.Listener // bound and not yet in use; guarded by mu
@@ -74,7 +77,7 @@ type Server struct {
 
 // New checks c and starts nothing. o.Component has its defaults.
 func New(c Config, o Options) (*Server, error) {
-	s := &Server{config: c, o: o}
+	s := &Server{config: c, o: o, Tally: listen.NewTally(o.Signals...)}
 	if c.TLS != nil {
 		var err error
 		if s.tls, err = c.TLS.server(); err != nil {
@@ -86,6 +89,7 @@ func New(c Config, o Options) (*Server, error) {
 	}
 	reg, log := o.Component.Metrics, o.Component.Logger
 	s.limit, s.Paths = listen.NewLimit(listen.MaxConnections(), reg, log), listen.NewPaths(reg, log)
+	s.Paths.Tally = s.Tally
 	s.metrics = newMetrics(o.Metrics, reg, c.ConnLimit, func() float64 { return float64(s.conns.Load()) })
 	return s, nil
 }
@@ -127,6 +131,11 @@ func (s *Server) Address() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.address
+}
+
+// Receiving is what clients have sent.
+func (s *Server) Receiving() listen.Received {
+	return s.Tally.Received("HTTP on " + cmp.Or(s.Address(), s.config.address()))
 }
 
 // Connections counts those that are open.

@@ -17,6 +17,7 @@ import (
 
 	"collector/pkg/cause"
 	"collector/pkg/deliver"
+	"collector/pkg/listen"
 )
 
 // Deliverer is a component that delivers data to destinations, from a queue on disk.
@@ -120,6 +121,9 @@ type LogTail struct {
 	Problem   string    `json:"problem,omitempty"`
 	ProblemAt time.Time `json:"problemAt,omitzero"`
 }
+
+// Receiver is a component to which clients push.
+type Receiver interface{ Receiving() listen.Received }
 
 // Counter is a Scraper or a Tailer that has thousands of targets or tails, and counts
 // those that fail at less cost than by listing all.

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -14,6 +15,9 @@ import (
 // serve: almost always a setting of the client adds a path twice or not at all,
 // or names the port of another receiver, and neither side's library says so.
 type Paths struct {
+	// Tally counts the requests too, unless it is nil.
+	Tally *Tally
+
 	logger  *slog.Logger
 	unknown *prometheus.CounterVec // by kind
 	quiet   throttle.Log
@@ -37,6 +41,8 @@ func (p *Paths) Unknown(serves []string, method, path, client string) (hint stri
 	level := slog.LevelWarn
 	if method != http.MethodPost || strings.HasPrefix(path, "/grpc.") {
 		level = slog.LevelDebug // health checks, browsers, scanners
+	} else if p.Tally != nil {
+		p.Tally.Refuse("unknown_path", client, unknownPath(path, hint, serves))
 	}
 	attrs := []any{"path", shortened(path), "client", client, "valid_paths", strings.Join(serves, ", ")}
 	if hint != "" {
@@ -44,6 +50,13 @@ func (p *Paths) Unknown(serves []string, method, path, client string) (hint stri
 	}
 	p.quiet.Log(p.logger, level, kind+level.String(), "a client sends requests to an unknown path", attrs...)
 	return hint
+}
+
+func unknownPath(path, hint string, serves []string) error {
+	if hint == "" {
+		hint = "served: " + strings.Join(serves, ", ")
+	}
+	return fmt.Errorf("nothing is served at %s: %s", shortened(path), hint)
 }
 
 // shortened is a path for a log.

@@ -58,7 +58,7 @@ func NewReceive(c ReceiveConfig, o component.Options) (*Receive, error) {
 	r := &Receive{config: c, options: o, maxBody: 2 * listen.WithinMemory(maxBody/2), bodies: o.Listeners.Budget(), metrics: newReceiveMetrics(o.Metrics)}
 	var err error
 	r.http, err = httpserver.New(c.HTTP, httpserver.Options{
-		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "profiles", Metrics: "pyroscope_receive_http",
+		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "profiles", Signals: []string{"profiles"}, Metrics: "pyroscope_receive_http",
 	})
 	return r, err
 }
@@ -108,10 +108,13 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 		func(err error) { r.lose(p.Items, err) })
 	if err != nil {
 		r.metrics.dropped.WithLabelValues(dropReason(err)).Add(float64(p.Items))
+		r.http.Tally.RefuseItems("profiles", p.Items)
+		r.http.Tally.Refuse(dropReason(err), "", err)
 		r.logRefusal(err)
 		return err
 	}
 	r.counts.forwarded.Add(uint64(p.Items))
+	r.http.Tally.Accept("profiles", p.Items)
 	return nil
 }
 
@@ -133,6 +136,7 @@ func (r *Receive) logRefusal(err error) {
 // refused counts and logs a request from which no profile came.
 func (r *Receive) refused(req *http.Request, reason, message string) {
 	r.metrics.dropped.WithLabelValues(reason).Inc()
+	r.http.Tally.Refuse(reason, req.RemoteAddr, errors.New(message))
 	r.quiet.Warn(r.options.Logger, reason, "profile rejected", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
 }
 
@@ -150,6 +154,9 @@ func dropReason(err error) string {
 		return "queue_failed"
 	}
 }
+
+// Receiving is part of inspect.Receiver.
+func (r *Receive) Receiving() listen.Received { return r.http.Receiving() }
 
 // ReceiveStatus is a snapshot of a Receive for people.
 type ReceiveStatus struct {

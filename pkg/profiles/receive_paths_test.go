@@ -43,6 +43,22 @@ func TestAClientOfAnotherPathIsNamedAndCounted(t *testing.T) {
 	}
 }
 
+func TestWhatClientsPushIsShown(t *testing.T) {
+	r := start(t, receiveConfig(&sink{}))
+	for path, want := range map[string]int{"/ingest?name=app": http.StatusOK, "/ingest": http.StatusBadRequest, "/ingest/ingest": http.StatusNotFound} {
+		if resp, text := post(t, r.url+path, "", strings.NewReader("x")); resp.StatusCode != want {
+			t.Errorf("%s: %s: %s", path, resp.Status, text)
+		}
+	}
+	got := r.Receiving()
+	if len(got.Signals) != 1 || got.Signals[0].Items != 1 || got.Signals[0].Last.IsZero() || got.Refused["bad_request"] != 1 || got.Refused["unknown_path"] != 1 {
+		t.Errorf("%+v", got)
+	}
+	if len(got.Listens) != 1 || "http://"+strings.TrimPrefix(got.Listens[0], "HTTP on ") != r.url {
+		t.Errorf("it listens on %q, not %s", got.Listens, r.url)
+	}
+}
+
 func TestARefusalOfAProfileNamesTheClient(t *testing.T) {
 	var log bytes.Buffer
 	r := start(t, receiveConfig(&sink{}), logTo(&log))

@@ -13,6 +13,7 @@ import (
 	"collector/pkg/explore"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
+	"collector/pkg/listen"
 	"collector/pkg/live"
 )
 
@@ -58,6 +59,7 @@ type Inventory interface {
 	// Fetch fetches a target's page. found is false if it does not exist.
 	Fetch(ctx context.Context, component, id string) (answer inspect.Response, found bool, err error)
 	LogTails() []inspect.LogTail
+	Receivers() []listen.Received
 	Engines() []inspect.Engine
 	Containers() []inspect.Container
 	// Lives are the containers that restart again and again, or ended lately.
@@ -78,6 +80,7 @@ func (nothing) Fetch(context.Context, string, string) (inspect.Response, bool, e
 	return inspect.Response{}, false, nil
 }
 func (nothing) LogTails() []inspect.LogTail       { return nil }
+func (nothing) Receivers() []listen.Received      { return nil }
 func (nothing) Engines() []inspect.Engine         { return nil }
 func (nothing) Containers() []inspect.Container   { return nil }
 func (nothing) Lives() []inspect.Life             { return nil }

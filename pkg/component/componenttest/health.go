@@ -59,12 +59,23 @@ func (s Suite) healthy(t *testing.T, d component.Definition) {
 			t.Errorf("the component works with its %s, and its health does not follow from that: it needs %s", part, needed(part))
 		}
 	}
+	if unseen(made) {
+		t.Error("the component listens, and nobody sees what clients push to it: it needs Receiving() (inspect.Receiver) or LogTails() (inspect.Tailer)")
+	}
 	if t.Failed() {
 		return
 	}
 	if slices.Contains(want, health.Destinations) || slices.Contains(want, health.Engine) {
 		s.turnsUnhealthy(t, id, sources)
 	}
+}
+
+// unseen reports whether a component listens and does not show what comes.
+func unseen(made any) bool {
+	_, listens := made.(interface{ Bind() error })
+	_, receives := made.(inspect.Receiver)
+	_, tails := made.(inspect.Tailer)
+	return listens && !receives && !tails
 }
 
 // needed is what gives a component health from a part.

@@ -11,6 +11,7 @@ import (
 	"collector/pkg/docker"
 	"collector/pkg/health"
 	"collector/pkg/inspect"
+	"collector/pkg/listen"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -53,6 +54,28 @@ func (shows) Destinations() []deliver.Status { return nil }
 type tails struct{ running }
 
 func (tails) LogTails() []inspect.LogTail { return nil }
+
+type listens struct{ running }
+
+func (listens) Bind() error { return nil }
+
+type receives struct{ listens }
+
+func (receives) Receiving() listen.Received { return listen.Received{} }
+
+func TestWhatListensShowsWhatComes(t *testing.T) {
+	for _, c := range []struct {
+		made any
+		want bool
+	}{{&listens{}, true}, {&receives{}, false}, {&struct {
+		listens
+		tails
+	}{}, false}, {&scrapes{}, false}} {
+		if got := unseen(c.made); got != c.want {
+			t.Errorf("%T: %t", c.made, got)
+		}
+	}
+}
 
 type withTargets struct {
 	Targets *discovery.Set `alloy:"targets,attr"`

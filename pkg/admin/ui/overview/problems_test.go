@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/admin/ui/flow"
+	"collector/pkg/admin/ui/page"
 	"collector/pkg/cause"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
@@ -150,7 +151,7 @@ func TestWhatIsDroppedAsConfiguredIsNoLoss(t *testing.T) {
 	} {
 		f := signalFlow{Signal: "metrics", Destinations: 1, Received: 9, Dropped: map[string]uint64{dropped: 3, "relabelled": 2}}
 		var b strings.Builder
-		if err := (&Page{}).signalCard(f).Render(&b); err != nil {
+		if err := (&Page{Site: &page.Site{}}).signalCard(f).Render(&b); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(b.String(), want) {

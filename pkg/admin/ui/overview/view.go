@@ -68,11 +68,12 @@ func (p *Page) stateFacts(o Overview) []g.Node {
 func (p *Page) signalCard(f signalFlow) g.Node {
 	unit := flow.UnitOf(f.Signal)
 	title := h.H2(h.Class("signal "+f.Signal), g.Text(strings.ToUpper(f.Signal[:1])+f.Signal[1:]))
+	why := h.P(h.A(h.Class("dim"), h.Href(p.Site.WhyHref(f.Signal)), g.Text("why?"), h.Span(h.Class("sr"), g.Text(" "+f.Signal))))
 	if f.Destinations == 0 && f.SourcesPerSecond == 0 && f.Received == 0 {
 		return h.Section(h.Class("card"), title, page.Empty("The configuration has no destination for "+f.Signal+"."))
 	}
 	if f.Received == 0 && f.SourcesPerSecond == 0 {
-		return h.Section(h.Class("card "+f.Signal), title, page.Empty("Nothing received yet."))
+		return h.Section(h.Class("card "+f.Signal), title, page.Empty("Nothing received yet."), why)
 	}
 	return h.Section(h.Class("card "+f.Signal), title, page.Facts(
 		page.Fact("from sources", g.Text(flow.PerSecond(f.SourcesPerSecond, f.Recent.In, " "+unit+"/s"))),
@@ -82,7 +83,7 @@ func (p *Page) signalCard(f signalFlow) g.Node {
 		page.Fact("dropped", f.dropped()...),
 		page.Fact("refused", f.refused()),
 		page.Fact("lag", g.Text(page.Lag(f.LagSeconds))),
-	))
+	), why)
 }
 
 // dropped shows how much was dropped and why. What rules drop is not a loss.

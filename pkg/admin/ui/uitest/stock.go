@@ -16,12 +16,14 @@ import (
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/inspect"
+	"collector/pkg/listen"
 )
 
 // Stock is an Inventory for tests.
 type Stock struct {
 	Targets []inspect.ScrapeTarget
 	Tails   []inspect.LogTail
+	Pushed  []listen.Received
 	Hosts   []inspect.Engine
 	Running []inspect.Container
 	Ends    []inspect.Life
@@ -42,6 +44,8 @@ func (s *Stock) ScrapeTargets() []inspect.ScrapeTarget {
 }
 
 func (s *Stock) LogTails() []inspect.LogTail { return append([]inspect.LogTail{}, s.Tails...) }
+
+func (s *Stock) Receivers() []listen.Received { return s.Pushed }
 
 func (s *Stock) Engines() []inspect.Engine { return s.Hosts }
 

@@ -44,6 +44,7 @@ func (k *collection) isFlowing() Answer {
 		a.say("good", "Metrics: yes, %d of %s up.", up, page.Many(len(k.targets), "target"))
 	}
 	k.logsFlow(&a)
+	k.pushes(&a)
 	for i := range k.ends {
 		d := &k.ends[i]
 		if i == maxTexts {
@@ -146,6 +147,7 @@ const longWait = 5 * time.Minute
 
 func (k *collection) howFarBehind() Answer {
 	a := Answer{Question: behind}
+	k.latestArrivals(&a)
 	for i := range k.tails {
 		if t := &k.tails[i]; t.LagSeconds > 0 {
 			a.say("warn", "Logs: %s reads %s behind.", t.Component, page.Lag(t.LagSeconds))
@@ -198,6 +200,7 @@ func (k *collection) howFarBehind() Answer {
 
 func (k *collection) whereItStops() Answer {
 	a := Answer{Question: stops}
+	k.stopsAtReceivers(&a)
 	if k.life != nil && k.life.Looping {
 		a.say("bad", "At the container: %s is in a crash loop: %s.", k.name, loopText(k.life))
 		a.advise("Its last log lines say why: docker logs --tail 50 " + k.name + ".")
@@ -425,6 +428,8 @@ func (k *collection) whyDropped() Answer {
 			a.say("info", "%s: its rules dropped %s lines.", t.Component, page.Count(float64(t.Dropped)))
 		}
 	}
+	k.refusedByReceivers(&a)
+	k.droppedOnTheWay(&a)
 	for i := range k.ends {
 		d := &k.ends[i]
 		for _, reason := range slices.Sorted(maps.Keys(d.Dropped)) {

@@ -109,6 +109,11 @@ func (s *situation) find(query string) []func() Subject {
 			out = append(out, func() Subject { return s.destination(&s.destinations[i]) })
 		}
 	}
+	for i := range s.receivers {
+		if isReceiver(&s.receivers[i], query) {
+			out = append(out, func() Subject { return s.receiver(&s.receivers[i]) })
+		}
+	}
 	if len(out) > 0 {
 		return out
 	}
@@ -128,14 +133,14 @@ func (s *situation) isTarget(t *inspect.ScrapeTarget, query string) bool {
 	return slices.Contains([]string{s.redaction.URL(t.URL), t.ID, address, t.Labels.Get("instance"), t.Job, s.redaction.NameOf(t.Discovered), t.Component + "/" + t.ID}, query)
 }
 
-// isDestination reports whether a query names a destination: by its component, URL, id
-// or host.
+// isDestination reports whether a query names a destination: by its component, URL, id,
+// host or signal.
 func isDestination(d *destination, query string) bool {
 	host, name := "", ""
 	if u, err := url.Parse(d.URL); err == nil {
 		host, name = u.Host, u.Hostname()
 	}
-	return slices.Contains([]string{d.Component, d.URL, d.ID, host, name}, query)
+	return slices.Contains([]string{d.Component, d.URL, d.ID, host, name, d.Signal}, query)
 }
 
 // names is what one may ask for: containers, destinations and targets that belong to no
@@ -150,6 +155,9 @@ func (s *situation) names() []string {
 	}
 	for i := range s.destinations {
 		found[s.destinations[i].Component] = true
+	}
+	for i := range s.receivers {
+		found[s.receivers[i].Component] = true
 	}
 	for i := range s.targets {
 		if s.targets[i].Discovered.Get(redact.ContainerID) == "" {
@@ -166,7 +174,7 @@ const maxSuggested = 8
 // unknown is the error for what nothing is called.
 func (s *situation) unknown(query string) error {
 	names := s.names()
-	text := fmt.Sprintf("No container, service, target, destination or component is called %q", page.Cut(query, 200))
+	text := fmt.Sprintf("No container, service, target, receiver, destination or component is called %q", page.Cut(query, 200))
 	if near := suggest.Nearest(query, append(names, slices.Sorted(maps.Keys(s.components))...)); near != "" {
 		return page.NotFound(text + fmt.Sprintf("; did you mean %q?", near))
 	}

@@ -13,6 +13,7 @@ import (
 	"collector/pkg/admin/ui/service"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
+	"collector/pkg/listen"
 )
 
 // collection is what answers about a container or a target are made of.
@@ -26,8 +27,10 @@ type collection struct {
 	rules   []Rules
 	targets []target
 	tails   []inspect.LogTail
-	onWay   []string // the components that handle what is collected of it
-	ends    []destination
+	// receivers are those on the way, or before it.
+	receivers []listen.Received
+	onWay     []string // the components that handle what is collected of it
+	ends      []destination
 }
 
 // container is the answers about a container.
@@ -95,6 +98,11 @@ func (k *collection) handledBy(id string) {
 			k.ends = append(k.ends, k.destinations[i])
 		}
 	}
+	for _, r := range k.situation.receivers {
+		if r.Component == id {
+			k.receivers = append(k.receivers, r)
+		}
+	}
 	for _, to := range k.components[id].FlowsTo {
 		k.handledBy(to)
 	}
@@ -106,8 +114,9 @@ func (k *collection) answers() []Answer {
 
 // destination is the answers about a destination.
 func (s *situation) destination(d *destination) Subject {
-	k := &collection{situation: s, name: d.Component, running: true, ends: []destination{*d}, onWay: []string{d.Component}}
+	k := &collection{situation: s, name: d.Component, running: true, ends: []destination{*d}, onWay: []string{d.Component}, receivers: s.receiversOf(d.Component, d.Signal)}
 	out := Answer{Question: flowing}
+	k.arrivals(&out)
 	k.deliveryOf(&out, d)
 	name := cmp.Or(d.URL, d.ID, d.Component)
 	return Subject{
@@ -132,6 +141,7 @@ func (s *situation) component(c graph.ComponentInfo) Subject {
 		health.say(page.HealthKind(c.Health.State), "%s is %s: %s.", c.ID, c.Health.State, strings.TrimRight(c.Health.Message, "."))
 		health.advise(k.fixFor(c.ID))
 	}
+	k.arrivals(&health)
 	if up, down := k.states(); len(k.targets) > 0 {
 		kind := "good"
 		if down > 0 {

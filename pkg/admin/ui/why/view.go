@@ -17,7 +17,7 @@ func (p *Page) view(_ *http.Request, m Answers) page.Content {
 	c := page.Content{Title: "Why", API: "/api/v1/why", Body: []g.Node{p.form(m.Query)}}
 	if m.Query == "" {
 		c.Still = true
-		c.Body = append(c.Body, h.P(g.Text("Whether data flows, how far behind it is, where it stops, and why. Name a container, a service of a Compose project (shop/api), a target's URL, a destination, or a component.")), p.chooser(m.names))
+		c.Body = append(c.Body, h.P(g.Text("Whether data flows, how far behind it is, where it stops, and why. Name a container, a service of a Compose project (shop/api), a target's URL, a receiver or its port, a destination, a signal (traces), or a component.")), p.chooser(m.names))
 		return c
 	}
 	for i := range m.Subjects {
@@ -31,7 +31,7 @@ func (p *Page) view(_ *http.Request, m Answers) page.Content {
 
 func (p *Page) form(query string) g.Node {
 	return h.Form(h.Class("search"), h.Role("search"), h.Method("get"), h.Action(p.Site.Href("/why")),
-		h.Label(h.For("q"), g.Text("Container, service, target or destination")),
+		h.Label(h.For("q"), g.Text("Container, service, target, receiver, destination or signal")),
 		h.Input(h.ID("q"), h.Name("q"), h.Type("search"), h.Value(query)),
 		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Why?")))
 }

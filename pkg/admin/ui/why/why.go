@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/admin/ui/flow"
@@ -16,6 +17,7 @@ import (
 	"collector/pkg/admin/ui/redact"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
+	"collector/pkg/listen"
 )
 
 // Page is the answers.
@@ -40,6 +42,7 @@ type Page struct {
 type Source interface {
 	Summary() graph.Snapshot
 	Component(id string) (graph.ComponentInfo, bool)
+	ComponentMetrics(id string) []*dto.MetricFamily
 	History() []graph.Loading
 }
 
@@ -47,6 +50,7 @@ type Source interface {
 type Inventory interface {
 	ScrapeTargets() []inspect.ScrapeTarget
 	LogTails() []inspect.LogTail
+	Receivers() []listen.Received
 	Containers() []inspect.Container
 	Lives() []inspect.Life
 	Unlisted() map[string]string
@@ -88,7 +92,7 @@ type Answers struct {
 
 // Subject is something that the query names.
 type Subject struct {
-	What    string   `json:"what"` // container, target, destination or component
+	What    string   `json:"what"` // container, target, receiver, destination or component
 	Name    string   `json:"name"`
 	Of      string   `json:"of,omitempty"` // the service, or the component
 	Kind    string   `json:"kind"`         // good, warn, bad or info: the worst of its answers
@@ -185,6 +189,7 @@ type situation struct {
 	redaction    *redact.Redaction
 	targets      []inspect.ScrapeTarget
 	tails        []inspect.LogTail
+	receivers    []listen.Received
 	containers   []inspect.Container
 	lives        []inspect.Life
 	unlisted     map[string]string
@@ -207,7 +212,7 @@ func (p *Page) situation(r *http.Request) (*situation, error) {
 		return nil, err
 	}
 	s := &situation{
-		page: p, now: time.Now(), redaction: p.Redactor.Current(), targets: p.Inventory.ScrapeTargets(), tails: p.Inventory.LogTails(),
+		page: p, now: time.Now(), redaction: p.Redactor.Current(), targets: p.Inventory.ScrapeTargets(), tails: p.Inventory.LogTails(), receivers: p.Inventory.Receivers(),
 		containers: p.Inventory.Containers(), lives: p.Inventory.Lives(), unlisted: p.Inventory.Unlisted(),
 		components: map[string]graph.ComponentInfo{}, destinations: o.Destinations, problems: o.Problems, history: p.Source.History(),
 	}

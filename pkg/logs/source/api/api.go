@@ -90,7 +90,7 @@ func New(c Config, o component.Options) (*Source, error) {
 	s.metrics = newMetrics(o.Metrics)
 	var err error
 	s.server, err = httpserver.New(c.HTTP, httpserver.Options{
-		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "log entries", Metrics: "loki_source_api",
+		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "log entries", Signals: []string{"logs"}, Metrics: "loki_source_api",
 	})
 	return s, err
 }
@@ -207,6 +207,7 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 		s.forwarded.Add(uint64(d.entries))
 		s.bytes.Add(lineBytes(logs))
 		s.newest.Store(time.Now().UnixNano())
+		s.server.Tally.Accept("logs", d.entries)
 	}
 	return err
 }
@@ -221,6 +222,7 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request, d *decoder, err 
 	case pipeline.IsPermanent(err):
 		s.refuse(w, r, http.StatusBadRequest, failure(err), err.Error())
 	default:
+		s.server.Tally.RefuseItems("logs", d.entries)
 		s.count(r, failure(err), err.Error())
 		w.Header().Set("Retry-After", retryAfter)
 		http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)
@@ -241,3 +243,6 @@ func failure(err error) string {
 	}
 	return reasonQueueFailed
 }
+
+// Receiving is part of inspect.Receiver.
+func (s *Source) Receiving() listen.Received { return s.server.Receiving() }

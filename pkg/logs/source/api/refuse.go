@@ -52,6 +52,7 @@ func (s *Source) refuse(w http.ResponseWriter, r *http.Request, status int, reas
 // count counts a request of which no entry is taken, and logs it once in a while.
 func (s *Source) count(r *http.Request, reason, message string) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
+	s.server.Tally.Refuse(reason, r.RemoteAddr, errors.New(message))
 	if reason != reasonClientGone {
 		s.wrong(r.RemoteAddr, httpserver.Brief(message))
 		s.quiet.Warn(s.options.Logger, reason, "request rejected", "reason", reason, "client", r.RemoteAddr, "err", httpserver.Brief(message))

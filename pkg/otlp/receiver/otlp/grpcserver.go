@@ -234,7 +234,7 @@ func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	for _, s := range flow.Signals() {
 		if service == rawgrpc.Service(s) {
-			g.intake.count(transportGRPC, refusedUnwired)
+			g.intake.count(senderOf(stream.Context()), refusedUnwired, unwired(s))
 			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that is not connected; add it to the output block of the receiver", "signal", s)
 			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}

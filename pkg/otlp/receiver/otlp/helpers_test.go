@@ -25,6 +25,7 @@ import (
 
 // served is a receiver that runs.
 type served struct {
+	receiver   *Receiver
 	grpc, http string // addresses
 	metrics    *prometheus.Registry
 	log        *otlptest.Log
@@ -56,6 +57,7 @@ func serveWithin(t testing.TB, budget int64, output flow.Output, change func(*Co
 	if err != nil {
 		t.Fatal(err)
 	}
+	sv.receiver = r
 	if err := r.Bind(); err != nil {
 		t.Fatal(err)
 	}

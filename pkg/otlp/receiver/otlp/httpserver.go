@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -151,7 +152,7 @@ func (h *httpServer) answer(w http.ResponseWriter, r *http.Request) int {
 		return notFound(w, strings.TrimSuffix("404 page not found: "+hint, ": "))
 	}
 	if h.intake.sinks[s] == nil {
-		h.intake.count(transportHTTP, refusedUnwired)
+		h.intake.count(sender{transportHTTP, r.RemoteAddr}, refusedUnwired, unwired(s))
 		h.unwired.Log(h.logger, slog.LevelWarn, "", "a client sends a signal that is not connected; add it to the output block of the receiver", "signal", s)
 		return notFound(w, "404 page not found: "+string(s)+" are not wired in the receiver's output")
 	}
@@ -249,7 +250,7 @@ func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost
 // wrongProtocol answers a gRPC client in its own terms.
 func (h *httpServer) wrongProtocol(w http.ResponseWriter, r *http.Request) int {
 	const hint = "this port serves OTLP/HTTP, and this looks like OTLP/gRPC: use the gRPC port, usually 4317, or set the client's protocol to http/protobuf"
-	h.intake.count(transportHTTP, refusedProtocol)
+	h.intake.count(sender{transportHTTP, r.RemoteAddr}, refusedProtocol, errors.New(hint))
 	h.wrong.Log(h.logger, slog.LevelWarn, "", "wrong protocol", "transport", transportHTTP, "client", r.RemoteAddr, "hint", hint)
 	listen.RefuseGRPC(w, hint)
 	return http.StatusOK

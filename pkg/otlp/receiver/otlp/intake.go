@@ -34,6 +34,7 @@ type intake struct {
 	metrics  *metrics
 	logger   *slog.Logger
 	inFlight *listen.Budget
+	tally    *listen.Tally
 
 	refusals, lossy throttle.Log
 }
@@ -44,8 +45,10 @@ type sender struct{ transport, client string }
 // newIntake makes the intake of a receiver.
 func newIntake(output flow.Output, m *metrics, logger *slog.Logger) *intake {
 	in := &intake{sinks: make(map[pipeline.Signal]*flow.Fanout), metrics: m, logger: logger, inFlight: listen.NewBudget(listen.WithinMemory(maxInFlight))}
+	var wired []string
 	for _, s := range flow.Signals() {
 		if sinks := output.Sinks(s); len(sinks) > 0 {
+			wired = append(wired, string(s))
 			in.sinks[s] = flow.NewFanout(s, sinks, m.lost, logger)
 			for _, transport := range []string{transportGRPC, transportHTTP} {
 				m.accepted[s].WithLabelValues(transport)
@@ -53,6 +56,7 @@ func newIntake(output flow.Output, m *metrics, logger *slog.Logger) *intake {
 			}
 		}
 	}
+	in.tally = listen.NewTally(wired...)
 	return in
 }
 
@@ -76,7 +80,7 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 		ctx = flow.WithAddress(ctx, from.client)
 	}
 	if err := claim.Grow(excess); err != nil {
-		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
+		in.refuseItems(s, from.transport, items)
 		if errors.Is(err, listen.ErrTooLarge) {
 			return in.refuse(from, refusedTooLarge, fmt.Errorf("%w: decoded, its %d items and what they hold are many times its %d bytes; send smaller batches", wire.ErrTooLarge, items, len(data)))
 		}
@@ -85,7 +89,7 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 	defer claim.Shrink(excess)
 	err = out.WriteOTLP(ctx, pipeline.OTLP{Signal: s, Data: data, Items: items})
 	if err != nil {
-		in.metrics.refused[s].WithLabelValues(from.transport).Add(float64(items))
+		in.refuseItems(s, from.transport, items)
 		reason := refusedSink
 		if errors.Is(err, pipeline.ErrFull) {
 			reason = refusedQueueFull
@@ -93,12 +97,19 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 		return pipeline.ForClient(in.refuse(from, reason, err))
 	}
 	in.metrics.accepted[s].WithLabelValues(from.transport).Add(float64(items))
+	in.tally.Accept(string(s), items)
 	return nil
+}
+
+// refuseItems counts the items of a request that is not taken.
+func (in *intake) refuseItems(s pipeline.Signal, transport string, items int) {
+	in.metrics.refused[s].WithLabelValues(transport).Add(float64(items))
+	in.tally.RefuseItems(string(s), items)
 }
 
 // refuse counts and logs a request that is not taken, and returns err.
 func (in *intake) refuse(from sender, reason string, err error) error {
-	in.count(from.transport, reason)
+	in.count(from, reason, err)
 	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request rejected",
 		"transport", from.transport, "client", from.client, "reason", reason, "err", err)
 	return err
@@ -121,8 +132,9 @@ func (in *intake) authenticate(h *auth.Handler, headers flow.Metadata, from send
 }
 
 // count counts a request that is not taken, and that is logged elsewhere.
-func (in *intake) count(transport, reason string) {
-	in.metrics.refusedRequests.WithLabelValues(transport, reason).Inc()
+func (in *intake) count(from sender, reason string, err error) {
+	in.metrics.refusedRequests.WithLabelValues(from.transport, reason).Inc()
+	in.tally.Refuse(reason, from.client, err)
 }
 
 // lostIn counts and logs what of a request could not be held.
@@ -131,7 +143,7 @@ func (in *intake) lostIn(s pipeline.Signal, u wire.Unheld, client string) wire.P
 		return wire.Partial{}
 	}
 	in.metrics.droppedValues.WithLabelValues(string(s)).Add(float64(u.Values))
-	in.metrics.refused[s].WithLabelValues(transportHTTP).Add(float64(u.Items))
+	in.refuseItems(s, transportHTTP, u.Items)
 	in.lossy.Log(in.logger, slog.LevelWarn, string(s), "a client sends values that their fields cannot hold; they were dropped, and the rest was accepted",
 		"signal", s, "client", client, "values", u.Values, "items", u.Items, "first", u.First)
 	return wire.Partial{Items: u.Items, Message: fmt.Sprintf("%d values were dropped because their fields cannot hold them; the first: %s", u.Values, u.First)}

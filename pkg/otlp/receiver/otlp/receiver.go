@@ -22,6 +22,7 @@ type Receiver struct {
 	o      component.Options
 	grpc   *grpcServer // nil: not served
 	http   *httpServer // nil: not served
+	tally  *listen.Tally
 
 	mu                         sync.Mutex
 	grpcListener, httpListener net.Listener // taken by Bind, until Run or Close; guarded by mu
@@ -42,7 +43,9 @@ func New(c Config, o component.Options) (*Receiver, error) {
 	c.DebugMetrics.Warn(o)
 	r := &Receiver{config: c, o: o}
 	in := newIntake(c.Output, newMetrics(o.Metrics), o.Logger)
+	r.tally = in.tally
 	paths, limit := listen.NewPaths(o.Metrics, o.Logger), listen.NewLimit(listen.MaxConnections(), o.Metrics, o.Logger)
+	paths.Tally = in.tally
 	if c.GRPC != nil {
 		r.grpc = &grpcServer{config: c.GRPC.withDefaults(), intake: in, logger: o.Logger, limit: limit, paths: paths}
 	}

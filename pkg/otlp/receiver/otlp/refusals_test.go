@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,10 +46,42 @@ func TestEveryRefusalOfARequestIsCountedAndLogged(t *testing.T) {
 			if n := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", reason); n != 1 {
 				t.Errorf("%v are counted", n)
 			}
+			if shown := sv.receiver.Receiving(); shown.Refused[reason] != 1 || shown.Last.Reason != reason || !strings.HasPrefix(shown.Last.Client, "127.0.0.1:") || shown.Last.Error == "" {
+				t.Errorf("shown as %+v", shown)
+			}
 			if !strings.Contains(sv.log.String(), test.logged) {
 				t.Errorf("%q is not logged: %s", test.logged, sv.log)
 			}
 		})
+	}
+}
+
+func TestWhatArrivesAndWhatIsRefusedIsShown(t *testing.T) {
+	var full bool
+	to := otlptest.SinkFunc(func(context.Context, pipeline.OTLP) error {
+		if full {
+			return pipeline.ErrFull
+		}
+		return nil
+	})
+	sv := serve(t, flow.Output{Traces: []pipeline.OTLPSink{to}}, nil)
+	request := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 7, 1)
+	if err := export(t, sv.grpc, pipeline.SignalTraces, request); err != nil {
+		t.Fatal(err)
+	}
+	full = true
+	if err := export(t, sv.grpc, pipeline.SignalTraces, request); err == nil {
+		t.Error("a full queue accepts it")
+	}
+	if answer, err := http.Post("http://"+sv.http+"/v1/trace", wire.TypeJSON, nil); err == nil {
+		answer.Body.Close()
+	}
+	got := sv.receiver.Receiving()
+	if len(got.Signals) != 1 || got.Signals[0].Signal != "traces" || got.Signals[0].Items != 7 || got.Signals[0].Refused != 7 || got.Signals[0].Last.IsZero() {
+		t.Errorf("%+v", got.Signals)
+	}
+	if got.Refused["queue_full"] != 1 || got.Refused["unknown_path"] != 1 || !strings.Contains(got.Last.Error, "/v1/trace: ") || len(got.Listens) != 2 || !strings.HasPrefix(got.Listens[0], "gRPC on ") {
+		t.Errorf("%+v", got)
 	}
 }
 

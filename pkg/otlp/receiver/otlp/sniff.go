@@ -165,7 +165,7 @@ const (
 )
 
 func (s *sniffer) hint(kind string, from net.Addr, text string) {
-	s.intake.count(s.protocol, refusedProtocol)
+	s.intake.count(sender{s.protocol, from.String()}, refusedProtocol, errors.New(text))
 	s.hints.Log(s.logger, slog.LevelWarn, kind, "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
 }
 

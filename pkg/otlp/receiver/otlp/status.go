@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -12,9 +13,27 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"collector/pkg/listen"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
+
+// Receiving is part of inspect.Receiver.
+func (r *Receiver) Receiving() listen.Received {
+	var listens []string
+	if r.grpc != nil {
+		listens = append(listens, "gRPC on "+r.grpc.config.Endpoint)
+	}
+	if r.http != nil {
+		listens = append(listens, "HTTP on "+r.http.config.Endpoint)
+	}
+	return r.tally.Received(listens...)
+}
+
+// unwired is the error of a signal without an output.
+func unwired(s pipeline.Signal) error {
+	return fmt.Errorf("the receiver has no output for %s", s)
+}
 
 // statusOf says to a client why its request was not taken, in the terms of
 // OTLP: InvalidArgument for what no retry fixes, and otherwise Unavailable
