@@ -133,6 +133,33 @@ function sameShape(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id;
 }
 
+// updateChildren changes the children of old into those of fresh. One that has an id stays
+// itself, whatever comes or goes before it: what is open must not close, nor another open.
+function updateChildren(old, fresh) {
+  const after = [...fresh.childNodes];
+  const names = new Map(after.filter((node) => node.id).map((node) => [node.id, node.nodeName]));
+  const stays = (node) => Boolean(node.id) && names.get(node.id) === node.nodeName;
+  const kept = new Map([...old.children].filter(stays).map((node) => [node.id, node]));
+  let at = old.firstChild;
+  const pass = () => {
+    const node = at;
+    at = at.nextSibling;
+    return node;
+  };
+  for (const node of after) {
+    const same = kept.get(node.id);
+    if (same) {
+      while (at && at !== same && !stays(at)) pass().remove();
+      if (at === same) pass();
+      else old.insertBefore(same, at);
+      update(same, node);
+    } else if (at && sameShape(at, node)) update(pass(), node);
+    else if (at && !stays(at)) pass().replaceWith(node);
+    else old.insertBefore(node, at);
+  }
+  while (at) pass().remove();
+}
+
 // update changes old into fresh but does not touch what is equal, so that focus,
 // scroll positions and open details stay.
 function update(old, fresh) {
@@ -144,14 +171,7 @@ function update(old, fresh) {
   if (keeps(old) || moves(old, fresh)) return;
   for (const { name, value } of fresh.attributes) if (name !== "open" && old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  for (let i = 0; i < Math.max(before.length, after.length); i++) {
-    if (!after[i]) before[i].remove();
-    else if (!before[i]) old.append(after[i]);
-    else if (sameShape(before[i], after[i])) update(before[i], after[i]);
-    else before[i].replaceWith(after[i]);
-  }
+  updateChildren(old, fresh);
 }
 
 const away = document.getElementById("away");

@@ -157,9 +157,9 @@ func TestHealthyProjectsAreCollapsed(t *testing.T) {
 		"<strong>project-03</strong>", ">worker</a>", "restarting, exit code 1, 14 times in 5 min",
 		"<strong>project-04</strong>", ">gone</a>", "ended: exit code 3, 3 min ago, removed",
 		"<strong>project-05</strong>", ">service-57</a>", "0 of 1 up",
-		"<h3>Healthy</h3>", `<details class="project"><summary><strong>project-00</strong>`, ">service-0</a>",
-		`<details class="project"><summary><strong>project-05</strong><span class="dim"> 9 services, 9 containers`,
-		`<details class="project"><summary><strong>project-06</strong>`, ">job</a>", "ended: exit code 0",
+		"<h3>Healthy</h3>", `<details id="project-project-00" class="project"><summary><strong>project-00</strong>`, ">service-0</a>",
+		`<details id="project-project-05" class="project"><summary><strong>project-05</strong><span class="dim"> 9 services, 9 containers`,
+		`<details id="project-project-06" class="project"><summary><strong>project-06</strong>`, ">job</a>", "ended: exit code 0",
 	} {
 		i := strings.Index(page[at:], want)
 		if i < 0 {

@@ -2,6 +2,7 @@ package overview
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -119,10 +120,10 @@ func (t *serviceTable) collapsed(projects []project) g.Node {
 		if shown++; shown > maxHealthyProjects {
 			continue
 		}
-		heading := projectHeading(p.name, healthy)
+		heading, id := projectHeading(p.name, healthy), h.ID("project-"+url.PathEscape(p.name)) // by which a refresh knows it again
 		if len(healthy) > t.left {
 			links := service.Query(p.name, "")
-			nodes = append(nodes, h.P(h.Class("project"), heading, g.Text(" "), h.A(h.Href(t.page.Site.Href("/targets?"+links)), g.Text("targets")), g.Text(" "),
+			nodes = append(nodes, h.P(id, h.Class("project"), heading, g.Text(" "), h.A(h.Href(t.page.Site.Href("/targets?"+links)), g.Text("targets")), g.Text(" "),
 				h.A(h.Href(t.page.Site.Href("/targets/logs?"+links)), g.Text("log tails"))))
 			continue
 		}
@@ -130,7 +131,7 @@ func (t *serviceTable) collapsed(projects []project) g.Node {
 		if name == "" {
 			name = "outside Compose"
 		}
-		nodes = append(nodes, h.Details(h.Class("project"), h.Summary(heading), page.Table("Healthy services of "+page.Cut(name, 100), t.columns, t.rows(healthy)...)))
+		nodes = append(nodes, h.Details(id, h.Class("project"), h.Summary(heading), page.Table("Healthy services of "+page.Cut(name, 100), t.columns, t.rows(healthy)...)))
 	}
 	if more := shown - maxHealthyProjects; more > 0 {
 		nodes = append(nodes, h.P(g.Text(page.Many(more, "more healthy project")+": see the JSON.")))
