@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -159,9 +161,14 @@ func sameEverywhere(t *testing.T, c *harness.Collector) {
 	}
 }
 
-// Targets and the Docker socket make a component degraded or unhealthy on the pages,
-// and neither for those who watch Alloy's metric nor for those who restart programs.
-func TestTargetsAndDockerAreNoReasonForAnAlert(t *testing.T) {
+// Targets, the Docker socket and what a component reads make it degraded or unhealthy on
+// the pages, and neither for those who watch Alloy's metric or ask Alloy's API, nor for
+// those who restart programs.
+func TestTargetsAndInputsAreNoReasonForAnAlert(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c := harness.NewCollector(t, fmt.Sprintf(`
 		prometheus.exporter.self "x" { }
 		prometheus.scrape "some" {
@@ -182,10 +189,21 @@ func TestTargetsAndDockerAreNoReasonForAnAlert(t *testing.T) {
 			targets    = discovery.docker.x.targets
 			forward_to = [explore.sink.x.logs]
 		}
+		discovery.http "x" { url = "http://%[1]s/targets" }
+		local.file "x" {
+			filename       = %[2]q
+			detector       = "poll"
+			poll_frequency = "100ms"
+		}
 		explore.sink "x" { }
-	`, strings.TrimPrefix(harness.Refusing(t), "http://")))
+	`, strings.TrimPrefix(harness.Refusing(t), "http://"), file))
 	c.Start(t)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
 	want := map[string]struct{ state, says string }{
+		"discovery.http.x":       {"unhealthy", "fetch the targets: "},
+		"local.file.x":           {"unhealthy", "the last content"},
 		"prometheus.scrape.some": {"degraded", "^1 of 2 targets down$"},
 		"prometheus.scrape.all":  {"unhealthy", "^all 2 targets down$"},
 		"discovery.docker.x":     {"unhealthy", `^Docker unreachable for \d+ s: .*nowhere\.sock`},
@@ -201,10 +219,83 @@ func TestTargetsAndDockerAreNoReasonForAnAlert(t *testing.T) {
 		}
 		return nil
 	})
-	if n := running(t, c, "unhealthy"); n != 0 {
+	if n, all := running(t, c, "unhealthy"), running(t, c, "healthy"); n != 0 || int(all) != len(want)+1 {
+		t.Errorf("%v are unhealthy and %v healthy in Alloy's metric", n, all)
+	}
+	for id, h := range healthOf(t, c, "/api/v0/web/components") {
+		if h.State != "healthy" {
+			t.Errorf("a client of Alloy's API is told of %s: %+v", id, h)
+		}
+	}
+	isHealthy(t, c)
+	c.Stop(t)
+}
+
+// A writer whose endpoint is switched off drops everything, and says so.
+func TestAWriterWithoutAnEndpointIsLoud(t *testing.T) {
+	push := harness.FreePort(t)
+	c := harness.NewCollector(t, fmt.Sprintf(`
+		loki.source.api "in" {
+			http {
+				listen_address = "127.0.0.1"
+				listen_port    = %d
+			}
+			forward_to = [loki.write.off.receiver]
+		}
+		loki.write "off" { endpoint { url = sys.env("NOT_SET_ANYWHERE") } }
+		prometheus.remote_write "none" { }
+		pyroscope.write "off" { endpoint { url = "<PYROSCOPE_URL>" } }
+		otelcol.exporter.otlp "off" { client { endpoint = "" } }
+		otelcol.exporter.otlphttp "traces" {
+			client { endpoint = "" }
+			traces_endpoint = "http://127.0.0.1:1/v1/traces"
+		}
+	`, push))
+	c.Start(t)
+	body := fmt.Sprintf(`{"streams":[{"stream":{"a":"b"},"values":[["%d","line"]]}]}`, time.Now().UnixNano())
+	resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/loki/api/v1/push", push), "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	const off = "no endpoint, all data is dropped"
+	for id, want := range map[string]health{
+		"loki.write.off":                   {"unhealthy", off + ", 1 so far: Its endpoint is switched off: it has no host (is an environment variable not set?)"},
+		"prometheus.remote_write.none":     {"unhealthy", off + ": It has no endpoint block"},
+		"pyroscope.write.off":              {"unhealthy", off + ": Its endpoint is switched off: it has neither http:// nor https:// in front (is a placeholder not filled in?)"},
+		"otelcol.exporter.otlp.off":        {"unhealthy", off + ": Its client > endpoint is switched off: it has no host (is an environment variable not set?)"},
+		"otelcol.exporter.otlphttp.traces": {"healthy", "running"},
+	} {
+		if got := healthOf(t, c, "/api/v1/components")[id]; got != want {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+	if n := running(t, c, "unhealthy"); n != 4 {
 		t.Errorf("%v are unhealthy in Alloy's metric", n)
 	}
 	isHealthy(t, c)
+	var overview struct {
+		Problems []struct{ Component, Message, Mend string }
+		Signals  []struct {
+			Signal            string
+			Received, Dropped json.RawMessage
+		}
+	}
+	get(t, c.URL+"/api/v1/overview", &overview)
+	if len(overview.Problems) != 4 {
+		t.Errorf("%+v", overview.Problems)
+	}
+	for _, p := range overview.Problems {
+		if p.Component == "loki.write.off" && (!strings.HasPrefix(p.Message, "loki.write.off has no endpoint for logs: what is sent to it is dropped, 1 line so far. ") || !strings.HasPrefix(p.Mend, "Set the URL")) {
+			t.Errorf("%+v", p)
+		}
+	}
+	for _, s := range overview.Signals {
+		if s.Signal == "logs" && (string(s.Received) != "1" || !strings.Contains(string(s.Dropped), `"no_destination":1`)) {
+			t.Errorf("%s received, %s dropped", s.Received, s.Dropped)
+		}
+	}
+	saysSoon(t, c, "why loki.write.off", "✕ loki.write.off has no endpoint for logs", "✕ loki.write.off: 1 line dropped since the start (reason: no_destination).", "→ Set the URL")
 	c.Stop(t)
 }
 

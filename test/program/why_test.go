@@ -104,6 +104,53 @@ func TestTheCommandLineAnswersWhatOneAsks(t *testing.T) {
 	c.Stop(t)
 }
 
+// What clients push is answered for from the receiver on: what has come, what is refused
+// from whom and why, and where it stops.
+func TestTheCommandLineAnswersForWhatClientsPush(t *testing.T) {
+	otlp, profiles := harness.FreePort(t), harness.FreePort(t)
+	c := harness.NewCollector(t, fmt.Sprintf(`
+		otelcol.receiver.otlp "x" {
+			http { endpoint = "127.0.0.1:%d" }
+			output { traces = [otelcol.processor.batch.x.input] }
+		}
+		otelcol.processor.batch "x" { output { traces = [otelcol.exporter.otlphttp.x.input] } }
+		otelcol.exporter.otlphttp "x" { client { endpoint = %q } }
+		pyroscope.receive_http "x" {
+			http {
+				listen_address = "127.0.0.1"
+				listen_port    = %d
+			}
+			forward_to = [pyroscope.write.x.receiver]
+		}
+		pyroscope.write "x" { endpoint { url = %q } }
+	`, otlp, harness.Refusing(t), profiles, sink(t)))
+	c.Start(t)
+	post := func(port int, path, kind, body string) {
+		t.Helper()
+		resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d%s", port, path), kind, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	saysSoon(t, c, "why traces", "▲ Traces: no client has sent any to otelcol.receiver.otlp.x", "▲ Before otelcol.receiver.otlp.x: no traces have come in the last 5 min.", fmt.Sprintf("→ Check that the clients send to HTTP on 127.0.0.1:%d.", otlp))
+	post(otlp, "/v1/traces", "application/json", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"x"}]}]}]}`)
+	post(otlp, "/v1/traces", "text/xml", "<spans/>")
+	post(profiles, "/ingest/ingest", "text/plain", "x")
+	// By the receiver, its port, its signal or its destination.
+	for _, name := range []string{"otelcol.receiver.otlp.x", fmt.Sprint(otlp), "traces"} {
+		saysSoon(t, c, "why "+name,
+			"● Traces: otelcol.receiver.otlp.x has received 1 span, the last ", "✕ otelcol.receiver.otlp.x refuses requests: 1 since the start. The last one ", "(content_type): the content type is", // it flows
+			"How far behind is it?", "otelcol.exporter.otlphttp.x: 1 span waiting (", // how far behind
+			"✕ At otelcol.receiver.otlp.x, which refuses requests: the last one ", "✕ At otelcol.exporter.otlphttp.x, which cannot deliver to http://127.0.0.1:", // where it stops
+			"▲ otelcol.receiver.otlp.x: 1 request refused since the start (reason: content_type); the clients were told.", "→ Fix the client's settings") // why it is dropped
+	}
+	saysSoon(t, c, "why profiles", "Before pyroscope.receive_http.x: no profiles have come", "(unknown_path): nothing is served at /ingest/ingest: ", "→ Fix the path in the client's settings.")
+	post(profiles, "/ingest?name=app", "text/plain", "a;b 1")
+	saysSoon(t, c, fmt.Sprint("why ", profiles), "● Profiles: pyroscope.receive_http.x has received 1 profile,", "● pyroscope.write.x (profiles to ", "delivers: 1 profile,")
+	c.Stop(t)
+}
+
 // With a password in the block http, the commands ask for it, and take it.
 func TestTheCommandLineTakesAPassword(t *testing.T) {
 	c := harness.NewCollector(t, `

@@ -94,6 +94,11 @@ func RateText(rates []EdgeRate) string {
 // UnitOf is what one signal counts: samples, lines, spans or profiles.
 func UnitOf(signal string) string { return human.Unit(signal) }
 
+// Amount is n items of a signal: "1 span", "2,000 lines".
+func Amount(n uint64, signal string) string {
+	return page.Many(int(n), strings.TrimSuffix(UnitOf(signal), "s"))
+}
+
 // AddSeries adds values that end at the same time.
 func AddSeries(a, b []float64) []float64 {
 	if len(a) < len(b) {

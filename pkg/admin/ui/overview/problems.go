@@ -145,7 +145,7 @@ func destinationProblems(d *flow.Destination, now time.Time) (out []problem) {
 	}
 	link := "/component/" + url.PathEscape(d.Component)
 	name := fmt.Sprintf("%s (%s to %s)", d.Component, d.Signal, d.URL)
-	waiting := fmt.Sprintf("%s %s waiting on disk (%s)", page.Count(float64(d.Queued)), flow.UnitOf(d.Signal), page.Size(float64(d.QueuedBytes)))
+	waiting := fmt.Sprintf("%s waiting on disk (%s)", flow.Amount(d.Queued, d.Signal), page.Size(float64(d.QueuedBytes)))
 	switch {
 	case !d.Healthy:
 		last := "Nothing delivered yet"
@@ -194,10 +194,11 @@ func (s *situation) offProblems() (out []problem) {
 		p := of[id]
 		becomes := "what is sent to it is dropped"
 		if n := dropped[id]; n > 0 {
-			becomes += ", " + page.Count(float64(n)) + " items so far"
+			amount := page.Many(int(n), "item")
 			if len(signals[id]) == 1 {
-				becomes = strings.Replace(becomes, "items", flow.UnitOf(signals[id][0]), 1)
+				amount = flow.Amount(n, signals[id][0])
 			}
+			becomes += ", " + amount + " so far"
 		}
 		p.Message = fmt.Sprintf("%s has no endpoint for %s: %s. %s", id, strings.Join(signals[id], ", "), becomes, p.Message)
 		out = append(out, *p)
@@ -221,7 +222,7 @@ func losses(d *flow.Destination, name, link string) (out []problem) {
 			}
 			out = append(out, problem{
 				Kind: "bad", Component: d.Component, Link: link, Fix: fix,
-				Message: fmt.Sprintf("The destination %s is losing data: %s %s dropped since the start (reason: %s).", name, page.Count(float64(n)), flow.UnitOf(d.Signal), reason),
+				Message: fmt.Sprintf("The destination %s is losing data: %s dropped since the start (reason: %s).", name, flow.Amount(n, d.Signal), reason),
 			})
 		}
 	}

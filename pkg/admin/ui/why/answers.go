@@ -72,9 +72,9 @@ func (k *collection) logsFlow(a *Answer) {
 	case len(k.tails) == 0:
 		a.say("info", "Logs: none are read.")
 	case reading < len(k.tails):
-		a.say("bad", "Logs: %d of %s read, %s lines so far.", reading, page.Many(len(k.tails), "tail"), page.Count(float64(lines)))
+		a.say("bad", "Logs: %d of %s read, %s so far.", reading, page.Many(len(k.tails), "tail"), flow.Amount(lines, "logs"))
 	default:
-		a.say("good", "Logs: yes, %s lines read.", page.Count(float64(lines)))
+		a.say("good", "Logs: yes, %s read.", flow.Amount(lines, "logs"))
 	}
 }
 
@@ -121,7 +121,7 @@ func (k *collection) deliveryText(d *destination) string {
 	case d.LastSuccess.IsZero():
 		return name + " has delivered nothing yet."
 	}
-	return fmt.Sprintf("%s delivers: %s %s, the last %s.", name, page.Count(float64(d.Delivered)), flow.UnitOf(d.Signal), page.Since(k.now.Sub(d.LastSuccess)))
+	return fmt.Sprintf("%s delivers: %s, the last %s.", name, flow.Amount(d.Delivered, d.Signal), page.Since(k.now.Sub(d.LastSuccess)))
 }
 
 // causeOf is why a destination fails.
@@ -190,7 +190,7 @@ func (k *collection) howFarBehind() Answer {
 				kind = "warn"
 			}
 		}
-		a.say(kind, "%s: %s %s waiting (%s)%s.", d.Component, page.Count(float64(d.Queued)), flow.UnitOf(d.Signal), page.Size(float64(d.QueuedBytes)), oldest)
+		a.say(kind, "%s: %s waiting (%s)%s.", d.Component, flow.Amount(d.Queued, d.Signal), page.Size(float64(d.QueuedBytes)), oldest)
 	}
 	if a.Kind == "" {
 		a.say("info", "Nothing is collected that could be behind.")
@@ -358,7 +358,7 @@ func (k *collection) whyNotRead(a *Answer) {
 			a.advise(k.fixFor(t.Component))
 			continue
 		}
-		a.say("good", "%s reads the logs: %s lines.", t.Component, page.Count(float64(t.Lines)))
+		a.say("good", "%s reads the logs: %s.", t.Component, flow.Amount(t.Lines, "logs"))
 	}
 	for i := range k.rules {
 		if r := &k.rules[i]; r.Stream != "" && !r.Kept {
@@ -425,7 +425,7 @@ func (k *collection) whyDropped() Answer {
 	a := Answer{Question: dropped}
 	for i := range k.tails {
 		if t := &k.tails[i]; t.Dropped > 0 {
-			a.say("info", "%s: its rules dropped %s lines.", t.Component, page.Count(float64(t.Dropped)))
+			a.say("info", "%s: its rules dropped %s.", t.Component, flow.Amount(t.Dropped, "logs"))
 		}
 	}
 	k.refusedByReceivers(&a)
@@ -441,7 +441,7 @@ func (k *collection) whyDropped() Answer {
 			if reason == "relabelled" || reason == "native_histograms_off" {
 				kind = "info" // as configured
 			}
-			a.say(kind, "%s: %s %s dropped since the start (reason: %s).", d.Component, page.Count(float64(n)), flow.UnitOf(d.Signal), reason)
+			a.say(kind, "%s: %s dropped since the start (reason: %s).", d.Component, flow.Amount(n, d.Signal), reason)
 			if kind == "bad" {
 				a.advise(k.fixAbout(d, "reason: "+reason))
 			}

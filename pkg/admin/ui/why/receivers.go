@@ -84,7 +84,7 @@ func (k *collection) arrivals(a *Answer) {
 			if since > recent {
 				kind = nothing
 			}
-			a.say(kind, "%s: %s has received %s %s, the last %s.", name, r.Component, page.Count(float64(s.Items)), flow.UnitOf(s.Signal), page.Since(since))
+			a.say(kind, "%s: %s has received %s, the last %s.", name, r.Component, flow.Amount(s.Items, s.Signal), page.Since(since))
 		}
 		k.refusals(a, r)
 	}
@@ -214,7 +214,7 @@ func (k *collection) refusedByReceivers(a *Answer) {
 		}
 		for _, s := range r.Signals {
 			if s.Refused > 0 {
-				a.say("warn", "%s: %s %s of them could be read.", r.Component, page.Count(float64(s.Refused)), flow.UnitOf(s.Signal))
+				a.say("warn", "%s: %s of them could be read.", r.Component, flow.Amount(s.Refused, s.Signal))
 			}
 		}
 	}
