@@ -31,6 +31,7 @@ type fetcher struct {
 
 	buffers buffers
 	gzip    sync.Pool // of *gzip.Reader
+	trails  httpclient.Trails
 }
 
 // fetched is a page as it came.
@@ -66,9 +67,10 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (g
 // request asks a target for its page. An error that says that time is over is a
 // *cause.Late.
 func (f *fetcher) request(ctx context.Context, client *http.Client, e *endpoint, accept string) (*http.Response, error) {
-	ctx, connected := httpclient.Connected(ctx)
+	ctx, trail := f.trails.Begin(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
 	if err != nil {
+		f.trails.End(trail)
 		return nil, err
 	}
 	request.Header.Set("Accept", accept)
@@ -76,8 +78,9 @@ func (f *fetcher) request(ctx context.Context, client *http.Client, e *endpoint,
 	request.Header.Set("User-Agent", f.userAgent)
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64))
 	response, err := client.Do(request)
+	connected := f.trails.End(trail)
 	if err != nil {
-		return nil, e.late(err, connected())
+		return nil, e.late(err, connected)
 	}
 	return response, nil
 }

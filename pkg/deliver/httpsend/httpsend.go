@@ -33,6 +33,8 @@ type Client struct {
 	// Observe is told of each request; nil: nobody is. status is 0 if there was
 	// no answer.
 	Observe func(status int, took time.Duration)
+
+	trails httpclient.Trails
 }
 
 // Request is one POST.
@@ -104,17 +106,19 @@ func (c *Client) post(ctx context.Context, r Request) (Answer, error) {
 	}
 	data := &body{data: r.Body}
 	defer data.detach()
-	ctx, connected := httpclient.Connected(ctx)
+	ctx, trail := c.trails.Begin(ctx)
 	request, err := data.request(ctx, r.URL)
 	if err != nil {
+		c.trails.End(trail)
 		return Answer{}, errors.New("the URL is not valid") // the error would show it as it is
 	}
 	if r.Prepare != nil {
 		r.Prepare(request)
 	}
 	response, err := c.HTTP.Do(request)
+	connected := c.trails.End(trail)
 	if err != nil {
-		return Answer{}, c.explain(err, late, connected())
+		return Answer{}, c.explain(err, late, connected)
 	}
 	defer response.Body.Close()
 	limit := c.MaxAnswer
