@@ -16,14 +16,15 @@ import (
 	"collector/pkg/httpclient"
 )
 
-// sent is what comes of sending something to a URL, and the URL.
-func sent(t *testing.T, component, url string, settings httpclient.Config) cause.Cause {
+// sent is what comes of sending something to a URL.
+func sent(t *testing.T, component, url string, timeout time.Duration) cause.Cause {
 	t.Helper()
+	settings := httpclient.Default()
 	client, err := settings.NewPush("test", "agent/1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &httpsend.Client{HTTP: client, Timeout: 3 * time.Second}
+	c := &httpsend.Client{HTTP: client, Timeout: timeout}
 	defer c.Close()
 	_, err = c.Send(t.Context(), httpsend.Request{URL: url, Body: []byte("data")})
 	var failed *deliver.Error
@@ -118,7 +119,11 @@ func TestCausesOfDestinationsThatDoNotAnswer(t *testing.T) {
 func checkSent(t *testing.T, all []undelivered) {
 	t.Helper()
 	atOnce(t, all, func(u undelivered) string { return u.name }, func(t *testing.T, u undelivered) {
-		got := sent(t, u.component, u.url, httpclient.Default())
+		timeout := time.Minute
+		if u.kind == cause.NoConnection || u.kind == cause.NoAnswer {
+			timeout = 3 * time.Second
+		}
+		got := sent(t, u.component, u.url, timeout)
 		_, host, _ := strings.Cut(u.url, "://")
 		host, _, _ = strings.Cut(host, "/")
 		text := strings.ReplaceAll(u.text, "$host", host)
