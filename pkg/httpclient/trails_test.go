@@ -45,7 +45,7 @@ func TestATrailTellsHowFarARequestGot(t *testing.T) {
 	}
 }
 
-// BenchmarkTrails is what it costs a request to tell whether there was a connection:
+// BenchmarkTrails is what it costs a request to report whether there was a connection:
 // the ratio of the medians of requests that do and do not, which take turns.
 func BenchmarkTrails(b *testing.B) {
 	for name, size := range map[string]int{"page=20KiB": 20 << 10, "empty": 0} {

@@ -275,7 +275,10 @@ func TestAWriterWithoutAnEndpointIsLoud(t *testing.T) {
 	}
 	isHealthy(t, c)
 	var overview struct {
-		Problems []struct{ Component, Message, Mend string }
+		Problems []struct {
+			Component, Message string
+			Fix                string `json:"mend"`
+		}
 		Signals  []struct {
 			Signal            string
 			Received, Dropped json.RawMessage
@@ -286,7 +289,7 @@ func TestAWriterWithoutAnEndpointIsLoud(t *testing.T) {
 		t.Errorf("%+v", overview.Problems)
 	}
 	for _, p := range overview.Problems {
-		if p.Component == "loki.write.off" && (!strings.HasPrefix(p.Message, "loki.write.off has no endpoint for logs: what is sent to it is dropped, 1 line so far. ") || !strings.HasPrefix(p.Mend, "Set the URL")) {
+		if p.Component == "loki.write.off" && (!strings.HasPrefix(p.Message, "loki.write.off has no endpoint for logs: what is sent to it is dropped, 1 line so far. ") || !strings.HasPrefix(p.Fix, "Set the URL")) {
 			t.Errorf("%+v", p)
 		}
 	}
