@@ -211,6 +211,14 @@ func (v *view) deliveries(f func(component string, s deliver.Status, stores bool
 			for _, s := range c.Destinations() {
 				f(id, s, true)
 			}
+			if idle, ok := c.(inspect.Idler); ok {
+				wired := v.wired(id)
+				for _, s := range idle.Idle() {
+					if wired[s.Signal] {
+						f(id, s, true)
+					}
+				}
+			}
 		case inspect.Viewer:
 			given, wired := c.Given(), v.wired(id)
 			for _, signal := range slices.Sorted(maps.Keys(given)) {
@@ -224,7 +232,7 @@ func (v *view) deliveries(f func(component string, s deliver.Status, stores bool
 
 // wired are the signals for which an edge leads to a component. An edge for OTLP
 // requests does not know its signals before something passes: it may be any of
-// the three.
+// the three that the receivers before it accept.
 func (v *view) wired(to string) map[string]bool {
 	found := map[string]bool{}
 	for _, e := range v.graph.Edges() {
@@ -238,10 +246,36 @@ func (v *view) wired(to string) map[string]bool {
 			}
 		}
 		if !known {
-			for _, s := range []live.Signal{live.Metrics, live.Logs, live.Traces} {
-				found[s.String()] = true
-			}
+			v.mayCome(e.From, found, map[string]bool{})
 		}
 	}
 	return found
+}
+
+// mayCome adds the signals of OTLP that may leave a component.
+func (v *view) mayCome(from string, found, seen map[string]bool) {
+	if seen[from] {
+		return
+	}
+	seen[from] = true
+	source := true
+	each(v.graph, func(id string, c inspect.Receiver) {
+		if id == from {
+			source = false
+			for _, s := range c.Receiving().Signals {
+				found[s.Signal] = true
+			}
+		}
+	})
+	for _, e := range v.graph.Edges() {
+		if e.To == from {
+			source = false
+			v.mayCome(e.From, found, seen)
+		}
+	}
+	if source {
+		for _, s := range []live.Signal{live.Metrics, live.Logs, live.Traces} {
+			found[s.String()] = true
+		}
+	}
 }

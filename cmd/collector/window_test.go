@@ -174,6 +174,30 @@ otelcol.processor.batch "b" {
 	}
 }
 
+// An exporter of OTLP makes its queues when something comes; until then it is a
+// destination of what the receivers before it accept, and of nothing else.
+func TestAnExporterIsADestinationBeforeAnythingComes(t *testing.T) {
+	p, url := runProgram(t, `
+otelcol.receiver.otlp "r" {
+	http { endpoint = "127.0.0.1:0" }
+	output { traces = [otelcol.processor.batch.b.input] }
+}
+otelcol.processor.batch "b" {
+	output { traces = [otelcol.exporter.otlphttp.e.input] }
+}
+otelcol.exporter.otlphttp "e" { client { endpoint = "http://127.0.0.1:1" } }
+otelcol.exporter.otlphttp "unused" { client { endpoint = "http://127.0.0.1:1" } }
+`)
+	all := p.view.Destinations()
+	if len(all) != 1 || all[0].Component != "otelcol.exporter.otlphttp.e" || all[0].Signal != "traces" || all[0].URL != "http://127.0.0.1:1/v1/traces" || all[0].Received != 0 || !all[0].Healthy || !all[0].Stores {
+		t.Errorf("%+v", all)
+	}
+	type overview struct{ Problems []struct{ Message string } }
+	if o := fetchJSON[overview](t, url+"/api/v1/overview"); len(o.Problems) != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestStoppingEndsTheStreamsOfEvents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.alloy")
 	if err := os.WriteFile(path, []byte(`explore.sink "e" { }`), 0o600); err != nil {

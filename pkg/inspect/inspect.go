@@ -23,6 +23,10 @@ import (
 // Deliverer is a component that delivers data to destinations, from a queue on disk.
 type Deliverer interface{ Destinations() []deliver.Status }
 
+// Idler is a Deliverer that makes the queue of a signal when the first of it comes: Idle
+// is what it could deliver until then.
+type Idler interface{ Idle() []deliver.Status }
+
 // Scraper is a component that scrapes targets.
 type Scraper interface {
 	ScrapeTargets() []ScrapeTarget

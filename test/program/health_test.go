@@ -279,7 +279,7 @@ func TestAWriterWithoutAnEndpointIsLoud(t *testing.T) {
 			Component, Message string
 			Fix                string `json:"mend"`
 		}
-		Signals  []struct {
+		Signals []struct {
 			Signal            string
 			Received, Dropped json.RawMessage
 		}

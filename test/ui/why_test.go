@@ -270,3 +270,41 @@ func saysTheSame(t *testing.T, s *stack, b *browser) {
 		t.Errorf("the command says\n%s\nthe page\n%s", p.Output(), b.text())
 	}
 }
+
+// What clients push is answered for in one click from the card of its signal.
+func TestWhyOfASignalFromItsCard(t *testing.T) {
+	in := harness.FreePort(t)
+	c := harness.NewCollector(t, fmt.Sprintf(`
+otelcol.receiver.otlp "x" {
+	http { endpoint = "127.0.0.1:%d" }
+	output { traces = [otelcol.exporter.otlphttp.x.input] }
+}
+otelcol.exporter.otlphttp "x" { client { endpoint = %q } }
+`, in, harness.Refusing(t)))
+	c.Start(t)
+	b := newBrowser(t, c.URL)
+	b.open("/")
+	link := `document.querySelector('.signals .card.traces a[href="/why?q=traces"]')`
+	b.until(`!document.querySelector('.signals .card a[href="/why?q=logs"]')`) // nothing receives any
+	b.until("document.querySelector('.signals .card.traces').innerText.includes('Nothing received yet.') && document.querySelector('#destinations tbody').innerText.includes('nothing sent yet')")
+	for kind, body := range map[string]string{
+		"application/json": `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"x"}]}]}]}`,
+		"text/xml":         "<spans/>",
+	} {
+		resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/v1/traces", in), kind, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	b.until(link)
+	eval[bool](b, "("+link+".click(), true)")
+	b.until("location.pathname === '/why' && document.readyState === 'complete'")
+	b.answers("flowing", "Traces: otelcol.receiver.otlp.x has received 1 span, the last ")
+	b.answers("behind", "otelcol.exporter.otlphttp.x: 1 span waiting (")
+	b.answers("stops", "At otelcol.receiver.otlp.x, which refuses requests: the last one ")
+	b.answers("stops", "At otelcol.exporter.otlphttp.x, which cannot deliver to http://127.0.0.1:")
+	b.answers("dropped", "1 request refused since the start (reason: content_type); the clients were told.")
+	b.until(`[...document.querySelectorAll('h2')].some((h) => h.innerText.startsWith('receiver otelcol.receiver.otlp.x (HTTP on 127.0.0.1:'))`)
+	c.Stop(t)
+}

@@ -149,6 +149,19 @@ func (e *Exporter) Destinations() []deliver.Status {
 	return all
 }
 
+// Idle is part of inspect.Idler: what could be delivered of which nothing has come.
+func (e *Exporter) Idle() []deliver.Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var idle []deliver.Status
+	for _, l := range e.writers {
+		if to := e.transport.URL(l.signal); l.writer == nil && l.off == "" && to != "" {
+			idle = append(idle, deliver.Status{ID: destinationID, URL: to, Signal: string(l.signal), Healthy: true})
+		}
+	}
+	return idle
+}
+
 // started lists the signal writers that have a writer.
 func (e *Exporter) started() []*signalWriter {
 	e.mu.Lock()
