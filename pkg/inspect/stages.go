@@ -126,11 +126,11 @@ type StageMetric struct {
 }
 
 const (
-	// keptSamples is how many entries LogSamples keeps, and maxSample how much of a line.
+	// keptSamples is how many entries LogSamples keeps, maxSample how much of a line, and
+	// samplesFor how old the oldest is before more are kept.
 	keptSamples = 10
 	maxSample   = 16 << 10
-	// sampleEvery is how often an entry is kept.
-	sampleEvery = time.Second
+	samplesFor  = 10 * time.Second
 )
 
 // LogSample is an entry that came in.
@@ -142,8 +142,8 @@ type LogSample struct {
 	Cut bool // the line was longer
 }
 
-// LogSamples keeps a few of the entries that come in, at most one a second. Its zero
-// value is empty.
+// LogSamples keeps a few of the entries that come in, at most one of a call and ten in
+// ten seconds. Its zero value is empty.
 type LogSamples struct {
 	next atomic.Int64 // Unix nanoseconds: none is kept before
 
@@ -155,21 +155,26 @@ type LogSamples struct {
 // Offer shows the entries of a call. It copies what it keeps.
 func (s *LogSamples) Offer(logs pipeline.Logs) {
 	now := time.Now()
-	next := s.next.Load()
-	if now.UnixNano() < next || len(logs.Streams) == 0 || !s.next.CompareAndSwap(next, now.Add(sampleEvery).UnixNano()) {
+	if now.UnixNano() < s.next.Load() || len(logs.Streams) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stream := &logs.Streams[int(s.id)%len(logs.Streams)]
-	if len(stream.Entries) == 0 {
+	if now.UnixNano() < s.next.Load() || len(stream.Entries) == 0 {
 		return
 	}
-	s.id++
 	e := stream.Entries[len(stream.Entries)-1]
+	if n := len(s.last); n > 0 && s.last[n-1].Time.Equal(e.Time) && strings.HasPrefix(e.Line, s.last[n-1].Line) {
+		return // a call that is made again
+	}
+	s.id++
 	kept := LogSample{ID: s.id, Came: now, Labels: stream.Labels.Copy(), Cut: len(e.Line) > maxSample}
 	kept.Entry = pipeline.Entry{Time: e.Time, Line: strings.Clone(e.Line[:min(len(e.Line), maxSample)]), Metadata: e.Metadata.Copy()}
 	s.last = append(slices.Delete(s.last, 0, max(0, len(s.last)+1-keptSamples)), kept)
+	if len(s.last) == keptSamples {
+		s.next.Store(s.last[0].Came.Add(samplesFor).UnixNano())
+	}
 }
 
 // Recent are the entries that are kept, the newest first.

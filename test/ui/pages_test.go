@@ -25,6 +25,7 @@ var pages = map[string]string{
 	"/components":                 "document.querySelector('main').innerText.includes('prometheus.scrape.demo')",
 	"/targets":                    "document.querySelector('main').innerText.includes('/metrics')",
 	"/relabel":                    "document.querySelector('h1')",
+	"/stages":                     "document.querySelector('h1')",
 	"/why":                        "document.querySelectorAll('main li a').length > 0",
 	"/why?q=explore.sink.default": "document.querySelectorAll('dl.why dt').length >= 5",
 	"/live":                       "document.querySelectorAll('#edges tbody tr').length >= 4",

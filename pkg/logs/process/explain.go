@@ -388,7 +388,7 @@ func (m *multiline) explain(e *Entry) string {
 	case known:
 		return "The line does not match " + quoted(m.cfg.FirstLine) + " (firstline): it belongs to the block."
 	}
-	return "The line does not match " + quoted(m.cfg.FirstLine) + " (firstline), and there is no block that it could belong to."
+	return "The line does not match " + quoted(m.cfg.FirstLine) + " (firstline), and no block with the same labels is open."
 }
 
 func (s *metricsStage) explain(e *Entry) string {

@@ -276,7 +276,7 @@ func TestATraceShowsLinesThatAreJoinedAndSplit(t *testing.T) {
 	const multiline = "stage.multiline {\n\tfirstline = \"^A\"\n\tmax_lines = 3\n}\n"
 	begins, belongs := "The line matches “^A” (firstline): it begins a block.", "The line does not match “^A” (firstline): it belongs to the block."
 	expect(t, told(t, multiline+"stage.static_labels {\n\tvalues = {l = \"x\"}\n}", "before", "A", "1", "A", "1", "2"),
-		"1 stage.multiline passed The line does not match “^A” (firstline), and there is no block that it could belong to.",
+		"1 stage.multiline passed The line does not match “^A” (firstline), and no block with the same labels is open.",
 		`1 stage.static_labels passed [label l ""→"x"]`,
 		"2 stage.multiline held "+begins,
 		"3 stage.multiline held "+belongs,

@@ -27,20 +27,18 @@ func (p *Page) redaction(in []inspect.StagedEntry, t *inspect.StageTrace) *redac
 	}
 	for i := range t.Steps {
 		for _, c := range t.Steps[i].Changes {
-			redact.SecretsIn(labels.FromStrings(cmpName(c.Name), c.Before), own)
-			redact.SecretsIn(labels.FromStrings(cmpName(c.Name), c.After), own)
+			for _, value := range []string{c.Before, c.After} {
+				if c.Name != "" && value != null {
+					redact.SecretsIn(labels.FromStrings(c.Name, value), own)
+				}
+			}
 		}
 	}
 	return &redaction{p.Redactor.Current().With(own)}
 }
 
-// cmpName is a name that a label can have.
-func cmpName(name string) string {
-	if name == "" {
-		return "_"
-	}
-	return name
-}
+// null is an extracted value that is none.
+const null = "null"
 
 // text is a line, or a sentence about one. Parameters of URLs stay, as lines are full
 // of them.
@@ -64,7 +62,7 @@ func (v *redaction) value(c *inspect.StageChange, value string) string {
 	case inspect.ChangedLabel, inspect.ChangedMetadata:
 		return v.Value(c.Name, value)
 	case inspect.ChangedExtracted:
-		if mask.HidesValue(c.Name) && value != "" {
+		if mask.HidesValue(c.Name) && value != "" && value != null {
 			return mask.Redacted
 		}
 	}

@@ -58,8 +58,7 @@ type summary struct {
 	Stages    int    `json:"stages"`
 	File      string `json:"file"`
 	Line      int    `json:"line"`
-	// LastEntry is when an entry came in of which the page can show what becomes; at most
-	// one a second is kept.
+	// LastEntry is when an entry came in of which the page can show what becomes.
 	LastEntry time.Time `json:"lastEntry,omitzero"`
 	Names     []string  `json:"names"` // of the stages, in order
 }

@@ -20,7 +20,7 @@ import (
 type Trace struct {
 	Component string          `json:"component"`
 	Stages    []inspect.Stage `json:"stages"`
-	// Recent are the last lines that came in, at most one a second, the newest first.
+	// Recent are some of the last lines that came in, the newest first.
 	Recent []Recent `json:"recent"`
 	// Input is the lines that went through the stages; Entries are these, and what
 	// stages made of them, each with what every stage did.
@@ -214,6 +214,8 @@ func grouped(stages []inspect.Stage, t *inspect.StageTrace, v *redaction) []Trac
 			if s.Reason != "" {
 				e.Verdict += " (reason: " + s.Reason + ")"
 			}
+		case s.Outcome == inspect.StageReleased:
+			e.Outcome, e.Verdict = inspect.StagePassed, "passes"
 		case s.Outcome == inspect.StageHeld:
 			e.Outcome, e.Verdict = s.Outcome, "held by "+where
 		case s.As != "":

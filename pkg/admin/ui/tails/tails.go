@@ -215,6 +215,9 @@ func tailLabels(t *inspect.LogTail) g.Node {
 			return page.FewLabels(t.Labels[stream])
 		}
 	}
+	if t.Kind == inspect.TailListener || t.Kind == inspect.TailJournal { // their entries have labels of their own
+		return h.Span(h.Class("dim"), g.Text("none of its own"))
+	}
 	return h.Span(h.Class("dim"), g.Text("dropped by a rule"))
 }
 
