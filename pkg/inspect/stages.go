@@ -127,8 +127,12 @@ type StageMetric struct {
 
 const (
 	// keptSamples is how many entries LogSamples keeps, maxSample how much of a line, and
-	// samplesFor how old the oldest is before more are kept.
+	// samplesFor how old the oldest is before more are kept; keptOfCall is how many of one
+	// call are kept.
 	keptSamples = 10
+	keptOfCall  = 5
+	// samplesPause is how long nothing is looked at after a call.
+	samplesPause = 20 * time.Millisecond
 	maxSample   = 16 << 10
 	samplesFor  = 10 * time.Second
 )
@@ -142,8 +146,8 @@ type LogSample struct {
 	Cut bool // the line was longer
 }
 
-// LogSamples keeps a few of the entries that come in, at most one of a call and ten in
-// ten seconds. Its zero value is empty.
+// LogSamples keeps a few of the entries that come in, at most five of a call and about ten
+// in ten seconds. Its zero value is empty.
 type LogSamples struct {
 	next atomic.Int64 // Unix nanoseconds: none is kept before
 
@@ -153,28 +157,43 @@ type LogSamples struct {
 }
 
 // Offer shows the entries of a call. It copies what it keeps.
-func (s *LogSamples) Offer(logs pipeline.Logs) {
-	now := time.Now()
+func (s *LogSamples) Offer(logs pipeline.Logs, now time.Time) {
 	if now.UnixNano() < s.next.Load() || len(logs.Streams) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stream := &logs.Streams[int(s.id)%len(logs.Streams)]
-	if now.UnixNano() < s.next.Load() || len(stream.Entries) == 0 {
+	if now.UnixNano() < s.next.Load() {
 		return
 	}
-	e := stream.Entries[len(stream.Entries)-1]
-	if n := len(s.last); n > 0 && s.last[n-1].Time.Equal(e.Time) && strings.HasPrefix(e.Line, s.last[n-1].Line) {
+	s.next.Store(now.Add(samplesPause).UnixNano())
+	// A few of the call, spread over it.
+	n := logs.Entries()
+	for k, i := min(n, keptOfCall), 0; i < k; i++ {
+		at := i * n / k
+		for j := range logs.Streams {
+			stream := &logs.Streams[j]
+			if at < len(stream.Entries) {
+				s.keep(now, stream.Labels, &stream.Entries[at])
+				break
+			}
+			at -= len(stream.Entries)
+		}
+	}
+	if len(s.last) == keptSamples && s.last[0].Came.Add(samplesFor).After(now) {
+		s.next.Store(s.last[0].Came.Add(samplesFor).UnixNano())
+	}
+}
+
+// keep keeps an entry. It holds s.mu.
+func (s *LogSamples) keep(now time.Time, stream labels.Labels, e *pipeline.Entry) {
+	if slices.ContainsFunc(s.last, func(l LogSample) bool { return l.Time.Equal(e.Time) && strings.HasPrefix(e.Line, l.Line) }) {
 		return // a call that is made again
 	}
 	s.id++
-	kept := LogSample{ID: s.id, Came: now, Labels: stream.Labels.Copy(), Cut: len(e.Line) > maxSample}
+	kept := LogSample{ID: s.id, Came: now, Labels: stream.Copy(), Cut: len(e.Line) > maxSample}
 	kept.Entry = pipeline.Entry{Time: e.Time, Line: strings.Clone(e.Line[:min(len(e.Line), maxSample)]), Metadata: e.Metadata.Copy()}
 	s.last = append(slices.Delete(s.last, 0, max(0, len(s.last)+1-keptSamples)), kept)
-	if len(s.last) == keptSamples {
-		s.next.Store(s.last[0].Came.Add(samplesFor).UnixNano())
-	}
 }
 
 // Recent are the entries that are kept, the newest first.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
@@ -114,7 +115,7 @@ func (e *Enrich) current() map[string]discovery.Target {
 // WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
 // caller may come again with the same.
 func (e *Enrich) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
-	e.samples.Offer(logs)
+	e.samples.Offer(logs, time.Now())
 	targets := e.current()
 	var matched, unmatched int
 	out := pipeline.Logs{Streams: make([]pipeline.Stream, len(logs.Streams))}

@@ -113,7 +113,6 @@ func (p *Process) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	if len(p.cfg.Stages) == 0 {
 		return p.pass(ctx, logs, logs.Entries())
 	}
-	p.samples.Offer(logs)
 	if err := p.acquire(ctx); err != nil {
 		return err
 	}
@@ -156,6 +155,7 @@ func (p *Process) run(ctx context.Context, logs pipeline.Logs, into *output) err
 	p.into, p.env.ctx, p.env.err = into, ctx, nil
 	defer func() { p.into, p.env.ctx = nil, nil }()
 	now := time.Now()
+	p.samples.Offer(logs, now)
 	for i := range logs.Streams {
 		s := &logs.Streams[i]
 		for j := range s.Entries {
@@ -171,6 +171,7 @@ func (p *Process) run(ctx context.Context, logs pipeline.Logs, into *output) err
 // arrive returns what comes to the first Holder. It holds the lock.
 func (p *Process) arrive(ctx context.Context, logs pipeline.Logs) ([]arrival, error) {
 	if p.chain.direct {
+		p.samples.Offer(logs, time.Now())
 		return byLabels(logs.Streams), nil
 	}
 	if err := p.run(ctx, logs, nil); err != nil {

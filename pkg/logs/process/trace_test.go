@@ -355,20 +355,3 @@ func TestATraceIsBounded(t *testing.T) {
 		}
 	}
 }
-
-// The component keeps a few of the lines that come in.
-func TestTheLastLinesAreKept(t *testing.T) {
-	p, _ := staged(t, "stage.decolorize { }")
-	line := strings.Repeat("x", 20_000)
-	_ = p.WriteLogs(canceled(t), pipeline.Logs{Streams: []pipeline.Stream{{Labels: labels.FromStrings("app", "a"), Entries: []pipeline.Entry{{Time: entryTime, Line: line}}}}}) // it does not run
-	recent := p.Stages().Recent()
-	if len(recent) != 1 || !recent[0].Cut || !strings.HasPrefix(line, recent[0].Line) || recent[0].Labels.Get("app") != "a" || recent[0].ID == 0 {
-		t.Errorf("%+v", recent)
-	}
-}
-
-func canceled(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
-}

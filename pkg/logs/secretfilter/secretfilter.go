@@ -110,7 +110,7 @@ func (t *tally) reset() { *t = tally{took: t.took[:0]} }
 // WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
 // caller may come again with the same.
 func (f *Filter) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
-	f.samples.Offer(logs)
+	f.samples.Offer(logs, time.Now())
 	w := f.work.Get().(*work)
 	defer func() {
 		w.reset()

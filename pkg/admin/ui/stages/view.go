@@ -60,7 +60,7 @@ func (p *Page) recentNode(m *Trace) g.Node {
 			h.A(h.Href(href), g.If(current, g.Attr("aria-current", "true")), page.Ago(r.Came), h.Span(h.Class("sr"), g.Text(": what the stages do"))),
 			page.Badge(outcomeKind(r.Outcome), page.Cut(r.Verdict, 120)), h.Code(g.Text(page.Cut(r.Line, 300))), page.FewLabels(r.Labels)))
 	}
-	return page.Section("recent", "Last lines", h.P(h.Class("dim"), g.Text("At most ten lines in ten seconds are kept. Select one, or try a line of your own below.")),
+	return page.Section("recent", "Last lines", h.P(h.Class("dim"), g.Text("A few of the lines that come in are kept. Select one, or try a line of your own below.")),
 		page.Table("The last lines that came in", []page.Column{{Title: "When"}, {Title: "Outcome"}, {Title: "Line"}, {Title: "Labels"}}, rows...))
 }
 
