@@ -133,8 +133,8 @@ const (
 	keptOfCall  = 5
 	// samplesPause is how long nothing is looked at after a call.
 	samplesPause = 20 * time.Millisecond
-	maxSample   = 16 << 10
-	samplesFor  = 10 * time.Second
+	maxSample    = 16 << 10
+	samplesFor   = 10 * time.Second
 )
 
 // LogSample is an entry that came in.

@@ -86,7 +86,7 @@ func TestNoPageShowsASecret(t *testing.T) {
 		t.Errorf("the reload is answered %d: %s", code, around(body))
 	}
 	visited = append(visited, crawl(t, c)...)
-	for _, page := range []string{"/graph", "/targets", "/relabel", "/configuration", "/component/loki.write.x", "/api/v1/components/prometheus.remote_write.x", "/-/support"} {
+	for _, page := range []string{"/graph", "/targets", "/relabel", "/stages", "/configuration", "/component/loki.write.x", "/api/v1/components/prometheus.remote_write.x", "/-/support"} {
 		if !slices.Contains(visited, page) {
 			t.Errorf("%s was not visited, of %d pages", page, len(visited))
 		}

@@ -26,6 +26,7 @@ func TestEveryPageIsSoundAndHasAnAPI(t *testing.T) {
 		"/targets":                {"Targets", "/targets/logs"},
 		"/targets/logs":           {"Log tails"},
 		"/relabel":                {"Relabel"},
+		"/stages":                 {"Stages", "loki.relabel does is on the Relabel page"},
 	} {
 		page := uitest.Get(t, u, path)
 		uitest.CheckPage(t, path, page)

@@ -43,11 +43,13 @@ func (p *Page) Routes() []page.Route {
 // Path is the page of a component, without the prefix.
 func Path(component string) string { return "/stages/" + url.PathEscape(component) }
 
-// Components are the ids of the components that have a page.
+// Components are the ids of the components that do something to lines.
 func (p *Page) Components() []string {
 	var ids []string
 	for _, s := range p.Inventory.Stages() {
-		ids = append(ids, s.Component)
+		if len(s.List) > 0 {
+			ids = append(ids, s.Component)
+		}
 	}
 	return ids
 }

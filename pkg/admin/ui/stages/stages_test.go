@@ -96,6 +96,10 @@ func TestThePageShowsWhatBecomesOfTheLastLine(t *testing.T) {
 			t.Errorf("%s: status %d", missing, w.Code)
 		}
 	}
+	plain := toy()
+	plain.List, plain.Component = nil, "loki.process.plain"
+	text := uitest.Get(t, uitest.New(t, uitest.Small, uitest.Having(&uitest.Stock{Staged: []inspect.Stages{plain}})), "/stages/loki.process.plain")
+	contains(t, text, "has no stages: every line passes as it is")
 	quiet := uitest.Get(t, newUI(t), path)
 	uitest.CheckPage(t, path, quiet)
 	contains(t, quiet, "No line has come in yet.", `data-refresh="5"`)

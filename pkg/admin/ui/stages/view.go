@@ -49,7 +49,10 @@ func (p *Page) traceView(_ *http.Request, m Trace) page.Content {
 
 // recentNode lists the last lines.
 func (p *Page) recentNode(m *Trace) g.Node {
-	if len(m.Recent) == 0 {
+	switch {
+	case len(m.Stages) == 0:
+		return page.Section("recent", "Last lines", page.Empty("The component has no stages: every line passes as it is, and none is kept."))
+	case len(m.Recent) == 0:
 		return page.Section("recent", "Last lines", page.Empty("No line has come in yet."))
 	}
 	var rows []g.Node
