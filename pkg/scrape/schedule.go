@@ -1,41 +1,14 @@
 package scrape
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"collector/pkg/discovery"
 	"collector/pkg/mask"
+	"collector/pkg/schedule"
 )
-
-// queue is a heap of targets, ordered by when they are due.
-type queue []*target
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].position, q[j].position = i, j
-}
-
-// Push is for package heap.
-func (q *queue) Push(x any) {
-	t := x.(*target)
-	t.position = len(*q)
-	*q = append(*q, t)
-}
-
-// Pop is for package heap.
-func (q *queue) Pop() any {
-	old := *q
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return t
-}
 
 // Run scrapes until ctx ends. Then it gives what is being fetched a moment, and
 // waits until what has been fetched is forwarded.
@@ -45,30 +18,15 @@ func (s *Scraper) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer s.forget()
 
-	var q queue
+	var q schedule.Queue[*target]
 	reported := make(map[string]bool)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	list, changed := s.cfg.Targets.Targets()
-	reported = s.sync(ctx, &q, list, reported)
-	for {
-		if len(q) > 0 {
-			timer.Reset(q[0].due.Sub(s.now()))
-		} else {
-			timer.Stop()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-			list, changed = s.cfg.Targets.Targets()
-			reported = s.sync(ctx, &q, list, reported)
-		case <-timer.C:
-			s.start(&q)
-		case <-s.crowded:
-			s.startOver(&q)
-		}
-	}
+	schedule.Loop[*target]{
+		Targets: s.cfg.Targets, Now: s.now,
+		Sync:  func(list []discovery.Target) { reported = s.sync(ctx, &q, list, reported) },
+		Start: func() { s.start(&q) },
+		Woken: s.crowded, Wake: func() { s.startOver(&q) },
+	}.Run(ctx, &q)
+	return nil
 }
 
 // forget makes the scraper ready for another Run.
@@ -86,14 +44,14 @@ func (s *Scraper) forget() {
 }
 
 // start starts all scrapes that are due.
-func (s *Scraper) start(q *queue) {
+func (s *Scraper) start(q *schedule.Queue[*target]) {
 	now := s.now()
-	for len(*q) > 0 && !(*q)[0].due.After(now) {
-		t := (*q)[0]
-		due := t.due
+	for q.Len() > 0 && !q.First().Due.After(now) {
+		t := q.First()
+		due := t.Due
 		e, free := t.begin()
-		t.due = e.nextScrape(now)
-		heap.Fix(q, 0)
+		t.Due = e.nextScrape(now)
+		q.Fix(t)
 		if !free {
 			s.metrics.missed.Inc()
 			continue
@@ -116,20 +74,19 @@ func (s *Scraper) shed() {
 
 // startOver makes the targets due that have to give up their memory: being
 // scraped, they will find that out.
-func (s *Scraper) startOver(q *queue) {
+func (s *Scraper) startOver(q *schedule.Queue[*target]) {
 	now := s.now()
-	for _, t := range *q {
+	q.Each(func(t *target) {
 		if t.claim.crowding() {
-			t.due = now
+			t.Due = now
 		}
-	}
-	heap.Init(q)
+	})
 	s.start(q)
 }
 
 // sync applies a new list of targets. It returns what was wrong with the
 // list, so that each complaint is made once.
-func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, reported map[string]bool) map[string]bool {
+func (s *Scraper) sync(ctx context.Context, q *schedule.Queue[*target], list []discovery.Target, reported map[string]bool) map[string]bool {
 	s.metrics.syncs.Inc()
 	now := s.now()
 	wanted, complaints := s.endpoints(list, reported)
@@ -140,23 +97,23 @@ func (s *Scraper) sync(ctx context.Context, q *queue, list []discovery.Target, r
 			continue
 		}
 		delete(s.targets, key)
-		heap.Remove(q, t.position)
-		t.cancel(errGone)
+		q.Remove(t)
+		t.cancel(schedule.ErrGone)
 		s.running.Go(func() { s.end(ctx, t, now) })
 	}
 	for key, e := range wanted {
 		t, ok := s.targets[key]
 		if !ok {
-			t = &target{due: e.firstScrape(now), claim: s.budget.claim(s.shed)}
+			t = &target{Place: schedule.Place{Due: e.firstScrape(now)}, claim: s.budget.claim(s.shed)}
 			t.ctx, t.cancel = context.WithCancelCause(ctx)
 			t.state.endpoint, t.state.health = e, healthUnknown
 			s.targets[key] = t
-			heap.Push(q, t)
+			q.Push(t)
 			continue
 		}
 		if t.replace(e) {
-			t.due = e.firstScrape(now)
-			heap.Fix(q, t.position)
+			t.Due = e.firstScrape(now)
+			q.Fix(t)
 		}
 	}
 	s.metrics.targets.Set(float64(len(s.targets)))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"net/url"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"collector/pkg/discovery"
 	"collector/pkg/pipeline"
+	"collector/pkg/schedule"
 )
 
 // endpoint is what a discovered target says: where to scrape, how often, and
@@ -126,46 +126,22 @@ func targetURL(cfg *Config, t discovery.Target, address string) string {
 	return u.String()
 }
 
-// offset is the target's place within each interval since the epoch, so that
-// targets are spread and each keeps its place over a restart.
-func (e *endpoint) offset() time.Duration {
-	h := fnv.New64a()
-	h.Write([]byte(e.key))
-	h.Write([]byte(e.url))
-	// FNV alone spreads similar names badly in the high bits.
-	x := h.Sum64()
-	x ^= x >> 32
-	x *= 0x9e3779b97f4a7c15
-	x ^= x >> 29
-	return time.Duration(x % uint64(e.interval))
-}
+// offset is the target's place within each interval.
+func (e *endpoint) offset() time.Duration { return schedule.Offset(e.interval, e.key, e.url) }
 
-// firstScrape is when a target that has just appeared is scraped: soon, but
-// not together with all others.
+// firstScrape is when a target that has just appeared is scraped.
 func (e *endpoint) firstScrape(now time.Time) time.Time {
-	spread := min(e.interval, time.Second)
-	return now.Add(e.offset() % spread)
+	return schedule.First(now, e.interval, e.offset())
 }
 
-// nextScrape is the target's next turn after a scrape that began at last: never
-// less than half an interval later, nor more than one and a half. The wall clock
-// decides on the place in the interval alone, so that setting it keeps no target
-// waiting.
+// nextScrape is the target's next turn after a scrape that began at last.
 func (e *endpoint) nextScrape(last time.Time) time.Time {
-	interval := int64(e.interval)
-	earliest := last.UnixNano() + interval/2
-	turn := earliest - earliest%interval + int64(e.offset())
-	if turn < earliest {
-		turn += interval
-	}
-	return last.Add(time.Duration(turn - last.UnixNano()))
+	return schedule.Next(last, e.interval, e.offset())
 }
 
 // target is a running target.
 type target struct {
-	// due and position belong to the scheduler's goroutine.
-	due      time.Time
-	position int
+	schedule.Place // belongs to the scheduler's goroutine
 
 	cancel context.CancelCauseFunc
 	ctx    context.Context
@@ -200,27 +176,9 @@ const (
 	healthDown    health = "down"
 )
 
-// errGone ends the context of a target that is no longer in the list.
-var errGone = errors.New("the target was removed")
-
-// fetchGrace is how long a fetch may go on when the component stops, so that a
-// page that a target has served is not lost at a reload.
-const fetchGrace = 500 * time.Millisecond
-
 // fetching is the context of a fetch.
 func (t *target) fetching(timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), timeout)
-	stop := context.AfterFunc(t.ctx, func() {
-		if context.Cause(t.ctx) == errGone {
-			cancel()
-			return
-		}
-		time.AfterFunc(fetchGrace, cancel)
-	})
-	return ctx, func() {
-		stop()
-		cancel()
-	}
+	return schedule.Fetching(t.ctx, timeout)
 }
 
 func (t *target) endpoint() endpoint {
