@@ -97,7 +97,7 @@ func describesRequest(name string) bool {
 	}, http.CanonicalHeaderKey(name))
 }
 
-// maxRedirects is how many redirects in a row a push follows.
+// maxRedirects is how many redirects in a row a push or a scrape follows.
 const maxRedirects = 5
 
 // PushRedirects is the CheckRedirect of a client that pushes data. If follow is

@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/textparse"
 
 	"collector/pkg/cause"
-	"collector/pkg/httpclient"
 	"collector/pkg/mask"
 )
 
@@ -24,37 +22,6 @@ func (e *endpoint) late(err error, connected bool) error {
 		Err:    fmt.Errorf("the target did not answer within scrape_timeout (%s): %w", e.timeout, err),
 		Within: e.timeout, Setting: "scrape_timeout", Connected: connected,
 	}
-}
-
-// refusal is why an answer is no page.
-func refusal(response *http.Response) error {
-	a := &cause.Answer{Status: response.StatusCode}
-	to, err := response.Location()
-	if err != nil || response.StatusCode/100 != 3 {
-		const some = 4 << 10
-		body := httpclient.Beginning(response, some)
-		if _, a.WebPage = cause.IsWebPage(body); len(body) > 0 {
-			a.Words = httpclient.Words(response, body)
-		}
-		a.WantsTLS = cause.SpeaksTLS(response, body)
-		a.Err = fmt.Errorf("%w %s", errStatus, response.Status)
-		return a
-	}
-	why := "it leads to another host or port"
-	if from := response.Request; from == nil || httpclient.SameHost(from.URL, to) {
-		why = "follow_redirects is off, or there were too many"
-	}
-	a.Location = httpclient.WithoutCredentials(httpclient.CleanURL(to), response)
-	a.Err = fmt.Errorf("%w to %s (HTTP status %s), which is not followed: %s: if the metrics are there, scrape that address", errRedirect, a.Location, response.Status, why)
-	return a
-}
-
-// cameFrom is where a page is from, if a redirect led there.
-func cameFrom(response *http.Response) string {
-	if response.Request == nil || response.Request.Response == nil {
-		return ""
-	}
-	return httpclient.WithoutCredentials(httpclient.CleanURL(response.Request.URL), response)
 }
 
 // failedAt is a page on which a parser fails with err after n entries. With why, it

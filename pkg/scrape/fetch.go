@@ -54,14 +54,14 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (g
 		_ = response.Body.Close()
 	}()
 	if response.StatusCode != http.StatusOK {
-		return got, refusal(response)
+		return got, httpclient.Refusal(response, "metrics")
 	}
 	page, err := f.body(response, size, c)
 	if err != nil {
 		f.buffers.put(page)
 		return got, e.late(err, true)
 	}
-	return fetched{page, response.Header.Get("Content-Type"), cameFrom(response)}, nil
+	return fetched{page, response.Header.Get("Content-Type"), httpclient.CameFrom(response)}, nil
 }
 
 // request asks a target for its page. An error that says that time is over is a

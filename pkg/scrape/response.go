@@ -2,18 +2,15 @@ package scrape
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/cause"
-	"collector/pkg/component"
 	"collector/pkg/httpclient"
 	"collector/pkg/inspect"
 	"collector/pkg/mask"
@@ -42,7 +39,7 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (inspect.Response, error
 	wanted := Config{ScrapeProtocols: textProtocols(), MetricNameEscapingScheme: s.cfg.MetricNameEscapingScheme}
 	start := time.Now()
 	still := *s.fetcher.client
-	still.CheckRedirect = followNone
+	still.CheckRedirect = httpclient.FollowNone
 	response, err := s.fetcher.request(ctx, &still, &e, wanted.accept())
 	if err != nil {
 		return inspect.Response{}, s.shownError(err)
@@ -117,54 +114,11 @@ func (f *fetcher) beginning(response *http.Response, limit int64) ([]byte, error
 // withoutCredentials is text without the secrets that the component sends, in
 // headers and in the query.
 func (s *Scraper) withoutCredentials(text string) string {
-	for _, secret := range secretsOf(&s.cfg.HTTPClient) {
-		if secret != "" {
-			text = strings.ReplaceAll(text, string(secret), mask.Redacted)
-		}
-	}
+	text = s.cfg.HTTPClient.WithoutOwnSecrets(text)
 	for name, values := range s.cfg.Params {
 		if !mask.ShowsParameter(name) {
 			text = httpclient.WithoutSecrets(text, values...)
 		}
 	}
 	return mask.WithoutPasswords(text)
-}
-
-// secretsOf are the secrets of a client, with those in files as they are now.
-func secretsOf(c *httpclient.Config) []component.Secret {
-	secrets := []component.Secret{c.BearerToken, inFile(c.BearerTokenFile)}
-	if a := c.BasicAuth; a != nil {
-		for _, password := range []component.Secret{a.Password, inFile(a.PasswordFile)} {
-			if password != "" {
-				pair := base64.StdEncoding.EncodeToString([]byte(a.Username + ":" + string(password)))
-				secrets = append(secrets, component.Secret(pair), password)
-			}
-		}
-	}
-	if a := c.Authorization; a != nil {
-		secrets = append(secrets, a.Credentials, inFile(a.CredentialsFile))
-	}
-	if o := c.OAuth2; o != nil {
-		secrets = append(secrets, o.ClientSecret, inFile(o.ClientSecretFile))
-		for name, value := range o.EndpointParams {
-			if !mask.ShowsParameter(name) {
-				secrets = append(secrets, component.Secret(value))
-			}
-		}
-	}
-	for _, headers := range []map[string][]component.Secret{c.HTTPHeaders, c.ProxyConnectHeader} {
-		for _, values := range headers {
-			secrets = append(secrets, values...)
-		}
-	}
-	return secrets
-}
-
-// inFile is the secret in a file; without the file none was sent.
-func inFile(name string) component.Secret {
-	if name == "" {
-		return ""
-	}
-	text, _ := os.ReadFile(name)
-	return component.Secret(strings.TrimSpace(string(text)))
 }

@@ -33,6 +33,7 @@ import (
 	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/httpclient"
 	"collector/pkg/mask"
 	"collector/pkg/pipeline"
 	"collector/pkg/throttle"
@@ -89,7 +90,7 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	}
 	client.Transport = newRouted(o.Listeners.Memory(), client.Transport)
 	if cfg.HTTPClient.FollowRedirects {
-		client.CheckRedirect = followOwn
+		client.CheckRedirect = httpclient.FollowOwn
 	}
 	if cfg.EnableProtobufNegotiation {
 		o.Warn("enable_protobuf_negotiation", "it is deprecated: set scrape_native_histograms = true instead")

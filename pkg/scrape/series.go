@@ -12,12 +12,13 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/cause"
+	"collector/pkg/httpclient"
 )
 
 // The errors of a scrape that are counted apart.
 var (
-	errStatus        = errors.New("server returned HTTP status")
-	errRedirect      = errors.New("the target redirects")
+	errStatus        = httpclient.ErrStatus
+	errRedirect      = httpclient.ErrRedirect
 	errTargetLimit   = errors.New("target_limit is exceeded")
 	errBodySizeLimit = errors.New("the page is larger than body_size_limit allows")
 	errSampleLimit   = errors.New("the page has more samples than sample_limit allows")
