@@ -49,6 +49,7 @@
 //	`alloy:"name,enum,optional"`   blocks name.a, name.b … in one ordered list ([]struct
 //	                               whose fields, optional blocks, are pointers: one is set)
 //	`alloy:",squash"`              an embedded group of fields
+//	`alloy:",label"`               the label of the block (string), which is required
 //
 // and the Config, like each struct of a block, may have SetToDefault() and
 // Validate() error, with pointer receivers. An optional block that is absent

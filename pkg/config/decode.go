@@ -235,8 +235,12 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 	if !seen {
 		first[f.name] = at.Line
 	}
-	if stmt.Label != "" {
+	label := labelOf(f.structOf())
+	switch {
+	case label == nil && stmt.Label != "":
 		r.report(at, f.name+" { ... }", "block %q of %s takes no label", f.name, parent)
+	case label != nil && stmt.Label == "":
+		r.report(at, f.name+` "name" { ... }`, "block %q of %s needs a label", f.name, parent)
 	}
 	target := v.FieldByIndex(f.index)
 	if f.repeatable() {
@@ -257,6 +261,9 @@ func (r *decoding) nested(stmt *ast.BlockStmt, parent string, fields []field, fi
 	}
 	if c, ok := target.Addr().Interface().(defaulter); ok {
 		c.SetToDefault()
+	}
+	if label != nil {
+		target.FieldByIndex(label).SetString(stmt.Label)
 	}
 	r.body(stmt.Body, at, name, target)
 }

@@ -34,6 +34,9 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		parts := strings.Split(tag, ",")
 		options := parts[1:]
+		if slices.Contains(options, "label") {
+			continue
+		}
 		if slices.Contains(options, "squash") {
 			for _, inner := range fieldsOf(f.Type) {
 				inner.index = append([]int{i}, inner.index...)
@@ -78,6 +81,18 @@ func (f field) structOf() reflect.Type {
 		panic(fmt.Sprintf("BUG: block %s has type %s, which is no struct", f.name, f.typ))
 	}
 	return t
+}
+
+// labelOf is the field of t, a struct, that is the label of its block; nil: the block
+// has none.
+func labelOf(t reflect.Type) []int {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if _, options, _ := strings.Cut(f.Tag.Get("alloy"), ","); options == "label" {
+			return f.Index
+		}
+	}
+	return nil
 }
 
 func (f field) repeatable() bool { return f.typ.Kind() == reflect.Slice }

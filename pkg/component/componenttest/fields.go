@@ -28,6 +28,8 @@ func fieldsOf(v reflect.Value) iter.Seq[field] {
 			has := func(word string) bool { return slices.Contains(words[1:], word) }
 			f := field{name: words[0], optional: has("optional"), block: has("block"), typ: v.Field(i).Type()}
 			switch {
+			case has("label"):
+				continue
 			case has("squash"):
 				for inner := range fieldsOf(v.Field(i)) {
 					if !yield(inner) {
