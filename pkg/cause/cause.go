@@ -55,6 +55,7 @@ const (
 	WebPage      Kind = "web_page"
 
 	NotMetrics     Kind = "not_metrics"
+	NoProfile      Kind = "not_a_profile"
 	NotNumber      Kind = "not_a_number"
 	BadLine        Kind = "bad_line"
 	TooManySamples Kind = "too_many_samples"
@@ -86,7 +87,7 @@ func (k Kind) Title() string {
 		Handshake: "no TLS connection", NotHTTP: "the port does not speak HTTP", Closed: "the connection was closed",
 		Redirect: "redirects elsewhere", Login: "redirects to a login page", Unauthorized: "credentials required", Forbidden: "access denied",
 		NotFound: "no such path", ServerError: "the server fails", Unavailable: "the server is unavailable", Status: "unexpected HTTP status",
-		WebPage: "a web page answers", NotMetrics: "the response is not metrics", NotNumber: "a value is not a number",
+		WebPage: "a web page answers", NotMetrics: "the response is not metrics", NoProfile: "the response is not a profile", NotNumber: "a value is not a number",
 		BadLine: "a line is not a metric", TooManySamples: "too many samples", PageLimit: "a limit is exceeded", Memory: "not enough memory",
 		WrongProtocol: "wrong protocol", NoTenant: "no tenant", RateLimited: "rate limited", StreamLimited: "too many streams or series",
 		LabelLimit: "label limits exceeded", TooOld: "the data is too old", InTheFuture: "the data is from the future", TooLarge: "the data is too large",
@@ -157,6 +158,15 @@ type Limit struct {
 
 func (l *Limit) Error() string { return l.Err.Error() }
 func (l *Limit) Unwrap() error { return l.Err }
+
+// NotProfile is a response that is no profile in pprof's format, as an error.
+type NotProfile struct {
+	Err     error
+	Instead string // what it is, in words
+}
+
+func (n *NotProfile) Error() string { return n.Err.Error() }
+func (n *NotProfile) Unwrap() error { return n.Err }
 
 // RPC is a gRPC call that failed, as an error.
 type RPC struct {

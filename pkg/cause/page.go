@@ -49,7 +49,7 @@ func isMetrics(media string) bool {
 
 // elsewhere is the advice to scrape another path or port.
 func (t *Target) elsewhere() string {
-	return "Set the path that serves metrics by " + t.setPath() + ", or the port by " + t.setPort() + "." + t.tryPort()
+	return "Set the path that serves " + t.wants() + " by " + t.setPath() + ", or the port by " + t.setPort() + "." + t.tryPort()
 }
 
 func (t *Target) webPage(title, from string) Cause {
@@ -58,7 +58,7 @@ func (t *Target) webPage(title, from string) Cause {
 	}
 	if from != "" && isLogin(from) {
 		return Cause{Login, fmt.Sprintf("%s redirects to %s, a login page%s.", t.name(), cut(from, 300), title),
-			"Set its credentials in the component, or the path or port that serves metrics without a login." + t.tryPort()}
+			"Set its credentials in the component, or the path or port that serves " + t.wants() + " without a login." + t.tryPort()}
 	}
 	if from != "" {
 		from = ", at " + cut(from, 300) + " to which it redirects,"

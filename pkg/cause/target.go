@@ -28,6 +28,16 @@ type Target struct {
 	PortLabel, PathLabel string
 	// Hint is what is odd about how the target's address came about.
 	Hint string
+	// Profile is the kind of profile that is scraped; empty: it is metrics.
+	Profile string
+}
+
+// wants is what is scraped.
+func (t *Target) wants() string {
+	if t.Profile != "" {
+		return "profiles"
+	}
+	return "metrics"
 }
 
 // Container is what is known of a target's container.
@@ -52,7 +62,10 @@ func (t *Target) classify(err error) Cause {
 	var answer *Answer
 	var page *Page
 	var limit *Limit
+	var other *NotProfile
 	switch {
+	case errors.As(err, &other):
+		return Cause{NoProfile, fmt.Sprintf("%s answers with %s instead of a profile.", t.name(), other.Instead), "Set the path that serves profiles by " + t.setPath() + ", or the port by " + t.setPort() + "." + t.tryPort()}
 	case errors.As(err, &page):
 		return t.badPage(page)
 	case errors.As(err, &limit):
@@ -112,6 +125,9 @@ func (t *Target) setPort() string {
 func (t *Target) setPath() string {
 	if t.PathLabel != "" {
 		return "the label " + t.PathLabel
+	}
+	if t.Profile != "" {
+		return "path of the profile in profiling_config or __profile_path__"
 	}
 	return "metrics_path or __metrics_path__"
 }
@@ -182,9 +198,9 @@ func (t *Target) unreached(kind Kind, detail string, err error) Cause {
 	case Handshake:
 		return Cause{kind, "There is no TLS connection to " + t.place() + ": " + detail + ".", "Check min_version in tls_config and what the target supports."}
 	case WrongProtocol, NotHTTP:
-		return Cause{NotHTTP, upper(t.place()) + " does not speak HTTP.", "Set the port that serves metrics by " + t.setPort() + "." + t.tryPort()}
+		return Cause{NotHTTP, upper(t.place()) + " does not speak HTTP.", "Set the port that serves " + t.wants() + " by " + t.setPort() + "." + t.tryPort()}
 	case Closed:
-		return Cause{kind, upper(t.place()) + " closes the connection without a complete response.", "Check the service's own log. If it is another service's port, set the port that serves metrics by " + t.setPort() + "." + t.tryPort()}
+		return Cause{kind, upper(t.place()) + " closes the connection without a complete response.", "Check the service's own log. If it is another service's port, set the port that serves " + t.wants() + " by " + t.setPort() + "." + t.tryPort()}
 	}
 	return Cause{Other, fmt.Sprintf("The scrape of %s failed: %s", t.name(), sentence(cut(err.Error(), 500))), fmt.Sprintf("Open the target's page and choose Fetch now, or run curl against %s from the collector's host.", cut(host, 100))}
 }
@@ -225,9 +241,9 @@ func (t *Target) refused() Cause {
 	case asked:
 		return Cause{Refused, "Nothing listens on " + t.place() + ", although the container exposes it.", "Check that the service is running and listens on 0.0.0.0, not only on 127.0.0.1." + t.tryPort()}
 	case len(others) > 0:
-		return Cause{WrongPort, "Nothing listens on " + t.place() + ", which exposes " + ports(others) + ".", "Set the port that serves metrics by " + t.setPort() + "."}
+		return Cause{WrongPort, "Nothing listens on " + t.place() + ", which exposes " + ports(others) + ".", "Set the port that serves " + t.wants() + " by " + t.setPort() + "."}
 	}
-	return Cause{Refused, "Nothing listens on " + t.place() + ".", "Set the port that serves metrics by " + t.setPort() + ", or start the service."}
+	return Cause{Refused, "Nothing listens on " + t.place() + ".", "Set the port that serves " + t.wants() + " by " + t.setPort() + ", or start the service."}
 }
 
 func (t *Target) slow(err error) Cause {
@@ -237,7 +253,7 @@ func (t *Target) slow(err error) Cause {
 		setting = late.Setting
 	}
 	return Cause{NoAnswer, fmt.Sprintf("%s accepts the connection but does not answer%s.", upper(t.place()), within(err)),
-		"Check why its metrics take so long, or raise " + setting + "."}
+		"Check why its " + t.wants() + " take so long, or raise " + setting + "."}
 }
 
 // upper is text as the beginning of a sentence, unless it is a name.
@@ -274,7 +290,7 @@ func (t *Target) answered(a *Answer) Cause {
 	case a.Status >= 500:
 		return Cause{ServerError, t.name() + " answers " + status + said + ".", "Check the service's own log."}
 	}
-	return Cause{Status, t.name() + " answers " + status + " instead of metrics" + said + ".", "Set the path by " + t.setPath() + ", or the port by " + t.setPort() + "." + t.tryPort()}
+	return Cause{Status, t.name() + " answers " + status + " instead of " + t.wants() + said + ".", "Set the path by " + t.setPath() + ", or the port by " + t.setPort() + "." + t.tryPort()}
 }
 
 // usualPaths are where services have their metrics.
@@ -284,8 +300,10 @@ func usualPaths() []string {
 
 func (t *Target) noPage(status int) Cause {
 	path := t.path()
-	fix := "Set the path that serves metrics by " + t.setPath() + "."
-	if near := suggest.Nearest(path, usualPaths()); near != "" && near != path {
+	fix := "Set the path that serves " + t.wants() + " by " + t.setPath() + "."
+	if t.Profile != "" {
+		fix = "If the service has no profile " + t.Profile + ", disable that in profiling_config. Otherwise set " + t.setPath() + "."
+	} else if near := suggest.Nearest(path, usualPaths()); near != "" && near != path {
 		fix = "Did you mean " + near + "? Set the path by " + t.setPath() + "."
 	}
 	return Cause{NotFound, fmt.Sprintf("%s has no page %s (%d).", t.name(), cut(path, 100), status), fix + t.tryPort()}
@@ -302,9 +320,9 @@ func (t *Target) redirected(where string) Cause {
 	}
 	if isLogin(to) {
 		return Cause{Login, fmt.Sprintf("%s redirects to %s, a login page.", t.name(), cut(shown, 300)),
-			"Set its credentials in the component, or the path or port that serves metrics without a login." + t.tryPort()}
+			"Set its credentials in the component, or the path or port that serves " + t.wants() + " without a login." + t.tryPort()}
 	}
-	return Cause{Redirect, fmt.Sprintf("%s redirects to %s, which is not followed.", t.name(), cut(shown, 300)), "If the metrics are there, scrape that address: " + t.setPath() + " sets the path."}
+	return Cause{Redirect, fmt.Sprintf("%s redirects to %s, which is not followed.", t.name(), cut(shown, 300)), "If the " + t.wants() + " are there, scrape that address: " + t.setPath() + " sets the path."}
 }
 
 // isLogin reports whether a path is where people log in.

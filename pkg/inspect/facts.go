@@ -102,7 +102,7 @@ func (f *Facts) ExplainTo(t *ScrapeTarget, err error) cause.Cause {
 }
 
 func (f *Facts) target(t *ScrapeTarget) cause.Target {
-	known := cause.Target{URL: t.URL}
+	known := cause.Target{URL: t.URL, Profile: t.Profile}
 	c := f.containers[t.Discovered.Get(containerID)]
 	if c == nil {
 		return known
@@ -110,6 +110,9 @@ func (f *Facts) target(t *ScrapeTarget) cause.Target {
 	known.Name = c.Name
 	known.Container, known.Networks = &cause.Container{Ports: c.Ports, Networks: c.Networks}, c.Here
 	known.PortLabel, known.PathLabel = f.setting(t, "port"), f.setting(t, "path")
+	if t.Profile != "" {
+		known.PathLabel = "" // the labels are those of the path of metrics
+	}
 	known.Hint, _ = f.hint(t)
 	return known
 }

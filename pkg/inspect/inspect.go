@@ -42,6 +42,7 @@ type ScrapeTarget struct {
 	Component  string // set by who asks, as everywhere below
 	ID         string // within the component
 	Job, URL   string
+	Profile    string // the kind of profile that is scraped; empty: it is metrics
 	State      string // up, down or unknown
 	Labels     labels.Labels
 	Discovered labels.Labels // before relabeling, with meta labels
@@ -67,6 +68,7 @@ type Response struct {
 	Truncated   bool          `json:"truncated"`          // there is more than the body
 	Location    string        `json:"location,omitempty"` // where a redirect leads, which is not followed
 	Took        time.Duration `json:"took"`               // ns
+	Profile     bool          `json:"profile,omitempty"`  // the body says in words what is in a profile
 	// Err is why a scrape would fail with it; Cause is what that means.
 	Err   error       `json:"-"`
 	Cause cause.Cause `json:"-"`

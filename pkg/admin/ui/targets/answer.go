@@ -96,7 +96,11 @@ func (p *Page) answerView(_ *http.Request, m Answer) page.Content {
 	case m.Error != "" || m.Cause != "":
 		body = append(body, page.Failure(m.Cause, m.Fix, m.Error))
 	case m.Response != nil && !m.Response.Truncated:
-		body = append(body, page.Notice("good", g.Text("These are metrics that a scrape can read.")))
+		good := "These are metrics that a scrape can read."
+		if m.Response.Profile {
+			good = "This is a profile that a scrape can read."
+		}
+		body = append(body, page.Notice("good", g.Text(good)))
 	}
 	if a := m.Response; a != nil {
 		text, cut := fitting(a.Body, maxAnswer)
