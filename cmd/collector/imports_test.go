@@ -53,13 +53,15 @@ var allowedImports = map[string]string{
 	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient pkg/mask",
 	"pkg/remotecfg/remotecfgtest": "",
 
-	"pkg/discovery": "pkg/component pkg/docker pkg/durable pkg/filewatch pkg/httpclient pkg/inspect pkg/mask pkg/pipeline pkg/throttle",
-	"pkg/config":    "pkg/component pkg/mask pkg/suggest",
-	"pkg/live":      "pkg/pipeline",
-	"pkg/reference": "pkg/component pkg/config pkg/pipeline",
-	"pkg/explore":   "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":     "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline pkg/suggest",
-	"pkg/admin":     "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
+	"pkg/discovery":  "pkg/component pkg/docker pkg/durable pkg/filewatch pkg/httpclient pkg/inspect pkg/mask pkg/pipeline pkg/throttle",
+	"pkg/config":     "pkg/component pkg/mask pkg/suggest",
+	"pkg/live":       "pkg/pipeline",
+	"pkg/schedule":   "pkg/discovery",
+	"pkg/protofield": "",
+	"pkg/reference":  "pkg/component pkg/config pkg/pipeline",
+	"pkg/explore":    "pkg/component pkg/live pkg/pipeline",
+	"pkg/graph":      "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline pkg/suggest",
+	"pkg/admin":      "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
 
 	// No page imports another.
 	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/listen pkg/live",
@@ -108,7 +110,9 @@ var allowedImports = map[string]string{
 	"pkg/logs/source/journal":             signalPackages + " pkg/filewatch pkg/logs/source/journal/journalfile pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/journal/journalfile": "",
 
-	"pkg/metrics":         "pkg/component pkg/metrics/relabel",
+	"pkg/metrics":         "pkg/component pkg/metrics/enrich pkg/metrics/receive pkg/metrics/relabel",
+	"pkg/metrics/receive": signalPackages + " pkg/protofield",
+	"pkg/metrics/enrich":  signalPackages,
 	"pkg/metrics/relabel": signalPackages,
 
 	"pkg/exporters":                       "pkg/component pkg/exporters/blackbox pkg/exporters/cadvisor pkg/exporters/memcached pkg/exporters/mysql pkg/exporters/postgres pkg/exporters/process pkg/exporters/redis pkg/exporters/self pkg/exporters/static pkg/exporters/unix pkg/exporters/windows",
@@ -156,14 +160,16 @@ var allowedImports = map[string]string{
 	"pkg/otlp/exporter/otlp":     signalPackages + otlpPackages + " pkg/otlp/exporter",
 	"pkg/otlp/exporter/otlphttp": signalPackages + otlpPackages + " pkg/otlp/exporter",
 
-	"pkg/profiles": signalPackages,
+	"pkg/profiles":        signalPackages + " pkg/profiles/scrape",
+	"pkg/profiles/scrape": signalPackages + " pkg/profiles/delta",
+	"pkg/profiles/delta":  "pkg/protofield",
 
 	// What pages send is of two signals. Of OTLP, it needs only what lies beside its
 	// roles.
 	"pkg/faro": "pkg/component pkg/httpserver pkg/listen pkg/otlp/flow pkg/otlp/wire pkg/pipeline pkg/throttle",
 }
 
-const signalPackages = "pkg/backoff pkg/cause pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/throttle pkg/tlsconfig"
+const signalPackages = "pkg/backoff pkg/cause pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/schedule pkg/throttle pkg/tlsconfig"
 
 // otlpPackages are what both ends of OTLP need.
 const otlpPackages = " pkg/otlp/auth pkg/otlp/compression pkg/otlp/flow pkg/otlp/rawgrpc pkg/otlp/security pkg/otlp/wire"
