@@ -27,7 +27,7 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	query := req.URL.RawQuery
 	var data []byte
 	if err == nil {
-		if _, err := rewriteQuery(query, nil); err != nil {
+		if _, err := changeQuery(query, ingested(false, nil)); err != nil {
 			r.refuse(w, req, http.StatusBadRequest, "bad_request", err.Error())
 			return
 		}

@@ -137,6 +137,20 @@ func (s labelSet) check() error {
 	return nil
 }
 
+// settle reports what cannot be written as an application name. The name of the
+// service stands in for one that is missing.
+func (s labelSet) settle() error {
+	if s[labelName] == "" {
+		s[labelName] = s[labelServiceName]
+	}
+	for key, value := range s {
+		if strings.ContainsAny(value, ",}") {
+			return fmt.Errorf("the value %.40q of label %.40q has a ',' or a '}', which Pyroscope's application names cannot hold", value, key)
+		}
+	}
+	return checkApplicationName(s[labelName])
+}
+
 // add puts external labels in place of equal ones. An empty value removes.
 func (s labelSet) add(external map[string]string) {
 	for key, value := range external {
@@ -148,25 +162,38 @@ func (s labelSet) add(external map[string]string) {
 	}
 }
 
-// rewriteName gives an application name its service_name and the external
-// labels. A name that needs neither is returned as it is.
-func rewriteName(name string, external map[string]string) (string, error) {
+// change makes the labels of a profile into others. It may modify the set.
+type change func(set labelSet) (labelSet, error)
+
+// ingested is the change to the labels of an ingest request that is delivered:
+// unless they are named already, they get a service_name; and the external labels.
+func ingested(named bool, external map[string]string) change {
+	return func(set labelSet) (labelSet, error) {
+		if !named {
+			set.ensureServiceName()
+		}
+		// The service name is in front, except where it could not: there the
+		// backend would refuse what it takes from a client that pushes directly.
+		if service := set[labelServiceName]; checkApplicationName(service) == nil {
+			set[labelName] = service
+		}
+		if err := set.check(); err != nil {
+			return nil, err
+		}
+		set.add(external)
+		return set, checkApplicationName(set[labelName])
+	}
+}
+
+// changeName makes an application name into another. A name whose labels stay as
+// they are is returned as it is.
+func changeName(name string, to change) (string, error) {
 	parsed, err := parseName(name)
 	if err != nil {
 		return "", err
 	}
-	set := maps.Clone(parsed)
-	set.ensureServiceName()
-	// The service name is in front, except where it could not: there the
-	// backend would refuse what it takes from a client that pushes directly.
-	if service := set[labelServiceName]; checkApplicationName(service) == nil {
-		set[labelName] = service
-	}
-	if err := set.check(); err != nil {
-		return "", err
-	}
-	set.add(external)
-	if err := checkApplicationName(set[labelName]); err != nil {
+	set, err := to(maps.Clone(parsed))
+	if err != nil {
 		return "", err
 	}
 	if maps.Equal(set, parsed) {
@@ -175,9 +202,9 @@ func rewriteName(name string, external map[string]string) (string, error) {
 	return set.String(), nil
 }
 
-// rewriteQuery does rewriteName to the parameter "name" of the raw query of an
+// changeQuery does changeName to the parameter "name" of the raw query of an
 // ingest request, and leaves every other byte of the query alone.
-func rewriteQuery(query string, external map[string]string) (string, error) {
+func changeQuery(query string, to change) (string, error) {
 	pairs := strings.Split(query, "&")
 	at, name := -1, ""
 	for i, pair := range pairs {
@@ -189,11 +216,11 @@ func rewriteQuery(query string, external map[string]string) (string, error) {
 	if name == "" {
 		return "", errNoName
 	}
-	rewritten, err := rewriteName(name, external)
+	changed, err := changeName(name, to)
 	if err != nil {
 		return "", err
 	}
-	if rewritten == name {
+	if changed == name {
 		return query, nil
 	}
 	// Pyroscope reads the first; further ones would only confuse.
@@ -201,7 +228,7 @@ func rewriteQuery(query string, external map[string]string) (string, error) {
 		_, ok := queryName(pair)
 		return ok
 	})
-	pairs = slices.Insert(pairs, at, "name="+url.QueryEscape(rewritten))
+	pairs = slices.Insert(pairs, at, "name="+url.QueryEscape(changed))
 	return strings.Join(pairs, "&"), nil
 }
 

@@ -10,6 +10,14 @@ import (
 	"github.com/grafana/pyroscope/api/model/labelset"
 )
 
+func rewriteName(name string, external map[string]string) (string, error) {
+	return changeName(name, ingested(false, external))
+}
+
+func rewriteQuery(query string, external map[string]string) (string, error) {
+	return changeQuery(query, ingested(false, external))
+}
+
 func TestRewriteName(t *testing.T) {
 	f := func(name string, external map[string]string, want string) {
 		t.Helper()

@@ -117,11 +117,24 @@ func checkPush(body []byte) (profiles int, err error) {
 		}
 		series, err := parseSeries(content)
 		if err == nil {
-			_, err = rewriteSeries(series.labels, nil)
+			_, err = delivered(false, nil)(setOf(series.labels))
 		}
 		if profiles += series.samples; profiles > maxProfiles {
 			return fmt.Errorf("the request has more than %d profiles: send smaller ones", maxProfiles)
 		}
+		return inSeries(i, err)
+	})
+	return profiles, err
+}
+
+// countPush counts the profiles of an encoded PushRequest.
+func countPush(body []byte) (profiles int, err error) {
+	err = eachSeries(body, func(i int, content, _ []byte) error {
+		if content == nil {
+			return nil
+		}
+		series, err := parseSeries(content)
+		profiles += series.samples
 		return inSeries(i, err)
 	})
 	return profiles, err
@@ -188,18 +201,23 @@ func (p labelPair) size() int {
 	return 2 + protowire.SizeBytes(len(p.name)) + protowire.SizeBytes(len(p.value))
 }
 
-// rewritePush gives each series of an encoded PushRequest its service_name and
-// the external labels, and takes away the labels that are reserved. A request
-// that needs none of it is returned as it is.
-func rewritePush(body []byte, external map[string]string) ([]byte, error) {
+// changePush makes the labels of each series of an encoded PushRequest into others,
+// and omits the series whose set becomes nil. A request that stays as it is is
+// returned as it is.
+func changePush(body []byte, to change) ([]byte, error) {
 	changed, size := false, 0
 	err := eachSeries(body, func(i int, content, encoded []byte) error {
 		size += len(encoded)
 		if content == nil {
 			return nil
 		}
-		series, labels, err := rewritten(content, external)
-		if labels != nil {
+		series, labels, same, err := changeSeries(content, to)
+		switch {
+		case err != nil || same:
+		case labels == nil:
+			changed = true
+			size -= len(encoded)
+		default:
 			changed = true
 			size += protowire.SizeBytes(series.size(labels)) + 1 - len(encoded)
 		}
@@ -215,10 +233,11 @@ func rewritePush(body []byte, external map[string]string) ([]byte, error) {
 			other = append(other, encoded...)
 			return nil
 		}
-		series, labels, err := rewritten(content, external)
-		if labels == nil {
+		series, labels, same, err := changeSeries(content, to)
+		switch {
+		case same:
 			b = append(b, encoded...)
-		} else {
+		case labels != nil:
 			b = series.append(b, labels)
 		}
 		return err
@@ -226,38 +245,51 @@ func rewritePush(body []byte, external map[string]string) ([]byte, error) {
 	return append(b, other...), err
 }
 
-// rewritten returns a series and the labels that it has to have; nil: those that
-// it has.
-func rewritten(content []byte, external map[string]string) (series pushSeries, labels []labelPair, err error) {
+// changeSeries returns a series and the labels that it gets; nil: it is omitted, or,
+// with same, it keeps those that it has.
+func changeSeries(content []byte, to change) (series pushSeries, labels []labelPair, same bool, err error) {
 	if series, err = parseSeries(content); err != nil {
-		return series, nil, err
+		return series, nil, false, err
 	}
-	set, err := rewriteSeries(series.labels, external)
-	if err != nil || isSet(series.labels, set) {
-		return series, nil, err
+	set, err := to(setOf(series.labels))
+	if err != nil || set == nil || isSet(series.labels, set) {
+		return series, nil, err == nil && set != nil, err
 	}
 	labels = make([]labelPair, 0, len(set))
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		labels = append(labels, labelPair{name, set[name]})
 	}
-	return series, labels, nil
+	return series, labels, false, nil
 }
 
-func rewriteSeries(pairs []labelPair, external map[string]string) (labelSet, error) {
-	set := make(labelSet, len(pairs)+len(external)+1)
+// setOf is the set of some pairs. Of equal names, the last counts; an empty value
+// is no label.
+func setOf(pairs []labelPair) labelSet {
+	set := make(labelSet, len(pairs)+1)
 	for _, pair := range pairs {
 		set[pair.name] = pair.value
 	}
 	maps.DeleteFunc(set, func(_, value string) bool { return value == "" })
-	set.ensureServiceName()
-	if err := set.check(); err != nil {
-		return nil, err
+	return set
+}
+
+// delivered is the change to the labels of a series of a push request that is
+// delivered: unless they are named already, they get a service_name; they get the
+// external labels, and lose those that are reserved.
+func delivered(named bool, external map[string]string) change {
+	return func(set labelSet) (labelSet, error) {
+		if !named {
+			set.ensureServiceName()
+		}
+		if err := set.check(); err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(set, func(name, _ string) bool {
+			return strings.HasPrefix(name, "__") && name != labelName && name != labelDelta
+		})
+		set.add(external)
+		return set, nil
 	}
-	maps.DeleteFunc(set, func(name, _ string) bool {
-		return strings.HasPrefix(name, "__") && name != labelName && name != labelDelta
-	})
-	set.add(external)
-	return set, nil
 }
 
 // isSet reports whether pairs are exactly the labels of set, each once.

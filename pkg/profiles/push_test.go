@@ -44,6 +44,14 @@ func pushOf(series ...*pushv1.RawProfileSeries) *pushv1.PushRequest {
 	return &pushv1.PushRequest{Series: series}
 }
 
+func rewritePush(body []byte, external map[string]string) ([]byte, error) {
+	return changePush(body, delivered(false, external))
+}
+
+func rewriteSeries(pairs []labelPair, external map[string]string) (labelSet, error) {
+	return delivered(false, external)(setOf(pairs))
+}
+
 func TestRewritePush(t *testing.T) {
 	f := func(in, want *pushv1.PushRequest, external map[string]string) {
 		t.Helper()
@@ -189,16 +197,6 @@ func FuzzPush(f *testing.F) {
 			}
 		}
 	})
-}
-
-// countPush counts the profiles of a request whose labels may be bad.
-func countPush(body []byte) (profiles int, err error) {
-	err = eachSeries(body, func(_ int, content, _ []byte) error {
-		series, err := parseSeries(content)
-		profiles += series.samples
-		return err
-	})
-	return profiles, err
 }
 
 func pairsOf(series *pushv1.RawProfileSeries) (pairs []labelPair) {

@@ -158,9 +158,9 @@ func (w *Write) WriteProfile(ctx context.Context, p pipeline.Profile) error {
 	}
 	var err error
 	if p.Route == pipeline.ProfilePush {
-		f.body, err = rewritePush(p.Body, w.config.ExternalLabels)
+		f.body, err = changePush(p.Body, delivered(p.Named, w.config.ExternalLabels))
 	} else {
-		f.query, err = rewriteQuery(p.Query, w.config.ExternalLabels)
+		f.query, err = changeQuery(p.Query, ingested(p.Named, w.config.ExternalLabels))
 	}
 	if err != nil {
 		w.writer.Drop(p.Items, "bad_request")
