@@ -6,16 +6,21 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/golang/snappy"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"collector/pkg/listen"
 	"collector/pkg/logs/lokitest"
 	"collector/pkg/profiles/profilestest"
+	"collector/pkg/remotewrite/remotewritetest"
 	"collector/test/harness"
 	"collector/test/receivertest"
 )
@@ -138,10 +143,22 @@ pyroscope.receive_http "in" {
 pyroscope.write "out" {
 	endpoint { url = %q }
 }
+
+prometheus.receive_http "in" {
+	http {
+		listen_address = "127.0.0.1"
+		listen_port    = %d
+	}
+	forward_to = [prometheus.remote_write.out.receiver]
+}
+
+prometheus.remote_write "out" {
+	endpoint { url = %q }
+}
 `
 
 // listeners are the listeners of a collector, by their addresses.
-func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, profiles string) []receivertest.Listener {
+func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, profiles, samples string) []receivertest.Listener {
 	lokiURL := "http://" + push + "/loki/api/v1/push"
 	pagesURL, profilesURL := "http://"+pages+"/collect", "http://"+profiles
 	asProtobuf := map[string]string{"Content-Type": "application/x-protobuf"}
@@ -168,6 +185,10 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, prof
 		Header: map[string]string{"Content-Type": "application/proto"}, Bad: append(emptyPushes(t), badJSON(t, `{"series":`)...),
 		Good: harness.ProfileSender(profilesURL),
 	}, {
+		Name: "prometheus.receive_http", URL: "http://" + samples + "/api/v1/metrics/write", Limit: 2 * listen.WithinMemory(16<<20),
+		Header: map[string]string{"Content-Type": "application/x-protobuf"}, Bad: badWrites(),
+		Good: func(n int) error { return pushSample(client, "http://"+samples+"/api/v1/metrics/write", n) },
+	}, {
 		Name: "loki.source.api", URL: lokiURL, Limit: 100 << 20, Unpacks: true, Header: asProtobuf,
 		Bad:  badJSON(t, `{"unknown":`, `{"streams":[{"stream":{"a":"b"},"values":[`, `["1",""],`, `{"streams":[`, `{"stream":{"a":"b"},"values":[["1",""]]},`),
 		Good: func(n int) error { return pushLine(client, lokiURL, n) },
@@ -186,14 +207,15 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, prof
 func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel: memory is the matter
 	grpc, otlp, syslog := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t))
-	push, pages, profiles := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
-	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), pages, profiles, pyroscope.URL))
+	push, pages, profiles, samples := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
+	metrics := remotewritetest.New(t, nil)
+	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), pages, profiles, pyroscope.URL, samples, metrics.URL))
 	group := c.LimitMemory(t, receiversMemory)
 	c.Start(t)
 	pid := c.Pid()
 	peak := watchMemory(t, func() int64 { return rssOf(pid) })
 
-	for _, l := range listeners(t, c, grpc, otlp, harness.Address(push), harness.Address(pages), harness.Address(profiles)) {
+	for _, l := range listeners(t, c, grpc, otlp, harness.Address(push), harness.Address(pages), harness.Address(profiles), harness.Address(samples)) {
 		t.Run(l.Name, func(t *testing.T) { l.Test(t, receiversGood) })
 	}
 	t.Run("loki.source.syslog", func(t *testing.T) { syslogListener(syslog).Test(t, receiversGood) })
@@ -201,7 +223,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	if kills := group.Kills(t); kills > 0 {
 		t.Errorf("the kernel has killed %d processes", kills)
 	}
-	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total", "loki_source_syslog_parsing_errors_total", "faro_receiver_refused_requests_total"} {
+	for _, refused := range []string{"otelcol_receiver_refused_requests_total", "pyroscope_receive_http_dropped_profiles_total", "loki_source_api_refused_requests_total", "loki_source_syslog_parsing_errors_total", "faro_receiver_refused_requests_total", "prometheus_receive_http_refused_requests_total"} {
 		if c.Metric(t, refused) == 0 {
 			t.Errorf("%s counts nothing", refused)
 		}
@@ -211,6 +233,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 			"spans":    {len(traces.SpanNumbers()), 3 * receiversGood},
 			"profiles": {len(harness.ProfileNumbers(pyroscope)), receiversGood},
 			"lines":    {len(loki.Entries()), 3 * receiversGood},
+			"samples":  {len(metrics.Samples()), receiversGood},
 		} {
 			if arrived[0] != arrived[1] {
 				return fmt.Errorf("%d of %d %s have arrived", arrived[0], arrived[1], name)
@@ -257,6 +280,44 @@ func pushLine(client *http.Client, url string, n int) error {
 		return fmt.Errorf("line %d: %s", n, resp.Status)
 	}
 	return nil
+}
+
+// pushSample pushes a sample of that number to prometheus.receive_http.
+func pushSample(client *http.Client, url string, n int) error {
+	label := func(name, value string) []byte { return field(1, field(1, []byte(name)), field(2, []byte(value))) }
+	value := protowire.AppendFixed64(protowire.AppendTag(nil, 1, protowire.Fixed64Type), math.Float64bits(float64(n)))
+	at := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), uint64(1700000000000+n))
+	body := field(1, label("__name__", "good"), label("number", strconv.Itoa(n)), field(2, value, at))
+	resp, err := client.Post(url, "application/x-protobuf", bytes.NewReader(snappy.Encode(nil, body)))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("sample %d: %s", n, resp.Status)
+	}
+	return nil
+}
+
+// badWrites are requests for prometheus.receive_http that unpack to too much, or of
+// which a decoder makes many times their size.
+func badWrites() []receivertest.Body {
+	const size = 8 * mib
+	packed := func(data []byte) []byte { return snappy.Encode(nil, data) }
+	many := func(parts ...[]byte) []byte {
+		element := field(1, parts...)
+		return packed(bytes.Repeat(element, size/len(element)))
+	}
+	return []receivertest.Body{
+		{Name: "a bomb", Data: packed(make([]byte, 128*mib))},
+		{Name: "a length that lies", Data: []byte("\xff\xff\xff\xff\x0f")},
+		{Name: "no protobuf", Data: packed(bytes.Repeat([]byte{0xff}, size))},
+		{Name: "labels without end", Data: packed(field(1, bytes.Repeat(field(1), size/2)))},
+		{Name: "a broken series behind many", Data: packed(append(bytes.Repeat(field(1), size/2), field(1, []byte{0x0a, 9})...))},
+		{Name: "histograms without end", Data: many(bytes.Repeat(field(4), 1000))},
+		{Name: "exemplars without end", Data: many(bytes.Repeat(field(3), 1000))},
+		{Name: "nested groups", Data: packed(bytes.Repeat([]byte{0x0b}, size))},
+	}
 }
 
 // badPayloads are payloads for faro.receiver of which a decoder makes many times their
