@@ -36,6 +36,11 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"otelcol_exporter_loki_entries_failed":       alloys,
 			"otelcol_exporter_loki_entries_processed":    alloys,
 			"prometheus_scrape_targets_gauge":            alloys,
+			"pyroscope_relabel_cache_hits":               alloys,
+			"pyroscope_relabel_cache_misses":             alloys,
+			"pyroscope_relabel_profiles_dropped":         alloys,
+			"pyroscope_relabel_profiles_processed":       alloys,
+			"pyroscope_relabel_profiles_written":         alloys,
 		},
 		Defaults: map[string]string{
 			"azuread":                    "refused",
