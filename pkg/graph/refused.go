@@ -22,6 +22,10 @@ func refusal(name string) string {
 		return "it reads from a Kubernetes cluster; use loki.source.docker or loki.source.file"
 	case name == "otelcol.processor.k8sattributes":
 		return "it queries a Kubernetes cluster; set the resource's attributes at the source, or with otelcol.processor.attributes"
+	case name == "pyroscope.ebpf":
+		return "it would make the collector 7 MiB larger for everyone, and privileged; run Grafana Alloy with it in a container of its own, and have its pyroscope.write send to pyroscope.receive_http"
+	case name == "pyroscope.java":
+		return "it puts async-profiler, a program of its own, into Java processes; add Pyroscope's Java agent to the service, and have it push to pyroscope.receive_http"
 	}
 	return ""
 }

@@ -10,10 +10,10 @@ import (
 )
 
 // refusedFamilies are the components that there will not be.
-var refusedFamilies = regexp.MustCompile(`^beyla\.|^mimir\.|^prometheus\.operator\.|kube|k8s|podlogs`)
+var refusedFamilies = regexp.MustCompile(`^beyla\.|^mimir\.|^prometheus\.operator\.|^pyroscope\.(ebpf|java)$|kube|k8s|podlogs`)
 
 func TestWhatThereWillNotBeIsRefusedWithWhatToUse(t *testing.T) {
-	instead := regexp.MustCompile(`\b(?:discovery|local|loki|otelcol|prometheus|remote)\.[a-z_.]*[a-z_]`)
+	instead := regexp.MustCompile(`\b(?:discovery|local|loki|otelcol|prometheus|pyroscope|remote)\.[a-z_.]*[a-z_]`)
 	refused := 0
 	for _, name := range alloyComponents() {
 		why := refusal(name)
