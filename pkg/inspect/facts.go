@@ -111,7 +111,7 @@ func (f *Facts) target(t *ScrapeTarget) cause.Target {
 	known.Container, known.Networks = &cause.Container{Ports: c.Ports, Networks: c.Networks}, c.Here
 	known.PortLabel, known.PathLabel = f.setting(t, "port"), f.setting(t, "path")
 	if t.Profile != "" {
-		known.PathLabel = "" // the labels are those of the path of metrics
+		known.PathLabel = "" // these labels set the path of metrics
 	}
 	known.Hint, _ = f.hint(t)
 	return known

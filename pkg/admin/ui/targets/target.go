@@ -32,7 +32,8 @@ func (p *Page) targetBody(t Target) []g.Node {
 		page.Fact("job", g.Text(page.Cut(t.Job, 200))),
 		page.Fact("last scrape", page.Ago(t.LastScrape)),
 		page.Fact("duration", g.Text(seconds(t.LastScrape, t.Seconds))),
-		page.Fact("samples", g.Text(page.Count(float64(t.Samples)))),
+		g.If(t.Profile == "", page.Fact("samples", g.Text(page.Count(float64(t.Samples))))),
+		g.If(t.Profile != "", page.Fact("profile", g.Text(page.Cut(t.Profile, 100)))),
 		page.Fact("interval", g.Text(t.Interval)),
 	}
 	body := []g.Node{}

@@ -65,6 +65,7 @@ type Target struct {
 	Name             string            `json:"name"` // of its container, or else its address
 	Job              string            `json:"job"`
 	URL              string            `json:"url"`
+	Profile          string            `json:"profile,omitempty"` // the kind of profile that is scraped; empty: it is metrics
 	State            string            `json:"state"`
 	Labels           map[string]string `json:"labels"`
 	DiscoveredLabels labelSet          `json:"discoveredLabels"`
@@ -119,7 +120,7 @@ func infoOf(t *inspect.ScrapeTarget, v *redact.Redaction) Target {
 	redact.SecretsIn(t.Discovered, own)
 	v = v.With(own)
 	return Target{
-		Component: t.Component, ID: t.ID, Name: v.NameOf(t.Discovered), Job: v.Text(t.Job), URL: v.URL(t.URL), State: t.State,
+		Component: t.Component, ID: t.ID, Name: v.NameOf(t.Discovered), Job: v.Text(t.Job), URL: v.URL(t.URL), Profile: t.Profile, State: t.State,
 		Labels: v.Labels(t.Labels), DiscoveredLabels: labelSet{t.Discovered, v},
 		LastScrape: t.LastScrape, Seconds: t.Took.Seconds(), Interval: t.Interval, Samples: t.Samples, Error: v.URL(t.Error),
 		Cause: v.URL(t.Cause.Text), Fix: v.URL(t.Cause.Fix), CauseKind: t.Cause.Kind, Hint: v.Text(t.Hint),

@@ -33,17 +33,9 @@ const maxTexts = 20
 
 func (k *collection) isFlowing() Answer {
 	a := Answer{Question: flowing}
-	switch up, down := k.states(); {
-	case len(k.targets) == 0:
-		a.say("info", "Metrics: none are scraped.")
-	case up+down < len(k.targets):
-		a.say("info", "Metrics: %d of %s up, %d not scraped yet.", up, page.Many(len(k.targets), "target"), len(k.targets)-up-down)
-	case down > 0:
-		a.say("bad", "Metrics: %d of %s up.", up, page.Many(len(k.targets), "target"))
-	default:
-		a.say("good", "Metrics: yes, %d of %s up.", up, page.Many(len(k.targets), "target"))
-	}
+	k.scrapesFlow(&a, "Metrics", func(t *target) bool { return t.Profile == "" })
 	k.logsFlow(&a)
+	k.scrapesFlow(&a, "Profiles", func(t *target) bool { return t.Profile != "" })
 	k.pushes(&a)
 	for i := range k.ends {
 		d := &k.ends[i]
@@ -57,6 +49,50 @@ func (k *collection) isFlowing() Answer {
 		a.link("/explore/logs?q="+url.QueryEscape(k.name), "Log lines")
 	}
 	return a
+}
+
+// signal is what is scraped, as the beginning of a text.
+func (t *target) signal() string {
+	if t.Profile != "" {
+		return "Profiles"
+	}
+	return "Metrics"
+}
+
+// scraped is what the last scrape gave.
+func (t *target) scraped() string {
+	if t.Profile != "" {
+		return "a profile " + t.Profile
+	}
+	return page.Count(float64(t.Samples)) + " samples"
+}
+
+// scrapesFlow says how the targets are that are of one signal.
+func (k *collection) scrapesFlow(a *Answer, signal string, of func(*target) bool) {
+	all, up, down := 0, 0, 0
+	for i := range k.targets {
+		if !of(&k.targets[i]) {
+			continue
+		}
+		all++
+		switch k.targets[i].State {
+		case "up":
+			up++
+		case "down":
+			down++
+		}
+	}
+	switch {
+	case all == 0 && signal == "Profiles": // most containers have none
+	case all == 0:
+		a.say("info", "%s: none are scraped.", signal)
+	case up+down < all:
+		a.say("info", "%s: %d of %s up, %d not scraped yet.", signal, up, page.Many(all, "target"), all-up-down)
+	case down > 0:
+		a.say("bad", "%s: %d of %s up.", signal, up, page.Many(all, "target"))
+	default:
+		a.say("good", "%s: yes, %d of %s up.", signal, up, page.Many(all, "target"))
+	}
 }
 
 func (k *collection) logsFlow(a *Answer) {
@@ -161,10 +197,10 @@ func (k *collection) howFarBehind() Answer {
 		}
 		t := &k.targets[i]
 		if t.LastScrape.IsZero() {
-			a.say("info", "Metrics: %s has not been scraped yet.", t.URL)
+			a.say("info", "%s: %s has not been scraped yet.", t.signal(), t.URL)
 			continue
 		}
-		a.say("good", "Metrics: %s was scraped %s, every %s.", t.URL, page.Since(k.now.Sub(t.LastScrape)), t.Interval)
+		a.say("good", "%s: %s was scraped %s, every %s.", t.signal(), t.URL, page.Since(k.now.Sub(t.LastScrape)), t.Interval)
 	}
 	for i := range k.ends {
 		if i == maxTexts {
@@ -295,7 +331,7 @@ func (k *collection) whyNotCollected() Answer {
 		t := &k.targets[i]
 		switch t.State {
 		case "up":
-			a.say("good", "%s scrapes %s: up, %s samples.", t.Component, t.URL, page.Count(float64(t.Samples)))
+			a.say("good", "%s scrapes %s: up, %s.", t.Component, t.URL, t.scraped())
 		case "down":
 			a.say("bad", "%s scrapes %s, which is down: %s.", t.Component, t.URL, targetCause(t))
 			a.advise(cmp.Or(t.Fix, k.fixFor(t.Component)))

@@ -163,6 +163,7 @@ type target struct {
 	Name       string            `json:"name"`
 	Job        string            `json:"job"`
 	URL        string            `json:"url"`
+	Profile    string            `json:"profile"` // the kind of profile; empty: it is metrics
 	State      string            `json:"state"`
 	Labels     map[string]string `json:"labels"`
 	LastScrape time.Time         `json:"lastScrape"`
