@@ -138,7 +138,7 @@ func (s labelSet) check() error {
 }
 
 // settle reports what cannot be written as an application name. The name of the
-// service stands in for one that is missing.
+// service is used where one is missing.
 func (s labelSet) settle() error {
 	if s[labelName] == "" {
 		s[labelName] = s[labelServiceName]

@@ -186,7 +186,7 @@ func (d *decoder) series() (*pipeline.Series, error) {
 	return s, nil
 }
 
-// labels are those of pairs, if they are valid.
+// labels makes labels of pairs, if they are valid.
 func (d *decoder) labels(pairs []labels.Label) (labels.Labels, error) {
 	slices.SortFunc(pairs, func(a, b labels.Label) int { return cmp.Compare(a.Name, b.Name) })
 	d.builder.Reset()
@@ -308,7 +308,7 @@ func (d *decoder) describe(m pipeline.Metadata, kind uint64) error {
 	return nil
 }
 
-// family is that of a series, of which the metadata is of that type.
+// family is the family of a series whose metadata has this type.
 func family(name string, kind uint64) string {
 	const histogram, summary = 3, 5
 	if kind != histogram && kind != summary {

@@ -114,7 +114,7 @@ func texts1() []string {
 	}
 }
 
-// texts2 is what is in version 2, whose metadata is that of a series.
+// texts2 is what is in version 2, whose metadata belongs to a series.
 func texts2() []string {
 	want := texts1()
 	want[len(want)-1] = "a_total counter how many apples"

@@ -24,7 +24,7 @@ const (
 	protobuf = "application/x-protobuf"
 	message1 = "prometheus.WriteRequest"
 	message2 = "io.prometheus.write.v2.Request"
-	// zstdWindow is the largest window of zstd: a sender's is that of its level.
+	// zstdWindow is the largest window of zstd; the level of the sender sets its own.
 	zstdWindow = 8 << 20
 	// zstdCost is what a decoder of zstd takes, about, besides its window and a block.
 	zstdCost = 512 << 10

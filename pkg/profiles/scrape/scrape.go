@@ -1,5 +1,5 @@
 // Package scrape is pyroscope.scrape: it gets profiles from programs that serve them
-// in pprof's format, at regular times, and hands them on.
+// in pprof's format, at regular times, and forwards them.
 //
 // Each kind of profile of a target is scraped on its own. Those that count since the
 // start of the program are compared with the one before (package delta), so that each
@@ -250,7 +250,7 @@ func (s *Scraper) scrape(t *target, e *endpoint) {
 // was there.
 var errInterrupted = errors.New("the scrape was interrupted")
 
-// collect gets the profile that is to be forwarded; nil: there is nothing yet to
+// collect gets the profile that will be forwarded; nil: there is nothing yet to
 // compare it with.
 func (s *Scraper) collect(t *target, e *endpoint, claim *listen.Claim) ([]byte, error) {
 	ctx, cancel := schedule.Fetching(t.ctx, e.timeout)
