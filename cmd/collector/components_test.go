@@ -43,7 +43,7 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"pyroscope_relabel_profiles_written":         alloys,
 		},
 		Defaults: map[string]string{
-			"azuread":                    "refused",
+			"azuread":                    oneOfSeveral,
 			"basic":                      "without a name and a password, anyone could log in",
 			"header":                     oneOfSeveral,
 			"oauth2":                     "Alloy's Go types require nothing, and its library does",

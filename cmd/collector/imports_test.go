@@ -131,7 +131,7 @@ var allowedImports = map[string]string{
 	"pkg/exporters/windows":               "pkg/component pkg/exporters/exporter",
 
 	"pkg/scrape":      signalPackages,
-	"pkg/remotewrite": signalPackages,
+	"pkg/remotewrite": signalPackages + " pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
 	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",

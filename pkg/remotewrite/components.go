@@ -6,5 +6,6 @@ import "collector/pkg/component"
 func Components() []component.Definition {
 	return []component.Definition{
 		definition(),
+		queueDefinition(),
 	}
 }

@@ -61,6 +61,11 @@ type QueueConfig struct {
 	// SampleAgeLimit drops samples that are older when they are about to be
 	// sent; 0 drops none.
 	SampleAgeLimit time.Duration `alloy:"sample_age_limit,attr,optional"`
+
+	// items and wait are the two limits where prometheus.write.queue sets them, whose
+	// defaults are others; 0: it does not.
+	items int
+	wait  time.Duration
 }
 
 // MetadataConfig is how HELP, TYPE and UNIT of metric families are sent.
@@ -87,31 +92,6 @@ type SigV4 struct {
 	SecretKey component.Secret `alloy:"secret_key,attr,optional"`
 	Profile   string           `alloy:"profile,attr,optional"`
 	RoleARN   string           `alloy:"role_arn,attr,optional"`
-}
-
-// AzureAD is read so that it can be refused by name.
-type AzureAD struct {
-	Cloud           string                `alloy:"cloud,attr,optional"`
-	ManagedIdentity *AzureManagedIdentity `alloy:"managed_identity,block,optional"`
-	OAuth           *AzureOAuth           `alloy:"oauth,block,optional"`
-	SDK             *AzureSDK             `alloy:"sdk,block,optional"`
-}
-
-// AzureManagedIdentity is part of AzureAD.
-type AzureManagedIdentity struct {
-	ClientID string `alloy:"client_id,attr"`
-}
-
-// AzureOAuth is part of AzureAD.
-type AzureOAuth struct {
-	ClientID     string           `alloy:"client_id,attr"`
-	ClientSecret component.Secret `alloy:"client_secret,attr"`
-	TenantID     string           `alloy:"tenant_id,attr"`
-}
-
-// AzureSDK is part of AzureAD.
-type AzureSDK struct {
-	TenantID string `alloy:"tenant_id,attr"`
 }
 
 const (
@@ -158,9 +138,6 @@ func (w *WAL) SetToDefault() {
 	*w = WAL{TruncateFrequency: 2 * time.Hour, MinKeepaliveTime: 5 * time.Minute, MaxKeepaliveTime: 8 * time.Hour}
 }
 
-// SetToDefault sets Alloy's defaults.
-func (a *AzureAD) SetToDefault() { *a = AzureAD{Cloud: "AzurePublic"} }
-
 // Validate reports what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
@@ -192,12 +169,8 @@ func (e *Endpoint) Validate() error {
 	if e.RemoteTimeout <= 0 {
 		errs = append(errs, component.At("remote_timeout", errors.New("it must be above 0")))
 	}
-	switch e.ProtobufMessage {
-	case messageV1:
-	case messageV2:
-		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q (remote write 2.0) is not supported: use %q, which every receiver accepts", messageV2, messageV1)))
-	default:
-		errs = append(errs, component.At("protobuf_message", fmt.Errorf("%q is unknown: use %q", e.ProtobufMessage, messageV1)))
+	if err := validateMessage(e.ProtobufMessage); err != nil {
+		errs = append(errs, err)
 	}
 	if err := e.Client.Validate(); err != nil {
 		errs = append(errs, err)
@@ -227,6 +200,13 @@ func validHeaderName(name string) bool {
 	return name != "" && !slices.ContainsFunc([]byte(name), func(b byte) bool {
 		return b <= ' ' || b >= 0x7f || b == ':'
 	})
+}
+
+func validateMessage(name string) error {
+	if name != messageV1 && name != messageV2 {
+		return component.At("protobuf_message", fmt.Errorf("%q is unknown: use %q or %q", name, messageV1, messageV2))
+	}
+	return nil
 }
 
 func validateURL(raw string) error {
@@ -287,11 +267,6 @@ func (s *SigV4) Validate() error {
 		return component.At("region", errors.New("it must be set"))
 	}
 	return nil
-}
-
-// Validate refuses the block.
-func (a *AzureAD) Validate() error {
-	return errors.New("azuread is not supported: use oauth2 with the token_url of your tenant, or remove the block")
 }
 
 // warn reports every setting that has no effect here.

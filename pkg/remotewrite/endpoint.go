@@ -37,6 +37,7 @@ type endpoint struct {
 	logger  *slog.Logger
 	// snappy is set once the destination has refused zstd and taken snappy.
 	snappy atomic.Bool
+	two    bool // it is sent remote write 2.0, which has snappy alone
 }
 
 // request is what is sent at once.
@@ -96,7 +97,7 @@ func (e *endpoint) prepare(blocks []queue.Block) (*request, error) {
 		return r, e.reshape(r, blocks, now)
 	}
 	var err error
-	if r.encoding == encodingZstd && e.snappy.Load() {
+	if e.two || r.encoding == encodingZstd && e.snappy.Load() {
 		return r, e.reencode(r, blocks)
 	}
 	r.body, r.contents, r.items, err = merge(blocks)
@@ -120,11 +121,13 @@ func (e *endpoint) reshape(r *request, blocks []queue.Block, now time.Time) erro
 	}
 	r.contents, r.items, r.dropped = shaped.contents, shaped.items, shaped.dropped
 	r.families = append(r.families, shaped.families...)
-	if len(shaped.raw) > 0 {
-		r.encoding = e.encoding()
-		r.body = e.codec.compress(nil, shaped.raw, r.encoding)
+	if len(shaped.raw) == 0 {
+		return nil
 	}
-	return nil
+	r.encoding = e.encoding()
+	var err error
+	r.body, err = e.body(shaped.raw, r.encoding)
+	return err
 }
 
 // reencode fills r with blocks in snappy.
@@ -143,8 +146,9 @@ func (e *endpoint) reencode(r *request, blocks []queue.Block) error {
 		}
 	}
 	r.encoding = encodingSnappy
-	r.body = e.codec.compress(nil, plain.raw, encodingSnappy)
-	return nil
+	var err error
+	r.body, err = e.body(plain.raw, encodingSnappy)
+	return err
 }
 
 // encoding is what the destination is known to take.
@@ -203,9 +207,13 @@ func (e *endpoint) setHeaders(req *http.Request, r *request) {
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	req.Header.Set("Content-Encoding", string(r.encoding))
-	if r.encoding == encodingZstd {
+	switch {
+	case e.two:
+		req.Header.Set("Content-Type", "application/x-protobuf;proto="+messageV2)
+		req.Header.Set("X-Prometheus-Remote-Write-Version", "2.0.0")
+	case r.encoding == encodingZstd:
 		req.Header.Set("X-VictoriaMetrics-Remote-Write-Version", "1")
-	} else {
+	default:
 		req.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")
 	}
 	if e.cfg.SigV4 != nil {

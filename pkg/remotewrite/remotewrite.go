@@ -1,5 +1,6 @@
 // Package remotewrite is prometheus.remote_write: it encodes samples once, as
-// remote write 1.0 has them, queues them and delivers them.
+// remote write 1.0 has them, queues them and delivers them. An endpoint that wants
+// remote write 2.0 gets what is made of them when they are sent.
 //
 // A block of the queue, whose tag is its encoding, is
 //
@@ -29,6 +30,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -138,7 +140,7 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	if err != nil {
 		return nil, validateURL(cfg.URL)
 	}
-	client, err := cfg.Client.NewPush("remote_write", o.UserAgent)
+	client, err := cfg.newClient(o.UserAgent)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +168,26 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	if own.metadata.Send {
 		e.shaper.metadata = newMetadataLimiter(own.metadata.SendInterval)
 	}
-	if cfg.SigV4 != nil { // Amazon's service takes nothing but snappy
+	if e.two = cfg.ProtobufMessage == messageV2; e.two {
+		e.client.Except = exceptVersion2
+	}
+	if cfg.SigV4 != nil || e.two { // Amazon's service takes nothing but snappy
 		e.snappy.Store(true)
 	}
 	return e, nil
+}
+
+// newClient makes the client of an endpoint.
+func (e *Endpoint) newClient(userAgent string) (*http.Client, error) {
+	settings := e.Client
+	if e.AzureAD != nil {
+		settings = e.AzureAD.authenticate(settings)
+	}
+	client, err := settings.NewPush("remote_write", userAgent)
+	if err == nil && e.AzureAD != nil && e.AzureAD.ManagedIdentity != nil {
+		client.Transport = e.AzureAD.identity(client.Transport)
+	}
+	return client, err
 }
 
 // destination tells the delivery loop how to use e.
@@ -187,6 +205,9 @@ func (e *endpoint) destination() deliver.Destination {
 	if q.BatchSendDeadline != defaults.BatchSendDeadline {
 		limits.MaxWait = q.BatchSendDeadline
 	}
+	if q.wait > 0 {
+		limits.MaxWait = q.wait
+	}
 	return deliver.Destination{
 		ID: e.id, URL: e.url, Sender: e, Batch: limits,
 		Key:     httpclient.Key("prometheus.remote_write", "metrics", e.target, "", e.cfg.Headers, &e.cfg.Client),
@@ -200,6 +221,9 @@ func (e *endpoint) destination() deliver.Destination {
 func itemLimit(q *QueueConfig) int {
 	var defaults QueueConfig
 	defaults.SetToDefault()
+	if q.items > 0 {
+		return q.items
+	}
 	if q.MaxSamplesPerSend == defaults.MaxSamplesPerSend {
 		return 0
 	}
