@@ -124,7 +124,7 @@ func texts2() []string {
 // decode decodes a message.
 func decode(message []byte, two bool) (*decoder, error) {
 	d := new(decoder)
-	d.begin(listen.NewBudget(64<<20).Claim("test", nil), newInterned())
+	d.begin(listen.NewBudget(64<<20).Claim("test", nil), newInterned(largestInterned))
 	if two {
 		return d, d.version2(message)
 	}
@@ -224,7 +224,7 @@ func TestWhatDecodingMakesIsClaimed(t *testing.T) {
 		message := bytes.Repeat([]byte(element), 8<<20/len(element))
 		claim := listen.NewBudget(1<<20).Claim("test", nil)
 		d := new(decoder)
-		d.begin(claim, newInterned())
+		d.begin(claim, newInterned(largestInterned))
 		err := d.version1(message)
 		if size := cap(d.out.Samples)*sampleCost + cap(d.out.Exemplars)*exemplarCost + cap(d.out.Histograms)*histogramCost; size > 16<<20 {
 			t.Errorf("%s: %d bytes were made: %v", name, size, err)
@@ -234,17 +234,18 @@ func TestWhatDecodingMakesIsClaimed(t *testing.T) {
 }
 
 func TestSeriesThatComeAgainAreKnown(t *testing.T) {
-	n := newInterned()
+	n := newInterned(largestInterned)
 	kept := pipeline.NewSeries(labels.FromStrings("__name__", "kept"))
 	n.add([]byte("kept"), kept)
-	for i := range 3 * mostInterned {
+	const most = largestInterned / leastInterned
+	for i := range 3 * most {
 		key := fmt.Appendf(nil, "series %d", i)
 		n.add(key, pipeline.NewSeries(labels.EmptyLabels()))
 		if i%1000 == 0 && n.get([]byte("kept")) != kept {
 			t.Fatalf("after %d others, a series that is used is forgotten", i)
 		}
 	}
-	if len(n.young) > mostInterned || len(n.old) > mostInterned || n.get([]byte("series 0")) != nil {
+	if len(n.young) > most || len(n.old) > most || n.get([]byte("series 0")) != nil {
 		t.Errorf("%d and %d series are known", len(n.young), len(n.old))
 	}
 	n.add(make([]byte, longestInterned+1), kept)

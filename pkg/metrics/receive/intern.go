@@ -12,21 +12,25 @@ import (
 // There are two generations. A series that is used goes into the young one; when
 // that is full it becomes the old one, which is forgotten.
 type interned struct {
+	largest int // bytes of the labels of a generation
+
 	mu         sync.Mutex
 	young, old map[string]*pipeline.Series // by their labels as bytes; guarded by mu
 	size       int                         // of the labels in young; guarded by mu
 }
 
 const (
-	// mostInterned and largestInterned bound a generation, and longestInterned what is
-	// kept of one series.
-	mostInterned    = 50_000
+	// largestInterned bounds the labels of a generation, in bytes; with what receivers
+	// derive of the series, they take about five times as much.
 	largestInterned = 8 << 20
+	// leastInterned is what a series counts at least.
+	leastInterned = 160
+	// longestInterned bounds what is kept of one series.
 	longestInterned = 8 << 10
 )
 
-func newInterned() *interned {
-	return &interned{young: make(map[string]*pipeline.Series), old: make(map[string]*pipeline.Series)}
+func newInterned(largest int) *interned {
+	return &interned{largest: largest, young: make(map[string]*pipeline.Series), old: make(map[string]*pipeline.Series)}
 }
 
 // get returns the series with these labels; nil: it is not known.
@@ -55,16 +59,10 @@ func (n *interned) add(key []byte, s *pipeline.Series) {
 
 // put is add. The caller holds mu.
 func (n *interned) put(key string, s *pipeline.Series) {
-	if len(n.young) >= mostInterned || n.size+len(key) > largestInterned {
+	size := max(len(key), leastInterned)
+	if n.size+size > n.largest {
 		n.old, n.young, n.size = n.young, make(map[string]*pipeline.Series), 0
 	}
 	n.young[key] = s
-	n.size += len(key)
-}
-
-// len is the number of series that are known.
-func (n *interned) len() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.young) + len(n.old)
+	n.size += size
 }

@@ -83,7 +83,7 @@ func New(c Config, o component.Options) (*Receive, error) {
 	}
 	r := &Receive{
 		config: c, options: o, budget: o.Listeners.Budget(), limit: 2 * listen.WithinMemory(largest/2),
-		known: newInterned(), metrics: newMetrics(o.Metrics),
+		known: newInterned(int(listen.WithinMemory(4*largestInterned) / 4)), metrics: newMetrics(o.Metrics),
 	}
 	r.decoders.New = func() any { return new(decoder) }
 	var err error
