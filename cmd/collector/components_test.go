@@ -48,7 +48,6 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"header":                     oneOfSeveral,
 			"oauth2":                     "Alloy's Go types require nothing, and its library does",
 			"rule":                       "the default action needs target_label",
-			"sigv4":                      "Alloy takes what is missing from the environment of AWS",
 			"stage.drop":                 oneOfSeveral,
 			"stage.json":                 oneOfSeveral,
 			"stage.logfmt":               oneOfSeveral,

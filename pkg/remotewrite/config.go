@@ -254,17 +254,11 @@ func (w *WAL) Validate() error {
 	return nil
 }
 
-// Validate reports what is not supported.
+// Validate reports what cannot work. What is missing is in AWS's files, or in the
+// environment.
 func (s *SigV4) Validate() error {
-	switch {
-	case s.Profile != "":
-		return component.At("profile", errors.New("it is not supported: set access_key and secret_key"))
-	case s.RoleARN != "":
-		return component.At("role_arn", errors.New("it is not supported: set access_key and secret_key of a user who may write"))
-	case s.AccessKey == "" || s.SecretKey == "":
-		return errors.New(`access_key and secret_key must be set: the AWS credential chain is not supported, but sys.env("AWS_ACCESS_KEY_ID") reads the environment`)
-	case s.Region == "":
-		return component.At("region", errors.New("it must be set"))
+	if (s.AccessKey == "") != (s.SecretKey == "") {
+		return errors.New("access_key and secret_key must be set together, or neither of them")
 	}
 	return nil
 }

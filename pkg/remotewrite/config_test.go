@@ -76,10 +76,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		"send_interval: it must be above":                  (&MetadataConfig{Send: true}).Validate(),
 		"truncate_frequency: it must not":                  (&WAL{}).Validate(),
 		"min_keepalive_time: it must be smaller":           (&WAL{TruncateFrequency: 1, MinKeepaliveTime: 1, MaxKeepaliveTime: 1}).Validate(),
-		"profile: it is not supported":                     (&SigV4{Profile: "p"}).Validate(),
-		"role_arn: it is not supported":                    (&SigV4{RoleARN: "r"}).Validate(),
-		"access_key and secret_key must be set":            (&SigV4{Region: "r"}).Validate(),
-		"region: it must be set":                           (&SigV4{AccessKey: "a", SecretKey: "s"}).Validate(),
+		"access_key and secret_key must be set together":   (&SigV4{AccessKey: "a"}).Validate(),
 		"exactly one of the blocks":                        (&AzureAD{Cloud: "AzurePublic"}).Validate(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {

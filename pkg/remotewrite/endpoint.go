@@ -37,7 +37,8 @@ type endpoint struct {
 	logger  *slog.Logger
 	// snappy is set once the destination has refused zstd and taken snappy.
 	snappy atomic.Bool
-	two    bool // it is sent remote write 2.0, which has snappy alone
+	two    bool         // it is sent remote write 2.0, which has snappy alone
+	aws    *awsIdentity // nil: requests are not signed
 }
 
 // request is what is sent at once.
@@ -187,9 +188,17 @@ func mayBeEncoding(status int) bool {
 
 // post sends r once.
 func (e *endpoint) post(ctx context.Context, r *request) (httpsend.Answer, error) {
-	return e.client.Send(ctx, httpsend.Request{
-		URL: e.target, Body: r.body, Prepare: func(req *http.Request) { e.setHeaders(req, r) },
-	})
+	signed := func(*http.Request, []byte) {}
+	if e.aws != nil {
+		var err error
+		if signed, err = e.aws.signer(ctx); err != nil {
+			return httpsend.Answer{}, &deliver.Error{Err: err}
+		}
+	}
+	return e.client.Send(ctx, httpsend.Request{URL: e.target, Body: r.body, Prepare: func(req *http.Request) {
+		e.setHeaders(req, r)
+		signed(req, r.body)
+	}})
 }
 
 // observe measures a request that was answered.
@@ -215,9 +224,6 @@ func (e *endpoint) setHeaders(req *http.Request, r *request) {
 		req.Header.Set("X-VictoriaMetrics-Remote-Write-Version", "1")
 	default:
 		req.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")
-	}
-	if e.cfg.SigV4 != nil {
-		e.cfg.SigV4.sign(req, r.body, time.Now())
 	}
 }
 

@@ -144,8 +144,12 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	if err != nil {
 		return nil, err
 	}
+	var aws *awsIdentity
 	if cfg.SigV4 != nil {
-		client.CheckRedirect = cfg.SigV4.resigning(client.CheckRedirect)
+		if aws, err = newAWSIdentity(cfg.SigV4, &cfg.Client, o.UserAgent); err != nil {
+			return nil, err
+		}
+		client.CheckRedirect = aws.resigning(client.CheckRedirect)
 	}
 	clean := cleanURL(u)
 	id := cmp.Or(cfg.Name, clean)
@@ -160,7 +164,7 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	}
 	names[id] = name
 	e := &endpoint{
-		id: id, url: clean, target: cfg.URL, cfg: cfg, codec: codec, logger: o.Logger,
+		id: id, url: clean, target: cfg.URL, cfg: cfg, codec: codec, logger: o.Logger, aws: aws,
 		metrics: m.endpoint(name, clean),
 		shaper:  shaper{shape: own, always: !own.equal(all), maxAge: cfg.Queue.SampleAgeLimit},
 	}

@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,30 +22,46 @@ const sigV4Service = "aps"
 // It covers the host, the date and the hash of the body, and every header that
 // says what the body is.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-func (s *SigV4) sign(r *http.Request, body []byte, now time.Time) {
+func sign(r *http.Request, body []byte, service, region string, keys awsKeys, now time.Time) {
 	hash := sha256.Sum256(body)
 	stamp := now.UTC().Format("20060102T150405Z")
 	r.Header.Set("X-Amz-Date", stamp)
 	r.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(hash[:]))
+	if keys.session != "" {
+		r.Header.Set("X-Amz-Security-Token", string(keys.session))
+	}
 
 	names, headers := signedHeaders(r)
 	request := sha256.Sum256([]byte(strings.Join([]string{
 		r.Method, canonicalPath(r.URL), canonicalQuery(r.URL), headers, names, hex.EncodeToString(hash[:]),
 	}, "\n")))
-	scope := strings.Join([]string{stamp[:8], s.Region, sigV4Service, "aws4_request"}, "/")
+	scope := strings.Join([]string{stamp[:8], region, service, "aws4_request"}, "/")
 	text := strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, hex.EncodeToString(request[:])}, "\n")
 
-	key := []byte("AWS4" + string(s.SecretKey))
-	for _, part := range []string{stamp[:8], s.Region, sigV4Service, "aws4_request", text} {
+	key := []byte("AWS4" + string(keys.secret))
+	for _, part := range []string{stamp[:8], region, service, "aws4_request", text} {
 		key = mac(key, part)
 	}
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+s.AccessKey+"/"+scope+
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+keys.access+"/"+scope+
 		", SignedHeaders="+names+", Signature="+hex.EncodeToString(key))
+}
+
+// signer finds the keys for a request, and returns what signs it.
+func (a *awsIdentity) signer(ctx context.Context) (func(r *http.Request, body []byte), error) {
+	region, err := a.region()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := a.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *http.Request, body []byte) { sign(r, body, sigV4Service, region, keys, a.now()) }, nil
 }
 
 // resigning is a client's CheckRedirect that signs the requests which check
 // lets through: a signature is good for one path only.
-func (s *SigV4) resigning(check func(next *http.Request, via []*http.Request) error) func(next *http.Request, via []*http.Request) error {
+func (a *awsIdentity) resigning(check func(next *http.Request, via []*http.Request) error) func(next *http.Request, via []*http.Request) error {
 	return func(next *http.Request, via []*http.Request) error {
 		if err := check(next, via); err != nil {
 			return err
@@ -57,8 +74,11 @@ func (s *SigV4) resigning(check func(next *http.Request, via []*http.Request) er
 		if err != nil {
 			return err
 		}
-		s.sign(next, body, time.Now())
-		return nil
+		signed, err := a.signer(next.Context())
+		if err == nil {
+			signed(next, body)
+		}
+		return err
 	}
 }
 
@@ -76,7 +96,7 @@ func signedHeaders(r *http.Request) (names, lines string) {
 		host = r.URL.Host
 	}
 	values := map[string]string{"host": host}
-	for _, name := range []string{"Content-Type", "Content-Encoding", "X-Amz-Date", "X-Amz-Content-Sha256"} {
+	for _, name := range []string{"Content-Type", "Content-Encoding", "X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token"} {
 		if v := r.Header.Get(name); v != "" {
 			values[strings.ToLower(name)] = strings.Join(strings.Fields(v), " ")
 		}
