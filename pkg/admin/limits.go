@@ -36,7 +36,7 @@ type limits struct {
 	// Connections from this machine, such as a health check, have their own.
 	local, remote slots
 
-	pages, files, metrics, components, reloads, profiles, bundles slots
+	pages, files, metrics, components, reloads, profiles, snapshots, bundles slots
 }
 
 func newLimits() *limits {
@@ -49,9 +49,11 @@ func newLimits() *limits {
 		// A Prometheus may scrape all exporters of a configuration at the same moment.
 		components: slots{total: 128, spare: 32, each: 64, what: "requests to components"},
 		reloads:    slots{total: 8, each: 4, what: "reloads"},
-		// The two most expensive ones run one at a time.
-		profiles: slots{total: 1, each: 1, what: "profiles"},
-		bundles:  slots{total: 1, each: 1, what: "support bundles"},
+		// Profiles that take time, and support bundles, run one at a time. A
+		// pyroscope.scrape asks for the others beside them, all at the same moment.
+		profiles:  slots{total: 1, each: 1, what: "profiles"},
+		snapshots: slots{total: 8, each: 8, what: "profiles"},
+		bundles:   slots{total: 1, each: 1, what: "support bundles"},
 	}
 }
 
@@ -71,8 +73,10 @@ func (l *limits) of(path string) *slots {
 	switch {
 	case strings.HasPrefix(path, component.HandlersPath):
 		return &l.components
-	case strings.HasPrefix(path, pprofPath):
+	case path == pprofPath+"/profile", path == pprofPath+"/trace":
 		return &l.profiles
+	case strings.HasPrefix(path, pprofPath):
+		return &l.snapshots
 	case forAnybody(path):
 		return &l.files
 	}

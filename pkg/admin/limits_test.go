@@ -90,7 +90,7 @@ func TestAnswersThatTakeMemoryAreBoundedInNumber(t *testing.T) {
 		path        string
 		each, total int
 	}{
-		{support.Path, 1, 1}, {"/debug/pprof/trace", 1, 1}, {"/debug/pprof/profile", 1, 1}, {"/metrics", 4, 32},
+		{support.Path, 1, 1}, {"/debug/pprof/trace", 1, 1}, {"/debug/pprof/profile", 1, 1}, {"/debug/pprof/heap", 8, 8}, {"/metrics", 4, 32},
 		{component.HandlerPath("prometheus.exporter.unix.host") + "metrics", 64, 160},
 		{"/api/v1/components", 12, 64}, {"/configuration", 12, 64}, {"/nothing/events", 12, 64}, {"/assets/app.js", 12, 64},
 		{"/-/reload", 4, 8}, {"/api/v1/reload", 4, 8}, {"/-/ready", 800, 800}, {"/-/healthy", 800, 800}, {"/live/events", 800, 800},
