@@ -16,9 +16,9 @@ const (
 	maxFileLines     = 600
 )
 
-// registers are the packages that can only be used by importing them: embed, and
-// the codec with which the tests' own gRPC servers read gzip.
-var registers = map[string]bool{`"embed"`: true, `"google.golang.org/grpc/encoding/gzip"`: true}
+// registers are the packages that can only be used by importing them: embed, unsafe
+// for go:linkname, and the codec with which the tests' own gRPC servers read gzip.
+var registers = map[string]bool{`"embed"`: true, `"unsafe"`: true, `"google.golang.org/grpc/encoding/gzip"`: true}
 
 // TestNothingIsTooLongAndNothingRunsByItself holds all code, tests too, to its
 // size, and forbids init functions and imports for their side effects.

@@ -5,13 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"reflect"
-	"unsafe"
 
 	"github.com/prometheus-community/postgres_exporter/collector"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
+	"collector/pkg/exporters/exporter"
 )
 
 // queryLength is the length of queries by default, as Alloy documents; its program
@@ -31,7 +30,7 @@ func collectors(cfg *Config, source string, logger *slog.Logger) (*collector.Pos
 		if err != nil {
 			return nil, err
 		}
-		*unexported[[]string](own, "excludedDatabases") = cfg.AutoDiscovery.DatabaseDenylist
+		*exporter.Unexported[[]string](own, "excludedDatabases") = cfg.AutoDiscovery.DatabaseDenylist
 		all.Collectors["database"] = own
 	}
 	if _, ok := all.Collectors["stat_statements"]; ok && cfg.StatStatements != nil && cfg.StatStatements.IncludeQuery {
@@ -39,8 +38,8 @@ func collectors(cfg *Config, source string, logger *slog.Logger) (*collector.Pos
 		if err != nil {
 			return nil, err
 		}
-		*unexported[bool](own, "includeQueryStatement") = true
-		*unexported[uint](own, "statementLength") = cmp.Or(cfg.StatStatements.QueryLength, queryLength)
+		*exporter.Unexported[bool](own, "includeQueryStatement") = true
+		*exporter.Unexported[uint](own, "statementLength") = cmp.Or(cfg.StatStatements.QueryLength, queryLength)
 		all.Collectors["stat_statements"] = own
 	}
 	for name, c := range all.Collectors {
@@ -54,16 +53,6 @@ func collectors(cfg *Config, source string, logger *slog.Logger) (*collector.Pos
 func withoutConfig[C any](construct func(C) (collector.Collector, error)) (collector.Collector, error) {
 	var none C
 	return construct(none)
-}
-
-// unexported is a field of the struct that pointer points to. The library has no
-// other way to set some of what differs between exporters, or to close what it opens.
-func unexported[T any](pointer any, name string) *T {
-	field := reflect.ValueOf(pointer).Elem().FieldByName(name)
-	if !field.IsValid() || field.Type() != reflect.TypeFor[T]() {
-		panic(fmt.Sprintf("BUG: %T has another field %s than %v", pointer, name, reflect.TypeFor[T]()))
-	}
-	return (*T)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
 // guarded is a collector, which the library calls in a goroutine, whose panic is an

@@ -91,7 +91,7 @@ func (p *Postgres) Run(ctx context.Context) error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		(*unexported[*library.Servers](p.asks, "servers")).Close()
+		(*exporter.Unexported[*library.Servers](p.asks, "servers")).Close()
 	}()
 	// A scrape that hangs holds its connection until the server answers.
 	select {
