@@ -62,15 +62,17 @@ func (s *Scraper) tooLarge() error {
 // request asks a target for a profile. An error that says that time is over is a
 // *cause.Late.
 func (s *Scraper) request(ctx context.Context, client *http.Client, e *endpoint, url string) (*http.Response, error) {
-	ctx, connected := httpclient.Connected(ctx)
+	ctx, trail := s.trails.Begin(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
+		s.trails.End(trail)
 		return nil, err
 	}
 	request.Header.Set("User-Agent", s.agent)
 	response, err := client.Do(request)
+	connected := s.trails.End(trail)
 	if err != nil {
-		return nil, e.late(err, connected())
+		return nil, e.late(err, connected)
 	}
 	return response, nil
 }

@@ -52,6 +52,7 @@ type Scraper struct {
 	quiet   throttle.Log
 	now     func() time.Time // time.Now
 	running sync.WaitGroup
+	trails  httpclient.Trails
 
 	mu      sync.Mutex
 	targets map[string]*target // guarded by mu; only the scheduler writes it
