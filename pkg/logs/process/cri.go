@@ -3,10 +3,12 @@ package process
 import (
 	"container/list"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/pipeline"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -52,7 +54,6 @@ func newCRI(c CRIConfig, v *env) (Stage, error) {
 		return nil, err
 	}
 	stages, err := newStages([]StageConfig{
-		{Regex: &RegexConfig{Expression: `^(?s)(?P<time>\S+?) (?P<stream>stdout|stderr) (?P<flags>\S+?) (?P<content>.*)$`}},
 		{Labels: &LabelsConfig{Values: map[string]*string{"stream": nil}}},
 		{Timestamp: &TimestampConfig{Source: "time", Format: "RFC3339Nano"}},
 		{Output: &OutputConfig{Source: "content"}},
@@ -62,19 +63,45 @@ func newCRI(c CRIConfig, v *env) (Stage, error) {
 		return nil, err
 	}
 	s := &cri{cfg: c, cache: v.cache, parts: make(map[string]*list.Element), order: list.New()}
-	s.read = (&chain{}).connect(stages, s.join)
+	s.read = (&chain{}).connect(append([]Stage{criLine{}}, stages...), s.join)
 	return s, nil
+}
+
+// criLine extracts what is in a line that has the format
+//
+//	2026-01-02T03:04:05.678901234Z stdout F text
+type criLine struct{}
+
+func (criLine) Process(e *Entry, emit Emit) {
+	time, rest, ok := criWord(e.Line)
+	stream, rest, _ := strings.Cut(rest, " ")
+	flags, text, more := criWord(rest)
+	if ok && more && (stream == "stdout" || stream == "stderr") {
+		e.Extracted.Set("time", Text(time))
+		e.Extracted.Set("stream", Text(stream))
+		e.Extracted.Set("flags", Text(flags))
+		e.Extracted.Set("content", Text(text))
+	}
+	emit(e)
+}
+
+// criWord cuts text behind a word and a blank.
+func criWord(text string) (word, rest string, ok bool) {
+	i := strings.IndexAny(text, " \t\n\f\r")
+	if i <= 0 || text[i] != ' ' {
+		return "", "", false
+	}
+	return text[:i], text[i+1:], true
 }
 
 // Holds implements Holder. The labels are those from before the line is read, so
 // that while anything is held, any line may belong to it.
-func (s *cri) Holds(_ labels.Labels, line string) bool {
-	if len(s.parts) > 0 {
-		return true
-	}
-	_, rest, _ := strings.Cut(line, " ")
-	_, rest, _ = strings.Cut(rest, " ")
-	return strings.HasPrefix(rest, "P ")
+func (s *cri) Holds(_ labels.Labels, entries []pipeline.Entry) bool {
+	return len(s.parts) > 0 || slices.ContainsFunc(entries, func(e pipeline.Entry) bool {
+		_, rest, _ := strings.Cut(e.Line, " ")
+		_, rest, _ = strings.Cut(rest, " ")
+		return strings.HasPrefix(rest, "P ")
+	})
 }
 
 // Process implements Stage.

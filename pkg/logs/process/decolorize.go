@@ -1,6 +1,9 @@
 package process
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // DecolorizeConfig is the block stage.decolorize.
 type DecolorizeConfig struct{}
@@ -18,6 +21,10 @@ func newDecolorize() Stage {
 }
 
 func (s *decolorize) Process(e *Entry, emit Emit) {
+	if strings.IndexByte(e.Line, '\x1b') < 0 && !strings.Contains(e.Line, "\u009b") {
+		emit(e)
+		return
+	}
 	if at := s.sequence.FindStringIndex(e.Line); at != nil {
 		e.Line = e.Line[:at[0]] + s.sequence.ReplaceAllLiteralString(e.Line[at[0]:], "")
 	}

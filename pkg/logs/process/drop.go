@@ -3,13 +3,13 @@ package process
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
+	"collector/pkg/logs/expression"
 )
 
 // DropConfig is the block stage.drop.
@@ -44,8 +44,8 @@ func (c *DropConfig) Validate() error {
 type dropStage struct {
 	sources   []string
 	separator string
-	value     string         // empty for none
-	expr      *regexp.Regexp // nil for none
+	value     string                 // empty for none
+	expr      *expression.Expression // nil for none
 	older     time.Duration
 	longer    int
 	dropped   prometheus.Counter
@@ -64,7 +64,7 @@ func newDrop(c DropConfig, v *env) (Stage, error) {
 		s.sources = strings.Split(c.Source, ",")
 	}
 	if c.Expression != "" {
-		s.expr = regexp.MustCompile(c.Expression)
+		s.expr = expression.MustCompile(c.Expression)
 	}
 	return s, nil
 }

@@ -204,9 +204,9 @@ func (s *logfmtStage) explain(e *Entry) (words string, failed bool) {
 		return within(s.source) + " is not logfmt: " + strings.TrimPrefix(err.Error(), "logfmt ") + ". What comes before is used.", true
 	}
 	var none []string
-	for key := range s.names {
-		if !found[key] {
-			none = append(none, quoted(key))
+	for _, name := range s.names {
+		if !found[name.from] {
+			none = append(none, quoted(name.from))
 		}
 	}
 	if slices.Sort(none); len(none) > 0 {

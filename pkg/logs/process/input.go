@@ -3,12 +3,12 @@ package process
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
-	"collector/pkg/component"
-
 	"github.com/prometheus/common/model"
+
+	"collector/pkg/component"
+	"collector/pkg/logs/expression"
 )
 
 // input is what a stage reads: a value that was extracted, or without a source
@@ -32,15 +32,15 @@ func optionalSource(source *string) (string, error) {
 }
 
 // compile compiles an argument that is a regular expression.
-func compile(argument, expression string) (*regexp.Regexp, error) {
-	if expression == "" {
+func compile(argument, text string) (*expression.Expression, error) {
+	if text == "" {
 		return nil, component.At(argument, errors.New("it must not be empty"))
 	}
-	re, err := regexp.Compile(expression)
+	x, err := expression.Compile(text)
 	if err != nil {
-		return nil, component.At(argument, fmt.Errorf("%q: %w", expression, err))
+		return nil, component.At(argument, fmt.Errorf("%q: %w", text, err))
 	}
-	return re, nil
+	return x, nil
 }
 
 // source is a name, and the name of the value that it gets.

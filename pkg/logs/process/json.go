@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"collector/pkg/component"
+	"collector/pkg/logs/expression"
 
 	"github.com/jmespath-community/go-jmespath"
 	jsoniter "github.com/json-iterator/go"
@@ -30,9 +30,9 @@ func (c *JSONConfig) Validate() error {
 // jsonStage extracts values of JSON by JMESPath expressions.
 type jsonStage struct {
 	names       []string
-	expressions []jmespath.JMESPath // in the order of names
-	paths       *jsonPaths          // nil if an expression is more than a path
-	keys        *regexp.Regexp      // of the object that are extracted, too; nil: none
+	expressions []jmespath.JMESPath    // in the order of names
+	paths       *jsonPaths             // nil if an expression is more than a path
+	keys        *expression.Expression // of the object that are extracted, too; nil: none
 	source      string
 	drop        bool
 	json        jsoniter.API

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // jsonPaths are the values that plain paths, such as "request.id", lead to. They
@@ -118,7 +120,7 @@ func (s *jsonScanner) object(n *jsonNode, depth int) bool {
 	}
 	for {
 		s.blanks()
-		key, ok := s.str()
+		key, ok := s.str(n != nil)
 		if !ok || !s.next(':') {
 			return false
 		}
@@ -178,7 +180,7 @@ func (s *jsonScanner) value(n *jsonNode, depth int) bool {
 		ok = s.array(depth)
 	case '"':
 		v.kind = kindText
-		v.text, ok = s.str()
+		v.text, ok = s.str(n != nil)
 	case 't':
 		v, ok = Bool(true), s.word("true")
 	case 'f':
@@ -215,23 +217,83 @@ func (s *jsonScanner) word(w string) bool {
 	return true
 }
 
-// str reads a string. It gives up on escapes, whether the string is wanted or not.
-func (s *jsonScanner) str() (string, bool) {
+// str reads a string.
+func (s *jsonScanner) str(wanted bool) (string, bool) {
 	if s.peek() != '"' {
 		return "", false
 	}
-	s.at++
-	start := s.at
-	for ; s.at < len(s.text); s.at++ {
-		switch c := s.text[s.at]; {
+	start := s.at + 1
+	for i := start; i < len(s.text); i++ {
+		switch c := s.text[i]; {
 		case c == '"':
-			s.at++
-			return s.text[start : s.at-1], true
-		case c == '\\' || c < ' ':
+			s.at = i + 1
+			return s.text[start:i], true
+		case c == '\\':
+			s.at = start
+			return s.escaped(i, wanted)
+		case c < ' ':
 			return "", false
 		}
 	}
 	return "", false
+}
+
+// escaped reads the rest of a string in which the first escape is at a place. It
+// gives up on halves of characters.
+func (s *jsonScanner) escaped(first int, wanted bool) (string, bool) {
+	var out []byte
+	if wanted {
+		out = append(make([]byte, 0, first-s.at+64), s.text[s.at:first]...)
+	}
+	for s.at = first; s.at < len(s.text); {
+		c := s.text[s.at]
+		s.at++
+		switch {
+		case c == '"':
+			return string(out), true
+		case c < ' ':
+			return "", false
+		case c == '\\':
+			r, ok := s.escape()
+			if !ok {
+				return "", false
+			}
+			if wanted {
+				out = utf8.AppendRune(out, r)
+			}
+		case wanted:
+			out = append(out, c)
+		}
+	}
+	return "", false
+}
+
+// escape reads what follows a backslash.
+func (s *jsonScanner) escape() (rune, bool) {
+	c := s.peek()
+	s.at++
+	switch c {
+	case '"', '\\', '/':
+		return rune(c), true
+	case 'b':
+		return '\b', true
+	case 'f':
+		return '\f', true
+	case 'n':
+		return '\n', true
+	case 'r':
+		return '\r', true
+	case 't':
+		return '\t', true
+	case 'u':
+		if len(s.text)-s.at < 4 {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(s.text[s.at:s.at+4], 16, 16)
+		s.at += 4
+		return rune(n), err == nil && !utf16.IsSurrogate(rune(n))
+	}
+	return 0, false
 }
 
 // maxPlainNumber is the length up to which a number without an exponent is in range.

@@ -14,6 +14,7 @@ func jsonSamples() []string {
 		`{"a":1,"a":2}`, `{"b":{"c":1},"b":{}}`, `{"b":{"c":1},"b":3}`, `{"a":"\u0041\n"}`, `{"\u0061":1}`, `{"a":01}`, `{"a":1.}`, `{"a":+1}`, `{"a":1}x`,
 		`{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`, `{"a":nul}`, `{"a":1 "s":2}`, "{\"a\":\"\x01\"}", "{\"s\":\"\xff\"}", `{"a":1e999}`, `{"a":"unended`, `{"a":123456789012345678901234567890}`,
 		`{"x":1e700}`, `{"x":1e300}`, `{"x":` + strings.Repeat("9", 400) + `}`, `{"s":{"nested":1}}`, `{"s":[1,"<a>&"]}`, `{"b":[{"c":1}]}`,
+		`{"s":"a\"b\\\/\b\f\n\r\tä\u00e4\u20AC"}`, `{"s":"\ud83d\ude00","a":"\ud83d"}`, `{"s":"\x"}`, `{"s":"\u12"}`, `{"s":"\u00zz"}`, `{"s":"\`, `{"x\n":"\n","b":{"c":"\u0000"}}`,
 	}
 }
 
@@ -52,7 +53,8 @@ func TestMostJSONIsScanned(t *testing.T) {
 	p := newJSONPaths([]string{"level", "req.id", "n"})
 	for text, want := range map[string]bool{
 		`{"level":"info","msg":"served","req":{"id":"7","path":"/"},"n":1.5,"tags":["a"]}`: true,
-		`{"msg":"a \"quoted\" word"}`: false,
+		`{"msg":"a \"quoted\" word"}`: true,
+		`{"msg":"half \ud83d"}`:       false,
 		`{"level":{}}`:                false,
 		`not json`:                    false,
 	} {

@@ -4,13 +4,14 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
+	"collector/pkg/logs/expression"
+	"collector/pkg/pipeline"
 )
 
 const (
@@ -51,7 +52,7 @@ func (c *MultilineConfig) Validate() error {
 	if c.FirstLine == "" {
 		return component.At("firstline", errors.New("it must not be empty"))
 	}
-	if _, err := regexp.Compile(c.FirstLine); err != nil {
+	if _, err := expression.Compile(c.FirstLine); err != nil {
 		return component.At("firstline", fmt.Errorf("%q: %w", c.FirstLine, err))
 	}
 	if c.MaxWaitTime <= 0 {
@@ -66,7 +67,7 @@ func (c *MultilineConfig) Validate() error {
 // has matched, a line that follows a block which was ended begins another.
 type multiline struct {
 	cfg     MultilineConfig
-	first   *regexp.Regexp
+	first   *expression.Expression
 	metrics *metrics
 	cache   *Cache
 	out     Entry // reused
@@ -94,7 +95,7 @@ func newMultiline(cfg MultilineConfig, v *env) (*multiline, error) {
 		return nil, err
 	}
 	return &multiline{
-		cfg: cfg, first: regexp.MustCompile(cfg.FirstLine), metrics: v.metrics, cache: v.cache,
+		cfg: cfg, first: expression.MustCompile(cfg.FirstLine), metrics: v.metrics, cache: v.cache,
 		maxBlock: maxBlockBytes, maxHeld: maxHeldBytes, maxStreams: maxKnownStreams,
 		streams: make(map[string]*block), holding: list.New(), idle: list.New(),
 	}, nil
@@ -114,8 +115,16 @@ func (m *multiline) know(stream labels.Labels) *block {
 }
 
 // Holds implements Holder.
-func (m *multiline) Holds(stream labels.Labels, line string) bool {
-	return len(m.streams) > 0 && m.get(stream) != nil || m.first.MatchString(line)
+func (m *multiline) Holds(stream labels.Labels, entries []pipeline.Entry) bool {
+	if len(m.streams) > 0 && m.get(stream) != nil {
+		return true
+	}
+	for i := range entries {
+		if m.first.MatchString(entries[i].Line) {
+			return true
+		}
+	}
+	return false
 }
 
 // Process implements Stage.

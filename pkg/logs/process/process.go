@@ -248,15 +248,7 @@ func (p *Process) whileRunning(ctx context.Context) (context.Context, func()) {
 
 // concerns reports whether a stream has to do with what is held.
 func (p *Process) concerns(a *arrival) bool {
-	if p.recent.armed(a.labels) {
-		return true
-	}
-	for i := range a.entries {
-		if p.chain.concerns(a.labels, a.entries[i].Line) {
-			return true
-		}
-	}
-	return false
+	return p.recent.armed(a.labels) || p.chain.concerns(a.labels, a.entries)
 }
 
 // pass forwards what came of a number of entries, of which no stage holds any.

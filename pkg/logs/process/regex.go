@@ -1,10 +1,11 @@
 package process
 
 import (
-	"regexp"
 	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
+
+	"collector/pkg/logs/expression"
 )
 
 // RegexConfig is the block stage.regex.
@@ -22,7 +23,7 @@ func (c *RegexConfig) Validate() error {
 
 // regexStage extracts the named groups of a regular expression.
 type regexStage struct {
-	expression *regexp.Regexp
+	expression *expression.Expression
 	names      []string // of groups; empty for those without a name
 	source     string
 	labels     bool

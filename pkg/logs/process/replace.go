@@ -1,9 +1,10 @@
 package process
 
 import (
-	"regexp"
 	"strings"
 	"text/template"
+
+	"collector/pkg/logs/expression"
 )
 
 // ReplaceConfig is the block stage.replace.
@@ -22,7 +23,7 @@ func (c *ReplaceConfig) Validate() error {
 // replace replaces what the groups of a regular expression capture, in every
 // match, by what a template makes of it.
 type replace struct {
-	expression *regexp.Regexp
+	expression *expression.Expression
 	source     string
 	template   *template.Template // nil: it can't be parsed, and nothing is replaced
 	data       map[string]string  // reused
@@ -48,7 +49,7 @@ func (s *replace) Process(e *Entry, emit Emit) {
 }
 
 func (s *replace) apply(e *Entry, text string) {
-	matches := s.expression.FindAllStringSubmatchIndex(text, -1)
+	matches := s.expression.FindAllStringSubmatchIndex(text)
 	if matches == nil {
 		return
 	}

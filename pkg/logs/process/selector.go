@@ -3,12 +3,13 @@ package process
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"text/scanner"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"collector/pkg/logs/expression"
 )
 
 // selector is a LogQL stream selector with line filters, such as
@@ -21,7 +22,7 @@ type selector struct {
 // lineFilter looks for a text, or for what matches re, in a line.
 type lineFilter struct {
 	text string
-	re   *regexp.Regexp
+	re   *expression.Expression
 	not  bool
 }
 
@@ -166,7 +167,7 @@ func (p *selectorParser) lineFilters(s *selector) error {
 		f := lineFilter{text: value.text, not: op.text[0] == '!'}
 		if op.text[1] == '~' {
 			var err error
-			if f.re, err = regexp.Compile(value.text); err != nil {
+			if f.re, err = expression.Compile(value.text); err != nil {
 				return fmt.Errorf("line filter %q: %w", value.text, err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/pipeline"
 
 	"github.com/oschwald/maxminddb-golang"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,9 +31,9 @@ type Stage interface {
 // Entry.Now to decide what is due, not what comes out.
 type Holder interface {
 	Stage
-	// Holds reports whether Process would hold back a line of the stream, or has
-	// held back some. It changes nothing.
-	Holds(stream labels.Labels, line string) bool
+	// Holds reports whether Process would hold back one of the entries of a stream,
+	// or has held back some of it. It changes nothing.
+	Holds(stream labels.Labels, entries []pipeline.Entry) bool
 	// Flush emits what is held of a stream.
 	Flush(stream labels.Labels, now time.Time, emit Emit)
 	// Due is when the first stream has to be flushed.
@@ -134,7 +135,7 @@ type chain struct {
 	plain  bool // there are only stages that leave alone what they don't hold
 	// only reports whether the only Holder is concerned; nil if there are several,
 	// or if that depends on other stages.
-	only func(stream labels.Labels, line string) bool
+	only func(stream labels.Labels, entries []pipeline.Entry) bool
 }
 
 // newChain connects stages: what comes out of those before the first Holder goes
@@ -160,13 +161,21 @@ func newChain(stages []Stage, middle, out Emit) *chain {
 }
 
 // concern returns what reports whether the Holder that s is, or that is the first
-// of the stages inside it, is concerned by a line; nil if that can't be told.
-func concern(s Stage) func(stream labels.Labels, line string) bool {
+// of the stages inside it, is concerned by entries; nil if that can't be told.
+func concern(s Stage) func(stream labels.Labels, entries []pipeline.Entry) bool {
 	switch of := s.(type) {
 	case *match:
 		if within := concern(of.stages[0]); within != nil {
-			return func(stream labels.Labels, line string) bool {
-				return of.selector.stream(stream.Get) && of.selector.line(line) && within(stream, line)
+			return func(stream labels.Labels, entries []pipeline.Entry) bool {
+				if !of.selector.stream(stream.Get) {
+					return false
+				}
+				for i := range entries {
+					if of.selector.line(entries[i].Line) && within(stream, entries[i:i+1]) {
+						return true
+					}
+				}
+				return false
 			}
 		}
 	case Holder:
@@ -202,15 +211,17 @@ func (c *chain) connect(stages []Stage, next Emit) Emit {
 // concerns reports whether a stream has to do with what is held, as far as that
 // can be known before its entries have passed the stages between: if not, it is
 // true.
-func (c *chain) concerns(stream labels.Labels, line string) bool {
+func (c *chain) concerns(stream labels.Labels, entries []pipeline.Entry) bool {
 	switch {
+	case len(entries) == 0:
+		return false
 	case c.only != nil:
-		return c.only(stream, line)
+		return c.only(stream, entries)
 	case !c.plain:
 		return len(c.holders) > 0
 	}
 	for i := range c.holders {
-		if c.holders[i].Holds(stream, line) {
+		if c.holders[i].Holds(stream, entries) {
 			return true
 		}
 	}

@@ -177,7 +177,13 @@ type lastTime struct {
 }
 
 func (l *lastTimes) find(e *Entry) *list.Element {
+	if l.times == nil {
+		l.times, l.order = make(map[string]*list.Element), list.New()
+	}
 	l.key = e.Labels.appendKey(l.key[:0])
+	if front := l.order.Front(); front != nil && front.Value.(*lastTime).key == string(l.key) {
+		return front // as that of the entry before, mostly
+	}
 	return l.times[string(l.key)]
 }
 
@@ -194,9 +200,6 @@ func (l *lastTimes) set(e *Entry, at time.Time) {
 		have.Value.(*lastTime).at = at
 		l.order.MoveToFront(have)
 		return
-	}
-	if l.times == nil {
-		l.times, l.order = make(map[string]*list.Element), list.New()
 	}
 	for len(l.times) >= maxFudgedStreams {
 		delete(l.times, l.order.Remove(l.order.Back()).(*lastTime).key)
