@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -472,5 +473,29 @@ func TestARenamedSourceContinues(t *testing.T) {
 		if d := cmp.Diff(want, again.lookup(id)); d != "" {
 			t.Errorf("%s: %s", id, d)
 		}
+	}
+}
+
+// A source that gets its old name back continues where it was under the new one.
+func TestASourceThatGetsItsOldNameBackContinues(t *testing.T) {
+	root := t.TempDir()
+	dirs := []string{filepath.Join(root, "a"), filepath.Join(root, "b")}
+	s := openTestStore(t, dirs[0], &bytes.Buffer{})
+	s.put("read", someCursor(1))
+	s.put("quiet", someCursor(100))
+	s.close()
+	for i := range 5 {
+		left := func(f func([]string, string)) { f([]string{dirs[i%2]}, strconv.Itoa(i)) }
+		s, err := openCursorStore(dirs[(i+1)%2], "", left, slog.New(slog.DiscardHandler), testMetrics(t), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[string]cursor{"read": someCursor(int64(i) + 1), "quiet": someCursor(100)} {
+			if d := cmp.Diff(want, s.lookup(id)); d != "" {
+				t.Errorf("renamed %d times: %s: %s", i+1, id, d)
+			}
+		}
+		s.put("read", someCursor(int64(i)+2))
+		s.close()
 	}
 }

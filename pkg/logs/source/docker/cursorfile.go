@@ -66,9 +66,10 @@ type cursorEntry struct {
 }
 
 // openCursorStore reads what is in dir, and the positions of a Promtail at legacy,
-// which may be empty. Without cursors of its own, it takes over those that were left. It fails where the folder is another
-// one's. Cursors that can't be read are lost, which is logged, and those that
-// can't be written are retried.
+// which may be empty. Without cursors of its own, or if others have taken those over,
+// it takes over those that were left. It fails where the folder is another one's.
+// Cursors that can't be read are lost, which is logged, and those that can't be
+// written are retried.
 func openCursorStore(dir, legacy string, left positions.Left, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
 	s := &cursorStore{
 		dir: dir, logger: logger, metrics: metrics, now: now,
@@ -83,11 +84,11 @@ func openCursorStore(dir, legacy string, left positions.Left, logger *slog.Logge
 	_, err := os.Lstat(filepath.Join(dir, cursorFile))
 	fresh := errors.Is(err, fs.ErrNotExist)
 	s.load()
-	positions.Back(dir)
 	_, err = os.Lstat(filepath.Join(dir, positionsFile))
-	if fresh && len(s.entries) == 0 && errors.Is(err, fs.ErrNotExist) {
+	if fresh && len(s.entries) == 0 && errors.Is(err, fs.ErrNotExist) || positions.TakenOver(dir) {
 		s.takeOver(left)
 	}
+	positions.Back(dir)
 	s.alloy = s.readAlloyPositions(legacy)
 	if err := s.compact(); err != nil {
 		s.report(err)
@@ -163,20 +164,23 @@ func (s *cursorStore) apply(lines []cursorLine) {
 	}
 }
 
-// takeOver fills a store without cursors with those of components that are no longer
-// in the configuration. It holds mu.
+// takeOver adds the cursors of components that are no longer in the configuration. It
+// holds mu.
 func (s *cursorStore) takeOver(left positions.Left) {
-	positions.TakeOver(s.dir, left, cursorFile, func(contents []positions.Content) error {
+	positions.TakeOver(s.dir, left, cursorFile, func(contents []positions.Content) (inherited []byte, err error) {
 		var parts []positions.Part[cursorEntry]
 		for _, c := range contents {
 			parts = append(parts, positions.Part[cursorEntry]{Entries: entriesOf(c.Positions), Inherited: entriesOf(c.Inherited)})
 		}
 		positions.Merge(s.entries, parts)
 		if len(s.entries) == 0 {
-			return fs.ErrNotExist
+			return nil, fs.ErrNotExist
 		}
 		s.logger.Info("continuing from the cursors of components that are no longer in the configuration", "containers", len(s.entries), "components", len(parts))
-		return s.compact()
+		for id, e := range positions.Inherited(s.entries, parts) {
+			inherited = appendCursorLine(inherited, id, e)
+		}
+		return inherited, s.compact()
 	})
 }
 

@@ -2,6 +2,7 @@ package file
 
 import (
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -26,5 +27,30 @@ func TestARenamedSourceContinues(t *testing.T) {
 	b.stored("a.log", 6)
 	if _, err := os.Lstat(before); err != nil {
 		t.Error(err)
+	}
+}
+
+// A source that gets its old name back continues where it was under the new one.
+func TestASourceThatGetsItsOldNameBackContinues(t *testing.T) {
+	b := newBench(t)
+	b.write("a.log", "1\n")
+	b.target("a.log")
+	b.start()
+	b.wait("1")
+	b.stored("a.log", 2)
+	b.end()
+	dirs := []string{b.storage, b.storage + ".renamed"}
+	want := []string{"1"}
+	for i := range 6 {
+		line := strconv.Itoa(i + 2)
+		b.append("a.log", line+"\n")
+		want = append(want, line)
+		before := b.storage
+		b.storage = dirs[(i+1)%2]
+		b.left = func(f func([]string, string)) { f([]string{before}, line) }
+		b.start()
+		b.wait(want...)
+		b.stored("a.log", int64(2*len(want)))
+		b.end()
 	}
 }

@@ -3,8 +3,10 @@ package positions
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"collector/pkg/durable"
@@ -14,8 +16,8 @@ const (
 	// takenName is the file that says in which load of the configuration other
 	// components have taken over what is in a folder.
 	takenName = "taken_over"
-	// inheritedName is a copy of what a component has taken over, which tells what
-	// of its positions is its own.
+	// inheritedName has what a component has taken over, which tells what of its
+	// positions is its own. It also has what those before it had taken over.
 	inheritedName = "inherited"
 	// keepLeft is how long after they were last written positions are taken over.
 	keepLeft = 30 * 24 * time.Hour
@@ -29,11 +31,13 @@ type Left func(f func(dirs []string, load string))
 // Content is the file of positions in a folder, and what of it was taken over.
 type Content struct{ Positions, Inherited []byte }
 
-// TakeOver gives what was left to the component in dir, without positions of its own,
-// which may be one of them under another name: store gets the file called name from
-// each folder, and makes that in dir. Nothing is removed, as the component may come back, but once
-// it is stored, components of later loads don't get it again.
-func TakeOver(dir string, left Left, name string, store func(contents []Content) error) {
+// TakeOver gives what was left to the component in dir, which may be one of them under
+// another name: one without positions of its own, or one that was renamed and gets its
+// old name back, see TakenOver. store gets the file called name from each folder, and
+// makes that in dir. Nothing is removed, as the component may come back, but once it is
+// stored, components of later loads don't get it again. store returns what Inherited
+// makes, as the file is written.
+func TakeOver(dir string, left Left, name string, store func(contents []Content) (inherited []byte, err error)) {
 	if left == nil {
 		return
 	}
@@ -48,13 +52,15 @@ func TakeOver(dir string, left Left, name string, store func(contents []Content)
 			defer release()
 			contents, from = append(contents, content), append(from, old)
 		}
-		if len(contents) == 0 || store(contents) != nil {
+		if len(contents) == 0 {
+			return
+		}
+		inherited, err := store(contents)
+		if err != nil {
 			return
 		}
 		// Without these files, somebody may take over less or more later, and read it again.
-		if content, err := durable.ReadFile(filepath.Join(dir, name), 0); err == nil {
-			_ = durable.WriteFile(filepath.Join(dir, inheritedName), content)
-		}
+		_ = durable.WriteFile(filepath.Join(dir, inheritedName), inherited)
 		for _, old := range from {
 			_ = durable.WriteFile(filepath.Join(old, takenName), []byte(load))
 		}
@@ -90,6 +96,13 @@ func openLeft(dir, name, load string) (content Content, release func(), err erro
 	return content, func() { _ = lock.Close() }, nil
 }
 
+// TakenOver reports whether others have continued from the positions in dir, and the
+// component in it has not run since.
+func TakenOver(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, takenName))
+	return err == nil
+}
+
 // Back says that the component in dir runs again: what it stores from now on may
 // be taken over once more. The caller holds the lock of dir.
 func Back(dir string) { _ = os.Remove(filepath.Join(dir, takenName)) }
@@ -97,11 +110,13 @@ func Back(dir string) { _ = os.Remove(filepath.Join(dir, takenName)) }
 // Part is what one component has left.
 type Part[V comparable] struct{ Entries, Inherited map[string]V }
 
-// Merge adds the entries of several components to dst, which has none. Where they
-// differ, an entry that a component took over and has never changed doesn't count.
-// Of others nobody knows whose is whose: none is taken, and what it is about is read
-// again.
+// Merge adds the entries of several components to dst. Where they differ, an entry that
+// a component took over and has never changed doesn't count. Of others nobody knows
+// whose is whose: none is taken, and what it is about is read again. dst may have the
+// entries from before others took them over: what became of them is newer.
 func Merge[V comparable](dst map[string]V, parts []Part[V]) {
+	before := maps.Clone(dst)
+	clear(dst)
 	own, differ := map[string]bool{}, map[string]bool{}
 	for _, part := range parts {
 		for key, value := range part.Entries {
@@ -116,6 +131,18 @@ func Merge[V comparable](dst map[string]V, parts []Part[V]) {
 			}
 		}
 	}
+	for key, value := range before {
+		if slices.ContainsFunc(parts, func(p Part[V]) bool {
+			_, ok := p.Inherited[key]
+			return ok
+		}) {
+			continue // also if it has been removed since
+		}
+		if other, exists := dst[key]; exists && other != value {
+			differ[key] = true
+		}
+		dst[key] = value
+	}
 	for key := range differ {
 		if differ[key] {
 			delete(dst, key)
@@ -123,20 +150,31 @@ func Merge[V comparable](dst map[string]V, parts []Part[V]) {
 	}
 }
 
-// takeOver fills a store without positions with those that were left. It holds mu.
+// Inherited is what a component has taken over that has these entries now, with what
+// the others had taken over and removed.
+func Inherited[V comparable](entries map[string]V, parts []Part[V]) map[string]V {
+	all := make(map[string]V)
+	for _, part := range parts {
+		maps.Copy(all, part.Inherited)
+	}
+	maps.Copy(all, entries)
+	return all
+}
+
+// takeOver adds the positions that were left. It holds mu.
 func (s *Store) takeOver() {
-	TakeOver(s.dir, s.o.Left, fileName, func(contents []Content) error {
+	TakeOver(s.dir, s.o.Left, fileName, func(contents []Content) ([]byte, error) {
 		var parts []Part[string]
 		for _, c := range contents {
 			parts = append(parts, Part[string]{entriesOf(c.Positions), entriesOf(c.Inherited)})
 		}
 		Merge(s.entries, parts)
 		if len(s.entries) == 0 {
-			return fs.ErrNotExist
+			return nil, fs.ErrNotExist
 		}
 		s.fresh = false
 		s.o.Logger.Info("continuing from the positions of components that are no longer in the configuration", "positions", len(s.entries), "components", len(parts))
-		return s.compact()
+		return appendAll(nil, Inherited(s.entries, parts)), s.compact()
 	})
 }
 

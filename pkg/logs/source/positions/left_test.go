@@ -117,3 +117,51 @@ func TestPositionsAreNotTakenOverFromOrByOthers(t *testing.T) {
 	}
 	expect(t, openAfter(t, at("b"), "1", at("left")), map[string]string{})
 }
+
+// Under its old name, a component continues where it was under the new ones, whether
+// it was renamed once or twice in between.
+func TestAComponentThatGetsItsOldNameBackContinues(t *testing.T) {
+	for name, between := range map[string][]string{"once": {"b"}, "twice": {"b", "c"}} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			at := func(name string) string { return filepath.Join(root, name) }
+			leave(t, at("a"), map[string]string{"read": "1", "quiet": "q", "removed": "r"})
+			left := []string{at("a")}
+			for i, name := range between {
+				s := openAfter(t, at(name), name, left...)
+				s.Put(map[string]string{"read": name, name: "new"})
+				if i == 0 {
+					s.Delete("removed")
+				}
+				s.Close()
+				left = append(left, at(name))
+			}
+			want := map[string]string{"quiet": "q", "read": between[len(between)-1]}
+			for _, name := range between {
+				want[name] = "new"
+			}
+			s := openAfter(t, at("a"), "back", left[1:]...)
+			expect(t, s, want)
+			// And there and back again.
+			s.Put(map[string]string{"read": "again"})
+			s.Close()
+			want["read"] = "again"
+			expect(t, openAfter(t, at("b"), "there", left[0], at("c")), want)
+		})
+	}
+}
+
+// What a component had keeps where nobody has continued from it, and isn't used where
+// others, which have nothing of it, differ.
+func TestAComponentThatComesBackKeepsWhatNobodyHasContinuedFrom(t *testing.T) {
+	root := t.TempDir()
+	at := func(name string) string { return filepath.Join(root, name) }
+	leave(t, at("a"), map[string]string{"own": "1", "both": "a"})
+	openAfter(t, at("b"), "1", at("a")).Close()
+	leave(t, at("other"), map[string]string{"both": "o", "2": "x"})
+	expect(t, openAfter(t, at("a"), "2", at("other")), map[string]string{"own": "1", "2": "x"})
+
+	leave(t, at("c"), map[string]string{"own": "1"})
+	openAfter(t, at("d"), "3", at("c")).Close()
+	expect(t, openAfter(t, at("c"), "4"), map[string]string{"own": "1"})
+}

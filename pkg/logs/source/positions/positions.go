@@ -42,9 +42,11 @@ type Options struct {
 	Logger  *slog.Logger
 	Damaged prometheus.Counter // files that were damaged
 	Failed  prometheus.Counter // changes that could not be written
-	Left    Left               // positions that a fresh store takes over
+	// Left has positions that a fresh store takes over, and one that others had taken
+	// over takes back.
+	Left Left
 	// Other is a file in the folder in which another program may have left
-	// positions of this component; then it takes over none.
+	// positions of this component; then a fresh store takes over none.
 	Other string
 }
 
@@ -80,10 +82,11 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.load()
-	Back(dir)
-	if _, err := os.Lstat(filepath.Join(dir, cmp.Or(o.Other, fileName))); s.fresh && errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Lstat(filepath.Join(dir, cmp.Or(o.Other, fileName)))
+	if s.fresh && errors.Is(err, fs.ErrNotExist) || TakenOver(dir) {
 		s.takeOver()
 	}
+	Back(dir)
 	s.report(s.compact())
 	return s, nil
 }
@@ -272,10 +275,7 @@ func (s *Store) compact() error {
 	if err := s.lockDir(); err != nil {
 		return err
 	}
-	var data []byte
-	for _, key := range slices.Sorted(maps.Keys(s.entries)) {
-		data = appendLine(data, key, s.entries[key], false)
-	}
+	data := appendAll(nil, s.entries)
 	path := filepath.Join(s.dir, fileName)
 	file, err := durable.Create(path+".new", data)
 	if err != nil {
@@ -360,6 +360,13 @@ func (s *Store) Close() {
 		_ = s.lock.Close()
 		s.lock = nil
 	}
+}
+
+func appendAll(dst []byte, entries map[string]string) []byte {
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		dst = appendLine(dst, key, entries[key], false)
+	}
+	return dst
 }
 
 func appendLine(dst []byte, key, value string, removed bool) []byte {
