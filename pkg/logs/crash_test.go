@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -98,7 +97,7 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	ids := []string{engine.Run(dockertest.Container{}), engine.Run(dockertest.Container{})}
 	job := strings.Join(append([]string{dir, engine.Host(), loki.URL()}, ids...), " ")
 
-	start := func() (kill func()) { return startChild(t, childEnv+"="+job) }
+	start := func() (kill func()) { return logstest.StartChild(t, nil, childEnv+"="+job) }
 	written := 0
 	load := func(stop <-chan struct{}) {
 		for {
@@ -123,27 +122,6 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	}
 	logstest.WantEach(t, want, got)
 	t.Logf("%d lines, %d repeated identically", written, loki.Repeated())
-}
-
-// startChild runs this test program as a collector, which env tells what to do,
-// until it is killed or the test ends.
-func startChild(t *testing.T, env ...string) (kill func()) {
-	t.Helper()
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), env...)
-	child.Stderr = os.Stderr
-	if _, err := child.StdinPipe(); err != nil { // closed when this process ends, whatever its end
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill = sync.OnceFunc(func() {
-		child.Process.Kill()
-		child.Wait()
-	})
-	t.Cleanup(kill)
-	return kill
 }
 
 // killAgainAndAgain kills the collector nine times under load, in each third

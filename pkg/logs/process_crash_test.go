@@ -44,7 +44,7 @@ func TestKilledCollectorCutsNoBlock(t *testing.T) {
 	engine, loki, dir := dockertest.New(t), lokitest.New(t), t.TempDir()
 	id := engine.Run(dockertest.Container{})
 	start := func() (kill func()) {
-		return startChild(t, childEnv+"="+strings.Join([]string{dir, engine.Host(), loki.URL(), id}, " "), firstLineEnv+"=^block")
+		return logstest.StartChild(t, nil, childEnv+"="+strings.Join([]string{dir, engine.Host(), loki.URL(), id}, " "), firstLineEnv+"=^block")
 	}
 	var want []string
 	load := func(stop <-chan struct{}) {

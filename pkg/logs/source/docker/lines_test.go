@@ -11,6 +11,7 @@ import (
 	"collector/pkg/discovery"
 	"collector/pkg/docker/dockertest"
 	"collector/pkg/logs/logstest"
+	"collector/pkg/logs/source/lines"
 	"collector/pkg/pipeline"
 )
 
@@ -206,7 +207,7 @@ func TestSinkThatWaitsStopsReading(t *testing.T) {
 		}
 		b.settle(time.Minute)
 		tail := b.source.snapshot()[0]
-		if n := tail.snapshot(time.Now()).Lines; n > 3*batchLines {
+		if n := tail.snapshot(time.Now()).Lines; n > 3*lines.BatchLines {
 			t.Errorf("%d lines were read while the sink took none", n)
 		}
 		if lag := b.source.lag(); lag < 50 {

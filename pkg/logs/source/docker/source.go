@@ -20,6 +20,7 @@ import (
 	"collector/pkg/discovery"
 	"collector/pkg/docker"
 	"collector/pkg/httpclient"
+	"collector/pkg/logs/source/lines"
 	"collector/pkg/pipeline"
 )
 
@@ -270,20 +271,10 @@ func (s *Source) retire(t *tail) bool {
 // write hands a batch to every sink, to each until it takes it. It fails only
 // when ctx ends.
 func (s *Source) write(ctx context.Context, t *tail, b *batch) error {
-	logs := b.logs()
-	_, err := pipeline.UntilAccepted(ctx, s.cfg.ForwardTo, 0,
-		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Notify{
-			Refused: func(_ int, err error) {
-				s.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(len(b.lines)))
-				t.warn("a receiver rejects log entries, which are dropped", "err", err, "entries", len(b.lines))
-			},
-			Waiting: func(_ int, err error) { t.warn("a receiver does not accept log entries; retrying", "err", err) },
-		})
-	if err != nil {
+	if err := lines.Deliver(ctx, s.cfg.ForwardTo, b.Logs(), s.metrics.dropped.WithLabelValues(reasonRejected), t.warn); err != nil {
 		return err
 	}
-	s.metrics.entries.Add(float64(len(b.lines)))
+	s.metrics.entries.Add(float64(b.Len()))
 	return nil
 }
 

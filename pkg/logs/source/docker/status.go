@@ -184,7 +184,7 @@ type silence struct {
 func (t *tail) checkSilence(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	waiting := t.filling != nil && t.filling.full() // the sink, not Docker, is silent
+	waiting := t.filling != nil && t.filling.Full() // the sink, not Docker, is silent
 	switch s := &t.silence; {
 	case s.limit == 0 || waiting || s.read != t.read:
 		*s = silence{read: t.read, since: now, limit: firstSilence}

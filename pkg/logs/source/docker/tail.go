@@ -98,7 +98,7 @@ func (t *tail) add(ctx context.Context, stream int, l rawLine) error {
 	m := t.source.metrics
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.filling != nil && t.filling.full() {
+	for t.filling != nil && t.filling.Full() {
 		t.mu.Unlock()
 		select {
 		case <-t.room:
@@ -126,8 +126,8 @@ func (t *tail) add(ctx context.Context, stream int, l rawLine) error {
 		return nil
 	}
 	var replaced, cut bool
-	b.text, replaced, cut = appendLine(b.text, l, t.source.limit)
-	b.lines = append(b.lines, batchLine{labels: labels, time: p.output(l.time), end: len(b.text)})
+	b.Text, replaced, cut = appendLine(b.Text, l, t.source.limit)
+	b.Add(b.stream(labels), p.output(l.time))
 	if replaced {
 		m.invalidLines.Inc()
 	}
@@ -136,7 +136,7 @@ func (t *tail) add(ctx context.Context, stream int, l rawLine) error {
 	}
 	t.status.lines++
 	t.status.bytes += uint64(l.size)
-	if b.full() {
+	if b.Full() {
 		signal(t.full)
 	}
 	return nil
@@ -170,7 +170,7 @@ func (t *tail) deliver(ctx context.Context) {
 		if b == nil {
 			return
 		}
-		if len(b.lines) > 0 && t.source.write(ctx, t, b) != nil {
+		if b.Len() > 0 && t.source.write(ctx, t, b) != nil {
 			t.abandon(b)
 			return
 		}

@@ -1,48 +1,20 @@
 package file
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
 	"collector/pkg/discovery"
+	"collector/pkg/logs/logstest"
+	"collector/pkg/logs/source/lines"
 	"collector/pkg/logs/source/positions"
 	"collector/pkg/pipeline"
 )
-
-// appender is a sink that is durable: it writes lines to a file.
-type appender struct{ f *os.File }
-
-func (a appender) WriteLogs(_ context.Context, logs pipeline.Logs) error {
-	var out strings.Builder
-	for _, s := range logs.Streams {
-		for _, e := range s.Entries {
-			out.WriteString(e.Line + "\n")
-		}
-	}
-	_, err := a.f.WriteString(out.String())
-	return err
-}
-
-// endAtLine removes what follows the last line feed.
-func endAtLine(f *os.File) error {
-	data, err := os.ReadFile(f.Name())
-	if err != nil {
-		return err
-	}
-	return f.Truncate(int64(bytes.LastIndexByte(data, '\n') + 1))
-}
 
 // TestCrashChild is the process that TestKillsLoseNothing kills.
 func TestCrashChild(t *testing.T) {
@@ -50,18 +22,10 @@ func TestCrashChild(t *testing.T) {
 	if log == "" {
 		t.Skip("runs only as the child of another test")
 	}
-	f, err := os.OpenFile(dir+"/out", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A kill may have torn the last write, which the source then repeats.
-	if err := endAtLine(f); err != nil {
-		t.Fatal(err)
-	}
 	var c Config
 	c.SetToDefault()
 	c.Targets = discovery.NewSet(labels.FromStrings("__path__", log))
-	c.ForwardTo = []pipeline.LogsSink{appender{f}}
+	c.ForwardTo = []pipeline.LogsSink{logstest.OpenFile(t, dir+"/out")}
 	s, err := New(c, component.Options{Dir: dir + "/component"})
 	if err != nil {
 		t.Fatal(err)
@@ -77,61 +41,26 @@ func TestKillsLoseNothing(t *testing.T) {
 	out := b.path("out")
 	written := 0
 	burst := func(n int) {
-		var text strings.Builder
-		for range n {
-			fmt.Fprintf(&text, "line %d\n", written)
-			written++
-		}
-		b.append("a.log", text.String())
+		b.append("a.log", logstest.Text(logstest.Numbered(written, written+n)))
+		written += n
 	}
-	lines := func() []string {
-		data, err := os.ReadFile(out)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
-		return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	}
+	got := func() []string { return logstest.FileLines(t, out) }
 	for kill := range kills + 1 {
-		child := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
-		child.Env = append(os.Environ(), "FILE_CRASH_LOG="+b.path("a.log"), "FILE_CRASH_DIR="+b.logs)
-		child.Stdout, child.Stderr = io.Discard, os.Stderr
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
+		stop := logstest.StartChild(t, []string{"-test.run=^TestCrashChild$"}, "FILE_CRASH_LOG="+b.path("a.log"), "FILE_CRASH_DIR="+b.logs)
 		burst(5000)
 		if kill%2 == 1 { // rotated while it runs, and perhaps before it has read the rest
 			b.rename("a.log", "a.log."+strconv.Itoa(kill))
 		}
 		burst(5000)
-		last, before := written-1, len(lines())
+		last, before := "line "+strconv.Itoa(written-1), len(got())
 		b.until("lines come", func() bool {
-			if kill == kills {
-				got := lines()
-				return got[len(got)-1] == "line "+strconv.Itoa(last)
-			}
-			return len(lines()) > before
+			lines := got()
+			return kill < kills && len(lines) > before || len(lines) > 0 && lines[len(lines)-1] == last
 		})
-		_ = child.Process.Kill()
-		_ = child.Wait()
-	}
-	count := make(map[string]int)
-	repeated := 0
-	for _, l := range lines() {
-		if count[l]++; count[l] > 1 {
-			repeated++
-		}
-	}
-	for i := range written {
-		if count["line "+strconv.Itoa(i)] == 0 {
-			got := lines()
-			at := slices.IndexFunc(got, func(l string) bool { return l == "line "+strconv.Itoa(i+1) })
-			t.Fatalf("line %d of %d is lost; around it came %q", i, written, got[max(0, at-3):min(len(got), at+3)])
-		}
+		stop()
 	}
 	// A kill may repeat a batch, to which one chunk may be added when it is nearly full.
-	if repeated > kills*(batchLines+chunkSize/len("line 10000\n")) {
-		t.Errorf("%d lines came twice in %d kills", repeated, kills)
-	}
+	logstest.WantNumbered(t, got(), written, kills*(lines.BatchLines+chunkSize/len("line 10000\n")))
 }
 
 // TestAnOpenedFileDoesNotVouchForUndeliveredLines rotates a file between two looks

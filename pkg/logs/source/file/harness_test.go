@@ -2,9 +2,9 @@ package file
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -115,24 +115,16 @@ func (b *bench) rename(from, to string) {
 // wait waits until the sink has as many lines as wanted, and compares them.
 func (b *bench) wait(want ...string) {
 	b.t.Helper()
-	b.until("the lines have come", func() bool { return len(b.sink.Lines()) >= len(want) })
-	if got := strings.Join(b.sink.Lines(), "\n"); got != strings.Join(want, "\n") {
-		b.t.Fatalf("got\n%.2000s\nwant\n%.2000s", got, strings.Join(want, "\n"))
-	}
+	b.sink.Wait(b.t, want, b.state)
 }
 
 func (b *bench) until(what string, ok func() bool) {
 	b.t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			b.t.Fatalf("it did not happen that %s; lines: %.500q", what, b.sink.Lines())
-		case <-tick.C:
-		}
-	}
+	logstest.Until(b.t, what, ok, 20*time.Second, b.state)
+}
+
+func (b *bench) state() string {
+	return fmt.Sprintf("lines: %.500q", b.sink.Lines())
 }
 
 // stored waits until a position has reached an offset.

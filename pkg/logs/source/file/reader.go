@@ -11,14 +11,8 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// A batch is delivered when it is as large as this, or when nothing more is there
-// to be read.
-const (
-	batchBytes = 256 << 10
-	batchLines = 1000
-)
-
-// reader reads the files, one after the other, in one goroutine.
+// reader reads the files, one after the other, in one goroutine. It delivers a batch
+// when that is full, or when nothing more is there to be read.
 type reader struct {
 	source    *Source
 	importErr error                 // another program's positions could not be read
@@ -35,19 +29,19 @@ type reader struct {
 }
 
 type batch struct {
-	text    []byte
-	lines   []batchLine
-	streams []pipeline.Stream
-	tails   []*tail // those of streams
+	lines.Batch
+	tails []*tail // of the streams, by their numbers
 }
 
-type batchLine struct {
-	stream int
-	time   int64
-	end    int // in text
+// reset empties the batch and keeps its buffers, but no line.
+func (b *batch) reset() {
+	b.Reset()
+	for _, t := range b.tails {
+		t.stream = -1
+	}
+	clear(b.tails)
+	b.tails = b.tails[:0]
 }
-
-func (b *batch) full() bool { return len(b.text) >= batchBytes || len(b.lines) >= batchLines }
 
 // newReader imports the positions of Alloy or Promtail if there are no own ones
 // yet.
@@ -97,7 +91,7 @@ func (r *reader) run(ctx context.Context) {
 			if r.serve(ctx, t) != nil {
 				return
 			}
-			if (r.batch.full() || len(r.ended) > 0) && r.deliver(ctx) != nil {
+			if (r.batch.Full() || len(r.ended) > 0) && r.deliver(ctx) != nil {
 				return
 			}
 			if ctx.Err() != nil {
@@ -250,13 +244,13 @@ func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
 	return func(line []byte, size int64) {
 		s, b := r.source, &r.batch
 		if t.stream < 0 {
-			t.stream = len(b.tails)
+			t.stream = b.Open(t.labels)
 			b.tails = append(b.tails, t)
 		}
 		var replaced, cut bool
-		b.text, replaced, cut = text.appendTo(b.text, line, size, int(s.cfg.MaxLineSize))
+		b.Text, replaced, cut = text.appendTo(b.Text, line, size, int(s.cfg.MaxLineSize))
 		r.time = lines.Time(r.time, s.now().UnixNano())
-		b.lines = append(b.lines, batchLine{stream: t.stream, time: r.time, end: len(b.text)})
+		b.Add(t.stream, r.time)
 		if replaced {
 			s.metrics.invalidLines.Inc()
 		}
@@ -266,52 +260,13 @@ func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
 	}
 }
 
-// logs groups the lines by stream. The text becomes one string, of which the
-// lines are parts: sinks may keep strings.
-func (b *batch) logs() pipeline.Logs {
-	text := string(b.text)
-	b.streams = b.streams[:0]
-	for _, t := range b.tails {
-		if n := len(b.streams); n < cap(b.streams) {
-			b.streams = b.streams[:n+1]
-		} else {
-			b.streams = append(b.streams, pipeline.Stream{})
-		}
-		b.streams[len(b.streams)-1].Labels = t.labels
-	}
-	start := 0
-	for _, l := range b.lines {
-		entries := &b.streams[l.stream].Entries
-		*entries = append(*entries, pipeline.Entry{Time: time.Unix(0, l.time), Line: text[start:l.end]})
-		start = l.end
-	}
-	return pipeline.Logs{Streams: b.streams}
-}
-
-// reset empties the batch and keeps its buffers, but no line.
-func (b *batch) reset() {
-	if cap(b.text) > 2*batchBytes {
-		b.text = nil
-	}
-	for i := range b.streams {
-		entries := b.streams[i].Entries
-		clear(entries)
-		b.streams[i] = pipeline.Stream{Entries: entries[:0]}
-	}
-	for _, t := range b.tails {
-		t.stream = -1
-	}
-	clear(b.tails)
-	*b = batch{text: b.text[:0], lines: b.lines[:0], streams: b.streams[:0], tails: b.tails[:0]}
-}
-
 // deliver hands the batch to every sink and then moves the positions. It fails only
 // when ctx ends.
 func (r *reader) deliver(ctx context.Context) error {
-	if len(r.batch.lines) > 0 {
-		logs := r.batch.logs()
+	if s := r.source; r.batch.Len() > 0 {
+		logs := r.batch.Logs()
 		r.lag()
-		if err := r.source.write(ctx, logs); err != nil {
+		if err := lines.Deliver(ctx, s.cfg.ForwardTo, logs, s.metrics.rejected, s.warn); err != nil {
 			return err
 		}
 		r.count(logs)
@@ -389,20 +344,4 @@ func (r *reader) measure(t *tail) {
 	r.source.metrics.totalBytes.WithLabelValues(t.path).Set(float64(size))
 }
 
-// write gives entries to every sink, to each until it takes them. It fails only
-// when ctx ends.
-func (s *Source) write(ctx context.Context, logs pipeline.Logs) error {
-	_, err := pipeline.UntilAccepted(ctx, s.cfg.ForwardTo, 0,
-		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Notify{
-			Refused: func(_ int, err error) {
-				n := logs.Entries()
-				s.metrics.rejected.Add(float64(n))
-				s.quiet.Warn(s.opts.Logger, "", "a receiver rejects log entries, which are dropped", "err", err, "entries", n)
-			},
-			Waiting: func(_ int, err error) {
-				s.quiet.Warn(s.opts.Logger, "", "a receiver does not accept log entries; retrying", "err", err)
-			},
-		})
-	return err
-}
+func (s *Source) warn(message string, args ...any) { s.quiet.Warn(s.opts.Logger, "", message, args...) }

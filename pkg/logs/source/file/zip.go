@@ -132,7 +132,7 @@ func (r *reader) decompress(ctx context.Context, t *tail, p *part) error {
 		}
 		emit(line, size)
 		p.lines++
-		if r.batch.full() {
+		if r.batch.Full() {
 			r.touch(t)
 			if err := r.deliver(ctx); err != nil {
 				return err

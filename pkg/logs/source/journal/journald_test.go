@@ -5,12 +5,11 @@ package journal
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,21 +17,13 @@ import (
 
 	"collector/pkg/logs/logstest"
 	"collector/pkg/logs/source/journal/journaltest"
+	"collector/pkg/logs/source/lines"
 )
 
 // await waits until a condition holds that takes real programs a while.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(2 * time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen that %s", what)
-		case <-tick.C:
-		}
-	}
+	logstest.Until(t, what, ok, 2*time.Minute, func() string { return "" })
 }
 
 // TestJournaldsEntriesAreReadOnce has the real journald write, rotate, move from
@@ -41,26 +32,12 @@ func TestJournaldsEntriesAreReadOnce(t *testing.T) {
 	const entries, kills = 20_000, 6
 	d := journaltest.StartDaemon(t, "SystemMaxFileSize=2M\nRuntimeMaxFileSize=2M\nRuntimeMaxUse=48M\n")
 	dir := t.TempDir()
-	got := func() (lines []string) {
-		data, err := os.ReadFile(filepath.Join(dir, "out"))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
-		for l := range strings.Lines(string(data)) {
-			if l = strings.TrimSuffix(l, "\n"); strings.HasPrefix(l, "line ") {
-				lines = append(lines, l)
-			}
-		}
-		return lines
+	got := func() []string {
+		return slices.DeleteFunc(logstest.FileLines(t, filepath.Join(dir, "out")), func(l string) bool { return !strings.HasPrefix(l, "line ") })
 	}
-	start := func() *exec.Cmd {
-		child := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
-		child.Env = append(os.Environ(), "JOURNAL_CRASH_PATH="+d.Disk, "JOURNAL_CRASH_MEMORY="+d.Memory, "JOURNAL_CRASH_DIR="+dir)
-		child.Stdout, child.Stderr = io.Discard, os.Stderr
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return child
+	start := func() (kill func()) {
+		return logstest.StartChild(t, []string{"-test.run=^TestCrashChild$"},
+			"JOURNAL_CRASH_PATH="+d.Disk, "JOURNAL_CRASH_MEMORY="+d.Memory, "JOURNAL_CRASH_DIR="+dir)
 	}
 	sent := 0
 	send := func(to func(...string) error, n int) {
@@ -73,7 +50,7 @@ func TestJournaldsEntriesAreReadOnce(t *testing.T) {
 		}
 	}
 	for kill := range kills {
-		child := start()
+		stop := start()
 		before := len(got())
 		send(d.Sender(), entries/kills/2)
 		switch kill {
@@ -89,31 +66,13 @@ func TestJournaldsEntriesAreReadOnce(t *testing.T) {
 		to := d.Sender()
 		sending.Go(func() { send(to, entries/kills/2) })
 		await(t, "lines come", func() bool { return len(got()) > before })
-		_ = child.Process.Kill()
-		_ = child.Wait()
+		stop()
 		sending.Wait()
 	}
-	child := start()
+	start()
 	last := fmt.Sprintf("line %d", sent-1)
 	await(t, "the last line comes", func() bool { lines := got(); return len(lines) > 0 && lines[len(lines)-1] == last })
-	_ = child.Process.Kill()
-	_ = child.Wait()
-	count := make(map[string]int)
-	repeated := 0
-	for _, l := range got() {
-		if count[l]++; count[l] > 1 {
-			repeated++
-		}
-	}
-	for i := range sent {
-		if count[fmt.Sprintf("line %d", i)] == 0 {
-			t.Fatalf("line %d of %d is lost", i, sent)
-		}
-	}
-	t.Logf("%d lines, %d repeated in %d kills", sent, repeated, kills)
-	if repeated > (kills+1)*batchLines {
-		t.Errorf("%d lines came twice in %d kills", repeated, kills)
-	}
+	logstest.WantNumbered(t, got(), sent, (kills+1)*lines.BatchLines)
 }
 
 // TestWhatJournaldVacuumsUnreadIsCounted has the receivers accept nothing until

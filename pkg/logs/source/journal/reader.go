@@ -12,11 +12,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// A batch is delivered when it is as large as this, or when nothing more is there
-// to be read.
 const (
-	batchBytes = 256 << 10
-	batchLines = 1000
 	// batchEntries bounds the entries after which positions are stored, whether or
 	// not they gave lines.
 	batchEntries = 10000
@@ -131,7 +127,7 @@ func (r *reader) read(ctx context.Context) error {
 			continue
 		}
 		r.take(f)
-		if r.batch.full() || r.entries >= batchEntries {
+		if r.batch.Full() || r.entries >= batchEntries {
 			if err := r.deliver(ctx); err != nil {
 				return err
 			}
@@ -232,11 +228,11 @@ func (r *reader) emit(f *file, e journalfile.Entry, fields []journalfile.Field) 
 	}
 	b := &r.batch
 	if to.index < 0 {
-		to.index = len(b.to)
-		b.to = append(b.to, to)
+		to.index = b.Open(to.labels)
+		b.of = append(b.of, to)
 	}
 	var replaced, cut bool
-	b.text, replaced, cut = lines.Append(b.text, text.bytes, text.size, text.whole, int(s.cfg.MaxLineSize))
+	b.Text, replaced, cut = lines.Append(b.Text, text.bytes, text.size, text.whole, int(s.cfg.MaxLineSize))
 	if replaced {
 		s.metrics.invalidLines.Inc()
 	}
@@ -244,7 +240,8 @@ func (r *reader) emit(f *file, e journalfile.Entry, fields []journalfile.Field) 
 		s.metrics.cutLines.Inc()
 	}
 	r.time = lines.Time(r.time, int64(e.Realtime)*1000)
-	b.lines = append(b.lines, batchLine{folder: f.folder, stream: to.index, time: r.time, end: len(b.text)})
+	b.Add(to.index, r.time)
+	b.from = append(b.from, f.folder)
 }
 
 // message is the text of a line.
@@ -292,13 +289,12 @@ func asJSON(fields []journalfile.Field) message {
 // deliver hands the batch to every sink and then stores the positions. It fails only
 // when ctx ends.
 func (r *reader) deliver(ctx context.Context) error {
-	if len(r.batch.lines) > 0 {
-		logs := r.batch.logs()
-		if err := r.write(ctx, logs); err != nil {
+	if r.batch.Len() > 0 {
+		if err := r.write(ctx, r.batch.Logs()); err != nil {
 			return err
 		}
-		r.source.metrics.lines.Add(float64(len(r.batch.lines)))
-		r.source.delivered(r.batch.lines)
+		r.source.metrics.lines.Add(float64(r.batch.Len()))
+		r.source.delivered(&r.batch)
 		r.batch.reset()
 	}
 	values := r.late
@@ -328,7 +324,8 @@ func (r *reader) deliver(ctx context.Context) error {
 // of what is removed then, it must be known what was in it.
 func (r *reader) write(ctx context.Context, logs pipeline.Logs) error {
 	done := make(chan error, 1)
-	go func() { done <- r.source.write(ctx, logs) }()
+	s := r.source
+	go func() { done <- lines.Deliver(ctx, s.cfg.ForwardTo, logs, s.metrics.rejected, s.warn) }()
 	woken := false
 	for {
 		select {
@@ -345,20 +342,4 @@ func (r *reader) write(ctx context.Context, logs pipeline.Logs) error {
 	}
 }
 
-// write gives entries to every sink, to each until it takes them. It fails only
-// when ctx ends.
-func (s *Source) write(ctx context.Context, logs pipeline.Logs) error {
-	_, err := pipeline.UntilAccepted(ctx, s.cfg.ForwardTo, 0,
-		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
-		pipeline.Notify{
-			Refused: func(_ int, err error) {
-				n := logs.Entries()
-				s.metrics.rejected.Add(float64(n))
-				s.quiet.Warn(s.opts.Logger, "", "a receiver rejects log entries, which are dropped", "err", err, "entries", n)
-			},
-			Waiting: func(_ int, err error) {
-				s.quiet.Warn(s.opts.Logger, "", "a receiver does not accept log entries; retrying", "err", err)
-			},
-		})
-	return err
-}
+func (s *Source) warn(message string, args ...any) { s.quiet.Warn(s.opts.Logger, "", message, args...) }

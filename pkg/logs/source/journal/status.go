@@ -232,11 +232,11 @@ func (s *Source) setRefused(f *folder, n int) {
 }
 
 // delivered counts lines that the sinks have accepted.
-func (s *Source) delivered(lines []batchLine) {
-	for i, l := range lines {
-		s.tail(l.folder, func(t *tailState) {
+func (s *Source) delivered(b *batch) {
+	for i, f := range b.from {
+		s.tail(f, func(t *tailState) {
 			t.lines++
-			t.bytes += uint64(size(lines, i))
+			t.bytes += uint64(b.Size(i))
 		})
 	}
 }
