@@ -47,6 +47,7 @@ type runFlags struct {
 	set        *pflag.FlagSet
 	hosts      []string
 	promtail   *promtailFile // if the configuration is one
+	stdin      *stdinOf      // if standard input is read, and nothing else
 
 	exploreMemory windowSize
 	exploreAge    time.Duration

@@ -98,6 +98,7 @@ var allowedImports = map[string]string{
 	"pkg/logs/source/docker":              signalPackages + " pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/file":                signalPackages + " pkg/local/filematch pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/syslog":              signalPackages + " pkg/logs/source/lines",
+	"pkg/logs/source/stdin":               "pkg/component pkg/logs/source/lines pkg/pipeline",
 	"pkg/logs/source/windowsevent":        "pkg/component pkg/pipeline",
 	"pkg/logs/source/lines":               "pkg/pipeline",
 	"pkg/logs/source/positions":           "pkg/durable",

@@ -168,6 +168,7 @@ func asPromtail(args []string, out, errOut io.Writer) error {
 		_, err := io.WriteString(out, versionText())
 		return err
 	}
+	flags.Options.Stdin = true
 	if flags.File == "" && len(flags.Options.Settings) == 0 {
 		return errors.New("-config.file is missing: set it to Promtail's YAML file")
 	}
@@ -179,8 +180,11 @@ func asPromtail(args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if flags.Options.DryRun {
-		if own.storage, err = os.MkdirTemp("", "collector-dry-run-"); err != nil {
+	if result.Stdin {
+		own.stdin = newStdinOf(os.Stdin)
+	}
+	if flags.Options.DryRun || result.Stdin { // what is read from standard input can't be read again
+		if own.storage, err = os.MkdirTemp("", "collector-promtail-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(own.storage)
@@ -226,7 +230,9 @@ func shownText(source config.Source) string {
 
 // checkPromtail checks a Promtail file without running it.
 func checkPromtail(file *promtailFile, out, errOut io.Writer) error {
-	if err := file.validate(checkOptions(), errOut); err != nil {
+	o := checkOptions()
+	o.Definitions = append(o.Definitions, newStdinOf(os.Stdin).definitions()...)
+	if err := file.validate(o, errOut); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(out, "Valid config file! No syntax issues found")

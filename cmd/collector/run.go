@@ -89,7 +89,8 @@ func runUntilSignal(flags *runFlags, path string, errOut io.Writer, begin func(*
 	releaseStart()
 	unblocked, flush := unblocked(errOut)
 	defer flush()
-	p := newProgram(flags, path, unblocked)
+	p := newProgram(flags, path, unblocked, flags.stdin.definitions()...)
+	p.stdin = flags.stdin
 	p.flush = flush
 	begin(p.logger)
 	ctx, stop := context.WithCancel(context.Background())
@@ -116,6 +117,7 @@ type program struct {
 	prefix string          // of the UI's paths
 	fixed  []config.Source // if set, the configuration
 	file   *promtailFile   // if set, what the configuration is made of
+	stdin  *stdinOf        // if set, what is read, with whose end the program ends
 	loaded func()          // says so, once the first configuration is in force
 	flush  func()          // waits, within bounds, for the log to be written
 	logger *slog.Logger
@@ -193,14 +195,16 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 	p.loaded()
 	select {
 	case <-ctx.Done():
+	case <-p.stdin.delivered(ctx, p):
 	case err := <-served:
 		p.stop()
 		return err
 	}
 	p.logger.Info("stopping")
+	undelivered := p.stdin.undelivered(p)
 	p.stop()
 	stopServing()
-	return <-served
+	return errors.Join(<-served, undelivered)
 }
 
 // warnOpen says so when a configuration opens the UI to everybody who reaches the

@@ -34,6 +34,7 @@ type converter struct {
 	labels     map[string]bool // component names with labels that are taken
 	receivers  []string        // of the writers, or of the limits
 	maxStreams int
+	stdin      bool // standard input is read, and nothing else
 	syncPeriod time.Duration
 	watch      fileWatch
 }
@@ -64,7 +65,10 @@ func (c *converter) convert(root *yaml.Node) {
 	}
 	f.accept("options")
 	jobs := f.list("scrape_configs")
-	if len(jobs) == 0 {
+	if c.stdin {
+		c.standardInput(jobs)
+		jobs = nil
+	} else if len(jobs) == 0 {
 		c.warn(root, "", "the file has no scrape_configs: nothing is collected")
 	}
 	names := map[string]int{}
@@ -226,7 +230,9 @@ func (c *converter) readTargets(f *fields) {
 	t := f.section("target_config")
 	c.syncPeriod = t.duration("sync_period", defaultSync)
 	if t.flag("stdin", false) {
-		c.unsupported(t.key("stdin"), t.path, "standard input is not read: write the lines into a file, and set its path as __path__")
+		if c.stdin = c.options.Stdin; !c.stdin {
+			c.unsupported(t.key("stdin"), t.path, "standard input is read only by Promtail's own command line, such as promtail -stdin -config.file=PATH")
+		}
 	}
 	t.rest("sync_period")
 	global := f.section("global")

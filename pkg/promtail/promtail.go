@@ -30,6 +30,8 @@ type Options struct {
 	Lenient bool
 	// DryRun logs entries instead of sending them.
 	DryRun bool
+	// Stdin is whether standard input can be read.
+	Stdin bool
 	// Getenv reads the environment; nil is os.LookupEnv.
 	Getenv func(name string) (string, bool)
 }
@@ -44,6 +46,8 @@ type Result struct {
 	Server Server
 	// Positions is where Promtail keeps its positions.
 	Positions string
+	// Stdin is whether standard input is read, and nothing else.
+	Stdin bool
 
 	origins []int // the line of File of each line of Config
 }
@@ -102,7 +106,7 @@ func Convert(file config.Source, o Options) (*Result, config.Diagnostics) {
 	file.Notes = diagnostics
 	return &Result{
 		Config: config.Source{Name: alloyName(file.Name), Text: formatted},
-		File:   file, Server: c.server, Positions: c.positions, origins: origins,
+		File:   file, Server: c.server, Positions: c.positions, Stdin: c.stdin, origins: origins,
 	}, diagnostics
 }
 

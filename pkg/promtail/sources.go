@@ -2,6 +2,7 @@ package promtail
 
 import (
 	"cmp"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,36 @@ func (c *converter) syslog(j *job) {
 	f.rest("idle_timeout", "label_structured_data", "labels", "listen_address", "listen_protocol", "max_message_length",
 		"syslog_format", "tls_config", "use_incoming_timestamp", "use_rfc5424_message")
 	c.sources = append(c.sources, b)
+}
+
+// standardInput makes what reads standard input. As in Promtail, the labels and the
+// pipeline are those of the first job, and nothing else of it has an effect.
+func (c *converter) standardInput(jobs []*yaml.Node) {
+	host, _ := os.Hostname()
+	j := &job{label: "stdin", forwardTo: references(c.receivers)}
+	labels, line := []entry{{"hostname", host}, {"job", "stdin"}}, 0
+	var process *block
+	if len(jobs) > 0 {
+		j.fields, labels, line = c.fields(jobs[0], "scrape_configs"), nil, lineOf(jobs[0])
+		j.name = j.plain("job_name")
+		j.label = labelFor(cmp.Or(j.name, j.label))
+		j.path = "scrape_configs > " + j.label
+		for _, n := range j.list("static_configs") {
+			labels = merged(labels, c.fields(n, j.at("static_configs")).entries("labels"))
+		}
+		process = c.pipeline(j)
+	}
+	if len(jobs) > 1 {
+		c.warn(jobs[1], "scrape_configs", "only the first job counts for standard input, as in Promtail")
+	}
+	b, _ := c.component(line, "loki.source.stdin", j.label)
+	b.set(line, "forward_to", j.forwardTo)
+	if len(labels) > 0 {
+		b.set(line, "labels", object(labels))
+	}
+	if c.sources = append(c.sources, b); process != nil {
+		c.sources = append(c.sources, process)
+	}
 }
 
 // pushAPI makes what receives pushes.
