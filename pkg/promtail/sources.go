@@ -63,8 +63,8 @@ func (c *converter) syslog(j *job) {
 	c.sources = append(c.sources, b)
 }
 
-// standardInput makes what reads standard input. As in Promtail, the labels and the
-// pipeline are those of the first job, and nothing else of it has an effect.
+// standardInput makes what reads standard input. As in Promtail, the first job has
+// the labels and the pipeline, and nothing else has an effect.
 func (c *converter) standardInput(jobs []*yaml.Node) {
 	host, _ := os.Hostname()
 	j := &job{label: "stdin", forwardTo: references(c.receivers)}

@@ -78,7 +78,7 @@ func TestAnExpressionWithTooManyWaysIsLeftToRegexp(t *testing.T) {
 		}
 	}
 	if x.usable(&x.match, text) {
-		t.Error("it is tried again and again")
+		t.Error("the matcher still tries")
 	}
 	if !x.MatchString("aaab") {
 		t.Error("it is not found any more")

@@ -420,7 +420,7 @@ func (c *compiler) ahead(at int) lookahead {
 				l.end = true
 				return
 			case opGroup:
-			default: // something that looks around, or the end of the program
+			default: // something that looks around, or accept
 				l.any = true
 				return
 			}

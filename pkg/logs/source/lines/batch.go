@@ -51,7 +51,7 @@ func (b *Batch) Add(stream int, time int64) {
 // Len is how many lines there are.
 func (b *Batch) Len() int { return len(b.lines) }
 
-// Full reports whether the batch is to be delivered before more is added.
+// Full reports whether the batch must be delivered before more is added.
 func (b *Batch) Full() bool { return len(b.Text) >= BatchBytes || len(b.lines) >= BatchLines }
 
 // Size is the length of the line number i.

@@ -54,7 +54,7 @@ func NewInput(in io.Reader, ended func(error)) *Input {
 	return &Input{in: in, ended: ended, read: make(chan []line)}
 }
 
-// run reads lines until the end. What is there at once is handed over together.
+// run reads lines until the end. What can be read at once is one batch.
 func (i *Input) run() {
 	defer close(i.read)
 	in := bufio.NewReaderSize(i.in, bufferSize)
