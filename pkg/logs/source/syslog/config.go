@@ -36,6 +36,7 @@ type ListenerConfig struct {
 	TLS                         *httpclient.TLS   `alloy:"tls_config,block,optional"`
 	SyslogFormat                string            `alloy:"syslog_format,attr,optional"`
 	RawFormatOptions            *RawOptions       `alloy:"raw_format_options,block,optional"`
+	RFC3164CiscoComponents      *CiscoComponents  `alloy:"rfc3164_cisco_components,block,optional"`
 }
 
 // RawOptions is the block raw_format_options.
@@ -73,6 +74,9 @@ func (c *ListenerConfig) Validate() error {
 		return component.At("idle_timeout", fmt.Errorf("%s must not be negative", c.IdleTimeout))
 	case c.MaxMessageLength < 0 || c.MaxMessageLength > maxMessage:
 		return component.At("max_message_length", fmt.Errorf("%d must be from 1 to %d", c.MaxMessageLength, maxMessage))
+	}
+	if err := c.RFC3164CiscoComponents.check(c.SyslogFormat); err != nil {
+		return err
 	}
 	if c.secure() && c.Protocol == tcp {
 		s := c.tls()

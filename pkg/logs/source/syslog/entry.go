@@ -33,14 +33,7 @@ func (p *parser) take(b *batch, f frame, client labels.Labels, now time.Time) {
 	l, m := p.listener, &p.message
 	metrics := l.source.metrics
 	text := string(f.text)
-	parse := m.parse5424
-	switch l.config.SyslogFormat {
-	case rfc3164:
-		parse = m.parse3164
-	case raw:
-		parse = m.parseRaw
-	}
-	if err := parse(text); err != nil {
+	if err := m.parse(text, &l.config); err != nil {
 		if strings.TrimSpace(text) != "" {
 			l.malformed(client.Get(addressLabel), err)
 		}

@@ -89,6 +89,19 @@ func isGraphic(s string, max int) bool {
 	return s != "" && len(s) <= max
 }
 
+// parse reads a message of the format that c says.
+func (m *message) parse(s string, c *ListenerConfig) error {
+	switch {
+	case c.SyslogFormat == raw:
+		return m.parseRaw(s)
+	case c.SyslogFormat == rfc3164 && c.RFC3164CiscoComponents != nil:
+		return m.parseCisco(s, c.RFC3164CiscoComponents.all())
+	case c.SyslogFormat == rfc3164:
+		return m.parse3164(s)
+	}
+	return m.parse5424(s)
+}
+
 // parseRaw takes anything for a message.
 func (m *message) parseRaw(s string) error {
 	*m = message{data: m.data[:0], text: s}
