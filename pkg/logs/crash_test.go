@@ -29,12 +29,14 @@ import (
 const childEnv = "LOGS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if job := os.Getenv(childEnv); job != "" {
-		if err := collect(strings.Fields(job)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for env, run := range map[string]func([]string) error{childEnv: collect, configEnv: runConfig} {
+		if job := os.Getenv(env); job != "" {
+			if err := run(strings.Fields(job)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
 }
