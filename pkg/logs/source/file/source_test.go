@@ -341,6 +341,15 @@ func TestLongLinesAreWholeOrCutAndMarked(t *testing.T) {
 	b.wait(whole, long[:1<<20-len(marker)]+marker, "short")
 }
 
+func TestALineOfFiveMegabytesIsWhole(t *testing.T) {
+	b := newBench(t)
+	long := strings.Repeat("l", 5<<20)
+	b.write("a.log", "before\n"+long+"\nafter\n")
+	b.target("a.log")
+	b.start()
+	b.wait("before", long, "after")
+}
+
 func TestEncodingsAreDecoded(t *testing.T) {
 	f := func(encoding, content string, want ...string) {
 		t.Helper()
