@@ -16,7 +16,7 @@ const (
 // streamLabels are the labels of one output stream of a container.
 type streamLabels struct {
 	labels labels.Labels
-	drop   bool // a rule drops the stream, or leaves no label
+	drop   bool // a rule drops the stream
 }
 
 // identity is what a target makes of its container: the labels of its
@@ -37,7 +37,8 @@ func newIdentity(target discovery.Target, extra map[string]string, rules *discov
 	return id
 }
 
-// labelStream labels one stream of target; apply applies the rules.
+// labelStream labels one stream of target; apply applies the rules. A stream that
+// is left without a label is kept, as in Alloy: a loki.process may give it some.
 func labelStream(target discovery.Target, extra map[string]string, stream int, names *discovery.LabelNames, apply func(*labels.Builder) bool) streamLabels {
 	b := labels.NewBuilder(target)
 	for name, value := range extra {
@@ -45,8 +46,7 @@ func labelStream(target discovery.Target, extra map[string]string, stream int, n
 	}
 	b.Set(logStreamLabel, streamName(stream))
 	keep := apply(b)
-	lset := names.Valid(pipeline.Public(b.Labels()))
-	return streamLabels{labels: lset, drop: !keep || lset.IsEmpty()}
+	return streamLabels{labels: names.Valid(pipeline.Public(b.Labels())), drop: !keep}
 }
 
 // pickTargets chooses one target for each container: a container has one for

@@ -6,7 +6,7 @@ import (
 
 // Reasons for which a source drops lines.
 const (
-	reasonRelabel  = "relabel"  // a rule drops them, or leaves no label
+	reasonRelabel  = "relabel"  // a rule drops them
 	reasonRejected = "rejected" // a sink will never take them
 )
 

@@ -242,6 +242,21 @@ func TestContainerWithSeveralTargetsIsTailedOnce(t *testing.T) {
 	})
 }
 
+// The stages that follow may give such lines labels.
+func TestLinesWithoutLabelsAreForwarded(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.start()
+		id := b.daemon.Run(dockertest.Container{})
+		b.targets.Replace([]discovery.Target{labels.FromStrings(containerIDLabel, id, containerNameLabel, "/app")})
+		b.daemon.Print(id, "stdout", "a\n")
+		b.settle(time.Second)
+		b.wantLines("a")
+		if got := b.sink.All()[0].Labels; got != "{}" {
+			t.Errorf("labels are %s", got)
+		}
+	})
+}
+
 func TestRelabellingDropsAndCounts(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		rules, err := discovery.Compile([]discovery.Rule{{

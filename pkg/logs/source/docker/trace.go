@@ -76,7 +76,7 @@ func (s *Source) picked(t discovery.Target) bool {
 }
 
 // dropper reports whether a stream of t is kept, and by which rule it is dropped
-// if not: its index, or -1 if it is for having no labels.
+// if not: its index.
 func (s *Source) dropper(t discovery.Target, stream string) (rule int, kept bool) {
 	rule = -1
 	for i := range streamCount {
