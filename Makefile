@@ -8,7 +8,7 @@ ARCHITECTURES := amd64 arm64
 DIST     ?= dist
 FUZZTIME ?= 10s
 
-.PHONY: conformance ui chromium build test lint unit integration reliability soak setup tools peers fuzz bench bench-peers image screenshots reference \
+.PHONY: conformance corpus ui chromium build test lint unit integration reliability soak setup tools peers fuzz bench bench-peers image screenshots reference \
 	govulncheck licenses qemu test-arm64 shipping release images push publish
 
 build: export VERSION := $(VERSION)
@@ -67,6 +67,10 @@ reliability: setup tools ## the promises of docs/reliability.md, in their short 
 
 conformance: ## the recorded cases of Alloy 1.12 (see test/conformance)
 	go test -tags integration -count=1 -timeout 15m -parallel 8 ./test/conformance
+
+corpus: setup ## runs the configurations of a folder, CORPUS, with their sources fed (see test/corpus)
+	@test -n '$(CORPUS)' || { echo 'CORPUS names a folder with configurations: NAME__PATH__FILE.alloy'; exit 1; }
+	CORPUS='$(abspath $(CORPUS))' go test -tags integration -count=1 -timeout 15m -parallel 8 -v -run 'TestCorpus' ./test/corpus
 
 ui: setup tools chromium ## the debug UI in a real browser; installs Chromium where it is missing
 	go test -tags integration -count=1 -timeout 20m ./test/ui/
