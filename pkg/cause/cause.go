@@ -67,6 +67,7 @@ const (
 	RateLimited   Kind = "rate_limited"
 	StreamLimited Kind = "stream_limited"
 	LabelLimit    Kind = "label_limit"
+	NoLabels      Kind = "no_labels"
 	TooOld        Kind = "too_old"
 	InTheFuture   Kind = "in_the_future"
 	TooLarge      Kind = "too_large"

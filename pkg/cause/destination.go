@@ -308,6 +308,8 @@ func (d *Destination) limited(status int, words string) (c Cause, is bool) {
 	switch {
 	case has("no space left"):
 		return Cause{DiskFull, host + " has no space left on its disk" + said, "Free some space there."}, true
+	case has("at least one label pair is required"):
+		return Cause{NoLabels, host + " rejects lines that have no label.", "Give them one: by labels in the source, a rule, or stage.static_labels in loki.process."}, true
 	case has("too far behind", "too old", "out of order", "out-of-order", "out of bounds", "older than", "ingestion window"):
 		return Cause{TooOld, host + " rejects data that is too old or out of order" + said, "Check the clocks, and raise the age that the backend accepts."}, true
 	case has("in the future", "too new"):

@@ -55,6 +55,7 @@ func TestCausesOfDestinationsThatAnswer(t *testing.T) {
 	checkSent(t, []undelivered{
 		{"400", loki, answer(400, "this is wrong") + "/loki/api/v1/push", cause.Rejected, "$host rejects the data with 400 Bad Request: “this is wrong”.", "Fix what the message names, and check that the URL belongs to a backend for this component: it usually ends in /loki/api/v1/push." + drops},
 		{"too old for Loki", loki, answer(400, `entry for stream '{label="limit"}' has timestamp too old: 2020-01-01T00:00:00Z, oldest acceptable timestamp is: 2026-01-01T00:00:00Z`), cause.TooOld, "$host rejects data that is too old or out of order: “entry for stream", "Check the clocks, and raise the age that the backend accepts." + drops},
+		{"no label for Loki", loki, answer(400, "error at least one label pair is required per stream"), cause.NoLabels, "$host rejects lines that have no label.", "Give them one: by labels in the source, a rule, or stage.static_labels in loki.process." + drops},
 		{"too far behind for Loki", loki, answer(400, "entry too far behind, entry timestamp is: 2026-01-01T00:00:00Z"), cause.TooOld, "$host rejects data that is too old", drops},
 		{"out of order for Prometheus", metrics, answer(400, "out of order sample"), cause.TooOld, "$host rejects data that is too old", drops},
 		{"too new for Loki", loki, answer(400, "entry for stream '{a=\"b\"}' has timestamp too new: 2099-01-01T00:00:00Z"), cause.InTheFuture, "$host rejects data from the future", drops},

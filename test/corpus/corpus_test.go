@@ -3,6 +3,7 @@
 package corpus
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -109,6 +110,8 @@ func (r *run) test(o *outcome, known *listed) {
 	}
 	r.count(o, states)
 	r.checkHeaders(o)
+	r.collector.Accounts(r.t) // fails unless all adds up
+	r.checkHealth(o)
 	if code, _ := r.collector.Terminate(r.t, 60*time.Second); code != 0 {
 		r.fail(o, "the collector ends with code %d", code)
 	}
@@ -302,6 +305,33 @@ func (r *run) count(o *outcome, states []*edgeState) {
 	}
 	slices.Sort(o.notes)
 	o.notes = slices.Compact(o.notes)
+}
+
+// checkHealth checks that all components are healthy where everything arrives.
+func (r *run) checkHealth(o *outcome) {
+	if o.arrived < o.edges || len(o.failed) > 0 {
+		return
+	}
+	response, err := http.Get(r.collector.URL + "/api/v0/web/components")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var all []struct {
+		ID     string `json:"localID"`
+		Health struct{ State, Message string }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&all); err != nil {
+		r.t.Fatal(err)
+	}
+	if len(all) == 0 && len(r.feeds) > 0 {
+		r.fail(o, "there are no components")
+	}
+	for _, c := range all {
+		if c.Health.State != "healthy" {
+			r.fail(o, "%s is %s: %s", c.ID, c.Health.State, c.Health.Message)
+		}
+	}
 }
 
 // checkHeaders checks that requests had the headers that the file asks for.

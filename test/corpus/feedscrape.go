@@ -125,6 +125,7 @@ func (r *run) feedExporter(b *block, o origin) {
 	f.has, f.marked = func(a arrival) bool { return names.MatchString(a.name) }, false
 	switch o.found.kind {
 	case "prometheus.exporter.redis":
+		f.has = func(a arrival) bool { return a.name == "redis_up" && a.value == 1 }
 		e := attribute(o.found.body, "redis_addr")
 		if r.place.redis == "" {
 			f.lost = "redis-server is not installed"
@@ -132,6 +133,7 @@ func (r *run) feedExporter(b *block, o origin) {
 			o.found.file.replace(e, strconv.Quote(r.place.redis))
 		}
 	case "prometheus.exporter.blackbox":
+		f.has = func(a arrival) bool { return a.name == "probe_success" && a.value == 1 }
 		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		r.t.Cleanup(server.Close)
 		for _, target := range children(o.found.body, "target") {
