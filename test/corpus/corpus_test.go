@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -349,19 +348,4 @@ func (r *run) checkHeaders(o *outcome) {
 			}
 		}
 	}
-}
-
-// startRedis starts a server, and returns its address; "" where there is none.
-func startRedis(t *testing.T) string {
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		return ""
-	}
-	socket := filepath.Join(t.TempDir(), "redis.sock")
-	harness.Start(t, "redis-server", nil, program, "--port", "0", "--unixsocket", socket, "--save", "")
-	harness.Eventually(t, patience, func() error {
-		_, err := os.Stat(socket)
-		return err
-	})
-	return "unix://" + socket
 }

@@ -204,7 +204,7 @@ func (r *run) feedOTLP(b *block) {
 		b.file.set(s, "endpoint", strconv.Quote(address))
 		header := map[string]string{}
 		if attribute(s.Body, "auth") != nil {
-			header["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+			header["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(clientUser+":"+clientPassword))
 		}
 		for _, signal := range []string{"logs", "metrics", "traces"} {
 			if len(r.c.paths(b, signal)) == 0 {

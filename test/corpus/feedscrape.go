@@ -132,6 +132,13 @@ func (r *run) feedExporter(b *block, o origin) {
 		} else if e != nil {
 			o.found.file.replace(e, strconv.Quote(r.place.redis))
 		}
+	case "prometheus.exporter.postgres":
+		f.has = func(a arrival) bool { return a.name == "pg_up" && a.value == 1 }
+		source, err := startPostgres(r.t)
+		if err != nil {
+			f.lost = err.Error()
+		}
+		o.found.file.set(o.found.node, "data_source_names", fmt.Sprintf("[%q]", source))
 	case "prometheus.exporter.blackbox":
 		f.has = func(a arrival) bool { return a.name == "probe_success" && a.value == 1 }
 		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -188,6 +195,7 @@ func (r *run) feedProfiles(b *block) {
 		before := r.c.text(address.Value)
 		f := r.newFeed(b, "of "+before, "profiles")
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/octet-stream")
 			_, _ = w.Write(profilestest.Pprof(r.number(f)))
 		}))
 		r.t.Cleanup(server.Close)

@@ -140,6 +140,7 @@ func (r *run) speedUp(b *block) {
 		b.file.set(b.node, "scrape_timeout", `"3s"`)
 	case "pyroscope.scrape":
 		b.file.set(b.node, "scrape_interval", `"3s"`)
+		b.file.set(b.node, "delta_profiling_duration", `"2s"`)
 	case "otelcol.connector.spanmetrics", "otelcol.connector.servicegraph":
 		b.file.set(b.node, "metrics_flush_interval", `"1s"`)
 	}
@@ -176,9 +177,11 @@ func (r *run) fileOf(b *block, a *ast.AttributeStmt) {
 		b.file.replace(a.Value, strconv.Quote(r.place.key))
 	case name == "config_file" && b.kind == "prometheus.exporter.blackbox":
 		b.file.replace(a.Value, strconv.Quote(r.modules(b)))
+	case name == "config_file" && b.kind == "prometheus.exporter.snmp":
+		b.file.replace(a.Value, strconv.Quote(r.mibs(b)))
 	case name == "file" && b.kind == "otelcol.auth.basic":
 		path := r.path("htpasswd")
-		r.write(path, user+":"+password+"\n")
+		r.write(path, clientUser+":"+clientPassword+"\n")
 		r.assign(b.file, a.Value, path)
 	case strings.HasSuffix(name, "_file") && !others.MatchString(name):
 		path := r.path(fmt.Sprintf("files/%d", ast.StartPos(a).Offset()))
@@ -191,8 +194,8 @@ func (r *run) fileOf(b *block, a *ast.AttributeStmt) {
 	}
 }
 
-// user and password are what clients of receivers use that ask for them.
-const user, password = "corpus", "secret"
+// clientUser and clientPassword are what clients of receivers use that ask for them.
+const clientUser, clientPassword = "corpus", "secret"
 
 // localFile provides the file of a local.file.
 func (r *run) localFile(b *block) {
@@ -229,5 +232,39 @@ func (r *run) modules(b *block) string {
 	}
 	path := r.path("blackbox/" + b.label + ".yml")
 	r.write(path, text.String())
+	return path
+}
+
+// mibs writes the modules and the ways to log in that the targets of an SNMP exporter
+// name.
+func (r *run) mibs(b *block) string {
+	auths, modules := map[string]bool{}, map[string]bool{}
+	add := func(module, auth string) {
+		for name := range strings.SplitSeq(module, ",") {
+			modules[name] = true
+		}
+		auths[auth] = true
+	}
+	for _, o := range r.c.origins(b, attribute(b.body, "targets")) {
+		named := r.c.texts(o.object)
+		add(named["module"], named["auth"])
+	}
+	for _, target := range children(b.body, "target") {
+		add(r.c.text(attribute(target.Body, "module")), r.c.text(attribute(target.Body, "auth")))
+	}
+	text := "auths:\n"
+	for name := range auths {
+		if name != "" {
+			text += fmt.Sprintf("  %s: {community: public, version: 2}\n", name)
+		}
+	}
+	text += "modules:\n"
+	for name := range modules {
+		if name != "" {
+			text += fmt.Sprintf("  %s: {walk: [1.3.6.1.2.1.2]}\n", name)
+		}
+	}
+	path := r.path("snmp/" + b.label + ".yml")
+	r.write(path, text)
 	return path
 }
