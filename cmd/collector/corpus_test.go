@@ -89,7 +89,7 @@ func TestRealConfigurations(t *testing.T) {
 // not there: a file of a directory refers to what is in the others.
 func lacksOnlyComponents(diagnostics, file, text string) bool {
 	for line := range strings.Lines(diagnostics) {
-		if strings.HasPrefix(line, file) && !strings.Contains(line, "collector does not have") && !strings.Contains(line, ": warning: ") && !leadsElsewhere(line, text) {
+		if strings.HasPrefix(line, file) && !strings.Contains(line, "collector does not support") && !strings.Contains(line, ": warning: ") && !leadsElsewhere(line, text) {
 			return false
 		}
 	}

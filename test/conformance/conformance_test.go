@@ -184,7 +184,7 @@ func newMarks(t *testing.T) *marks {
 	return &marks{listed: readLines(t, "later.txt"), used: map[string]bool{}}
 }
 
-var unknown = regexp.MustCompile(`(?m): (\S+?) is a (component|block) of Alloy that collector does not have`)
+var unknown = regexp.MustCompile(`(?m): (\S+?) is an Alloy (component|block) that collector does not support`)
 
 // missing is what a case needs that the collector does not have. It has to be
 // listed.

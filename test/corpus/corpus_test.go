@@ -144,7 +144,7 @@ func (r *run) starts() (ready bool) {
 }
 
 var (
-	lacking  = regexp.MustCompile(`: (\S+?) is a (component|block) of Alloy that collector does not have`)
+	lacking  = regexp.MustCompile(`: (\S+?) is an Alloy (component|block) that collector does not support`)
 	location = regexp.MustCompile(`\S+/config/`)
 )
 
@@ -165,7 +165,7 @@ func (r *run) explain(o *outcome, known *listed) {
 		}
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(missing))) {
-		o.why = append(o.why, "there is no "+name+" in collector")
+		o.why = append(o.why, name+" is not supported")
 	}
 	other = slices.DeleteFunc(other, func(line string) bool {
 		return slices.ContainsFunc(missing, func(name string) bool { return strings.Contains(line, name) })
