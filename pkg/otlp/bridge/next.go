@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/consumer"
@@ -40,32 +41,47 @@ func (n next) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 // hand forwards what the processor has made, or, if that is what a processor that
 // changes nothing was given, the request as it came.
 func (n next) hand(ctx context.Context, d pipeline.Decoded) error {
-	came, _ := ctx.Value(requestKey{}).(came)
-	request := came.request
-	if request.Signal != n.signal || came.given != d || came.changes {
+	c, known := ctx.Value(requestKey{}).(*came)
+	if !known {
+		c = &came{}
+	}
+	request := c.request
+	if request.Signal != n.signal || c.given != d || c.changes {
 		request = request.With(n.signal, d)
 	}
 	if request.Items == 0 {
 		return nil // nothing is left of it
 	}
+	if n.p.held != nil {
+		request = request.Shared()
+	}
 	err := n.p.outputs[n.signal].WriteOTLP(ctx, request)
 	if pipeline.IsPermanent(err) {
 		return consumererror.NewPermanent(err)
+	}
+	switch {
+	case err == nil:
+		c.forwarded.Add(int64(request.Items))
+	case n.p.held != nil:
+		n.p.held.hold(request)
+		c.held.Store(true)
 	}
 	return err
 }
 
 // came is a request that the processor was given.
 type came struct {
-	request pipeline.OTLP
-	given   pipeline.Decoded
-	changes bool // the processor may have changed given
+	request   pipeline.OTLP
+	given     pipeline.Decoded
+	changes   bool         // the processor may have changed given
+	forwarded atomic.Int64 // items, in the course of the call
+	held      atomic.Bool  // what was made of it waits
 }
 
 type requestKey struct{}
 
 // withRequest notes what a processor is given.
-func withRequest(ctx context.Context, c came) context.Context {
+func withRequest(ctx context.Context, c *came) context.Context {
 	return context.WithValue(ctx, requestKey{}, c)
 }
 

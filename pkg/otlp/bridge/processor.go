@@ -44,6 +44,8 @@ type Processor struct {
 	outputs  map[pipeline.Signal]*flow.Fanout
 	logger   *slog.Logger
 	lost     *prometheus.CounterVec
+	dropped  map[pipeline.Signal]prometheus.Counter // nil: it forwards all that it is given
+	held     *held                                  // nil: it remembers nothing
 	panics   throttle.Log
 
 	begun chan struct{} // closed when the component runs for the first time
@@ -69,7 +71,8 @@ type signal struct {
 }
 
 // New makes a component of what factory makes with the settings, and starts
-// nothing.
+// nothing. A signal that the factory has no processor for is as one without an
+// output.
 func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o component.Options) (*Processor, error) {
 	o = o.WithDefaults()
 	p := &Processor{
@@ -81,8 +84,13 @@ func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o
 	}
 	o.Metrics.MustRegister(p.lost)
 	for _, s := range flow.Signals() {
-		if sinks := output.Sinks(s); len(sinks) > 0 {
+		sinks := output.Sinks(s)
+		switch {
+		case len(sinks) == 0:
+		case supports(factory, s):
 			p.outputs[s] = flow.NewFanout(s, sinks, p.lost, o.Logger)
+		default:
+			o.Warn("output/"+string(s), fmt.Sprintf("the component does not process %s: what it receives of them is dropped and counted", s))
 		}
 	}
 	telemetry, err := telemetryOf(o)
@@ -96,6 +104,50 @@ func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o
 	}
 	p.prepared, err = p.make()
 	return p, err
+}
+
+// Traits are what a component has to know of its processor.
+type Traits struct {
+	// Drops is the reason for which it drops, on purpose, some of what it is given.
+	// Each item that it does not forward is counted with it. "": it forwards all.
+	Drops string
+	// Remembers means that it compares what it is given with what it was given before.
+	Remembers bool
+}
+
+// NewWith is New for a processor that forwards not just what it makes of a request.
+func NewWith(traits Traits, factory otelprocessor.Factory, settings Settings, output flow.Output, o component.Options) (*Processor, error) {
+	o = o.WithDefaults()
+	p, err := New(factory, settings, output, o)
+	if err != nil {
+		return nil, err
+	}
+	if traits.Remembers {
+		p.held = &held{}
+	}
+	if traits.Drops != "" {
+		dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "otelcol_processor_dropped_items_total", Help: "Items that were received and, as configured, not forwarded, by reason.",
+		}, []string{"signal", "reason"})
+		o.Metrics.MustRegister(dropped)
+		p.dropped = map[pipeline.Signal]prometheus.Counter{}
+		for s := range p.outputs {
+			p.dropped[s] = dropped.WithLabelValues(string(s), traits.Drops)
+		}
+	}
+	return p, nil
+}
+
+// supports reports whether factory makes processors of a signal.
+func supports(f otelprocessor.Factory, s pipeline.Signal) bool {
+	level := f.LogsStability()
+	switch s {
+	case pipeline.SignalTraces:
+		level = f.TracesStability()
+	case pipeline.SignalMetrics:
+		level = f.MetricsStability()
+	}
+	return level != otelcomponent.StabilityLevelUndefined
 }
 
 // Exports is the sink for all signals.
@@ -122,7 +174,36 @@ func (p *Processor) Run(ctx context.Context) error {
 	<-ctx.Done()
 	p.setRunning(nil)
 	in.wait()
-	return in.shutdown(background)
+	return errors.Join(in.shutdown(background), p.writeHeld(background))
+}
+
+// Close stops what New has prepared, if Run is never called.
+func (p *Processor) Close() {
+	p.mu.Lock()
+	in := p.prepared
+	p.prepared = nil
+	p.mu.Unlock()
+	if in != nil {
+		_ = in.shutdown(context.Background()) // it has not been started
+	}
+}
+
+// writeHeld writes what is waiting at the end. What is not taken is lost, and counted.
+func (p *Processor) writeHeld(ctx context.Context) error {
+	if p.held == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	var errs []error
+	for _, made := range p.held.take() {
+		err := pipeline.Offer(ctx, pipeline.OTLPSink(p.outputs[made.Signal]), func(ctx context.Context, to pipeline.OTLPSink) error { return to.WriteOTLP(ctx, made) })
+		if err != nil {
+			p.lost.WithLabelValues(string(made.Signal), "stopped").Add(float64(made.Items))
+			errs = append(errs, fmt.Errorf("forward %d items that were waiting: %w", made.Items, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // take returns an instance that has not been started.
@@ -238,6 +319,30 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 		return err
 	}
 	defer in.under.Done()
+	if p.held == nil {
+		_, err = p.process(ctx, in, request)
+		return err
+	}
+	id, err := identity(request)
+	if err != nil {
+		return err
+	}
+	done, err := p.held.write(ctx, id, func(ctx context.Context, made pipeline.OTLP) error {
+		return p.outputs[made.Signal].WriteOTLP(ctx, made)
+	})
+	if err != nil || done {
+		return err
+	}
+	held, err := p.process(ctx, in, request)
+	if held {
+		p.held.note(id)
+	}
+	return err
+}
+
+// process has a request processed and forwarded. It reports whether what was made of
+// the request is held.
+func (p *Processor) process(ctx context.Context, in *instance, request pipeline.OTLP) (held bool, err error) {
 	to := in.signals[request.Signal]
 	get := request.Read
 	if to.changes {
@@ -245,9 +350,16 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	}
 	given, err := get()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return p.consume(withClient(withRequest(ctx, came{request, given, to.changes})), to, given)
+	c := &came{request: request, given: given, changes: to.changes}
+	if err := p.consume(withClient(withRequest(ctx, c)), to, given); err != nil {
+		return c.held.Load(), err
+	}
+	if gone := request.Items - int(c.forwarded.Load()); gone > 0 && p.dropped != nil {
+		p.dropped[request.Signal].Add(float64(gone))
+	}
+	return false, nil
 }
 
 // consume calls the processor. A panic is an error about the data: it costs what

@@ -355,7 +355,9 @@ func TestWhatAProcessorLogsAndCountsIsTheComponents(t *testing.T) {
 	var name string
 	with := func(set otelprocessor.Settings, c *toyConfig) {
 		name = c.Name
-		set.Logger.With(zap.Int("n", 7)).Warn("odd", zap.Error(errors.ErrUnsupported))
+		for range 3 { // one for each item
+			set.Logger.With(zap.Int("n", 7)).Warn("odd", zap.Error(errors.ErrUnsupported))
+		}
 		set.Logger.Debug("unseen")
 		counter, err := set.MeterProvider.Meter("toys").Int64Counter("otelcol_toy.made")
 		if err != nil {
@@ -370,7 +372,7 @@ func TestWhatAProcessorLogsAndCountsIsTheComponents(t *testing.T) {
 	if name != "ann" {
 		t.Errorf("the settings say %q", name)
 	}
-	if got := log.String(); !strings.Contains(got, `level=WARN msg=odd n=7 err="unsupported operation"`) || strings.Contains(got, "unseen") {
+	if got := log.String(); !strings.Contains(got, `level=WARN msg=odd n=7 err="unsupported operation"`) || strings.Contains(got, "unseen") || strings.Count(got, "odd") != 1 {
 		t.Errorf("the log: %s", got)
 	}
 	if got := value(t, metrics, "otelcol_toy_made_total"); got != 2 {
@@ -411,8 +413,56 @@ func TestEachSignalComesThrough(t *testing.T) {
 			t.Errorf("%q was not processed", data)
 		}
 	}
-	if _, err := New(f, nil, flow.Output{Traces: sinks}, component.Options{ID: "x"}); err == nil {
-		t.Error("a signal that the processor does not have is taken")
+}
+
+func TestASignalThatTheProcessorDoesNotHaveIsWarnedOfAndCounted(t *testing.T) {
+	var warned []string
+	metrics := prometheus.NewRegistry()
+	o := component.Options{ID: "x", Metrics: metrics, Warn: func(path, _ string) { warned = append(warned, path) }}
+	p, err := New(factory(toy{}, nil), nil, flow.Output{Traces: []pipeline.OTLPSink{&end{}}, Logs: []pipeline.OTLPSink{&end{}}}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(warned, []string{"output/logs"}) {
+		t.Errorf("warned of %q", warned)
+	}
+	if err := p.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalLogs, Items: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, metrics, "otelcol_processor_lost_items_total"); got != 3 {
+		t.Errorf("%v items", got)
+	}
+}
+
+func TestWhatAProcessorDropsIsCounted(t *testing.T) {
+	var result error
+	to := &end{}
+	y := toy{changes: true, do: func(_ context.Context, td ptrace.Traces) error {
+		td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().RemoveIf(func(s ptrace.Span) bool { return s.Name() == "drop" })
+		return result
+	}}
+	metrics := prometheus.NewRegistry()
+	p, err := NewWith(Traits{Drops: "filtered"}, factory(y, nil), nil, flow.Output{Traces: []pipeline.OTLPSink{to}}, component.Options{ID: "x", Metrics: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, p)
+	for _, names := range [][]string{{"keep", "drop", "drop"}, {"drop"}, {"keep"}} {
+		if err := p.WriteOTLP(t.Context(), spans(t, names...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What fails is not dropped: its sender still has it.
+	to.err = pipeline.ErrFull
+	if err := p.WriteOTLP(t.Context(), spans(t, "keep", "drop")); !errors.Is(err, pipeline.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	to.err, result = nil, errors.ErrUnsupported
+	if err := p.WriteOTLP(t.Context(), spans(t, "keep", "drop")); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
+	if got := value(t, metrics, "otelcol_processor_dropped_items_total"); got != 3 {
+		t.Errorf("%v are counted", got)
 	}
 }
 

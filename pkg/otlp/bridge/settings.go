@@ -5,7 +5,20 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 	otelcomponent "go.opentelemetry.io/collector/component"
+	otelprocessor "go.opentelemetry.io/collector/processor"
 )
+
+// Check returns what a processor itself finds wrong with the settings.
+func (s Settings) Check(factory otelprocessor.Factory) error {
+	config, err := s.into(factory.CreateDefaultConfig())
+	if err != nil {
+		return err
+	}
+	if v, ok := config.(interface{ Validate() error }); ok {
+		return v.Validate()
+	}
+	return nil
+}
 
 // into fills config, a pointer to a processor's own configuration. Some of these
 // have fields of types that nobody else can name.

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"collector/pkg/component"
+	"collector/pkg/throttle"
 )
 
 // host is what a processor knows of the program: that it has no extensions.
@@ -32,15 +33,19 @@ func telemetryOf(o component.Options) (otelcomponent.TelemetrySettings, error) {
 		return otelcomponent.TelemetrySettings{}, err
 	}
 	return otelcomponent.TelemetrySettings{
-		Logger:         zap.New(logCore{logger: o.Logger}),
+		Logger:         zap.New(logCore{logger: o.Logger, failures: &throttle.Log{}}),
 		TracerProvider: noop.NewTracerProvider(),
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(reader)),
 		Resource:       pcommon.NewResource(),
 	}, nil
 }
 
-// logCore writes what a processor logs to the component's log.
-type logCore struct{ logger *slog.Logger }
+// logCore writes what a processor logs to the component's log. Processors report each
+// item that they fail on: of warnings and errors, one of a text is logged in a while.
+type logCore struct {
+	logger   *slog.Logger
+	failures *throttle.Log
+}
 
 func levelOf(l zapcore.Level) slog.Level {
 	switch {
@@ -59,7 +64,7 @@ func (c logCore) Enabled(l zapcore.Level) bool {
 }
 
 func (c logCore) With(fields []zapcore.Field) zapcore.Core {
-	return logCore{c.logger.With(arguments(fields)...)}
+	return logCore{c.logger.With(arguments(fields)...), c.failures}
 }
 
 func (c logCore) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -70,7 +75,12 @@ func (c logCore) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.Check
 }
 
 func (c logCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.logger.Log(context.Background(), levelOf(e.Level), e.Message, arguments(fields)...)
+	level := levelOf(e.Level)
+	if level >= slog.LevelWarn {
+		c.failures.Log(c.logger, level, "", e.Message, arguments(fields)...)
+		return nil
+	}
+	c.logger.Log(context.Background(), level, e.Message, arguments(fields)...)
 	return nil
 }
 

@@ -1,0 +1,81 @@
+package bridge
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/zeebo/xxh3"
+
+	"collector/pkg/pipeline"
+)
+
+// mostAnswered is how many requests are recognized when they are sent again.
+const mostAnswered = 1000
+
+// held is for a processor that remembers what it was given: of a request that it is
+// given a second time it makes something else. What it has made of one, and an output
+// has not taken, waits here. The sender, who was told that, sends the request again,
+// and it is not processed again.
+//
+// Nothing else is processed while something waits, so that there is never more of it
+// than requests at one time.
+type held struct {
+	mu       sync.Mutex
+	waiting  []pipeline.OTLP // shared; guarded by mu
+	answered []uint64        // requests by their hashes, the oldest first; guarded by mu
+}
+
+// identity tells requests apart.
+func identity(request pipeline.OTLP) (uint64, error) {
+	data, err := request.Bytes()
+	if err != nil {
+		return 0, err
+	}
+	return xxh3.Hash(data), nil
+}
+
+// hold keeps what was made of a request.
+func (h *held) hold(made pipeline.OTLP) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = append(h.waiting, made)
+}
+
+// note notes a request of which something waits.
+func (h *held) note(request uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.answered) >= mostAnswered {
+		h.answered = h.answered[1:]
+	}
+	h.answered = append(h.answered, request)
+}
+
+// write writes what is waiting. done reports that the request was processed before, and
+// that what was made of it has been taken.
+func (h *held) write(ctx context.Context, request uint64, to func(context.Context, pipeline.OTLP) error) (done bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.waiting) > 0 {
+		if err := to(ctx, h.waiting[0]); err != nil && !pipeline.IsPermanent(err) {
+			return false, err
+		}
+		h.waiting = h.waiting[1:]
+	}
+	i := slices.Index(h.answered, request)
+	if i < 0 {
+		return false, nil
+	}
+	h.answered = slices.Delete(h.answered, i, i+1)
+	return true, nil
+}
+
+// take returns what is waiting, and forgets it.
+func (h *held) take() []pipeline.OTLP {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	waiting := h.waiting
+	h.waiting, h.answered = nil, nil
+	return waiting
+}
