@@ -163,12 +163,17 @@ func (r *run) feedOTLP(t *testing.T) {
 	}
 	for _, signal := range []string{"traces", "metrics", "logs"} {
 		if payload := bySignal[signal]; len(payload) > 0 {
-			r.post(t, fmt.Sprintf("http://127.0.0.1:%d/v1/%s", r.place.port+sourcePort, signal), string(payload))
+			refusal := r.post(t, fmt.Sprintf("http://127.0.0.1:%d/v1/%s", r.place.port+sourcePort, signal), string(payload))
+			if refusal != nil {
+				r.responses = append(r.responses, refusal)
+			}
 		}
 	}
 }
 
-func (r *run) post(t *testing.T, url, body string) {
+// post sends data to a source. It returns the answer if that is not a success; nil
+// otherwise.
+func (r *run) post(t *testing.T, url, body string) any {
 	t.Helper()
 	resp, err := http.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
@@ -176,9 +181,11 @@ func (r *run) post(t *testing.T, url, body string) {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode/100 != 2 {
-		t.Logf("the source answers %s: %s", resp.Status, text)
+	if resp.StatusCode/100 == 2 {
+		return nil
 	}
+	t.Logf("the source answers %s: %s", resp.Status, text)
+	return map[string]any{"status": float64(resp.StatusCode), "body": string(text)}
 }
 
 // makeRequests makes the requests of the input and notes the answers.
