@@ -18,6 +18,7 @@ type right struct{ request, variable string }
 var (
 	toPing           = right{"GET /_ping", "PING"}
 	toVersion        = right{"GET /version", "VERSION"}
+	toInfo           = right{"GET /info", "INFO"}
 	toEvents         = right{"GET /events", "EVENTS"}
 	toList           = right{"GET /containers/json", "CONTAINERS"}
 	toInspect        = right{"GET /containers/{id}/json", "CONTAINERS"}
@@ -26,13 +27,13 @@ var (
 	toListNetworks   = right{"GET /networks", "NETWORKS"}
 	toInspectNetwork = right{"GET /networks/{id}", "NETWORKS"}
 
-	requested = regexp.MustCompile(`(?:^|/)(?:_ping|version|events|containers/json|containers/[^/]+/json|containers/[^/]+/logs|containers/[^/]+/stats|networks|networks/[^/]+)$`)
+	requested = regexp.MustCompile(`(?:^|/)(?:_ping|version|info|events|containers/json|containers/[^/]+/json|containers/[^/]+/logs|containers/[^/]+/stats|networks|networks/[^/]+)$`)
 	tags      = regexp.MustCompile(`<[^>]*>`)
 )
 
 // allRights are the requests that the collector makes; no others.
 func allRights() []right {
-	return []right{toPing, toVersion, toEvents, toList, toInspect, toLogs, toUsage, toListNetworks, toInspectNetwork}
+	return []right{toPing, toVersion, toInfo, toEvents, toList, toInspect, toLogs, toUsage, toListNetworks, toInspectNetwork}
 }
 
 // rightTo finds the right that a request with this path needs.
@@ -43,6 +44,8 @@ func rightTo(path string) right {
 		return toPing
 	case path == "version":
 		return toVersion
+	case path == "info":
+		return toInfo
 	case path == "events":
 		return toEvents
 	case path == "containers/json":

@@ -23,13 +23,14 @@ var (
 	versioned = regexp.MustCompile(`^/v(\d+\.\d+)(/.*)$`)
 	// allowed is what a read-only proxy in front of the Engine lets through.
 	named   = regexp.MustCompile(`^(/containers/)[^/]+(/json|/logs|/stats)$|^(/networks/)[^/]+$`)
-	allowed = regexp.MustCompile(`^(/_ping|/version|/events|/containers/json|/containers/[^/]+/json|/containers/[^/]+/logs|/containers/[^/]+/stats|/networks(/[^/]+)?)$`)
+	allowed = regexp.MustCompile(`^(/_ping|/version|/info|/events|/containers/json|/containers/[^/]+/json|/containers/[^/]+/logs|/containers/[^/]+/stats|/networks(/[^/]+)?)$`)
 )
 
 func (d *Daemon) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_ping", d.ping)
 	mux.HandleFunc("GET /version", d.version)
+	mux.HandleFunc("GET /info", d.info)
 	mux.HandleFunc("GET /events", d.events)
 	mux.HandleFunc("GET /containers/json", d.list)
 	mux.HandleFunc("GET /containers/{id}/json", d.inspect)
@@ -125,6 +126,13 @@ func (d *Daemon) version(w http.ResponseWriter, _ *http.Request) {
 	defer d.mu.Unlock()
 	answer(w, map[string]string{"Version": "99.0.0", "ApiVersion": d.maxAPI, "MinAPIVersion": d.minAPI})
 }
+
+func (d *Daemon) info(w http.ResponseWriter, _ *http.Request) {
+	answer(w, map[string]string{"Name": HostName, "OSType": "linux", "OperatingSystem": "Test OS"})
+}
+
+// HostName is what the Engine calls its host.
+const HostName = "engine.example"
 
 type filters map[string]map[string]bool
 
