@@ -47,6 +47,8 @@ var deliberateDifferences = map[string]string{
 	"otelcol.receiver.otlp: grpc > keepalive > server_parameters > max_connection_idle is*": "idle connections are closed; 0s means never, as in Alloy",
 	"otelcol.exporter.otlp*: client > write_buffer_size is \"32KiB\" by default*":           "it is held for each connection",
 
+	"otelcol.processor.resourcedetection: * is missing": "the detectors of clouds and clusters are refused by name",
+
 	"otelcol.exporter.*: sending_queue > batch > flush_timeout is \"200ms\" by default*": "as Alloy documents; its program refuses the block without it",
 	"otelcol.exporter.*: sending_queue > batch > min_size is 8192 by default*":           "as Alloy documents",
 	"otelcol.exporter.*: sending_queue > batch > sizer is \"items\" by default*":         "as Alloy documents; its program refuses the block without it",

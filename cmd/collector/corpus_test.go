@@ -25,7 +25,9 @@ var (
 	portName = regexp.MustCompile(`(^|_)PORT(_|$)`)
 	// placeholder is what a deployment fills in before the file is one.
 	placeholder = regexp.MustCompile(`\{\{[A-Z_]+\}\}`)
-	dangling    = regexp.MustCompile(`: ([a-z_0-9.]+) refers to a component that does not exist`)
+	// newer are blocks of versions of Alloy after 1.12.
+	newer    = regexp.MustCompile(`(?m)^[ \t]+(htpasswd)[ \t]*\{`)
+	dangling = regexp.MustCompile(`: ([a-z_0-9.]+) refers to a component that does not exist`)
 )
 
 // TestRealConfigurations validates the configurations that lie beside the
@@ -120,6 +122,9 @@ func unsupportedBlocks(text string, known []string) []placedName {
 		if name := text[m[2]:m[3]]; !slices.Contains(known, name) {
 			out = append(out, placedName{name, 1 + strings.Count(text[:m[2]], "\n")})
 		}
+	}
+	for _, m := range newer.FindAllStringSubmatchIndex(text, -1) {
+		out = append(out, placedName{text[m[2]:m[3]], 1 + strings.Count(text[:m[2]], "\n")})
 	}
 	return out
 }

@@ -30,6 +30,9 @@ import (
 	"collector/pkg/otlp/exporter/otlphttp"
 	prometheusexporter "collector/pkg/otlp/exporter/prometheus"
 	"collector/pkg/otlp/processor/batch"
+	"collector/pkg/otlp/processor/discovery"
+	"collector/pkg/otlp/processor/memorylimiter"
+	"collector/pkg/otlp/processor/resourcedetection"
 	lokireceiver "collector/pkg/otlp/receiver/loki"
 	otlpreceiver "collector/pkg/otlp/receiver/otlp"
 	prometheusreceiver "collector/pkg/otlp/receiver/prometheus"
@@ -47,6 +50,9 @@ func Components() []component.Definition {
 			lokireceiver.Definition(),
 			prometheusreceiver.Definition(),
 			batch.Definition(),
+			discovery.Definition(),
+			memorylimiter.Definition(),
+			resourcedetection.Definition(),
 		},
 		contrib(),
 		[]component.Definition{

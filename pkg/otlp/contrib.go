@@ -5,6 +5,12 @@ package otlp
 import (
 	"collector/pkg/component"
 	"collector/pkg/otlp/processor/attributes"
+	"collector/pkg/otlp/processor/cumulativetodelta"
+	"collector/pkg/otlp/processor/filter"
+	"collector/pkg/otlp/processor/groupbyattrs"
+	"collector/pkg/otlp/processor/sampler"
+	"collector/pkg/otlp/processor/span"
+	"collector/pkg/otlp/processor/transform"
 )
 
 // contrib are the components that the OpenTelemetry Collector's own code does the
@@ -12,6 +18,12 @@ import (
 func contrib() []component.Definition {
 	return []component.Definition{
 		attributes.Definition(),
+		cumulativetodelta.Definition(),
+		filter.Definition(),
+		groupbyattrs.Definition(),
+		sampler.Definition(),
+		span.Definition(),
+		transform.Definition(),
 	}
 }
 

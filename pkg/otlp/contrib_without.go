@@ -11,5 +11,17 @@ func contrib() []component.Definition { return nil }
 // LeftOut are the components that this build lacks: the tag that left them out, by
 // their names.
 func LeftOut() map[string]string {
-	return map[string]string{"otelcol.processor.attributes": "no_otel_contrib"}
+	left := map[string]string{}
+	for _, name := range []string{
+		"otelcol.processor.attributes",
+		"otelcol.processor.cumulativetodelta",
+		"otelcol.processor.filter",
+		"otelcol.processor.groupbyattrs",
+		"otelcol.processor.probabilistic_sampler",
+		"otelcol.processor.span",
+		"otelcol.processor.transform",
+	} {
+		left[name] = "no_otel_contrib"
+	}
+	return left
 }

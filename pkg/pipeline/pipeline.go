@@ -49,6 +49,10 @@ var ErrFull = errors.New("the queue is full")
 // is retryable: a reload puts another sink in its place.
 var ErrClosed = errors.New("the component has stopped")
 
+// ErrOverload is returned, possibly wrapped, by a sink that refuses data because the
+// program is short of memory. It is retryable.
+var ErrOverload = errors.New("the collector is short of memory")
+
 type permanentError struct{ err error }
 
 func (e permanentError) Error() string { return e.err.Error() }
@@ -81,6 +85,8 @@ func ForClient(err error) error {
 		return err
 	case errors.Is(err, ErrFull):
 		return unstored{"the queue is full; send again later", err}
+	case errors.Is(err, ErrOverload):
+		return unstored{"the collector is short of memory; send again later", err}
 	case errors.Is(err, ErrClosed):
 		return unstored{"the collector is stopping or reloading; send again", err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

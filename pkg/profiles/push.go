@@ -34,10 +34,10 @@ const (
 // pushSeries is what matters here of a RawProfileSeries. There is no slice of
 // its samples: a request holds millions of empty ones in a few bytes each.
 type pushSeries struct {
-	labels   []labelPair
+	labels  []labelPair
 	labeled int // length of the encoded labels
-	samples  int
-	content  []byte // its whole encoding
+	samples int
+	content []byte // its whole encoding
 }
 
 type labelPair struct{ name, value string }

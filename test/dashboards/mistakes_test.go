@@ -45,7 +45,7 @@ func TestChecksFindMistakes(t *testing.T) {
 		`variable "path" is missing`:          func(d *dashboard) { d.Templating.List = d.Templating.List[:3] },
 		`variable "spare" is not used`:        func(d *dashboard) { d.Templating.List = append(d.Templating.List, variable{Name: "spare"}) },
 		`variable "service" uses "project"`:   func(d *dashboard) { l := d.Templating.List; l[0], l[1] = l[1], l[0] },
-		`want a labeled query`:               func(d *dashboard) { d.Templating.List[0].AllValue = "" },
+		`want a labeled query`:                func(d *dashboard) { d.Templating.List[0].AllValue = "" },
 		`variable "project": query "up"`:      func(d *dashboard) { d.Templating.List[0].Query.Query = "up" },
 		`uid, title, description`:             func(d *dashboard) { d.UID = "" },
 		`without the tag observability`:       func(d *dashboard) { d.Tags = nil },

@@ -119,7 +119,7 @@ func partsOf(made any, d component.Definition) []string {
 	}
 	// What gives targets, or is given data to add their labels to, reads none of them.
 	readsNone := slices.ContainsFunc(d.Doc.Exports, func(e component.Export) bool {
-		return strings.Contains(e.Type, "map(string)") || strings.Contains(e.Type, "Receiver")
+		return strings.Contains(e.Type, "map(string)") || strings.Contains(e.Type, "Receiver") || strings.Contains(e.Type, "Consumer")
 	})
 	if !readsNone && takesTargets(d.Config()) {
 		if !slices.Contains(health.Parts(made), health.Tails) { // one of the two will do

@@ -46,8 +46,12 @@ func (g *Gathering) WriteOTLP(_ context.Context, r pipeline.OTLP) error {
 	if !g.up {
 		return pipeline.ErrFull
 	}
+	data, err := r.Bytes()
+	if err != nil {
+		return err
+	}
 	request := ptraceotlp.NewExportRequest()
-	if err := request.UnmarshalProto(r.Data); err != nil {
+	if err := request.UnmarshalProto(data); err != nil {
 		return pipeline.Permanent(err)
 	}
 	for _, rs := range request.Traces().ResourceSpans().All() {

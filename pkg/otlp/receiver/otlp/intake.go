@@ -91,8 +91,11 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 	if err != nil {
 		in.refuseItems(s, from.transport, items)
 		reason := refusedSink
-		if errors.Is(err, pipeline.ErrFull) {
+		switch {
+		case errors.Is(err, pipeline.ErrFull):
 			reason = refusedQueueFull
+		case errors.Is(err, pipeline.ErrOverload):
+			reason = refusedOverload
 		}
 		return pipeline.ForClient(in.refuse(from, reason, err))
 	}

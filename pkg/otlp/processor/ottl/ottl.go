@@ -1,0 +1,67 @@
+// Package ottl is what processors have in common whose arguments are statements or
+// conditions of the OpenTelemetry Transformation Language.
+package ottl
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	otelprocessor "go.opentelemetry.io/collector/processor"
+
+	"collector/pkg/component"
+	"collector/pkg/otlp/bridge"
+)
+
+// ErrorMode says what a processor does with an item for which a statement or a
+// condition fails.
+type ErrorMode string
+
+// Propagate rejects the request.
+const Propagate ErrorMode = "propagate"
+
+// UnmarshalText reads a mode.
+func (m *ErrorMode) UnmarshalText(text []byte) error {
+	switch mode := ErrorMode(strings.ToLower(string(text))); mode {
+	case Propagate, "ignore", "silent":
+		*m = mode
+		return nil
+	}
+	return fmt.Errorf("%q is not known: use ignore, silent or propagate", text)
+}
+
+// Part is one of the statements or conditions of a processor: where it is written,
+// and the settings that hold it alone.
+type Part struct {
+	Path     string
+	Settings bridge.Settings
+}
+
+// Check has a processor's factory check the settings, and says which of the parts are
+// wrong.
+func Check(factory otelprocessor.Factory, settings bridge.Settings, parts []Part) error {
+	whole := settings.Check(factory)
+	if whole == nil {
+		return nil
+	}
+	var errs []error
+	for _, p := range parts {
+		if err := p.Settings.Check(factory); err != nil {
+			errs = append(errs, component.At(p.Path, short(err)))
+		}
+	}
+	if len(errs) == 0 { // only together they are wrong
+		return short(whole)
+	}
+	return errors.Join(errs...)
+}
+
+// quoted is how the language's parser begins an error: with what it parses, which
+// whoever shows the error shows, too.
+var quoted = regexp.MustCompile(`^unable to parse OTTL (?:statement|condition|value expression) "(?:[^"\\]|\\.)*": `)
+
+// short is err without the text that it is about.
+func short(err error) error {
+	return errors.New(quoted.ReplaceAllString(err.Error(), ""))
+}
