@@ -269,7 +269,7 @@ func (in *instance) shutdown(ctx context.Context) error {
 
 // make makes the processors.
 func (p *Processor) make() (*instance, error) {
-	config, err := p.settings.into(p.factory.CreateDefaultConfig())
+	config, err := p.settings.Config(p.factory)
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,14 @@ import (
 	otelprocessor "go.opentelemetry.io/collector/processor"
 )
 
+// Config is the configuration that a processor has with the settings.
+func (s Settings) Config(factory otelprocessor.Factory) (otelcomponent.Config, error) {
+	return s.into(factory.CreateDefaultConfig())
+}
+
 // Check returns what a processor itself finds wrong with the settings.
 func (s Settings) Check(factory otelprocessor.Factory) error {
-	config, err := s.into(factory.CreateDefaultConfig())
+	config, err := s.Config(factory)
 	if err != nil {
 		return err
 	}
