@@ -89,7 +89,7 @@ func TestACertificateThatIsNotTrustedIsAcceptedIfItIsToBe(t *testing.T) {
 
 func TestAServerThatHangsFailsItsOwnScrapeOnly(t *testing.T) {
 	e := exportertest.New(t, Definition(), fmt.Sprintf("scrape_uri = \"http://%s/\"", exportertest.Hanging(t)))
-	for _, want := range []string{"no answer", "previous scrape"} {
+	for _, want := range []string{"no response", "previous scrape"} {
 		if code, page := e.Scrape(e.Targets()[0], "0.05"); code != 500 || !strings.Contains(page.String(), want) {
 			t.Errorf("%d %s, want %s", code, page, want)
 		}

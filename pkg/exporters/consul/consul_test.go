@@ -178,7 +178,7 @@ func TestAServerThatHangsIsLeftAfterTheTimeout(t *testing.T) {
 		t.Errorf("%d %s", code, page)
 	}
 	e = exportertest.New(t, Definition(), settings+"timeout = \"1m\"")
-	if code, page := e.Scrape(e.Targets()[0], "0.05"); code != 500 || !strings.Contains(page.String(), "no answer") {
+	if code, page := e.Scrape(e.Targets()[0], "0.05"); code != 500 || !strings.Contains(page.String(), "no response") {
 		t.Errorf("%d %s", code, page)
 	}
 }

@@ -146,12 +146,12 @@ func TestExportersWithOtherSettingsDoNotAffectEachOther(t *testing.T) {
 func TestAServerThatHangsFailsItsOwnScrapeOnly(t *testing.T) {
 	s := newServer(t, tables())
 	hangs := exportertest.New(t, Definition(), sources("postgres://"+exportertest.Hanging(t)+"/shop?sslmode=disable"))
-	for _, want := range []string{"no answer", "previous scrape"} {
+	for _, want := range []string{"no response", "previous scrape"} {
 		if code, page := hangs.Scrape(hangs.Targets()[0], "0.05"); code != 500 || !strings.Contains(page.String(), want) {
 			t.Errorf("%d %s, want %s", code, page, want)
 		}
 	}
-	if err := hangs.Health(); err == nil || !strings.Contains(err.Error(), "no answer") {
+	if err := hangs.Health(); err == nil || !strings.Contains(err.Error(), "no response") {
 		t.Errorf("its health is %v", err)
 	}
 	other := exportertest.New(t, Definition(), sources(s.source())+"\nenabled_collectors = [\"locks\"]")
