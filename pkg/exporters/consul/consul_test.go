@@ -242,12 +242,13 @@ func FuzzAnswers(f *testing.F) {
 	s := &server{}
 	h := httptest.NewServer(s)
 	f.Cleanup(h.Close)
+	e := exportertest.New(f, Definition(), fmt.Sprintf("server = %q\ntimeout = \"20s\"\nkv_prefix = \"shop\"", h.URL))
 	f.Fuzz(func(t *testing.T, path, text string) {
 		s.mu.Lock()
 		s.answers, s.requests = answers(), nil
 		s.answers[path] = text
 		s.mu.Unlock()
-		code, page := exportertest.New(t, Definition(), fmt.Sprintf("server = %q\ntimeout = \"20s\"\nkv_prefix = \"shop\"", h.URL)).Page()
+		code, page := e.Page()
 		if code != 200 || !page.Has("consul_up ") {
 			t.Errorf("%s is answered %q: %d %s", path, text, code, page)
 		}
