@@ -143,7 +143,7 @@ func TestTheCommandLineAnswersForWhatClientsPush(t *testing.T) {
 			"● Traces: otelcol.receiver.otlp.x has received 1 span, the last ", "✕ otelcol.receiver.otlp.x refuses requests: 1 since the start. The last one ", "(content_type): the content type is", // it flows
 			"How far behind is it?", "otelcol.exporter.otlphttp.x: 1 span waiting (", // how far behind
 			"✕ At otelcol.receiver.otlp.x, which refuses requests: the last one ", "✕ At otelcol.exporter.otlphttp.x, which cannot deliver to http://127.0.0.1:", // where it stops
-			"▲ otelcol.receiver.otlp.x: 1 request refused since the start (reason: content_type); the clients were told.", "→ Fix the client's settings") // why it is dropped
+			"▲ otelcol.receiver.otlp.x: 1 request refused since the start (reason: content_type); the clients got an error.", "→ Fix the client's settings") // why it is dropped
 	}
 	saysSoon(t, c, "why profiles", "Before pyroscope.receive_http.x: no profiles have come", "(unknown_path): nothing is served at /ingest/ingest: ", "→ Fix the path in the client's settings.")
 	post(profiles, "/ingest?name=app", "text/plain", "a;b 1")

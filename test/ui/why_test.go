@@ -304,7 +304,7 @@ otelcol.exporter.otlphttp "x" { client { endpoint = %q } }
 	b.answers("behind", "otelcol.exporter.otlphttp.x: 1 span waiting (")
 	b.answers("stops", "At otelcol.receiver.otlp.x, which refuses requests: the last one ")
 	b.answers("stops", "At otelcol.exporter.otlphttp.x, which cannot deliver to http://127.0.0.1:")
-	b.answers("dropped", "1 request refused since the start (reason: content_type); the clients were told.")
+	b.answers("dropped", "1 request refused since the start (reason: content_type); the clients got an error.")
 	b.until(`[...document.querySelectorAll('h2')].some((h) => h.innerText.startsWith('receiver otelcol.receiver.otlp.x (HTTP on 127.0.0.1:'))`)
 	c.Stop(t)
 }

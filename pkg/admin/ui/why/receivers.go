@@ -208,7 +208,7 @@ func (k *collection) refusedByReceivers(a *Answer) {
 		r := &k.receivers[i]
 		for _, reason := range slices.Sorted(maps.Keys(r.Refused)) {
 			if len(a.Texts) < maxTexts {
-				a.say("warn", "%s: %s refused since the start (reason: %s); the clients were told.", r.Component, page.Many(int(r.Refused[reason]), "request"), reason)
+				a.say("warn", "%s: %s refused since the start (reason: %s); the clients got an error.", r.Component, page.Many(int(r.Refused[reason]), "request"), reason)
 				a.advise(refusalFix(reason))
 			}
 		}

@@ -52,7 +52,7 @@ func TestWhyOfWhatClientsPush(t *testing.T) {
 		{"toy.source.a", 0, "receiver toy.source.a", "stops", "bad|At toy.source.a, which refuses requests: the last one 7"},
 		{"toy.source.a", 0, "receiver toy.source.a", "stops", "At toy.sink.b, which cannot deliver to tempo:4317: Nothing listens at tempo:4317."},
 		{"toy.source.a", 0, "receiver toy.source.a", "stops", fix},
-		{"toy.source.a", 0, "receiver toy.source.a", "dropped", "warn|toy.source.a: 1 request refused since the start (reason: queue_full); the clients were told.|toy.source.a: 2 requests refused since the start (reason: unauthenticated); the clients were told.|toy.source.a: 20 spans of them could be read."},
+		{"toy.source.a", 0, "receiver toy.source.a", "dropped", "warn|toy.source.a: 1 request refused since the start (reason: queue_full); the clients got an error.|toy.source.a: 2 requests refused since the start (reason: unauthenticated); the clients got an error.|toy.source.a: 20 spans of them could be read."},
 		{"profiles", 0, "receiver toy.sink.c", "stops", "warn|Before toy.sink.c: no profiles have come in the last 5 min.|Check that the clients send to HTTP on 0.0.0.0:4040."},
 		// A signal is its destinations and its receivers.
 		{"traces", 0, "destination tempo:4317", "flowing", "Traces: toy.source.a has received 1,234 spans"},
