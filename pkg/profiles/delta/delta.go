@@ -61,18 +61,19 @@ func (c *Computer) Delta(profile []byte) ([]byte, error) {
 		after[e.key] = now
 		total += now[0]
 	}
-	before := c.before
-	restarted := total < c.total
-	c.before, c.total = after, total
-	if before == nil {
-		return nil, nil
-	}
-	if !restarted {
-		for i := range p.entries {
-			p.subtract(&p.entries[i], before[p.entries[i].key])
+	var more []byte
+	if c.before != nil {
+		if total >= c.total { // or else the program has been restarted
+			for i := range p.entries {
+				p.subtract(&p.entries[i], c.before[p.entries[i].key])
+			}
+		}
+		if more, err = p.encode(profile); err != nil {
+			return nil, err
 		}
 	}
-	return p.encode(profile)
+	c.before, c.total = after, total
+	return more, nil
 }
 
 // counts are the values of an entry that count.
@@ -198,6 +199,10 @@ func (p *profile) collect(f protofield.Field) error {
 		return keep(p.locations, f.Content, maxLocations)
 	case fieldFunction:
 		return keep(p.functions, f.Content, maxFunctions)
+	case fieldPeriodType:
+		return protofield.Each(f.Content, func(protofield.Field) error { return nil })
+	case fieldDropFrames, fieldKeepFrames, fieldComment, fieldDefaultType, fieldURL:
+		return f.Varints(func(uint64) error { return nil })
 	}
 	return nil
 }
