@@ -46,6 +46,7 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"azuread":                    oneOfSeveral,
 			"basic":                      "without a name and a password, anyone could log in",
 			"header":                     oneOfSeveral,
+			"histogram":                  oneOfSeveral,
 			"oauth2":                     "Alloy's Go types require nothing, and its library does",
 			"rule":                       "the default action needs target_label",
 			"stage.drop":                 oneOfSeveral,

@@ -4,6 +4,8 @@ package otlp
 
 import (
 	"collector/pkg/component"
+	"collector/pkg/otlp/connector/servicegraph"
+	"collector/pkg/otlp/connector/spanmetrics"
 	"collector/pkg/otlp/processor/attributes"
 	"collector/pkg/otlp/processor/cumulativetodelta"
 	"collector/pkg/otlp/processor/filter"
@@ -17,6 +19,8 @@ import (
 // work of.
 func contrib() []component.Definition {
 	return []component.Definition{
+		servicegraph.Definition(),
+		spanmetrics.Definition(),
 		attributes.Definition(),
 		cumulativetodelta.Definition(),
 		filter.Definition(),

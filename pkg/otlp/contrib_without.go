@@ -13,6 +13,8 @@ func contrib() []component.Definition { return nil }
 func LeftOut() map[string]string {
 	left := map[string]string{}
 	for _, name := range []string{
+		"otelcol.connector.servicegraph",
+		"otelcol.connector.spanmetrics",
 		"otelcol.processor.attributes",
 		"otelcol.processor.cumulativetodelta",
 		"otelcol.processor.filter",

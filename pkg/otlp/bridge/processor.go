@@ -13,25 +13,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	otelcomponent "go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	otelprocessor "go.opentelemetry.io/collector/processor"
 
 	"collector/pkg/component"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
-	"collector/pkg/throttle"
 )
-
-// stopGrace is how long requests in progress, and then the processor's own end, may
-// take when the component stops.
-const stopGrace = 5 * time.Second
 
 // Settings are what a processor's own configuration file says.
 type Settings map[string]any
@@ -46,28 +37,7 @@ type Processor struct {
 	lost     *prometheus.CounterVec
 	dropped  map[pipeline.Signal]prometheus.Counter // nil: it forwards all that it is given
 	held     *held                                  // nil: it remembers nothing
-	panics   throttle.Log
-
-	begun chan struct{} // closed when the component runs for the first time
-	begin sync.Once
-
-	mu       sync.RWMutex
-	running  *instance // takes requests; nil: the component does not run; guarded by mu
-	prepared *instance // for the next Run; guarded by mu
-}
-
-// instance is a processor for each signal that has an output. It can be started
-// once.
-type instance struct {
-	signals map[pipeline.Signal]signal
-	under   sync.WaitGroup // requests that it has been given; added to under Processor.mu
-}
-
-// signal is the processor of one signal.
-type signal struct {
-	otelcomponent.Component
-	changes bool // what it is given
-	consume func(context.Context, pipeline.Decoded) error
+	life     life
 }
 
 // New makes a component of what factory makes with the settings, and starts
@@ -76,7 +46,7 @@ type signal struct {
 func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o component.Options) (*Processor, error) {
 	o = o.WithDefaults()
 	p := &Processor{
-		factory: factory, settings: settings, logger: o.Logger, outputs: map[pipeline.Signal]*flow.Fanout{}, begun: make(chan struct{}),
+		factory: factory, settings: settings, logger: o.Logger, outputs: map[pipeline.Signal]*flow.Fanout{},
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_processor_lost_items_total",
 			Help: "Items that one of several destinations accepted and another did not, or that have no output.",
@@ -100,10 +70,9 @@ func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o
 	p.otel = otelprocessor.Settings{
 		ID:                otelcomponent.NewIDWithName(factory.Type(), o.ID),
 		TelemetrySettings: telemetry,
-		BuildInfo:         otelcomponent.BuildInfo{Command: "collector", Description: "collector", Version: "unknown"},
+		BuildInfo:         buildInfo(),
 	}
-	p.prepared, err = p.make()
-	return p, err
+	return p, p.life.prepare(o.Logger, p.make)
 }
 
 // Traits are what a component has to know of its processor.
@@ -158,35 +127,11 @@ func (p *Processor) ReadsOTLP(s pipeline.Signal) bool { return p.outputs[s] != n
 
 // Run runs the processor until ctx ends.
 func (p *Processor) Run(ctx context.Context) error {
-	in, err := p.take()
-	if err != nil {
-		return err
-	}
-	// What it forwards at its end is delivered, too.
-	background := context.WithoutCancel(ctx)
-	for s, processor := range in.signals {
-		if err := processor.Start(background, host{}); err != nil {
-			return errors.Join(fmt.Errorf("start the processor of %s: %w", s, err), in.shutdown(background))
-		}
-	}
-	p.setRunning(in)
-	p.begin.Do(func() { close(p.begun) })
-	<-ctx.Done()
-	p.setRunning(nil)
-	in.wait()
-	return errors.Join(in.shutdown(background), p.writeHeld(background))
+	return errors.Join(p.life.run(ctx), p.writeHeld(context.WithoutCancel(ctx)))
 }
 
 // Close stops what New has prepared, if Run is never called.
-func (p *Processor) Close() {
-	p.mu.Lock()
-	in := p.prepared
-	p.prepared = nil
-	p.mu.Unlock()
-	if in != nil {
-		_ = in.shutdown(context.Background()) // it has not been started
-	}
-}
+func (p *Processor) Close() { p.life.close() }
 
 // writeHeld writes what is waiting at the end. What is not taken is lost, and counted.
 func (p *Processor) writeHeld(ctx context.Context) error {
@@ -201,67 +146,6 @@ func (p *Processor) writeHeld(ctx context.Context) error {
 		if err != nil {
 			p.lost.WithLabelValues(string(made.Signal), "stopped").Add(float64(made.Items))
 			errs = append(errs, fmt.Errorf("forward %d items that were waiting: %w", made.Items, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// take returns an instance that has not been started.
-func (p *Processor) take() (*instance, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	in := p.prepared
-	p.prepared = nil
-	if in != nil {
-		return in, nil
-	}
-	return p.make()
-}
-
-func (p *Processor) setRunning(in *instance) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running = in
-}
-
-// enter returns the running instance, for a call that ends by under.Done. It waits
-// for the first Run.
-func (p *Processor) enter(ctx context.Context) (*instance, error) {
-	select {
-	case <-p.begun:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.running == nil {
-		return nil, pipeline.ErrClosed
-	}
-	p.running.under.Add(1)
-	return p.running, nil
-}
-
-// wait waits for the requests in progress.
-func (in *instance) wait() {
-	ended := make(chan struct{})
-	go func() {
-		in.under.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(stopGrace):
-	}
-}
-
-// shutdown ends the processors, also those that have not been started.
-func (in *instance) shutdown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, stopGrace)
-	defer cancel()
-	var errs []error
-	for s, processor := range in.signals {
-		if err := processor.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop the processor of %s: %w", s, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -314,7 +198,7 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 		p.lost.WithLabelValues(string(request.Signal), "no_output").Add(float64(request.Items))
 		return nil
 	}
-	in, err := p.enter(ctx)
+	in, err := p.life.enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -353,27 +237,11 @@ func (p *Processor) process(ctx context.Context, in *instance, request pipeline.
 		return false, err
 	}
 	c := &came{request: request, given: given, changes: to.changes}
-	if err := p.consume(withClient(withRequest(ctx, c)), to, given); err != nil {
+	if err := p.life.consume(withClient(withRequest(ctx, c)), to, given); err != nil {
 		return c.held.Load(), err
 	}
 	if gone := request.Items - int(c.forwarded.Load()); gone > 0 && p.dropped != nil {
 		p.dropped[request.Signal].Add(float64(gone))
 	}
 	return false, nil
-}
-
-// consume calls the processor. A panic is an error about the data: it costs what
-// was given alone.
-func (p *Processor) consume(ctx context.Context, to signal, given pipeline.Decoded) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			p.panics.Log(p.logger, slog.LevelError, "", "the processor panicked; the request is rejected", "err", cause, "stack", string(debug.Stack()))
-			err = pipeline.Permanent(fmt.Errorf("process the request: the processor panicked: %v", cause))
-		}
-	}()
-	err = to.consume(ctx, given)
-	if consumererror.IsPermanent(err) && !pipeline.IsPermanent(err) {
-		return pipeline.Permanent(err)
-	}
-	return err
 }

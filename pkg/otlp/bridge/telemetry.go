@@ -102,3 +102,7 @@ func arguments(fields []zapcore.Field) (all []any) {
 	}
 	return all
 }
+
+func buildInfo() otelcomponent.BuildInfo {
+	return otelcomponent.BuildInfo{Command: "collector", Description: "collector", Version: "unknown"}
+}
