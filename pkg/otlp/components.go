@@ -25,6 +25,9 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/otlp/auth"
+	"collector/pkg/otlp/connector/hostinfo"
+	"collector/pkg/otlp/connector/spanlogs"
+	debugexporter "collector/pkg/otlp/exporter/debug"
 	lokiexporter "collector/pkg/otlp/exporter/loki"
 	otlpexporter "collector/pkg/otlp/exporter/otlp"
 	"collector/pkg/otlp/exporter/otlphttp"
@@ -56,6 +59,9 @@ func Components() []component.Definition {
 		},
 		contrib(),
 		[]component.Definition{
+			hostinfo.Definition(),
+			spanlogs.Definition(),
+			debugexporter.Definition(),
 			otlpexporter.Definition(),
 			otlphttp.Definition(),
 			lokiexporter.Definition(),

@@ -99,7 +99,7 @@ func (e *Emitter) Emit(ctx context.Context, request pipeline.OTLP) error {
 	}
 }
 
-// Only refuses outputs of signals that a component does not send.
+// Only rejects outputs of signals that a component does not send.
 func (o *Output) Only(s pipeline.Signal) error {
 	var errs []error
 	for _, other := range Signals() {

@@ -51,7 +51,7 @@ func (c *Config) SetToDefault() {
 // SetToDefault sets the defaults.
 func (s *Store) SetToDefault() { *s = Store{MaxItems: 1000, TTL: 2 * time.Second} }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
 	for argument, d := range map[string]time.Duration{"cache_loop": c.CacheLoop, "store_expiration_loop": c.StoreExpirationLoop} {
@@ -65,7 +65,7 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.Output.Only(pipeline.SignalMetrics))...)
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (s *Store) Validate() error {
 	var errs []error
 	if s.MaxItems <= 0 {

@@ -3,6 +3,7 @@ package spanlogs
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-logfmt/logfmt"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -30,12 +31,12 @@ func (c *Config) logs(td ptrace.Traces) plog.Logs {
 	return out
 }
 
-// scope writes the lines of the spans of one scope. A process is logged where the trace
-// is another than that of the span before.
+// scope writes the lines of the spans of one scope. A process is logged where its trace
+// differs from the trace of the span before.
 func (c *Config) scope(resource pcommon.Map, spans ptrace.SpanSlice, to plog.LogRecordSlice) {
 	last := pcommon.TraceID{}
-	for i, span := range spans.All() {
-		if c.Processes && (i == 0 || span.TraceID() != last) {
+	for _, span := range spans.All() {
+		if c.Processes && span.TraceID() != last {
 			last = span.TraceID()
 			c.record(to, ofProcess, c.process(pcommon.NewMap(), resource, span))
 		}
@@ -94,26 +95,18 @@ func add(pairs, from pcommon.Map, names []string) {
 	}
 }
 
-// record appends a line. What logfmt has no notation for is written as JSON.
+// record appends a line. A name that logfmt has no notation for is not in it.
 func (c *Config) record(to plog.LogRecordSlice, kind string, pairs pcommon.Map) {
 	r := to.AppendEmpty()
 	r.Attributes().PutStr(c.Overrides.LogsTag, kind)
-	var all []any
+	var words []string
 	for name, v := range pairs.All() {
 		if slices.Contains(c.Labels, name) {
 			v.CopyTo(r.Attributes().PutEmpty(name))
 		}
-		var value any = v.AsRaw()
-		switch v.Type() {
-		case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
-			value = v.AsString()
+		if word, err := logfmt.MarshalKeyvals(name, v.AsRaw()); err == nil && len(word) > 0 {
+			words = append(words, string(word))
 		}
-		all = append(all, name, value)
 	}
-	line, err := logfmt.MarshalKeyvals(all...)
-	if err != nil {
-		r.Attributes().PutStr("error", err.Error())
-		return
-	}
-	r.Body().SetStr(string(line))
+	r.Body().SetStr(strings.Join(words, " "))
 }

@@ -63,7 +63,7 @@ func New(c Config, o component.Options) (*Connector, error) {
 		}
 	}
 	if !slices.Contains([]bool{c.Spans, c.Roots, c.Processes, c.Events}, true) {
-		o.Warn("", "nothing is logged: set spans, roots, processes or events to true")
+		o.Warn("spans", "nothing is logged: set spans, roots, processes or events to true")
 	}
 	return &Connector{config: c, emitter: flow.NewEmitter(pipeline.SignalLogs, c.Output, o)}, nil
 }

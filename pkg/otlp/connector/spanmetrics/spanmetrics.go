@@ -101,25 +101,25 @@ func (e *Exponential) SetToDefault() { *e = Exponential{MaxSize: 160} }
 // SetToDefault sets the defaults.
 func (e *Explicit) SetToDefault() { *e = Explicit{Buckets: bridge.LatencyBuckets()} }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
-	refuse := func(wrong bool, argument, why string) {
+	reject := func(wrong bool, argument, why string) {
 		if wrong {
 			errs = append(errs, component.At(argument, errors.New(why)))
 		}
 	}
-	refuse(c.MetricsFlushInterval <= 0, "metrics_flush_interval", "it must be more than 0")
+	reject(c.MetricsFlushInterval <= 0, "metrics_flush_interval", "it must be more than 0")
 	if temporalities()[c.AggregationTemporality] == "" {
 		errs = append(errs, component.At("aggregation_temporality", fmt.Errorf("%q is not known: use CUMULATIVE or DELTA", c.AggregationTemporality)))
 	}
-	refuse(c.AggregationCardinalityLimit < 0, "aggregation_cardinality_limit", "it cannot be negative; 0 is no limit")
-	refuse(c.AggregationTemporality == "DELTA" && c.TimestampCacheSize <= 0, "metric_timestamp_cache_size", "it must be more than 0")
-	refuse(c.ResourceMetricsCacheSize <= 0, "resource_metrics_cache_size", "it must be more than 0")
+	reject(c.AggregationCardinalityLimit < 0, "aggregation_cardinality_limit", "it cannot be negative; 0 is no limit")
+	reject(c.AggregationTemporality == "DELTA" && c.TimestampCacheSize <= 0, "metric_timestamp_cache_size", "it must be more than 0")
+	reject(c.ResourceMetricsCacheSize <= 0, "resource_metrics_cache_size", "it must be more than 0")
 	return errors.Join(append(errs, c.Output.Only(pipeline.SignalMetrics))...)
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (h *Histogram) Validate() error {
 	var errs []error
 	if h.Unit != "ms" && h.Unit != "s" {
@@ -134,7 +134,7 @@ func (h *Histogram) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (e *Exponential) Validate() error {
 	if e.MaxSize <= 0 {
 		return component.At("max_size", errors.New("it must be more than 0"))

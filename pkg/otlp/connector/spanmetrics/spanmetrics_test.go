@@ -295,7 +295,7 @@ func TestOtherSignalsAndNoOutputAreCounted(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
 	otlptest.Says(t, "metrics_flush_interval: ", func(c *Config) { c.MetricsFlushInterval = 0 })
 	otlptest.Says(t, "aggregation_temporality: ", func(c *Config) { c.AggregationTemporality = "delta" })
 	otlptest.Says(t, "aggregation_cardinality_limit: ", func(c *Config) { c.AggregationCardinalityLimit = -1 })
