@@ -88,7 +88,7 @@ func New(c Config, o component.Options) (*Receive, error) {
 	r.decoders.New = func() any { return new(decoder) }
 	var err error
 	r.server, err = httpserver.New(c.HTTP, httpserver.Options{
-		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "samples", Metrics: "prometheus_receive_http",
+		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "samples", Signals: []string{string(pipeline.SignalMetrics)}, Metrics: "prometheus_receive_http",
 	})
 	return r, err
 }
@@ -191,6 +191,9 @@ func (r *Receive) forward(ctx context.Context, d *decoder) error {
 	if err == nil {
 		r.metrics.forwarded.Add(float64(n * took))
 		r.forwarded.Add(uint64(n))
+		r.server.Tally.Accept(string(pipeline.SignalMetrics), n)
+	} else {
+		r.server.Tally.RefuseItems(string(pipeline.SignalMetrics), n)
 	}
 	return err
 }
@@ -220,6 +223,9 @@ func (r *Receive) answer(w http.ResponseWriter, req *http.Request, d *decoder, f
 		http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)
 	}
 }
+
+// Receiving is part of inspect.Receiver.
+func (r *Receive) Receiving() listen.Received { return r.server.Receiving() }
 
 // Status is a snapshot of a Receive for people.
 type Status struct {

@@ -205,6 +205,9 @@ func TestRequestsThatAreNotTaken(t *testing.T) {
 			if n := testutil.ToFloat64(r.metrics.refused.WithLabelValues(test.reason)); n != before+1 {
 				t.Errorf("%v are counted as %s", n-before, test.reason)
 			}
+			if shown := r.Receiving(); shown.Refused[test.reason] != uint64(before)+1 || !strings.HasPrefix(shown.Last.Client, "127.0.0.1:") {
+				t.Errorf("shown as %+v", shown)
+			}
 		})
 	}
 	if got := to.take(); len(got) > 0 {
@@ -244,6 +247,9 @@ func TestWhatReceiversAnswerIsToldToTheClient(t *testing.T) {
 		if n := testutil.ToFloat64(r.metrics.refused.WithLabelValues(test.reason)); n != 1 {
 			t.Errorf("%v: %v are counted as %s", test.err, n, test.reason)
 		}
+		if shown := r.Receiving().Signals[0]; shown.Items != 0 || shown.Refused != 5 {
+			t.Errorf("%v: shown as %+v", test.err, shown)
+		}
 	}
 }
 
@@ -258,6 +264,9 @@ func TestWhatOneOfSeveralReceiversDoesNotTakeIsLostForItAlone(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(r.metrics.forwarded); n != 5 {
 		t.Errorf("%v are forwarded", n)
+	}
+	if shown := r.Receiving().Signals[0]; shown.Signal != "metrics" || shown.Items != 5 || shown.Last.IsZero() {
+		t.Errorf("shown as %+v", shown)
 	}
 }
 

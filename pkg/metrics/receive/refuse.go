@@ -71,6 +71,7 @@ func (r *Receive) refuse(w http.ResponseWriter, req *http.Request, status int, r
 // count counts a request of which no sample is taken, and logs it once in a while.
 func (r *Receive) count(req *http.Request, reason, message string) {
 	r.metrics.refused.WithLabelValues(reason).Inc()
+	r.server.Tally.Refuse(reason, req.RemoteAddr, errors.New(message))
 	if reason != reasonClientGone {
 		r.quiet.Warn(r.options.Logger, reason, "request rejected", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
 	}
