@@ -275,5 +275,5 @@ func fromSDK(ctx context.Context, detector resource.Option, key attribute.Key) s
 		return ""
 	}
 	value, _ := r.Set().Value(key)
-	return value.Emit()
+	return value.AsString()
 }
