@@ -138,7 +138,7 @@ var allowedImports = map[string]string{
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages + " pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
-	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/pipeline",
+	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
 	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
 	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
@@ -146,6 +146,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/flow":        "pkg/component pkg/pipeline pkg/throttle",
 	"pkg/otlp/promname":    "",
 	"pkg/otlp/auth":        "pkg/component pkg/httpclient pkg/otlp/flow pkg/otlp/security pkg/pipeline",
+	"pkg/otlp/storage":     "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/bridge":      "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
 
 	"pkg/otlp/receiver/otlp": signalPackages + otlpPackages,
@@ -168,6 +169,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/processor/attributes": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match",
 
 	"pkg/otlp/processor/cumulativetodelta": "pkg/component pkg/otlp/bridge pkg/otlp/flow",
+	"pkg/otlp/processor/deltatocumulative": "pkg/component pkg/otlp/bridge pkg/otlp/flow",
 	"pkg/otlp/processor/discovery":         "pkg/component pkg/discovery pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/filter":            "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/ottl",
 	"pkg/otlp/processor/groupbyattrs":      "pkg/component pkg/otlp/bridge pkg/otlp/flow",
@@ -178,7 +180,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/processor/span":              "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match pkg/pipeline",
 	"pkg/otlp/processor/transform":         "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/ottl",
 
-	"pkg/otlp/exporter":          signalPackages + " pkg/otlp/auth pkg/otlp/flow pkg/otlp/wire",
+	"pkg/otlp/exporter":          signalPackages + " pkg/otlp/auth pkg/otlp/flow pkg/otlp/storage pkg/otlp/wire",
 	"pkg/otlp/exporter/otlp":     signalPackages + otlpPackages + " pkg/otlp/exporter",
 	"pkg/otlp/exporter/otlphttp": signalPackages + otlpPackages + " pkg/otlp/exporter",
 

@@ -39,11 +39,12 @@ import (
 	lokireceiver "collector/pkg/otlp/receiver/loki"
 	otlpreceiver "collector/pkg/otlp/receiver/otlp"
 	prometheusreceiver "collector/pkg/otlp/receiver/prometheus"
+	"collector/pkg/otlp/storage"
 	"collector/pkg/pipeline"
 )
 
 // Kinds are the kinds of values that only components of OTLP have.
-func Kinds() []pipeline.Kind { return []pipeline.Kind{auth.Kind()} }
+func Kinds() []pipeline.Kind { return []pipeline.Kind{auth.Kind(), storage.Kind()} }
 
 // Components lists the components of OTLP.
 func Components() []component.Definition {
@@ -66,6 +67,7 @@ func Components() []component.Definition {
 			otlphttp.Definition(),
 			lokiexporter.Definition(),
 			prometheusexporter.Definition(),
+			storage.Definition(),
 		},
 		auth.Definitions(),
 	)

@@ -8,6 +8,7 @@ import (
 	"collector/pkg/otlp/connector/spanmetrics"
 	"collector/pkg/otlp/processor/attributes"
 	"collector/pkg/otlp/processor/cumulativetodelta"
+	"collector/pkg/otlp/processor/deltatocumulative"
 	"collector/pkg/otlp/processor/filter"
 	"collector/pkg/otlp/processor/groupbyattrs"
 	"collector/pkg/otlp/processor/sampler"
@@ -23,6 +24,7 @@ func contrib() []component.Definition {
 		spanmetrics.Definition(),
 		attributes.Definition(),
 		cumulativetodelta.Definition(),
+		deltatocumulative.Definition(),
 		filter.Definition(),
 		groupbyattrs.Definition(),
 		sampler.Definition(),

@@ -17,6 +17,7 @@ func LeftOut() map[string]string {
 		"otelcol.connector.spanmetrics",
 		"otelcol.processor.attributes",
 		"otelcol.processor.cumulativetodelta",
+		"otelcol.processor.deltatocumulative",
 		"otelcol.processor.filter",
 		"otelcol.processor.groupbyattrs",
 		"otelcol.processor.probabilistic_sampler",

@@ -7,6 +7,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/otlp/storage"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -75,14 +76,14 @@ func checkSizer(s string) error {
 // SendingQueue is the sending_queue block. The queue is on disk, and capped by
 // bytes.
 type SendingQueue struct {
-	Enabled         bool        `alloy:"enabled,attr,optional"`
-	NumConsumers    int         `alloy:"num_consumers,attr,optional"`
-	QueueSize       int64       `alloy:"queue_size,attr,optional"`
-	BlockOnOverflow bool        `alloy:"block_on_overflow,attr,optional"`
-	Sizer           string      `alloy:"sizer,attr,optional"`
-	WaitForResult   bool        `alloy:"wait_for_result,attr,optional"`
-	Storage         string      `alloy:"storage,attr,optional"`
-	Batch           *QueueBatch `alloy:"batch,block,optional"`
+	Enabled         bool             `alloy:"enabled,attr,optional"`
+	NumConsumers    int              `alloy:"num_consumers,attr,optional"`
+	QueueSize       int64            `alloy:"queue_size,attr,optional"`
+	BlockOnOverflow bool             `alloy:"block_on_overflow,attr,optional"`
+	Sizer           string           `alloy:"sizer,attr,optional"`
+	WaitForResult   bool             `alloy:"wait_for_result,attr,optional"`
+	Storage         *storage.Handler `alloy:"storage,attr,optional"` // not used
+	Batch           *QueueBatch      `alloy:"batch,block,optional"`
 }
 
 const defaultQueueSize = 1000
@@ -95,9 +96,6 @@ func (c *SendingQueue) SetToDefault() {
 // Validate refuses what cannot work.
 func (c *SendingQueue) Validate() error {
 	errs := []error{checkSizer(c.Sizer)}
-	if c.Storage != "" {
-		errs = append(errs, component.At("storage", errors.New("the queue is on disk in any case, below --storage.path; remove the argument")))
-	}
 	if c.NumConsumers <= 0 {
 		errs = append(errs, component.At("num_consumers", errors.New("it must be positive")))
 	}

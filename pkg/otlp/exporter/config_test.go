@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/storage"
 	"collector/pkg/pipeline"
 	"collector/pkg/queue"
 )
@@ -38,7 +39,7 @@ func TestBlocksAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "multiplier: ", func(c *Retry) { c.Multiplier = 1 })
 	otlptest.Says(t, "randomization_factor: ", func(c *Retry) { c.RandomizationFactor = 2 })
 	otlptest.Says(t, "max_interval: ", func(c *Retry) { c.MaxInterval = time.Second })
-	otlptest.Says(t, "storage: ", func(c *SendingQueue) { c.Storage = "x" })
+	otlptest.Says(t, "", func(c *SendingQueue) { c.Storage = &storage.Handler{} })
 	otlptest.Says(t, "sizer: ", func(c *SendingQueue) { c.Sizer = "x" })
 	otlptest.Says(t, "queue_size: ", func(c *SendingQueue) { c.QueueSize = 0 })
 	otlptest.Says(t, "num_consumers: ", func(c *SendingQueue) { c.NumConsumers = 0 })
