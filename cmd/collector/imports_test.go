@@ -138,7 +138,7 @@ var allowedImports = map[string]string{
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages + " pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
-	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
+	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
 	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
 	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
@@ -173,6 +173,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/processor/discovery":         "pkg/component pkg/discovery pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/filter":            "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/ottl",
 	"pkg/otlp/processor/groupbyattrs":      "pkg/component pkg/otlp/bridge pkg/otlp/flow",
+	"pkg/otlp/processor/interval":          "pkg/component pkg/durable pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/memorylimiter":     "pkg/component pkg/inspect pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/ottl":              "pkg/component pkg/otlp/bridge",
 	"pkg/otlp/processor/resourcedetection": "pkg/backoff pkg/component pkg/docker pkg/inspect pkg/otlp/flow pkg/pipeline pkg/throttle",

@@ -34,6 +34,7 @@ import (
 	prometheusexporter "collector/pkg/otlp/exporter/prometheus"
 	"collector/pkg/otlp/processor/batch"
 	"collector/pkg/otlp/processor/discovery"
+	"collector/pkg/otlp/processor/interval"
 	"collector/pkg/otlp/processor/memorylimiter"
 	"collector/pkg/otlp/processor/resourcedetection"
 	lokireceiver "collector/pkg/otlp/receiver/loki"
@@ -55,6 +56,7 @@ func Components() []component.Definition {
 			prometheusreceiver.Definition(),
 			batch.Definition(),
 			discovery.Definition(),
+			interval.Definition(),
 			memorylimiter.Definition(),
 			resourcedetection.Definition(),
 		},

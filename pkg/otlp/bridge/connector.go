@@ -39,7 +39,7 @@ func NewConnector(kind otelcomponent.Type, create Create, output flow.Output, o 
 		return nil, err
 	}
 	c := &Connector{
-		create: create, emitter: flow.NewEmitter(pipeline.SignalMetrics, output, o),
+		create: create, emitter: flow.NewEmitter("connector", pipeline.SignalMetrics, output, o),
 		otel: otelconnector.Settings{ID: otelcomponent.NewIDWithName(kind, o.ID), TelemetrySettings: telemetry, BuildInfo: buildInfo()},
 	}
 	return c, c.life.prepare(o.Logger, c.make)

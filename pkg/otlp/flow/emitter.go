@@ -16,8 +16,9 @@ import (
 // emitInterval is how long an Emitter waits before it offers a request again.
 const emitInterval = time.Second
 
-// Emitter is where a connector sends what it makes of the signals that it receives. No
-// sender waits for that and could send it again, so the Emitter itself does.
+// Emitter is where a component sends what it makes of the signals that it receives, when
+// it is time. No sender waits for that and could send it again, so the Emitter itself
+// does.
 type Emitter struct {
 	signal  pipeline.Signal
 	out     *Fanout // nil: there is no output
@@ -26,12 +27,13 @@ type Emitter struct {
 	refused throttle.Log
 }
 
-// NewEmitter makes the emitter of the signal that a connector sends, with its metric.
-func NewEmitter(s pipeline.Signal, output Output, o component.Options) *Emitter {
+// NewEmitter makes the emitter of the signal that a component sends, with its metric.
+// role is "connector" or "processor".
+func NewEmitter(role string, s pipeline.Signal, output Output, o component.Options) *Emitter {
 	e := &Emitter{
 		signal: s, logger: o.Logger,
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "otelcol_connector_lost_items_total",
+			Name: "otelcol_" + role + "_lost_items_total",
 			Help: "Items that an output did not accept, or that were received for no output.",
 		}, []string{"signal", "reason"}),
 	}
@@ -42,7 +44,7 @@ func NewEmitter(s pipeline.Signal, output Output, o component.Options) *Emitter 
 	return e
 }
 
-// Accepts reports whether there is an output and the connector processes requests of
+// Accepts reports whether there is an output and the component processes requests of
 // the signal. If not, the request is counted.
 func (e *Emitter) Accepts(request pipeline.OTLP, s pipeline.Signal) bool {
 	switch {
@@ -72,9 +74,19 @@ func (e *Emitter) Write(ctx context.Context, request pipeline.OTLP) error {
 	return e.out.WriteOTLP(ctx, request)
 }
 
-// Emit forwards what was made until the outputs have it, or ctx ends. What they reject
-// is counted.
+// Emit is Offer for what is nowhere else: what the outputs don't have when ctx ends is
+// counted.
 func (e *Emitter) Emit(ctx context.Context, request pipeline.OTLP) error {
+	err := e.Offer(ctx, request)
+	if err != nil && !pipeline.IsPermanent(err) {
+		e.Lose(request, "stopped")
+	}
+	return err
+}
+
+// Offer forwards what was made until the outputs have it, or ctx ends. What they reject
+// is counted.
+func (e *Emitter) Offer(ctx context.Context, request pipeline.OTLP) error {
 	if request.Items == 0 || e.out == nil {
 		return nil
 	}
@@ -88,7 +100,6 @@ func (e *Emitter) Emit(ctx context.Context, request pipeline.OTLP) error {
 			e.Lose(request, "rejected")
 			return err
 		case ctx.Err() != nil:
-			e.Lose(request, "stopped")
 			return errors.Join(context.Cause(ctx), err)
 		}
 		e.refused.Warn(e.logger, "", "outputs accept nothing; what was made is waiting", "signal", e.signal, "items", request.Items, "err", err)

@@ -69,7 +69,7 @@ func Definition() component.Definition {
 func New(c Config, o component.Options) (*Connector, error) {
 	o = o.WithDefaults()
 	c.DebugMetrics.Warn(o)
-	return &Connector{config: c, emitter: flow.NewEmitter(pipeline.SignalMetrics, c.Output, o), hosts: map[string]struct{}{}}, nil
+	return &Connector{config: c, emitter: flow.NewEmitter("connector", pipeline.SignalMetrics, c.Output, o), hosts: map[string]struct{}{}}, nil
 }
 
 // Exports is the sink for spans.

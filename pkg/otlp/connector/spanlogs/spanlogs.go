@@ -65,7 +65,7 @@ func New(c Config, o component.Options) (*Connector, error) {
 	if !slices.Contains([]bool{c.Spans, c.Roots, c.Processes, c.Events}, true) {
 		o.Warn("spans", "nothing is logged: set spans, roots, processes or events to true")
 	}
-	return &Connector{config: c, emitter: flow.NewEmitter(pipeline.SignalLogs, c.Output, o)}, nil
+	return &Connector{config: c, emitter: flow.NewEmitter("connector", pipeline.SignalLogs, c.Output, o)}, nil
 }
 
 // Exports is the sink for spans.
