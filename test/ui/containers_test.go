@@ -65,7 +65,7 @@ func (b *browser) press(text, address string) {
 
 func showsLogTails(t *testing.T, s *stack, b *browser) {
 	b.open("/targets/logs")
-	const container, state, labels, lag, lines, size, cursor, failure = 0, 1, 2, 3, 4, 5, 6, 7
+	const container, state, labels, lag, lines, size, cursor, failure = 0, 1, 3, 4, 5, 6, 7, 8
 	got := b.cells("blog-web-1")
 	if !strings.Contains(got[container], s.ids["blog-web-1"][:12]) || !strings.HasSuffix(got[state], "reading") || got[lines] != "5" || got[failure] != "" {
 		t.Errorf("%q", got)

@@ -31,7 +31,7 @@ func (p *Page) view(_ *http.Request, m Answers) page.Content {
 
 func (p *Page) form(query string) g.Node {
 	return h.Form(h.Class("search"), h.Role("search"), h.Method("get"), h.Action(p.Site.Href("/why")),
-		h.Label(h.For("q"), g.Text("Container, service, target, receiver, destination or signal")),
+		h.Label(h.For("q"), g.Text("Name or address")),
 		h.Input(h.ID("q"), h.Name("q"), h.Type("search"), h.Value(query)),
 		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Why?")))
 }
