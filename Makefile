@@ -14,7 +14,7 @@ FUZZTIME ?= 10s
 build: export VERSION := $(VERSION)
 build: export REVISION := $(REVISION)
 build: export BRANCH := $(BRANCH)
-build: ## the static binary; GOARCH=arm64 and TAGS=no_exporters,no_otel_contrib change it, see build.sh
+build: ## the static binary; GOARCH=arm64 and TAGS=no_exporters,no_otel_contrib,no_demo change it, see build.sh
 	./build.sh bin/collector
 
 test: lint unit conformance integration ## everything that CI checks; the last two wait more than they compute

@@ -1,3 +1,5 @@
+//go:build !no_demo
+
 package main
 
 import (
