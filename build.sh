@@ -4,7 +4,8 @@
 # image, releases.
 #
 #   VERSION, REVISION, BRANCH   what `collector --version` says
-#   TAGS                        what is left out, such as no_exporters,no_otel_contrib
+#   TAGS                        what is left out, such as no_exporters,no_otel_contrib,no_demo
+#   LDFLAGS                     more flags of the linker, for tests
 #   GOOS, GOARCH                as always; this machine's by default
 set -eu
 out=${1:?usage: build.sh FILE}
@@ -100,8 +101,25 @@ for package in $cold; do
 	flags="$flags -gcflags=$package=-l"
 done
 
+# text/template calls only the methods that templates of configurations can have; see
+# stubs/template.
+overlay=$(mktemp -d)
+trap 'rm -rf "$overlay"' EXIT
+template=$(go env GOROOT)/src/text/template
+sed 's/ptr\.MethodByName(fieldName)/methodByName(ptr, fieldName)/' "$template/exec.go" > "$overlay/exec.go"
+if cmp -s "$template/exec.go" "$overlay/exec.go"; then
+	echo "build.sh: $template/exec.go does not call MethodByName as this script expects" >&2
+	exit 1
+fi
+cat > "$overlay/overlay.json" <<END
+{"Replace": {
+	"$template/exec.go": "$overlay/exec.go",
+	"$template/methods.go": "$PWD/stubs/template/methods.go"
+}}
+END
+
 export CGO_ENABLED=0
 # $flags is several arguments.
-exec go build -trimpath -buildvcs=false -tags "${TAGS:-}" $flags \
-	-ldflags "-s -w -X main.version=${VERSION:-unknown} -X main.revision=${REVISION:-} -X main.branch=${BRANCH:-}" \
+go build -trimpath -buildvcs=false -overlay "$overlay/overlay.json" -tags "${TAGS:-}" $flags \
+	-ldflags "-s -w ${LDFLAGS:-} -X main.version=${VERSION:-unknown} -X main.revision=${REVISION:-} -X main.branch=${BRANCH:-}" \
 	-o "$out" ./cmd/collector

@@ -92,6 +92,9 @@ func collect(into map[string]*module, root string, r io.Reader) error {
 			dir := p.Module.Dir
 			path, version := p.Module.Path, p.Module.Version
 			if r := p.Module.Replace; r != nil {
+				if r.Version == "" {
+					continue // a stub of the project's own
+				}
 				dir, path, version = r.Dir, r.Path, r.Version
 			}
 			add(into, path, version, dir, p.Dir)

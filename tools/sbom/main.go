@@ -90,7 +90,9 @@ func describe(program, version string, modules []linked.Module) (*cdx.BOM, error
 	bom.Metadata = &cdx.Metadata{Component: &main}
 	needs := cdx.Dependency{Ref: main.BOMRef}
 	for _, m := range append([]*debug.Module{std}, info.Deps...) {
-		m = cmp.Or(m.Replace, m)
+		if m = cmp.Or(m.Replace, m); m.Version == "(devel)" {
+			continue // a stub of the project's own
+		}
 		c := component(m, byPath[m.Path])
 		bom.Components = appended(bom.Components, c)
 		needs.Dependencies = appended(needs.Dependencies, c.BOMRef)
