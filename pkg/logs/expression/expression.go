@@ -28,6 +28,7 @@ type Expression struct {
 	find  program // likewise, with all
 	run   machine
 	slow  int // grows when the matcher gives up
+	rest  int // calls that are still left to package regexp
 }
 
 // Compile compiles an expression.
@@ -58,9 +59,10 @@ const (
 	// maxText is the length of texts beyond which the matcher isn't used.
 	maxText = 64 << 10
 	// An expression for which the matcher gives up in more than one of gaveUp calls is
-	// left to package regexp, when slow has reached tooSlow.
+	// left to package regexp for the next restFor calls, when slow has passed tooSlow.
 	gaveUp  = 16
 	tooSlow = 20 * gaveUp
+	restFor = 1000
 )
 
 // excluded reports whether there is no match, where that can be told at once.
@@ -76,19 +78,29 @@ func (p *program) excluded(text string) bool {
 
 // usable reports whether the matcher can tell what p finds in a text.
 func (x *Expression) usable(p *program, text string) bool {
-	if p.code == nil || len(text) > maxText || x.slow > tooSlow {
+	if p.code == nil || len(text) > maxText {
 		return false
 	}
-	x.run.text, x.run.ascii = text, isASCII(text)
-	return x.run.ascii || !p.ascii && utf8.ValidString(text)
+	if x.rest > 0 {
+		x.rest--
+		return false
+	}
+	ascii := isASCII(text)
+	if !ascii && (p.ascii || !utf8.ValidString(text)) {
+		return false
+	}
+	x.run.text, x.run.ascii = text, ascii
+	return true
 }
 
 // gives counts how often the matcher gives up.
 func (x *Expression) gives(up bool) {
 	switch {
 	case up:
-		x.slow += gaveUp
-	case x.slow > 0 && x.slow <= tooSlow:
+		if x.slow += gaveUp; x.slow > tooSlow {
+			x.slow, x.rest = tooSlow-gaveUp, restFor
+		}
+	case x.slow > 0:
 		x.slow--
 	}
 }
@@ -100,6 +112,7 @@ func (x *Expression) MatchString(text string) bool {
 	}
 	if x.usable(&x.match, text) {
 		found, ok := x.run.search(&x.match, 0)
+		x.run.forget()
 		if x.gives(!ok); ok {
 			return found
 		}
@@ -115,6 +128,7 @@ func (x *Expression) FindStringSubmatchIndex(text string) []int {
 	}
 	if x.usable(&x.find, text) {
 		found, ok := x.run.search(&x.find, 0)
+		x.run.forget()
 		switch x.gives(!ok); {
 		case ok && found:
 			return x.run.groups
@@ -133,6 +147,7 @@ func (x *Expression) FindAllStringSubmatchIndex(text string) [][]int {
 	if !x.usable(&x.find, text) {
 		return x.Regexp.FindAllStringSubmatchIndex(text, -1)
 	}
+	defer x.run.forget()
 	var all [][]int
 	for at, last := 0, -1; at <= len(text); {
 		found, ok := x.run.search(&x.find, at)

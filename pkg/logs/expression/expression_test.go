@@ -2,6 +2,7 @@ package expression
 
 import (
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,13 +20,14 @@ var expressions = []string{
 	`^\[\x1b\d*;?(m|K)`, `(?m)^(\w+):\s*(.*)$`, `(a|ab)(c|bcd)(d*)`, `(a+)(b+)?`, `(?:(a)|b)*c`, `a*`, `(a*)(a*)`, `(a*?)(a*)`, `(a??)b`, `(|a)+`, `x*`, `(a|b)*?c`,
 	`^$`, `$`, `\B`, `(.)(.)`, `.{2,3}x`, `[^a-z]{2}`, `ä+(\W)`, `[ä-ü]+`, `(?i)straße|kelvin`, `\D{3}(\d)`, `(.*?) - (.*)`, `(\w+)\s+(\w+)\s*(\w*)$`, `(?:foo|bar){2,3}`,
 	`a.c`, `(?s)a.c`, `[[:alpha:]]+\d`, `\pL+`, `^(?:a|b|c|d|e)+$`, `(a)(b)?(c)?(d)?`, `\w+ \w+ \w+`, `[\s\S]*end`, `^.*?(\d+)[^\d]*$`,
+	`\x{FFFD}`, `a\x{FFFD}+`, `[\x{FFFD}]`, `[x\x{FFFD}]`, `[\x{FFF0}-\x{FFFF}]b`, `^\x{FFFD}`, `\x{D800}`, `[\x{D800}]`, `[a\x{D800}]`, `(?i)\x{FFFD}`, `^[^\x{FFFD}]$`,
 }
 
 var texts = []string{
 	"", "a", "abcd", "aaa", "bac", "b", "\n", "a\nc\nabc", "foobarfoo", "foo bar  baz", "aab", "äöü", "ä ", "Straße K STRASSE", "x\x80y a\xffc", "\xe4\xb8", "日本語 5 a1",
 	`203.0.113.7 - alice [02/Jan/2026:03:04:05 +0000] "GET /api/v1/orders/7 HTTP/1.1" 200 5316 "https://shop.example/cart" "Mozilla/5.0"`,
 	`2026-01-02T03:04:05Z [info] com.example.OrderService: order 4111111111111111 von Jürgen: 5 € - stored`,
-	"2026-01-02T03:04:05.678Z stdout F {\"level\":\"Info\"}\nsecond", "ts=1 level=WARNING msg=\"a b\" user=me@example.org password=x", "\x1b[31mred\x1b[0m", "key: value\nother:\n", "GET /healthcheck", strings.Repeat("ab ", 500),
+	"2026-01-02T03:04:05.678Z stdout F {\"level\":\"Info\"}\nsecond", "ts=1 level=WARNING msg=\"a b\" user=me@example.org password=x", "\x1b[31mred\x1b[0m", "key: value\nother:\n", "a\xff", "\uFFFD", "a\uFFFDb", "\xffb", "\xed\xa0\x80", "GET /healthcheck", strings.Repeat("ab ", 500),
 }
 
 // same checks that an expression finds what package regexp finds.
@@ -58,8 +60,16 @@ func TestAnExpressionFindsWhatRegexpFinds(t *testing.T) {
 // Most of the expressions that log lines are read with are matched here.
 func TestUsualExpressionsAreMatchedHere(t *testing.T) {
 	for _, e := range expressions[:15] {
-		if x := MustCompile(e); x.find.code == nil || x.match.code == nil {
+		x := MustCompile(e)
+		if x.find.code == nil || x.match.code == nil {
 			t.Errorf("%q is left to package regexp", e)
+		}
+		for _, text := range texts {
+			x.MatchString(text)
+			if x.FindStringSubmatchIndex(text); x.slow > 0 {
+				t.Errorf("the matcher gives up for %q in %q", e, text)
+				x.slow = 0
+			}
 		}
 	}
 	for _, e := range []string{`(a*)*`, `(|a)+`, `(?:x?)+`} {
@@ -82,6 +92,62 @@ func TestAnExpressionWithTooManyWaysIsLeftToRegexp(t *testing.T) {
 	}
 	if !x.MatchString("aaab") {
 		t.Error("it is not found any more")
+	}
+}
+
+// A line can't make the matcher take much stack, and it doesn't try again and again.
+func TestALongLineTakesLittleStack(t *testing.T) {
+	text := strings.Repeat("a", maxText)
+	for _, e := range []string{`(?:aw*x*)*`, `(?:\w\s*)*`, `^(\S\s?)*`, `^(\S\s?)*$`} {
+		x, want := MustCompile(e), regexp.MustCompile(e)
+		before := stack()
+		if got, want := x.FindStringSubmatchIndex(text), want.FindStringSubmatchIndex(text); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", e, got, want)
+		}
+		if grew := stack() - before; grew > 4<<20 {
+			t.Errorf("%q: the stack grew by %d KiB", e, grew>>10)
+		}
+		if x.slow != gaveUp {
+			t.Errorf("%q: slow is %d: the matcher has not given up", e, x.slow)
+		}
+	}
+}
+
+func stack() int {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.StackInuse)
+}
+
+// Some lines for which the matcher gives up don't turn it off for good.
+func TestTheMatcherIsTriedAgain(t *testing.T) {
+	x, hostile := MustCompile(`(a|aa)+(a|aa)+(a|aa)+b`), strings.Repeat("a", 60)
+	for range 2 * tooSlow / gaveUp {
+		x.MatchString(hostile)
+	}
+	for range restFor {
+		x.MatchString("aaab")
+	}
+	if !x.usable(&x.match, "aaab") {
+		t.Error("the matcher is still off")
+	}
+}
+
+// A line is part of the batch that it came in, which must not outlive the call.
+func TestTheTextIsNotKept(t *testing.T) {
+	long := strings.Repeat("ab ", 900)
+	for _, e := range []string{`(\w)+ $`, `(?:(a)|(b)|( ))+$`, `ä`, `c`} {
+		for _, text := range []string{long, "ä" + long} {
+			x := MustCompile(e)
+			x.MatchString(text)
+			x.FindStringSubmatchIndex(text)
+			if x.FindAllStringSubmatchIndex(text); x.run.text != "" {
+				t.Errorf("%q keeps the text", e)
+			}
+			if kept := cap(x.run.undo); kept > maxUndo {
+				t.Errorf("%q keeps %d groups", e, kept)
+			}
+		}
 	}
 }
 

@@ -17,10 +17,13 @@ type machine struct {
 
 type undone struct{ group, was int }
 
-// What the machine may do for a text, beyond which package regexp is as good.
+// What the machine may do for a text, beyond which package regexp is as good. Each way
+// that is tried inside another one takes stack, which a line must not make large.
 const (
 	fewSteps     = 200
-	stepsPerByte = 8
+	stepsPerByte = 4
+	maxDepth     = 1000
+	maxUndo      = 256 // 4 KiB
 )
 
 // search looks for the first match from a place on, and sets groups. It returns !ok
@@ -38,7 +41,7 @@ func (m *machine) search(p *program, from int) (found, ok bool) {
 			m.groups[i] = -1
 		}
 		m.undo = m.undo[:0]
-		if end := m.match(0, at); end >= 0 {
+		if end := m.match(0, at, 0); end >= 0 {
 			m.groups[0], m.groups[1] = at, end
 			return true, true
 		}
@@ -78,8 +81,12 @@ func (m *machine) start(p *program, at int) int {
 }
 
 // match returns where the match that begins at an instruction and a place ends; -1:
-// there is none, or the machine gives up.
-func (m *machine) match(pc, at int) int {
+// there is none, or the machine gives up. depth is how many ways are open.
+func (m *machine) match(pc, at, depth int) int {
+	if depth > maxDepth {
+		m.steps = -1
+		return -1
+	}
 	for {
 		if m.steps--; m.steps < 0 {
 			return -1
@@ -101,7 +108,7 @@ func (m *machine) match(pc, at int) int {
 			at += m.width(at)
 		case opRun:
 			if !in.single {
-				return m.runs(in, pc, at)
+				return m.runs(in, pc, at, depth)
 			}
 			if at = m.longest(in, at); at < 0 || !in.next.allows(m.text, at) {
 				return -1
@@ -114,7 +121,7 @@ func (m *machine) match(pc, at int) int {
 				pc = in.x
 			default:
 				before := len(m.undo)
-				if end := m.match(in.x, at); end >= 0 || m.steps < 0 {
+				if end := m.match(in.x, at, depth+1); end >= 0 || m.steps < 0 {
 					return end
 				}
 				m.revert(before)
@@ -130,6 +137,14 @@ func (m *machine) match(pc, at int) int {
 				return -1
 			}
 		}
+	}
+}
+
+// forget drops what the last text is kept by, and the memory that only a long one needs.
+func (m *machine) forget() {
+	m.text = ""
+	if cap(m.undo) > maxUndo {
+		m.undo = nil
 	}
 }
 
@@ -181,7 +196,7 @@ func (m *machine) longest(in *instruction, at int) int {
 }
 
 // runs tries the places at which a run may end, in the order of preference.
-func (m *machine) runs(in *instruction, pc, at int) int {
+func (m *machine) runs(in *instruction, pc, at, depth int) int {
 	end := m.longest(in, at)
 	if end < 0 {
 		return -1
@@ -202,7 +217,7 @@ func (m *machine) runs(in *instruction, pc, at int) int {
 		if !in.next.allows(m.text, to) || !m.ascii && to < len(m.text) && !utf8.RuneStart(m.text[to]) {
 			continue
 		}
-		if found := m.match(pc, to); found >= 0 || m.steps < 0 {
+		if found := m.match(pc, to, depth+1); found >= 0 || m.steps < 0 {
 			return found
 		}
 		m.revert(before)

@@ -199,7 +199,13 @@ func (c *compiler) group(re *syntax.Regexp) {
 	c.emit(instruction{op: opGroup, x: 2*re.Cap + 1})
 }
 
+// literalOf adds a text. Package regexp takes bytes that aren't UTF-8 for U+FFFD, and
+// finds no half of a surrogate pair, neither of which a comparison of bytes does.
 func (c *compiler) literalOf(re *syntax.Regexp) {
+	if slices.ContainsFunc(re.Rune, func(r rune) bool { return r == utf8.RuneError || !utf8.ValidRune(r) }) {
+		c.bad = true
+		return
+	}
 	if re.Flags&syntax.FoldCase == 0 && len(re.Rune) > 0 {
 		c.emit(instruction{op: opLiteral, text: string(re.Rune)})
 		return
