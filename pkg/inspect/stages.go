@@ -187,7 +187,9 @@ func (s *LogSamples) Offer(logs pipeline.Logs, now time.Time) {
 
 // keep keeps an entry. It holds s.mu.
 func (s *LogSamples) keep(now time.Time, stream labels.Labels, e *pipeline.Entry) {
-	if slices.ContainsFunc(s.last, func(l LogSample) bool { return l.Time.Equal(e.Time) && strings.HasPrefix(e.Line, l.Line) }) {
+	if slices.ContainsFunc(s.last, func(l LogSample) bool {
+		return l.Time.Equal(e.Time) && (e.Line == l.Line || l.Cut && strings.HasPrefix(e.Line, l.Line))
+	}) {
 		return // a call that is made again
 	}
 	s.id++

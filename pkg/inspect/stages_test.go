@@ -78,6 +78,18 @@ func (s *LogSamples) offered(logs pipeline.Logs) []LogSample {
 	return s.Recent()
 }
 
+// A line that begins as another one of the same time is not a repeat of it.
+func TestALineIsNoRepeatOfItsBeginning(t *testing.T) {
+	var s LogSamples
+	logs := batchOf("GET /", "GET /cart", "", "GET /")
+	for i := range logs.Streams[0].Entries {
+		logs.Streams[0].Entries[i].Time = time.Unix(1, 0)
+	}
+	if kept := s.offered(logs); len(kept) != 3 {
+		t.Errorf("%+v", kept)
+	}
+}
+
 func BenchmarkOffer(b *testing.B) {
 	var s LogSamples
 	logs := batchOf("x")
