@@ -78,14 +78,9 @@ func explainSimple(s Stage, c *StageConfig, e *Entry) (words string, failed bool
 	return "", false
 }
 
-// quoted is a text as it is shown within a sentence.
-func quoted(text string) string {
-	const most = 200
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return "“" + text + "”"
-}
+// quoted is a text as it is shown within a sentence. It is whole: who shows it has to
+// find the secrets in it before it is cut.
+func quoted(text string) string { return "“" + text + "”" }
 
 // missing says that an extracted value is not there, or is no text.
 func missing(e *Entry, name string) (words string, failed bool) {

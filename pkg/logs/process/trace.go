@@ -57,11 +57,11 @@ type tracer struct {
 	holders  []*tracedHolder
 	entry    Entry
 	name     string // of the entry that is in the stages
-	size     int    // bytes of changes
+	size     int    // bytes of words and changes
 	out      inspect.StageTrace
 }
 
-// maxSteps bounds the steps of a trace, and maxTraced the bytes of their changes.
+// maxSteps bounds the steps of a trace, and maxTraced the bytes of their words and changes.
 const (
 	maxSteps  = 2000
 	maxTraced = 4 << 20
@@ -148,14 +148,20 @@ func (t *tracer) begin(stage int, outcome string) int {
 
 // note notes what a step has changed.
 func (t *tracer) note(step int, changes []inspect.StageChange) {
+	n := 0
 	for _, c := range changes {
-		t.size += len(c.Name) + len(c.Before) + len(c.After)
+		n += len(c.Name) + len(c.Before) + len(c.After)
 	}
-	if t.size > maxTraced {
+	t.grow(n)
+	t.out.Steps[step].Changes = changes
+}
+
+// grow ends the trace where there would be too many bytes with n more.
+func (t *tracer) grow(n int) {
+	if t.size += n; t.size > maxTraced {
 		t.out.Cut = true
 		panic(errTraceEnds)
 	}
-	t.out.Steps[step].Changes = changes
 }
 
 // match traces a stage with stages inside.
@@ -168,8 +174,10 @@ func (t *tracer) match(m *match, stage int, inside, next Emit) Emit {
 		inside(e)
 	})
 	return func(e *Entry) {
+		words := m.explain(e)
+		t.grow(len(words))
 		step, before = t.begin(stage, inspect.StageDropped), snapshotOf(e)
-		t.out.Steps[step].Words = m.explain(e)
+		t.out.Steps[step].Words = words
 		at := step // by the end, other entries may have come here
 		m.Process(e, func(e *Entry) {
 			t.out.Steps[at].Outcome = inspect.StageSkipped
@@ -203,6 +211,7 @@ func (t *tracer) single(s Stage, stage int, next Emit) Emit {
 	return func(e *Entry) {
 		r := &stageRun{tracer: t, stage: stage, next: next, holder: holder, name: t.name, in: e, before: snapshotOf(e)}
 		r.words, r.failed = explain(s, &t.configs[stage], e)
+		t.grow(len(r.words))
 		r.step = t.begin(stage, inspect.StageDropped)
 		emit = r.emit
 		process(s, e, emit)
@@ -257,11 +266,11 @@ func (r *stageRun) emit(e *Entry) {
 	}
 	r.emitted++
 	r.own = true
-	r.note(step, r.before.changes(e))
 	at := &r.out.Steps[step]
 	if at.Outcome = inspect.StagePassed; r.tracer.name != at.Entry {
 		at.As = r.tracer.name
 	}
+	r.note(step, r.before.changes(e)) // the trace may end here
 	if step == r.step {
 		r.account(step)
 	}

@@ -345,6 +345,23 @@ func TestATraceSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What a stage quotes is whole: who shows it looks for secrets in it, which would not be
+// found in a text that is cut.
+func TestATraceQuotesWholeValues(t *testing.T) {
+	token := strings.Repeat("secret.", 50)
+	for _, stages := range []string{
+		"stage.json {\n\texpressions = {token = \"\"}\n}\nstage.timestamp {\n\tsource = \"token\"\n\tformat = \"RFC3339\"\n}",
+		"stage.json {\n\texpressions = {token = \"\"}\n}\nstage.drop {\n\tsource = \"token\"\n\tvalue = \"x\"\n}",
+		"stage.json {\n\texpressions = {token = \"\"}\n}\nstage.labels {\n\tvalues = {token = \"\"}\n}\nstage.match {\n\tselector = `{token=\"x\"}`\n\taction = \"drop\"\n}",
+	} {
+		steps := told(t, stages, `{"token": "`+token+`"}`)
+		last := steps[len(steps)-2] // what comes out follows
+		if !strings.Contains(last, "“"+token+"”") {
+			t.Errorf("%s: %s", stages, last)
+		}
+	}
+}
+
 // A trace is bounded, whatever the lines are.
 func TestATraceIsBounded(t *testing.T) {
 	p, _ := staged(t, "stage.split_json { }\nstage.static_labels {\n\tvalues = {l = \"x\"}\n}")
@@ -353,5 +370,25 @@ func TestATraceIsBounded(t *testing.T) {
 		if err != nil || !trace.Cut || len(trace.Steps) > 2000 || len(trace.Output) > 1000 {
 			t.Errorf("%d steps, %d entries, cut: %v, %v", len(trace.Steps), len(trace.Output), trace.Cut, err)
 		}
+	}
+}
+
+// A line that passed the stage at which the trace ends is not shown as dropped.
+func TestALinePassesTheStageAtWhichTheTraceEnds(t *testing.T) {
+	p, _ := staged(t, "stage.template {\n\tsource = \"a\"\n\ttemplate = \"{{ .Entry }}{{ .Entry }}\"\n}")
+	line := pipeline.Entry{Line: strings.Repeat("x", 3<<20)}
+	trace, err := p.Stages().Trace(t.Context(), []inspect.StagedEntry{{Labels: labels.EmptyLabels(), Entry: line}})
+	if err != nil || !trace.Cut || len(trace.Steps) != 1 || trace.Steps[0].Outcome != inspect.StagePassed {
+		t.Errorf("%v, cut: %t, %d steps: %+.100v", err, trace.Cut, len(trace.Steps), trace.Steps)
+	}
+}
+
+// The words of a trace are bounded as well.
+func TestTheWordsOfATraceAreBounded(t *testing.T) {
+	p, _ := staged(t, strings.Repeat("stage.timestamp {\n\tsource = \"app\"\n\tformat = \"RFC3339\"\n}\n", 10))
+	long := labels.FromStrings("app", strings.Repeat("x", 1<<20))
+	trace, err := p.Stages().Trace(t.Context(), []inspect.StagedEntry{{Labels: long}})
+	if err != nil || !trace.Cut || len(trace.Steps) != 3 {
+		t.Errorf("%v, cut: %t, %d steps", err, trace.Cut, len(trace.Steps))
 	}
 }

@@ -182,3 +182,27 @@ func TestPagesLeadToTheStages(t *testing.T) {
 		t.Error("a component without stages leads to some")
 	}
 }
+
+// What a stage quotes is cut after secrets are hidden: of a cut secret, nothing would be
+// found.
+func TestALongSecretIsHiddenInWhatAStageQuotes(t *testing.T) {
+	secret, long := strings.Repeat("se-cret.", 100), strings.Repeat("x", 5000)
+	toy := toy()
+	toy.Trace = func(_ context.Context, in []inspect.StagedEntry) (t inspect.StageTrace, err error) {
+		t.Steps = []inspect.StageStep{
+			{Entry: "1", Outcome: inspect.StagePassed, Changes: []inspect.StageChange{{What: inspect.ChangedExtracted, Name: "token", After: secret, Added: true}}},
+			{Entry: "1", Stage: 1, Outcome: inspect.StagePassed, Words: "“" + secret + "” is not a time, and “" + long + "” is not “short”."},
+		}
+		return t, nil
+	}
+	u := uitest.New(t, uitest.Small, uitest.Having(&uitest.Stock{Staged: []inspect.Stages{toy}}))
+	answer := post(u, "/api/v1"+path, "application/json", `{"lines": ["one"]}`).Body.String()
+	contains(t, answer, "“(secret)” is not a time, and “"+strings.Repeat("x", 200)+"…” is not “short”.")
+	shown := post(u, path, "application/x-www-form-urlencoded", "lines=one").Body.String()
+	contains(t, shown, "“(secret)” is not a time")
+	for _, text := range []string{answer, shown} {
+		if strings.Contains(text, "se-cret") {
+			t.Error("a secret is shown")
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -203,7 +204,7 @@ func grouped(stages []inspect.Stage, t *inspect.StageTrace, v *redaction) []Trac
 		stage := stages[s.Stage]
 		step := Step{
 			Number: s.Stage + 1, Stage: stage.Name, Depth: stage.Depth, File: stage.File, Line: stage.Line, Outcome: s.Outcome, Reason: s.Reason,
-			Words: v.text(s.Words), Failed: s.Failed, As: s.As, Changes: v.changes(s.Changes), Metrics: v.metrics(s.Metrics),
+			Words: brief(v.text(s.Words)), Failed: s.Failed, As: s.As, Changes: v.changes(s.Changes), Metrics: v.metrics(s.Metrics),
 		}
 		e := group(s.Entry)
 		e.Steps = append(e.Steps, step)
@@ -224,6 +225,16 @@ func grouped(stages []inspect.Stage, t *inspect.StageTrace, v *redaction) []Trac
 	}
 	joined(out)
 	return out
+}
+
+// quotes are what a stage says that a value is.
+var quotes = regexp.MustCompile(`“[^”]*”`)
+
+// brief is what a stage says, without secrets, with what it quotes cut.
+func brief(words string) string {
+	const mark, most = len("“"), 200
+	words = quotes.ReplaceAllStringFunc(words, func(q string) string { return "“" + page.Cut(q[mark:len(q)-mark], most) + "”" })
+	return page.Cut(words, page.MaxString)
 }
 
 // joined says of entries that were held what they became a part of.
