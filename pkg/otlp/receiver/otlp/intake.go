@@ -96,6 +96,8 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 			reason = refusedQueueFull
 		case errors.Is(err, pipeline.ErrOverload):
 			reason = refusedOverload
+		case pipeline.IsPermanent(err):
+			reason = refusedRejected
 		}
 		return pipeline.ForClient(in.refuse(from, reason, err))
 	}

@@ -27,7 +27,8 @@ const (
 	refusedUnwired   = "unwired"      // a signal without an output
 	refusedUnknown   = "unauthenticated"
 	refusedProtocol  = "wrong_protocol"
-	refusedSink      = "sink" // any other error of a sink
+	refusedRejected  = "rejected" // a sink will never accept it
+	refusedSink      = "sink"     // any other error of a sink
 )
 
 type metrics struct {

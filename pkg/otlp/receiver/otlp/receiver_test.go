@@ -265,6 +265,9 @@ func TestReceiverTellsWhenToRetry(t *testing.T) {
 	if answer, _ := post(t, "http://"+sv.http+"/v1/traces", wire.TypeProtobuf, "", data); answer.StatusCode != 400 {
 		t.Errorf("permanent: %s", answer.Status)
 	}
+	if n := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedRejected); n != 1 {
+		t.Errorf("%v requests are counted as rejected, want 1", n)
+	}
 }
 
 func TestReceiverAnswersUnwiredSignalsAsAlloyDoes(t *testing.T) {
