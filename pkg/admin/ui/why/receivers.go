@@ -146,7 +146,9 @@ func refusalFix(reason string) string {
 		return "Send less, or raise the receiver's rate limit."
 	case "too_slow", "client_gone":
 		return "Check the network between the client and the collector, and the client's timeout."
-	case "queue_full", "queue_failed", "sink", "rejected", "stopped":
+	case "rejected":
+		return "Clients do not retry, so the data is lost. Fix the data, or the component that rejects it: see where it stops."
+	case "queue_full", "queue_failed", "sink", "stopped":
 		return "Clients retry. Fix the component that does not accept the data: see where it stops."
 	}
 	return "The collector's log names the client and the reason."
@@ -237,9 +239,9 @@ func (k *collection) droppedOnTheWay(a *Answer) {
 			}
 			for _, m := range family.GetMetric() {
 				if n := m.GetCounter().GetValue(); n > 0 && len(a.Texts) < maxTexts && !k.isRefusal(id, m) {
-					kind := "info" // as rules and stages ask for
-					if strings.Contains(name, "_lost_") {
-						kind = "bad"
+					kind := "bad"
+					if asked(name, m) {
+						kind = "info"
 					}
 					a.say(kind, "%s: %s is %s%s.", id, name, page.Count(n), k.labelsOf(m))
 					a.link("/component/"+url.PathEscape(id), id)
@@ -247,6 +249,27 @@ func (k *collection) droppedOnTheWay(a *Answer) {
 			}
 		}
 	}
+}
+
+// asked reports whether a metric counts what rules or stages drop, as they are there for.
+// The reasons of stages are whatever their configuration says.
+func asked(name string, m *dto.Metric) bool {
+	switch name {
+	case "otelcol_processor_dropped_items_total", "loki_process_dropped_lines_by_label_total", "prometheus_relabel_dropped_exemplars_total":
+		return true
+	}
+	if strings.Contains(name, "_lost_") {
+		return false
+	}
+	i := slices.IndexFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "reason" })
+	if i < 0 {
+		return false
+	}
+	reason := m.GetLabel()[i].GetValue()
+	if name == "loki_process_dropped_lines_total" {
+		return reason != "rejected" // by a receiver
+	}
+	return reason == "relabel" || reason == "relabeled"
 }
 
 // isRefusal reports whether a metric of a receiver counts what it has refused.
