@@ -235,6 +235,8 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *li
 		ctx = flow.WithMetadata(ctx, flow.Metadata(req.Header))
 	}
 	if err := r.forward(ctx, logs, traces); err != nil {
+		r.server.Tally.RefuseItems("logs", p.items())
+		r.server.Tally.RefuseItems("traces", traces.Items)
 		r.unaccepted(w, req, err)
 		return
 	}

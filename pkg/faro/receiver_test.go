@@ -260,7 +260,7 @@ func TestWhatNoOutputAcceptsIsTheClients(t *testing.T) {
 		s.counts(t, "refused_requests_total", c.reason, 1)
 		s.counts(t, "exporter_errors_total", logsExporter, 1)
 		s.counts(t, "logs_total", "", 0)
-		if shown := s.Receiving(); shown.Refused[c.reason] != 1 || !strings.HasPrefix(shown.Last.Client, "127.0.0.1:") {
+		if shown := s.Receiving(); shown.Refused[c.reason] != 1 || shown.Signals[0].Refused != 1 || !strings.HasPrefix(shown.Last.Client, "127.0.0.1:") {
 			t.Errorf("shown as %+v", shown)
 		}
 	}

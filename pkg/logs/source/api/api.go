@@ -58,7 +58,8 @@ type Source struct {
 	forwarded atomic.Uint64
 	bytes     atomic.Uint64 // of lines that were forwarded
 	dropped   atomic.Uint64
-	invalid   atomic.Uint64 // requests
+	refused   atomic.Uint64 // requests
+	invalid   atomic.Uint64 // those of them with something wrong in them
 	newest    atomic.Int64  // Unix nanoseconds of the last request that was accepted; 0: none
 
 	mu        sync.Mutex
@@ -208,6 +209,8 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 		s.bytes.Add(lineBytes(logs))
 		s.newest.Store(time.Now().UnixNano())
 		s.server.Tally.Accept("logs", d.entries)
+	} else {
+		s.server.Tally.RefuseItems("logs", d.entries)
 	}
 	return err
 }
@@ -222,7 +225,6 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request, d *decoder, err 
 	case pipeline.IsPermanent(err):
 		s.refuse(w, r, http.StatusBadRequest, failure(err), err.Error())
 	default:
-		s.server.Tally.RefuseItems("logs", d.entries)
 		s.count(r, failure(err), err.Error())
 		w.Header().Set("Retry-After", retryAfter)
 		http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)

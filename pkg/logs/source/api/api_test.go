@@ -238,7 +238,7 @@ func TestWhatNoReceiverTakesIsTheClients(t *testing.T) {
 		if lost != wantLost {
 			t.Errorf("%v entries are counted as lost, want %v", lost, wantLost)
 		}
-		if shown := s.Receiving(); (shown.Signals[0].Items == 1) != (status < 300 && len(errs) > 0) || (shown.Last.Reason != "") != (status >= 300) {
+		if shown := s.Receiving(); (shown.Signals[0].Items == 1) != (status < 300 && len(errs) > 0) || (shown.Last.Reason != "") != (status >= 300) || (shown.Signals[0].Refused == 1) != (status >= 300) {
 			t.Errorf("%d is shown as %+v", status, shown)
 		}
 	}

@@ -54,7 +54,7 @@ func (s *Source) count(r *http.Request, reason, message string) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
 	s.server.Tally.Refuse(reason, r.RemoteAddr, errors.New(message))
 	if reason != reasonClientGone {
-		s.wrong(r.RemoteAddr, httpserver.Brief(message))
+		s.wrong(reason, r.RemoteAddr, httpserver.Brief(message))
 		s.quiet.Warn(s.options.Logger, reason, "request rejected", "reason", reason, "client", r.RemoteAddr, "err", httpserver.Brief(message))
 	}
 }

@@ -29,7 +29,7 @@ func (s *Source) Status() any { return s.status() }
 func (s *Source) status() Status {
 	out := Status{
 		Address: s.server.Address(), Connections: s.server.Connections(), Received: s.received.Load(), Forwarded: s.forwarded.Load(),
-		Dropped: s.dropped.Load(), Refused: s.invalid.Load(), bytes: s.bytes.Load(),
+		Dropped: s.dropped.Load(), Refused: s.refused.Load(), bytes: s.bytes.Load(),
 	}
 	if at := s.newest.Load(); at != 0 {
 		out.Newest = time.Unix(0, at)
@@ -50,13 +50,17 @@ func (s *Source) LogTails() []inspect.LogTail {
 	return []inspect.LogTail{{
 		Kind: inspect.TailListener, Container: "http " + st.Address, State: "reading", About: "Loki push API", Labels: map[string]map[string]string{"api": own},
 		Lines: st.Forwarded, Bytes: st.bytes, Dropped: st.Dropped, Connections: uint64(max(0, st.Connections)), Cursor: st.Newest,
-		Received: st.Received, Invalid: st.Refused, Problem: st.LastProblem, ProblemAt: st.LastProblemAt,
+		Received: st.Received, Invalid: s.invalid.Load(), Problem: st.LastProblem, ProblemAt: st.LastProblemAt,
 	}}
 }
 
 // wrong counts a request that is refused.
-func (s *Source) wrong(client, message string) {
-	s.invalid.Add(1)
+func (s *Source) wrong(reason, client, message string) {
+	s.refused.Add(1)
+	switch reason {
+	case reasonMalformed, reasonEncoding, reasonTooLarge, reasonUnreadable:
+		s.invalid.Add(1)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.problem, s.problemAt = client+": "+message, time.Now()

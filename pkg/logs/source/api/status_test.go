@@ -7,7 +7,23 @@ import (
 
 	"collector/pkg/inspect"
 	"collector/pkg/logs/logstest"
+	"collector/pkg/pipeline"
 )
+
+// A full queue says nothing about the request.
+func TestOnlyWhatIsWrongInRequestsIsNotValid(t *testing.T) {
+	full := &logstest.Sink{Fail: func(int) error { return pipeline.ErrFull }}
+	s := start(t, config(full), nil)
+	if status, _ := s.postJSON(t, one(`{"a":"b"}`, "x")); status != http.StatusServiceUnavailable {
+		t.Fatal(status)
+	}
+	if tail := s.LogTails()[0]; tail.Invalid != 0 || tail.Problem == "" {
+		t.Errorf("%+v", tail)
+	}
+	if shown := s.status(); shown.Refused != 1 {
+		t.Errorf("%+v", shown)
+	}
+}
 
 func TestTheServerIsShownAsATail(t *testing.T) {
 	var sink logstest.Sink
