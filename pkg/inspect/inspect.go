@@ -95,7 +95,7 @@ type LogTail struct {
 	ID        string `json:"id"` // of the container; empty for others
 	Container string `json:"container"`
 	State     string `json:"state"`
-	// Labels are the labels of each stream; a stream that a rule drops has none.
+	// Labels are the labels of each stream; a stream that a rule drops is not there.
 	Labels      map[string]map[string]string `json:"labels"`
 	Lines       uint64                       `json:"lines"`
 	Bytes       uint64                       `json:"bytes"`

@@ -75,7 +75,7 @@ func explained(t Trace, targets bool) Explained {
 		e.Path += "?stream=" + t.Stream
 	}
 	if !t.Kept {
-		e.Verdict = "dropped: the only labels left begin with two underscores"
+		e.Verdict = "dropped: it has no labels left"
 	}
 	from := map[string]int{}
 	for i := range t.Steps {

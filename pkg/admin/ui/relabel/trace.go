@@ -77,7 +77,7 @@ func traced(c *inspect.Relabeling, v *redact.Redaction, input labels.Labels, id,
 // explain says in words what the rules look for and find, and what comes of that.
 func (m *Trace) explain(facts *inspect.Facts, input labels.Labels) {
 	if m.Why = "It is kept."; !m.Kept {
-		m.Why = "It is dropped: the only labels left begin with two underscores."
+		m.Why = "It is dropped: it has no labels left."
 	}
 	for i := range m.Steps {
 		s := &m.Steps[i]

@@ -218,6 +218,9 @@ func tailLabels(t *inspect.LogTail) g.Node {
 	if t.Kind == inspect.TailListener || t.Kind == inspect.TailJournal { // their entries have labels of their own
 		return h.Span(h.Class("dim"), g.Text("none of its own"))
 	}
+	if len(t.Labels) > 0 {
+		return g.Group{page.Badge("warn", "no labels"), h.Div(h.Class("dim"), g.Text("Loki rejects lines without labels. Another component may still add some."))}
+	}
 	return h.Span(h.Class("dim"), g.Text("dropped by a rule"))
 }
 

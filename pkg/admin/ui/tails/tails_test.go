@@ -27,6 +27,23 @@ func TestTailsAreFilteredSortedAndPaged(t *testing.T) {
 	}
 }
 
+// A stream without labels goes on; one that a rule drops isn't there.
+func TestAStreamWithoutLabelsIsNotShownAsDropped(t *testing.T) {
+	for want, streams := range map[string]map[string]map[string]string{
+		"no labels": {"stdout": {}, "stderr": {}}, "dropped by a rule": {}, "web": {"stdout": {"app": "web"}, "stderr": {}},
+	} {
+		s := &uitest.Stock{Tails: []inspect.LogTail{{Component: "loki.source.docker.a", Kind: inspect.TailContainer, Container: "c", State: "reading", Labels: streams}}}
+		page := uitest.Get(t, uitest.New(t, uitest.Small, uitest.Having(s)), "/targets/logs")
+		uitest.CheckPage(t, "/targets/logs", page)
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s", want)
+		}
+		if strings.Contains(page, "dropped by a rule") != (want == "dropped by a rule") || strings.Contains(page, "Loki rejects lines without labels") != (want == "no labels") {
+			t.Errorf("where %s is wanted, the page has something else", want)
+		}
+	}
+}
+
 func TestEachKindOfTailShowsWhatItHas(t *testing.T) {
 	s := &uitest.Stock{Tails: []inspect.LogTail{
 		{Component: "loki.source.file.a", Kind: inspect.TailFile, Container: "/var/log/a.log", State: "reading", Position: 1 << 20, Size: 3 << 20, Rotated: 2, LagSeconds: 7},
