@@ -172,10 +172,11 @@ func (s *cursorStore) takeOver(left positions.Left) {
 		for _, c := range contents {
 			parts = append(parts, positions.Part[cursorEntry]{Entries: entriesOf(c.Positions), Inherited: entriesOf(c.Inherited)})
 		}
-		positions.Merge(s.entries, parts)
-		if len(s.entries) == 0 {
-			return nil, fs.ErrNotExist
+		merged := positions.Merge(s.entries, parts)
+		if len(merged) == 0 {
+			return nil, fs.ErrNotExist // and what it had stays
 		}
+		s.entries = merged
 		s.logger.Info("continuing from the cursors of components that are no longer in the configuration", "containers", len(s.entries), "components", len(parts))
 		for id, e := range positions.Inherited(s.entries, parts) {
 			inherited = appendCursorLine(inherited, id, e)

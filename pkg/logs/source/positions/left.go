@@ -110,13 +110,17 @@ func Back(dir string) { _ = os.Remove(filepath.Join(dir, takenName)) }
 // Part is what one component has left.
 type Part[V comparable] struct{ Entries, Inherited map[string]V }
 
-// Merge adds the entries of several components to dst. Where they differ, an entry that
+// Merge is what a component has that had the entries before, with those of several
+// others. Where they differ, an entry that
 // a component took over and has never changed doesn't count. Of others nobody knows
-// whose is whose: none is taken, and what it is about is read again. dst may have the
-// entries from before others took them over: what became of them is newer.
-func Merge[V comparable](dst map[string]V, parts []Part[V]) {
-	before := maps.Clone(dst)
-	clear(dst)
+// whose is whose: none is taken, and what it is about is read again. Others may
+// have taken over the entries before: what became of them is newer. But where others
+// have no entries at all, their file may be damaged, and the entries before are used.
+func Merge[V comparable](before map[string]V, parts []Part[V]) map[string]V {
+	if !slices.ContainsFunc(parts, func(p Part[V]) bool { return len(p.Entries) > 0 }) {
+		return before
+	}
+	dst := make(map[string]V)
 	own, differ := map[string]bool{}, map[string]bool{}
 	for _, part := range parts {
 		for key, value := range part.Entries {
@@ -148,6 +152,7 @@ func Merge[V comparable](dst map[string]V, parts []Part[V]) {
 			delete(dst, key)
 		}
 	}
+	return dst
 }
 
 // Inherited is what a component has taken over that has these entries now, with what
@@ -168,10 +173,11 @@ func (s *Store) takeOver() {
 		for _, c := range contents {
 			parts = append(parts, Part[string]{entriesOf(c.Positions), entriesOf(c.Inherited)})
 		}
-		Merge(s.entries, parts)
-		if len(s.entries) == 0 {
-			return nil, fs.ErrNotExist
+		merged := Merge(s.entries, parts)
+		if len(merged) == 0 {
+			return nil, fs.ErrNotExist // and what it had stays
 		}
+		s.entries = merged
 		s.fresh = false
 		s.o.Logger.Info("continuing from the positions of components that are no longer in the configuration", "positions", len(s.entries), "components", len(parts))
 		return appendAll(nil, Inherited(s.entries, parts)), s.compact()

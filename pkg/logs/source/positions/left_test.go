@@ -165,3 +165,27 @@ func TestAComponentThatComesBackKeepsWhatNobodyHasContinuedFrom(t *testing.T) {
 	openAfter(t, at("d"), "3", at("c")).Close()
 	expect(t, openAfter(t, at("c"), "4"), map[string]string{"own": "1"})
 }
+
+// A component that comes back keeps its positions where those who continued from them
+// have none at all, or differ about all of them: it reads again what they have read.
+func TestAComponentThatComesBackKeepsItsOwnWhereNothingIsLeft(t *testing.T) {
+	for name, change := range map[string]func(s *Store, by string){
+		"none":   func(s *Store, _ string) { s.Delete("read") },
+		"differ": func(s *Store, by string) { s.Put(map[string]string{"read": by}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			at := func(name string) string { return filepath.Join(root, name) }
+			leave(t, at("a"), map[string]string{"read": "1"})
+			for _, by := range []string{"b", "c"} {
+				s := openAfter(t, at(by), "1", at("a"))
+				change(s, by)
+				s.Close()
+			}
+			s := openAfter(t, at("a"), "2", at("b"), at("c"))
+			expect(t, s, map[string]string{"read": "1"})
+			s.Close()
+			expect(t, open(t, at("a")), map[string]string{"read": "1"})
+		})
+	}
+}
