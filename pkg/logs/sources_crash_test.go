@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/discovery"
+	"collector/pkg/durable"
 	"collector/pkg/graph"
 	"collector/pkg/logs/logstest"
 	"collector/pkg/logs/lokitest"
@@ -35,7 +35,7 @@ import (
 const configEnv = "LOGS_TEST_CONFIG"
 
 // runConfig runs the log components of a configuration until the process is killed, or
-// its parent ends.
+// its parent ends. It leaves the address of the API beside the configuration.
 func runConfig(job []string) error {
 	sources, err := config.Read(job[1])
 	if err != nil {
@@ -51,20 +51,19 @@ func runConfig(job []string) error {
 	if err := controller.Load(context.Background(), sources); err != nil {
 		return err
 	}
+	info, _ := controller.Component("loki.source.api.x")
+	var status struct{ Address string }
+	if err := json.Unmarshal(info.Status, &status); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(addressBeside(job[1]), []byte(status.Address)); err != nil {
+		return err
+	}
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
-// freePort is a port that nobody listens at.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+func addressBeside(config string) string { return filepath.Join(filepath.Dir(config), "address") }
 
 // logFiles are two files that grow: one is rotated by renaming, the other by copying
 // and truncation.
@@ -104,7 +103,7 @@ func (f *logFiles) rotate() {
 
 // pusher pushes entries, each request until it is acknowledged.
 type pusher struct {
-	url          string
+	address      string // the file that has it
 	acknowledged int
 	pending      []byte // not acknowledged yet; nil: none
 	begin        time.Time
@@ -124,7 +123,11 @@ func (p *pusher) push(t *testing.T) {
 		}
 		p.pending = body
 	}
-	response, err := http.Post(p.url, "application/json", bytes.NewReader(p.pending))
+	address, err := os.ReadFile(p.address)
+	if err != nil {
+		return // the collector does not listen yet
+	}
+	response, err := http.Post("http://"+string(address)+"/loki/api/v1/push", "application/json", bytes.NewReader(p.pending))
 	if err != nil {
 		return // the collector is down
 	}
@@ -160,7 +163,7 @@ func bothSince(entries []lokitest.Entry, written int) bool {
 }
 
 // crashConfig is a configuration that reads files and receives pushes.
-func crashConfig(files *logFiles, port int, url string) string {
+func crashConfig(files *logFiles, url string) string {
 	return fmt.Sprintf(`
 		loki.source.file "x" {
 			targets    = [{__path__ = %q, job = "files"}, {__path__ = %q, job = "files"}]
@@ -169,7 +172,7 @@ func crashConfig(files *logFiles, port int, url string) string {
 		loki.source.api "x" {
 			http {
 				listen_address = "127.0.0.1"
-				listen_port    = %d
+				listen_port    = 0
 			}
 			use_incoming_timestamp = true
 			forward_to             = [loki.write.out.receiver]
@@ -181,20 +184,23 @@ func crashConfig(files *logFiles, port int, url string) string {
 				min_backoff_period = "1ms"
 				max_backoff_period = "10ms"
 			}
-		}`, files.path("renamed.log"), files.path("copied.log"), port, url)
+		}`, files.path("renamed.log"), files.path("copied.log"), url)
 }
 
 // Killed again and again under load, and while Loki is down, the collector delivers
 // each line of files, which are rotated, and each entry that it has acknowledged.
 func TestKilledCollectorLosesNoLineOfFilesAndNoPush(t *testing.T) {
-	loki, dir, port := lokitest.New(t), t.TempDir(), freePort(t)
+	loki, dir := lokitest.New(t), t.TempDir()
 	files := &logFiles{t: t, dir: t.TempDir()}
-	pushes := &pusher{url: fmt.Sprintf("http://127.0.0.1:%d/loki/api/v1/push", port), begin: time.Now()}
 	configuration := filepath.Join(t.TempDir(), "config.alloy")
-	if err := os.WriteFile(configuration, []byte(crashConfig(files, port, loki.URL())), 0o600); err != nil {
+	pushes := &pusher{address: addressBeside(configuration), begin: time.Now()}
+	if err := os.WriteFile(configuration, []byte(crashConfig(files, loki.URL())), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start := func() (kill func()) { return logstest.StartChild(t, nil, configEnv+"="+dir+" "+configuration) }
+	start := func() (kill func()) {
+		_ = os.Remove(pushes.address) // somebody else may get the port of the one before
+		return logstest.StartChild(t, nil, configEnv+"="+dir+" "+configuration)
+	}
 	rotate := make(chan chan struct{})
 	load := func(stop <-chan struct{}) {
 		for {
