@@ -2,6 +2,7 @@ package listen
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,7 @@ func (t *Tally) Refuse(reason, client string, err error) {
 	}
 	text := err.Error()
 	if len(text) > maxRefusal {
-		text = text[:maxRefusal] + "…"
+		text = strings.ToValidUTF8(text[:maxRefusal], "") + "…"
 	}
 	t.last = Refusal{At: now, Reason: reason, Client: client, Error: text}
 }

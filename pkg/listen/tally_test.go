@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 )
 
 func TestATallySaysWhatCameAndWhatWasRefused(t *testing.T) {
@@ -32,6 +33,10 @@ func TestATallySaysWhatCameAndWhatWasRefused(t *testing.T) {
 		tally.Refuse("too_large", "", errors.New(strings.Repeat("x", 10_000)))
 		if last := tally.Received().Last; last.Reason != "too_large" || len(last.Error) > 600 {
 			t.Errorf("%s, %d bytes", last.Reason, len(last.Error))
+		}
+		tally.Refuse("encoding", "", errors.New("x"+strings.Repeat("ä", 1000)))
+		if last := tally.Received().Last; !utf8.ValidString(last.Error) || !strings.HasSuffix(last.Error, "ä…") {
+			t.Errorf("%q", last.Error)
 		}
 		time.Sleep(time.Second)
 		tally.Refuse("too_large", "", errors.New("later"))
