@@ -22,6 +22,9 @@ type Cause struct {
 	Fix  string // what to do about it
 }
 
+// NoEndpointBlock is the text of NoDestination where none is configured.
+const NoEndpointBlock = "It has no endpoint block."
+
 // Kind is a sort of failure. Its value is stable.
 type Kind string
 

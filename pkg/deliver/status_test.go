@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/cause"
 	"collector/pkg/queue"
 )
 
@@ -354,6 +355,15 @@ func TestTheAccountsBalanceWhileAWriterEnds(t *testing.T) {
 			if s := r.Status()[0]; s.Delivered != 1 || s.Received != 1 {
 				t.Fatalf("%+v", s)
 			}
+		}
+	}
+}
+
+// Without an endpoint block, nobody can set its URL.
+func TestTheFixOfNoDestinationIsOneThatCanBeMade(t *testing.T) {
+	for off, want := range map[string]string{cause.NoEndpointBlock: "Add an endpoint block, and reload.", "Its endpoint is switched off: it has no host.": "Set the URL, and reload."} {
+		if s := Nowhere("logs", off); !strings.HasPrefix(s.Cause.Fix, want) || s.Cause.Text != off {
+			t.Errorf("%q: %+v", off, s.Cause)
 		}
 	}
 }

@@ -389,7 +389,11 @@ func (w *Writer) Destinations() []Status {
 
 // Nowhere is the status of a signal for which there is no destination; off says why.
 func Nowhere(signal, off string) Status {
-	c := cause.Cause{Kind: cause.NoDestination, Text: off, Fix: "Set the URL, and reload. Until then, all data for it is dropped."}
+	what := "Set the URL"
+	if off == cause.NoEndpointBlock {
+		what = "Add an endpoint block"
+	}
+	c := cause.Cause{Kind: cause.NoDestination, Text: off, Fix: what + ", and reload. Until then, all data for it is dropped."}
 	return Status{Signal: signal, Off: true, LastError: off, Cause: c}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 )
 
@@ -71,7 +72,7 @@ func WarnOff(warn func(path, why string), urls []string) {
 // "" if something can.
 func AllOff[E any](blocks []E, url func(E) string) string {
 	if len(blocks) == 0 {
-		return "It has no endpoint block."
+		return cause.NoEndpointBlock
 	}
 	if len(On(blocks, url)) > 0 {
 		return ""
