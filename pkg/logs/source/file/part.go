@@ -55,7 +55,10 @@ type part struct {
 	head    uint32 // checksum of the first headLen bytes
 	headLen int64
 
-	ahead   bool      // it began at an offset up to which lines may be undelivered
+	again   []run    // the times of the next lines, if they were read before
+	sending *sending // its lines in the batch; nil: none
+
+	adopted bool      // the stored position of another tail has it until the next delivery
 	rotated bool      // the path doesn't lead here any more
 	grown   time.Time // when a rotated file was last seen to grow
 
@@ -123,7 +126,7 @@ func (p *part) mark() mark {
 func (p *part) known() mark {
 	return mark{
 		fileID: p.id, Offset: p.offset, HeadLen: p.headLen, Head: p.head,
-		LastLen: len(p.last), Last: durable.Checksum(0, p.last), Lines: p.lines,
+		LastLen: len(p.last), Last: durable.Checksum(0, p.last), Lines: p.lines, Sent: encodeRuns(p.again),
 	}
 }
 
@@ -139,6 +142,12 @@ func (p *part) sum(from, n int64) uint32 {
 	b := make([]byte, n)
 	got, _ := p.file.ReadAt(b, from)
 	return durable.Checksum(0, b[:got])
+}
+
+// resume sets the position to that of m.
+func (p *part) resume(m mark) {
+	p.seek(m.Offset)
+	p.again = decodeRuns(m.Sent)
 }
 
 // seek sets the position to an offset.

@@ -22,6 +22,9 @@ type mark struct {
 	Last    uint32 // their checksum
 	Lines   int64  `json:",omitempty"` // of a compressed file
 	Done    bool   `json:",omitempty"` // rotated away and read to its end
+	// Sent is the times of lines behind Offset that receivers may have accepted: see
+	// encodeRuns.
+	Sent string `json:",omitempty"`
 }
 
 // imported reports whether the mark is another program's, which knows no

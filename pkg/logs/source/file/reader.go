@@ -129,12 +129,14 @@ func (r *reader) serve(ctx context.Context, t *tail) error {
 		r.settle(t, more)
 		return err
 	}
-	r.check(t)
+	if err := r.check(ctx, t); err != nil {
+		return err
+	}
 	more := false
 	for i := 0; i < len(t.parts) && !more; i++ {
 		p := t.parts[i]
 		before := p.offset
-		m, err := p.read(r.buffer(), int(s.cfg.MaxLineSize), r.emitter(t, p.text))
+		m, err := r.read(t, p)
 		switch {
 		case errors.Is(err, errTruncated):
 			r.truncated(t, p)
@@ -155,6 +157,17 @@ func (r *reader) serve(ctx context.Context, t *tail) error {
 	r.closeExcess()
 	r.settle(t, more)
 	return nil
+}
+
+// read reads a piece of p. What may have been sent before is read in one piece, as it
+// was when it was sent.
+func (r *reader) read(t *tail, p *part) (more bool, err error) {
+	for {
+		more, err = p.read(r.buffer(), int(r.source.cfg.MaxLineSize), r.emitter(t, p))
+		if !more || err != nil || len(p.again) == 0 {
+			return more, err
+		}
+	}
 }
 
 // refused reports why no file can be read at all, or not this one.
@@ -239,8 +252,10 @@ func (r *reader) touch(t *tail) {
 	}
 }
 
-// emitter puts lines of t into the batch.
-func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
+// emitter puts lines that are read from p now into the batch. They have one time after
+// the other, which it takes few numbers to store.
+func (r *reader) emitter(t *tail, p *part) func(line []byte, size int64) {
+	now := r.source.now().UnixNano()
 	return func(line []byte, size int64) {
 		s, b := r.source, &r.batch
 		if t.stream < 0 {
@@ -248,9 +263,14 @@ func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
 			b.tails = append(b.tails, t)
 		}
 		var replaced, cut bool
-		b.Text, replaced, cut = text.appendTo(b.Text, line, size, int(s.cfg.MaxLineSize))
-		r.time = lines.Time(r.time, s.now().UnixNano())
-		b.Add(t.stream, r.time)
+		b.Text, replaced, cut = p.text.appendTo(b.Text, line, size, int(s.cfg.MaxLineSize))
+		if p.sending == nil {
+			p.sending = &sending{part: p, base: p.mark()}
+			t.sending = append(t.sending, p.sending)
+		}
+		var at int64
+		at, r.time = p.sending.stamp(r.time, now)
+		b.Add(t.stream, at)
 		if replaced {
 			s.metrics.invalidLines.Inc()
 		}
@@ -260,16 +280,20 @@ func (r *reader) emitter(t *tail, text text) func(line []byte, size int64) {
 	}
 }
 
-// deliver hands the batch to every sink and then moves the positions. It fails only
-// when ctx ends.
+// deliver stores the times of the lines in the batch, hands it to every sink, and then
+// moves the positions. It fails only when ctx ends.
 func (r *reader) deliver(ctx context.Context) error {
 	if s := r.source; r.batch.Len() > 0 {
 		logs := r.batch.Logs()
 		r.lag()
+		r.prepare()
 		if err := lines.Deliver(ctx, s.cfg.ForwardTo, logs, s.metrics.rejected, s.warn); err != nil {
 			return err
 		}
 		r.count(logs)
+		for _, t := range r.batch.tails {
+			t.sent()
+		}
 		r.batch.reset()
 	}
 	if len(r.touched) > 0 {
@@ -291,6 +315,20 @@ func (r *reader) deliver(ctx context.Context) error {
 	}
 	r.ended = nil
 	return nil
+}
+
+// prepare stores from where the lines in the batch are read again, with their times, if
+// the process dies before their position is stored. It also stores what has changed of
+// tails without lines, as a file may have moved from one to another.
+func (r *reader) prepare() {
+	for _, t := range r.batch.tails {
+		r.touch(t)
+	}
+	values := make(map[string]string, len(r.touched))
+	for _, t := range r.touched {
+		values[t.key] = encodeMarks(t.sendingMarks())
+	}
+	r.source.store.Put(values)
 }
 
 // lag says that the tails of the batch wait for the sinks.

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,7 +26,7 @@ type pastMark struct {
 
 // resume sets the position in the file p, which the path of t has been found to
 // lead to, and opens what was rotated away and not read to its end.
-func (r *reader) resume(t *tail, p *part) {
+func (r *reader) resume(ctx context.Context, t *tail, p *part) error {
 	first := !t.started
 	t.started = true
 	var marks []mark
@@ -34,20 +35,20 @@ func (r *reader) resume(t *tail, p *part) {
 		t.stored = marks
 	}
 	if slices.ContainsFunc(marks, func(m mark) bool { return !m.Done }) {
-		r.restore(t, p, marks)
-		return
+		return r.restore(ctx, t, p, marks)
 	}
 	t.done = marks
-	if r.adopt(t, p) || !first {
-		return
+	if ok, err := r.adopt(ctx, t, p); ok || !first || err != nil {
+		return err
 	}
 	if _, known := r.source.store.Get(t.key); known {
-		return // read to its end, and removed
+		return nil // read to its end, and removed
 	}
 	switch lost := r.source.store.Lost() || r.importErr != nil; {
 	case lost && r.source.cfg.OnPositionsFileError == onErrorEnd, !lost && r.source.cfg.TailFromEnd:
 		p.seekEnd()
 	}
+	return nil
 }
 
 // marksOf returns the stored position of t or, if its labels have been changed,
@@ -77,7 +78,7 @@ func (r *reader) marksOf(t *tail) []mark {
 
 // restore sets the position in p by marks, and opens the files that are rotated
 // away.
-func (r *reader) restore(t *tail, p *part, marks []mark) {
+func (r *reader) restore(ctx context.Context, t *tail, p *part, marks []mark) error {
 	found := false
 	var missing *mark // the newest that is no longer there
 	for i, m := range marks {
@@ -90,7 +91,7 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 			}
 			found = true
 		case m.fileID == p.id && p.matches(m):
-			p.seek(m.Offset)
+			p.resume(m)
 			found = true
 		default:
 			if !r.reopen(t, p, m) {
@@ -100,37 +101,38 @@ func (r *reader) restore(t *tail, p *part, marks []mark) {
 	}
 	t.done = t.done[max(0, len(t.done)-maxDone):]
 	if missing == nil {
-		return
+		return nil
 	}
 	if found {
 		r.source.opts.Logger.Warn("a rotated or removed file no longer exists: what was written to it since the last read is lost",
 			"path", t.path, "read", missing.Offset)
 		r.source.metrics.lostFiles.Inc()
-		return
+		return nil
 	}
-	if r.adopt(t, p) {
-		return
+	if ok, err := r.adopt(ctx, t, p); ok || err != nil {
+		return err
 	}
 	if missing.Offset > 0 && p.matches(*missing) {
-		p.seek(missing.Offset) // it was copied or moved here
-		return
+		p.resume(*missing) // it was copied or moved here
+		return nil
 	}
 	r.source.opts.Logger.Warn("the file that was read last no longer exists: what was written to it since then is lost, and the new one is read from its beginning",
 		"path", t.path, "read", missing.Offset)
 	r.source.metrics.lostFiles.Inc()
+	return nil
 }
 
 // reopen looks for the file of a mark beside the path and, if it is there, makes it
 // a part of t. It may have been renamed, or copied before it was truncated.
 func (r *reader) reopen(t *tail, p *part, m mark) bool {
 	q := r.search(t, func(info os.FileInfo) bool { return identify(info) == m.fileID }, m)
-	if q == nil && m.fileID == p.id && m.LastLen > 0 {
+	if q == nil && m.fileID == p.id && (m.LastLen > 0 || m.HeadLen >= lastSize) {
 		q = r.search(t, func(info os.FileInfo) bool { return identify(info) != p.id && info.Size() >= m.Offset }, m)
 	}
 	if q == nil {
 		return false
 	}
-	q.seek(m.Offset)
+	q.resume(m)
 	q.rotated, q.grown = true, time.Now()
 	r.addPart(t, q)
 	return true
@@ -184,19 +186,38 @@ func stemOf(name string) string {
 
 // adopt adopts the position of another tail, or a stored one, if it is of the
 // same file under its former name, so that what was read as app.log isn't read
-// again as app.log.1. Names that lead to one file at the same time are read each.
-func (r *reader) adopt(t *tail, p *part) bool {
-	for _, q := range r.byID[p.id] {
-		other := q.tail
-		if other == t || other.base != t.base || !p.matches(q.known()) || look(other.path).id == p.id {
-			continue
+// again as app.log.1. Names that lead to one file at the same time are read each. It
+// fails only when ctx ends.
+func (r *reader) adopt(ctx context.Context, t *tail, p *part) (bool, error) {
+	if q := r.opened(t, p); q != nil {
+		// Lines that must be sent again have the other tail's labels.
+		if q.sending != nil {
+			if err := r.deliver(ctx); err != nil {
+				return false, err
+			}
 		}
 		p.seek(q.offset)
-		p.lines, p.ahead = q.lines, true
-		r.dropPart(other, slices.Index(other.parts, q))
-		r.touch(other)
-		return true
+		p.lines, p.again, p.adopted = q.lines, q.again, true
+		r.dropPart(q.tail, slices.Index(q.tail.parts, q))
+		return true, nil
 	}
+	return r.adoptStored(t, p), nil
+}
+
+// opened is the part of another tail that reads the file p, to which that one's path
+// no longer leads; nil: none.
+func (r *reader) opened(t *tail, p *part) *part {
+	for _, q := range r.byID[p.id] {
+		other := q.tail
+		if other != t && other.base == t.base && p.matches(q.known()) && look(other.path).id != p.id {
+			return q
+		}
+	}
+	return nil
+}
+
+// adoptStored is adopt for what has been read by a tail that doesn't read it now.
+func (r *reader) adoptStored(t *tail, p *part) bool {
 	// Several tails may have read the file one after the other. Of their marks those
 	// that the file still matches are true, and of these the farthest is the last.
 	var last *pastMark
@@ -210,7 +231,7 @@ func (r *reader) adopt(t *tail, p *part) bool {
 	if last == nil {
 		return false
 	}
-	p.seek(last.Offset)
+	p.resume(last.mark)
 	p.lines = last.Lines
 	if !r.startedTail(last.key) {
 		r.finishStored(last.key, p.id)
@@ -221,7 +242,7 @@ func (r *reader) adopt(t *tail, p *part) bool {
 // remember keeps the position of a file that a tail has read to its end, for it may
 // become a target under another name.
 func (r *reader) remember(t *tail, m mark) {
-	m.Done = true
+	m.Done, m.Sent = true, ""
 	if len(t.done) == maxDone {
 		r.past[t.done[0].fileID] = slices.DeleteFunc(r.past[t.done[0].fileID], func(p pastMark) bool {
 			return p.key == t.key && p.mark == t.done[0]
@@ -293,6 +314,10 @@ func (r *reader) truncated(t *tail, p *part) {
 		if q != nil {
 			q.seek(m.Offset)
 			q.rotated, q.grown = true, time.Now()
+			q.again = p.again
+			if q.sending = p.sending; q.sending != nil {
+				q.sending.part = q
+			}
 			r.addPart(t, q)
 		}
 	}

@@ -86,7 +86,7 @@ func (r *reader) mayClose(t *tail, i int) bool {
 // closes it.
 func (r *reader) finish(t *tail, i int) {
 	p := t.parts[i]
-	p.finish(int(r.source.cfg.MaxLineSize), r.emitter(t, p.text))
+	p.finish(int(r.source.cfg.MaxLineSize), r.emitter(t, p))
 	r.remember(t, p.mark())
 	r.dropPart(t, i)
 }

@@ -188,14 +188,30 @@ func (s *Source) setTargets(targets []discovery.Target) {
 			s.enqueue(t)
 		}
 	}
+	for _, key := range s.inOrder(wanted) {
+		t := wanted[key]
+		s.tails[key] = t
+		s.index(t, filepath.Clean(t.path))
+		s.enqueue(t)
+	}
+}
+
+// inOrder returns the keys of targets that are new. First come those of which lines may
+// have been sent: these are read again under this key, and not under one to which the
+// file has been renamed since. It holds mu.
+func (s *Source) inOrder(wanted map[string]*tail) []string {
+	var first, rest []string
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
-		if s.tails[key] == nil {
-			t := wanted[key]
-			s.tails[key] = t
-			s.index(t, filepath.Clean(t.path))
-			s.enqueue(t)
+		if s.tails[key] != nil {
+			continue
+		}
+		if value, _ := s.store.Get(key); strings.Contains(value, `"Sent":`) {
+			first = append(first, key)
+		} else {
+			rest = append(rest, key)
 		}
 	}
+	return append(first, rest...)
 }
 
 // expand replaces patterns by the files that they match. As in Alloy, a file that

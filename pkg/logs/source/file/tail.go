@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -40,14 +41,15 @@ type tail struct {
 	status   tailState
 
 	// Of the reader:
-	parts   []*part // the current file last
-	done    []mark  // of files that were rotated away and have been read to their end
-	stored  []mark  // what the stored position says
-	started bool    // the position has been looked up
-	touched bool    // the position has changed
-	gone    bool    // the target has left, and everything has been read
-	stream  int     // in the batch; -1: none
-	failing bool    // the last look failed
+	parts   []*part    // the current file last
+	done    []mark     // of files that were rotated away and have been read to their end
+	stored  []mark     // what the stored position says
+	started bool       // the position has been looked up
+	touched bool       // the position has changed
+	sending []*sending // the lines in the batch, by file
+	gone    bool       // the target has left, and everything has been read
+	stream  int        // in the batch; -1: none
+	failing bool       // the last look failed
 	zip     zipState
 }
 
@@ -95,20 +97,53 @@ func (t *tail) marks() []mark {
 	return out
 }
 
-// check looks at what the path leads to, and opens that if it is another file.
-func (r *reader) check(t *tail) {
+// sent says that the lines in the batch have been delivered.
+func (t *tail) sent() {
+	for _, s := range t.sending {
+		s.part.sending = nil
+	}
+	t.sending = nil
+}
+
+// sendingMarks describe the parts for a position from which all is read again that is
+// in the batch, also from files that have been closed.
+func (t *tail) sendingMarks() []mark {
+	if len(t.sending) == 0 {
+		return t.marks()
+	}
+	out := slices.DeleteFunc(slices.Clone(t.done), func(m mark) bool {
+		return slices.ContainsFunc(t.sending, func(s *sending) bool { return s.base.fileID == m.fileID })
+	})
+	for _, s := range t.sending {
+		if !slices.Contains(t.parts, s.part) {
+			out = append(out, s.stored())
+		}
+	}
+	for _, p := range t.parts {
+		if p.sending != nil {
+			out = append(out, p.sending.stored())
+		} else {
+			out = append(out, p.mark())
+		}
+	}
+	return out
+}
+
+// check looks at what the path leads to, and opens that if it is another file. It fails
+// only when ctx ends.
+func (r *reader) check(ctx context.Context, t *tail) error {
 	info, err := os.Stat(t.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.rotate(t)
 		r.setState(t, stateMissing, nil)
-		return
+		return nil
 	case err != nil:
 		r.setState(t, stateFailed, err)
-		return
+		return nil
 	case info.IsDir():
 		r.setState(t, stateFailed, errFolder)
-		return
+		return nil
 	}
 	r.see(t, sightOf(info))
 	cur := t.current()
@@ -116,39 +151,43 @@ func (r *reader) check(t *tail) {
 		if t.failing {
 			r.setState(t, stateReading, nil)
 		}
-		return
+		return nil
 	}
 	if r.back(t, identify(info)) {
 		r.setState(t, stateReading, nil)
-		return
+		return nil
 	}
 	if r.hasLeft(t) {
 		r.rotate(t) // what replaces it is no target
-		return
+		return nil
 	}
 	p, err := openPart(t, t.path, r.source.text)
 	if err != nil {
 		r.setState(t, stateFailed, err)
-		return
+		return nil
 	}
 	if cur != nil && cur.id == p.id {
 		p.close() // it was there again
-		return
+		return nil
 	}
 	r.rotate(t)
-	r.resume(t, p)
+	if err := r.resume(ctx, t, p); err != nil {
+		p.close()
+		return err
+	}
 	r.addPart(t, p)
 	r.announce(t, p)
 	r.touch(t)
 	r.follow(t)
 	r.setState(t, stateReading, nil)
+	return nil
 }
 
 // announce stores that p is read from now on, before its first line is delivered: a
 // process that dies right after that, and comes back when the file has been
 // renamed, has to look for the rest. Of what is in the batch it says nothing.
 func (r *reader) announce(t *tail, p *part) {
-	if p.ahead || slices.ContainsFunc(t.stored, func(m mark) bool { return m.fileID == p.id }) {
+	if p.adopted || slices.ContainsFunc(t.stored, func(m mark) bool { return m.fileID == p.id }) {
 		return
 	}
 	t.stored = append(slices.Clone(t.stored), p.mark())

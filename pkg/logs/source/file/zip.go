@@ -57,7 +57,9 @@ func (r *reader) serveCompressed(ctx context.Context, t *tail) (more bool, err e
 		return false, nil
 	}
 	defer p.close()
-	r.resumeCompressed(t, p)
+	if err := r.resumeCompressed(ctx, t, p); err != nil {
+		return false, err
+	}
 	t.parts = []*part{p}
 	defer func() { t.parts = nil }()
 	r.setState(t, stateReading, nil)
@@ -78,7 +80,7 @@ func (r *reader) serveCompressed(ctx context.Context, t *tail) (more bool, err e
 }
 
 // resumeCompressed sets how many lines of p have been delivered.
-func (r *reader) resumeCompressed(t *tail, p *part) {
+func (r *reader) resumeCompressed(ctx context.Context, t *tail, p *part) error {
 	// Of the file, the beginning is what it is recognized by.
 	defer func() {
 		head := make([]byte, min(headSize, p.size()))
@@ -89,19 +91,20 @@ func (r *reader) resumeCompressed(t *tail, p *part) {
 	marks := r.marksOf(t)
 	for _, m := range marks {
 		if m.imported() || m.fileID == p.id && p.matches(m) {
-			p.lines = m.Lines
-			return
+			p.lines, p.again = m.Lines, decodeRuns(m.Sent)
+			return nil
 		}
 	}
-	if r.adopt(t, p) {
+	if ok, err := r.adopt(ctx, t, p); ok || err != nil {
 		p.seek(0)
-		return
+		return err
 	}
 	for _, m := range marks { // it may be a copy
 		if m.HeadLen > 0 && p.matches(m) {
-			p.lines = m.Lines
+			p.lines, p.again = m.Lines, decodeRuns(m.Sent)
 		}
 	}
+	return nil
 }
 
 // decompress gives the lines that have not been delivered to the batch, and
@@ -118,7 +121,7 @@ func (r *reader) decompress(ctx context.Context, t *tail, p *part) error {
 		in = r.source.text.coding.NewDecoder().Reader(in)
 	}
 	lines := bufio.NewReaderSize(in, chunkSize)
-	emit := r.emitter(t, text{end: []byte("\n")})
+	emit := r.emitter(t, p)
 	for n := int64(0); ; n++ {
 		line, size, err := nextLine(lines, int(r.source.cfg.MaxLineSize))
 		if err != nil && !errors.Is(err, io.EOF) || size == 0 && err != nil {
@@ -137,6 +140,7 @@ func (r *reader) decompress(ctx context.Context, t *tail, p *part) error {
 			if err := r.deliver(ctx); err != nil {
 				return err
 			}
+			emit = r.emitter(t, p)
 		}
 	}
 }
