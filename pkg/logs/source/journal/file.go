@@ -21,6 +21,7 @@ type file struct {
 	name   string
 	key    inode
 	id     journalfile.ID
+	hex    string   // the same as text
 	src    *os.File // nil when it has been read to its end, and nothing can follow
 	j      *journalfile.File
 	mark   mark
@@ -67,7 +68,7 @@ func (r *reader) openFile(f *folder, name string) error {
 		}
 		r.drop(known)
 	}
-	out := &file{folder: f, name: name, key: inode{seen.dev, seen.inode}, id: h.FileID, src: src, j: j, active: true}
+	out := &file{folder: f, name: name, key: inode{seen.dev, seen.inode}, id: h.FileID, hex: h.FileID.String(), src: src, j: j, active: true}
 	r.files[out.id], r.byInode[out.key] = out, out
 	if m := r.marks[out.id]; m != nil && m.Done {
 		out.mark = *m

@@ -48,13 +48,18 @@ type reader struct {
 	last    journalfile.Cursor // of the newest entry that was read
 	in      *folder            // where last is; nil if that is not known
 	time    int64              // of the last line
+	sent    map[string]*times  // of lines that may have been sent, by file
+	sending map[string]*times  // of those in the batch, likewise
 }
 
 func newReader(s *Source, store *positions.Store) *reader {
 	r := &reader{
 		source: s, store: store, since: uint64(max(0, time.Now().Add(-max(0, s.cfg.MaxAge)).UnixMicro())),
 		marks: readMarks(store), files: make(map[journalfile.ID]*file), byInode: make(map[inode]*file), folders: make(map[string]*folder),
-		late: make(map[string]string),
+		late: make(map[string]string), sending: make(map[string]*times),
+	}
+	if value, ok := store.Get(sentKey); ok {
+		r.sent = readTimes(value)
 	}
 	r.startFrom()
 	return r
@@ -239,8 +244,7 @@ func (r *reader) emit(f *file, e journalfile.Entry, fields []journalfile.Field) 
 	if cut || text.cut {
 		s.metrics.cutLines.Inc()
 	}
-	r.time = lines.Time(r.time, int64(e.Realtime)*1000)
-	b.Add(to.index, r.time)
+	b.Add(to.index, r.stamp(f))
 	b.from = append(b.from, f.folder)
 }
 
@@ -286,10 +290,12 @@ func asJSON(fields []journalfile.Field) message {
 	return message{bytes: b, size: int64(len(b)), whole: true, cut: cut}
 }
 
-// deliver hands the batch to every sink and then stores the positions. It fails only
+// deliver stores the times of the lines in the batch, hands it to every sink, and then
+// stores the positions. It fails only
 // when ctx ends.
 func (r *reader) deliver(ctx context.Context) error {
 	if r.batch.Len() > 0 {
+		r.prepare()
 		if err := r.write(ctx, r.batch.Logs()); err != nil {
 			return err
 		}
