@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metricsql"
+	"github.com/docker/docker/api/types/container"
 
 	"collector/pkg/profiles/profilestest"
 	"collector/test/harness"
@@ -30,16 +32,18 @@ var collectorConfig string
 // whatever is chosen in the drop-downs, and whether there are errors or not.
 func TestQueriesFindData(t *testing.T) {
 	metrics := harness.StartVictoriaMetrics(t)
-	backend, url := startStack(t, metrics)
+	engine := startContainers(t)
+	backend, url := startStack(t, metrics, engine)
 	importSpanMetrics(t, metrics)
+	importBlockDevices(t, metrics)
 	startLoad(t, url)
 
 	chosen := map[string]map[string]string{
-		"all": {"project": ".*", "service": ".*", "method": ".*", "path": ".*", "collector": ".*"},
+		"all": {"project": ".*", "service": ".*", "method": ".*", "path": ".*", "collector": ".*", "host": ".*"},
 		// Backslashes are doubled and several values in parentheses, as by Grafana.
-		"some": {"project": "demo", "service": "(backend|collector)", "method": "(GET|POST)", "path": `(/api/items/\\{item_id\\}|/api/items)`, "collector": "demo-collector-1"},
+		"some": {"project": "demo", "service": "(backend|collector)", "method": "(GET|POST)", "path": `(/api/items/\\{item_id\\}|/api/items)`, "collector": "demo-collector-1", "host": "here"},
 		// Here nothing goes wrong.
-		"quiet": {"project": "demo", "service": "backend", "method": "GET", "path": "/", "collector": "demo-collector-1"},
+		"quiet": {"project": "demo", "service": "backend", "method": "GET", "path": "/", "collector": "demo-collector-1", "host": "here"},
 	}
 	for name, d := range loadDashboards(t) {
 		for choice, values := range chosen {
@@ -60,14 +64,47 @@ func TestQueriesFindData(t *testing.T) {
 		findData(t, metrics, where, target{Expr: query}, nil)
 	}
 	checkErrors(t, metrics, chosen)
+	checkOtherProjects(t, metrics)
 	checkCrash(t, metrics, backend)
 }
 
+// startContainers starts an Engine, with a container of the project, and one of
+// another that must not be collected.
+func startContainers(t *testing.T) *harness.Engine {
+	t.Helper()
+	engine := harness.StartEngine(t)
+	for name, project := range map[string]string{"demo-backend-1": "demo", "other-backend-1": "other"} {
+		id := engine.Run(t, harness.Container{
+			Name: name, Args: []string{"-stay", "-lines", "1000000", "-interval", "100ms"}, Restart: "always",
+			Labels: map[string]string{"com.docker.compose.project": project, "com.docker.compose.service": "backend"},
+		})
+		// There are periods to be throttled in only with a limit.
+		limits := container.UpdateConfig{Resources: container.Resources{CPUPeriod: 100_000, CPUQuota: 100_000}}
+		if _, err := engine.Client.ContainerUpdate(t.Context(), id, limits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return engine
+}
+
+// hostSection is what deploy/config.alloy says of the host and its containers,
+// read more often than there.
+func hostSection(t *testing.T) string {
+	t.Helper()
+	_, after, found := strings.Cut(readDeployed(t, "config.alloy"), "the host and its containers\n")
+	section, _, ended := strings.Cut(after, "\n// ------")
+	if !found || !ended || !strings.Contains(section, `= "15s"`) {
+		t.Fatal("config.alloy has no section on the host and its containers, or no interval there")
+	}
+	return strings.NewReplacer(`= "15s"`, `= "3s"`, `= "10s"`, `= "3s"`).Replace(section)
+}
+
 // startStack starts the backend and the collector, which sends to metrics.
-func startStack(t *testing.T, metrics *harness.VictoriaMetrics) (backend *harness.Process, url string) {
+func startStack(t *testing.T, metrics *harness.VictoriaMetrics, engine *harness.Engine) (backend *harness.Process, url string) {
 	t.Helper()
 	port, otlp, pyroscope := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
-	collector := harness.NewCollector(t, "// to be filled in")
+	collector := harness.NewCollector(t, "// to be filled in",
+		"DOCKER_HOST="+engine.Host, "COMPOSE_PROJECT_NAME=demo", "COLLECTOR_PROJECTS=demo", "HOST_NAME=here")
 	var config bytes.Buffer
 	err := template.Must(template.New("config").Parse(collectorConfig)).Execute(&config, map[string]any{
 		"Backend": harness.Address(port), "Collector": strings.TrimPrefix(collector.URL, "http://"),
@@ -77,7 +114,7 @@ func startStack(t *testing.T, metrics *harness.VictoriaMetrics) (backend *harnes
 	if err != nil {
 		t.Fatal(err)
 	}
-	collector.Configure(t, config.String())
+	collector.Configure(t, config.String()+hostSection(t))
 	collector.Start(t)
 	env := []string{
 		"APP_NAME=backend", "PORT=" + strconv.Itoa(port),
@@ -168,7 +205,24 @@ func importSpanMetrics(t *testing.T, metrics *harness.VictoriaMetrics) {
 			}
 		}
 	}
-	resp, err := http.Post(metrics.URL+"/api/v1/import", "application/json", &lines)
+	importLines(t, metrics, &lines)
+}
+
+// importBlockDevices writes what containers read and write on block devices,
+// which nothing counts on a machine whose file systems have none.
+func importBlockDevices(t *testing.T, metrics *harness.VictoriaMetrics) {
+	t.Helper()
+	var lines bytes.Buffer
+	labels := map[string]string{"service": "backend", "container": "demo-backend-1", "host": "here", "device": "/dev/sda"}
+	for _, name := range []string{"container_fs_reads_bytes_total", "container_fs_writes_bytes_total"} {
+		writeSeries(t, &lines, name, labels, "", 4096)
+	}
+	importLines(t, metrics, &lines)
+}
+
+func importLines(t *testing.T, metrics *harness.VictoriaMetrics, lines io.Reader) {
+	t.Helper()
+	resp, err := http.Post(metrics.URL+"/api/v1/import", "application/json", lines)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +324,7 @@ func findData(t *testing.T, metrics *harness.VictoriaMetrics, where string, q ta
 func findSeries(t *testing.T, metrics *harness.VictoriaMetrics) {
 	t.Helper()
 	// An expression that wants a character, so that the label has to be there.
-	values := map[string]string{"project": "demo", "service": ".+", "method": ".+", "path": ".+", "collector": "demo-collector-1"}
+	values := map[string]string{"project": "demo", "service": ".+", "method": ".+", "path": ".+", "collector": "demo-collector-1", "host": "here"}
 	for file, d := range loadDashboards(t) {
 		for where, queries := range queriesOf(d, "prometheus") {
 			for _, query := range queries {
@@ -327,6 +381,23 @@ func findValues(t *testing.T, metrics *harness.VictoriaMetrics, v variable, valu
 		}
 		return nil
 	})
+}
+
+// checkOtherProjects checks that containers of another project, which run on the
+// same host, are not collected.
+func checkOtherProjects(t *testing.T, metrics *harness.VictoriaMetrics) {
+	t.Helper()
+	series, err := query(metrics, target{Expr: `count by (project, container) ({__name__=~"container_.+"})`, Instant: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]bool)
+	for _, s := range series {
+		found[s.Metric["project"]+" "+s.Metric["container"]] = true
+	}
+	if !found["demo demo-backend-1"] || found["other other-backend-1"] {
+		t.Errorf("collected are %v", found)
+	}
 }
 
 // checkErrors tells the zeros for what did not go wrong from what

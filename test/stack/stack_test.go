@@ -150,8 +150,9 @@ func TestStack(t *testing.T) {
 	for _, p := range []*environment{dev, staging} {
 		t.Run(p.name+" has everything once", p.checkData)
 		t.Run(p.name+" has the rules", p.checkRules)
+		t.Run(p.name+" knows the host and its containers", p.checkDashboards)
 	}
-	t.Run("behind a socket proxy", func(t *testing.T) { checkSocketProxy(t, engine) })
+	t.Run("behind a socket proxy, with the host", func(t *testing.T) { checkSocketProxy(t, engine) })
 	if a, b := dev.received(t, "loki", ":3100"), staging.received(t, "loki", ":3100"); len(a.Lines) == len(b.Lines) {
 		t.Errorf("both projects have %d lines, although they had different load", len(a.Lines))
 	}
@@ -308,7 +309,7 @@ func (p *environment) checkRules(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"BackendDown", "HighErrorRate", "HighLatencyP99"} {
+	for _, name := range []string{"BackendDown", "HighErrorRate", "HighLatencyP99", "DiskFull", "MemoryPressure", "ContainerRestarting", "CertificateExpiring"} {
 		if !names[name] {
 			t.Errorf("there is no rule %s: %v", name, names)
 		}
@@ -316,10 +317,11 @@ func (p *environment) checkRules(t *testing.T) {
 }
 
 // checkSocketProxy starts what is collected, with the collector behind a proxy
-// that lets through what compose.socket-proxy.yaml allows.
+// that lets through what compose.socket-proxy.yaml allows, and with the host's
+// files.
 func checkSocketProxy(t *testing.T, engine *isolated) {
 	p := &environment{
-		engine: engine, name: "proxied", files: []string{"compose.yaml", "compose.socket-proxy.yaml"},
+		engine: engine, name: "proxied", files: []string{"compose.yaml", "compose.socket-proxy.yaml", "compose.host.yaml"},
 		env: []string{"GRAFANA_PORT=3002", "BACKEND_PORT=8002", "COLLECTOR_PORT=12347"},
 	}
 	t.Cleanup(func() { p.down(t) })
@@ -330,11 +332,12 @@ func checkSocketProxy(t *testing.T, engine *isolated) {
 		}
 	}
 	harness.Eventually(t, time.Minute, func() error {
-		if n := len(p.series(t, `up{project="proxied"} == 1`)); n != 2 {
+		if n := len(p.series(t, `up{job="containers", project="proxied"} == 1`)); n != 2 {
 			return fmt.Errorf("%d targets are up", n)
 		}
 		return p.checkLines(t, p.received(t, "loki", ":3100").Lines)
 	})
+	p.checkHost(t)
 }
 
 // once fails the test when something is there twice.

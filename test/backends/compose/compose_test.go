@@ -23,6 +23,7 @@ func variants() map[string][]string {
 	return map[string][]string{
 		"plain":        {"compose.yaml"},
 		"socket proxy": {"compose.yaml", "compose.socket-proxy.yaml"},
+		"host":         {"compose.yaml", "compose.socket-proxy.yaml", "compose.host.yaml"},
 	}
 }
 
@@ -243,6 +244,28 @@ func TestCollectorIsInTheGroupOfTheSocket(t *testing.T) {
 	}
 }
 
+// TestHostNeedsTheSocketProxy: with the groups that it has without the proxy, the
+// collector could read files of the host that are not everyone's.
+func TestHostNeedsTheSocketProxy(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		files := variants()["host"]
+		if alone {
+			files = []string{"compose.yaml", "compose.host.yaml"}
+		}
+		var paths []string
+		for _, file := range files {
+			paths = append(paths, filepath.Join(deployDir, file))
+		}
+		options, err := cli.NewProjectOptions(paths, cli.WithName("dev"), cli.WithResolvedPaths(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := options.LoadProject(context.Background()); (err != nil) != alone {
+			t.Errorf("%v: %v", files, err)
+		}
+	}
+}
+
 // TestServicesAreKeptAlive checks restarts, logs and health checks.
 func TestServicesAreKeptAlive(t *testing.T) {
 	everyWay(t, func(t *testing.T, p *types.Project) {
@@ -315,7 +338,7 @@ func TestEveryMountedFileIsThere(t *testing.T) {
 // those in .env.example.
 func TestSettingsAreDocumented(t *testing.T) {
 	used := make(map[string]bool)
-	for _, file := range []string{"compose.yaml", "compose.socket-proxy.yaml"} {
+	for _, file := range []string{"compose.yaml", "compose.socket-proxy.yaml", "compose.host.yaml"} {
 		text, err := os.ReadFile(filepath.Join(deployDir, file))
 		if err != nil {
 			t.Fatal(err)
