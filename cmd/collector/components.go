@@ -23,6 +23,7 @@ import (
 	"collector/pkg/remotecfg"
 	"collector/pkg/remotewrite"
 	"collector/pkg/scrape"
+	"collector/pkg/tracing"
 )
 
 // components is the table of all that a configuration may name, family by
@@ -31,6 +32,7 @@ import (
 func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer, registry prometheus.Registerer) []component.Definition {
 	return slices.Concat(
 		logging.Components(log),
+		tracing.Components(version),
 		admin.Components(access),
 		imports.Components(),
 		remotecfg.Components(version, registry),

@@ -25,23 +25,25 @@ var allowedImports = map[string]string{
 	"pkg/cause":    "pkg/human pkg/suggest",
 	"pkg/mask":     "",
 	"pkg/clock":    "pkg/throttle",
+	"pkg/spans":    "",
 
 	"pkg/pipeline":   "pkg/backoff",
 	"pkg/listen":     "pkg/throttle",
 	"pkg/docker":     "pkg/backoff pkg/throttle",
-	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask",
+	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask pkg/spans",
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/cause pkg/component pkg/mask pkg/tlsconfig",
 	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
 	"pkg/jsonscan":   "",
 	"pkg/logging":    "pkg/component pkg/mask pkg/pipeline",
+	"pkg/tracing":    "pkg/component pkg/mask pkg/pipeline pkg/spans pkg/throttle",
 	"pkg/durable":    "",
 	"pkg/inspect":    "pkg/cause pkg/deliver pkg/listen pkg/pipeline pkg/suggest",
 	"pkg/human":      "",
 	"pkg/health":     "pkg/deliver pkg/human pkg/inspect pkg/queue",
 	"pkg/backoff":    "",
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
-	"pkg/deliver":    "pkg/backoff pkg/cause pkg/pipeline pkg/queue pkg/durable pkg/throttle",
+	"pkg/deliver":    "pkg/backoff pkg/cause pkg/pipeline pkg/queue pkg/durable pkg/spans pkg/throttle",
 
 	"pkg/deliver/httpsend": "pkg/cause pkg/deliver pkg/httpclient",
 
@@ -60,8 +62,8 @@ var allowedImports = map[string]string{
 	"pkg/protofield": "",
 	"pkg/reference":  "pkg/component pkg/config pkg/pipeline",
 	"pkg/explore":    "pkg/component pkg/live pkg/pipeline",
-	"pkg/graph":      "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline pkg/suggest",
-	"pkg/admin":      "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/throttle pkg/tlsconfig",
+	"pkg/graph":      "pkg/component pkg/config pkg/deliver pkg/docker pkg/filewatch pkg/health pkg/listen pkg/live pkg/mask pkg/pipeline pkg/spans pkg/suggest",
+	"pkg/admin":      "pkg/admin/ui pkg/admin/ui/flow pkg/admin/ui/page pkg/admin/ui/support pkg/backoff pkg/component pkg/config pkg/explore pkg/graph pkg/listen pkg/live pkg/spans pkg/throttle pkg/tlsconfig",
 
 	// No page imports another.
 	"pkg/admin/ui":                  "pkg/admin/ui/* pkg/config pkg/explore pkg/graph pkg/inspect pkg/listen pkg/live",

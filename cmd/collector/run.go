@@ -34,6 +34,7 @@ import (
 	"collector/pkg/live"
 	"collector/pkg/logging"
 	"collector/pkg/promtail"
+	"collector/pkg/spans"
 )
 
 // stopTime bounds how long the components may take to stop. With the HTTP
@@ -145,7 +146,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	admin.RegisterProcess(registry, admin.Build{Version: version, Revision: revision, Branch: branch})
 	log.Register(registry)
 	listeners := listen.NewPool()
-	hub := &live.Hub{}
+	hub, traces := &live.Hub{}, &spans.Provider{}
 	p.orphans = deliver.NewOrphans(flags.storage, p.logger)
 	registry.MustRegister(p.orphans)
 	p.view = newView(hub, flags.exploreMemory, flags.exploreAge)
@@ -153,7 +154,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	p.graph = graph.New(graph.Options{
 		Kinds: valueKinds(), Definitions: append(components(log, p.access, own, registry), extra...), LeftOut: leftOut(), StoragePath: flags.storage, Version: version, UserAgent: userAgent(),
 		Logger: p.logger, Registry: registry, Docker: docker.NewPool(p.logger), Listeners: listeners,
-		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans, InForce: func() { p.view.reloaded() },
+		Live: hub, AllowEmpty: flags.allowEmpty, Orphans: p.orphans, Spans: traces, InForce: func() { p.view.reloaded() },
 	})
 	p.view.graph = p.graph
 	gatherer := prometheus.Gatherer(p.graph)
@@ -162,7 +163,7 @@ func newProgram(flags *runFlags, path string, errOut io.Writer, extra ...compone
 	}
 	p.server = admin.New(admin.Options{
 		Address: flags.listen, Flag: "--" + listenFlag, Pprof: flags.pprof,
-		Program: p, Gatherer: gatherer, Promtail: p.file.adminPaths(), Listeners: listeners, Logger: p.logger,
+		Program: p, Gatherer: gatherer, Promtail: p.file.adminPaths(), Listeners: listeners, Spans: traces, Logger: p.logger,
 		Source: p.graph, Version: version, Prefix: p.prefix, AllowedHosts: flags.hosts, Access: p.access,
 		Rates: p.view, Destinations: p.view, Live: hub, Explore: p.view.window,
 		Inventory: inventory{p.graph}, Handlers: p.graph, Orphans: p.orphanedQueues, OnDisk: (&disk{path: path, original: p.file != nil, inForce: p.graph.Sources}).diff, Support: flags.supportFor(log, p.graph),

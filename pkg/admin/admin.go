@@ -26,6 +26,7 @@ import (
 	"collector/pkg/graph"
 	"collector/pkg/listen"
 	"collector/pkg/live"
+	"collector/pkg/spans"
 	"collector/pkg/throttle"
 )
 
@@ -50,6 +51,7 @@ type Options struct {
 	Program   Program
 	Gatherer  prometheus.Gatherer
 	Listeners *listen.Pool
+	Spans     *spans.Provider // of requests; nil: none are made
 	Logger    *slog.Logger
 
 	Source ui.Source  // what the UI shows
@@ -213,9 +215,9 @@ func (s *Server) observe(ctx context.Context) {
 // Handler is the whole server, below the prefix and without it, behind the block
 // http.
 func (s *Server) Handler() http.Handler {
-	var handler http.Handler = s.mux()
-	handler = belowPrefix(s.options.Prefix, s.refuseForeign(s.bound(compress(handler))))
-	return timely(secureHeaders(s.authenticate(handler)))
+	mux := s.mux()
+	handler := belowPrefix(s.options.Prefix, s.refuseForeign(s.bound(compress(mux))))
+	return s.traced(mux, timely(secureHeaders(s.authenticate(handler))))
 }
 
 // Paths that other files use too.

@@ -32,7 +32,7 @@ func (s *Server) withinProcess() *http.Server {
 		mux.HandleFunc(component.HandlersPath, s.serveComponent)
 	}
 	return &http.Server{
-		Handler:           mux,
+		Handler:           s.traced(mux, mux),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 	}

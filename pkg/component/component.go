@@ -68,6 +68,7 @@ import (
 	"collector/pkg/docker"
 	"collector/pkg/filewatch"
 	"collector/pkg/listen"
+	"collector/pkg/spans"
 )
 
 // Options is what the program gives to a component.
@@ -102,6 +103,8 @@ type Options struct {
 	// effect than in Alloy; path leads to the argument as At's does, such as
 	// "endpoint[1]/queue_config/max_shards".
 	Warn func(path, why string)
+	// Spans takes the component's own spans; nil takes none.
+	Spans *spans.Provider
 	// Changed says that Exports, or Module, now gives something else than before:
 	// what depends on it is evaluated again.
 	Changed func()

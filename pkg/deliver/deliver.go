@@ -15,6 +15,7 @@ import (
 
 	"collector/pkg/cause"
 	"collector/pkg/queue"
+	"collector/pkg/spans"
 )
 
 // Sender encodes and sends to one destination. It is used by several
@@ -144,6 +145,7 @@ type Options struct {
 	WhenFull     queue.Policy
 	Logger       *slog.Logger
 	Metrics      prometheus.Registerer
+	Spans        *spans.Provider // of requests; nil: none are made
 }
 
 // Status is a snapshot of a destination for people.

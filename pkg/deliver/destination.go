@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"collector/pkg/queue"
+	"collector/pkg/spans"
 	"collector/pkg/throttle"
 )
 
@@ -39,6 +40,8 @@ const (
 type destination struct {
 	Destination
 	component string
+	signal    string
+	spans     *spans.Provider
 	log       *slog.Logger
 	breaker   *circuitBreaker
 	past      account // of queues that are closed, and of what was never queued; guarded by Writer.mu
@@ -68,7 +71,7 @@ type destination struct {
 func newDestination(d Destination, o Options) *destination {
 	d.Concurrency = max(d.Concurrency, 1)
 	return &destination{
-		Destination: d, component: o.Component,
+		Destination: d, component: o.Component, signal: o.Signal, spans: o.Spans,
 		log:     loggerOf(d, o.Logger),
 		breaker: newCircuitBreaker(d.Backoff),
 		batch:   d.Batch,

@@ -37,6 +37,7 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 		d.failures.Warn(d.log, concerned(blocks, err), "send failed, retrying", "cause", why.Text, "fix", why.Fix, "err", err, "retries", t.retries)
 	}
 	d.mu.Unlock()
+	d.traced(outcome, blocks, start, now, err, t.retries)
 	if d.Observe != nil {
 		d.Observe(Attempt{
 			Tag: blocks[0].Tag, Blocks: len(blocks), Items: itemsOf(blocks), Bytes: bytesOf(blocks),

@@ -29,6 +29,7 @@ type builder struct {
 	new         *graph
 	opaque      map[any]string // what represents receivers, sets and rules when they are shown
 	made        int            // blocks built so far
+	traced      bool           // what is built is for spans, too
 	diagnostics config.Diagnostics
 }
 
@@ -51,7 +52,7 @@ func buildWith(l *config.Language, o Options, m *metrics, sources []config.Sourc
 	}
 	b.new.hash, b.new.language = hashOf(sources), l
 	doc, ds := config.Parse(sources)
-	b.diagnostics = ds
+	b.diagnostics, b.traced = ds, b.traces(doc)
 	root := b.scope(o.module, doc)
 	folder := folderOf(sources)
 	if o.folder != nil {

@@ -50,7 +50,7 @@ func (s *scope) component(block *config.Block) {
 	if n == nil {
 		start := time.Now()
 		made, ds := s.node(block, fingerprint)
-		s.metrics.evaluated(s.global(id), time.Since(start))
+		s.evaluated(s.global(id), start, ds)
 		s.diagnostics = append(s.diagnostics, ds...)
 		if made == nil {
 			s.failed[id] = true
@@ -161,7 +161,7 @@ func (n *node) exported() map[string]value {
 func (s *scope) newNode(block *config.Block, fingerprint string) *node {
 	n := &node{
 		id: s.global(block.ID()), path: "/" + s.id, local: block.ID(), fingerprint: fingerprint, silent: s.silent,
-		registry: prometheus.NewRegistry(), metrics: s.metrics, listeners: s.options.Listeners.View(), kinds: s.options.Kinds,
+		registry: prometheus.NewRegistry(), metrics: s.metrics, spans: s.options.Spans, listeners: s.options.Listeners.View(), kinds: s.options.Kinds,
 	}
 	n.logger = s.options.Logger.With("component_path", n.path, "component_id", n.local)
 	return n
@@ -213,7 +213,7 @@ func (s *scope) componentOptions(n *node, block *config.Block, warnings *config.
 	o := s.options
 	wake := o.wake
 	return component.Options{
-		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Docker: o.Docker, Files: o.Files, Listeners: n.listeners, UserAgent: o.UserAgent, CheckOnly: o.purpose != toRun,
+		ID: n.id, Logger: n.logger, Orphans: o.Orphans, Spans: o.Spans, Docker: o.Docker, Files: o.Files, Listeners: n.listeners, UserAgent: o.UserAgent, CheckOnly: o.purpose != toRun,
 		Context: o.making,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"component_path": n.path, "component_id": n.local}, n.registry),
 		Left:    func(f func(dirs []string, load string)) { o.left(n, f) },

@@ -22,6 +22,7 @@ import (
 	"collector/pkg/listen"
 	"collector/pkg/live"
 	"collector/pkg/pipeline"
+	"collector/pkg/spans"
 )
 
 const (
@@ -49,6 +50,7 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Orphans looks for queues that no component has; it may be nil.
 	Orphans   *deliver.Orphans
+	Spans     *spans.Provider // of what the collector does; nil: none are made
 	Docker    *docker.Pool
 	Files     *filewatch.Pool
 	Listeners *listen.Pool
@@ -253,7 +255,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	defer c.loading.Unlock()
 	c.metrics.evaluating.Set(1)
 	defer c.metrics.evaluating.Set(0)
-	by := c.trigger(ctx)
+	began, by := time.Now(), c.trigger(ctx)
 	old := c.graph()
 	seen := old.pending()
 	o, cancel := c.options.until(ctx, c.stopping)
@@ -275,6 +277,7 @@ func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 		}
 	}
 	c.noteLoad(by, old, next, sources, err)
+	c.reportEvaluation("GraphEvaluate", began, next, err)
 	if err != nil {
 		c.loadFailed(sources, err)
 		return err

@@ -12,6 +12,7 @@ import (
 	"collector/pkg/config"
 	"collector/pkg/listen"
 	"collector/pkg/live"
+	"collector/pkg/spans"
 )
 
 // node is one component of a graph. What is above mu never changes after the
@@ -37,6 +38,7 @@ type node struct {
 	registry    *prometheus.Registry
 	logger      *slog.Logger
 	metrics     *metrics
+	spans       *spans.Provider
 	listeners   *listen.Pool // the node's own view
 	kinds       kinds
 
@@ -74,8 +76,10 @@ type graph struct {
 	// modules are what the imports had read when the graph was built.
 	modules map[*node]component.Module
 	// watched are closed when something has changed that the graph was made of.
-	watched  []<-chan struct{}
-	language *config.Language
+	watched []<-chan struct{}
+	// evaluations are for spans; nil if nobody wants any.
+	evaluations []evaluation
+	language    *config.Language
 
 	sources  []config.Source
 	warnings config.Diagnostics

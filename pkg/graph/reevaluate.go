@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"collector/pkg/config"
 )
 
@@ -90,7 +92,7 @@ func (c *Controller) reevaluate() error {
 	defer c.loading.Unlock()
 	c.metrics.evaluating.Set(1)
 	defer c.metrics.evaluating.Set(0)
-	old := c.graph()
+	began, old := time.Now(), c.graph()
 	seen := old.pending()
 	o := c.options
 	o.making = c.stopping
@@ -103,6 +105,7 @@ func (c *Controller) reevaluate() error {
 		err = c.replace(o.making, old, next, old.sources, ds.Warnings())
 	}
 	c.noteReevaluation(seen, old, next, err)
+	c.reportEvaluation("SubmitDependantsForEvaluation", began, next, err, attribute.Int("originators_count", len(seen)))
 	if err != nil {
 		c.keep(old, next, seen, err)
 		return err
@@ -128,6 +131,9 @@ func (c *Controller) replace(ctx context.Context, old, next *graph, sources []co
 	next.sources, next.warnings = sources, warnings
 	for _, n := range next.nodes {
 		n.setStale(nil)
+	}
+	if c.options.module == "" { // a block tracing belongs to the user's own configuration
+		c.options.Spans.Carry(next.carriers())
 	}
 	c.swap(old, next)
 	for n, m := range next.modules {

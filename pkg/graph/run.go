@@ -73,6 +73,7 @@ func (n *node) follow(ctx context.Context) *sync.WaitGroup {
 			d.run(ctx, func(waited, took time.Duration, ds config.Diagnostics) {
 				n.metrics.waitSeconds.Observe(waited.Seconds())
 				n.metrics.evaluated(n.id, took)
+				n.reportDerived(took, ds)
 				for _, problem := range ds {
 					n.logger.Warn("targets cannot be evaluated; keeping the last ones", "position", problem.At.String(), "err", problem.Message)
 				}

@@ -80,6 +80,7 @@ func NewWrite(c WriteConfig, o component.Options) (*Write, error) {
 		WhenFull:     queue.Refuse,
 		Logger:       o.Logger,
 		Metrics:      o.Metrics,
+		Spans:        o.Spans,
 	})
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func New(cfg Config, o component.Options) (*Component, error) {
 	}
 	c.writer, err = deliver.New(deliver.Options{
 		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "metrics", Destinations: destinations, Off: off, WhenFull: queue.DropOldest,
-		Logger: o.Logger, Metrics: o.Metrics,
+		Logger: o.Logger, Metrics: o.Metrics, Spans: o.Spans,
 	})
 	if err != nil {
 		return nil, err

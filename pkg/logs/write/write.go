@@ -80,7 +80,7 @@ func New(cfg Config, o component.Options) (*Write, error) {
 	})
 	w.writer, err = deliver.New(deliver.Options{
 		Component: o.ID, Orphans: o.Orphans, Dir: o.Dir, Signal: "logs", Destinations: destinations, Off: off, WhenFull: queue.Wait,
-		Logger: o.Logger, Metrics: o.Metrics,
+		Logger: o.Logger, Metrics: o.Metrics, Spans: o.Spans,
 	})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	sdkprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -34,7 +33,7 @@ func telemetryOf(o component.Options) (otelcomponent.TelemetrySettings, error) {
 	}
 	return otelcomponent.TelemetrySettings{
 		Logger:         zap.New(logCore{logger: o.Logger, failures: &throttle.Log{}}),
-		TracerProvider: noop.NewTracerProvider(),
+		TracerProvider: o.Spans.Of(o.ID),
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(reader)),
 		Resource:       pcommon.NewResource(),
 	}, nil

@@ -312,6 +312,7 @@ func (e *Exporter) options(l *signalWriter) deliver.Options {
 		WhenFull: e.queue.whenFull(),
 		Logger:   e.o.Logger.With("signal", string(l.signal)),
 		Metrics:  e.o.Metrics,
+		Spans:    e.o.Spans,
 	}
 }
 
