@@ -14,7 +14,7 @@ import (
 	"collector/pkg/spans"
 )
 
-// toyTracing stands for the block tracing, which begins when the test says so.
+// toyTracing is a block tracing that begins when the test says so.
 func toyTracing(t *toys) component.Definition {
 	return component.DefineBlock(tracingBlock, t.newFragile, component.Doc{})
 }

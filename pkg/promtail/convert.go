@@ -61,7 +61,7 @@ func (c *converter) convert(root *yaml.Node) {
 		c.warn(f.key("wal"), "wal", "entries wait in the queue on disk, whether this is set or not")
 	}
 	if n := f.section("tracing"); n.flag("enabled", false) {
-		c.warn(f.key("tracing"), "tracing", "the collector does not trace itself")
+		c.warn(f.key("tracing"), "tracing", "the collector sends its own traces to what a block tracing names, in Alloy's language")
 	}
 	f.accept("options")
 	jobs := f.list("scrape_configs")

@@ -26,7 +26,7 @@ type Provider struct {
 }
 
 // Carrier is a component through which the collector's own spans go on their way to a
-// destination. Signal is that of what it makes of them; "" means all signals.
+// destination. Signal is what it makes of them; "" means all signals.
 type Carrier struct{ Component, Signal string }
 
 // Use has spans made by tp from now on; nil: none.
@@ -78,7 +78,7 @@ func (p *Provider) Carry(by map[Carrier]bool) {
 	}
 }
 
-// Carries reports whether a component carries spans as a signal; "" stands for any.
+// Carries reports whether a component carries spans as a signal; "" is any.
 func (p *Provider) Carries(component, signal string) bool {
 	if p == nil {
 		return false

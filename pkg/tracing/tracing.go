@@ -138,10 +138,11 @@ func (c *Component) resource(ctx context.Context) (*resource.Resource, error) {
 // Status is what the debug UI shows.
 func (c *Component) Status() any {
 	s := struct {
-		Sampler          string `json:"sampler"`
-		Sampled, Dropped uint64
-		Waiting          int
-		SamplerError     string `json:",omitempty"`
+		Sampler      string `json:"sampler"`
+		Sampled      uint64 `json:"sampled_spans"`
+		Dropped      uint64 `json:"dropped_spans"`
+		Waiting      int    `json:"waiting_spans"`
+		SamplerError string `json:"sampler_error,omitempty"`
 	}{c.sampler.Description(), c.recorder.sampled.Load(), c.recorder.lost.Load(), len(c.recorder.queue), ""}
 	if err := c.Health(); err != nil {
 		s.SamplerError = err.Error()
