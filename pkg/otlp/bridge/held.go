@@ -2,11 +2,13 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
 	"github.com/zeebo/xxh3"
 
+	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
 )
 
@@ -22,8 +24,16 @@ const mostAnswered = 1000
 // than requests at one time.
 type held struct {
 	mu       sync.Mutex
-	waiting  []pipeline.OTLP // shared; guarded by mu
-	answered []uint64        // requests by their hashes, the oldest first; guarded by mu
+	waiting  []waiting // guarded by mu
+	answered []uint64  // requests by their hashes, the oldest first; guarded by mu
+}
+
+// waiting is what was made of a request, and has not been taken. It is written as its
+// client's, whoever sends the request that has it written.
+type waiting struct {
+	made   pipeline.OTLP // shared
+	of     uint64        // the request's identity
+	client flow.Client
 }
 
 // identity tells requests apart.
@@ -36,10 +46,10 @@ func identity(request pipeline.OTLP) (uint64, error) {
 }
 
 // hold keeps what was made of a request.
-func (h *held) hold(made pipeline.OTLP) {
+func (h *held) hold(w waiting) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.waiting = append(h.waiting, made)
+	h.waiting = append(h.waiting, w)
 }
 
 // note notes a request of which something waits.
@@ -53,26 +63,41 @@ func (h *held) note(request uint64) {
 }
 
 // write writes what is waiting. done reports that the request was processed before, and
-// that what was made of it has been taken.
-func (h *held) write(ctx context.Context, request uint64, to func(context.Context, pipeline.OTLP) error) (done bool, err error) {
+// that what was made of it has been taken, or, with an error, rejected. What another
+// request's is, and is rejected, is lost: its sender may never ask again.
+func (h *held) write(ctx context.Context, request uint64, to func(context.Context, pipeline.OTLP) error, lost func(pipeline.OTLP, error)) (done bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var own []pipeline.OTLP // what is rejected of request
+	var errs []error
 	for len(h.waiting) > 0 {
-		if err := to(ctx, h.waiting[0]); err != nil && !pipeline.IsPermanent(err) {
+		w := h.waiting[0]
+		err := to(w.client.In(ctx), w.made)
+		if err != nil && !pipeline.IsPermanent(err) {
+			for i, made := range own {
+				lost(made, errs[i]) // when the request comes again, this is not known any more
+			}
 			return false, err
 		}
 		h.waiting = h.waiting[1:]
+		switch {
+		case err == nil:
+		case w.of == request:
+			own, errs = append(own, w.made), append(errs, err)
+		default:
+			lost(w.made, err)
+		}
 	}
 	i := slices.Index(h.answered, request)
 	if i < 0 {
-		return false, nil
+		return len(errs) > 0, errors.Join(errs...)
 	}
 	h.answered = slices.Delete(h.answered, i, i+1)
-	return true, nil
+	return true, errors.Join(errs...)
 }
 
 // take returns what is waiting, and forgets it.
-func (h *held) take() []pipeline.OTLP {
+func (h *held) take() []waiting {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	waiting := h.waiting

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -129,13 +130,87 @@ func TestWhatWaitsAtTheEndIsWrittenOrCounted(t *testing.T) {
 	}
 }
 
+// told is a destination that keeps of whom it was given what.
+type told struct {
+	once
+	clients []string
+}
+
+func (o *told) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
+	err := o.once.WriteOTLP(ctx, r)
+	if err == nil {
+		o.clients = append(o.clients, fmt.Sprint(flow.MetadataOf(ctx).Values("x-tenant"), flow.AddressOf(ctx), flow.AuthOf(ctx)))
+	}
+	return err
+}
+
+func TestWhatWaitsIsItsOwnClients(t *testing.T) {
+	as := func(name string) context.Context {
+		ctx := flow.WithMetadata(t.Context(), flow.Metadata{"x-tenant": {name}})
+		return flow.WithAuth(flow.WithAddress(ctx, name+":1"), map[string]string{"user": name})
+	}
+	var to told
+	p, stop := remembering(t, nil, &to)
+	hold := func(ctx context.Context, name string) {
+		t.Helper()
+		to.fail(pipeline.ErrFull)
+		if err := p.WriteOTLP(ctx, spans(t, name)); !errors.Is(err, pipeline.ErrFull) {
+			t.Errorf("got %v", err)
+		}
+		to.fail(nil)
+	}
+	hold(as("a"), "1")
+	if err := p.WriteOTLP(as("b"), spans(t, "b")); err != nil {
+		t.Error(err)
+	}
+	hold(t.Context(), "2") // nothing is known of its client
+	if err := p.WriteOTLP(as("c"), spans(t, "c")); err != nil {
+		t.Error(err)
+	}
+	hold(as("d"), "3")
+	stop()
+	want := []string{"[a]a:1map[user:a]", "[b]b:1map[user:b]", "[]map[]", "[c]c:1map[user:c]", "[d]d:1map[user:d]"}
+	for i, got := range to.clients {
+		to.clients[i] = strings.ReplaceAll(got, " ", "")
+	}
+	if !slices.Equal(to.clients, want) {
+		t.Errorf("got %q", to.clients)
+	}
+}
+
+func TestWhatWaitsAndIsRejectedIsToldOrCounted(t *testing.T) {
+	var to once
+	metrics := prometheus.NewRegistry()
+	p, _ := remembering(t, metrics, &to)
+	a, b := spans(t, "a"), spans(t, "b")
+	write := func(fail error, r pipeline.OTLP, want error, lost float64) {
+		t.Helper()
+		to.fail(fail)
+		if err := p.WriteOTLP(t.Context(), r); !errors.Is(err, want) || pipeline.IsPermanent(err) != pipeline.IsPermanent(want) && want != nil {
+			t.Errorf("got %v, want %v", err, want)
+		}
+		if got := value(t, metrics, "otelcol_processor_lost_items_total"); got != lost {
+			t.Errorf("%v items are counted as lost, not %v", got, lost)
+		}
+	}
+	no := pipeline.Permanent(errors.ErrUnsupported)
+	write(pipeline.ErrFull, a, pipeline.ErrFull, 0)
+	write(no, a, no, 0) // its sender counts it
+	write(pipeline.ErrFull, a, pipeline.ErrFull, 0)
+	write(no, b, no, 1)   // a's is counted here, as its sender may not come again
+	write(nil, a, nil, 1) // it has been counted
+	if want := []string(nil); !slices.Equal(to.names, want) {
+		t.Errorf("got %q", to.names)
+	}
+}
+
 func TestManyRequestsAreRecognizedAndNoMore(t *testing.T) {
 	var h held
 	for i := range uint64(mostAnswered + 5) {
 		h.note(i)
 	}
 	for request, want := range map[uint64]bool{4: false, 5: true, mostAnswered + 4: true} {
-		if done, err := h.write(t.Context(), request, nil); done != want || err != nil {
+		if done, err := h.write(t.Context(), request, nil, nil); done != want || err != nil {
 			t.Errorf("%d: %v, %v", request, done, err)
 		}
 	}

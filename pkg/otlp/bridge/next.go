@@ -63,7 +63,7 @@ func (n next) hand(ctx context.Context, d pipeline.Decoded) error {
 	case err == nil:
 		c.forwarded.Add(int64(request.Items))
 	case n.p.held != nil:
-		n.p.held.hold(request)
+		n.p.held.hold(waiting{request, c.id, flow.ClientOf(ctx)})
 		c.held.Store(true)
 	}
 	return err
@@ -76,6 +76,7 @@ type came struct {
 	changes   bool         // the processor may have changed given
 	forwarded atomic.Int64 // items, in the course of the call
 	held      atomic.Bool  // what was made of it waits
+	id        uint64       // its identity, if the processor remembers
 }
 
 type requestKey struct{}

@@ -22,6 +22,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
+	"collector/pkg/throttle"
 )
 
 // Settings are what a processor's own configuration file says.
@@ -37,6 +38,7 @@ type Processor struct {
 	lost     *prometheus.CounterVec
 	dropped  map[pipeline.Signal]prometheus.Counter // nil: it forwards all that it is given
 	held     *held                                  // nil: it remembers nothing
+	losses   throttle.Log
 	life     life
 }
 
@@ -49,7 +51,7 @@ func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o
 		factory: factory, settings: settings, logger: o.Logger, outputs: map[pipeline.Signal]*flow.Fanout{},
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_processor_lost_items_total",
-			Help: "Items that one of several destinations accepted and another did not, or that have no output.",
+			Help: "Items that one of several destinations accepted and another did not, that an output rejected when they had waited for it, or that have no output.",
 		}, []string{"signal", "reason"}),
 	}
 	o.Metrics.MustRegister(p.lost)
@@ -141,10 +143,15 @@ func (p *Processor) writeHeld(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	var errs []error
-	for _, made := range p.held.take() {
-		err := pipeline.Offer(ctx, pipeline.OTLPSink(p.outputs[made.Signal]), func(ctx context.Context, to pipeline.OTLPSink) error { return to.WriteOTLP(ctx, made) })
+	for _, w := range p.held.take() {
+		made := w.made
+		err := pipeline.Offer(w.client.In(ctx), pipeline.OTLPSink(p.outputs[made.Signal]), func(ctx context.Context, to pipeline.OTLPSink) error { return to.WriteOTLP(ctx, made) })
 		if err != nil {
-			p.lost.WithLabelValues(string(made.Signal), "stopped").Add(float64(made.Items))
+			reason := "stopped"
+			if pipeline.IsPermanent(err) {
+				reason = "rejected"
+			}
+			p.lost.WithLabelValues(string(made.Signal), reason).Add(float64(made.Items))
 			errs = append(errs, fmt.Errorf("forward %d items that were waiting: %w", made.Items, err))
 		}
 	}
@@ -204,7 +211,7 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	}
 	defer in.under.Done()
 	if p.held == nil {
-		_, err = p.process(ctx, in, request)
+		_, err = p.process(ctx, in, request, 0)
 		return err
 	}
 	id, err := identity(request)
@@ -213,20 +220,26 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	}
 	done, err := p.held.write(ctx, id, func(ctx context.Context, made pipeline.OTLP) error {
 		return p.outputs[made.Signal].WriteOTLP(ctx, made)
-	})
+	}, p.rejected)
 	if err != nil || done {
 		return err
 	}
-	held, err := p.process(ctx, in, request)
+	held, err := p.process(ctx, in, request, id)
 	if held {
 		p.held.note(id)
 	}
 	return err
 }
 
+// rejected counts and logs what was waiting, and an output has rejected.
+func (p *Processor) rejected(made pipeline.OTLP, err error) {
+	p.lost.WithLabelValues(string(made.Signal), "rejected").Add(float64(made.Items))
+	p.losses.Log(p.logger, slog.LevelError, "", "an output rejected items that were waiting for it; they are lost", "signal", made.Signal, "items", made.Items, "err", err)
+}
+
 // process has a request processed and forwarded. It reports whether what was made of
-// the request is held.
-func (p *Processor) process(ctx context.Context, in *instance, request pipeline.OTLP) (held bool, err error) {
+// the request is held. id is the request's identity, if the processor remembers.
+func (p *Processor) process(ctx context.Context, in *instance, request pipeline.OTLP, id uint64) (held bool, err error) {
 	to := in.signals[request.Signal]
 	get := request.Read
 	if to.changes {
@@ -236,7 +249,7 @@ func (p *Processor) process(ctx context.Context, in *instance, request pipeline.
 	if err != nil {
 		return false, err
 	}
-	c := &came{request: request, given: given, changes: to.changes}
+	c := &came{request: request, given: given, changes: to.changes, id: id}
 	if err := p.life.consume(withClient(withRequest(ctx, c)), to, given); err != nil {
 		return c.held.Load(), err
 	}

@@ -61,3 +61,20 @@ func AuthOf(ctx context.Context) map[string]string {
 	attributes, _ := ctx.Value(authKey{}).(map[string]string)
 	return attributes
 }
+
+// Client is what the components behind a receiver can see of the client.
+type Client struct {
+	metadata Metadata
+	address  string
+	auth     map[string]string
+}
+
+// ClientOf returns what is known of the client, for a request that has to wait.
+func ClientOf(ctx context.Context) Client {
+	return Client{MetadataOf(ctx), AddressOf(ctx), AuthOf(ctx)}
+}
+
+// In returns ctx with this client instead of the one that it has, if any.
+func (c Client) In(ctx context.Context) context.Context {
+	return context.WithValue(WithAddress(WithMetadata(ctx, c.metadata), c.address), authKey{}, c.auth)
+}
