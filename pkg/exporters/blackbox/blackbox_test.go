@@ -200,6 +200,35 @@ func TestAListOfTargetsIsFollowed(t *testing.T) {
 	}
 }
 
+// Whether a reload succeeds does not depend on what is discovered just then.
+func TestATargetThatCannotBeProbedIsSkippedFromTheStart(t *testing.T) {
+	e := exportertest.New(t, Definition(), modules+`targets = [{"address" = "b:1"}, {"name" = "two", "__address__" = "b:2"}]`)
+	targets := e.Targets()
+	if len(targets) != 1 || targets[0]["job"] != "integrations/blackbox/two" || e.Health() == nil || !strings.Contains(e.Health().Error(), "b:1") {
+		t.Errorf("the targets are %v, %v", targets, e.Health())
+	}
+}
+
+// The library reads what it searches into memory.
+func TestAPageThatIsSearchedHasALimit(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(make([]byte, searchLimit+1))
+	}))
+	t.Cleanup(s.Close)
+	for http, want := range map[string]string{
+		"fail_if_body_matches_regexp: [failed]":                             "0",
+		"fail_if_body_not_matches_regexp: [\"^.\"]":                         "0",
+		"fail_if_body_matches_regexp: [failed], body_size_limit: 11MB":      "1",
+		"fail_if_body_matches_regexp: [failed], body_size_limit: 1MB":       "0",
+		"fail_if_header_matches: [{header: Content-Type, regexp: missing}]": "1",
+	} {
+		e := exportertest.New(t, Definition(), "config = `modules: {web: {prober: http, http: {preferred_ip_protocol: ip4, "+http+"}}}`\n"+target("page", s.URL, "web"))
+		if _, page := e.Page(); !page.Has("probe_success " + want) {
+			t.Errorf("%s: %s\n%+v", http, page, e.Status())
+		}
+	}
+}
+
 func TestTwoExportersHaveTheirOwnModules(t *testing.T) {
 	site := web(t)
 	for code, want := range map[string]string{"200": "1", "500": "0"} {
@@ -248,6 +277,5 @@ func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
 		modules + target("", "a:1", "tcp"): "a name and an address",
 		modules + target("a", "", "tcp"):   "a name and an address",
 		modules + "targets = [{\"name\" = \"a\", \"__address__\" = \"b:1\"}]\n" + target("a", "b:1", "tcp"): "keep one of them",
-		modules + "targets = [{\"address\" = \"b:1\"}]":                                                     "a name and an address",
 	})
 }

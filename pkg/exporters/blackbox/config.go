@@ -67,7 +67,22 @@ func (c *Config) modules() (*library.Config, error) {
 	if err := d.Decode(modules); err != nil && !errors.Is(err, io.EOF) {
 		return nil, component.At(argument, fmt.Errorf("read the modules of blackbox_exporter: %w", err))
 	}
+	limit(modules)
 	return modules, nil
+}
+
+// searchLimit is how large a page that is searched may be by default.
+const searchLimit = 10 << 20
+
+// limit gives modules that search a page, which the library has in memory for it, a
+// limit unless they have one. The others only count its bytes.
+func limit(modules *library.Config) {
+	for name, m := range modules.Modules {
+		if h := &m.HTTP; h.BodySizeLimit == 0 && len(h.FailIfBodyMatchesRegexp)+len(h.FailIfBodyNotMatchesRegexp) > 0 {
+			h.BodySizeLimit = searchLimit
+			modules.Modules[name] = m
+		}
+	}
 }
 
 // byDefault is the module of targets that name none.

@@ -87,7 +87,7 @@ type ProbeResult struct {
 const maxResults = 1000
 
 // NewProber makes an exporter with fixed probes, or with those that probes makes of
-// list.
+// list. Targets that probes has an error for are skipped, and make it unhealthy.
 func NewProber(o component.Options, kind string, page http.Handler, fixed []Probe, list *discovery.Set, probes func([]discovery.Target) ([]Probe, error)) (*Prober, error) {
 	p := &Prober{Exporter: New(o, kind, o.ID, page), probes: probes, results: map[string]ProbeResult{}}
 	base, _ := p.targets.Targets()
@@ -106,11 +106,7 @@ func NewProber(o component.Options, kind string, page http.Handler, fixed []Prob
 		return p, nil
 	}
 	p.list = list
-	found, err := probes(targets)
-	if err != nil {
-		return nil, component.At("targets", err)
-	}
-	p.expand(found)
+	p.follow(targets)
 	return p, nil
 }
 
@@ -132,6 +128,16 @@ func (p *Prober) expand(probes []Probe) {
 	p.targets.Replace(targets)
 }
 
+// follow expands the targets of the list, and keeps why others are skipped. What is
+// discovered decides neither whether a configuration loads nor whether the rest is probed.
+func (p *Prober) follow(targets []discovery.Target) {
+	probes, err := p.probes(targets)
+	p.mu.Lock()
+	p.skipped = err
+	p.mu.Unlock()
+	p.expand(probes)
+}
+
 // Run follows the list of targets until ctx ends.
 func (p *Prober) Run(ctx context.Context) error {
 	if p.list == nil {
@@ -139,11 +145,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	}
 	for {
 		targets, changed := p.list.Targets()
-		probes, err := p.probes(targets)
-		p.mu.Lock()
-		p.skipped = err
-		p.mu.Unlock()
-		p.expand(probes)
+		p.follow(targets)
 		select {
 		case <-ctx.Done():
 			return nil
