@@ -18,8 +18,10 @@ type agent struct {
 	mu     sync.Mutex
 	values []gosnmp.SnmpPDU // in order; guarded by mu, as all below
 	asked  []gosnmp.SnmpPacket
-	before func() bool // is called before an answer, without mu; false: none is sent
-	other  bool        // answers come from another port
+	before func() bool                // is called before an answer, without mu; false: none is sent
+	other  bool                       // answers come from another port
+	next   func(n int) gosnmp.SnmpPDU // answers to walks, instead of values
+	walked int                        // answers of next
 }
 
 func newAgent(t *testing.T, values ...gosnmp.SnmpPDU) *agent {
@@ -72,6 +74,13 @@ func afterLosing(n int32) func() bool {
 	return func() bool { return lost.Add(1) > n }
 }
 
+// endless answers walks with what next makes.
+func (a *agent) endless(next func(n int) gosnmp.SnmpPDU) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next = next
+}
+
 func (a *agent) elsewhere() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -89,6 +98,11 @@ func (a *agent) answer(p *gosnmp.SnmpPacket) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	reply := gosnmp.SnmpPacket{Version: gosnmp.Version2c, Community: p.Community, PDUType: gosnmp.GetResponse, RequestID: p.RequestID}
+	if a.next != nil {
+		reply.Variables = append(reply.Variables, a.next(a.walked))
+		a.walked++
+		p.Variables = nil
+	}
 	for _, v := range p.Variables {
 		reply.Variables = append(reply.Variables, a.value(p.PDUType, v.Name))
 	}

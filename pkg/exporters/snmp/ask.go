@@ -59,10 +59,11 @@ func (a *asking) work(c collector.Collector, to chan<- prometheus.Metric, logger
 			err = fmt.Errorf("BUG: panic: %v", r)
 		}
 	}()
-	client, err := scraper.NewGoSNMP(logger, a.target, "", false)
+	library, err := scraper.NewGoSNMP(logger, a.target, "", false)
 	if err != nil {
 		return err
 	}
+	client := &walker{GoSNMPWrapper: library}
 	client.SetOptions(a.configure)
 	if err := client.Connect(); err != nil {
 		return err
@@ -70,6 +71,7 @@ func (a *asking) work(c collector.Collector, to chan<- prometheus.Metric, logger
 	defer client.Close()
 	for i := range modules {
 		start := time.Now()
+		client.kept = 0
 		collect(c, to, logger, client, a.modules[i])
 		a.metrics.SNMPCollectionDuration.WithLabelValues(a.names[i]).Observe(time.Since(start).Seconds())
 	}

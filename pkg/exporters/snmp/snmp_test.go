@@ -231,6 +231,56 @@ func TestAPanicOfTheLibraryFailsTheScrapeOnly(t *testing.T) {
 	}
 }
 
+// The library walks on as long as a device answers, and keeps all answers.
+func TestAWalkEndsThoughTheDeviceAnswersForever(t *testing.T) {
+	const below = ".1.3.6.1.2.1.2.2."
+	for text, next := range map[string]func(n int) gosnmp.SnmpPDU{
+		"answers in a circle": func(n int) gosnmp.SnmpPDU {
+			return gosnmp.SnmpPDU{Name: below + fmt.Sprint(1+n%2), Type: gosnmp.Gauge32, Value: uint32(1)}
+		},
+		"more than": func(n int) gosnmp.SnmpPDU {
+			return gosnmp.SnmpPDU{Name: below + fmt.Sprint(n+1), Type: gosnmp.OctetString, Value: make([]byte, 40000)}
+		},
+	} {
+		a := newAgent(t)
+		a.endless(next)
+		e := exportertest.New(t, Definition(), config()+target(a.address, `module = "walking"`))
+		if code, page := e.Scrape(e.Targets()[0], "60"); code != 500 || !strings.Contains(page.String(), text) {
+			t.Errorf("%s: %d %s", text, code, page)
+		}
+	}
+}
+
+func TestADeviceThatMixesUpTheOrderIsRead(t *testing.T) {
+	a := newAgent(t)
+	a.endless(func(n int) gosnmp.SnmpPDU {
+		if n >= 3 {
+			return gosnmp.SnmpPDU{Name: ".1.3.6.1.2.1.3.0", Type: gosnmp.Gauge32, Value: uint32(1)}
+		}
+		return gosnmp.SnmpPDU{Name: fmt.Sprintf(".1.3.6.1.2.1.2.5.%d", []int{10, 9, 11}[n]), Type: gosnmp.Gauge32, Value: uint32(n)}
+	})
+	e := exportertest.New(t, Definition(), config()+target(a.address, `module = "walking"`))
+	if code, page := e.Page(); code != 200 || !page.Has(`snmp_scrape_pdus_returned{module="walking"} 3`) {
+		t.Errorf("%d %s", code, page)
+	}
+}
+
+func TestNumbersOfOIDsAreCompared(t *testing.T) {
+	for _, x := range []struct {
+		a, b string
+		want int
+	}{
+		{".1.3.6", ".1.3.6", 0}, {".1.3.6", ".1.3.6.1", -1}, {".1.3.10", ".1.3.9", 1}, {".1.3.9.7", ".1.3.10", -1}, {"", ".1", -1},
+	} {
+		if got := compareOIDs(x.a, x.b); got != x.want {
+			t.Errorf("%s, %s: %d", x.a, x.b, got)
+		}
+		if got := compareOIDs(x.b, x.a); got != -x.want {
+			t.Errorf("%s, %s: %d", x.b, x.a, got)
+		}
+	}
+}
+
 func TestQuestionsThatAreWrongAreRefused(t *testing.T) {
 	e := exportertest.New(t, Definition(), config())
 	for text, want := range map[string]string{
@@ -257,7 +307,6 @@ func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
 		"config_merge_strategy = \"add\"": `neither "replace" nor "merge"`,
 		"config = `modulus: {}`":          "modulus",
 		target("", ""):                    "a name and an address",
-		"targets = [{\"name\" = \"a\"}]":  "a name and an address",
 		"targets = [{\"name\" = \"a\", \"address\" = \"b\"}]\n" + target("a", ""): "keep one of them",
 	})
 }
