@@ -1,6 +1,10 @@
 package process
 
 import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/ncabatoff/process-exporter/proc"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -42,7 +46,21 @@ func (p *Process) Collect(to chan<- prometheus.Metric) {
 	if err != nil {
 		to <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
 	}
+	p.groups(m, groups)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.add(newMetric("scrape_errors", "Scrapes that found no processes.", prometheus.CounterValue), float64(p.errs.scrape))
+	m.add(newMetric("scrape_procread_errors", "Processes that could not be read.", prometheus.CounterValue), float64(p.errs.read))
+	m.add(newMetric("scrape_partial_errors", "Processes that could only be read in part.", prometheus.CounterValue), float64(p.errs.partial))
+}
+
+func (p *Process) groups(m metrics, groups proc.GroupByName) {
+	names := names{}
 	for name, g := range groups {
+		name, ok := names.add(name)
+		if !ok {
+			continue
+		}
 		m.group(name, g)
 		if p.smaps {
 			memory := gauge("memory_bytes", "Memory of the group's processes, by kind.", "memtype")
@@ -50,16 +68,33 @@ func (p *Process) Collect(to chan<- prometheus.Metric) {
 			m.add(memory, float64(g.ProportionalSwapBytes), name, "proportionalSwapped")
 		}
 		if p.threads {
-			for _, t := range g.Threads {
-				m.thread(name, t)
-			}
+			m.threads(name, g.Threads)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m.add(newMetric("scrape_errors", "Scrapes that found no processes.", prometheus.CounterValue), float64(p.errs.scrape))
-	m.add(newMetric("scrape_procread_errors", "Processes that could not be read.", prometheus.CounterValue), float64(p.errs.read))
-	m.add(newMetric("scrape_partial_errors", "Processes that could only be read in part.", prometheus.CounterValue), float64(p.errs.partial))
+}
+
+// names are those that have series.
+type names map[string]struct{}
+
+// add returns name as the value of a label, which must be UTF-8: of other names, such
+// as those that Linux cuts within a character, the bytes are shown as \xc3. It reports
+// whether that one is new: a second one would cost the whole page.
+func (n names) add(name string) (string, bool) {
+	if !utf8.ValidString(name) {
+		var b strings.Builder
+		for i, r := range name {
+			switch _, size := utf8.DecodeRuneInString(name[i:]); {
+			case r == utf8.RuneError && size == 1:
+				fmt.Fprintf(&b, `\x%02x`, name[i])
+			default:
+				b.WriteRune(r)
+			}
+		}
+		name = b.String()
+	}
+	_, taken := n[name]
+	n[name] = struct{}{}
+	return name, !taken
 }
 
 func (m metrics) group(name string, g proc.Group) {
@@ -82,8 +117,21 @@ func (m metrics) group(name string, g proc.Group) {
 	m.add(states, float64(g.Zombie), name, "Zombie")
 	m.add(states, float64(g.Other), name, "Other")
 	waiting := gauge("threads_wchan", "Threads of the group, by where in the kernel they wait.", "wchan")
+	wchans := names{}
 	for where, n := range g.Wchans {
-		m.add(waiting, float64(n), name, where)
+		if where, ok := wchans.add(where); ok {
+			m.add(waiting, float64(n), name, where)
+		}
+	}
+}
+
+func (m metrics) threads(group string, threads []proc.Threads) {
+	names := names{}
+	for _, t := range threads {
+		var ok bool
+		if t.Name, ok = names.add(t.Name); ok {
+			m.thread(group, t)
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ncabatoff/process-exporter/proc"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/exporters/exporter"
 	"collector/pkg/exporters/exporter/exportertest"
@@ -100,6 +102,43 @@ func own(t *testing.T) string {
 	}
 	return strings.TrimSpace(string(name))
 }
+
+// Linux cuts names after 15 bytes, also within a character.
+func TestNamesThatAreNotTextAreShown(t *testing.T) {
+	before := own(t)
+	t.Cleanup(func() { os.WriteFile("/proc/self/comm", []byte(before), 0) })
+	if err := os.WriteFile("/proc/self/comm", []byte("caf\xc3"), 0); err != nil {
+		t.Fatal(err)
+	}
+	e := exportertest.New(t, Definition(), only(t)+everything)
+	if code, page := e.Page(); code != 200 || !page.Has(`namedprocess_namegroup_num_procs{groupname="caf\\xc3"} 1`) || !page.Has(`namedprocess_namegroup_thread_count{groupname="caf\\xc3",threadname="caf\\xc3"} `) {
+		t.Errorf("%d %s", code, page)
+	}
+}
+
+func TestNamesThatAreNotTextStayDifferent(t *testing.T) {
+	groups := proc.GroupByName{}
+	for _, name := range []string{"caf\xc3", "caf\xc4", `caf\xc3`, "\xc3\\xc4", "\\xc3\xc4"} {
+		groups[name] = proc.Group{Threads: []proc.Threads{{Name: "a\xff"}, {Name: `a\xff`}, {Name: "b"}}}
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collected(func(to chan<- prometheus.Metric) { (&Process{threads: true}).groups(metrics{to}, groups) }))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "namedprocess_namegroup_num_procs" && len(f.Metric) != 3 {
+			t.Errorf("%v", f.Metric)
+		}
+	}
+}
+
+// collected is a collector that is one function.
+type collected func(chan<- prometheus.Metric)
+
+func (collected) Describe(chan<- *prometheus.Desc)      {}
+func (c collected) Collect(to chan<- prometheus.Metric) { c(to) }
 
 func TestGroupsWithoutProcessesStayUnlessTheyAreRemoved(t *testing.T) {
 	for settings, want := range map[string]bool{"": true, "remove_empty_groups = true": false} {
