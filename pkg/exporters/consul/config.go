@@ -65,7 +65,10 @@ func (c *Config) client() (*client, error) {
 	}
 	made := &client{
 		base: u, filter: filter, prefix: strings.TrimPrefix(c.KVPrefix, "/"), summary: c.HealthSummary, query: url.Values{}, token: os.Getenv("CONSUL_HTTP_TOKEN"),
-		http: &http.Client{Timeout: c.Timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, IdleConnTimeout: 90 * time.Second}},
+		http: &http.Client{
+			Timeout: c.Timeout, CheckRedirect: httpclient.FollowOwn, // another host would get the token
+			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, IdleConnTimeout: 90 * time.Second},
+		},
 	}
 	limit := c.RequestLimit
 	if limit <= 0 {

@@ -171,6 +171,22 @@ func TestWhatFailsIsShownAndTheRestIsThere(t *testing.T) {
 	}
 }
 
+func TestTheTokenStaysWithTheServer(t *testing.T) {
+	t.Setenv("CONSUL_HTTP_TOKEN", "hunter2")
+	other := newServer(t, answers())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)
+	}))
+	t.Cleanup(server.Close)
+	e := exportertest.New(t, Definition(), fmt.Sprintf("server = %q\ntimeout = \"20s\"\n", server.URL))
+	if _, page := e.Page(); !page.Has("consul_up 0") || e.Health() == nil || !strings.Contains(e.Health().Error(), "302") {
+		t.Errorf("%v\n%s", e.Health(), page)
+	}
+	if other.asked("/") {
+		t.Errorf("another server was asked: %v", other.requests)
+	}
+}
+
 func TestAServerThatHangsIsLeftAfterTheTimeout(t *testing.T) {
 	settings := fmt.Sprintf("server = \"http://%s\"\n", exportertest.Hanging(t))
 	e := exportertest.New(t, Definition(), settings+"timeout = \"10ms\"")
