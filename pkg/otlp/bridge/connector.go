@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ type connecting struct {
 	emitter *flow.Emitter
 
 	started bool
+	busy    bool // it may still be working on requests: nothing can be had of it
 	end     sync.Once
 	lasting context.Context // ends when nobody waits for the outputs any longer
 	giveUp  context.CancelFunc
@@ -125,16 +127,22 @@ func (n *connecting) Start(ctx context.Context, host otelcomponent.Host) error {
 	return n.Traces.Start(ctx, host)
 }
 
-// Shutdown has the connector forward what it has gathered, and stops it.
+func (n *connecting) hurry() { n.busy = true }
+
+// Shutdown has the connector forward what it has gathered, and stops it. A connector
+// that is still given spans is not asked for its sums.
 func (n *connecting) Shutdown(ctx context.Context) (err error) {
 	n.end.Do(func() {
 		defer n.giveUp()
 		stop := context.AfterFunc(ctx, n.giveUp)
 		defer stop()
-		if n.started {
+		switch {
+		case n.busy:
+			err = errors.New("requests are still in progress: what was gathered since the last flush is lost")
+		case n.started:
 			n.flush(ctx)
 		}
-		err = n.Traces.Shutdown(ctx)
+		err = errors.Join(err, n.Traces.Shutdown(ctx))
 	})
 	return err
 }

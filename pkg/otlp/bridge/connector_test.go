@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	otelcomponent "go.opentelemetry.io/collector/component"
@@ -25,6 +27,7 @@ type summing struct {
 	next   consumer.Metrics
 	within bool // forwards at once
 	spans  int
+	hang   chan struct{} // if there is one, each call waits for it
 }
 
 func (*summing) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
@@ -32,6 +35,9 @@ func (*summing) Capabilities() consumer.Capabilities { return consumer.Capabilit
 func (c *summing) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	if td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name() == "panic" {
 		panic("of the test")
+	}
+	if c.hang != nil {
+		<-c.hang
 	}
 	c.spans += td.SpanCount()
 	if c.within {
@@ -157,4 +163,33 @@ func TestARequestDoesNotWaitForTheOutputs(t *testing.T) {
 	if got := to.sums(t); !slices.Equal(got, []int64{2}) || value(t, metrics, "otelcol_connector_lost_items_total") != 0 {
 		t.Errorf("got %v", got)
 	}
+}
+
+// Some connectors read without a lock what flush changes.
+func TestAConnectorThatIsStillGivenSpansIsNotFlushed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var to end
+		hang := make(chan struct{})
+		create := func(_ otelconnector.Settings, next consumer.Metrics) (otelconnector.Traces, func(context.Context), error) {
+			c := &summing{next: next, hang: hang}
+			return c, func(ctx context.Context) { _ = next.ConsumeMetrics(ctx, c.metrics()) }, nil
+		}
+		c, err := NewConnector(otelcomponent.MustNewType("toy"), create, flow.Output{Metrics: []pipeline.OTLPSink{&to}}, component.Options{ID: "otelcol.connector.toy.x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended, given := make(chan error, 1), make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		go func() { given <- c.WriteOTLP(t.Context(), spans(t, "a")) }()
+		synctest.Wait()
+		cancel()
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "still in progress") {
+			t.Errorf("got %v", err)
+		}
+		close(hang)
+		if err := <-given; err != nil || len(to.got) > 0 {
+			t.Errorf("%v, %d requests", err, len(to.got))
+		}
+	})
 }

@@ -73,7 +73,9 @@ func (l *life) run(ctx context.Context) error {
 	l.begin.Do(func() { close(l.begun) })
 	<-ctx.Done()
 	l.setRunning(nil)
-	in.wait()
+	if !in.wait() {
+		in.hurry()
+	}
 	return in.shutdown(background)
 }
 
@@ -123,8 +125,21 @@ func (l *life) enter(ctx context.Context) (*instance, error) {
 	return l.running, nil
 }
 
-// wait waits for the requests in progress.
-func (in *instance) wait() {
+// hurried is a part that has to know, before its Shutdown, that requests that it was
+// given are still in progress.
+type hurried interface{ hurry() }
+
+// hurry tells the parts that requests are still in progress.
+func (in *instance) hurry() {
+	for _, part := range in.signals {
+		if h, ok := part.Component.(hurried); ok {
+			h.hurry()
+		}
+	}
+}
+
+// wait waits for the requests in progress. It reports whether all have ended.
+func (in *instance) wait() bool {
 	ended := make(chan struct{})
 	go func() {
 		in.under.Wait()
@@ -132,7 +147,9 @@ func (in *instance) wait() {
 	}()
 	select {
 	case <-ended:
+		return true
 	case <-time.After(stopGrace):
+		return false
 	}
 }
 
