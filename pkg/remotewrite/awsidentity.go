@@ -62,6 +62,17 @@ func newAWSIdentity(cfg *SigV4, settings *httpclient.Config, userAgent string) (
 	return &awsIdentity{cfg: cfg, client: client, getenv: os.Getenv, now: time.Now}, nil
 }
 
+// unsigned is why requests cannot be signed, as far as that is known without a token
+// service.
+func (s *SigV4) unsigned() error {
+	a := &awsIdentity{cfg: s, getenv: os.Getenv}
+	if _, err := a.region(); err != nil {
+		return err
+	}
+	_, err := a.own()
+	return err
+}
+
 // region comes from the configuration, the environment, or the profile.
 func (a *awsIdentity) region() (string, error) {
 	if region := cmp.Or(a.cfg.Region, a.getenv("AWS_REGION"), a.getenv("AWS_DEFAULT_REGION")); region != "" {
@@ -72,7 +83,7 @@ func (a *awsIdentity) region() (string, error) {
 		values, err = a.section(a.file("AWS_CONFIG_FILE", "config"), "default")
 	}
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find the region of AWS: %w: set region, or AWS_REGION", err)
 	}
 	if values["region"] == "" {
 		return "", errors.New("no region is set: neither in sigv4 nor in AWS_REGION nor in the profile")
@@ -108,6 +119,9 @@ func (a *awsIdentity) keys(ctx context.Context) (awsKeys, error) {
 	return role, nil
 }
 
+const whereKeysAre = "set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; " +
+	"keys of an instance, a task or a web identity are not supported"
+
 // own are the keys without a role.
 func (a *awsIdentity) own() (awsKeys, error) {
 	if a.cfg.AccessKey != "" {
@@ -119,10 +133,10 @@ func (a *awsIdentity) own() (awsKeys, error) {
 	path := a.file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
 	values, err := a.section(path, a.profile())
 	if err != nil {
-		return awsKeys{}, fmt.Errorf("find the keys of AWS: %w", err)
+		return awsKeys{}, fmt.Errorf("find the keys of AWS: %w: %s", err, whereKeysAre)
 	}
 	if values["aws_access_key_id"] == "" {
-		return awsKeys{}, fmt.Errorf("find the keys of AWS: %s has none of the profile %q", path, a.profile())
+		return awsKeys{}, fmt.Errorf("find the keys of AWS: %s has none of the profile %q: %s", path, a.profile(), whereKeysAre)
 	}
 	return awsKeys{
 		access: values["aws_access_key_id"], secret: component.Secret(values["aws_secret_access_key"]), session: component.Secret(values["aws_session_token"]),

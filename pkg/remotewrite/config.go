@@ -286,6 +286,11 @@ func (c *Config) warn(report func(path, why string)) {
 }
 
 func (e *Endpoint) warn(at string, report func(path, why string)) {
+	if e.SigV4 != nil {
+		if err := e.SigV4.unsigned(); err != nil {
+			report(at+"/sigv4", fmt.Sprintf("nothing can be delivered: %v", err))
+		}
+	}
 	var q QueueConfig
 	q.SetToDefault()
 	if e.Queue.Capacity != q.Capacity {

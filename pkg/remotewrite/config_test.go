@@ -111,6 +111,35 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	}
 }
 
+func TestSigningWithoutKeysDrawsAWarning(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Setenv(name, "")
+	}
+	keys := SigV4{Region: "eu-1", AccessKey: "a", SecretKey: "b"}
+	for want, sigv4 := range map[string]SigV4{
+		"":                            keys,
+		"keys of an instance":         {Region: "eu-1"},
+		"set region, or":              {AccessKey: "a", SecretKey: "b"},
+		"credentials: no such file":   {Region: "eu-1", Profile: "absent"},
+		"keys of an instance, a task": {Region: "eu-1", RoleARN: "arn:aws:iam::1:role/r"},
+	} {
+		got := ""
+		c := testConfig("http://vm")
+		c.Endpoints[0].SigV4 = &sigv4
+		if _, err := New(c, component.Options{Dir: t.TempDir(), Warn: func(path, why string) { got += path + ": " + why }}); err != nil {
+			t.Fatal(err)
+		}
+		if (got == "") != (want == "") || !strings.Contains(got, want) || want != "" && !strings.HasPrefix(got, "endpoint[0]/sigv4: ") {
+			t.Errorf("%s: %q", want, got)
+		}
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "a")
+	c := testConfig("http://vm")
+	c.Endpoints[0].SigV4 = &SigV4{Region: "eu-1"}
+	c.warn(func(path, why string) { t.Errorf("%s: %s", path, why) })
+}
+
 func TestBatchFollowsTheSettings(t *testing.T) {
 	e := testEndpoint(t, "http://vm", nil)
 	if got := e.destination().Batch; got.MaxItems != 10_000 || got.MaxWait > time.Second {
