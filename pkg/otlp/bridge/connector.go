@@ -52,9 +52,11 @@ func (c *Connector) make() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &instance{signals: map[pipeline.Signal]signal{pipeline.SignalTraces: {
+	in := newInstance()
+	in.signals[pipeline.SignalTraces] = signal{
 		made, changes(made.Traces), func(ctx context.Context, d pipeline.Decoded) error { return made.ConsumeTraces(ctx, d.Traces) },
-	}}}, nil
+	}
+	return in, nil
 }
 
 // Exports is the sink for spans.
@@ -90,7 +92,7 @@ func (c *Connector) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	if err != nil {
 		return err
 	}
-	return c.life.consume(withClient(context.WithValue(ctx, withinKey{}, true)), to, given)
+	return c.life.consume(withClient(context.WithValue(ctx, withinKey{}, true)), in, to, given)
 }
 
 // withinKey marks what a connector forwards within a call that gives it spans.

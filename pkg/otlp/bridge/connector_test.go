@@ -28,11 +28,15 @@ type summing struct {
 	within bool // forwards at once
 	spans  int
 	hang   chan struct{} // if there is one, each call waits for it
+	lock   chan struct{} // if there is one, each call holds it, also after a panic
 }
 
 func (*summing) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 func (c *summing) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	if c.lock != nil {
+		c.lock <- struct{}{}
+	}
 	if td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name() == "panic" {
 		panic("of the test")
 	}
@@ -40,6 +44,9 @@ func (c *summing) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 		<-c.hang
 	}
 	c.spans += td.SpanCount()
+	if c.lock != nil {
+		<-c.lock
+	}
 	if c.within {
 		_ = c.next.ConsumeMetrics(ctx, c.metrics())
 	}
@@ -107,7 +114,7 @@ func (e *end) sums(t *testing.T) (out []int64) {
 	return out
 }
 
-func TestAConnectorRunsAgainAndItsPanicCostsOneRequest(t *testing.T) {
+func TestAConnectorRunsAgain(t *testing.T) {
 	var to end
 	var calls []string
 	c := connector(t, &to, false, &calls, nil)
@@ -115,9 +122,6 @@ func TestAConnectorRunsAgainAndItsPanicCostsOneRequest(t *testing.T) {
 		stop := runConnector(t, c)
 		if err := errors.Join(offer(t, c, "a", "b"), offer(t, c, "c")); err != nil {
 			t.Fatal(err)
-		}
-		if err := c.WriteOTLP(t.Context(), spans(t, "panic")); !pipeline.IsPermanent(err) {
-			t.Errorf("got %v", err)
 		}
 		bad := spans(t, "x")
 		bad.Data = bad.Data[:3]
@@ -132,6 +136,44 @@ func TestAConnectorRunsAgainAndItsPanicCostsOneRequest(t *testing.T) {
 	if !slices.Equal(calls, []string{"start", "flush", "stop", "start", "flush", "stop"}) {
 		t.Errorf("calls: %v", calls)
 	}
+}
+
+// A library that panics may hold a lock, for which all that comes later would wait.
+func TestAPanicCostsOneRequestThoughALockIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var to end
+		var first *summing
+		create := func(_ otelconnector.Settings, next consumer.Metrics) (otelconnector.Traces, func(context.Context), error) {
+			c := &summing{next: next, lock: make(chan struct{}, 1)}
+			if first == nil {
+				first = c
+			}
+			return c, func(ctx context.Context) {
+				c.lock <- struct{}{}
+				_ = next.ConsumeMetrics(ctx, c.metrics())
+				<-c.lock
+			}, nil
+		}
+		c, err := NewConnector(otelcomponent.MustNewType("toy"), create, flow.Output{Metrics: []pipeline.OTLPSink{&to}}, component.Options{ID: "otelcol.connector.toy.x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := runConnector(t, c)
+		if err := offer(t, c, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.WriteOTLP(t.Context(), spans(t, "panic")); !pipeline.IsPermanent(err) {
+			t.Errorf("got %v", err)
+		}
+		if err := c.WriteOTLP(t.Context(), spans(t, "b", "c")); err != nil {
+			t.Error(err)
+		}
+		stop()
+		if got := to.sums(t); !slices.Equal(got, []int64{2}) {
+			t.Errorf("got %v", got)
+		}
+		<-first.lock // its flush still waits for it
+	})
 }
 
 func TestAConnectorThatNeverRanForwardsNothing(t *testing.T) {

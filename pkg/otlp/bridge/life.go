@@ -38,8 +38,15 @@ type life struct {
 // instance is what does the work for each signal that is received and has an output. It
 // can be started once.
 type instance struct {
-	signals map[pipeline.Signal]signal
-	under   sync.WaitGroup // requests that it has been given; added to under life.mu
+	signals  map[pipeline.Signal]signal
+	under    sync.WaitGroup // requests that it has been given; added to under life.mu
+	broken   chan struct{}  // closed when it has panicked
+	breaks   sync.Once      // closes broken
+	replaced chan struct{}  // closed when it no longer is what runs
+}
+
+func newInstance() *instance {
+	return &instance{signals: map[pipeline.Signal]signal{}, broken: make(chan struct{}), replaced: make(chan struct{})}
 }
 
 // signal does the work for one signal.
@@ -56,27 +63,47 @@ func (l *life) prepare(logger *slog.Logger, create func() (*instance, error)) (e
 	return err
 }
 
-// run runs an instance until ctx ends.
+// run runs an instance until ctx ends. After a panic it runs another one: the library
+// may never release the locks that it held, and what it has in memory may be wrong.
 func (l *life) run(ctx context.Context) error {
-	in, err := l.take()
+	background := context.WithoutCancel(ctx) // what it forwards at its end is delivered, too
+	in, err := l.start(background)
 	if err != nil {
 		return err
 	}
-	// What it forwards at its end is delivered, too.
-	background := context.WithoutCancel(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			l.setRunning(nil)
+			return in.end(background)
+		case <-in.broken:
+		}
+		next, err := l.start(background)
+		if err != nil {
+			l.setRunning(nil)
+			return errors.Join(err, in.end(background))
+		}
+		if err := in.end(background); err != nil {
+			l.logger.Error("after a panic, what the component had gathered may be lost", "err", err)
+		}
+		in = next
+	}
+}
+
+// start starts an instance, which takes requests from then on.
+func (l *life) start(ctx context.Context) (*instance, error) {
+	in, err := l.take()
+	if err != nil {
+		return nil, err
+	}
 	for s, part := range in.signals {
-		if err := part.Start(background, host{}); err != nil {
-			return errors.Join(fmt.Errorf("start processing of %s: %w", s, err), in.shutdown(background))
+		if err := part.Start(ctx, host{}); err != nil {
+			return nil, errors.Join(fmt.Errorf("start processing of %s: %w", s, err), in.shutdown(ctx))
 		}
 	}
 	l.setRunning(in)
 	l.begin.Do(func() { close(l.begun) })
-	<-ctx.Done()
-	l.setRunning(nil)
-	if !in.wait() {
-		in.hurry()
-	}
-	return in.shutdown(background)
+	return in, nil
 }
 
 // close stops what has been prepared and never run.
@@ -105,24 +132,51 @@ func (l *life) take() (*instance, error) {
 func (l *life) setRunning(in *instance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.running != nil {
+		close(l.running.replaced)
+	}
 	l.running = in
 }
 
 // enter returns the running instance, for a call that ends by under.Done. It waits
-// for the first run.
+// for the first run, and for the next instance after a panic.
 func (l *life) enter(ctx context.Context) (*instance, error) {
 	select {
 	case <-l.begun:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	for {
+		in, broken := l.current()
+		switch {
+		case in == nil:
+			return nil, pipeline.ErrClosed
+		case !broken:
+			return in, nil
+		}
+		select {
+		case <-in.replaced:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// current returns the running instance, with a request added to under unless it is
+// broken.
+func (l *life) current() (in *instance, broken bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.running == nil {
-		return nil, pipeline.ErrClosed
+		return nil, false
 	}
-	l.running.under.Add(1)
-	return l.running, nil
+	select {
+	case <-l.running.broken:
+		return l.running, true
+	default:
+		l.running.under.Add(1)
+		return l.running, false
+	}
 }
 
 // hurried is a part that has to know, before its Shutdown, that requests that it was
@@ -153,6 +207,22 @@ func (in *instance) wait() bool {
 	}
 }
 
+// end ends an instance that is given nothing more. After a panic a part may wait for
+// itself forever, and is left alone.
+func (in *instance) end(ctx context.Context) error {
+	if !in.wait() {
+		in.hurry()
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- in.shutdown(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(2 * stopGrace):
+		return errors.New("it does not stop")
+	}
+}
+
 // shutdown ends all parts, also those that have not been started.
 func (in *instance) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
@@ -168,9 +238,10 @@ func (in *instance) shutdown(ctx context.Context) error {
 
 // consume calls what does the work. A panic is an error about the data: it costs what
 // was given alone.
-func (l *life) consume(ctx context.Context, to signal, given pipeline.Decoded) (err error) {
+func (l *life) consume(ctx context.Context, in *instance, to signal, given pipeline.Decoded) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
+			in.breaks.Do(func() { close(in.broken) })
 			l.panics.Log(l.logger, slog.LevelError, "", "the processor panicked; the request is rejected", "err", cause, "stack", string(debug.Stack()))
 			err = pipeline.Permanent(fmt.Errorf("process the request: the processor panicked: %v", cause))
 		}

@@ -164,7 +164,7 @@ func (p *Processor) make() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &instance{signals: map[pipeline.Signal]signal{}}
+	in := newInstance()
 	ctx := context.Background()
 	for s := range p.outputs {
 		next := next{p, s}
@@ -250,7 +250,7 @@ func (p *Processor) process(ctx context.Context, in *instance, request pipeline.
 		return false, err
 	}
 	c := &came{request: request, given: given, changes: to.changes, id: id}
-	if err := p.life.consume(withClient(withRequest(ctx, c)), to, given); err != nil {
+	if err := p.life.consume(withClient(withRequest(ctx, c)), in, to, given); err != nil {
 		return c.held.Load(), err
 	}
 	if gone := request.Items - int(c.forwarded.Load()); gone > 0 && p.dropped != nil {
