@@ -30,8 +30,13 @@ const (
 	step = 64 << 10
 	// mostLabels is how many labels a series may have.
 	mostLabels = 1000
-	// maxKept bounds the samples of a decoder that waits for reuse.
-	maxKept = 20_000
+	// largestExemplar bounds the text of an exemplar's labels, in bytes. OpenMetrics
+	// allows 128 characters.
+	largestExemplar = 4 << 10
+	// maxKept bounds the samples of a decoder that waits for reuse, and maxKeptKey the
+	// bytes of its key.
+	maxKept    = 20_000
+	maxKeptKey = 64 << 10
 )
 
 // decoder makes samples of a request. It is used again.
@@ -42,6 +47,8 @@ type decoder struct {
 	out     pipeline.Metrics
 	invalid int   // samples that nobody can store
 	why     error // the reason for one of them
+	// lostExemplars are those that nobody can store.
+	lostExemplars struct{ invalid, tooLong int }
 
 	pairs    []labels.Label
 	key      []byte
@@ -55,7 +62,7 @@ func (d *decoder) begin(claim *listen.Claim, known *interned) { d.claim, d.known
 
 // end forgets the request, and reports whether the decoder may be used again.
 func (d *decoder) end() bool {
-	if cap(d.out.Samples) > maxKept || cap(d.symbols) > maxKept {
+	if cap(d.out.Samples) > maxKept || cap(d.symbols) > maxKept || cap(d.key) > maxKeptKey {
 		return false
 	}
 	clear(d.out.Samples)
@@ -160,7 +167,14 @@ func pairOf(message []byte) (name, value string, err error) {
 
 // series is the series with the labels in pairs; nil: nobody can store them.
 func (d *decoder) series() (*pipeline.Series, error) {
-	d.key = d.key[:0]
+	// References can repeat a long text: the key may be much larger than the request.
+	size := sizeOf(d.pairs) + 2*binary.MaxVarintLen32*len(d.pairs)
+	if d.key = d.key[:0]; size > cap(d.key) {
+		if err := d.spend(size); err != nil {
+			return nil, err
+		}
+		d.key = make([]byte, 0, size)
+	}
 	for _, p := range d.pairs {
 		for _, text := range [2]string{p.Name, p.Value} {
 			d.key = binary.AppendUvarint(d.key, uint64(len(text)))
@@ -251,11 +265,29 @@ func (d *decoder) exemplar(series *pipeline.Series, message []byte, labelsOf fun
 	if err != nil || series == nil {
 		return err
 	}
+	// An exemplar is no sample: the series goes without it.
+	size := sizeOf(d.pairs)
+	if size > largestExemplar {
+		d.lostExemplars.tooLong++
+		return nil
+	}
+	if err := d.spend(size); err != nil {
+		return err
+	}
 	if e.Labels, err = d.labels(d.pairs); err != nil {
-		return nil // an exemplar is no sample: the series goes without it
+		d.lostExemplars.invalid++
+		return nil
 	}
 	d.out.Exemplars = append(d.out.Exemplars, pipeline.Exemplar{Series: series, Exemplar: e})
 	return nil
+}
+
+// sizeOf is the size of the text of labels, in bytes.
+func sizeOf(pairs []labels.Label) (n int) {
+	for _, p := range pairs {
+		n += len(p.Name) + len(p.Value)
+	}
+	return n
 }
 
 // pairOf adds a label of version 1 to pairs.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"mime"
 	"net/http"
 	"strings"
@@ -92,27 +94,20 @@ func (f format) unpack(claim *listen.Claim, data []byte, limit int64) ([]byte, e
 }
 
 func unpackZstd(claim *listen.Claim, data []byte, limit int64) ([]byte, error) {
-	var h zstd.Header
-	if err := h.Decode(data); err != nil {
+	window, size, err := zstdFrames(data)
+	if err != nil {
 		return nil, fmt.Errorf("unpack the body from zstd: %w", err)
 	}
-	window, size := int64(h.WindowSize), int64(-1)
-	if h.HasFCS {
-		if h.FrameContentSize > uint64(limit) {
-			return nil, errTooLarge
-		}
-		size = int64(h.FrameContentSize)
-	}
-	if h.SingleSegment {
-		window = size
+	if size > limit {
+		return nil, errTooLarge
 	}
 	// The decoder has the history twice.
-	cost := int(2*min(max(window, 0), zstdWindow)) + zstdCost
+	cost := int(2*window) + zstdCost
 	if err := claim.Grow(cost); err != nil {
 		return nil, err
 	}
 	defer claim.Shrink(cost)
-	r, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+	r, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
 	if err != nil {
 		return nil, fmt.Errorf("unpack the body from zstd: %w", err)
 	}
@@ -128,4 +123,68 @@ func unpackZstd(claim *listen.Claim, data []byte, limit int64) ([]byte, error) {
 		return nil, errTooLarge
 	}
 	return message, nil
+}
+
+// zstdFrames is the largest window of the frames of data, and what they unpack to as far
+// as their headers say; size is below 0 if one does not say. Frames follow each other,
+// and those that are skipped may come before any.
+func zstdFrames(data []byte) (window, size int64, err error) {
+	window = zstd.MinWindowSize
+	for len(data) > 0 {
+		var h zstd.Header
+		if err := h.Decode(data); err != nil {
+			return 0, 0, err
+		}
+		data = data[min(h.HeaderSize, len(data)):]
+		if h.Skippable {
+			if int64(len(data)) < int64(h.SkippableSize) {
+				return 0, 0, io.ErrUnexpectedEOF
+			}
+			data = data[h.SkippableSize:]
+			continue
+		}
+		own := min(h.WindowSize, zstdWindow) // the decoder rejects a larger one
+		switch {
+		case !h.HasFCS:
+			size = -1
+		case h.FrameContentSize > math.MaxInt32:
+			return 0, 0, zstd.ErrDecoderSizeExceeded
+		case size >= 0:
+			size += int64(h.FrameContentSize)
+		}
+		if h.SingleSegment {
+			own = min(h.FrameContentSize, zstdWindow)
+		}
+		window = max(window, int64(own))
+		if data, err = afterBlocks(data, h.HasCheckSum); err != nil {
+			return 0, 0, err
+		}
+	}
+	return window, size, nil
+}
+
+// afterBlocks is what follows the blocks of a zstd frame: each has a header of 3 bytes,
+// which are little-endian: 1 bit that says that it is the last, 2 of its type, and its
+// size.
+func afterBlocks(data []byte, checksum bool) ([]byte, error) {
+	const header, repeated, sumLen = 3, 1, 4
+	for last := false; !last; {
+		if len(data) < header {
+			return nil, io.ErrUnexpectedEOF
+		}
+		word := int(data[0]) | int(data[1])<<8 | int(data[2])<<16
+		last = word&1 != 0
+		size := word >> 3
+		if word>>1&3 == repeated {
+			size = 1
+		}
+		if last && checksum {
+			size += sumLen
+		}
+		if data = data[header:]; len(data) < size {
+			return nil, io.ErrUnexpectedEOF
+		}
+		data = data[size:]
+	}
+	return data, nil
 }

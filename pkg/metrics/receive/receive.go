@@ -12,6 +12,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,19 +203,7 @@ func (r *Receive) forward(ctx context.Context, d *decoder) error {
 func (r *Receive) answer(w http.ResponseWriter, req *http.Request, d *decoder, f format, err error) {
 	switch {
 	case err == nil:
-		if d.invalid > 0 {
-			r.metrics.drop(reasonInvalid, d.invalid)
-			r.quiet.Warn(r.options.Logger, reasonInvalid, "samples were dropped that nobody can store", "client", req.RemoteAddr, "samples", d.invalid, "err", httpserver.Brief(d.why.Error()))
-		}
-		if f.two {
-			written := func(what string, n int) {
-				w.Header().Set("X-Prometheus-Remote-Write-"+what+"-Written", strconv.Itoa(n))
-			}
-			written("Samples", len(d.out.Samples))
-			written("Histograms", len(d.out.Histograms))
-			written("Exemplars", len(d.out.Exemplars))
-		}
-		w.WriteHeader(http.StatusNoContent)
+		r.written(w, req, d, f)
 	case pipeline.IsPermanent(err):
 		r.refuse(w, req, http.StatusBadRequest, failure(err), err.Error())
 	default:
@@ -222,6 +211,31 @@ func (r *Receive) answer(w http.ResponseWriter, req *http.Request, d *decoder, f
 		w.Header().Set("Retry-After", retryAfter)
 		http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)
 	}
+}
+
+// written answers a request whose samples were accepted. Of remote write 2.0, a client
+// is told of what was invalid by 400, which is not to be sent again, and by how much
+// was written.
+func (r *Receive) written(w http.ResponseWriter, req *http.Request, d *decoder, f format) {
+	r.metrics.exemplars.WithLabelValues(reasonInvalid).Add(float64(d.lostExemplars.invalid))
+	r.metrics.exemplars.WithLabelValues(reasonLabelsTooLong).Add(float64(d.lostExemplars.tooLong))
+	if d.invalid > 0 {
+		r.metrics.drop(reasonInvalid, d.invalid)
+		r.quiet.Warn(r.options.Logger, reasonInvalid, "samples were dropped that nobody can store", "client", req.RemoteAddr, "samples", d.invalid, "err", httpserver.Brief(d.why.Error()))
+	}
+	if f.two {
+		header := func(what string, n int) {
+			w.Header().Set("X-Prometheus-Remote-Write-"+what+"-Written", strconv.Itoa(n))
+		}
+		header("Samples", len(d.out.Samples))
+		header("Histograms", len(d.out.Histograms))
+		header("Exemplars", len(d.out.Exemplars))
+		if d.why != nil {
+			http.Error(w, httpserver.Brief(strings.ToValidUTF8(d.why.Error(), "\uFFFD")), http.StatusBadRequest)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // Receiving is part of inspect.Receiver.

@@ -30,6 +30,7 @@ const (
 	reasonRejected    = "rejected"
 
 	reasonInvalid       = "invalid" // labels or a histogram that nobody can store
+	reasonLabelsTooLong = "labels_too_long"
 	reasonNoDestination = "no_destination"
 )
 
@@ -98,6 +99,7 @@ type metrics struct {
 	fanoutLatency          prometheus.Histogram
 	forwarded              prometheus.Counter
 	refused, dropped, lost *prometheus.CounterVec // by reason
+	exemplars              *prometheus.CounterVec // that were dropped, by reason
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -120,8 +122,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			reasonInvalid, reasonNoDestination),
 		lost: byReason("lost_samples_total", "Samples that one of several receivers accepted and another did not, by reason.",
 			reasonQueueFull, reasonRejected),
+		exemplars: byReason("dropped_exemplars_total", "Exemplars of answered requests that were not forwarded, by reason.",
+			reasonInvalid, reasonLabelsTooLong),
 	}
-	reg.MustRegister(m.fanoutLatency, m.forwarded, m.refused, m.dropped, m.lost)
+	reg.MustRegister(m.fanoutLatency, m.forwarded, m.refused, m.dropped, m.lost, m.exemplars)
 	return m
 }
 
