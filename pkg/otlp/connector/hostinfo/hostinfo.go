@@ -18,6 +18,17 @@ import (
 	"collector/pkg/pipeline"
 )
 
+// What is kept of hosts between two flushes. While the outputs accept nothing, flushes
+// wait.
+const (
+	mostHosts   = 20_000
+	longestHost = 256 // bytes
+	// tooMany is the reason for which a host is not kept.
+	tooMany = "too_many_hosts"
+	// tooLong is the reason for which an identifier is not kept.
+	tooLong = "host_too_long"
+)
+
 // stopGrace is how long the last metrics wait for the outputs when the component stops.
 const stopGrace = 5 * time.Second
 
@@ -115,13 +126,28 @@ func (c *Connector) WriteOTLP(_ context.Context, request pipeline.OTLP) error {
 		return err
 	}
 	hosts := c.hostsOf(d.Traces)
+	lost := map[string]int{} // by reason
+	defer func() {
+		for reason, n := range lost {
+			c.emitter.Lose(pipeline.OTLP{Signal: pipeline.SignalMetrics, Items: n}, reason)
+		}
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped {
 		return pipeline.ErrClosed
 	}
 	for _, host := range hosts {
-		c.hosts[host] = struct{}{}
+		_, known := c.hosts[host]
+		switch {
+		case known:
+		case len(host) > longestHost:
+			lost[tooLong]++
+		case len(c.hosts) >= mostHosts:
+			lost[tooMany]++
+		default:
+			c.hosts[host] = struct{}{}
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package hostinfo
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,4 +155,32 @@ func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
 	otlptest.Says(t, "host_identifiers: ", func(c *Config) { c.HostIdentifiers = nil })
 	otlptest.Says(t, "metrics_flush_interval: ", func(c *Config) { c.MetricsFlushInterval = 0 })
 	otlptest.Says(t, "output > traces: ", func(c *Config) { c.Output.Traces = []pipeline.OTLPSink{nil} })
+}
+
+func TestTheHostsThatWaitAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		metrics := prometheus.NewRegistry()
+		p, _ := start(t, &otlptest.Sink{}, metrics, nil)
+		resources := []string{resource(strings.Repeat("x", longestHost+1))}
+		for i := range mostHosts + 5 {
+			resources = append(resources, resource(strconv.Itoa(i)))
+		}
+		resources = append(resources, resource("0")) // is known
+		if err := p.WriteOTLP(t.Context(), otlptest.JSON(t, pipeline.SignalTraces, `{"resourceSpans":[`+strings.Join(resources, ",")+`]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(p.hosts); n != mostHosts {
+			t.Errorf("%d hosts", n)
+		}
+		for reason, want := range map[string]float64{tooMany: 5, tooLong: 1} {
+			if got := otlptest.Counter(t, metrics, "otelcol_connector_lost_items_total", reason); got != want {
+				t.Errorf("%s: %v are counted", reason, got)
+			}
+		}
+	})
+}
+
+// resource has a host and a span.
+func resource(host string) string {
+	return `{"resource":{"attributes":[{"key":"host.id","value":{"stringValue":"` + host + `"}}]},"scopeSpans":[{"spans":[{"name":"x"}]}]}`
 }

@@ -91,5 +91,9 @@ func (c *Connector) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	if err != nil {
 		return err
 	}
-	return c.emitter.Write(ctx, request.With(pipeline.SignalLogs, pipeline.Decoded{Logs: c.config.logs(d.Traces)}))
+	logs, err := c.config.logs(d.Traces)
+	if err != nil {
+		return err
+	}
+	return c.emitter.Write(ctx, request.With(pipeline.SignalLogs, pipeline.Decoded{Logs: logs}))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,5 +158,34 @@ func TestWhatHasNoEffectIsWarnedOf(t *testing.T) {
 	})
 	if want := []string{"output/traces", "output/metrics", "spans"}; !slices.Equal(warned, want) {
 		t.Errorf("got %q, want %q", warned, want)
+	}
+}
+
+// Each line of an event repeats what its span says, and each span what its process says.
+func TestARequestOfWhichTooManyLinesWouldBeMadeIsRejected(t *testing.T) {
+	long := strings.Repeat("x", 100<<10)
+	many := func(element string) string { return strings.TrimSuffix(strings.Repeat(element+",", 5000), ",") }
+	for name, test := range map[string]struct {
+		trace  string
+		change func(*Config)
+	}{
+		"events": {
+			`{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"` + long + `","events":[` + many("{}") + `]}]}]}]}`,
+			func(c *Config) { c.Events = true },
+		},
+		"process attributes": {
+			`{"resourceSpans":[{"resource":{"attributes":[{"key":"zone","value":{"stringValue":"` + long + `"}}]},"scopeSpans":[{"spans":[` + many(`{"name":"a"}`) + `]}]}]}`,
+			func(c *Config) { c.Spans, c.ProcessAttributes = true, []string{"zone"} },
+		},
+		"labels": {
+			`{"resourceSpans":[{"resource":{"attributes":[{"key":"zone","value":{"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"` + long + `"}}]}}}]},"scopeSpans":[{"spans":[` + many(`{"name":"a"}`) + `]}]}]}`,
+			func(c *Config) { c.Spans, c.ProcessAttributes, c.Labels = true, []string{"zone"}, []string{"zone"} },
+		},
+	} {
+		var to otlptest.Sink
+		err := connector(t, &to, component.Options{}, test.change).WriteOTLP(t.Context(), otlptest.JSON(t, pipeline.SignalTraces, test.trace))
+		if !pipeline.IsPermanent(err) || len(to.Got()) != 0 {
+			t.Errorf("%s: %v, %d requests", name, err, len(to.Got()))
+		}
 	}
 }
