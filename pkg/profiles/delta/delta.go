@@ -99,7 +99,7 @@ func (p *profile) subtract(e *entry, before counts) {
 
 // The most that a profile may have: a program's has a tenth of it.
 const (
-	maxSamples   = 500_000
+	maxSamples   = 200_000
 	maxLocations = 300_000
 	maxFunctions = 300_000
 	maxStrings   = 1_000_000

@@ -99,16 +99,15 @@ func (c *Config) endpoint(t discovery.Target, k kind, all []kind) (endpoint, err
 	return e, e.check()
 }
 
-// params are the parameters of a target's URL.
+// params are the parameters of a target's URL. As in Alloy, the argument comes before the
+// labels of the target.
 func (c *Config) params(t discovery.Target) url.Values {
 	params := url.Values{}
 	for name, values := range c.Params {
 		params[name] = slices.Clone(values)
 	}
 	t.Range(func(l labels.Label) {
-		if name, is := strings.CutPrefix(l.Name, model.ParamLabelPrefix); is && len(params[name]) > 0 {
-			params[name][0] = l.Value
-		} else if is {
+		if name, is := strings.CutPrefix(l.Name, model.ParamLabelPrefix); is && len(params[name]) == 0 {
 			params[name] = []string{l.Value}
 		}
 	})

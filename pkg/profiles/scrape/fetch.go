@@ -19,12 +19,8 @@ import (
 	"collector/pkg/listen"
 )
 
-const (
-	// gzipCost is what a decoder takes, about.
-	gzipCost = 64 << 10
-	// deltaCost is what the comparison of a profile takes for each byte of it.
-	deltaCost = 3
-)
+// gzipCost is what a decoder takes, about.
+const gzipCost = 64 << 10
 
 var errTooLarge = errors.New("the profile is larger than allowed")
 

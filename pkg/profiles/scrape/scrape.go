@@ -235,9 +235,6 @@ func (s *Scraper) scrape(t *target, e *endpoint) {
 	if errors.Is(err, errInterrupted) {
 		return
 	}
-	if err == nil {
-		err = claim.Grow(copies * len(profile))
-	}
 	forwarded := 0
 	if err != nil {
 		s.metrics.fail(err)
@@ -261,8 +258,10 @@ func (s *Scraper) collect(t *target, e *endpoint, claim *listen.Claim) ([]byte, 
 	switch {
 	case err != nil && t.ctx.Err() != nil && !late:
 		return nil, errInterrupted
-	case err != nil || t.delta == nil:
-		return profile, err
+	case err != nil:
+		return nil, err
+	case t.delta == nil:
+		return profile, claim.Grow(copies * len(profile))
 	}
 	return s.compare(t.delta, profile, claim)
 }
@@ -273,8 +272,13 @@ func (s *Scraper) compare(with *delta.Computer, profile []byte, claim *listen.Cl
 	if err != nil {
 		return nil, err
 	}
-	// What is noted of the profile, and the result.
-	if err := claim.Grow(deltaCost * len(plain)); err != nil {
+	cost, err := delta.Cost(plain)
+	if err != nil {
+		return nil, &notProfile{Err: err, Instead: "data in another format"}
+	}
+	// What forwards the result is claimed before it is known: once the profile is the one
+	// before, what it has more is nowhere else.
+	if err := claim.Grow(cost + copies*len(plain)); err != nil {
 		return nil, err
 	}
 	more, err := with.Delta(plain)

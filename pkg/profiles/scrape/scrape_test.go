@@ -289,7 +289,7 @@ func TestEachSettingIsInTheRequests(t *testing.T) {
 	app := at("__address__", "a:1")
 	f(func(c *Config) { c.Scheme = "https" }, at("__address__", "a"), "https://a/debug/pprof/goroutine")
 	f(func(c *Config) { c.Params = map[string][]string{"x": {"1", "2"}} }, app, "http://a:1/debug/pprof/goroutine?x=1&x=2")
-	f(func(c *Config) { c.Params = map[string][]string{"x": {"1", "2"}} }, at("__address__", "a:1", "__param_x", "3", "__param_y", "4"), "http://a:1/debug/pprof/goroutine?x=3&x=2&y=4")
+	f(func(c *Config) { c.Params = map[string][]string{"x": {"1", "2"}} }, at("__address__", "a:1", "__param_x", "3", "__param_y", "4"), "http://a:1/debug/pprof/goroutine?x=1&x=2&y=4")
 	f(func(c *Config) { c.Profiling.PathPrefix = "/mnt" }, app, "http://a:1/mnt/debug/pprof/goroutine")
 	f(func(c *Config) { c.Profiling.Goroutine.Path = "/g" }, app, "http://a:1/g")
 	f(func(*Config) {}, at("__address__", "a:1", "__scheme__", "https", "__profile_path__", "/p", "__profile_path_prefix__", "/q"), "https://a:1/q/p")

@@ -192,7 +192,11 @@ func (s *Scraper) describe(profile []byte, contentType string, claim *listen.Cla
 	if err != nil {
 		return "", err
 	}
-	if err := claim.Grow(deltaCost * len(plain)); err != nil {
+	cost, err := delta.Cost(plain)
+	if err != nil {
+		return "", &notProfile{Err: err, Instead: "data in another format"}
+	}
+	if err := claim.Grow(cost); err != nil {
 		return "", err
 	}
 	text, err := delta.Describe(plain)
