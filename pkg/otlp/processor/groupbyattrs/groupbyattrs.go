@@ -36,5 +36,5 @@ func Definition() component.Definition {
 func New(c Config, o component.Options) (*bridge.Processor, error) {
 	o = o.WithDefaults()
 	c.DebugMetrics.Warn(o)
-	return bridge.New(groupbyattrsprocessor.NewFactory(), bridge.Settings{"keys": c.Keys}, c.Output, o)
+	return bridge.New(limited{groupbyattrsprocessor.NewFactory()}, bridge.Settings{"keys": c.Keys}, c.Output, o)
 }

@@ -1,6 +1,7 @@
 package groupbyattrs
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -67,6 +68,38 @@ func TestEachSignalIsForwarded(t *testing.T) {
 		}
 		if got := to.Taken()[0]; got.Signal != s || got.Items != len(otlptest.Flatten(t, s, data)) {
 			t.Errorf("%s: %d items of %s have arrived", s, got.Items, got.Signal)
+		}
+	}
+}
+
+// The library copies the attributes of a resource for each item.
+func TestARequestThatIsTooMuchWorkIsRejected(t *testing.T) {
+	var attributes []string
+	for i := range 1000 {
+		attributes = append(attributes, fmt.Sprintf(`{"key":"a%d","value":{"intValue":"1"}}`, i))
+	}
+	many := `"resource":{"attributes":[` + strings.Join(attributes, ",") + `]}`
+	long := `"resource":{"attributes":[{"key":"a","value":{"stringValue":"` + strings.Repeat("x", 64*1000) + `"}}]}`
+	host := func(i int) string { return fmt.Sprintf(`"attributes":[{"key":"host","value":{"intValue":"%d"}}]`, i) }
+	for s, format := range map[pipeline.Signal][2]string{
+		pipeline.SignalLogs:    {`{"resourceLogs":[{%s,"scopeLogs":[{"logRecords":[%s]}]}]}`, `{%s}`},
+		pipeline.SignalTraces:  {`{"resourceSpans":[{%s,"scopeSpans":[{"spans":[%s]}]}]}`, `{%s}`},
+		pipeline.SignalMetrics: {`{"resourceMetrics":[{%s,"scopeMetrics":[{"metrics":[{"name":"m","gauge":{"dataPoints":[%s]}}]}]}]}`, `{"asInt":"1",%s}`},
+	} {
+		for _, resource := range []string{many, long} {
+			for n, rejected := range map[int]bool{1100: true, 20: false} {
+				var to otlptest.Sink
+				p := processor(t, Config{Keys: []string{"host"}, Output: otlptest.All(&to)})
+				otlptest.Run(t, p)
+				var items []string
+				for i := range n {
+					items = append(items, fmt.Sprintf(format[1], host(i)))
+				}
+				err := p.WriteOTLP(t.Context(), otlptest.JSON(t, s, fmt.Sprintf(format[0], resource, strings.Join(items, ","))))
+				if pipeline.IsPermanent(err) != rejected || len(to.Got()) > 0 == rejected {
+					t.Errorf("%s, %d items: %v, %d requests", s, n, err, len(to.Got()))
+				}
+			}
 		}
 	}
 }
