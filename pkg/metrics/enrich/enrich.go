@@ -10,6 +10,7 @@ import (
 	"context"
 	_ "embed"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -154,6 +155,7 @@ func (e *Enrich) enrich(lset labels.Labels, with *targets) *enriched {
 func (e *Enrich) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	with := e.current()
 	matched := 0
+	var once instants
 	series := func(s *pipeline.Series) *pipeline.Series {
 		made := e.of(s, with)
 		if !made.matched {
@@ -173,6 +175,10 @@ func (e *Enrich) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 		out.Histograms = append(out.Histograms, h)
 	}
 	samples := matched
+	if samples > 0 {
+		out.Samples = slices.DeleteFunc(out.Samples, func(s pipeline.Sample) bool { return !once.add(s.Series, s.T) })
+		out.Histograms = slices.DeleteFunc(out.Histograms, func(h pipeline.HistogramSample) bool { return !once.add(h.Series, h.T) })
+	}
 	for _, x := range m.Exemplars {
 		x.Series = series(x.Series)
 		out.Exemplars = append(out.Exemplars, x)
@@ -183,9 +189,32 @@ func (e *Enrich) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	if err != nil {
 		return err
 	}
+	e.metrics.duplicate.Add(float64(m.Items() - out.Items()))
 	e.matched.Add(uint64(samples))
 	e.unmatched.Add(uint64(m.Items() - samples))
 	return nil
+}
+
+// instants are the places of values in a batch: labels that are copied can make series
+// equal. Of several values in one place, the first is forwarded.
+type instants struct{ seen map[instant]*pipeline.Series }
+
+type instant struct {
+	labels uint64 // their hash
+	t      int64
+}
+
+// add reports whether a value is the first in its place.
+func (i *instants) add(s *pipeline.Series, t int64) bool {
+	at := instant{s.Labels.Hash(), t}
+	first, known := i.seen[at]
+	if !known {
+		if i.seen == nil {
+			i.seen = make(map[instant]*pipeline.Series)
+		}
+		i.seen[at] = s
+	}
+	return !known || first == s || !labels.Equal(first.Labels, s.Labels)
 }
 
 // forward gives samples to all receivers, see pipeline.Pass.
@@ -221,6 +250,7 @@ type metrics struct {
 	fanoutLatency prometheus.Histogram
 	forwarded     prometheus.Counter
 	dropped       prometheus.Counter
+	duplicate     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, e *Enrich) *metrics {
@@ -234,6 +264,7 @@ func newMetrics(reg prometheus.Registerer, e *Enrich) *metrics {
 		}),
 		forwarded: prometheus.NewCounter(prometheus.CounterOpts{Name: "prometheus_forwarded_samples_total", Help: "Samples forwarded to receivers."}),
 		dropped:   dropped.WithLabelValues("forward_failed"),
+		duplicate: dropped.WithLabelValues("duplicate"),
 	}
 	samples := func(matched string, n *atomic.Uint64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -197,3 +197,28 @@ func TestItKeepsTheContractOfSinks(t *testing.T) {
 		},
 	}.TestPassing(t)
 }
+
+func TestOfSeriesThatBecomeEqualTheFirstValueIsForwarded(t *testing.T) {
+	var to sink
+	e := newEnrich(t, Config{TargetMatchLabel: "ip", LabelsToCopy: []string{"rack"}, Targets: targetsOfATest()}, &to)
+	a, b := series("__name__", "m", "ip", "10.0.0.1", "rack", "a"), series("__name__", "m", "ip", "10.0.0.1", "rack", "b")
+	own, other := series("__name__", "m", "ip", "10.0.0.1"), series("__name__", "n", "ip", "10.0.0.1")
+	in := pipeline.Metrics{
+		Samples:    []pipeline.Sample{{Series: a, T: 1, V: 1}, {Series: b, T: 1, V: 2}, {Series: b, T: 2, V: 3}, {Series: own, T: 2, V: 4}, {Series: other, T: 1, V: 5}},
+		Histograms: []pipeline.HistogramSample{{Series: a, T: 3}, {Series: b, T: 3}},
+	}
+	if err := e.WriteMetrics(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	got := to.take()
+	var values []float64
+	for _, s := range got.Samples {
+		values = append(values, s.V)
+	}
+	if diff := cmp.Diff([]float64{1, 3, 5}, values); diff != "" || len(got.Histograms) != 1 {
+		t.Errorf("%d histograms; %s", len(got.Histograms), diff)
+	}
+	if n := testutil.ToFloat64(e.metrics.duplicate); n != 3 {
+		t.Errorf("%v duplicates are counted", n)
+	}
+}
