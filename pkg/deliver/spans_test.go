@@ -39,7 +39,7 @@ func TestEachRequestIsASpan(t *testing.T) {
 		}
 		got := map[string]string{}
 		for _, a := range all[1].Attributes() {
-			got[string(a.Key)] = a.Value.Emit()
+			got[string(a.Key)] = a.Value.String()
 		}
 		for name, want := range map[string]string{
 			spans.ComponentKey: "loki.write.a", "destination": "a", "url.full": "http://loki/push", "items": "2", "bytes": "3", "attempt": "2", "outcome": "ok",

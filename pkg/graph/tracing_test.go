@@ -32,7 +32,7 @@ func TestLoadsAreSpans(t *testing.T) {
 		for _, s := range recorder.Ended() {
 			name := fmt.Sprint(roots[s.Parent().SpanID()], "/", s.Name(), " ", s.Status().Code)
 			for _, a := range s.Attributes() {
-				name += " " + string(a.Key) + "=" + a.Value.Emit()
+				name += " " + string(a.Key) + "=" + a.Value.String()
 			}
 			names = append(names, name)
 			if s.EndTime().Before(s.StartTime()) || s.StartTime().IsZero() {

@@ -102,7 +102,7 @@ func set(to pcommon.Value, v attribute.Value) {
 	case attribute.STRINGSLICE:
 		list(to, v.AsStringSlice(), func(to pcommon.Value, text string) { to.SetStr(clean(text)) })
 	default:
-		to.SetStr(clean(v.Emit()))
+		to.SetStr(clean(v.String()))
 	}
 }
 

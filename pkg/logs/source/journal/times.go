@@ -15,7 +15,7 @@ import (
 // sentKey is the key of these times in the store.
 const sentKey = "sent"
 
-// times are those of the lines of a file in a batch.
+// times belong to the lines of a file in a batch.
 type times struct {
 	Through uint64           // the number of the last of their entries
 	Moved   map[uint64]int64 `json:",omitempty"` // by the number of the entry, where it is not the entry's
