@@ -21,8 +21,9 @@ var (
 	labeled     = regexp.MustCompile(`(?m)^[ \t]*([a-z_]+(?:\.[a-z_0-9]+)+)[ \t]*"([^"]*)"[ \t]*\{`)
 	unlabeled   = regexp.MustCompile(`(?m)^([a-z_]+)[ \t]*\{`)
 	environment = regexp.MustCompile(`env\("([^"]+)"\)`)
-	// portName is the name of a variable with a port.
-	portName = regexp.MustCompile(`(^|_)PORT(_|$)`)
+	// portName is the name of a variable with a port, levelName of one with a log level.
+	portName  = regexp.MustCompile(`(^|_)PORT(_|$)`)
+	levelName = regexp.MustCompile(`(^|_)LEVEL$`)
 	// placeholder is what a deployment fills in before the file is one.
 	placeholder = regexp.MustCompile(`\{\{[A-Z_]+\}\}`)
 	// newer are blocks of versions of Alloy after 1.12.
@@ -50,8 +51,11 @@ func TestRealConfigurations(t *testing.T) {
 		}
 		for _, m := range environment.FindAllStringSubmatch(string(text), -1) {
 			value := "http://127.0.0.1:1"
-			if portName.MatchString(m[1]) {
+			switch {
+			case portName.MatchString(m[1]):
 				value = "4317"
+			case levelName.MatchString(m[1]):
+				value = "info"
 			}
 			t.Setenv(m[1], value)
 		}
