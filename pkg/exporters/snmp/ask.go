@@ -106,7 +106,7 @@ func newMetrics(r prometheus.Registerer) collector.Metrics {
 			Name: "snmp_packet_retries_total", Help: "Packets sent again.",
 		}),
 		SNMPInflight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "snmp_request_in_flight", Help: "Modules that are being asked for.",
+			Name: "snmp_request_in_flight", Help: "Modules that are being queried.",
 		}),
 	}
 	r.MustRegister(m.SNMPCollectionDuration, m.SNMPUnexpectedPduType, m.SNMPDuration, m.SNMPPackets, m.SNMPRetries, m.SNMPInflight)

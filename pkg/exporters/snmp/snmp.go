@@ -74,7 +74,7 @@ type question struct {
 func (s *SNMP) question(query url.Values) (question, error) {
 	for _, name := range append(parameters(), "target") {
 		if len(query[name]) > 1 {
-			return question{}, fmt.Errorf("the parameter %s is there more than once", name)
+			return question{}, fmt.Errorf("the parameter %s is set more than once", name)
 		}
 	}
 	q := question{target: query.Get("target"), authName: query.Get("auth"), context: query.Get("snmp_context")}

@@ -235,10 +235,10 @@ func TestAPanicOfTheLibraryFailsTheScrapeOnly(t *testing.T) {
 func TestAWalkEndsThoughTheDeviceAnswersForever(t *testing.T) {
 	const below = ".1.3.6.1.2.1.2.2."
 	for text, next := range map[string]func(n int) gosnmp.SnmpPDU{
-		"answers in a circle": func(n int) gosnmp.SnmpPDU {
+		"its responses loop": func(n int) gosnmp.SnmpPDU {
 			return gosnmp.SnmpPDU{Name: below + fmt.Sprint(1+n%2), Type: gosnmp.Gauge32, Value: uint32(1)}
 		},
-		"more than": func(n int) gosnmp.SnmpPDU {
+		"exceeds": func(n int) gosnmp.SnmpPDU {
 			return gosnmp.SnmpPDU{Name: below + fmt.Sprint(n+1), Type: gosnmp.OctetString, Value: make([]byte, 40000)}
 		},
 	} {

@@ -36,13 +36,13 @@ func (w *walker) WalkAll(oid string) (values []gosnmp.SnmpPDU, err error) {
 	err = walk(oid, func(v gosnmp.SnmpPDU) error {
 		if compareOIDs(v.Name, last) <= 0 {
 			if _, again := behind[v.Name]; again {
-				return fmt.Errorf("it answers in a circle: %s comes again and again", v.Name)
+				return fmt.Errorf("its responses loop: %s was returned repeatedly", v.Name)
 			}
 			behind[v.Name] = struct{}{}
 		}
 		last = v.Name
 		if w.kept += cost(v); w.kept > maxKept {
-			return fmt.Errorf("it answers with more than %d MiB", maxKept>>20)
+			return fmt.Errorf("its response exceeds %d MiB", maxKept>>20)
 		}
 		values = append(values, v)
 		return nil

@@ -71,9 +71,9 @@ func explainSimple(s Stage, c *StageConfig, e *Entry) (words string, failed bool
 	case *metricsStage:
 		return s.explain(e), false
 	case *sampling:
-		return fmt.Sprintf("It keeps %.3g %% of the entries, at random; here, all go on.", 100*s.rate), false
+		return fmt.Sprintf("It keeps %.3g %% of the entries, at random; on this page, all pass.", 100*s.rate), false
 	case *limit:
-		return fmt.Sprintf("It lets %v entries pass a second, after a burst of %d; these entries alone are counted here.", s.cfg.Rate, s.cfg.Burst), false
+		return fmt.Sprintf("It allows %v entries per second, with bursts of %d; only the entries on this page count here.", s.cfg.Rate, s.cfg.Burst), false
 	}
 	return "", false
 }
@@ -176,7 +176,7 @@ func explainCRI(e *Entry) (words string, failed bool) {
 			return quoted(parts[0]) + " is not a time, so that the time stays.", true
 		}
 		if parts[2] == "P" {
-			return "It is a part of a line, which waits for the rest (flag P).", false
+			return "This is part of a line (flag P); it is held until the rest arrives.", false
 		}
 		return "", false
 	}
@@ -245,7 +245,7 @@ func (s *timestamp) explain(e *Entry, c *TimestampConfig) (words string, failed 
 	}
 	if s.fudge {
 		if _, ok := s.last.get(e); ok {
-			return words + " It gets the time of the entry before and 1 ns (action_on_failure).", true
+			return words + " It gets the previous entry's time plus 1 ns (action_on_failure).", true
 		}
 	}
 	return words + " The time stays as it is.", true
@@ -331,7 +331,7 @@ func (s *templateStage) explain(e *Entry) (words string, failed bool) {
 	case err != nil:
 		return "The template fails, and changes nothing: " + strings.TrimPrefix(err.Error(), "template: template:") + ".", true
 	case out.Len() == 0:
-		return "The template makes nothing, so that the value is removed.", false
+		return "The template's result is empty, so the value is removed.", false
 	}
 	return "", false
 }
@@ -354,7 +354,7 @@ func (s *dropStage) explain(e *Entry, c *DropConfig) string {
 	case s.expr == nil && s.value == "":
 		return s.dropWords(e, c)
 	case !ok:
-		return what + " is not a text."
+		return what + " is not a string."
 	case s.expr != nil && !s.expr.MatchString(text):
 		return what + " does not match " + quoted(c.Expression) + "."
 	case s.expr != nil:
@@ -408,9 +408,9 @@ func (m *match) explain(e *Entry) string {
 		switch {
 		case matcher.Matches(value):
 		case !ok:
-			return "The selector does not match: there is no label " + quoted(matcher.Name) + ", and it asks for " + shown(matcher) + "."
+			return "The selector does not match: there is no label " + quoted(matcher.Name) + ", but it requires " + shown(matcher) + "."
 		default:
-			return "The selector does not match: " + matcher.Name + " is " + quoted(value) + ", and it asks for " + shown(matcher) + "."
+			return "The selector does not match: " + matcher.Name + " is " + quoted(value) + ", but it requires " + shown(matcher) + "."
 		}
 	}
 	for i := range m.selector.filters {

@@ -207,7 +207,7 @@ func (d *decoder) labels(pairs []labels.Label) (labels.Labels, error) {
 	for i, p := range pairs {
 		switch {
 		case i > 0 && pairs[i-1].Name == p.Name:
-			return labels.EmptyLabels(), fmt.Errorf("the label %.200q is there twice", p.Name)
+			return labels.EmptyLabels(), fmt.Errorf("the label %.200q appears twice", p.Name)
 		case !model.UTF8Validation.IsValidLabelName(p.Name) || !model.LabelValue(p.Value).IsValid():
 			return labels.EmptyLabels(), fmt.Errorf("the label %.200q=%.200q is not valid", p.Name, p.Value)
 		case p.Value != "":

@@ -157,7 +157,7 @@ func TestASeriesThatNobodyCanStoreIsDroppedAlone(t *testing.T) {
 	}
 	for want, series := range map[string]prompb.TimeSeries{
 		"a series has no name":         bad("job", "j"),
-		`the label "a" is there twice`: bad("__name__", "m", "a", "1", "b", "2", "a", "3"),
+		`the label "a" appears twice`: bad("__name__", "m", "a", "1", "b", "2", "a", "3"),
 		"is not valid":                 bad("__name__", "m", "a", "\xff"),
 		`the label ""="x" is not`:      bad("__name__", "m", "", "x"),
 		"histogram": {

@@ -221,7 +221,7 @@ func (r *Receive) written(w http.ResponseWriter, req *http.Request, d *decoder, 
 	r.metrics.exemplars.WithLabelValues(reasonLabelsTooLong).Add(float64(d.lostExemplars.tooLong))
 	if d.invalid > 0 {
 		r.metrics.drop(reasonInvalid, d.invalid)
-		r.quiet.Warn(r.options.Logger, reasonInvalid, "samples were dropped that nobody can store", "client", req.RemoteAddr, "samples", d.invalid, "err", httpserver.Brief(d.why.Error()))
+		r.quiet.Warn(r.options.Logger, reasonInvalid, "dropped samples with invalid labels or histograms", "client", req.RemoteAddr, "samples", d.invalid, "err", httpserver.Brief(d.why.Error()))
 	}
 	if f.two {
 		header := func(what string, n int) {

@@ -79,7 +79,7 @@ func (e *endpoint) late(err error, connected bool) error {
 		return err
 	}
 	return &cause.Late{
-		Err:    fmt.Errorf("the target did not send its profile within %s, which is scrape_timeout and for how long it profiles itself: %w", e.timeout, err),
+		Err:    fmt.Errorf("the target did not send its profile within %s (scrape_timeout plus the recording time): %w", e.timeout, err),
 		Within: e.timeout, Setting: "scrape_timeout", Connected: connected,
 	}
 }

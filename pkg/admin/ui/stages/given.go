@@ -124,7 +124,7 @@ func parsePairs(text string) (map[string]string, error) {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, fmt.Errorf("cannot read %.100q; write name=value, one a line", line)
+			return nil, fmt.Errorf("cannot read %.100q; write name=value, one per line", line)
 		}
 		value = strings.TrimSpace(value)
 		if unquoted, err := strconv.Unquote(value); err == nil && strings.HasPrefix(value, `"`) {

@@ -23,7 +23,7 @@ const (
 
 func (p *Page) traceView(_ *http.Request, m Trace) page.Content {
 	body := []g.Node{
-		h.P(g.Text("A copy of the stages of "), p.Site.ComponentLink(m.Component), g.Text(" takes the line: nothing is sent, counted or held.")),
+		h.P(g.Text("The line goes through a copy of the stages of "), p.Site.ComponentLink(m.Component), g.Text(": nothing is sent, counted or held.")),
 		p.recentNode(&m),
 	}
 	if m.Error != "" {
@@ -265,8 +265,8 @@ func (p *Page) form(m *Trace) g.Node {
 	return h.Form(h.Class("try"), h.Method("post"), h.Action(p.Site.Href(Path(m.Component))+"#entry-1"),
 		area("lines", "Lines", lines, 4, "each line is a log line"),
 		h.P(h.Input(h.Type("checkbox"), h.ID("whole"), h.Name("whole"), h.Value("1"), g.If(m.whole && strings.Contains(lines, "\n"), h.Checked())), g.Text(" "), h.Label(h.For("whole"), g.Text("All of it is one log line"))),
-		area("labels", "Labels", labels, 3, "name=value, one a line"),
-		area("metadata", "Structured metadata", metadata, 1, "name=value, one a line"),
+		area("labels", "Labels", labels, 3, "name=value, one per line"),
+		area("metadata", "Structured metadata", metadata, 1, "name=value, one per line"),
 		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Show what the stages do")),
 	)
 }

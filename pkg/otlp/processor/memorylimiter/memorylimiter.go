@@ -107,7 +107,7 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string {
-	return fmt.Sprintf("the collector uses %s of memory; otelcol.processor.memory_limiter lets requests pass up to %s", mebibytes(r.used), mebibytes(r.soft))
+	return fmt.Sprintf("the collector uses %s of memory; otelcol.processor.memory_limiter accepts requests up to %s", mebibytes(r.used), mebibytes(r.soft))
 }
 
 // Unwrap makes it a failure that a retry may fix.
@@ -182,7 +182,7 @@ func (l *Limiter) check(now time.Time) {
 	}
 	r := &refusal{used: used, soft: l.soft, since: now}
 	if before == nil {
-		l.logger.Warn("memory is above the limit; requests are rejected, and their senders are asked to send again", "used", used, "soft_limit", l.soft, "hard_limit", l.hard)
+		l.logger.Warn("memory is above the limit, refusing requests; senders retry", "used", used, "soft_limit", l.soft, "hard_limit", l.hard)
 	} else {
 		r.since = before.since
 	}
