@@ -156,10 +156,10 @@ func TestASeriesThatNobodyCanStoreIsDroppedAlone(t *testing.T) {
 		return s
 	}
 	for want, series := range map[string]prompb.TimeSeries{
-		"a series has no name":         bad("job", "j"),
+		"a series has no name":        bad("job", "j"),
 		`the label "a" appears twice`: bad("__name__", "m", "a", "1", "b", "2", "a", "3"),
-		"is not valid":                 bad("__name__", "m", "a", "\xff"),
-		`the label ""="x" is not`:      bad("__name__", "m", "", "x"),
+		"is not valid":                bad("__name__", "m", "a", "\xff"),
+		`the label ""="x" is not`:     bad("__name__", "m", "", "x"),
 		"histogram": {
 			Labels: []prompb.Label{{Name: "__name__", Value: "m"}},
 			Histograms: []prompb.Histogram{
