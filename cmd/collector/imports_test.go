@@ -33,7 +33,7 @@ var allowedImports = map[string]string{
 	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask pkg/spans",
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/cause pkg/component pkg/mask pkg/tlsconfig",
-	"pkg/httpserver": "pkg/component pkg/listen pkg/tlsconfig",
+	"pkg/httpserver": "pkg/component pkg/listen pkg/pipeline pkg/throttle pkg/tlsconfig",
 	"pkg/jsonscan":   "",
 	"pkg/logging":    "pkg/component pkg/mask pkg/pipeline",
 	"pkg/tracing":    "pkg/component pkg/mask pkg/pipeline pkg/spans pkg/throttle",

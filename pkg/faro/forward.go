@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,11 +25,11 @@ const (
 	reasonKey        = "api_key"
 	reasonRate       = "rate_limit"
 
-	reasonQueueFull   = "queue_full"
-	reasonQueueFailed = "queue_failed"
-	reasonStopped     = "stopped"
-	reasonClientGone  = "client_gone"
-	reasonRejected    = "rejected"
+	reasonQueueFull   = httpserver.QueueFull
+	reasonQueueFailed = httpserver.QueueFailed
+	reasonStopped     = httpserver.Stopped
+	reasonClientGone  = httpserver.ClientGone
+	reasonRejected    = httpserver.Rejected
 	reasonNoOutput    = "no_output"
 )
 
@@ -124,7 +123,7 @@ func (r *Receiver) forward(ctx context.Context, logs pipeline.Logs, traces pipel
 	defer cancel()
 	lost := func(i int, err error) {
 		r.metrics.errors.WithLabelValues(out[i].exporter).Inc()
-		r.metrics.lost.WithLabelValues(string(out[i].signal), failure(err)).Add(float64(out[i].items))
+		r.metrics.lost.WithLabelValues(string(out[i].signal), httpserver.Failure(err)).Add(float64(out[i].items))
 		r.quiet.Warn(r.options.Logger, "lost"+strconv.Itoa(i), "an output did not accept data that another one accepted; it is lost for that one",
 			"signal", out[i].signal, "items", out[i].items, "err", err)
 	}
@@ -137,79 +136,43 @@ func (r *Receiver) forward(ctx context.Context, logs pipeline.Logs, traces pipel
 	return err
 }
 
-// failure is the reason for which an output did not accept data.
-func failure(err error) string {
-	switch {
-	case pipeline.IsPermanent(err):
-		return reasonRejected
-	case errors.Is(err, pipeline.ErrFull), errors.Is(err, context.DeadlineExceeded):
-		return reasonQueueFull
-	case errors.Is(err, pipeline.ErrClosed):
-		return reasonStopped
-	case errors.Is(err, context.Canceled):
-		return reasonClientGone
-	}
-	return reasonQueueFailed
-}
-
-// unread is an error of the connection, not of what came by it.
-type unread struct{ error }
-
-func (e unread) Unwrap() error { return e.error }
-
 // refuseFor answers a request that could not be read or decoded.
 func (r *Receiver) refuseFor(w http.ResponseWriter, req *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
-	var connection unread
+	var connection httpserver.Unread
 	switch {
 	case errors.Is(err, errKey):
-		r.refuse(w, req, http.StatusUnauthorized, reasonKey, err.Error())
+		r.refusals.Answer(w, req, http.StatusUnauthorized, reasonKey, err.Error())
 	case errors.Is(err, listen.ErrNoRoom):
 		w.Header().Set("Retry-After", retryAfter)
-		r.refuse(w, req, http.StatusServiceUnavailable, reasonOverload, "too much is arriving at once; send again later")
+		r.refusals.Answer(w, req, http.StatusServiceUnavailable, reasonOverload, "too much is arriving at once; send again later")
 	case errors.Is(err, listen.ErrTooSlow):
-		r.refuse(w, req, http.StatusRequestTimeout, reasonTooSlow, listen.ErrTooSlow.Error())
+		r.refusals.Answer(w, req, http.StatusRequestTimeout, reasonTooSlow, listen.ErrTooSlow.Error())
 	case errors.As(err, &tooLarge), errors.Is(err, listen.ErrTooLarge), errors.Is(err, wire.ErrTooLarge):
-		r.refuse(w, req, http.StatusRequestEntityTooLarge, reasonTooLarge, http.StatusText(http.StatusRequestEntityTooLarge))
+		r.refusals.Answer(w, req, http.StatusRequestEntityTooLarge, reasonTooLarge, http.StatusText(http.StatusRequestEntityTooLarge))
 	case errors.Is(err, listen.ErrGone):
-		r.count(req, reasonClientGone, err.Error())
+		r.refusals.Count(req, reasonClientGone, err.Error())
 	case errors.As(err, &connection):
-		r.refuse(w, req, http.StatusBadRequest, reasonUnreadable, "the request body could not be read: "+err.Error())
+		r.refusals.Answer(w, req, http.StatusBadRequest, reasonUnreadable, "the request body could not be read: "+err.Error())
 	default:
-		r.refuse(w, req, http.StatusBadRequest, reasonMalformed, err.Error())
+		r.refusals.Answer(w, req, http.StatusBadRequest, reasonMalformed, err.Error())
 	}
 }
 
 // unaccepted answers a request whose data no output accepts.
 func (r *Receiver) unaccepted(w http.ResponseWriter, req *http.Request, err error) {
 	if pipeline.IsPermanent(err) {
-		r.refuse(w, req, http.StatusBadRequest, failure(err), err.Error())
+		r.refusals.Answer(w, req, http.StatusBadRequest, httpserver.Failure(err), err.Error())
 		return
 	}
-	r.count(req, failure(err), err.Error())
+	r.refusals.Count(req, httpserver.Failure(err), err.Error())
 	w.Header().Set("Retry-After", retryAfter)
 	http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)
 }
 
 // tooMany answers a request above the rate limit. SDKs pause then.
 func (r *Receiver) tooMany(w http.ResponseWriter, req *http.Request) {
-	r.refuse(w, req, http.StatusTooManyRequests, reasonRate, http.StatusText(http.StatusTooManyRequests))
-}
-
-// refuse answers a request of which nothing is taken.
-func (r *Receiver) refuse(w http.ResponseWriter, req *http.Request, status int, reason, message string) {
-	message = httpserver.Brief(strings.ToValidUTF8(message, "\uFFFD"))
-	r.count(req, reason, message)
-	http.Error(w, message, status)
-}
-
-// count counts a request of which nothing is taken, and logs it once in a while.
-func (r *Receiver) count(req *http.Request, reason, message string) {
-	r.metrics.refused.WithLabelValues(reason).Inc()
-	r.server.Tally.Refuse(reason, req.RemoteAddr, errors.New(message))
-	if reason != reasonClientGone {
-		r.quiet.Warn(r.options.Logger, reason, "request rejected", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
-	}
+	r.refusals.Answer(w, req, http.StatusTooManyRequests, reasonRate, http.StatusText(http.StatusTooManyRequests))
 }
 
 // Receiving is part of inspect.Receiver.

@@ -49,18 +49,19 @@ func allowedHeaders() []string {
 
 // Receiver is faro.receiver.
 type Receiver struct {
-	config  Config
-	options component.Options
-	server  *httpserver.Server
-	budget  *listen.Budget
-	cors    *cors.Cors    // nil: pages of other sites are refused
-	all     *rate.Limiter // nil: the strategy is another
-	apps    *appLimits    // nil: the strategy is another
-	labels  []extraLabel
-	maps    *sourceMaps // nil: there are none
-	metrics *metrics
-	readers sync.Pool // of *wire.JSONReader
-	decoded int       // outputs that decode traces
+	config   Config
+	options  component.Options
+	server   *httpserver.Server
+	budget   *listen.Budget
+	cors     *cors.Cors    // nil: pages of other sites are refused
+	all      *rate.Limiter // nil: the strategy is another
+	apps     *appLimits    // nil: the strategy is another
+	labels   []extraLabel
+	maps     *sourceMaps // nil: there are none
+	metrics  *metrics
+	refusals *httpserver.Refusals
+	readers  sync.Pool // of *wire.JSONReader
+	decoded  int       // outputs that decode traces
 
 	received, forwarded atomic.Uint64 // items
 	quiet               throttle.Log
@@ -104,7 +105,11 @@ func New(c Config, o component.Options) (*Receiver, error) {
 	r.server, err = httpserver.New(server, httpserver.Options{
 		Component: o, Shutdown: httpserver.DefaultShutdown, Receives: "telemetry of web pages", Signals: []string{"logs", "traces"}, Metrics: "faro_receiver", Block: "server",
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.refusals = r.server.Refusals(r.metrics.refused)
+	return r, nil
 }
 
 // Bind takes the listener.
@@ -147,7 +152,7 @@ func (r *Receiver) handler() http.Handler {
 func (r *Receiver) collect(w http.ResponseWriter, req *http.Request) {
 	if r.cors == nil && req.Method == http.MethodPost {
 		if err := listen.OtherSite(req); err != nil {
-			r.refuse(w, req, http.StatusForbidden, reasonOtherSite, err.Error()+": to let it send, list its origin in server > cors_allowed_origins of the receiver")
+			r.refusals.Answer(w, req, http.StatusForbidden, reasonOtherSite, err.Error()+": to let it send, list its origin in server > cors_allowed_origins of the receiver")
 			return
 		}
 	}
@@ -205,7 +210,7 @@ func (r *Receiver) read(arrival *listen.Arrival, w http.ResponseWriter, req *htt
 		err = httpserver.Drain(w, body, err)
 	}
 	if err != nil {
-		return nil, unread{err}
+		return nil, httpserver.Unread{Err: err}
 	}
 	arrival.Arrived()
 	defer arrival.Free(data)

@@ -61,6 +61,7 @@ type Receive struct {
 	limit     int64
 	known     *interned
 	metrics   *metrics
+	refusals  *httpserver.Refusals
 	decoders  sync.Pool // of *decoder
 	received  atomic.Uint64
 	forwarded atomic.Uint64
@@ -91,7 +92,11 @@ func New(c Config, o component.Options) (*Receive, error) {
 	r.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "samples", Signals: []string{string(pipeline.SignalMetrics)}, Metrics: "prometheus_receive_http",
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.refusals = r.server.Refusals(r.metrics.refused)
+	return r, nil
 }
 
 // Bind takes the listener.
@@ -111,7 +116,7 @@ func (r *Receive) Run(ctx context.Context) error {
 // write answers a request.
 func (r *Receive) write(w http.ResponseWriter, req *http.Request) {
 	if other := listen.OtherSite(req); other != nil {
-		r.refuse(w, req, http.StatusForbidden, reasonOtherSite, other.Error())
+		r.refusals.Answer(w, req, http.StatusForbidden, reasonOtherSite, other.Error())
 		return
 	}
 	f, err := formatOf(req.Header)
@@ -150,7 +155,7 @@ func (r *Receive) read(d *decoder, f format, arrival *listen.Arrival, w http.Res
 		return httpserver.Drain(w, body, err)
 	}
 	if err != nil {
-		return unread{err}
+		return httpserver.Unread{Err: err}
 	}
 	arrival.Arrived()
 	defer func() { arrival.Free(data) }()
@@ -184,7 +189,7 @@ func (r *Receive) forward(ctx context.Context, d *decoder) error {
 		func(ctx context.Context, to pipeline.MetricsSink) error { return to.WriteMetrics(ctx, d.out) },
 		func(to int, err error) {
 			took--
-			r.metrics.lost.WithLabelValues(failure(err)).Add(float64(n))
+			r.metrics.lost.WithLabelValues(httpserver.Failure(err)).Add(float64(n))
 			r.quiet.Warn(r.options.Logger, "lost"+strconv.Itoa(to), "a receiver did not accept samples that another one accepted; they are lost for that one",
 				"forward_to", to+1, "samples", n, "err", err)
 		})
@@ -205,9 +210,9 @@ func (r *Receive) answer(w http.ResponseWriter, req *http.Request, d *decoder, f
 	case err == nil:
 		r.written(w, req, d, f)
 	case pipeline.IsPermanent(err):
-		r.refuse(w, req, http.StatusBadRequest, failure(err), err.Error())
+		r.refusals.Answer(w, req, http.StatusBadRequest, httpserver.Failure(err), err.Error())
 	default:
-		r.count(req, failure(err), err.Error())
+		r.refusals.Count(req, httpserver.Failure(err), err.Error())
 		w.Header().Set("Retry-After", retryAfter)
 		http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)
 	}

@@ -1,16 +1,13 @@
 package receive
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/httpserver"
 	"collector/pkg/listen"
-	"collector/pkg/pipeline"
 )
 
 // Reasons for which requests are refused, and samples dropped or lost.
@@ -23,74 +20,38 @@ const (
 	reasonUnreadable = "body_unreadable"
 	reasonOtherSite  = "other_site"
 
-	reasonQueueFull   = "queue_full"
-	reasonQueueFailed = "queue_failed"
-	reasonStopped     = "stopped"
-	reasonClientGone  = "client_gone"
-	reasonRejected    = "rejected"
+	reasonQueueFull   = httpserver.QueueFull
+	reasonQueueFailed = httpserver.QueueFailed
+	reasonStopped     = httpserver.Stopped
+	reasonClientGone  = httpserver.ClientGone
+	reasonRejected    = httpserver.Rejected
 
 	reasonInvalid       = "invalid" // labels or a histogram that nobody can store
 	reasonLabelsTooLong = "labels_too_long"
 	reasonNoDestination = "no_destination"
 )
 
-// unread is an error of the connection, not of what came by it.
-type unread struct{ error }
-
-func (e unread) Unwrap() error { return e.error }
-
 // refuseFor answers a request that could not be read or decoded.
 func (r *Receive) refuseFor(w http.ResponseWriter, req *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
-	var broken unread
+	var broken httpserver.Unread
 	switch {
 	case errors.Is(err, listen.ErrNoRoom):
 		w.Header().Set("Retry-After", retryAfter)
-		r.refuse(w, req, http.StatusServiceUnavailable, reasonOverload, "too many samples are arriving at once; send again later")
+		r.refusals.Answer(w, req, http.StatusServiceUnavailable, reasonOverload, "too many samples are arriving at once; send again later")
 	case errors.Is(err, listen.ErrTooSlow):
-		r.refuse(w, req, http.StatusRequestTimeout, reasonTooSlow, listen.ErrTooSlow.Error())
+		r.refusals.Answer(w, req, http.StatusRequestTimeout, reasonTooSlow, listen.ErrTooSlow.Error())
 	case errors.Is(err, listen.ErrTooLarge):
-		r.refuse(w, req, http.StatusRequestEntityTooLarge, reasonTooLarge, err.Error()+"; send smaller batches, or give the collector more memory")
+		r.refusals.Answer(w, req, http.StatusRequestEntityTooLarge, reasonTooLarge, err.Error()+"; send smaller batches, or give the collector more memory")
 	case errors.As(err, &tooLarge), errors.Is(err, errTooLarge):
-		r.refuse(w, req, http.StatusRequestEntityTooLarge, reasonTooLarge, "the request is too large, packed or unpacked: send smaller batches")
+		r.refusals.Answer(w, req, http.StatusRequestEntityTooLarge, reasonTooLarge, "the request is too large, packed or unpacked: send smaller batches")
 	case errors.Is(err, errEncoding):
-		r.refuse(w, req, http.StatusUnsupportedMediaType, reasonEncoding, err.Error())
+		r.refusals.Answer(w, req, http.StatusUnsupportedMediaType, reasonEncoding, err.Error())
 	case errors.As(err, &broken):
-		r.refuse(w, req, http.StatusBadRequest, reasonUnreadable, "the request body could not be read: "+err.Error())
+		r.refusals.Answer(w, req, http.StatusBadRequest, reasonUnreadable, "the request body could not be read: "+err.Error())
 	default:
-		r.refuse(w, req, http.StatusBadRequest, reasonMalformed, err.Error())
+		r.refusals.Answer(w, req, http.StatusBadRequest, reasonMalformed, err.Error())
 	}
-}
-
-// refuse answers a request of which no sample is taken.
-func (r *Receive) refuse(w http.ResponseWriter, req *http.Request, status int, reason, message string) {
-	message = httpserver.Brief(strings.ToValidUTF8(message, "\uFFFD"))
-	r.count(req, reason, message)
-	http.Error(w, message, status)
-}
-
-// count counts a request of which no sample is taken, and logs it once in a while.
-func (r *Receive) count(req *http.Request, reason, message string) {
-	r.metrics.refused.WithLabelValues(reason).Inc()
-	r.server.Tally.Refuse(reason, req.RemoteAddr, errors.New(message))
-	if reason != reasonClientGone {
-		r.quiet.Warn(r.options.Logger, reason, "request rejected", "reason", reason, "client", req.RemoteAddr, "err", httpserver.Brief(message))
-	}
-}
-
-// failure is the reason for which a receiver did not take samples.
-func failure(err error) string {
-	switch {
-	case pipeline.IsPermanent(err):
-		return reasonRejected
-	case errors.Is(err, pipeline.ErrFull), errors.Is(err, context.DeadlineExceeded):
-		return reasonQueueFull
-	case errors.Is(err, pipeline.ErrClosed):
-		return reasonStopped
-	case errors.Is(err, context.Canceled):
-		return reasonClientGone
-	}
-	return reasonQueueFailed
 }
 
 // metrics count samples; the server counts requests. The first two have Alloy's

@@ -53,6 +53,7 @@ type Source struct {
 	own       []labels.Label // configured
 	names     *discovery.LabelNames
 	metrics   *metrics
+	refusals  *httpserver.Refusals
 	decoders  sync.Pool // of *decoder
 	received  atomic.Uint64
 	forwarded atomic.Uint64
@@ -93,7 +94,12 @@ func New(c Config, o component.Options) (*Source, error) {
 	s.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Component: o, Shutdown: c.GracefulShutdownTimeout, Receives: "log entries", Signals: []string{"logs"}, Metrics: "loki_source_api",
 	})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	s.refusals = s.server.Refusals(s.metrics.refused)
+	s.refusals.Seen = s.wrong
+	return s, nil
 }
 
 // Bind takes the listener.
@@ -136,7 +142,7 @@ func (s *Source) raw(w http.ResponseWriter, r *http.Request) {
 // receive answers a request of that format, or one of which err is wrong already.
 func (s *Source) receive(w http.ResponseWriter, r *http.Request, f format, err error) {
 	if other := listen.OtherSite(r); other != nil {
-		s.refuse(w, r, http.StatusForbidden, reasonOtherSite, other.Error())
+		s.refusals.Answer(w, r, http.StatusForbidden, reasonOtherSite, other.Error())
 		return
 	}
 	if err == nil && r.ContentLength > f.limit {
@@ -174,7 +180,7 @@ func (s *Source) decode(d *decoder, f format, arrival *listen.Arrival, w http.Re
 		return httpserver.Drain(w, body, err)
 	}
 	if err != nil {
-		return unread(err)
+		return httpserver.Unread{Err: err}
 	}
 	arrival.Arrived()
 	defer func() { arrival.Free(data) }()
@@ -199,7 +205,7 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 	err := pipeline.Pass(ctx, s.config.ForwardTo,
 		func(ctx context.Context, to pipeline.LogsSink) error { return to.WriteLogs(ctx, logs) },
 		func(to int, err error) {
-			s.metrics.lost.WithLabelValues(failure(err)).Add(float64(d.entries))
+			s.metrics.lost.WithLabelValues(httpserver.Failure(err)).Add(float64(d.entries))
 			s.quiet.Warn(s.options.Logger, "lost"+strconv.Itoa(to), "a receiver did not accept log entries that another one accepted; they are lost for that one",
 				"forward_to", to+1, "entries", d.entries, "err", err)
 		})
@@ -223,27 +229,12 @@ func (s *Source) answer(w http.ResponseWriter, r *http.Request, d *decoder, err 
 		s.dropped.Add(uint64(d.dropped))
 		w.WriteHeader(http.StatusNoContent)
 	case pipeline.IsPermanent(err):
-		s.refuse(w, r, http.StatusBadRequest, failure(err), err.Error())
+		s.refusals.Answer(w, r, http.StatusBadRequest, httpserver.Failure(err), err.Error())
 	default:
-		s.count(r, failure(err), err.Error())
+		s.refusals.Count(r, httpserver.Failure(err), err.Error())
 		w.Header().Set("Retry-After", retryAfter)
 		http.Error(w, pipeline.ForClient(err).Error(), http.StatusServiceUnavailable)
 	}
-}
-
-// failure is the reason for which a receiver did not take entries.
-func failure(err error) string {
-	switch {
-	case pipeline.IsPermanent(err):
-		return reasonRejected
-	case errors.Is(err, pipeline.ErrFull), errors.Is(err, context.DeadlineExceeded):
-		return reasonQueueFull
-	case errors.Is(err, pipeline.ErrClosed):
-		return reasonStopped
-	case errors.Is(err, context.Canceled):
-		return reasonClientGone
-	}
-	return reasonQueueFailed
 }
 
 // Receiving is part of inspect.Receiver.

@@ -2,6 +2,8 @@ package api
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"collector/pkg/httpserver"
 )
 
 // Reasons for which requests are refused, and entries dropped or lost.
@@ -14,11 +16,11 @@ const (
 	reasonUnreadable = "body_unreadable"
 	reasonOtherSite  = "other_site"
 
-	reasonQueueFull   = "queue_full"
-	reasonQueueFailed = "queue_failed"
-	reasonStopped     = "stopped"
-	reasonClientGone  = "client_gone"
-	reasonRejected    = "rejected"
+	reasonQueueFull   = httpserver.QueueFull
+	reasonQueueFailed = httpserver.QueueFailed
+	reasonStopped     = httpserver.Stopped
+	reasonClientGone  = httpserver.ClientGone
+	reasonRejected    = httpserver.Rejected
 
 	reasonRelabeled     = "relabeled" // by a rule, or as no label is left
 	reasonNoDestination = "no_destination"
