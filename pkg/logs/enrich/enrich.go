@@ -6,7 +6,6 @@ import (
 	"context"
 	_ "embed"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,16 +33,13 @@ type Config struct {
 type Enrich struct {
 	config  Config
 	options component.Options
+	targets *discovery.ByLabel
 	label   string // of streams
 	dropped prometheus.Counter
 	samples inspect.LogSamples
 	quiet   throttle.Log
 
 	matched, unmatched atomic.Uint64 // entries
-
-	mu      sync.Mutex
-	changed <-chan struct{}             // closed when targets is stale; guarded by mu
-	targets map[string]discovery.Target // by the value of the label that matches; guarded by mu
 }
 
 //go:embed loki.enrich.md
@@ -58,10 +54,7 @@ func Definition() component.Definition {
 
 // New makes the component.
 func New(c Config, o component.Options) (*Enrich, error) {
-	if c.Targets == nil {
-		c.Targets = discovery.NewSet()
-	}
-	e := &Enrich{config: c, options: o.WithDefaults(), label: c.LogsMatchLabel}
+	e := &Enrich{config: c, options: o.WithDefaults(), targets: discovery.NewByLabel(c.Targets, c.TargetMatchLabel), label: c.LogsMatchLabel}
 	if e.label == "" {
 		e.label = c.TargetMatchLabel
 	}
@@ -89,39 +82,16 @@ func (e *Enrich) Run(ctx context.Context) error {
 	return nil
 }
 
-// current are the targets, by the value that matches. Of several with one value, the
-// last is taken.
-func (e *Enrich) current() map[string]discovery.Target {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.changed != nil {
-		select {
-		case <-e.changed:
-		default:
-			return e.targets
-		}
-	}
-	var targets []discovery.Target
-	targets, e.changed = e.config.Targets.Targets()
-	e.targets = make(map[string]discovery.Target, len(targets))
-	for _, t := range targets {
-		if value := t.Get(e.config.TargetMatchLabel); value != "" {
-			e.targets[value] = t
-		}
-	}
-	return e.targets
-}
-
 // WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
 // caller may come again with the same.
 func (e *Enrich) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	e.samples.Offer(logs, time.Now())
-	targets := e.current()
+	targets := e.targets.Index()
 	var matched, unmatched int
 	out := pipeline.Logs{Streams: make([]pipeline.Stream, len(logs.Streams))}
 	for i, s := range logs.Streams {
 		out.Streams[i] = s
-		target, ok := targets[s.Labels.Get(e.label)]
+		target, ok := targets.Find(s.Labels.Get(e.label))
 		if !ok {
 			unmatched += len(s.Entries)
 			continue
@@ -140,18 +110,7 @@ func (e *Enrich) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 // with are the labels of a stream, with those of its target.
 func (e *Enrich) with(stream labels.Labels, target discovery.Target) labels.Labels {
 	b := labels.NewBuilder(stream)
-	for _, name := range e.config.LabelsToCopy {
-		if value := target.Get(name); value != "" {
-			b.Set(name, value)
-		}
-	}
-	if len(e.config.LabelsToCopy) == 0 {
-		target.Range(func(l labels.Label) {
-			if l.Name != discovery.EndedLabel {
-				b.Set(l.Name, l.Value)
-			}
-		})
-	}
+	discovery.CopyLabels(b, target, e.config.LabelsToCopy)
 	return b.Labels()
 }
 
@@ -175,5 +134,5 @@ type Status struct {
 
 // Status returns a snapshot for the debug UI.
 func (e *Enrich) Status() any {
-	return Status{len(e.current()), e.matched.Load(), e.unmatched.Load()}
+	return Status{e.targets.Index().Len(), e.matched.Load(), e.unmatched.Load()}
 }

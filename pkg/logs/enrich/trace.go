@@ -15,12 +15,12 @@ func (e *Enrich) Stages() inspect.Stages {
 
 // trace gives entries the labels of their targets, without counting.
 func (e *Enrich) trace(_ context.Context, in []inspect.StagedEntry) (out inspect.StageTrace, err error) {
-	targets := e.current()
+	targets := e.targets.Index()
 	for i, entry := range in {
 		entry.Name = strconv.Itoa(i + 1)
 		step := inspect.StageStep{Entry: entry.Name, Outcome: inspect.StagePassed}
 		value := entry.Labels.Get(e.label)
-		target, ok := targets[value]
+		target, ok := targets.Find(value)
 		switch {
 		case ok:
 			with := e.with(entry.Labels, target)

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +37,7 @@ type Config struct {
 // receivers is its caller's.
 type Enrich struct {
 	config  Config
+	targets *discovery.ByLabel
 	label   string // of series
 	log     *slog.Logger
 	metrics *metrics
@@ -45,18 +45,11 @@ type Enrich struct {
 	derive  func(labels.Labels) any
 
 	matched, unmatched atomic.Uint64 // samples
-
-	mu      sync.Mutex
-	changed <-chan struct{} // closed when known is stale; guarded by mu
-	known   *targets        // guarded by mu
 }
-
-// targets are the targets of one list, by the value of the label that matches.
-type targets struct{ byValue map[string]discovery.Target }
 
 // enriched is what a series becomes with the targets of one list.
 type enriched struct {
-	with    *targets
+	with    *discovery.Index
 	series  *pipeline.Series // nil: it stays as it is
 	matched bool
 }
@@ -74,11 +67,8 @@ func Definition() component.Definition {
 // New makes the component.
 func New(c Config, o component.Options) (*Enrich, error) {
 	o = o.WithDefaults()
-	if c.Targets == nil {
-		c.Targets = discovery.NewSet()
-	}
-	e := &Enrich{config: c, label: cmp.Or(c.MetricsMatchLabel, c.TargetMatchLabel), log: o.Logger}
-	e.derive = func(lset labels.Labels) any { return e.enrich(lset, e.current()) }
+	e := &Enrich{config: c, targets: discovery.NewByLabel(c.Targets, c.TargetMatchLabel), label: cmp.Or(c.MetricsMatchLabel, c.TargetMatchLabel), log: o.Logger}
+	e.derive = func(lset labels.Labels) any { return e.enrich(lset, e.targets.Index()) }
 	e.metrics = newMetrics(o.Metrics, e)
 	return e, nil
 }
@@ -95,30 +85,8 @@ func (e *Enrich) Run(ctx context.Context) error {
 	return nil
 }
 
-// current are the targets. Of several with one value, the last is taken.
-func (e *Enrich) current() *targets {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.changed != nil {
-		select {
-		case <-e.changed:
-		default:
-			return e.known
-		}
-	}
-	var list []discovery.Target
-	list, e.changed = e.config.Targets.Targets()
-	e.known = &targets{make(map[string]discovery.Target, len(list))}
-	for _, t := range list {
-		if value := t.Get(e.config.TargetMatchLabel); value != "" {
-			e.known.byValue[value] = t
-		}
-	}
-	return e.known
-}
-
 // of is what a series becomes with these targets.
-func (e *Enrich) of(s *pipeline.Series, with *targets) *enriched {
+func (e *Enrich) of(s *pipeline.Series, with *discovery.Index) *enriched {
 	made := s.Derived(e, e.derive).(*enriched)
 	if made.with != with { // the targets have changed since
 		s.Forget(e, made)
@@ -128,32 +96,20 @@ func (e *Enrich) of(s *pipeline.Series, with *targets) *enriched {
 }
 
 // enrich looks a series up.
-func (e *Enrich) enrich(lset labels.Labels, with *targets) *enriched {
-	value := lset.Get(e.label)
-	target, ok := with.byValue[value]
-	if !ok || value == "" {
+func (e *Enrich) enrich(lset labels.Labels, with *discovery.Index) *enriched {
+	target, ok := with.Find(lset.Get(e.label))
+	if !ok {
 		return &enriched{with: with}
 	}
 	b := labels.NewBuilder(lset)
-	for _, name := range e.config.LabelsToCopy {
-		if value := target.Get(name); value != "" {
-			b.Set(name, value)
-		}
-	}
-	if len(e.config.LabelsToCopy) == 0 {
-		target.Range(func(l labels.Label) {
-			if l.Name != discovery.EndedLabel {
-				b.Set(l.Name, l.Value)
-			}
-		})
-	}
+	discovery.CopyLabels(b, target, e.config.LabelsToCopy)
 	return &enriched{with: with, series: pipeline.NewSeries(b.Labels()), matched: true}
 }
 
 // WriteMetrics implements pipeline.MetricsSink. When it fails nothing is counted: the
 // caller may come again with the same.
 func (e *Enrich) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
-	with := e.current()
+	with := e.targets.Index()
 	matched := 0
 	var once instants
 	series := func(s *pipeline.Series) *pipeline.Series {
@@ -165,7 +121,9 @@ func (e *Enrich) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 		return made.series
 	}
 	out := m
-	out.Samples, out.Histograms, out.Exemplars = nil, nil, nil
+	out.Samples = make([]pipeline.Sample, 0, len(m.Samples))
+	out.Histograms = make([]pipeline.HistogramSample, 0, len(m.Histograms))
+	out.Exemplars = nil
 	for _, s := range m.Samples {
 		s.Series = series(s.Series)
 		out.Samples = append(out.Samples, s)
@@ -242,7 +200,7 @@ type Status struct {
 
 // Status returns a snapshot for the debug UI.
 func (e *Enrich) Status() any {
-	return Status{len(e.current().byValue), e.matched.Load(), e.unmatched.Load()}
+	return Status{e.targets.Index().Len(), e.matched.Load(), e.unmatched.Load()}
 }
 
 // metrics have Alloy's names, but for the last two.
@@ -274,6 +232,6 @@ func newMetrics(reg prometheus.Registerer, e *Enrich) *metrics {
 	}
 	reg.MustRegister(m.fanoutLatency, m.forwarded, dropped, samples("true", &e.matched), samples("false", &e.unmatched),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "alloy_prometheus_target_cache_size", Help: "Targets that have the label that is compared."},
-			func() float64 { return float64(len(e.current().byValue)) }))
+			func() float64 { return float64(e.targets.Index().Len()) }))
 	return m
 }
