@@ -93,20 +93,25 @@ const patience = 30 * time.Second
 // await waits until s has heard what is expected.
 func (r *running) await(s *server, what string, is func(heard) bool) {
 	r.Helper()
-	late, ended := time.After(patience), r.ended
+	late := time.After(patience)
 	var others []string
+	heardIt := func(h heard) bool {
+		others = append(others, h.String())
+		return is(h)
+	}
 	for {
 		select {
 		case h := <-s.heard:
-			if is(h) {
+			if heardIt(h) {
 				return
 			}
-			others = append(others, h.String())
-		case <-ended:
-			ended = nil
-			if len(s.heard) == 0 {
-				r.Fatalf("nothing more is sent, and not heard is %s; but %q", what, others)
+		case <-r.ended:
+			for len(s.heard) > 0 {
+				if heardIt(<-s.heard) {
+					return
+				}
 			}
+			r.Fatalf("nothing more is sent, and not heard is %s; but %q", what, others)
 		case <-late:
 			r.Fatalf("not heard is %s; but %q", what, others)
 		}
@@ -116,21 +121,24 @@ func (r *running) await(s *server, what string, is func(heard) bool) {
 // never checks that none of n requests to s, or of those that there are, is such.
 func (r *running) never(s *server, n int, what string, is func(heard) bool) {
 	r.Helper()
-	late, ended := time.After(patience), r.ended
-	for requests := 0; requests < n; {
+	late, requests := time.After(patience), 0
+	hear := func(h heard) {
+		if is(h) {
+			r.Fatalf("heard is %s: %s", what, h)
+		}
+		if h.request != nil {
+			requests++
+		}
+	}
+	for requests < n {
 		select {
 		case h := <-s.heard:
-			if is(h) {
-				r.Fatalf("heard is %s: %s", what, h)
+			hear(h)
+		case <-r.ended:
+			for len(s.heard) > 0 {
+				hear(<-s.heard)
 			}
-			if h.request != nil {
-				requests++
-			}
-		case <-ended:
-			ended = nil
-			if len(s.heard) == 0 {
-				return
-			}
+			return
 		case <-late:
 			r.Fatalf("%d requests are heard", requests)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/logs/logstest"
@@ -73,14 +75,18 @@ func TestEntriesArriveWithTheirTimeAndLabels(t *testing.T) {
 		}
 	}
 	m := b.source.metrics
-	for name, got := range map[string]float64{
-		"lines 4":        logstest.ValueOf(m.lines),
-		"no_message 1":   logstest.ValueOf(m.errors.WithLabelValues(errorNoMessage)),
-		"empty_labels 1": logstest.ValueOf(m.errors.WithLabelValues(errorEmptyLabels)),
-		"invalid 1":      logstest.ValueOf(m.invalidLines),
+	for name, counted := range map[string]struct {
+		counter prometheus.Counter
+		want    float64
+	}{
+		"lines":        {m.lines, 4},
+		"no_message":   {m.errors.WithLabelValues(errorNoMessage), 1},
+		"empty_labels": {m.errors.WithLabelValues(errorEmptyLabels), 1},
+		"invalid":      {m.invalidLines, 1},
 	} {
-		if !strings.HasSuffix(name, fmt.Sprintf(" %v", got)) {
-			t.Errorf("%s, but it is %v", name, got)
+		b.until(fmt.Sprintf("%s is %v", name, counted.want), func() bool { return logstest.ValueOf(counted.counter) >= counted.want })
+		if got := logstest.ValueOf(counted.counter); got != counted.want {
+			t.Errorf("%s is %v, want %v", name, got, counted.want)
 		}
 	}
 }
