@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// healthcheck asks the service in this container how it is. The image has no
-// other program that could.
+// healthcheck checks the service in this container. The image has no other program that
+// could.
 func healthcheck(ctx context.Context, baseURL string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()

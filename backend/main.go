@@ -1,6 +1,5 @@
-// Command backend is an example of an instrumented service: what it does is of
-// no matter, that it can be watched doing it is. Package observe is the part
-// to copy.
+// Command backend is an example of an instrumented service: what it does does not matter,
+// only that it can be observed. Package observe is the part to copy.
 //
 // "backend healthcheck" asks the running service whether it is up.
 package main

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestHealthcheckTellsHowItIs(t *testing.T) {
+func TestHealthcheckReportsTheState(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/health" {
 			http.NotFound(w, r)
@@ -28,7 +28,7 @@ func TestHealthcheckTellsHowItIs(t *testing.T) {
 	}
 }
 
-func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {
+func TestRunRejectsWhatItDoesNotKnow(t *testing.T) {
 	if err := run(t.Context(), []string{"help"}, env(), io.Discard); err == nil {
 		t.Error("unknown argument is accepted")
 	}

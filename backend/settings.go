@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// settings come from the environment. A variable that is empty is as good as
-// one that is not set.
+// settings come from the environment. An empty variable counts as not set.
 type settings struct {
 	appName       string     // APP_NAME
 	logLevel      slog.Level // LOG_LEVEL

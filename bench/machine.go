@@ -11,7 +11,7 @@ import (
 	"collector-bench/contender"
 )
 
-// machine says on what is measured, and what.
+// machine describes the machine and the programs that are measured.
 func machine(bin string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s, %d cores, %s of memory, Linux %s, %s; load average before: %s\n", valueOf("/proc/cpuinfo", "model name"), runtime.NumCPU(),

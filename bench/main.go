@@ -1,5 +1,5 @@
-// Bench lets the collector and its peers do the same work, one after another,
-// and prints what it costs each of them. See docs/performance.md.
+// Bench makes the collector and its peers do the same work, one after another, and prints
+// what it costs each of them. See docs/performance.md.
 package main
 
 import (

@@ -14,7 +14,7 @@ import (
 // An endpoint answers a request, or returns why it cannot.
 type endpoint func(http.ResponseWriter, *http.Request) error
 
-// A refusal is an error that is the client's to fix, so it is told all of it.
+// A refusal is an error that is the client's to fix, so the client sees all of it.
 type refusal struct {
 	status  int
 	message string
@@ -27,8 +27,8 @@ func refuse(status int, format string, args ...any) error {
 	return &refusal{status: status, message: fmt.Sprintf(format, args...)}
 }
 
-// statusClientClosed is what nginx made the custom for requests whose sender
-// did not wait for the answer.
+// statusClientClosed is nginx's customary status for requests whose client did not wait
+// for the answer.
 const statusClientClosed = 499
 
 // answering is where all errors of endpoints end, and the only place that logs
@@ -57,15 +57,15 @@ func (a *API) answering(serve endpoint) http.Handler {
 	})
 }
 
-// Failure answers that it is the server's fault, without saying which.
+// Failure answers that the server failed, without details.
 func Failure(w http.ResponseWriter, r *http.Request) {
 	problem(w, r, http.StatusInternalServerError, "internal server error", nil)
 }
 
-// problem is the shape of all errors. With the request's id, whoever gets one
-// can be told what happened.
+// problem is the shape of all errors. It has the request's id, so that the logs can say
+// what happened.
 func problem(w http.ResponseWriter, r *http.Request, status int, message string, fields map[string]string) {
-	// A client that has disconnected cannot be told anything: not an error of ours.
+	// A client that has disconnected gets no answer: not a server error.
 	_ = reply(w, status, struct {
 		Error     string            `json:"error"`
 		Fields    map[string]string `json:"fields,omitempty"`

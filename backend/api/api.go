@@ -1,6 +1,5 @@
-// Package api is the service's business, of which there is as little as it
-// takes to have something to observe: items, orders that refer to them, and
-// endpoints that are slow, busy or broken.
+// Package api is the service's business logic, just enough to have something to observe:
+// items, orders that refer to them, and endpoints that are slow, busy or broken.
 package api
 
 import (
@@ -13,7 +12,7 @@ import (
 	"log/slog"
 )
 
-// Options are what the API is given by the program, or by a test.
+// Options are set by the program, or by a test.
 type Options struct {
 	Name     string
 	Version  string

@@ -54,7 +54,7 @@ func (s *server) do(method, path, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-// answers fails the test unless the request is answered so.
+// answers fails the test unless the request gets this answer.
 func (s *server) answers(t *testing.T, request, body string, status int, want string) {
 	t.Helper()
 	method, path, _ := strings.Cut(request, " ")
@@ -94,7 +94,7 @@ func TestCreatedThingsSayWhereTheyAre(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithARequestIsSaid(t *testing.T) {
+func TestErrorsOfARequestAreReported(t *testing.T) {
 	const invalid = `{"error":"the request is not valid","fields":`
 	s := newServer(t)
 	for _, c := range []struct {
@@ -128,7 +128,7 @@ func TestWhatIsWrongWithARequestIsSaid(t *testing.T) {
 	}
 }
 
-func TestRefusedMethodIsToldTheAllowedOnes(t *testing.T) {
+func TestARejectedMethodGetsTheAllowedOnes(t *testing.T) {
 	if got := newServer(t).do(http.MethodDelete, "/api/items", "").Header().Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("Allow: %q", got)
 	}
@@ -246,7 +246,7 @@ func TestCallsAreSpansThatNameTheirPeer(t *testing.T) {
 	}
 }
 
-func TestRequestThatIsCalledOff(t *testing.T) {
+func TestACanceledRequest(t *testing.T) {
 	for _, c := range []struct {
 		cause error
 		want  int

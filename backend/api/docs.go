@@ -63,8 +63,8 @@ func docsFile() http.Handler {
 	})
 }
 
-// docsPage serves the document, for people. The page is rendered once and
-// needs nothing else, and its policy makes browsers see to that.
+// docsPage serves the document, for people. The page is rendered once and loads nothing
+// else, which its policy makes browsers enforce.
 func docsPage() http.Handler {
 	page := render(openAPI)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -74,8 +74,7 @@ func docsPage() http.Handler {
 	})
 }
 
-// render panics if the document is broken: it is part of the program, and tests
-// have seen it.
+// render panics if the document is broken: it is part of the program, and tested.
 func render(source []byte) []byte {
 	var doc document
 	if err := json.Unmarshal(source, &doc); err != nil {

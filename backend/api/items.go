@@ -28,8 +28,8 @@ const (
 	maxPrice       = 1_000_000
 )
 
-// check refuses values that make no sense and, if the item must be whole,
-// those that are missing.
+// check rejects values that make no sense and, if the item must be complete, missing
+// ones.
 func (f itemFields) check(whole bool) error {
 	wrong := map[string]string{}
 	switch {

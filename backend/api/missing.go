@@ -19,7 +19,7 @@ func Missing(router *http.ServeMux) http.Handler {
 			problem(w, r, answer.status, "there is nothing at this path", nil)
 		case http.StatusMethodNotAllowed:
 			problem(w, r, answer.status, "this method is not allowed here", nil)
-		default: // a redirection to the path without its detours
+		default: // a redirect to the cleaned path
 			w.WriteHeader(answer.status)
 		}
 	})

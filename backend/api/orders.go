@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// Order is for a number of one item, at the price of the time.
+// Order is for a number of one item, at its price when ordered.
 type Order struct {
 	ID       int     `json:"id"`
 	ItemID   int     `json:"item_id"`

@@ -11,8 +11,8 @@ import (
 
 const maxBody = 64 << 10
 
-// readBody decodes the request's JSON: 400 if it is none, 422 if it is not of
-// the shape that is asked for.
+// readBody decodes the request's JSON: 400 if it is none, 422 if it does not have the
+// expected shape.
 func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	body.DisallowUnknownFields()
@@ -46,7 +46,7 @@ func unreadable(err error) error {
 	return refuse(http.StatusUnprocessableEntity, "%s", strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// invalid refuses a request for its fields, or is nil if there are none.
+// invalid is the refusal of a request for its fields, or nil if there are none.
 func invalid(fields map[string]string) error {
 	if len(fields) == 0 {
 		return nil

@@ -11,9 +11,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// call represents a request to another service, and takes a random time. Its
-// span is what an instrumented client would make: the peer's name is what
-// draws the service on the map.
+// call represents a request to another service, and takes a random time. Its span is what
+// an instrumented client would make: the service map draws the peer by its name.
 func (a *API) call(ctx context.Context, peer, operation string, min, max time.Duration, attributes ...attribute.KeyValue) error {
 	ctx, span := a.tracer.Start(ctx, peer+" "+operation,
 		trace.WithSpanKind(trace.SpanKindClient),
@@ -94,7 +93,7 @@ func (a *API) exception(w http.ResponseWriter, _ *http.Request) error {
 	panic(errNoStock)
 }
 
-// random goes well most of the time.
+// random succeeds most of the time.
 func (a *API) random(w http.ResponseWriter, r *http.Request) error {
 	outcome := a.Random()
 	if err := a.call(r.Context(), "fortune", "ask", 10*time.Millisecond, 600*time.Millisecond); err != nil {

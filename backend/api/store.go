@@ -23,7 +23,7 @@ type row[T any] struct {
 
 func newStore[T any](limit int) *store[T] { return &store[T]{limit: limit} }
 
-// add keeps what is made of the next id.
+// add stores what make returns for the next id.
 func (s *store[T]) add(made func(id int) T) T {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// Access gives each request its id and writes one line about it when it is
-// done. The line's level is that given, or higher if the status calls for it;
-// requests that only watch the service (health, metrics) are given
-// slog.LevelDebug, which stays that.
+// Access gives each request its id and writes one line about it when it is done. The
+// line's level is that given, or higher if the status calls for it; requests that only
+// monitor the service (health, metrics) are given slog.LevelDebug, which is never raised.
 func Access(log *slog.Logger, level slog.Level) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -24,7 +24,7 @@ func TestLineStartsWithTimeLevelMessageAndIDs(t *testing.T) {
 	}
 }
 
-func TestLinesBelowTheLevelAreLeftOut(t *testing.T) {
+func TestLinesBelowTheLevelAreOmitted(t *testing.T) {
 	var out bytes.Buffer
 	NewLogger(&out, slog.LevelWarn).Info("no")
 	if out.Len() != 0 {

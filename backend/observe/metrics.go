@@ -67,9 +67,8 @@ func appInfo(version string) prometheus.Collector {
 	return info
 }
 
-// workers needs no keeping of books: each process says 1, the sum over all of
-// them is how many there are, and what a crashed process said is stale as soon
-// as it can no longer be scraped.
+// workers needs no bookkeeping: each process reports 1, the sum is how many there are,
+// and the value of a crashed process goes stale as soon as it can no longer be scraped.
 func workers() prometheus.Collector {
 	live := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "app_workers",

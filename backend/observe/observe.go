@@ -1,6 +1,6 @@
-// Package observe instruments an HTTP service: one log line, one trace and a
-// set of metrics per request, all three carrying the same ids, and profiles
-// that belong to the traces. It knows nothing of what the service does.
+// Package observe instruments an HTTP service: one log line, one trace and a set of
+// metrics per request, all three carrying the same ids, and profiles that belong to the
+// traces. It knows nothing about what the service does.
 //
 // A service puts its router behind the middlewares, outermost first:
 //

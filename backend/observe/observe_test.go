@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// service is a handler behind all middlewares, and what they said about it.
+// service is a handler behind all middlewares, and what they recorded about it.
 type service struct {
 	http.Handler
 	metrics *Metrics
@@ -86,7 +86,7 @@ func (s *service) page(t *testing.T) []string {
 	return strings.Split(w.Body.String(), "\n")
 }
 
-// has fails the test unless a line of the page starts so.
+// has fails the test unless a line of the page starts with the text.
 func (s *service) has(t *testing.T, prefix string) {
 	t.Helper()
 	if s.find(t, prefix) == "" {

@@ -12,9 +12,8 @@ import (
 	"github.com/grafana/pyroscope-go"
 )
 
-// Of what happens often, a part is enough for a profile, and costs a part: one
-// in so many contended locks, and one blocked goroutine in so many nanoseconds
-// of waiting.
+// A sample of frequent events is enough for a profile, and costs less: one in so many
+// contended locks, and one blocked goroutine in so many nanoseconds of waiting.
 const (
 	mutexFraction = 5
 	blockRate     = 10_000
@@ -74,7 +73,7 @@ func (p *Profiling) Stop(ctx context.Context) error {
 	}
 }
 
-// profilerLog forwards what goes wrong, and omits how things go.
+// profilerLog forwards errors, and omits everything else.
 type profilerLog struct{ failures *throttle }
 
 func (l profilerLog) Errorf(format string, args ...any) {

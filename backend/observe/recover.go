@@ -13,9 +13,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Recover makes a panic of a handler an answer by respond, which has to be one
-// of status 500, and puts it where it will be looked for: into the log, onto
-// the span with its stack, and into http_exceptions_total by its type.
+// Recover makes a panic of a handler an answer by respond, which has to be one of status
+// 500, and reports it where people look: in the log, onto the span with its stack, and
+// into http_exceptions_total by its type.
 func Recover(log *slog.Logger, m *Metrics, route Route, respond http.HandlerFunc) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +26,7 @@ func Recover(log *slog.Logger, m *Metrics, route Route, respond http.HandlerFunc
 					return
 				}
 				if thrown == http.ErrAbortHandler {
-					panic(thrown) // no failure: the way to tell the server to hang up
+					panic(thrown) // not a failure, but the way to make the server close the connection
 				}
 				kind := fmt.Sprintf("%T", thrown)
 				m.exceptions.WithLabelValues(methodOf(r), route(r), kind).Inc()

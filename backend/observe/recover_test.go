@@ -55,7 +55,7 @@ func TestConnectionSurvivesPanic(t *testing.T) {
 	}
 }
 
-func TestHalfAnAnswerIsNotTakenForAWholeOne(t *testing.T) {
+func TestHalfAResponseDoesNotLookComplete(t *testing.T) {
 	s := newService(t, map[string]http.HandlerFunc{"GET /": func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "half")
 		w.(http.Flusher).Flush()

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// response remembers what was answered. Unwrap lets http.ResponseController
-// reach whatever else the server's own writer can do.
+// response records the response. Unwrap lets http.ResponseController reach whatever else
+// the server's own writer can do.
 type response struct {
 	http.ResponseWriter
 	head   bool  // whether a body is omitted
@@ -14,8 +14,8 @@ type response struct {
 	size   int64 // of the body, as sent
 }
 
-// watch returns a writer that remembers the answer to r. The middlewares share
-// one: the outermost makes it, and those inside find it in place.
+// watch returns a writer that records the response to r. The middlewares share one: the
+// outermost makes it, and those inside find it in place.
 func watch(w http.ResponseWriter, r *http.Request) *response {
 	if watched, ok := w.(*response); ok {
 		return watched
@@ -23,7 +23,7 @@ func watch(w http.ResponseWriter, r *http.Request) *response {
 	return &response{ResponseWriter: w, head: r.Method == http.MethodHead}
 }
 
-// Status is what the client is told, which is 200 if the handler says nothing.
+// Status is the response's status, which is 200 if the handler sets none.
 func (r *response) Status() int {
 	if r.status == 0 {
 		return http.StatusOK

@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// Unmatched replaces a route's template, when no route matches. The
-// raw path would let anyone who sends requests make series without end.
+// Unmatched replaces a route's template, when no route matches. The raw path would let
+// clients create any number of series.
 const Unmatched = "unmatched"
 
-// otherMethod represents each method that is not one of HTTP's own, for the
-// same reason.
+// otherMethod replaces each non-standard method, for the same reason.
 const otherMethod = "_OTHER"
 
 // A Route finds the template of the route that will serve a request, such as
@@ -30,7 +29,7 @@ func RouteOf(mux *http.ServeMux) Route {
 	}
 }
 
-// template takes method, host and end mark off "[METHOD ][HOST]/PATH[{$}]".
+// template removes method, host and end mark from "[METHOD ][HOST]/PATH[{$}]".
 func template(pattern string) string {
 	path := strings.IndexByte(pattern, '/')
 	if path < 0 {
@@ -39,7 +38,7 @@ func template(pattern string) string {
 	return strings.TrimSuffix(pattern[path:], "{$}")
 }
 
-// methodOf returns the request's method, if it is one that is in use.
+// methodOf returns the request's method, if it is a standard one.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// throttle logs the first of a row of like failures, and after that one a
-// minute with the number of those omitted. Telemetry that cannot be delivered
-// is worth knowing about, and no reason to fill the log.
+// throttle logs the first of a series of similar failures, and after that one a minute
+// with the number of those omitted. Telemetry that cannot be delivered is worth knowing
+// about, and no reason to fill the log.
 type throttle struct {
 	log     *slog.Logger
 	message string

@@ -12,9 +12,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Trace makes a span of each request, named by method and route, which
-// continues the caller's trace if there is one. It goes outside Access and
-// Metrics, whose lines and exemplars are to carry its ids.
+// Trace makes a span of each request, named by method and route, which continues the
+// caller's trace if there is one. It goes outside Access and Metrics, whose lines and
+// exemplars carry its ids.
 func Trace(provider trace.TracerProvider, route Route) Middleware {
 	tracer := provider.Tracer("collector/backend/observe")
 	propagator := propagation.TraceContext{}
@@ -57,8 +57,7 @@ func requestAttributes(r *http.Request, path string) []attribute.KeyValue {
 	return attributes
 }
 
-// finish says how the request ended. Only what is the server's fault makes the
-// span one that failed.
+// finish records how the request ended. Only server errors mark the span as failed.
 func finish(span trace.Span, answer *response) {
 	status := answer.Status()
 	span.SetAttributes(

@@ -51,7 +51,7 @@ func StartTracing(ctx context.Context, endpoint string, service Service, every t
 			MaxInterval:     5 * time.Second,
 			MaxElapsedTime:  30 * time.Second,
 		}),
-		// By default, gRPC looks for a server that is away only every two minutes.
+		// By default, gRPC retries an unreachable server only every two minutes.
 		otlptracegrpc.WithDialOption(grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
 			MinConnectTimeout: 5 * time.Second,
@@ -70,7 +70,7 @@ func StartTracing(ctx context.Context, endpoint string, service Service, every t
 	}
 	t := newTracing(sdktrace.NewBatchSpanProcessor(exporter, batching...), about)
 
-	// Libraries find their provider here, and report here what goes wrong.
+	// Libraries find their provider here, and report their errors here.
 	otel.SetTracerProvider(t.Provider)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	failures := &throttle{log: log, message: "traces cannot be delivered"}

@@ -12,9 +12,9 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// newHandler puts the service together. Requests pass tracing, access, metrics
-// and recovery before they come to the router; those that only watch the
-// service leave no trace in what they watch.
+// newHandler puts the service together. Requests pass tracing, access, metrics and
+// recovery before they come to the router; those that only monitor the service leave no
+// trace in what they monitor.
 func newHandler(service *api.API, provider trace.TracerProvider, metrics *observe.Metrics, log *slog.Logger) http.Handler {
 	router := http.NewServeMux()
 	for pattern, handler := range service.Routes() {

@@ -14,14 +14,14 @@ import (
 // below five seconds, and so below the ten after which Docker kills.
 const (
 	requestGrace   = 3 * time.Second        // for requests to end by themselves
-	responseGrace  = 500 * time.Millisecond // for those called off to be answered
+	responseGrace  = 500 * time.Millisecond // for canceled ones to be answered
 	telemetryGrace = 1 * time.Second        // to send the last traces and profiles
 )
 
 var errStopping = errors.New("the server is stopping")
 
-// serve answers on listener until ctx ends. Then it takes no more connections,
-// lets requests finish, and calls off those that take too long.
+// serve answers on listener until ctx ends. Then it accepts no more connections, lets
+// requests finish, and cancels those that take too long.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	requests, callOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer callOff(nil)

@@ -37,7 +37,7 @@ func Run(ctx context.Context, listener net.Listener, s Settings, out io.Writer) 
 	defer listener.Close()
 	log := observe.NewLogger(out, s.LogLevel)
 	if s.Instance == "" {
-		s.Instance, _ = os.Hostname() // without one, replicas look alike, no more
+		s.Instance, _ = os.Hostname() // without one, replicas only look alike
 	}
 	about := observe.Service{Name: s.Name, Version: s.Version, Instance: s.Instance}
 	tracing, err := observe.StartTracing(ctx, s.OTLPEndpoint, about, s.SpansEvery, log)
@@ -55,7 +55,7 @@ func Run(ctx context.Context, listener net.Listener, s Settings, out io.Writer) 
 		"otlp", s.OTLPEndpoint, "pyroscope", s.PyroscopeURL)
 	served := serve(ctx, listener, handler, log)
 	if err := flush(tracing.Stop, profiling.Stop); err != nil {
-		// The collector may be gone already, which is no failure of ours.
+		// The collector may have stopped already, which is not this program's failure.
 		log.Warn("telemetry is incomplete", "error", err)
 	}
 	log.Info("stopped")

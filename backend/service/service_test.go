@@ -181,7 +181,7 @@ func TestRequestsFinishBeforeTheServerStops(t *testing.T) {
 	})
 }
 
-func TestRequestsThatTakeTooLongAreCalledOff(t *testing.T) {
+func TestRequestsThatTakeTooLongAreCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status, body, took, err := stopWhileServing(t, time.Hour)
 		if status != 503 || body != errStopping.Error() || err != nil {

@@ -149,7 +149,7 @@ func idleArguments(c Contender, j Job) ([]string, error) {
 	return collectorArguments(j, configuration)
 }
 
-// onFreePorts moves what the built-in configuration listens on.
+// onFreePorts replaces the ports of the built-in configuration.
 func onFreePorts(configuration string) (string, error) {
 	for _, port := range []string{"4317", "4318"} {
 		address, err := FreeAddress()

@@ -41,7 +41,7 @@ type Job struct {
 type Contender struct {
 	Name   string
 	Binary string
-	Module string // whose version it has; "": it is asked itself
+	Module string // module whose version it has; "": the program reports its own
 
 	kinds map[string]func(c Contender, j Job) (arguments []string, err error)
 	// ready is where it answers 200 as soon as it is ready: a path at Job.Listen;
@@ -163,7 +163,7 @@ func (p *Process) Log() string {
 	return string(text[max(0, len(text)-4096):])
 }
 
-// Stop ends the program: in order if it does so in time.
+// Stop stops the program, cleanly if it does so in time.
 func (p *Process) Stop() {
 	p.command.Process.Signal(os.Interrupt)
 	select {

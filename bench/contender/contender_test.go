@@ -15,9 +15,9 @@ func job(t *testing.T, kind string) Job {
 		OutHTTP: "127.0.0.1:5", OutGRPC: "127.0.0.1:6", Compression: "snappy", Engine: "unix:///e"}
 }
 
-// TestEveryProgramIsToldItsJob: where it gets data from and where to is in its
+// TestEveryProgramGetsItsJob: where it gets data from and where to is in its
 // arguments or in the file that they name.
-func TestEveryProgramIsToldItsJob(t *testing.T) {
+func TestEveryProgramGetsItsJob(t *testing.T) {
 	in := map[string][]string{Scrape: {"127.0.0.1:3", "127.0.0.1:4", "127.0.0.1:5"}, OTLP: {"127.0.0.1:2", "127.0.0.1:6", "snappy"},
 		Logs: {"unix:///e", "127.0.0.1:5"}, Profiles: {`"127.0.0.1"`, "= 2", "127.0.0.1:5"}}
 	for _, c := range All("bin") {

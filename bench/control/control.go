@@ -1,6 +1,6 @@
-// Package control runs the benchmark's own processes, generator and receiver,
-// and asks them questions by HTTP. They are processes of their own so that their
-// CPU time is not taken for the collector's, or the collector's for theirs.
+// Package control runs the benchmark's own processes, generator and receiver, and asks
+// them questions by HTTP. They are separate processes so that their CPU time and the
+// collector's are not mixed up.
 package control
 
 import (
@@ -22,8 +22,8 @@ type Hello struct {
 	Addresses []string // host:port of what it serves, in an order that is its own
 }
 
-// Serve makes a process a child: it prints hello, answers questions by handler,
-// and returns when standard input ends, which is when the parent has.
+// Serve makes a process a child: it prints hello, answers questions by handler, and
+// returns when standard input ends, which is when the parent has exited.
 func Serve(hello Hello, handler http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -61,7 +61,7 @@ func TestThePaceIsKept(t *testing.T) {
 	})
 }
 
-func TestWhoIsSlowFallsBehind(t *testing.T) {
+func TestASlowReceiverFallsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

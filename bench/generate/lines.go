@@ -16,8 +16,8 @@ import (
 // signalPoll is how often a container looks for the signal.
 const signalPoll = 50 * time.Millisecond
 
-// Schedule says which lines a container writes. It is known before, so that
-// nobody has to ask containers how many they have written.
+// Schedule says which lines a container writes. It is fixed in advance, so that nobody
+// has to ask containers how many they have written.
 type Schedule struct {
 	Rate  int // lines a second
 	Count uint64
@@ -69,8 +69,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Lines is the container's process: it waits for the signal in file, writes its
-// lines to standard output, and then rests until it is told to end.
+// Lines is the container's process: it waits for the signal in file, writes its lines to
+// standard output, and then idles until it is stopped.
 func Lines(s Schedule, file string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

@@ -47,8 +47,8 @@ func newSender(rate float64, perCall uint64) *sender {
 	return &sender{perCall: perCall, rate: rate, done: make(chan struct{})}
 }
 
-// serve sends by attempt, which makes one attempt at call n and returns the sum
-// of the numbers it carries, until the process is told to stop.
+// serve sends by attempt, which makes one attempt at call n and returns the sum of the
+// numbers it carries, until the process is stopped.
 func (s *sender) serve(attempt func(ctx context.Context, n uint64) (sum uint64, err error)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -71,8 +71,8 @@ func (s *sender) serve(attempt func(ctx context.Context, n uint64) (sum uint64, 
 	return control.Serve(control.Hello{}, questions)
 }
 
-// until makes attempts until one is acknowledged, also when sending has been
-// stopped in the middle: what was begun must have an end that is known.
+// until makes attempts until one is acknowledged, even if sending has been stopped in the
+// middle: what was begun must have a known outcome.
 func (s *sender) until(n uint64, attempt func(context.Context, uint64) (uint64, error)) {
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

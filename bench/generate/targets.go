@@ -20,9 +20,9 @@ type target struct {
 	total  Total
 }
 
-// ServeHTTP serves the next page, uncompressed. A page counts once it was
-// written whole. After a stop there is nothing on them that counts, and no error,
-// so that scrapes that have failed are those that took too long.
+// ServeHTTP serves the next page, uncompressed. A page counts once it was written whole.
+// After a stop they have nothing that counts, and no error, so that failed scrapes are
+// only those that took too long.
 func (t *target) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestTimesAreReadBehindANameOfAnyKind(t *testing.T) {
+func TestTimesAreReadAfterANameOfAnyKind(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"12 (collector) S 1 12 12 0 -1 4194304 900 0 0 0 250 75 0 0 20 0 9 0 100 1 2\n":      3250 * time.Millisecond,
 		"12 (a ) S 1 (b) c) R 1 12 12 0 -1 4194304 900 0 7 7 1 2 9 9 20 0 9 0 100 1 2 3 4\n": 30 * time.Millisecond,

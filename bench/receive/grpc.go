@@ -12,7 +12,7 @@ import (
 	"collector-bench/wire"
 )
 
-// spans is the service that takes spans. Requests stay bytes: see rawCodec.
+// spans is the service that receives spans. Requests stay bytes: see rawCodec.
 type spans struct {
 	now func() time.Time
 	tally

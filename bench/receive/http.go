@@ -20,7 +20,7 @@ import (
 // maxBody is the largest body that is read, and the largest that it unpacks to.
 const maxBody = 64 << 20
 
-// errEncoding is answered with 415, upon which senders change over to snappy.
+// errEncoding is answered with 415, upon which senders switch to snappy.
 var errEncoding = errors.New("this Content-Encoding is not accepted")
 
 // buffers are reused from request to request.
@@ -65,7 +65,7 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 	s.handle(w, r, &s.lines, func(b *buffers, got *batch) error {
-		plain, err := s.unpack(b, "snappy") // Loki's clients do not say so
+		plain, err := s.unpack(b, "snappy") // Loki's clients do not declare it
 		if err != nil {
 			return err
 		}

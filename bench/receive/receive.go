@@ -17,10 +17,9 @@ const (
 	Window = "/window" // the same; ages are counted anew from then on
 )
 
-// Serve is the receiver's process. It has one address for HTTP, with the
-// paths /api/v1/write, /loki/api/v1/push and /ingest, and one for gRPC. Unless
-// acceptZstd, it answers remote write in zstd as a server does that knows only
-// snappy.
+// Serve is the receiver's process. It has one address for HTTP, with the paths
+// /api/v1/write, /loki/api/v1/push and /ingest, and one for gRPC. Unless acceptZstd, it
+// answers remote write in zstd like a server that only knows snappy.
 func Serve(acceptZstd bool) error {
 	s := newServer(acceptZstd)
 	traces := &spans{now: time.Now}

@@ -98,7 +98,7 @@ func TestSamplesAreCountedInBothCompressions(t *testing.T) {
 	}
 }
 
-func TestZstdIsRefusedWhereItIsNotMeasured(t *testing.T) {
+func TestZstdIsRejectedWhereItIsNotMeasured(t *testing.T) {
 	s := newServer(false)
 	if status := post(t, start(t, s)+"/api/v1/write", "zstd", []byte("any")); status != http.StatusUnsupportedMediaType {
 		t.Errorf("status %d, want 415", status)

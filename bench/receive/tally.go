@@ -1,5 +1,5 @@
-// Package receive is the destination of what is measured: it takes remote write,
-// Loki's and Pyroscope's pushes and OTLP, and counts what arrives.
+// Package receive is the destination of what is measured: it accepts remote write, Loki's
+// and Pyroscope's pushes and OTLP, and counts what arrives.
 package receive
 
 import (
@@ -14,7 +14,7 @@ type Tally struct {
 	Items    uint64 // samples, spans, log lines or profiles of the generator's
 	Sum      uint64 // of the numbers that they carry, modulo 2^64
 	Others   uint64 // items that the generator has not made, such as `up`
-	Failed   uint64 // scrapes that failed, by the program's own word
+	Failed   uint64 // failed scrapes, as reported by the program itself
 	Requests uint64
 	Wire     uint64        // bytes read from connections, with protocol headers but without those of TCP
 	Bad      uint64        // requests that could not be read
@@ -27,7 +27,7 @@ type tally struct {
 	ages latency.Histogram
 }
 
-// batch is what one request has brought.
+// batch is the contents of one request.
 type batch struct {
 	items, sum, others, failed uint64
 	ages                       latency.Histogram
@@ -40,7 +40,7 @@ func (b *batch) add(number uint64, age time.Duration) {
 	b.ages.Add(age, 1)
 }
 
-// take counts a request; one with an error counts as bad, whatever it brought.
+// take counts a request; one with an error counts as bad, whatever it contained.
 func (t *tally) take(b *batch, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -35,9 +35,8 @@ type meter struct {
 	engine *engine.Engine
 }
 
-// Measure measures all that o asks for and calls each with every measurement.
-// What can't be measured is reported by skip; only where nothing can go on, the
-// error is returned.
+// Measure measures all that o asks for and calls each with every measurement. What can't
+// be measured is reported by skip; an error is returned only if nothing can continue.
 func Measure(ctx context.Context, o Options, each func(table.Measurement), skip func(what string, why error)) error {
 	rows, err := list(o)
 	if err != nil {
@@ -135,7 +134,7 @@ type session struct {
 	process  *contender.Process
 }
 
-// moment is what was there at one time.
+// moment is all readings of one time.
 type moment struct {
 	at      time.Time
 	usage   proc.Usage
@@ -179,7 +178,7 @@ func (s *session) run(ctx context.Context, w work, job contender.Job, out *table
 		return err
 	}
 	fill(out, before, after, rss)
-	// The kernel keeps the peak less exactly than what is resident now.
+	// The kernel's peak is less exact than what is resident now.
 	out.Rest, out.Peak = rest.RSS, max(rest.Peak, int64(slices.Max(rss)))
 	out.Problem, out.Note = judge(total, arrived, uint64(s.Series))
 	return s.process.Alive()
@@ -271,10 +270,9 @@ func (s *session) drained(ctx context.Context, total generate.Total) (receive.Ta
 	}
 }
 
-// judge compares what was made with what has arrived: problem is "" if all has
-// arrived once. A page of that many samples is no loss where the program itself
-// says that the scrape has failed, which takes too long a wait on a busy machine;
-// how often that was is in the note.
+// judge compares what was made with what has arrived: problem is "" if all has arrived
+// once. A page of that many samples is not a loss if the program itself reports that the
+// scrape failed, which happens by timeouts on a busy machine; the note says how often.
 func judge(made generate.Total, arrived receive.Tally, page uint64) (problem, note string) {
 	missing := made.Items - min(arrived.Items, made.Items)
 	if arrived.Failed > 0 {

@@ -1,5 +1,5 @@
-// Package rows measures: it lets one program after another do the same work, and
-// reads what that has cost each of them.
+// Package rows measures: it makes one program after another do the same work, and reads
+// what that has cost each of them.
 package rows
 
 import (
@@ -36,7 +36,7 @@ const (
 	chatty, idle = 10, 20
 	// lineSize is the bytes of a log line.
 	lineSize = 200
-	// idleDuration is the least: what costs so little has to be measured longer.
+	// idleDuration is the minimum: what costs so little has to be measured longer.
 	idleDuration = 20 * time.Second
 )
 

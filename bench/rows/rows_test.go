@@ -25,7 +25,7 @@ func names(t *testing.T, o Options) []string {
 	return out
 }
 
-func TestRowsAreThoseThatAreAskedFor(t *testing.T) {
+func TestOnlyRequestedRowsAreMeasured(t *testing.T) {
 	for _, c := range []struct {
 		options Options
 		want    []string
@@ -45,14 +45,14 @@ func TestRowsAreThoseThatAreAskedFor(t *testing.T) {
 	}
 }
 
-func TestRateAndDurationAreThoseThatAreAskedFor(t *testing.T) {
+func TestRateAndDurationAreAsRequested(t *testing.T) {
 	rows, err := list(Options{Rows: []string{"otlp", "logs", "idle"}, Compressions: []string{"none"}, Rate: 500, Duration: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range rows {
 		rate, duration := 500.0, time.Second
-		if r.kind == contender.Idle { // is what it is
+		if r.kind == contender.Idle { // stays as it is
 			rate, duration = 1, idleDuration
 		}
 		if r.rate != rate || r.duration != duration {
@@ -61,7 +61,7 @@ func TestRateAndDurationAreThoseThatAreAskedFor(t *testing.T) {
 	}
 }
 
-func TestProgramsAreThoseThatAreAskedFor(t *testing.T) {
+func TestOnlyRequestedProgramsAreMeasured(t *testing.T) {
 	got, err := contenders(Options{Who: []string{"vmagent", "collector"}})
 	if err != nil || len(got) != 2 || got[0].Name != "collector" || got[1].Name != "vmagent" {
 		t.Errorf("%v, %v", got, err)
@@ -93,8 +93,8 @@ func TestWhatIsMissingRepeatedOrDamagedIsAProblem(t *testing.T) {
 	}
 }
 
-// TestAPageThatWasNotTakenIsNoLoss: where the program says so, and only as many.
-func TestAPageThatWasNotTakenIsNoLoss(t *testing.T) {
+// TestAPageThatWasNotScrapedIsNoLoss: if the program says so, and only that many.
+func TestAPageThatWasNotScrapedIsNoLoss(t *testing.T) {
 	made := generate.Total{Items: 1000, Sum: 55}
 	for _, c := range []struct {
 		arrived       receive.Tally

@@ -14,14 +14,14 @@ import (
 	"collector-bench/generate"
 )
 
-// work is what a program has to do.
+// work is what a program does while it is measured.
 type work interface {
 	// prepare starts what has to be there before the program starts.
 	prepare(context.Context, *contender.Job) error
 	// begin begins the work of the program, which is ready, and returns from when
 	// on there is work.
 	begin(context.Context, contender.Job) (time.Time, error)
-	// end ends the work and returns how much it was.
+	// end stops the work and returns how much it was.
 	end(context.Context) (generate.Total, error)
 	// close releases everything, whether or not the work has ended.
 	close()

@@ -31,7 +31,7 @@ type Measurement struct {
 	// Problem says what was lost, repeated or damaged; "" when the receiver has
 	// counted what the generator has made.
 	Problem string
-	// Note is what else to know of the work, which is no loss.
+	// Note is what else to know about the work, other than losses.
 	Note string
 }
 

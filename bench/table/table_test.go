@@ -17,7 +17,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-func TestMedianLeavesItsArgumentAlone(t *testing.T) {
+func TestMedianDoesNotChangeItsArgument(t *testing.T) {
 	values := []float64{3, 1, 2}
 	if Median(values); values[0] != 3 || values[1] != 1 || values[2] != 2 {
 		t.Errorf("%v", values)

@@ -84,7 +84,7 @@ func TestLinesAreReadAsLokisClientsWriteThem(t *testing.T) {
 	}
 }
 
-func TestOtherLinesAreNoLinesOfTheBenchmark(t *testing.T) {
+func TestOtherLinesAreNotLinesOfTheBenchmark(t *testing.T) {
 	for _, text := range []string{"", "x", linePrefix, linePrefix + "1", linePrefix + "1 t=", linePrefix + "a t=1 x", linePrefix + "1 t=b x"} {
 		if l, ok := ParseLine([]byte(text)); ok {
 			t.Errorf("%q is %+v", text, l)

@@ -120,7 +120,8 @@ func NewPage(target, series int) *Page {
 		name := fmt.Sprintf("bench_http_%s_%d", [...]string{"requests_total", "in_flight_requests", "response_size_bytes_sum"}[family%3], family)
 		head := fmt.Sprintf("# HELP %s What the service did, by method, path and status.\n# TYPE %s %s\n", name, name, [...]string{"counter", "gauge", "counter"}[family%3])
 		for i := 0; i < 20 && len(p.lines) < series; i++ {
-			// A third of the series is busy, a third moves now and then, a third rests.
+			// A third of the series is busy, a third changes now and then, a third is
+			// idle.
 			every := [...]uint64{1, 10, 0}[i%3]
 			p.add(family%3 == 2, every, "%s%s{service=\"shop-%d\",method=%q,path=\"/api/v1/items/%d\",status=\"%d\",zone=\"eu-central-1%c\"} ",
 				head, name, target%10, [...]string{"GET", "POST", "PUT"}[i%3], i, 200+100*(i%4), 'a'+rune(i%3))

@@ -105,7 +105,7 @@ func (a *asker) get(path string, query url.Values) ([]byte, error) {
 	return body, nil
 }
 
-// base is where the collector's paths begin. Its scheme is empty if nobody has said.
+// base is where the collector's paths begin. Its scheme is empty if the user gave none.
 func (a *asker) base() (*url.URL, error) {
 	addr := cmp.Or(a.addr, addressOfProcess1("/proc/1/cmdline"))
 	if strings.Contains(addr, "://") {

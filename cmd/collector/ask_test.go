@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// running answers as a collector does, to who knows the password.
+// running answers as a collector does, to clients that know the password.
 func running(t *testing.T, password string, secure bool) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -88,7 +88,7 @@ func TestTheCommandsThatAskARunningCollector(t *testing.T) {
 	}
 }
 
-func TestACollectorThatCannotBeAskedSaysWhatToDo(t *testing.T) {
+func TestACollectorThatCannotBeReachedSaysWhatToDo(t *testing.T) {
 	open := running(t, "", false).URL
 	gone := running(t, "", false)
 	gone.Close()

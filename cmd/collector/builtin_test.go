@@ -18,7 +18,7 @@ import (
 
 // The rules that put the port of a label into an address do so whatever the
 // address looks like.
-func TestThePortOfALabelReplacesThatOfAnyAddress(t *testing.T) {
+func TestThePortOfALabelReplacesThePortOfAnyAddress(t *testing.T) {
 	rule := regexp.MustCompile(`source_labels = \["__address__", "[a-z_]*port"\]\s+regex\s+= ("[^\n]*")\s+target_label  = "__address__"\s+replacement   = "\$1:\$2"`)
 	for _, file := range []string{"builtin/metrics.alloy", "../../deploy/config.alloy"} {
 		text, err := os.ReadFile(file)

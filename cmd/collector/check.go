@@ -66,7 +66,7 @@ func validateSources(path string, o graph.Options, errOut io.Writer) error {
 	return nil
 }
 
-// checkOptions are options by which nothing can be reached or kept.
+// checkOptions are options that reach and store nothing.
 func checkOptions() graph.Options {
 	log := logging.New(io.Discard)
 	return graph.Options{
@@ -118,9 +118,9 @@ func format(args []string, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// rewrite replaces a file's content and keeps its mode. It does so all or
-// nothing, so that a full disk costs nobody a configuration, unless only the
-// file itself may be written, as where it is mounted alone.
+// rewrite replaces a file's content and keeps its mode. It does so all or nothing, so
+// that a full disk never destroys a configuration, unless only the file itself is
+// writable, as when it alone is mounted.
 func rewrite(path string, text []byte) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {

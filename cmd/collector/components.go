@@ -50,7 +50,7 @@ func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer,
 	)
 }
 
-// leftOut are the components that this build lacks: the tag that left them out, by
+// leftOut are the components that this build lacks: the build tag that omits them, by
 // their names.
 func leftOut() map[string]string {
 	tags := map[string]string{}

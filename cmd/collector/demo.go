@@ -118,7 +118,7 @@ func orFree(address string) string {
 	return l.Addr().String()
 }
 
-// announce tells where to look.
+// announce says where to look.
 func announce(out io.Writer, p *program, d builtin.Demo, taken string) {
 	address := p.server.Addr().String()
 	hint := ""

@@ -57,7 +57,7 @@ func (l *demoLoad) run(ctx context.Context) {
 	}
 }
 
-// send ignores what comes of it: the service reports that by its telemetry.
+// send ignores the outcome: the service reports it by its telemetry.
 func (l *demoLoad) send(ctx context.Context, r request) {
 	req, err := http.NewRequestWithContext(ctx, r.method, l.url+r.path, strings.NewReader(r.body))
 	if err != nil {

@@ -100,5 +100,5 @@ func (d *demoRunner) tail(ctx context.Context, output io.Reader) {
 			}
 		}
 	}
-	_, _ = io.Copy(io.Discard, output) // after a line too long for the scanner, which no service of ours writes
+	_, _ = io.Copy(io.Discard, output) // after a line too long for the scanner, which the example service never writes
 }

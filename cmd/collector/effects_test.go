@@ -60,7 +60,7 @@ func TestEveryArgumentShowsItsEffect(t *testing.T) {
 	}
 }
 
-// evidence is what lines can name.
+// evidence is what lines can refer to.
 type evidence struct {
 	idle  map[string]string // see idleCases
 	tests map[string]string // the text of a folder's tests, once it was read

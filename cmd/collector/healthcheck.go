@@ -22,10 +22,9 @@ import (
 // healthcheckTime bounds the whole check; Docker's own limit is longer.
 const healthcheckTime = 3 * time.Second
 
-// healthcheck asks a running collector whether it is ready. Inside a container
-// it needs no flag: it reads the address from the command line of process 1.
-// With a URL it asks for that instead, and so serves as the check of containers
-// that have no program that could.
+// healthcheck asks a running collector whether it is ready. Inside a container it needs
+// no flag: it reads the address from the command line of process 1. With a URL it fetches
+// that instead, and so can be the check of containers without a suitable program.
 func healthcheck(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("healthcheck", pflag.ContinueOnError)
 	set.SetOutput(out)
@@ -68,9 +67,8 @@ func healthcheck(args []string, out io.Writer) error {
 	return err
 }
 
-// fetch gives the status and the beginning of an answer. It does not ask whose
-// certificate it is: the answer says that something runs, and is trusted with
-// nothing.
+// fetch gives the status and the beginning of an answer. It does not verify the
+// certificate: the answer only says that something runs, and is not trusted otherwise.
 func fetch(req *http.Request) (status int, body []byte, err error) {
 	// Without a proxy, whichever the environment names.
 	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -110,8 +108,8 @@ func addressOfProcess1(path string) string {
 	return f.listen
 }
 
-// addressOfPromtail is the address by a command line with Promtail's flags, behind
-// the name of an init perhaps; it is empty if that is not one.
+// addressOfPromtail is the address by a command line with Promtail's flags, behind the
+// name of an init perhaps; it is empty for any other command line.
 func addressOfPromtail(args []string) string {
 	for i := range args {
 		if i+1 == len(args) || !calledPromtail(args[i], args[i+1:]) {

@@ -16,8 +16,8 @@ import (
 	"collector/pkg/listen"
 )
 
-// inventory is what the UI shows of what there is to collect from. It asks the
-// components for what they can tell, and knows none of them.
+// inventory is what the UI shows of what there is to collect from. It uses the interfaces
+// of components, and knows none of them.
 type inventory struct{ graph *graph.Controller }
 
 // each visits the components that are a C.

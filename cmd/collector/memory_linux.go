@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settled is when the start is over, and with it what only the start needs.
+// settled is when the start is over, along with what only the start needs.
 const settled = 10 * time.Second
 
-// releaseStart gives back, once the program has settled, the pages of its own
-// file that are in memory, and where it may has the system drop them, too. Most of
-// them were touched by the start alone; the others come back as they are used, each
-// by itself: what isn't used isn't read or mapped along with its neighbors.
+// releaseStart gives back, once the program has settled, the pages of its own file that
+// are in memory, and, where permitted, makes the system drop them, too. Most of them were
+// touched by the start alone; the others come back as they are used, each by itself: what
+// isn't used isn't read or mapped along with its neighbors.
 func releaseStart() {
 	time.AfterFunc(settled, func() {
 		maps, err := os.Open("/proc/self/maps")

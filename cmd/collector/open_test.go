@@ -39,7 +39,7 @@ func TestAnOpenUIIsWarnedOf(t *testing.T) {
 	}
 }
 
-// TestAReloadThatOpensTheUIIsWarnedOf takes the password away, and reloads twice.
+// TestAReloadThatOpensTheUIIsWarnedOf removes the password, and reloads twice.
 func TestAReloadThatOpensTheUIIsWarnedOf(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.alloy")
 	writeFile(t, file, "http {\n auth {\n basic {\n username = \"a\"\n password = \"b\"\n}\n}\n}\n")

@@ -64,7 +64,7 @@ func (f *configFormat) promtailFile(path string) (*promtailFile, error) {
 		}
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() {
-			return nil, nil // what is wrong with it is told where it is read
+			return nil, nil // errors are reported where it is read
 		}
 		sources, err := config.Read(path)
 		if err != nil || !promtail.Detect(sources[0].Text) {
@@ -204,7 +204,7 @@ func asPromtail(args []string, out, errOut io.Writer) error {
 	})
 }
 
-// runFlags are the flags of `run` by which the file runs as it would as Promtail's.
+// runFlags are the flags of `run` with which the file runs as under Promtail.
 func (f *promtailFile) runFlags() (*runFlags, *promtail.Result, error) {
 	result, _, err := f.read(config.Read)
 	if err != nil {
@@ -302,7 +302,7 @@ func convert(args []string, out, errOut io.Writer) error {
 	return err
 }
 
-// calledPromtail reports whether the program was started as Promtail's image does.
+// calledPromtail reports whether the program was started as in Promtail's image.
 func calledPromtail(program string, args []string) bool {
 	return filepath.Base(program) == "promtail" && !isCommand(args) || promtail.IsCommandLine(args)
 }

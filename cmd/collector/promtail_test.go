@@ -116,8 +116,8 @@ func TestAPromtailFileContinuesWherePromtailStopped(t *testing.T) {
 	}
 }
 
-// A journal is continued behind the entry whose cursor Promtail has stored under the
-// name of the job.
+// A journal is continued after the entry whose cursor Promtail has stored under the name
+// of the job.
 func TestAPromtailFileContinuesAJournal(t *testing.T) {
 	loki, dir := lokitest.New(t), t.TempDir()
 	w := journaltest.NewWriter(journaltest.Options{FileID: 1, MachineID: 2, BootID: 3, SeqnumID: 4})
@@ -223,9 +223,9 @@ func TestAPromtailFileHasPromtailsServer(t *testing.T) {
 	}
 }
 
-// An error of the graph, which knows the configuration only, is told at the line of
+// An error of the graph, which only knows the configuration, is reported at the line of
 // Promtail's file.
-func TestErrorsAreToldAtPromtailsLines(t *testing.T) {
+func TestErrorsAreReportedAtPromtailsLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "promtail.yaml")
 	text := `clients: [{url: "http://loki:3100/loki/api/v1/push"}]
 scrape_configs:
@@ -297,8 +297,8 @@ func TestRunRecognizesAPromtailFile(t *testing.T) {
 	}
 }
 
-// A server that is disabled is there for this machine alone; without a port in the
-// file, Promtail's default is used as Promtail, and the program's own after `run`.
+// A disabled server listens for this machine only; without a port in the file, Promtail's
+// default is used as Promtail, and the program's own after `run`.
 func TestTheServerIsWherePromtailsWouldBe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "promtail.yaml")
 	const clients = "clients: [{url: \"http://loki/push\"}]\n"

@@ -31,7 +31,7 @@ var (
 	pathLine = regexp.MustCompile(`(?m)(^[^#\n]*__path__["']?\s*:\s*["']?)(/[^\s"',}]+)`)
 	urlLine  = regexp.MustCompile(`(?m)(^\s*(?:-\s+)?url\s*:\s*).*$`)
 	portLine = regexp.MustCompile(`(?m)(^\s*http_listen_port\s*:\s*).*$`)
-	// dropsFilename says that the entries do not tell their file.
+	// dropsFilename says that the entries have no label for their file.
 	dropsFilename = regexp.MustCompile(`(?m)^\s*-\s*labeldrop:\s*\n\s*-\s*filename`)
 
 	fileLine = regexp.MustCompile(`(?m)(^\s*filename\s*:\s*)["']?/.*(?:pos|tmp|run|data|mnt).*$`)

@@ -100,12 +100,12 @@ func runUntilSignal(flags *runFlags, path string, errOut io.Writer, begin func(*
 	return p.run(ctx, unblocked)
 }
 
-// lastWords is how long the last lines of the log may take at the end.
+// lastWords is how long the last lines of the log may take at shutdown.
 const lastWords = 500 * time.Millisecond
 
-// unblocked is a writer to out that never waits and whose reader may go: then
-// the runtime would end the process by SIGPIPE. flush waits, within bounds, for
-// what was written.
+// unblocked is a writer to out that never waits and whose reader may disappear, which
+// would otherwise end the process by SIGPIPE. flush waits, within bounds, for what was
+// written.
 func unblocked(out io.Writer) (w *logging.Output, flush func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	w = logging.NewOutput(out)
@@ -118,8 +118,8 @@ type program struct {
 	prefix string          // of the UI's paths
 	fixed  []config.Source // if set, the configuration
 	file   *promtailFile   // if set, what the configuration is made of
-	stdin  *stdinOf        // if set, what is read, with whose end the program ends
-	loaded func()          // says so, once the first configuration is in force
+	stdin  *stdinOf        // if set, what is read; the program ends with it
+	loaded func()          // called once the first configuration is in force
 	flush  func()          // waits, within bounds, for the log to be written
 	logger *slog.Logger
 	graph  *graph.Controller
@@ -130,7 +130,7 @@ type program struct {
 	orphans *deliver.Orphans
 
 	reloading sync.Mutex  // one reload at a time
-	open      atomic.Bool // the UI is, to others; what warnOpen has said
+	open      atomic.Bool // the UI is open to others, as warnOpen last warned
 }
 
 // newProgram makes a program that knows extra components besides those of the
@@ -208,8 +208,8 @@ func (p *program) run(ctx context.Context, errOut io.Writer) error {
 	return errors.Join(<-served, undelivered)
 }
 
-// warnOpen says so when a configuration opens the UI to everybody who reaches the
-// address: it shows the configuration and what flows, and reloads.
+// warnOpen warns when a configuration opens the UI to everybody who reaches the address:
+// it shows the configuration and the data that flows, and reloads.
 func (p *program) warnOpen() {
 	host, _, err := net.SplitHostPort(p.server.Addr().String())
 	ip := net.ParseIP(host)
@@ -266,10 +266,10 @@ func (p *program) sources() ([]config.Source, error) {
 	return sources, err
 }
 
-// builtinName is the built-in configuration's in place of a file's.
+// builtinName is the name of the built-in configuration, in place of a file's.
 const builtinName = "<built-in>"
 
-// builtin gives the built-in configuration, and says what it does and lacks.
+// builtin returns the built-in configuration, and logs what it does and lacks.
 func (p *program) builtin() []config.Source {
 	parts := builtin.Parts(os.Getenv)
 	on := 0

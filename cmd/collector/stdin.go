@@ -12,11 +12,11 @@ import (
 	"collector/pkg/logs/source/stdin"
 )
 
-// stdinOf is standard input in Promtail's place: when all of it has been delivered,
+// stdinOf is standard input when replacing Promtail: when all of it has been delivered,
 // the program ends. A nil one is not read.
 type stdinOf struct {
 	input *stdin.Input
-	ended chan error // has why no more is read
+	ended chan error // receives the reason why no more is read
 }
 
 func newStdinOf(in io.Reader) *stdinOf {
@@ -32,8 +32,8 @@ func (s *stdinOf) definitions() []component.Definition {
 	return []component.Definition{stdin.Definition(s.input)}
 }
 
-// heldFor is how long lines that stages hold are waited for at the end; what no time
-// releases, such as half a line, comes out when the program stops.
+// heldFor is how long lines that stages hold are waited for at the end; what never
+// expires, such as half a line, is released when the program stops.
 const heldFor = 15 * time.Second
 
 // delivered is closed when all that was read has been delivered.
@@ -65,7 +65,7 @@ func (s *stdinOf) delivered(ctx context.Context, p *program) <-chan struct{} {
 	return done
 }
 
-// undelivered reports what is lost when the program ends now.
+// undelivered reports what would be lost if the program ended now.
 func (s *stdinOf) undelivered(p *program) error {
 	if s == nil {
 		return nil

@@ -38,8 +38,8 @@ func runStdin(t *testing.T, ctx context.Context, in io.Reader, args ...string) e
 	return p.run(ctx, io.Discard)
 }
 
-// The program ends with standard input, when all of it has been delivered: also
-// while Loki fails, and what a stage holds back.
+// The program ends with standard input, when all of it has been delivered: even while
+// Loki fails, and including what a stage holds back.
 func TestStandardInputIsDeliveredBeforeTheProgramEnds(t *testing.T) {
 	loki, file := lokitest.New(t), filepath.Join(t.TempDir(), "promtail.yaml")
 	failures := 3
@@ -89,7 +89,7 @@ func TestStandardInputNeedsNoFile(t *testing.T) {
 	}
 }
 
-// A program that is ended before says what is lost.
+// A program that is stopped before that says what is lost.
 func TestAProgramThatEndsBeforeStandardInputIsDeliveredSaysSo(t *testing.T) {
 	loki := lokitest.New(t)
 	loki.Respond(func(lokitest.Request) *lokitest.Answer { return &lokitest.Answer{Status: 503, Body: "down"} })

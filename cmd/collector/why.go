@@ -47,7 +47,7 @@ func whyCommand(args []string, out io.Writer) error {
 	return a.show("/api/v1/why", url.Values{"q": {set.Arg(0)}}, &answers, out, func() error { return printAnswers(out, &answers) })
 }
 
-// printAnswers prints what the page Why shows.
+// printAnswers prints what the Why page shows.
 func printAnswers(out io.Writer, all *why.Answers) error {
 	var b strings.Builder
 	for i := range all.Subjects {
@@ -172,7 +172,7 @@ type destinationRow struct {
 	Queue                                                        struct{ Capacity int64 }
 }
 
-// full is how full the queue is with what is waiting for the destination.
+// full is how full the queue is with data waiting for the destination.
 func (d *destinationRow) full() string {
 	switch {
 	case d.FullQueue != "":
@@ -183,7 +183,7 @@ func (d *destinationRow) full() string {
 	return fmt.Sprintf("%.0f %%", 100*min(1, float64(d.QueuedBytes)/float64(d.Queue.Capacity)))
 }
 
-// state is how the destination is.
+// state is the state of the destination.
 func (d *destinationRow) state() string {
 	state := "up"
 	if !d.Healthy {

@@ -38,11 +38,11 @@ func (s *windowSize) String() string {
 	return component.Bytes(*s).String()
 }
 
-// Type is what represents a value in the help.
+// Type is the placeholder for a value in the help.
 func (*windowSize) Type() string { return "size" }
 
-// view is what the UI shows of the data that passes, and of its delivery. It
-// knows both the UI and the components, which do not know each other.
+// view is what the UI shows of the data that flows, and of its delivery. It knows both
+// the UI and the components, which do not know each other.
 type view struct {
 	hub      *live.Hub
 	graph    *graph.Controller
@@ -123,7 +123,7 @@ func sum(counts map[string]uint64) (n uint64) {
 	return n
 }
 
-// EdgeRates tells what flows on each edge, of the signals that have passed it.
+// EdgeRates returns the flow on each edge, of the signals that have passed it.
 func (v *view) EdgeRates() []flow.EdgeRate {
 	rates := []flow.EdgeRate{}
 	for _, e := range v.graph.Edges() {
@@ -142,7 +142,7 @@ func (v *view) EdgeRates() []flow.EdgeRate {
 	return rates
 }
 
-// Destinations tells how each delivery goes, and went over the last minutes.
+// Destinations returns the state of each delivery, with its last minutes.
 func (v *view) Destinations() []flow.Destination {
 	all, now := []flow.Destination{}, time.Now()
 	v.deliveries(func(component string, s deliver.Status, stores bool) {
@@ -175,13 +175,13 @@ func (v *view) Destinations() []flow.Destination {
 	return all
 }
 
-// lagging is how long data waits before its destination counts as behind: what is
-// gathered for a request waits for less.
+// lagging is how long data waits before its destination counts as behind: longer than a
+// batch takes to fill.
 const lagging = 15 * time.Second
 
-// fullIn is in how many seconds a queue has taken another room bytes, if it grows as
-// in the last minute; 0 if it does not grow. bytes has what has waited, a value for
-// each 5 s.
+// fullIn is after how many seconds a queue will have grown by another room bytes, if it
+// grows as in the last minute; 0 if it does not grow. bytes is the data that has waited,
+// a value for each 5 s.
 func fullIn(room int64, bytes []float64) float64 {
 	const readings, every = 12, 5.0
 	bytes = bytes[max(0, len(bytes)-readings):]
@@ -201,9 +201,9 @@ func fullIn(room int64, bytes []float64) float64 {
 	return float64(room) / perSecond
 }
 
-// deliveries visits each destination of each component that has some. stores is
-// false of those that only show what they are given: these have a destination
-// for each signal that leads to them, before anything has come.
+// deliveries visits each destination of each component that has some. stores is false for
+// those that only show what they receive: these have a destination for each signal that
+// leads to them, before anything has come.
 func (v *view) deliveries(f func(component string, s deliver.Status, stores bool)) {
 	v.graph.Components(func(id string, c any) {
 		switch c := c.(type) {

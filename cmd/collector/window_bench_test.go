@@ -24,7 +24,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// taps is how many look on in BenchmarkWatched.
+// taps is how many live views watch in BenchmarkWatched.
 const taps = 5
 
 // BenchmarkWatched sends batches of 500 items, and single profiles, through an
@@ -83,8 +83,8 @@ pyroscope.write "w" {
 
 const benchItems = 500
 
-// processorTime is what this process has used: the pipeline, the store and those
-// who look on. Other processes on the machine do not show in it.
+// processorTime is what this process has used: the pipeline, the store and the watchers.
+// Other processes on the machine do not count.
 func processorTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
@@ -105,8 +105,8 @@ func exportOf(b *testing.B, p *program, id, name string) (sink any) {
 	return sink
 }
 
-// tap opens the taps, the last one with a filter that nothing passes, and gives
-// a function that closes them.
+// tap opens the taps, the last one with a filter that nothing passes, and returns a
+// function that closes them.
 func tap(b *testing.B, url string) (leave func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var reading sync.WaitGroup

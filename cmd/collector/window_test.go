@@ -219,7 +219,7 @@ func TestStoppingEndsTheStreamsOfEvents(t *testing.T) {
 	}
 	defer response.Body.Close()
 	cancel()
-	// A connection that is cut off gives an error here.
+	// A connection that is cut off would give an error here.
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		t.Errorf("the stream was cut off: %v", err)
 	}

@@ -37,7 +37,7 @@ type Program interface {
 	Ready() bool
 	// NotRunning returns the ids of the components that should run and do not.
 	NotRunning() []string
-	// Observe takes note of how the components are, for their history.
+	// Observe records the components' health in their history.
 	Observe()
 	// Reload loads the configuration again, all or nothing.
 	Reload(ctx context.Context) error
@@ -51,13 +51,12 @@ type Options struct {
 	Program   Program
 	Gatherer  prometheus.Gatherer
 	Listeners *listen.Pool
-	Spans     *spans.Provider // of requests; nil: none are made
+	Spans     *spans.Provider // of requests; nil for none
 	Logger    *slog.Logger
 
 	Source ui.Source  // what the UI shows
 	Rates  flow.Rates // may be nil
-	// Destinations, Live and Explore are what the UI shows besides; each may be
-	// nil.
+	// Destinations, Live and Explore are what else the UI shows; each may be nil.
 	Destinations flow.Destinations
 	Inventory    ui.Inventory // may be nil
 	Orphans      func() []flow.OrphanedQueue
@@ -279,9 +278,9 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "Alloy is ready.")
 }
 
-// healthy fails for components that do not run. It must not fail for a dead
-// destination: whoever asks may restart the program, and what it has read so far
-// and not delivered waits for nothing but the destination.
+// healthy fails for components that do not run. It must not fail for a dead destination:
+// an orchestrator may restart the program then, which does not bring the destination
+// back.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	if names := s.options.Program.NotRunning(); len(names) > 0 {
 		http.Error(w, "unhealthy components: "+strings.Join(names, ", "), http.StatusInternalServerError)

@@ -37,7 +37,7 @@ func newServer(p Program) *Server {
 	})
 }
 
-func TestAnswersAreThoseOfAlloy(t *testing.T) {
+func TestResponsesMatchAlloys(t *testing.T) {
 	for _, test := range []struct {
 		method, path string
 		program      program

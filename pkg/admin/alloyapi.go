@@ -58,7 +58,7 @@ func (s *Server) registerAlloyAPI(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v0/web/components/{id...}", func(w http.ResponseWriter, r *http.Request) {
 		s.alloyComponent(w, r.PathValue("id"))
 	})
-	const remote = "remotecfg/" // what the ids begin with of what a server has configured
+	const remote = "remotecfg/" // prefix of the ids of what a server has configured
 	mux.HandleFunc("GET /api/v0/web/remotecfg/components", func(w http.ResponseWriter, _ *http.Request) {
 		list := []alloyComponent{}
 		for _, c := range s.options.Source.Summary().Components {

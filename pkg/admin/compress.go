@@ -71,7 +71,7 @@ func (c *compressor) start(status, size int) {
 	h.Del("Accept-Ranges")
 	h.Set("Content-Encoding", "gzip")
 	if tag := h.Get("ETag"); tag != "" {
-		h.Set("ETag", "W/"+strings.TrimPrefix(tag, "W/")) // another form of the same
+		h.Set("ETag", "W/"+strings.TrimPrefix(tag, "W/")) // the same in another encoding
 	}
 	c.gzip, _ = gzip.NewWriterLevel(c.ResponseWriter, gzip.BestSpeed)
 }
@@ -96,7 +96,7 @@ func (c *compressor) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// Flush sends what there is.
+// Flush sends what is buffered.
 func (c *compressor) Flush() {
 	if c.gzip != nil {
 		_ = c.gzip.Flush()
@@ -109,6 +109,6 @@ func (c *compressor) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *compressor) close() {
 	if c.gzip != nil {
-		_ = c.gzip.Close() // the client may be gone
+		_ = c.gzip.Close() // the client may have disconnected
 	}
 }

@@ -12,8 +12,8 @@ const (
 	// maxDelay.
 	firstDelay = 250 * time.Millisecond
 	maxDelay   = 5 * time.Second
-	// maxWaiting is how many wrong passwords of one client may wait for their
-	// answer. Nothing is looked at while they do.
+	// maxWaiting is how many wrong passwords of one client may wait for their answer. No
+	// more are checked while they do.
 	maxWaiting = 2
 	// forgetAfter is how long after its last wrong password a client is forgotten,
 	// and maxGuessers how many are known at most.

@@ -43,7 +43,8 @@ func TestComponentsAnswerBelowTheirPath(t *testing.T) {
 	}
 }
 
-// What a component reaches without a socket has no password, and can do no harm.
+// Components reach these handlers without a password, so they must not be able to do
+// harm.
 func TestWithinTheProcessOnlyMetricsAndComponentsAnswer(t *testing.T) {
 	p := &program{}
 	s := newServer(p)

@@ -49,7 +49,8 @@ func (c *BasicConfig) Validate() error {
 // FilterConfig says for which paths a password is needed.
 type FilterConfig struct {
 	Paths []string `alloy:"paths,attr,optional"`
-	// AuthenticateMatching asks for it at Paths only, and else everywhere else.
+	// AuthenticateMatching asks for it at Paths only; otherwise it is asked for
+	// everywhere else.
 	AuthenticateMatching bool `alloy:"authenticate_matching_paths,attr,optional"`
 }
 

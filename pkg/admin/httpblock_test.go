@@ -206,7 +206,7 @@ func TestTLSComesAndGoesWithAReload(t *testing.T) {
 	}
 }
 
-func TestABlockThatCannotWorkIsRefusedWithTheReason(t *testing.T) {
+func TestABlockThatCannotWorkIsRejectedWithTheReason(t *testing.T) {
 	dir := t.TempDir()
 	certificate(t, dir)
 	pair := "\ncert_file = \"" + dir + "/cert.pem\"\nkey_file = \"" + dir + "/key.pem\"\n"

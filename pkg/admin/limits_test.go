@@ -137,7 +137,7 @@ func TestEveryAnswerHasATimeToBeRead(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	h.ServeHTTP(w, httptest.NewRequest("POST", "/-/reload", strings.NewReader("x")))
 	if w.read.IsZero() {
-		t.Error("a body may trickle for ever")
+		t.Error("a body may trickle forever")
 	}
 }
 
@@ -341,7 +341,7 @@ func TestWrongPasswordsAreSlowedForWhoSendsThem(t *testing.T) {
 		}
 		synctest.Wait()
 		expect("a third try beside two", "10.0.0.1:3", "wrong", 429, 0, 0)
-		expect("the right one beside two", "10.0.0.1:3", "one", 429, 0, 0) // else it would tell
+		expect("the right one beside two", "10.0.0.1:3", "one", 429, 0, 0) // or a client could guess on
 		expect("the right one beside two, from elsewhere", "10.0.0.2:1", "one", 200, 0, 0)
 		trying.Wait()
 		time.Sleep(forgetAfter + time.Second)

@@ -14,9 +14,9 @@ const (
 	maxHosts = 64 << 10
 )
 
-// ownNames are the names of this machine or container: its host name, and what
-// /etc/hosts calls its addresses, where Docker writes a container's full name. What
-// it calls a loopback address does not count: lists of sites to block look so.
+// ownNames are the names of this machine or container: its host name, and what /etc/hosts
+// calls its addresses, where Docker writes a container's full name. What it calls a
+// loopback address does not count: lists of blocked sites look like that.
 func ownNames() []string {
 	var names []string
 	if name, err := os.Hostname(); err == nil {

@@ -27,7 +27,7 @@ func (s *Server) registerPromtail(mux *http.ServeMux) {
 			http.Error(w, "Not ready: the configuration is not loaded yet.", http.StatusInternalServerError)
 			return
 		}
-		_, _ = io.WriteString(w, "Ready") // the client may have gone
+		_, _ = io.WriteString(w, "Ready") // the client may have disconnected
 	})
 	if s.promtailReloads() {
 		s.registerReload(mux, promtailReloadPath)

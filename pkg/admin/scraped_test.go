@@ -27,7 +27,7 @@ func TestAScrapeReadsNothingButMetrics(t *testing.T) {
 	}
 }
 
-func TestOtherSitesHaveNoTargetAsked(t *testing.T) {
+func TestOtherSitesCannotFetchTargets(t *testing.T) {
 	h := newUIServer(t, &program{}, nil)
 	for _, path := range []string{"/targets/prometheus.scrape.a/0000000000000001/response", "/api/v1/targets/prometheus.scrape.a/0000000000000001/response"} {
 		for name, headers := range map[string][]string{

@@ -25,8 +25,8 @@ func secureHeaders(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Content-Type-Options", "nosniff")
-		// Nothing to other hosts. With "no-referrer" a browser would not send its own
-		// host an Origin for forms either.
+		// No referrer for other hosts. With "no-referrer" a browser would not send its
+		// own host an Origin for forms either.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")

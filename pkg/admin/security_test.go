@@ -194,7 +194,7 @@ func TestTheNamesOfTheContainerAreItsOwn(t *testing.T) {
 }
 
 // The page of another site has no password.
-func TestWhoHasAPasswordMayUseAnyName(t *testing.T) {
+func TestAPasswordAllowsAnyHostName(t *testing.T) {
 	for filter, refused := range map[string]bool{"": false, "filter { paths = [\"/metrics\"] }": true} {
 		l := newLoader(t)
 		if err := l.load(basic("one", filter)); err != nil {
@@ -277,7 +277,7 @@ func TestPrefixesAreCleaned(t *testing.T) {
 	}
 }
 
-func TestAnswersAreCompressedForThoseWhoTakeIt(t *testing.T) {
+func TestResponsesAreCompressedForClientsThatAcceptIt(t *testing.T) {
 	h := newUIServer(t, &program{}, nil)
 	for _, path := range []string{"/", "/assets/style.css", "/api/v1/overview"} {
 		plain := ask(h, "GET", path)

@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// traced makes a span of each request, if there is a block tracing. Its name and
-// attributes are those that Alloy's have. It goes on with the trace of the client.
+// traced makes a span of each request, if there is a block tracing. It has the name and
+// the attributes of Alloy's spans, and continues the client's trace.
 func (s *Server) traced(mux *http.ServeMux, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.options.Spans.Enabled() {

@@ -1,7 +1,7 @@
-// Package cause says in words for people why a target or a destination fails, and
-// how to fix that. It knows errors of the standard library by their types, and what
-// else went wrong by the types of this package, which whoever asks wraps its errors
-// in: Answer, Late, Page, Limit and RPC.
+// Package cause says in words for people why a target or a destination fails, and how to
+// fix that. It knows errors of the standard library by their types, and what else went
+// wrong by the types of this package, in which callers wrap their errors: Answer, Late,
+// Page, Limit and RPC.
 //
 // No text of it holds a secret that its input doesn't.
 package cause

@@ -290,7 +290,7 @@ func (d *Destination) redirected(where string) Cause {
 	return Cause{Redirect, fmt.Sprintf("%s redirects to %s, which is not followed.", d.host(), cut(where, 300)), "If that accepts the data, write it in " + d.address() + "."}
 }
 
-// limited is an answer that speaks of a limit of the backend, or of the data's age.
+// limited is an answer that mentions a limit of the backend, or the data's age.
 func (d *Destination) limited(status int, words string) (c Cause, is bool) {
 	text, host := strings.ToLower(words), d.host()
 	has := func(parts ...string) bool {

@@ -16,7 +16,7 @@ import (
 	"collector/pkg/httpclient"
 )
 
-// sent is what comes of sending something to a URL.
+// sent is the result of sending something to a URL.
 func sent(t *testing.T, component, url string, timeout time.Duration) cause.Cause {
 	t.Helper()
 	settings := httpclient.Default()

@@ -110,9 +110,9 @@ func SpeaksTLS(answer *http.Response, body []byte) bool {
 	return string(bytes.TrimSpace(body)) == goWantsTLS
 }
 
-// byText is what kind of failure a library's text speaks of, for the errors that
-// have no type: those of gRPC, and some of HTTP and TLS. What names and addresses
-// may be part of comes last.
+// byText is what kind of failure a library's text speaks of, for the errors that have no
+// type: those of gRPC, and some of HTTP and TLS. Texts that may be part of a name or an
+// address come last.
 func byText(text string) (kind Kind, detail string) {
 	text = strings.ToLower(text)
 	for _, known := range [...]struct {

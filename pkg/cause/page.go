@@ -97,7 +97,7 @@ func valueOf(line string) (value string, is bool) {
 
 func isNumber(text string) bool {
 	if strings.ContainsAny(text, "pP_") {
-		return false // which Go takes and the format doesn't
+		return false // which Go accepts and the format doesn't
 	}
 	_, err := strconv.ParseFloat(text, 64)
 	return err == nil

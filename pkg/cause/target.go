@@ -26,7 +26,7 @@ type Target struct {
 	// PortLabel and PathLabel are the container labels by which the rules set the
 	// port and the path; "" if they read none.
 	PortLabel, PathLabel string
-	// Hint is what is odd about how the target's address came about.
+	// Hint says what is odd about how the target's address was determined.
 	Hint string
 	// Profile is the kind of profile that is scraped; empty: it is metrics.
 	Profile string

@@ -12,7 +12,7 @@ import (
 	"collector/pkg/clock/clocktest"
 )
 
-func TestSteppedReadingsAreThoseOfAClockThatWasSet(t *testing.T) {
+func TestSteppedReadingsMatchAClockThatWasSet(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, -time.Nanosecond, 0, 90 * time.Second, 24 * 365 * time.Hour} {
 		now := time.Now()
 		set := clocktest.Step(now, by)

@@ -50,7 +50,7 @@ func TestBytesReadsSizesWithAUnit(t *testing.T) {
 	}
 }
 
-func TestBytesRefusesWhatIsNoSize(t *testing.T) {
+func TestBytesRejectsWhatIsNoSize(t *testing.T) {
 	for _, text := range []string{"", "4", "4194304", "MiB", "-1MiB", "1XB", "1 M", "1.2.3MiB", "1e3MiB", "9999999999TiB", "NaNKiB", "infMiB", "0x10KiB", "1MiB2"} {
 		b := Bytes(7)
 		err := b.UnmarshalText([]byte(text))

@@ -93,8 +93,8 @@ func (b *budget) take(name string, size int) error {
 	return nil
 }
 
-// bound replaces the functions of the library that make much of little, in both
-// spellings, by ones that stop at the bounds.
+// bound replaces the functions of the library that make large values from small ones, in
+// both spellings, by ones that stop at the bounds.
 func (b *budget) bound(v map[string]any, library *vm.Scope) {
 	for name, f := range map[string]any{
 		"replace": b.replace, "join": b.join, "format": b.format, "split": b.split,

@@ -67,8 +67,8 @@ func matches(l, r map[string]any, keys []string) bool {
 	return true
 }
 
-// equal compares as the library does, and lists and objects too, on which the
-// library ends.
+// equal compares as the library does, and lists and objects too, on which the library
+// panics.
 func equal(a, b any) bool {
 	switch a := a.(type) {
 	case string:

@@ -156,7 +156,7 @@ func TestAbsentBlocksKeepTheDefaultOfTheirParent(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusesWhatDoesNotFit(t *testing.T) {
+func TestDecodeRejectsWhatDoesNotFit(t *testing.T) {
 	refused := func(body, want string) {
 		t.Helper()
 		_, ds := decode(body, map[string]any{"opaque": &Opaque{Path: "opaque", Value: 1}, "hidden": component.Secret("h")})
@@ -278,7 +278,7 @@ func TestWindowsFilesAreRead(t *testing.T) {
 	}
 }
 
-func TestCaretStandsBelowWhatItMarks(t *testing.T) {
+func TestCaretIsBelowWhatItMarks(t *testing.T) {
 	_, ds := decode("\ttext = \"é\" + [\"é\"]", nil)
 	want := "x.alloy:2:16: "
 	got := ds.String()
@@ -301,7 +301,7 @@ func TestNestingIsBounded(t *testing.T) {
 	}
 }
 
-func TestFingerprintTellsWhatTheEnvironmentGives(t *testing.T) {
+func TestFingerprintFollowsTheEnvironment(t *testing.T) {
 	fingerprint := func(text string) string {
 		doc, ds := Parse([]Source{{Text: []byte(text)}})
 		if ds != nil {
@@ -512,8 +512,8 @@ func TestBlocksOfTheirOwnKindAreDescribedOnce(t *testing.T) {
 	}
 }
 
-// A pipe that was read at the start has no writer any more, or one that says
-// nothing: a reload must wait for neither for ever.
+// A pipe that was read at the start has no writer any more, or one that says nothing: a
+// reload must not wait for either forever.
 func TestAPipeIsNotWaitedForAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe.alloy")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

@@ -12,9 +12,9 @@ import (
 	"collector/pkg/suggest"
 )
 
-// Decoder decodes blocks into configuration structs, whose tags package
-// component describes. It knows the language's own types; what else a
-// configuration may hold, the hooks know.
+// Decoder decodes blocks into configuration structs, whose tags package component
+// describes. It knows the language's own types; the hooks know the others that a
+// configuration may hold.
 type Decoder struct {
 	Language *Language
 	Resolve  Resolver

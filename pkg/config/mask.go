@@ -30,9 +30,9 @@ func namesSecret(name string) bool {
 	return false
 }
 
-// maskLine replaces credentials in a source line by asterisks, one for each
-// byte, so that columns stay. Behind the name of a secret every string is taken
-// for one, as it may be put together by a function or lie in a list.
+// maskLine replaces credentials in a source line by asterisks, one for each byte, so that
+// columns stay. After the name of a secret, every string is taken for one, as it may be
+// put together by a function or lie in a list.
 func maskLine(line string) string {
 	if !strings.ContainsAny(line, "=:") {
 		return line // which most pieces of a source are

@@ -74,7 +74,7 @@ func TestAnExcerptIsSafeForTerminals(t *testing.T) {
 	}
 }
 
-func TestReadRefusesWhatIsTooLarge(t *testing.T) {
+func TestReadRejectsWhatIsTooLarge(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "large.alloy")
 	if err := os.WriteFile(name, nil, 0o644); err != nil {
 		t.Fatal(err)

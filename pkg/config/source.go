@@ -235,8 +235,8 @@ func parseFile(s Source) (*file, Diagnostics) {
 	return f, nil
 }
 
-// normalize takes away what Windows editors add: a byte order mark and
-// carriage returns before line feeds. Positions within lines stay.
+// normalize removes what Windows editors add: a byte order mark and carriage returns
+// before line feeds. Positions within lines stay.
 func normalize(text []byte) []byte {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))

@@ -76,7 +76,7 @@ func TestAnOriginalIsShownWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-func TestANoteIsAtItsPlaceInAnOriginal(t *testing.T) {
+func TestANoteIsShownAtItsLineInAnOriginal(t *testing.T) {
 	s := Source{Name: "p.yaml", Text: []byte("a: 1\r\n  password: hunter2\n"), Original: true}
 	s.Notes = Diagnostics{{Severity: Warning, At: s.At(2, 3, 8), Message: "it is noted"}}
 	doc, ds := Parse([]Source{{Name: "c.alloy", Text: []byte("a \"b\" { }\n")}, s})

@@ -12,15 +12,15 @@ import (
 // asks for more is more likely mistaken than down for so long.
 const maxRetryAfter = 10 * time.Minute
 
-// maxUnreachable is the longest wait for a destination that nobody answers at.
-// Asking again costs such a place nothing, and it must be used as soon as it is
-// back, however long the wait that the user allows a struggling server.
+// maxUnreachable is the longest wait for a destination that nobody answers at. Trying
+// again costs such a destination nothing, and it must be used as soon as it is back,
+// however long the wait that the user allows a struggling server.
 const maxUnreachable = 4 * time.Second
 
-// maxPause is the longest wait for a destination that answers with a failure and
-// does not say when to come again, unless the user's first wait is longer. What
-// waits is one request, and what a minute's asking costs a struggling server is
-// less than what it costs to be well again and left alone for five.
+// maxPause is the longest wait for a destination that answers with a failure and does not
+// say when to retry, unless the user's first wait is longer. Only one request is retried,
+// which costs a struggling server little, while a destination that has recovered should
+// not be left idle for minutes.
 const maxPause = 30 * time.Second
 
 // circuitBreaker lets requests to a destination pass. While the destination fails, one
@@ -32,7 +32,7 @@ type circuitBreaker struct {
 	failures int           // waits in a row
 	epoch    int           // counts all failures that began a wait
 	until    time.Time     // no request passes before
-	probing  bool          // a request is in progress that was let through although failures > 0
+	probing  bool          // a request is in progress that was let through while failures > 0
 	changed  chan struct{} // closed when any of this changes
 }
 

@@ -1,6 +1,6 @@
-// Package deliver is the one loop between a queue and its destinations: take
-// blocks, send, acknowledge; back off, honor Retry-After, cut a refused batch
-// down to the item that is at fault and drop that, with a reason.
+// Package deliver is the one loop between a queue and its destinations: lease blocks,
+// send, acknowledge; back off, honor Retry-After, cut a rejected batch down to the item
+// at fault and drop that, with a reason.
 package deliver
 
 import (
@@ -30,9 +30,9 @@ type Sender interface {
 	Split(b queue.Block) []queue.Block
 }
 
-// Result is what a destination said of a request that it took.
+// Result is what a destination said of a request that it accepted.
 type Result struct {
-	Dropped int    // items that the destination refused while it took the others
+	Dropped int    // items that the destination rejected while it accepted the others
 	Reason  string // why; "partial_success" when empty
 	Message string // the destination's words
 	Err     error  // the same, as an error that package cause explains; may be nil
@@ -42,15 +42,15 @@ type Result struct {
 // Error is a failed send and what to do about it.
 type Error struct {
 	Err        error
-	Rejected   bool          // the destination will never take these bytes: bisect, then drop
+	Rejected   bool          // the destination will never accept these bytes: bisect, then drop
 	TooLarge   bool          // with Rejected: because of their size
 	Reason     string        // with Rejected: value of the reason label; "rejected" when empty
 	RetryAfter time.Duration // without Rejected: do not retry before; 10 min count as the most
 	// Unreachable says, without Rejected, that no server answered at all. A
 	// failure to dial or to resolve a name, wrapped in Err, says so by itself.
 	Unreachable bool
-	// OfTag says, without Rejected, that blocks of other tags may well be
-	// taken: those of this tag wait on their own.
+	// OfTag says, without Rejected, that blocks of other tags may well be accepted: those
+	// of this tag wait on their own.
 	OfTag bool
 }
 
@@ -76,8 +76,8 @@ func unreachable(err error) bool {
 // Reasons for which a Writer drops items, besides those of the queue and those
 // that a Sender gives.
 const (
-	ReasonRejected       = "rejected"        // the destination refuses the item
-	ReasonTooLarge       = "too_large"       // the destination refuses the item because of its size
+	ReasonRejected       = "rejected"        // the destination rejects the item
+	ReasonTooLarge       = "too_large"       // the destination rejects the item because of its size
 	ReasonPartialSuccess = "partial_success" // the destination accepted the others
 	ReasonRetryDisabled  = "retry_disabled"  // failed once, with Destination.NoRetry
 	ReasonNoDestination  = "no_destination"  // there is nowhere to send to
@@ -95,7 +95,8 @@ type Backoff struct {
 type Destination struct {
 	ID  string // stable name of the queue's reader and of the destination label
 	URL string // for people; without credentials
-	// Key tells the destination again when another writer sends there. Without it, its data when its writer is removed is only named.
+	// Key tells the destination again when another writer sends there. Without it, data that is left when the writer is removed is
+	// reported, but never delivered.
 	Key         string
 	Sender      Sender
 	Batch       queue.BatchLimits
@@ -104,10 +105,10 @@ type Destination struct {
 	NoRetry     bool          // drop what fails once, reason "retry_disabled"
 	MaxAge      time.Duration // drop blocks whose MaxTime is older when they are about to be sent, reason "too_old"; 0: none
 
-	// Observe is told of every attempt, if it is set. OnDrop is told of every
-	// loss that is decided on here; those of the queue ("queue_full",
-	// "damaged" and its "too_old") show in Status alone. bytes is an estimate
-	// where the destination accepted a part. Both must be quick.
+	// Observe is called for every attempt, if it is set. OnDrop is called for every loss
+	// that is decided here; those of the queue ("queue_full", "damaged" and its
+	// "too_old") show in Status alone. bytes is an estimate where the destination
+	// accepted a part. Both must be quick.
 	Observe func(Attempt)
 	OnDrop  func(items, bytes int, reason string)
 }
@@ -129,7 +130,7 @@ type Outcome string
 const (
 	OK       Outcome = "ok"
 	Retry    Outcome = "retry"    // failed in a way that may pass
-	Rejected Outcome = "rejected" // the destination will never take these bytes
+	Rejected Outcome = "rejected" // the destination will never accept these bytes
 )
 
 // Options make a Writer.
@@ -145,7 +146,7 @@ type Options struct {
 	WhenFull     queue.Policy
 	Logger       *slog.Logger
 	Metrics      prometheus.Registerer
-	Spans        *spans.Provider // of requests; nil: none are made
+	Spans        *spans.Provider // of requests; nil for none
 }
 
 // Status is a snapshot of a destination for people.
@@ -165,10 +166,10 @@ type Status struct {
 	// Unanswered is since when requests are in progress to which there is no answer
 	// yet; zero while that is not for long.
 	Unanswered time.Time
-	// Healthy is false when the destination has been failing for ten seconds
-	// without a success, has not answered for fifteen, or has refused the last
-	// three times all that could not be cut any further. DownSince is then since when;
-	// Rejecting says that it answers, and accepts nothing.
+	// Healthy is false when the destination has been failing for ten seconds without a
+	// success, has not answered for fifteen, or has rejected everything the last three
+	// times. DownSince is then since when; Rejecting says that it answers, and accepts
+	// nothing.
 	Healthy   bool
 	DownSince time.Time `json:",omitzero"`
 	Rejecting bool

@@ -205,7 +205,7 @@ func TestDeliversInOrder(t *testing.T) {
 	})
 }
 
-func TestKeepsWhatADestinationThatIsDownMissesAndDeliversItInOrder(t *testing.T) {
+func TestWhatADeadDestinationMissesIsKeptAndDeliveredInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: down}
 		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Concurrency: 4}}})
@@ -231,7 +231,7 @@ func TestKeepsWhatADestinationThatIsDownMissesAndDeliversItInOrder(t *testing.T)
 	})
 }
 
-func TestOneRefusedItemCostsThatItemOnly(t *testing.T) {
+func TestOneRejectedItemCostsThatItemOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: rejectIf(func(s string) bool { return s == "i617" })}
 		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f}}})

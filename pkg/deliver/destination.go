@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// freeRejections is how many refusals in a row cost no pause. Cutting a
-	// batch down to one bad item takes less.
+	// freeRejections is how many rejections in a row cost no pause. Cutting a batch down
+	// to one bad item takes less.
 	freeRejections = 32
-	// rejectionPause bounds the rate at which a destination that refuses
-	// everything is asked about each item.
+	// rejectionPause bounds the rate at which a destination that rejects everything is
+	// sent each item.
 	rejectionPause = 50 * time.Millisecond
-	// limitLife is how long a size limit that was learnt holds before twice as
-	// much is tried.
+	// limitLife is how long a size limit that was learned holds before twice as much is
+	// tried.
 	limitLife = 10 * time.Minute
 	// forgetLimit is what no request comes up to.
 	forgetLimit = 64 << 20
@@ -31,8 +31,8 @@ const (
 	// timeout may be long.
 	slowAfter   = 5 * time.Second
 	silentAfter = 15 * time.Second
-	// refusedInARow is how often in a row a destination refuses something for
-	// good before it counts as down. A bad item or two among good ones do not.
+	// refusedInARow is how often in a row a destination rejects something before it
+	// counts as down. A bad item or two among good ones do not.
 	refusedInARow = 3
 )
 
@@ -61,7 +61,7 @@ type destination struct {
 	lastError    error
 	lastDropped  bool        // what lastError is about was given up
 	failingSince time.Time   // zero after a success
-	answeredAt   time.Time   // when it last took or refused something
+	answeredAt   time.Time   // when it last accepted or rejected something
 	underWay     []time.Time // when the requests in progress began
 	failures     throttle.Log
 	drops        throttle.Log
@@ -196,9 +196,9 @@ func (d *destination) setBatch(limits queue.BatchLimits) {
 	}
 }
 
-// deliver sends the blocks of a lease. What the destination refuses is cut down
-// until a request is taken or a single item is refused; the next request is
-// larger after one that was taken. What can't be sent now is released.
+// deliver sends the blocks of a lease. What the destination rejects is cut down until a
+// request is accepted or a single item is rejected; after an accepted request the next
+// one is larger. What can't be sent now is released.
 func (l *loop) deliver(lease *queue.Lease) {
 	n := len(lease.Blocks) // of the next request
 	cutting := giveBack
@@ -249,9 +249,9 @@ func (l *loop) settle(lease *queue.Lease, n int, dropped map[string]int) *queue.
 	return rest
 }
 
-// cut delivers a block that was refused, item by item if need be. It tells how
-// many items were dropped for each reason. done is false when it had to stop;
-// the block is then to be sent again, with what was taken of it.
+// cut delivers a block that was rejected, item by item if need be. It returns how many
+// items were dropped for each reason. done is false when it had to stop; the block is
+// then to be sent again, with what was taken of it.
 func (l *loop) cut(b queue.Block, why *Error) (tally map[string]int, done bool) {
 	parts := l.Sender.Split(b)
 	if len(parts) < 2 {
@@ -331,8 +331,8 @@ func (l *loop) send(blocks []queue.Block, p patience) (res Result, err error, ok
 	}
 }
 
-// admit waits until a request may be made. admitted is false when it is not to
-// wait, or no longer.
+// admit waits until a request may be made. admitted is false when the caller must not
+// wait, or not any longer.
 func (l *loop) admit(p patience) (t ticket, admitted bool) {
 	for {
 		t, pass := l.breaker.pass()
@@ -348,15 +348,15 @@ func (l *loop) admit(p patience) (t ticket, admitted bool) {
 	}
 }
 
-// answered takes note that the destination has accepted or refused blocks.
+// answered records that the destination has accepted or rejected blocks.
 func (l *loop) answered(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
 	l.breaker.answered()
 	l.tagAnswered(blocks[0].Tag)
 	l.record(outcome, blocks, start, err, t)
 }
 
-// rest pauses while the destination refuses everything. It returns false when
-// there is no time for that.
+// rest pauses while the destination rejects everything. It returns false when there is no
+// time for that.
 func (l *loop) rest() bool {
 	l.mu.Lock()
 	n := l.rejections
@@ -364,7 +364,7 @@ func (l *loop) rest() bool {
 	return n < freeRejections || sleep(l.sending, rejectionPause)
 }
 
-// shrink takes note that a request was too large.
+// shrink records that a request was too large.
 func (l *loop) shrink(blocks []queue.Block) {
 	size := bytesOf(blocks)
 	l.mu.Lock()

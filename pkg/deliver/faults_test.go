@@ -60,7 +60,7 @@ func TestATooLargeRequestIsHalvedAndRemembered(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsHonouredUpToTenMinutes(t *testing.T) {
+func TestRetryAfterIsHonoredUpToTenMinutes(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, time.Hour: 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fake{}
@@ -106,7 +106,7 @@ func TestBackoffGrowsToItsMaximum(t *testing.T) {
 	})
 }
 
-func TestADestinationThatNobodyAnswersAtIsAskedEveryFewSeconds(t *testing.T) {
+func TestAnUnreachableDestinationIsTriedEveryFewSeconds(t *testing.T) {
 	for name, err := range map[string]error{
 		"refused":     fmt.Errorf("post: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
 		"no name":     fmt.Errorf("post: %w", &net.DNSError{Err: "no such host"}),
@@ -132,9 +132,9 @@ func TestADestinationThatNobodyAnswersAtIsAskedEveryFewSeconds(t *testing.T) {
 	}
 }
 
-// Whatever the longest back-off is, a destination that is well again is found so
-// in half a minute, or when it has said that it would be.
-func TestADestinationThatAnswersIsAskedTwiceAMinuteOrWhenItSays(t *testing.T) {
+// Whatever the longest back-off is, a destination that has recovered is noticed within
+// half a minute, or when it said it would be back.
+func TestAFailingDestinationIsTriedTwiceAMinuteOrWhenItSays(t *testing.T) {
 	for name, test := range map[string]struct {
 		err     error
 		longest time.Duration
@@ -200,7 +200,7 @@ func TestRequestsThatFailTogetherCountOnce(t *testing.T) {
 	})
 }
 
-func TestWhatFailsStaysInTheQueueAndGrowsOldThere(t *testing.T) {
+func TestFailedBlocksStayInTheQueueAndExpireThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: down}
 		r := start(t, Options{MaxAge: time.Minute, Destinations: []Destination{{ID: "a", Sender: f}}})
@@ -213,7 +213,7 @@ func TestWhatFailsStaysInTheQueueAndGrowsOldThere(t *testing.T) {
 	})
 }
 
-func TestTheEndIsNoFailureOfTheDestination(t *testing.T) {
+func TestShutdownIsNoFailureOfTheDestination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		f := &fake{hang: true}
@@ -283,7 +283,7 @@ func TestWithoutRetryAFailureCostsTheBatch(t *testing.T) {
 	})
 }
 
-func TestADestinationThatRefusesEverythingIsAskedSlowly(t *testing.T) {
+func TestADestinationThatRejectsEverythingIsTriedSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: rejectIf(func(string) bool { return true })}
 		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f}}})
@@ -300,7 +300,7 @@ func TestADestinationThatRefusesEverythingIsAskedSlowly(t *testing.T) {
 	})
 }
 
-func TestTheEndFlushesWhatWasHeldBack(t *testing.T) {
+func TestShutdownFlushesPartialBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		r := start(t, Options{Destinations: []Destination{{
@@ -319,7 +319,7 @@ func TestTheEndFlushesWhatWasHeldBack(t *testing.T) {
 	})
 }
 
-func TestTheEndDoesNotTryADestinationThatFails(t *testing.T) {
+func TestShutdownDoesNotTryAFailingDestination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: down}
 		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f, Backoff: Backoff{Min: time.Minute, Max: time.Minute}}}})
@@ -380,7 +380,7 @@ func TestAppendWaitsForRunAndRunCanBeRepeated(t *testing.T) {
 	})
 }
 
-func TestRunWaitsForTheWriterBefore(t *testing.T) {
+func TestRunWaitsForThePreviousWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		old, f := &fake{hang: true}, &fake{}
@@ -456,8 +456,8 @@ func TestABlockThatGrowsTooOldBeforeItsRequestIsStillInIt(t *testing.T) {
 	}
 }
 
-// TestRandomFaults holds what arrives against what was appended, under faults
-// of all kinds, and across restarts.
+// TestRandomFaults compares what arrives with what was appended, under faults of all
+// kinds, and across restarts.
 func TestRandomFaults(t *testing.T) {
 	for seed := range uint64(10) {
 		dir := t.TempDir()

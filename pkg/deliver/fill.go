@@ -12,12 +12,12 @@ import (
 	"collector/pkg/queue"
 )
 
-// Queue is how the queue is that the destinations of a writer share.
+// Queue describes the queue that the destinations of a writer share.
 type Queue struct {
 	Size     int64 `json:"size"`     // bytes on disk
 	Capacity int64 `json:"capacity"` // the most that they may be
-	// WhenFull is what becomes of new data while there is no room: "wait", "refuse",
-	// or "drop_oldest".
+	// WhenFull is what happens to new data while there is no room: "wait", "refuse", or
+	// "drop_oldest".
 	WhenFull string `json:"whenFull"`
 	// FullSince is since when there has not been room for everything; zero while there is.
 	FullSince time.Time `json:"fullSince,omitzero"`
@@ -32,7 +32,7 @@ type Queue struct {
 // Short reports whether the disk will be full before the queue is.
 func (q *Queue) Short() bool { return q.Disk != nil && q.Disk.Free < q.Capacity-q.Size }
 
-// diskEvery is how often the free space of the disk is looked at, at the most.
+// diskEvery is the shortest time between two looks at the free space of the disk.
 const diskEvery = 10 * time.Second
 
 // disk is what was last seen of the disk on which a queue is.
@@ -55,7 +55,7 @@ func (d *disk) space(dir string) *durable.Space {
 	return d.seen
 }
 
-// appended takes note of what came of an Append.
+// appended records the outcome of an Append.
 func (w *Writer) appended(ctx context.Context, blocks []queue.Block, err error) {
 	switch {
 	case err == nil:
@@ -71,7 +71,7 @@ func (w *Writer) appended(ctx context.Context, blocks []queue.Block, err error) 
 	}
 }
 
-// fill is how the queue is; q is nil while it is not open.
+// fill describes the queue; q is nil while it is not open.
 func (w *Writer) fill(q *queue.Queue) Queue {
 	f := Queue{Capacity: cmp.Or(w.o.MaxBytes, queue.DefaultMaxBytes), WhenFull: w.o.WhenFull.String(), Refused: w.refused.Load()}
 	if q == nil {

@@ -50,7 +50,7 @@ func TestWhatAFullQueueRefusesIsCounted(t *testing.T) {
 	})
 }
 
-func TestWhoGivesUpWaitingIsRefused(t *testing.T) {
+func TestASenderThatGivesUpWaitingIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxBytes: 1, WhenFull: queue.Wait, Destinations: []Destination{{ID: "a", Sender: &fake{fault: down}}}})
 		for {

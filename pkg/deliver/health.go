@@ -12,7 +12,7 @@ import (
 	"collector/pkg/queue"
 )
 
-// record takes note of an attempt.
+// record records an attempt.
 func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.Time, err error, t ticket) {
 	now := time.Now()
 	d.mu.Lock()
@@ -46,8 +46,8 @@ func (d *destination) record(outcome Outcome, blocks []queue.Block, start time.T
 	}
 }
 
-// concerned is the tag of the blocks, if err is about that tag alone: what one
-// tenant is told keeps nothing else of the destination from the log.
+// concerned is the tag of the blocks, if err is about that tag alone: an error of one
+// tenant must not keep other errors of the destination out of the log.
 func concerned(blocks []queue.Block, err error) string {
 	if ofTag(err) == nil || len(blocks) == 0 {
 		return ""
@@ -55,8 +55,8 @@ func concerned(blocks []queue.Block, err error) string {
 	return blocks[0].Tag
 }
 
-// took takes note of what a destination has done with items that it has
-// acknowledged: it may have refused them all in the same breath.
+// took records what a destination did with items that it has acknowledged: it may have
+// rejected all of them in the same response.
 func (d *destination) took(res Result, items int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,7 +73,7 @@ func (d *destination) took(res Result, items int) {
 	}
 }
 
-// refuse takes note of something that is rejected permanently. The caller holds d.mu.
+// refuse records something that is rejected permanently. The caller holds d.mu.
 func (d *destination) refuse() {
 	if d.refused == 0 {
 		d.refusedSince = time.Now()
@@ -99,7 +99,7 @@ func (d *destination) why(err error, dropped bool) cause.Cause {
 	return cause.OfDestination(err, cause.Destination{Component: d.component, URL: cmp.Or(d.URL, d.ID), Dropped: dropped})
 }
 
-// fail takes note of a failure. The caller holds d.mu.
+// fail records a failure. The caller holds d.mu.
 func (d *destination) fail(now, since time.Time, err error, dropped bool) {
 	d.lastFailure, d.lastError, d.lastDropped = now, err, dropped
 	if d.failingSince.IsZero() {
@@ -114,7 +114,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// begin takes note of a request that begins now.
+// begin records that a request begins now.
 func (d *destination) begin() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -123,7 +123,7 @@ func (d *destination) begin() time.Time {
 	return start
 }
 
-// end takes note that a request has ended, as begin gave it.
+// end records that the request for which begin returned this has ended.
 func (d *destination) end(start time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,7 +150,7 @@ func (d *destination) health() Status {
 		s.LastError, s.Cause = d.lastError.Error(), d.why(d.lastError, d.lastDropped)
 	}
 	if !d.failingSince.IsZero() {
-		// A destination that only refuses is not known to go on doing so.
+		// A destination that only rejects may accept the next request.
 		until := d.lastFailure
 		if failing || s.Waiting > 0 {
 			until = time.Now()
@@ -196,7 +196,7 @@ func (d *destination) drop(tally map[string]int, blocks []queue.Block, reason st
 	return d.lost(tally, itemsOf(blocks), bytesOf(blocks), reason, err)
 }
 
-// tally counts what a destination dropped of blocks that it took otherwise.
+// tally counts what a destination dropped of blocks that it accepted otherwise.
 func (d *destination) tally(blocks []queue.Block, res Result) map[string]int {
 	items := itemsOf(blocks)
 	dropped := min(res.Dropped, items)

@@ -12,9 +12,9 @@ import (
 	"collector/pkg/queue"
 )
 
-// A tenant that is told to wait all the time, and a reason for which much is
-// dropped, keep nothing else that happens at the destination from the log.
-func TestOneTroubleHidesNoOther(t *testing.T) {
+// A tenant that is told to wait all the time, or a reason for which much is dropped, does
+// not keep the destination's other problems out of the log.
+func TestOneProblemHidesNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := new(bytes.Buffer)
 		d := &destination{log: slog.New(slog.NewTextHandler(out, nil)), counts: map[Outcome]uint64{}}

@@ -112,7 +112,7 @@ func (o *Orphans) Settle(uses []Use) {
 	o.signal()
 }
 
-// Run looks again once in a while, until ctx ends: what is too old goes, and
+// Run looks again once in a while, until ctx ends: data that is too old is dropped, and
 // what a command has taken is noticed.
 func (o *Orphans) Run(ctx context.Context) {
 	for sleep(ctx, lookEvery) {
@@ -216,8 +216,8 @@ func (o *Orphans) close(f *orphan, q *queue.Queue) {
 	}
 }
 
-// takenAway notes that of what waited only so many items do when the queue is
-// opened again.
+// takenAway records that only so many items are still waiting when the queue is opened
+// again.
 func (r *orphanReader) takenAway(left uint64) {
 	if r.waiting.Queued > left {
 		r.past.drop(reasonTakenAway, r.waiting.Queued-left)
@@ -347,7 +347,7 @@ func (o *Orphans) moveAside(f *orphan) error {
 	if err := durable.Own(aside); err != nil {
 		return err
 	}
-	lock, err := durable.Lock(f.Dir) // nobody else is at it
+	lock, err := durable.Lock(f.Dir) // nobody else uses it
 	if err != nil {
 		return err
 	}
@@ -502,8 +502,8 @@ func (f *orphan) accountOf(i int) account {
 // Describe implements prometheus.Collector. The queues are not known before.
 func (o *Orphans) Describe(chan<- *prometheus.Desc) {}
 
-// Collect implements prometheus.Collector: the accounts of the queues, as their
-// writers had them, with the label queue, which those of writers have not.
+// Collect implements prometheus.Collector: the accounts of the queues, as their writers
+// had them, with the label queue, which the metrics of writers don't have.
 func (o *Orphans) Collect(ch chan<- prometheus.Metric) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

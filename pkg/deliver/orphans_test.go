@@ -171,9 +171,9 @@ func (s *site) balances(t *testing.T, received, delivered, queued float64) {
 	}
 }
 
-// TestARenamedWriterDeliversWhatTheOneBeforeHasLeft renames a writer at a restart
+// TestARenamedWriterDeliversWhatItsPredecessorLeft renames a writer at a restart
 // and at a reload: what is waiting comes first, then what is new.
-func TestARenamedWriterDeliversWhatTheOneBeforeHasLeft(t *testing.T) {
+func TestARenamedWriterDeliversWhatItsPredecessorLeft(t *testing.T) {
 	s := newSite(t)
 	s.leave(t, "loki.write.old", "loki")
 	s.orphans = NewOrphans(s.root, nil) // another process

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// maxSending bounds the bytes that one destination is sent at once. Where the
-// program's memory limit is low, a sixteenth of that does.
+// maxSending bounds the bytes that one destination is sent at once. Where the program's
+// memory limit is low, it is a sixteenth of that limit.
 const maxSending = 64 << 20
 
 // slots bounds the requests to a destination that are made at once: their

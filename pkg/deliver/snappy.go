@@ -6,13 +6,13 @@ import (
 	"math"
 )
 
-// JoinSnappy appends one block of snappy's block format that holds what several
-// hold one after the other, without touching what is in them: a block is the
-// uncompressed length, and then literals and copies, which say how far back they
-// reach, so that those of a later block still mean the same behind the earlier
-// ones. For protobuf messages of one type, the contents one after the other are
-// the message with all their repeated fields. No block may hold more than limit
-// bytes, by which damage is told; blocks is changed.
+// JoinSnappy appends one block of snappy's block format that holds what several hold one
+// after the other, without touching what is in them: a block is the uncompressed length,
+// and then literals and copies, which say how far back they reach, so that those of a
+// later block still mean the same behind the earlier ones. For protobuf messages of one
+// type, the contents one after the other are the message with all their repeated fields.
+// No block may hold more than limit bytes, by which damage is detected; blocks is
+// changed.
 func JoinSnappy(dst []byte, blocks [][]byte, limit uint64) ([]byte, error) {
 	total := uint64(0)
 	for i, b := range blocks {

@@ -148,7 +148,7 @@ func TestADestinationThatAnswersOthersIsNotSilent(t *testing.T) {
 	})
 }
 
-func TestADestinationThatRefusesEverythingIsDown(t *testing.T) {
+func TestADestinationThatRejectsEverythingIsDown(t *testing.T) {
 	all := func([]string) error { return &Error{Err: errors.New("400 no such tenant"), Rejected: true} }
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: all}

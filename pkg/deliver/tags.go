@@ -9,7 +9,7 @@ import (
 // maxTagWaits is how many tags' failures are remembered at once.
 const maxTagWaits = 256
 
-// patience is what a request does that fails.
+// patience is what a failed request does.
 type patience int
 
 const (

@@ -26,8 +26,8 @@ const (
 	// A queue that is in use may be that of a writer that is just ending.
 	inUsePatience = 15 * time.Second
 	inUseRetry    = 50 * time.Millisecond
-	// drainPause is after how long what a former writer has left is looked at again
-	// where a tenant has to wait.
+	// drainPause is how long to wait before retrying what a former writer has left while
+	// a tenant has to wait.
 	drainPause = time.Second
 )
 
@@ -159,7 +159,7 @@ func (w *Writer) Run(ctx context.Context) error {
 	return err
 }
 
-// open opens the queue. When another component is about to let go of it, it waits.
+// open opens the queue. If another component is about to release it, it waits.
 func (w *Writer) open(ctx context.Context) (*queue.Queue, error) {
 	o := queue.Options{
 		Dir: w.o.Dir, MaxBytes: w.o.MaxBytes, MaxAge: w.o.MaxAge, WhenFull: w.o.WhenFull, Logger: w.o.Logger,
@@ -260,7 +260,7 @@ func (w *Writer) claimMore(running, sending context.Context, d *destination, mor
 	}
 }
 
-// set tells those who wait in Append of a change.
+// set wakes those who wait in Append.
 func (w *Writer) set(q *queue.Queue, ended bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -283,11 +283,11 @@ func (w *Writer) close(q *queue.Queue) {
 	w.set(nil, true)
 }
 
-// Append queues blocks, all or none, for every destination. It blocks until Run
-// has opened the queue, and fails with pipeline.ErrClosed once Run has ended.
-// nil means durable. With no destination it drops and counts them. What the
-// queue could never hold is refused with an error that pipeline.IsPermanent
-// tells of, and is not counted: it stays the caller's.
+// Append queues blocks, all or none, for every destination. It blocks until Run has
+// opened the queue, and fails with pipeline.ErrClosed once Run has ended. nil means
+// durable. With no destination it drops and counts them. What the queue could never hold
+// is rejected with an error for which pipeline.IsPermanent is true, and is not counted:
+// it stays the caller's.
 func (w *Writer) Append(ctx context.Context, blocks ...queue.Block) error {
 	if len(w.destinations) == 0 {
 		for i := range blocks {
@@ -375,7 +375,7 @@ func (w *Writer) Status() []Status {
 	return slices.Clip(all)
 }
 
-// Destinations is Status, or, without any destination, what becomes of the data then.
+// Destinations is Status, or, without any destination, what happens to the data then.
 func (w *Writer) Destinations() []Status {
 	if len(w.destinations) > 0 {
 		return w.Status()

@@ -6,10 +6,10 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Cache keeps what label sets became, of at most a number of them. When it is
-// full, one that was not used for a while goes: slots are looked at in turn (the
-// clock algorithm, which resembles least recently used and costs a use nothing).
-// It is safe for concurrent use.
+// Cache maps a bounded number of label sets to their results. When it is full, one that
+// was not used for a while is evicted: slots are looked at in turn (the clock algorithm,
+// which resembles least recently used and costs a use nothing). It is safe for concurrent
+// use.
 //
 // It is for label sets that come as values, as the labels of log streams do: they are
 // found by their hash, once for all entries of a stream. prometheus.relabel has
@@ -30,14 +30,14 @@ type cached struct {
 	used    bool // since the hand was there
 }
 
-// maxCached is the most that a label set that is kept takes, with what it became:
-// clients can send any. Most take some 500 bytes.
+// maxCached bounds the bytes of a cached label set and its result: clients can send any.
+// Most take some 500 bytes.
 const maxCached = 4 << 10
 
 // NewCache makes a cache of at most max label sets, at least one.
 func NewCache(max int) *Cache { return &Cache{max: max, at: make(map[uint64]int)} }
 
-// Get returns what in became.
+// Get returns the result for in.
 func (c *Cache) Get(in labels.Labels) (out labels.Labels, ok bool) {
 	hash := in.Hash()
 	c.mu.Lock()
@@ -50,7 +50,7 @@ func (c *Cache) Get(in labels.Labels) (out labels.Labels, ok bool) {
 	return c.slots[i].out, true
 }
 
-// Put keeps what in became, unless it is large. Of label sets with the same hash it
+// Put stores the result for in, unless it is large. Of label sets with the same hash it
 // keeps the last.
 func (c *Cache) Put(in, out labels.Labels) {
 	if in.ByteSize()+out.ByteSize() > maxCached {

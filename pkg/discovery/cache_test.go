@@ -12,7 +12,7 @@ import (
 
 func numbered(n int) labels.Labels { return labels.FromStrings("n", fmt.Sprint(n)) }
 
-func TestACacheKnowsNothingThatItWasNotGiven(t *testing.T) {
+func TestACacheReturnsOnlyWhatItWasGiven(t *testing.T) {
 	for size := 1; size <= 5; size++ {
 		c, given := NewCache(size), map[string]labels.Labels{}
 		for range 2000 {

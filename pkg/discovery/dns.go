@@ -125,7 +125,7 @@ func (d *DNS) Run(ctx context.Context) error {
 	return nil
 }
 
-// found is what came of looking a name up.
+// found is the result of looking up a name.
 type found struct {
 	targets []Target
 	err     error
@@ -160,7 +160,7 @@ func (d *DNS) lookup(ctx context.Context, name string) found {
 	return found{targets: recordTargets(name, records, d.config.Port)}
 }
 
-// collect puts together what came of the names.
+// collect combines the results for the names.
 func (d *DNS) collect(results []found) ([]Target, error) {
 	before, _ := d.poll.out.Targets()
 	var names []DNSName

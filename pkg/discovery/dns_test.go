@@ -365,7 +365,7 @@ func TestNamesAreLookedUpEachRefreshInterval(t *testing.T) {
 	}
 }
 
-func TestRecordsThatCannotBeLookedUpAreRefused(t *testing.T) {
+func TestRecordsThatCannotBeLookedUpAreRejected(t *testing.T) {
 	f := func(kind string, port int, interval time.Duration, want string) {
 		t.Helper()
 		c := DNSConfig{Names: []string{"x"}, Type: kind, Port: port, RefreshInterval: interval}

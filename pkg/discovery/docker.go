@@ -87,20 +87,18 @@ func DockerEngine(host string, client *httpclient.Config, o component.Options) (
 // Docker is the component discovery.docker: a target for each port of each
 // container, as soon as the Engine says that it has started.
 //
-// The targets and their labels are as in Prometheus's docker_sd, with these
-// differences: of several networks, match_first_network prefers one that the
-// collector's own container is in; localhost as host_networking_host, the
-// default, is the gateway for a collector in a container; a container without
-// an address (network_mode none, or one in the network of a container that is
-// not known) gives one target without __address__, so that its logs can be
-// read; one in the network of a container that is in the host's is reached
-// through host_networking_host; the host's network is known for containers of
-// Podman, too, which leaves it out; a container with an IPv6 address alone is
-// reached there, and match_first_network passes over networks in which a
-// container has no address; a port that is published for IPv4 and IPv6
-// gives one target; a network that the Engine tells nothing of still has its id
-// and name; and the target of a container that has ended stays for a few
-// seconds, with EndedLabel.
+// The targets and their labels are as in Prometheus's docker_sd, with these differences:
+// of several networks, match_first_network prefers one that the collector's own container
+// is in; localhost as host_networking_host, the default, is the gateway for a collector
+// in a container; a container without an address (network_mode none, or one in the
+// network of a container that is not known) gives one target without __address__, so that
+// its logs can be read; one in the network of a container that is in the host's is
+// reached through host_networking_host; the host's network is known for containers of
+// Podman, too, which omits it; a container with an IPv6 address alone is reached there,
+// and match_first_network passes over networks in which a container has no address; a
+// port that is published for IPv4 and IPv6 gives one target; a network that the Engine
+// tells nothing of still has its id and name; and the target of a container that has
+// ended stays for a few seconds, with EndedLabel.
 type Docker struct {
 	config  DockerConfig
 	options component.Options
@@ -466,7 +464,7 @@ func find(ref string, snap docker.Snapshot) *docker.Container {
 	return nil
 }
 
-// setNetwork sets what only the network itself tells.
+// setNetwork sets the labels that only the network itself has.
 func setNetwork(b *labels.Builder, n *docker.Network) {
 	if n == nil {
 		return
@@ -477,8 +475,8 @@ func setNetwork(b *labels.Builder, n *docker.Network) {
 	setLabels(b, metaNetwork+"label_", n.Labels)
 }
 
-// setLabels sets labels in the order of their names, so that of two that are
-// the same when sanitised always the same one stays.
+// setLabels sets labels in the order of their names, so that of two that are the same
+// when sanitized always the same one stays.
 func setLabels(b *labels.Builder, prefix string, from map[string]string) {
 	for _, k := range slices.Sorted(maps.Keys(from)) {
 		b.Set(prefix+sanitize(k), from[k])

@@ -16,7 +16,7 @@ import (
 )
 
 // A container with many labels, networks and ports has their product.
-func TestTargetsThatThereIsNoMemoryForAreDropped(t *testing.T) {
+func TestTargetsBeyondTheMemoryBudgetAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		metrics := prometheus.NewRegistry()

@@ -142,7 +142,7 @@ func TestWithoutNetworksATargetLacksTheirLabelsOnly(t *testing.T) {
 	}
 }
 
-func TestDockerAddressesAreThoseOfDockerSD(t *testing.T) {
+func TestDockerAddressesMatchDockerSD(t *testing.T) {
 	several := map[string]string{"b": "10.2.0.2", "a": "10.1.0.2"}
 	for _, test := range []struct {
 		container dockertest.Container
@@ -304,7 +304,7 @@ func TestASharedHostNetworkIsReachedThroughTheHost(t *testing.T) {
 
 // Podman's list omits the network mode and unpublished ports, and the
 // host's network has no entry there.
-func TestWhatPodmanLeavesOutIsStillKnown(t *testing.T) {
+func TestWhatPodmanOmitsIsStillKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		d.SetPodman()
@@ -388,7 +388,7 @@ func TestAContainerThatLivesForAMomentHasATarget(t *testing.T) {
 	await(t, targetsOf(c, "targets"), count(50))
 }
 
-func TestFiltersThatOnlyTheEngineKnowsAreAskedWhenSomethingHappens(t *testing.T) {
+func TestFiltersThatOnlyTheEngineKnowsAreAppliedWhenSomethingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		config := dockerConfig(d)
@@ -459,7 +459,7 @@ func TestAReloadFindsTheTargetsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAMetricTellsWhetherTheEngineIsConnected(t *testing.T) {
+func TestAMetricShowsWhetherTheEngineIsConnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		metrics := prometheus.NewRegistry()

@@ -156,7 +156,7 @@ func TestAFileThatCannotBeReadKeepsItsTargetsAndCostsNoOther(t *testing.T) {
 	}
 }
 
-func TestFilesThatCannotBeListedAreRefused(t *testing.T) {
+func TestFilesThatCannotBeListedAreRejected(t *testing.T) {
 	var c FileConfig
 	c.SetToDefault()
 	c.Files = []string{"[a.json"}

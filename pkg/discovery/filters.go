@@ -20,7 +20,7 @@ import (
 	"collector/pkg/httpclient"
 )
 
-// filterRetry is when the Engine is asked again after it has refused.
+// filterRetry is how long after a refusal the Engine is asked again.
 const filterRetry = 10 * time.Second
 
 // filters are the filters of discovery.docker. Those that the engine's snapshot

@@ -19,7 +19,7 @@ import (
 	"collector/pkg/httpclient/httpclienttest"
 )
 
-// listing is a server that answers what it is told to.
+// listing is a server that answers as the test tells it to.
 type listing struct {
 	*httptest.Server
 	answer atomic.Pointer[http.HandlerFunc]
@@ -54,7 +54,7 @@ func newHTTP(t *testing.T, url string, o component.Options) *HTTP {
 	return h
 }
 
-func TestTargetsAreThoseTheServerLists(t *testing.T) {
+func TestTargetsAreWhatTheServerLists(t *testing.T) {
 	l := newListing(t)
 	l.answers(200, "application/json; charset=UTF-8", `[{"targets": ["h1:1", "h2:2"], "labels": {"env": "dev", "__meta_url": "x"}}, {"targets": ["h3:3"]}]`)
 	h := newHTTP(t, l.URL+"/list?a=b", component.Options{})
@@ -73,7 +73,7 @@ func TestTargetsAreThoseTheServerLists(t *testing.T) {
 	awaitTargets(t, h.poll.out)
 }
 
-func TestTheServerIsToldTheInterval(t *testing.T) {
+func TestTheServerGetsTheInterval(t *testing.T) {
 	l := newListing(t)
 	var got http.Header
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +177,7 @@ func TestAURLThatIsNotSetIsAWarning(t *testing.T) {
 	}
 }
 
-func TestListsThatCannotBeFetchedAreRefused(t *testing.T) {
+func TestListsThatCannotBeFetchedAreRejected(t *testing.T) {
 	f := func(change func(*HTTPConfig), want string) {
 		t.Helper()
 		var c HTTPConfig

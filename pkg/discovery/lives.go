@@ -8,8 +8,8 @@ import (
 	"collector/pkg/inspect"
 )
 
-// minLoop is how often a container has to end in a few minutes to be one that
-// restarts again and again.
+// minLoop is how often a container has to exit within a few minutes to count as
+// restarting again and again.
 const minLoop = 3
 
 // Lives are the containers that restart again and again, and those that ended in the
@@ -45,7 +45,7 @@ func (d *Docker) Lives() []inspect.Life {
 	return out
 }
 
-// lifeOf is how a container has fared. It has an end only if that was in the last
+// lifeOf is a container's recent history. It has an end only if that was in the last
 // minutes.
 func lifeOf(c *docker.Container, now time.Time) inspect.Life {
 	const compose = "com.docker.compose."

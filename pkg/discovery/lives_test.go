@@ -46,7 +46,7 @@ func livesByName(d *Docker) map[string]inspect.Life {
 	return out
 }
 
-func TestContainersThatRestartAgainAndAgainAndThoseThatEndedAreTold(t *testing.T) {
+func TestCrashLoopsAndEndedContainersAreListed(t *testing.T) {
 	daemon := dockertest.New(t)
 	labels := map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "api"}
 	loop := daemon.Run(dockertest.Container{Name: "loop", Labels: labels, RestartPolicy: "always"})

@@ -14,10 +14,10 @@ import (
 // warned.
 const maxWarnedNames = 100
 
-// LabelNames makes the names of labels valid, for a rule may make a name of any
-// text: labelmap turns __meta_docker_container_label_5g into 5g. It says so
-// once for each name. It is safe for concurrent use; nil is the legacy scheme,
-// which is Loki's, without a word.
+// LabelNames makes the names of labels valid, for a rule may make a name of any text:
+// labelmap turns __meta_docker_container_label_5g into 5g. It warns once for each name.
+// It is safe for concurrent use; nil is the legacy scheme, which is Loki's, without
+// warnings.
 type LabelNames struct {
 	scheme model.ValidationScheme
 	logger *slog.Logger
@@ -97,7 +97,7 @@ func validLabelName(name string, scheme model.ValidationScheme) string {
 		return "_" + valid
 	}
 	if strings.HasPrefix(valid, model.ReservedLabelPrefix) {
-		// It was not meant to be a label that is never sent.
+		// The name must not turn into one of a label that is never sent.
 		return "_" + strings.TrimLeft(valid, "_")
 	}
 	return valid

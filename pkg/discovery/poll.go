@@ -33,8 +33,8 @@ type pollConfig struct {
 	list func(ctx context.Context) ([]Target, error)
 }
 
-// poll asks a source for its targets again and again, and keeps the last good list
-// while the source fails.
+// poll asks a source for its targets at an interval, and keeps the last good list while
+// the source fails.
 type poll struct {
 	config  pollConfig
 	options component.Options

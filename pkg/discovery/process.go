@@ -170,8 +170,9 @@ func skippedError(skipped, all int, first error) error {
 	return err
 }
 
-// joinTargets adds the labels of the target of its container to each process, which
-// win. The other targets are unchanged; of several of one container, the last counts.
+// joinTargets adds to each process the labels of its container's target, which take
+// precedence. The other targets are unchanged; of several of one container, the last
+// counts.
 func joinTargets(processes, others []Target) []Target {
 	var out, containers []Target
 	at := map[string]int{} // in containers, by the container's id

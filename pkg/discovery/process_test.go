@@ -153,7 +153,7 @@ func TestWhatProcessesAreJoinedWithIsLive(t *testing.T) {
 	})
 }
 
-func TestProcessesThatCannotBeReadAreSaid(t *testing.T) {
+func TestProcessesThatCannotBeReadAreCounted(t *testing.T) {
 	root := t.TempDir()
 	putProcess(t, root, "1", "/bin/app", "", "0", "")
 	putProcess(t, root, "2", "", "", "0", "")
@@ -234,7 +234,7 @@ func TestRealProcessesAreTargetsWhileTheyRun(t *testing.T) {
 	await(t, p.out, func(targets []Target) bool { return ofPID(targets, cat.Process.Pid).IsEmpty() })
 }
 
-func TestProcessesThatAreNeverReadAreRefused(t *testing.T) {
+func TestProcessesThatAreNeverReadAreRejected(t *testing.T) {
 	c := processConfig()
 	c.RefreshInterval = -1
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "not positive") {

@@ -117,7 +117,7 @@ func (r *Relabel) apply(targets []Target) []Target {
 
 func (r *Relabel) relabel(t Target) (Target, bool) { return pass(t, r.builder, r.targets.Apply) }
 
-// pass has apply relabel t in b, but for EndedLabel.
+// pass relabels t in b by apply, except for EndedLabel.
 func pass(t Target, b *labels.Builder, apply func(*labels.Builder) bool) (Target, bool) {
 	ended := t.Get(EndedLabel)
 	b.Reset(t)

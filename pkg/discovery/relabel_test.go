@@ -107,7 +107,7 @@ func TestRelabelReportsARuleThatCannotWork(t *testing.T) {
 	}
 }
 
-func TestASetTellsOfChangesOnly(t *testing.T) {
+func TestASetSignalsChangesOnly(t *testing.T) {
 	s := NewSet(labels.FromStrings("a", "1"))
 	_, changed := s.Targets()
 	s.Replace([]Target{labels.FromStrings("a", "1")})
@@ -147,7 +147,7 @@ func TestLabelsOfTargetsMayHaveAnyNameAndThoseOfSeriesNot(t *testing.T) {
 	}
 }
 
-func TestRulesThatCannotWorkAreRefused(t *testing.T) {
+func TestRulesThatCannotWorkAreRejected(t *testing.T) {
 	for _, test := range []struct {
 		change func(*Rule)
 		want   string

@@ -20,13 +20,13 @@ import (
 const (
 	// askTimeout bounds one question to one server.
 	askTimeout = 2 * time.Second
-	// maxDatagram is the largest answer over UDP that servers are told to send; it
-	// passes through every network in one piece.
+	// maxDatagram is the largest answer over UDP that servers may send; it passes through
+	// every network in one piece.
 	maxDatagram = 1232
 )
 
-// resolver asks the servers of a resolv.conf, as it is at that moment. Go's own
-// resolver cannot tell the records that have no host behind them, and not every
+// resolver asks the servers of a resolv.conf, as it is at that moment. Go's own resolver
+// does not report records that have no host behind them, and can't always distinguish a
 // name that does not exist from a server that fails.
 type resolver struct {
 	file string // resolv.conf
@@ -247,7 +247,7 @@ func receive(conn net.Conn, network string) ([]byte, error) {
 	return message, err
 }
 
-// errOtherAnswer is what is no answer to the question.
+// errOtherAnswer is the error for a message that does not answer the question.
 var errOtherAnswer = errors.New("it answers another question")
 
 // parseAnswer returns the records that answer a question. Those of kinds that no
@@ -266,7 +266,7 @@ func parseAnswer(message []byte, id uint16, q dnsmessage.Question) (dnsmessage.H
 		return h, nil, errOtherAnswer
 	}
 	if h.Truncated {
-		return h, nil, nil // it is asked for again
+		return h, nil, nil // another server or protocol is tried
 	}
 	var out []dnsmessage.Resource
 	for {

@@ -111,8 +111,8 @@ func (r *Rules) Len() int {
 	return len(r.configs)
 }
 
-// MakeNames reports whether rules make names of labels of which nobody knows whether
-// they are valid: the other actions leave those out that aren't.
+// MakeNames reports whether rules make label names that may be invalid: the other actions
+// omit those.
 func (r *Rules) MakeNames() bool {
 	return r != nil && slices.ContainsFunc(r.configs, func(c *relabel.Config) bool { return c.Action == relabel.LabelMap })
 }

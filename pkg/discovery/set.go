@@ -10,9 +10,9 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// EndedLabel is set (to "true") on the targets of a container that has ended
-// but whose output may not have been read to its end. It passes through
-// relabeling. Scrapers leave such targets out; log sources finish them.
+// EndedLabel is set (to "true") on the targets of a container that has ended but whose
+// output may not have been read to its end. It passes through relabeling. Scrapers skip
+// such targets; log sources read them to the end.
 const EndedLabel = pipeline.StatePrefix + "ended__"
 
 // Target is the label set of one target, including its __meta_ labels.

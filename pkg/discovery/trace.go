@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/prometheus/model/relabel"
 )
 
-// Trace applies the rules to what b holds, as Apply does, and tells what each
-// of them did.
+// Trace applies the rules to what b holds, as Apply does, and reports what each of them
+// did.
 func (r *Rules) Trace(b *labels.Builder) (steps []inspect.Step, keep bool) {
 	if r == nil {
 		return nil, true
@@ -32,9 +32,8 @@ func (r *Rules) Trace(b *labels.Builder) (steps []inspect.Step, keep bool) {
 	return steps, true
 }
 
-// Held is what b holds. Unlike b.Labels it leaves b as it is in every respect:
-// on the order within b depends what labelmap makes of two labels that it gives
-// the same name.
+// Held is what b holds. Unlike b.Labels it does not change b in any way: what labelmap
+// makes of two labels that get the same name depends on the order within b.
 func Held(b *labels.Builder) labels.Labels {
 	s := labels.NewScratchBuilder(16)
 	b.Range(func(l labels.Label) { s.Add(l.Name, l.Value) })

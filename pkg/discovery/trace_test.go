@@ -12,7 +12,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-func TestATraceTellsWhatEachRuleDid(t *testing.T) {
+func TestATraceShowsWhatEachRuleDid(t *testing.T) {
 	r := newRelabel(t, NewSet(),
 		rule(func(r *Rule) { r.SourceLabels, r.Regex, r.TargetLabel = []string{"name"}, "/(.*)", "container" }),
 		rule(func(r *Rule) { r.SourceLabels, r.Regex, r.TargetLabel = []string{"port"}, "(8.)", "x" }),

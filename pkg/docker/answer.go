@@ -60,7 +60,7 @@ func IsTooLarge(err error) bool {
 	return errors.As(err, &t)
 }
 
-// boundedLabels are labels that are no more than maxLabels.
+// boundedLabels are labels that take at most maxLabels bytes.
 type boundedLabels map[string]string
 
 // UnmarshalJSON checks the size before a map is made.

@@ -174,7 +174,7 @@ func (e *endpoint) negotiate(ctx context.Context) (version string, podman bool, 
 	case highest == "":
 		silent := pingErr != nil && refusal(pingErr).status == "" && refusal(err).status == ""
 		if version, err = e.probe(ctx, oldestVersion); silent && IsRefused(err) && refusal(err).status == "" {
-			err = context.DeadlineExceeded // nothing is answered: that is no refusal
+			err = context.DeadlineExceeded // there was no answer: that is not a refusal
 		}
 	default:
 		version, err = e.probe(ctx, api.DefaultVersion)
@@ -243,8 +243,7 @@ func (e *endpoint) get(ctx context.Context, r right, path string) (http.Header, 
 	return resp.Header, body, nil
 }
 
-// explain says in terms of the host what keeps us from connecting, and what
-// fixes it.
+// explain says in the user's terms why connecting failed, and how to fix that.
 func (e *endpoint) explain(err error) error {
 	err = withoutURL(err)
 	switch {

@@ -74,7 +74,7 @@ type Snapshot struct {
 	Gone []*Container
 }
 
-// find returns a container; nil if it is not there.
+// find returns a container; nil if it does not exist.
 func (s *Snapshot) find(id string) *Container {
 	byID := func(c *Container, id string) int { return strings.Compare(c.ID, id) }
 	if i, ok := slices.BinarySearchFunc(s.Containers, id, byID); ok {
@@ -118,8 +118,8 @@ func (c *Container) weight() int {
 	return n
 }
 
-// listed is an entry of the list operation, which tells neither TTY, logging
-// driver nor exact times.
+// listed is an entry of the list operation, which has no TTY, logging driver or exact
+// times.
 type listed struct {
 	Container
 	recent bool // it may have ended less than an hour ago

@@ -12,7 +12,7 @@ import (
 	"weak"
 )
 
-// DefaultHost is where an Engine listens unless it is told otherwise.
+// DefaultHost is where an Engine listens unless configured otherwise.
 const DefaultHost = "unix:///var/run/docker.sock"
 
 // HostOrDefault is the host of a configuration, which may be empty, as from an
@@ -48,8 +48,8 @@ func NewPool(logger *slog.Logger) *Pool {
 // Config says how to reach an Engine.
 type Config struct {
 	Host string // unix://, tcp://, http://, https://
-	// Client is used for http and https hosts, and for tcp with TLS; nil
-	// otherwise. Key tells two clients apart.
+	// Client is used for http and https hosts, and for tcp with TLS; nil otherwise. Key
+	// distinguishes two clients.
 	Client *http.Client
 	Key    string
 }

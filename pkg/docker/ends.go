@@ -9,8 +9,8 @@ import (
 	"github.com/docker/docker/api/types/events"
 )
 
-// EndsWindow is how long the ends of a container are remembered, and GoneWindow how
-// long a container that was removed.
+// EndsWindow is how long the exits of a container are remembered, and GoneWindow how long
+// a removed container is.
 const (
 	EndsWindow = 5 * time.Minute
 	GoneWindow = 15 * time.Minute
@@ -71,7 +71,7 @@ func (s *state) noteGone(c *Container, now time.Time) {
 	s.past, s.changed = append(kept, small), true
 }
 
-// eventCode is the exit code that an event tells, or else the one before.
+// eventCode is the exit code in an event, or else the previous one.
 func eventCode(m *events.Message, before int) int {
 	for _, name := range []string{"exitCode", "containerExitCode"} { // Docker's, Podman's
 		if code, err := strconv.Atoi(m.Actor.Attributes[name]); err == nil {

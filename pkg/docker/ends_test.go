@@ -39,7 +39,7 @@ func TestEndsAreRememberedForAWhile(t *testing.T) {
 	}
 }
 
-func TestContainersThatWereRemovedAreRememberedInSmall(t *testing.T) {
+func TestRemovedContainersAreRememberedBriefly(t *testing.T) {
 	s, now := newState(), time.Now()
 	for i := range 2 * maxGone {
 		labels := map[string]string{"com.docker.compose.service": "api", "secret": "x"}

@@ -27,8 +27,8 @@ const (
 	tooLargeBackoff = 30 * time.Second
 	// minRefresh bounds what a refresh interval may ask of the Engine.
 	minRefresh = time.Second
-	// quietError is how long an error goes unlogged that differs from the one
-	// before, so that a text that changes each time does not fill the log.
+	// quietError is how long a changed error goes unlogged, so that an error whose text
+	// changes each time does not fill the log.
 	quietError = time.Minute
 )
 
@@ -116,7 +116,7 @@ func (e *Engine) start() {
 	}()
 }
 
-// poke has the loop look at the refresh intervals.
+// poke makes the loop look at the refresh intervals.
 func (e *Engine) poke() {
 	select {
 	case e.kick <- struct{}{}:
@@ -210,8 +210,8 @@ func (e *Engine) loop(ctx context.Context) {
 	e.status.Connected, e.status.Since = false, time.Now()
 }
 
-// failed notes why an attempt has ended. The loss of a connection that worked
-// is worth a message only if no other can be made.
+// failed records why an attempt has ended. The loss of a working connection is logged
+// only if reconnecting fails.
 func (e *Engine) failed(err error, connected bool) {
 	now := time.Now()
 	e.countOversize(err)
@@ -287,8 +287,8 @@ func (e *Engine) connection(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// request makes a request, and repeats it with another version of the API when
-// the Engine has been exchanged for one that does not speak the one before.
+// request makes a request, and repeats it with another version of the API if the Engine
+// has been replaced by one that does not speak the previous version.
 func request[T any](ctx context.Context, e *Engine, do func(*connection) (T, error)) (T, error) {
 	for again := false; ; again = true {
 		c, err := e.connection(ctx)

@@ -193,7 +193,7 @@ func TestAContainerThatLivesForAMomentIsSeen(t *testing.T) {
 	})
 }
 
-func TestAnAddressIsWorthAMomentsWaitOnly(t *testing.T) {
+func TestASnapshotWaitsOnlyBrieflyForAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		e := open(t, d, nil)
@@ -277,7 +277,7 @@ func TestTheShortestRefreshIntervalCounts(t *testing.T) {
 	})
 }
 
-func TestWhatEventsMissTheNextListBrings(t *testing.T) {
+func TestTheNextListHasWhatEventsMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		stays, goes, ends := d.Run(dockertest.Container{}), d.Run(dockertest.Container{}), d.Run(dockertest.Container{})

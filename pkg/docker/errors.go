@@ -25,9 +25,9 @@ func IsUnreadable(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "does not support reading")
 }
 
-// IsCorrupt reports whether err, from LogReader.Next, is a message of the Engine
-// that it cannot read its own log file. It ends the output; what comes after
-// the damage can be had with a later LogOptions.Since.
+// IsCorrupt reports whether err, from LogReader.Next, is a message of the Engine that it
+// cannot read its own log file. It ends the output; what comes after the damage can be
+// read with a later LogOptions.Since.
 func IsCorrupt(err error) bool {
 	var d *daemonError
 	return errors.As(err, &d)
@@ -39,8 +39,8 @@ type daemonError struct{ message string }
 
 func (e *daemonError) Error() string { return "the Engine cannot read the log: " + e.message }
 
-// isVersionError reports whether the Engine refuses the negotiated version: it
-// has been exchanged for another one in the meantime.
+// isVersionError reports whether the Engine refuses the negotiated version: it has been
+// replaced by another one in the meantime.
 func isVersionError(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "client version ") && strings.Contains(err.Error(), " is too ")
 }

@@ -41,9 +41,9 @@ type subscription struct {
 	err     error
 }
 
-// subscribe opens the event stream: when it returns, the Engine has answered.
-// The library's own function does not tell an answer from a failure in time.
-// There is no timeout: older versions of Podman answer with the first event.
+// subscribe opens the event stream: when it returns, the Engine has answered. The
+// library's own function does not distinguish an answer from a failure in time. There is
+// no timeout: older versions of Podman answer with the first event.
 func (c *connection) subscribe(ctx context.Context) subscription {
 	filter, err := filters.ToJSON(watched(c.podman))
 	if err != nil {
@@ -62,8 +62,8 @@ func (c *connection) subscribe(ctx context.Context) subscription {
 	}}
 }
 
-// subscribe asks for the event stream beside the loop, and no longer for one
-// that was asked for before and has not been answered.
+// subscribe requests the event stream concurrently with the loop, and gives up an earlier
+// request that has not been answered.
 func (s *session) subscribe() {
 	if s.unsubscribe != nil {
 		s.unsubscribe()
@@ -84,8 +84,8 @@ func (s *session) subscribe() {
 	})
 }
 
-// follow handles what became of the event stream. Whatever keeps it from
-// opening, the containers are listed: where the Engine is away, that fails too.
+// follow handles the outcome of opening the event stream. Whatever keeps it from opening,
+// the containers are listed: if the Engine is away, that fails too.
 func (s *session) follow(opened subscription) error {
 	s.silentAt, s.subscribeAt, s.withoutEvents = time.Time{}, time.Time{}, nil
 	var answered *answerError
@@ -137,7 +137,7 @@ func (s *session) waitForEvents(now time.Time) time.Time {
 	return s.subscribeAt
 }
 
-// receive decodes the event stream beside the loop, until it fails.
+// receive decodes the event stream concurrently with the loop, until it fails.
 func (s *session) receive(from subscription) {
 	messages, ended := make(chan events.Message), make(chan error, 1)
 	s.messages, s.ended, s.stop = messages, ended, from.stop
@@ -184,14 +184,14 @@ func (p *pace) wait(now time.Time, bytes int) time.Duration {
 
 // listInterval is how often the containers are listed; 0 is never.
 func (s *session) listInterval() time.Duration {
-	if s.messages == nil { // lists are all that tells of containers
+	if s.messages == nil { // containers are known from lists alone
 		return cmp.Or(s.refresh(), pollInterval)
 	}
 	return s.refresh()
 }
 
-// watched are the events that tell of containers' lives; without this filter
-// each health check would send three others.
+// watched are the events in containers' lives; without this filter each health check
+// would send three others.
 func watched(podman bool) filters.Args {
 	args := filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network"))
 	if podman {

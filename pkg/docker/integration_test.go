@@ -195,7 +195,7 @@ func TestSinceIsExactToTheNanosecond(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsToldApart(t *testing.T) {
+func TestKindsOfUnreadableLogsAreDistinguished(t *testing.T) {
 	e, cli := realEngine(t)
 	id := create(t, cli, options{driver: "none"}, "lines", "1")
 	if _, err := lines(t, e, id, LogOptions{}); !IsUnreadable(err) {

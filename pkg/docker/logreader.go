@@ -95,8 +95,8 @@ type openLine struct {
 	active bool
 	time   time.Time
 	last   int // length of the last message
-	// heldCR is set when the last piece had a "\r" at its end, which is left
-	// out until it is known whether the "\n" follows.
+	// heldCR is set when the last piece had a "\r" at its end, which is held back until
+	// it is known whether the "\n" follows.
 	heldCR bool
 }
 
@@ -212,7 +212,7 @@ func (r *LogReader) readError(length int64) error {
 		return r.cut(err, "an error message")
 	}
 	text := string(r.buf[r.start:min(r.end, r.start+n)])
-	// Whatever follows cannot be told from the rest of a longer message.
+	// What follows can't be distinguished from the rest of a longer message.
 	r.start, r.end, r.err = 0, 0, io.EOF
 	return &daemonError{cutMessage(text)}
 }
@@ -281,8 +281,8 @@ func (r *LogReader) deliverLine(text []byte) (Frame, error) {
 	return r.deliver(bytes.TrimSuffix(text, []byte("\r")), false, true)
 }
 
-// deliverPiece returns a frame whose line goes on. The "\n" after a "\r" may be
-// in the next, and before 23.0 the logging driver local leaves it out.
+// deliverPiece returns a frame whose line goes on. The "\n" after a "\r" may be in the
+// next, and before 23.0 the logging driver local omits it.
 func (r *LogReader) deliverPiece(text []byte, more bool) (Frame, error) {
 	if text, cr := bytes.CutSuffix(text, []byte("\r")); cr {
 		r.line().heldCR = true

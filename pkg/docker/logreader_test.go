@@ -231,8 +231,8 @@ func TestTTYTimesThatTheProcessPrintedStay(t *testing.T) {
 	}
 }
 
-// What the Engine stamped before the clock was set back is told apart from what
-// the process printed as before.
+// Times that the Engine wrote before the clock was set back are still distinguished from
+// those that the process printed.
 func TestTTYPiecesAreJoinedAfterTheClockWasSetBack(t *testing.T) {
 	piece, stamp := strings.Repeat("x", chunk), at(1).Format(stamped)+" "
 	r := NewLogReader(io.NopCloser(strings.NewReader(stamp+piece+stamp+"end\r\n")), true)

@@ -60,8 +60,8 @@ func (e *Engine) Logs(ctx context.Context, id string, o LogOptions) (*LogReader,
 	return r, nil
 }
 
-// lateBody is opened when it is read: Podman does not answer before there is
-// output, for which a silent container would have its opener wait.
+// lateBody is opened when it is read: Podman does not answer before there is output, so
+// that opening a silent container would block.
 type lateBody struct {
 	open func() (io.ReadCloser, bool, error)
 	body io.ReadCloser // nil until it is open

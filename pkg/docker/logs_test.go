@@ -129,7 +129,7 @@ func TestTheClientsTimeoutDoesNotCutALogThatIsFollowed(t *testing.T) {
 	})
 }
 
-func TestClosingOrCancellingEndsReading(t *testing.T) {
+func TestClosingOrCancelingEndsReading(t *testing.T) {
 	d := dockertest.New(t)
 	id := d.Run(dockertest.Container{})
 	e := open(t, d, nil)

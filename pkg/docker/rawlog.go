@@ -118,7 +118,7 @@ func (r *LogReader) findStamp(text []byte, from int) int {
 	return -1
 }
 
-// cutMessage takes the Engine's words off its error message.
+// cutMessage removes the Engine's own preamble from its error message.
 func cutMessage(text string) string {
 	return strings.TrimSpace(strings.TrimPrefix(text, grabbing))
 }

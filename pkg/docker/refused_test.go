@@ -197,7 +197,7 @@ func TestWithoutTheListTheErrorNamesTheRight(t *testing.T) {
 	})
 }
 
-func TestWithoutInspectionsTheListTells(t *testing.T) {
+func TestWithoutInspectionsTheListIsUsed(t *testing.T) {
 	eachRefusal(t, "/containers/{id}/json", func(t *testing.T, d *dockertest.Daemon, e *Engine, log *logBuffer) {
 		ended := d.Run(dockertest.Container{})
 		d.Stop(ended)
@@ -318,7 +318,7 @@ func TestAContainerThatMayNotBeInspectedCostsTheOthersNothing(t *testing.T) {
 	})
 }
 
-// Who only reads output may use an Engine that nobody else follows.
+// A component that only reads logs may use an Engine that nobody else follows.
 func TestWithoutInspectionsAContainerIsListedByItself(t *testing.T) {
 	eachRefusal(t, "/containers/{id}/json", func(t *testing.T, d *dockertest.Daemon, e *Engine, _ *logBuffer) {
 		id := d.Run(dockertest.Container{Name: "app"})

@@ -13,7 +13,7 @@ const (
 	// retryRefused is when a request that was refused is made again: it may be
 	// allowed by then.
 	retryRefused = 5 * time.Minute
-	// warnAgain is how often at most the same request is warned about. A proxy
+	// warnAgain is the shortest time between two warnings about the same request. A proxy
 	// may allow a request for some containers and refuse it for others.
 	warnAgain = time.Hour
 )
@@ -126,9 +126,8 @@ func (e *Engine) warnOversize(r right, err error) {
 	}
 }
 
-// unasked is the error of a request that was refused a short while ago, and that
-// is not made again for now. One that was allowed for other containers is made
-// for each.
+// unasked is the error of a request that was refused a short while ago and is not
+// repeated yet. A request that was allowed for other containers is made for each.
 func (e *Engine) unasked(r right) error {
 	e.rights.mu.Lock()
 	defer e.rights.mu.Unlock()

@@ -51,7 +51,7 @@ type session struct {
 
 	busy        int       // inspections in progress
 	listing     bool      // a list is in progress
-	relist      bool      // the containers are to be listed as soon as may be
+	relist      bool      // the containers are to be listed as soon as possible
 	listedAt    time.Time // when the last list came
 	changedAt   time.Time // the first change since the last snapshot
 	publishedAt time.Time
@@ -210,7 +210,7 @@ func (s *session) inspectAgain(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// listDue tells when to list the containers; the zero time is never.
+// listDue returns when to list the containers; the zero time is never.
 func (s *session) listDue() time.Time {
 	interval := s.listInterval()
 	if s.relist {
@@ -222,7 +222,7 @@ func (s *session) listDue() time.Time {
 	return s.listedAt.Add(interval)
 }
 
-// publishDue tells when to publish a snapshot; the zero time is never.
+// publishDue returns when to publish a snapshot; the zero time is never.
 func (s *session) publishDue(now time.Time) time.Time {
 	if s.listedAt.IsZero() {
 		return time.Time{}
@@ -248,7 +248,7 @@ func (s *session) publishDue(now time.Time) time.Time {
 	return due
 }
 
-// do makes a request beside the loop, which processes the answer.
+// do makes a request concurrently with the loop, which processes the answer.
 func (s *session) do(request func() answer) {
 	s.wg.Go(func() {
 		a := request()
@@ -259,7 +259,7 @@ func (s *session) do(request func() answer) {
 	})
 }
 
-// ask sends the inspections that are wanted, a few at a time.
+// ask sends the pending inspections, a few at a time.
 func (s *session) ask() {
 	for s.busy < parallel {
 		id, asOf, ok := s.state.take()
@@ -278,7 +278,7 @@ func (s *session) ask() {
 					}
 				}
 				if st.uninspected(now, id, err) {
-					s.relist = true // what has happened to it, the list tells, too
+					s.relist = true // the list shows what has happened to it, too
 				}
 				return st.inspected(now, asOf, id, c, err)
 			}
@@ -305,10 +305,10 @@ func (s *session) ask() {
 	}
 }
 
-// list lists the containers and, the first time, the networks. Networks that
-// appear later are asked for one by one, when a container is in them. An Engine,
-// or a proxy in front of it, that refuses to tell of networks is used without,
-// and asked for them again after retryRefused.
+// list lists the containers and, the first time, the networks. Networks that appear later
+// are asked for one by one, when a container is in them. An Engine, or a proxy in front
+// of it, that refuses requests for networks is used without them, and asked for them
+// again after retryRefused.
 func (s *session) list(networks bool) {
 	s.listing, s.relist = true, false
 	asOf := s.state.asOf
@@ -348,7 +348,7 @@ func (s *session) list(networks bool) {
 	})
 }
 
-// tellOfNetworks notes whether requests for networks are refused.
+// tellOfNetworks records and reports whether requests for networks are refused.
 func (s *session) tellOfNetworks(refused error) {
 	s.noteRefusal(toListNetworks, refused, "targets have only the id, name and ip of their networks as labels")
 	s.withoutNetworks = refused != nil

@@ -47,7 +47,7 @@ type record struct {
 	c         *Container // immutable; replaced when it changes
 	touched   uint64     // state.asOf at the last event
 	endUntil  time.Time  // while c.Ended: when that ends
-	removed   bool       // goes for good at endUntil
+	removed   bool       // is removed at endUntil
 	adopt     bool       // becomes Ended if the inspection shows a recent end
 	wanted    bool       // is in state.wanted
 	asking    bool       // an inspection is in progress
@@ -128,7 +128,7 @@ func (s *state) remove(r *record) {
 	s.changed = true
 }
 
-// gone notes that a container does not exist any more.
+// gone records that a container does not exist any more.
 func (s *state) gone(r *record, now time.Time) {
 	r.removed, r.awaiting = true, false
 	s.noteGone(r.c, now)
@@ -206,8 +206,8 @@ func (s *state) listOne(now time.Time, asOf uint64, summary *listed) {
 	}
 }
 
-// tellsLess reports whether a container comes from Podman's list, which leaves
-// out the network mode, and ports that are not published.
+// tellsLess reports whether a container comes from Podman's list, which omits the network
+// mode, and ports that are not published.
 func tellsLess(c *Container) bool { return c.NetworkMode == "" }
 
 // mayBeRecent reports whether a status text, such as "Exited (0) 5 minutes ago",
@@ -235,7 +235,7 @@ func (s *state) containerEvent(now time.Time, m *events.Message) {
 	if r == nil {
 		switch action {
 		case "create", "start", "die", "died":
-			// What the event tells has to do until the container is inspected.
+			// What the event says has to be enough until the container is inspected.
 			r = s.add(fromEvent(m))
 		default:
 			return
@@ -383,8 +383,8 @@ func (s *state) inspected(now time.Time, asOf uint64, id string, c Container, er
 	return s.tooMuch()
 }
 
-// merge applies an inspected container. Unless it is current, an event has
-// told something newer about its state in the meantime.
+// merge applies an inspected container. Unless it is current, an event has reported a
+// newer state in the meantime.
 func (s *state) merge(r *record, now time.Time, current bool, c Container) {
 	old := r.c
 	addressed := c.Running
@@ -421,8 +421,8 @@ func (s *state) setNetwork(id string, n *Network) {
 	s.changed = true
 }
 
-// ownNetworks makes s.networks one that no snapshot has. What is asked of
-// thousands of networks does not copy them each time.
+// ownNetworks makes s.networks a copy that no snapshot holds, so that changing thousands
+// of networks does not copy them each time.
 func (s *state) ownNetworks() {
 	if s.published {
 		s.networks, s.published = maps.Clone(s.networks), false

@@ -2,7 +2,7 @@ package docker
 
 import "github.com/docker/docker/api/types/container"
 
-// What is read of the Engine's answers. Everything else in them is passed over.
+// What is read of the Engine's answers. Everything else in them is skipped.
 
 type endpointAnswer struct{ NetworkID, IPAddress, GlobalIPv6Address string }
 

@@ -189,7 +189,7 @@ func (e *Engine) Usage(ctx context.Context, id string) (*Usage, error) {
 }
 
 // Rest closes the connections that nobody is using, unless somebody runs the Engine:
-// for those who ask it now and then, when they stop.
+// components that use it only occasionally call this when they stop.
 func (e *Engine) Rest() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

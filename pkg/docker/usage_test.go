@@ -10,7 +10,7 @@ import (
 	"collector/pkg/docker/dockertest"
 )
 
-func TestDetailsTellHowAContainerWasMade(t *testing.T) {
+func TestDetailsShowHowAContainerWasMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dockertest.NewPipe(t)
 		id := d.Run(dockertest.Container{

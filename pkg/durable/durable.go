@@ -1,7 +1,7 @@
-// Package durable makes and opens what the collector keeps below
-// --storage.path, so that nobody else reads it, changes it or leads it elsewhere:
-// folders of mode 0700, files of mode 0600, and no symbolic link is followed. What it
-// says is on disk survives a power cut; checksums tell what didn't.
+// Package durable makes and opens what the collector keeps below --storage.path, so that
+// nobody else can read it, change it or redirect it: folders of mode 0700, files of mode
+// 0600, and no symbolic link is followed. What it says is on disk survives a power cut;
+// checksums show what didn't.
 package durable
 
 import (
@@ -30,7 +30,7 @@ var ErrInUse = errors.New("in use by another process or component")
 // Space is what a disk has left.
 type Space struct {
 	Free int64  `json:"free"` // bytes, for whoever is not root
-	Disk uint64 `json:"id"`   // tells file systems apart
+	Disk uint64 `json:"id"`   // distinguishes file systems
 }
 
 // SpaceAt returns what is left where dir is.
@@ -95,8 +95,8 @@ func own(dir string, err error) error {
 // alone.
 var ErrForeign = errors.New("others may have put files there")
 
-// Refused reports whether an error says that a folder is not to be used as it is,
-// where others may pass, as of a full disk.
+// Refused reports whether an error says that a folder must not be used as it is; others,
+// such as of a full disk, may pass.
 func Refused(err error) bool {
 	return errors.Is(err, ErrForeign) || errors.Is(err, ErrLink) || errors.Is(err, ErrInUse)
 }

@@ -54,7 +54,7 @@ func TestFoldersAndFilesAreTheCollectorsAlone(t *testing.T) {
 	}
 }
 
-func TestFoldersThatOthersMayWriteToAreRefusedWithTheFix(t *testing.T) {
+func TestFoldersThatOthersMayWriteToAreRejectedWithTheFix(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o777, 0o770, 0o702, 0o777 | fs.ModeSticky} {
 		dir := filepath.Join(t.TempDir(), "loki.write.default")
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -69,9 +69,9 @@ func TestFoldersThatOthersMayWriteToAreRefusedWithTheFix(t *testing.T) {
 	}
 }
 
-// TestFoldersOfOthersAreRefusedWithTheFix has folders of all kinds of owners:
+// TestFoldersOfOthersAreRejectedWithTheFix has folders of all kinds of owners:
 // Alloy, as root or as its own user, may have made them, nobody else.
-func TestFoldersOfOthersAreRefusedWithTheFix(t *testing.T) {
+func TestFoldersOfOthersAreRejectedWithTheFix(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
 	}

@@ -6,22 +6,21 @@ import (
 	"collector/pkg/live"
 )
 
-// Chooser tells on which edges items are to be kept, so that one that goes
-// several ways is kept once: where it reaches a destination, a component from
-// which no data goes on. Of several destinations that a component sends to, the
-// first one counts; and where that is so, the other ways that its items take do
-// not. Its zero value chooses nothing.
+// Chooser reports on which edges items are kept, so that an item that takes several ways
+// is kept once: where it reaches a destination, a component that sends nothing on. If a
+// component sends to several destinations, the first one counts, and the other ways of
+// its items do not. Its zero value chooses nothing.
 type Chooser struct {
 	last atomic.Pointer[map[*live.Edge]chosen]
 }
 
-// chosen is an edge to a destination.
+// chosen is an edge to a destination on which items are kept.
 type chosen struct {
 	earlier []*live.Edge // from the same component to other destinations
 	from    *sender
 }
 
-// sender is a component from which data goes on.
+// sender is a component that sends data on.
 type sender struct {
 	stores []*live.Edge // to destinations, in their order
 	inputs []input

@@ -75,7 +75,7 @@ func TestAnItemThatGoesOnBesideADestinationIsKeptOnce(t *testing.T) {
 	check(t, "lines", kept(t, w), "source a, process b")
 }
 
-func TestSignalsThatPartAreAllKept(t *testing.T) {
+func TestSignalsThatTakeDifferentPathsAreAllKept(t *testing.T) {
 	// The receiver sends its spans to one exporter and its logs to another one.
 	w, _, edges, _ := ways(t, "receiver a", "receiver b")
 	spans := edges["receiver a"].Wrap(nowhereOTLP{}).(pipeline.OTLPSink)

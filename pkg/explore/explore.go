@@ -1,10 +1,10 @@
-// Package explore keeps a bounded window of recent telemetry in memory, to be
-// looked at where there is no backend, or before one has it.
+// Package explore keeps a bounded window of recent telemetry in memory, to be looked at
+// without a backend, or before a backend has it.
 //
-// What is observed is copied into a short queue, which never blocks a component:
-// what does not fit is skipped and counted. One goroutine, that of Run, owns all
-// that is kept and answers all questions, so that nothing here is locked but the
-// last flame graphs, which those make who ask for them.
+// What is observed is copied into a short queue, which never blocks a component: what
+// does not fit is skipped and counted. One goroutine, that of Run, owns all that is kept
+// and answers all questions, so that nothing here is locked except the last flame graphs,
+// which are made by whoever asks for them.
 package explore
 
 import (
@@ -131,7 +131,7 @@ func (w *Window) Run(ctx context.Context) error {
 	}
 }
 
-// forget lets go of what is older than t.
+// forget drops what is older than t.
 func (w *Window) forget(t time.Time) {
 	w.metrics.forget(t)
 	w.logs.forget(t)

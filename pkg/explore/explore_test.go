@@ -316,7 +316,7 @@ func TestTheWindowStaysBelowItsLimits(t *testing.T) {
 			t.Errorf("%s: %+v: the window is not used", s.Signal, s)
 		}
 	}
-	// What is too old goes, and with it what it took.
+	// What is too old is dropped, and its memory is freed.
 	if _, err := ask(t.Context(), w, func() bool { w.forget(time.Now().Add(time.Hour)); return true }); err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +357,7 @@ func TestLabelsAndResourcesCountAsWell(t *testing.T) {
 	}
 }
 
-func TestWhatIsFromTheFutureGrowsOldToo(t *testing.T) {
+func TestItemsFromTheFutureExpireToo(t *testing.T) {
 	w := running(t, 1<<20)
 	future := time.Now().AddDate(100, 0, 0)
 	logs := logLines("shop", "x")
@@ -376,7 +376,7 @@ func TestWhatIsFromTheFutureGrowsOldToo(t *testing.T) {
 	wantEmpty(t, w)
 }
 
-func TestAWindowThatIsBusyHoldsNobodyUp(t *testing.T) {
+func TestABusyWindowDelaysNobody(t *testing.T) {
 	w := New(Options{MaxBytes: 1 << 20, MaxAge: time.Hour, Take: func(*live.Edge, live.Signal) bool { return true }})
 	for range waitingCalls + 5 { // nobody runs it
 		w.ObserveLogs(edge, logLines("shop", "x"))

@@ -144,7 +144,7 @@ func (s *sums) put(of string, r FlameResult) {
 	s.kept = append(s.kept, keptSum{of, r, time.Now()})
 }
 
-// forget lets go of what was made before t.
+// forget drops what was made before t.
 func (s *sums) forget(t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func sumUp(ctx context.Context, found []Profile, of string, window int) (FlameRe
 func (s *sum) all(ctx context.Context, found []Profile, limit int) (FlameResult, error) {
 	for _, p := range found {
 		if err := ctx.Err(); err != nil {
-			return FlameResult{}, err // whoever asked has gone
+			return FlameResult{}, err // whoever asked has given up
 		}
 		if !slices.ContainsFunc(p.Types, s.sums) {
 			continue

@@ -64,7 +64,7 @@ func (s *logStore) add(entries []Entry) {
 	s.drop(n)
 }
 
-// drop lets go of the oldest n entries.
+// drop drops the oldest n entries.
 func (s *logStore) drop(n int) {
 	for i := range n {
 		s.bytes -= s.entries[i].size()
@@ -171,7 +171,7 @@ var (
 	traceInLine = regexp.MustCompile(`(?i)trace[_.-]?id"?\s*[=:]\s*"?([0-9a-f]{32})\b`)
 )
 
-// levelOf is the level that e tells of itself, by its labels or in its line.
+// levelOf is the level of e according to its labels or its line.
 func levelOf(e *Entry) string {
 	for _, name := range []string{"level", "detected_level", "severity", "severity_text"} {
 		if v := cmp.Or(e.Metadata.Get(name), e.Labels.Get(name)); v != "" {

@@ -234,8 +234,8 @@ func (s *series) last(q MetricQuery) float64 {
 	return points[len(points)-1].V
 }
 
-// rateSteps is over how many scrapes an increase is spread: of something that
-// happens every few seconds, single scrapes would show but needles.
+// rateSteps is over how many scrapes an increase is spread: of something that happens
+// every few seconds, single scrapes would show only spikes.
 const rateSteps = 5
 
 // rates are the increases per second, each over the last rateSteps steps between

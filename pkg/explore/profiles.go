@@ -208,7 +208,7 @@ func seriesLabels(data []byte) (shown map[string]string, ok bool) {
 // readIngest reads the body of POST /ingest: a pprof as it is or as the part
 // "profile" of a form, or another format, whose content is not kept.
 func readIngest(p pipeline.Profile, now time.Time) (read Profile, raw []byte, err error) {
-	query, _ := url.ParseQuery(p.Query) // the receiver has checked what matters of it
+	query, _ := url.ParseQuery(p.Query) // the receiver has checked it
 	service, shown := readName(query.Get("name"))
 	read = Profile{Time: ingestTime(query.Get("until"), now), Service: service, Labels: shown, Format: query.Get("format"), Size: len(p.Body), Types: []ProfileType{}}
 	if read.Format != "" && read.Format != "pprof" {
@@ -250,8 +250,7 @@ func readName(s string) (string, map[string]string) {
 	return name, shown
 }
 
-// ingestTime reads a Unix time in seconds, or in a finer unit that its length
-// tells.
+// ingestTime reads a Unix time in seconds, or in a finer unit, according to its length.
 func ingestTime(s string, now time.Time) time.Time {
 	n, err := strconv.ParseInt(s, 10, 64)
 	switch {

@@ -14,8 +14,8 @@ import (
 // SinkConfig is the component explore.sink, which has no settings.
 type SinkConfig struct{}
 
-// Sink is a destination that stores nothing: what it is given is in the Explore
-// window, if that is on, and nowhere else.
+// Sink is a destination that stores nothing: what it receives is only in the Explore
+// window, if that is on.
 type Sink struct {
 	counts map[string]*atomic.Uint64 // items by signal; not changed after NewSink
 }

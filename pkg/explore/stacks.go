@@ -187,7 +187,7 @@ func (s *stacks) each(ctx context.Context, deep bool, do func(*stack) bool) erro
 			continue
 		}
 		if n++; n%lookEvery == 0 && ctx.Err() != nil {
-			return ctx.Err() // whoever asked has gone
+			return ctx.Err() // whoever asked has given up
 		}
 		if err := s.read(m.bytes, at, deep); err != nil {
 			return err

@@ -353,7 +353,7 @@ func TestASumIsMadeOnce(t *testing.T) {
 	second := sum("cpu")
 	w.sums.forget(time.Now().Add(time.Hour))
 	if len(w.sums.kept) != 0 || sum("cpu") == second {
-		t.Error("a sum is kept for ever")
+		t.Error("a sum is kept forever")
 	}
 }
 
@@ -386,7 +386,7 @@ func TestPushedProfilesAreKeptByTheirSeries(t *testing.T) {
 	check(t, "skipped, of a request that is cut", statsOf(t, w, live.Profiles).Skipped, uint64(5))
 }
 
-func TestALevelIsToldOnce(t *testing.T) {
+func TestALevelIsFoundOnce(t *testing.T) {
 	w := running(t, 1<<20)
 	logs := logLines("shop", "x")
 	logs.Streams[0].Labels = labels.FromStrings("level", "error", "severity", "info")

@@ -97,7 +97,7 @@ func (s *traceStore) add(span Span, now time.Time) {
 	}
 }
 
-// drop lets go of the oldest trace.
+// drop drops the oldest trace.
 func (s *traceStore) drop() {
 	t := s.order[0]
 	s.order[0] = nil
@@ -228,7 +228,7 @@ func (t *trace) info() TraceInfo {
 			root = span
 		}
 	}
-	if root != nil { // there is none in a circle of parents
+	if root != nil { // a cycle of parents has none
 		info.Root, info.Service = root.Name, root.Service
 	}
 	info.Duration = end.Sub(info.Start)
@@ -288,7 +288,7 @@ func (t *trace) tree() Trace {
 	var place func(i, depth int)
 	place = func(i, depth int) {
 		if placed[i] {
-			return // an id that appears twice, or a circle
+			return // an id that appears twice, or a cycle
 		}
 		placed[i] = true
 		out.Tree = append(out.Tree, SpanAt{spans[i], depth, spans[i].Start.Sub(out.Start)})
@@ -300,7 +300,7 @@ func (t *trace) tree() Trace {
 		place(root, 0)
 	}
 	for i := range spans {
-		place(i, 0) // what only a circle leads to
+		place(i, 0) // what only a cycle leads to
 	}
 	return out
 }

@@ -2,6 +2,6 @@
 
 package exporters
 
-// LeftOut are the components that this build lacks: the tag that left them out, by
+// LeftOut are the components that this build lacks: the build tag that omits them, by
 // their names.
 func LeftOut() map[string]string { return nil }

@@ -131,7 +131,7 @@ func (c *LocationConfig) Validate() error {
 	return component.At("path", err)
 }
 
-// warn reports settings that do something dangerous.
+// warn reports dangerous settings.
 func (c *SourceMapsConfig) warn(o component.Options) {
 	if c.Download {
 		o.Warn("sourcemaps/download", "a page that sends an exception chooses which URL the collector requests, also of hosts that only the collector can reach: "+

@@ -34,7 +34,7 @@ func extraLabels(configured map[string]string) (out []extraLabel) {
 }
 
 // writer makes log entries of one payload, under its claim on the memory: each line
-// repeats what the payload says once.
+// repeats what the payload holds once.
 type writer struct {
 	claim  *listen.Claim
 	json   bool
@@ -80,8 +80,8 @@ func (w *writer) entries(p *Payload) (pipeline.Logs, error) {
 	return pipeline.Logs{Streams: w.streams}, nil
 }
 
-// entry adds the entry of an item whose fields set sets. Each has another time, as
-// Loki keeps one of those that are the same in everything.
+// entry adds the entry of an item whose fields set sets. Each gets its own time, as Loki
+// keeps only one of several identical entries.
 func (w *writer) entry(set func(*fields)) error {
 	expected := entryCost + w.common.size
 	if err := w.claim.Grow(expected); err != nil {

@@ -19,8 +19,8 @@ const (
 	appExpiry = 10 * time.Minute
 )
 
-// filled is when a bucket has to have been empty to be now as full as Alloy's are at
-// the start: it has rate² · burst tokens, or all.
+// filled is when a bucket would have been empty to be as full now as Alloy's are at the
+// start: it has rate² · burst tokens, or all.
 func filled(c RateConfig, now time.Time) time.Time {
 	const longest = float64(1 << 62)
 	age := c.Rate * c.BurstSize * float64(time.Second)

@@ -144,8 +144,8 @@ func decodedSize(data []byte) int {
 }
 
 // parse reads a payload under a claim on the memory. As in Alloy, keys may be of any
-// case, unknown ones are skipped, a value of another type refuses all of the
-// payload, and what follows it does not count.
+// case, unknown ones are skipped, a value of another type makes the whole payload
+// invalid, and what follows it does not count.
 func parse(claim *listen.Claim, data []byte) (*Payload, error) {
 	if err := claim.Grow(decodedSize(data)); err != nil {
 		return nil, err

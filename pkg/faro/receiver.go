@@ -2,9 +2,9 @@
 // exceptions, measurements and events become log entries, and whose traces are
 // forwarded as they are.
 //
-// It imports nothing of the packages that read or write logs: package pipeline
-// defines what flows. Of OTLP, it needs the decoder of JSON, and what the components
-// behind a receiver are told of its clients.
+// It imports nothing of the packages that read or write logs: package pipeline defines
+// what flows. Of OTLP, it needs the decoder of JSON, and what the components behind a
+// receiver learn about its clients.
 package faro
 
 import (
@@ -138,7 +138,7 @@ func (r *Receiver) handler() http.Handler {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	})
 	mux.HandleFunc(readyPath, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "ready") // the client may have gone
+		_, _ = io.WriteString(w, "ready") // the client may have disconnected
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
 		r.server.Paths.Unknown([]string{collectPath}, req.Method, req.URL.Path, req.RemoteAddr)
@@ -250,7 +250,7 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *li
 	r.server.Tally.Accept("logs", p.items())
 	r.server.Tally.Accept("traces", traces.Items)
 	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, "ok") // the client may have gone
+	_, _ = io.WriteString(w, "ok") // the client may have disconnected
 }
 
 // traces is the request of traces in a payload. free gives back its memory.

@@ -151,7 +151,7 @@ func TestFieldsOfTheSameNameAndOddNames(t *testing.T) {
 	}
 }
 
-func TestStatusOfRequestsThatAreNotTaken(t *testing.T) {
+func TestStatusOfRejectedRequests(t *testing.T) {
 	to := &logstest.Sink{}
 	s := start(t, settings([]pipeline.LogsSink{to}, nil, func(c *Config) {
 		c.Server.APIKey, c.Server.MaxAllowedPayloadSize = "k", 100
@@ -188,7 +188,7 @@ func TestStatusOfRequestsThatAreNotTaken(t *testing.T) {
 
 // A payload repeats in each line what it says once of the page. One of which the lines
 // would need more memory than a request may have is refused, and not built.
-func TestAPayloadWhoseLinesNeedTooMuchMemoryIsRefused(t *testing.T) {
+func TestAPayloadWhoseLinesNeedTooMuchMemoryIsRejected(t *testing.T) {
 	to := &logstest.Sink{}
 	pool := listen.NewPool()
 	c := settings([]pipeline.LogsSink{to}, nil, nil)
@@ -209,7 +209,7 @@ func TestAPayloadWhoseLinesNeedTooMuchMemoryIsRefused(t *testing.T) {
 	}
 }
 
-func TestAClientHearsNothingBeforeAllIsQueued(t *testing.T) {
+func TestAClientGetsNoAnswerBeforeAllIsQueued(t *testing.T) {
 	to := &logstest.Sink{Block: make(chan struct{})}
 	s := start(t, settings([]pipeline.LogsSink{to}, nil, nil))
 	answered := make(chan int, 1)
@@ -240,7 +240,7 @@ func TestAClientHearsNothingBeforeAllIsQueued(t *testing.T) {
 	}
 }
 
-func TestWhatNoOutputAcceptsIsTheClients(t *testing.T) {
+func TestWhatNoOutputAcceptsStaysWithTheClient(t *testing.T) {
 	for _, c := range []struct {
 		err    error
 		status int
@@ -270,7 +270,8 @@ func TestWhatNoOutputAcceptsIsTheClients(t *testing.T) {
 	}
 }
 
-// A client that was told of one output would send the payload to the others again.
+// A client that got an error because of one output would send the payload to the others
+// again.
 func TestWhatOneOutputOfSeveralDoesNotAcceptIsLostForThatOne(t *testing.T) {
 	logs, spans := &logstest.Sink{}, &otlptest.Sink{}
 	full := otlptest.SinkFunc(func(context.Context, pipeline.OTLP) error { return pipeline.ErrFull })
@@ -367,7 +368,7 @@ func TestAppsBeyondTheLimitShareOneBucket(t *testing.T) {
 	}
 }
 
-func TestBadSettingsAreRefusedWithTheirPlace(t *testing.T) {
+func TestBadSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	otlptest.Says(t, "", func(*Config) {})
 	otlptest.Says(t, "", func(c *Config) { c.LogFormat = "" })
 	otlptest.Says(t, "log_format: ", func(c *Config) { c.LogFormat = "xml" })
@@ -376,7 +377,7 @@ func TestBadSettingsAreRefusedWithTheirPlace(t *testing.T) {
 	otlptest.Says(t, "download_timeout: ", func(c *SourceMapsConfig) { c.DownloadTimeout = -1 })
 }
 
-func TestAPathThatIsNoTemplateIsRefused(t *testing.T) {
+func TestAPathThatIsNoTemplateIsRejected(t *testing.T) {
 	for path, ok := range map[string]bool{"/maps/{{ .Release }}": true, "/maps": true, "/maps/{{": false, "/maps/{{ .Version }}": false} {
 		if err := (&LocationConfig{Path: path}).Validate(); (err == nil) != ok {
 			t.Errorf("%s: %v", path, err)
@@ -384,7 +385,7 @@ func TestAPathThatIsNoTemplateIsRefused(t *testing.T) {
 	}
 }
 
-func TestDownloadsDrawAWarning(t *testing.T) {
+func TestDownloadsCauseAWarning(t *testing.T) {
 	s := start(t, settings(nil, nil, func(c *Config) { c.SourceMaps.Download = true }))
 	if !slices.Equal(s.warn, []string{"sourcemaps/download"}) {
 		t.Errorf("the warnings are about %q", s.warn)

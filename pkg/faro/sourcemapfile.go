@@ -56,8 +56,8 @@ func (l *location) file(key mapKey) (path string, ok bool) {
 
 var errMapTooLarge = errors.New("it is larger than source maps may be; give the collector more memory")
 
-// readMap reads a file of at most limit bytes; nil: there is none. status says in a
-// metric what came of it.
+// readMap reads a file of at most limit bytes; nil: there is none. status is the outcome,
+// for a metric.
 func readMap(path string, limit int) (content []byte, status string, err error) {
 	if strings.Contains(path, "..") {
 		return nil, "invalid_path", fmt.Errorf("the path %q has two dots in it, which is not allowed", path)

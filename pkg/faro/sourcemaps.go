@@ -280,7 +280,7 @@ func newMapMetrics(reg prometheus.Registerer) *mapMetrics {
 			Name: "faro_receiver_sourcemap_downloads_total", Help: "Downloads of scripts and source maps, by origin and HTTP status; \"?\" if there was no response.",
 		}, []string{"origin", "http_status"}),
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "faro_receiver_sourcemap_file_reads_total", Help: "Source maps that were looked for on disk, by the origin of the script and what came of it.",
+			Name: "faro_receiver_sourcemap_file_reads_total", Help: "Source maps that were looked for on disk, by the origin of the script and the outcome.",
 		}, []string{"origin", "status"}),
 		origins: make(map[string]struct{}),
 	}

@@ -105,7 +105,7 @@ func TestAFileBehindALinkThatIsReplacedIsNoticed(t *testing.T) {
 	await(t, seen, "..2")
 }
 
-func TestWhatIsNoFileOrTooLargeIsRefused(t *testing.T) {
+func TestWhatIsNoFileOrTooLargeIsRejected(t *testing.T) {
 	folder := t.TempDir()
 	pipe := filepath.Join(folder, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {

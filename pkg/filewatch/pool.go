@@ -125,7 +125,7 @@ func (p *Pool) subscribe(w *watch, wants map[string][]string) (unused []string) 
 	return unused
 }
 
-// read tells the watches of events until fs is closed.
+// read passes events to the watches until fs is closed.
 func (p *Pool) read(fs *fsnotify.Watcher) {
 	for {
 		select {
@@ -143,7 +143,7 @@ func (p *Pool) read(fs *fsnotify.Watcher) {
 	}
 }
 
-// tell wakes those who want to hear of a file or folder.
+// tell wakes the watches that want to know of a file or folder.
 func (p *Pool) tell(name string) {
 	folder, base := filepath.Dir(name), filepath.Base(name)
 	p.mu.Lock()

@@ -88,7 +88,7 @@ func TestARevisionIsReadFromARealServer(t *testing.T) {
 	}
 }
 
-func TestLinksAndSubmodulesAreLeftOut(t *testing.T) {
+func TestLinksAndSubmodulesAreOmitted(t *testing.T) {
 	s := gittest.New(t)
 	commit := s.Commit(map[string]string{"a": "x"})
 	for _, entry := range []string{"120000," + s.Git("hash-object", "-w", "a") + ",link", "160000," + commit + ",module"} {
@@ -116,7 +116,7 @@ func TestLoginsAndRedirects(t *testing.T) {
 	}
 }
 
-func TestAPackThatIsTooLargeIsRefused(t *testing.T) {
+func TestAPackThatIsTooLargeIsRejected(t *testing.T) {
 	s := gittest.New(t)
 	commit := s.Commit(similar(1))
 	r := remote(s.URL)
@@ -134,7 +134,7 @@ func TestAPackThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoGitServerIsSaid(t *testing.T) {
+func TestAServerThatIsNotGitIsReported(t *testing.T) {
 	f := func(answer, want string) {
 		t.Helper()
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
@@ -170,7 +170,7 @@ func TestFilesAreWrittenOnceAndWithinTheFolder(t *testing.T) {
 	}
 }
 
-func TestNamesThatLeadOutOfTheFolderAreRefused(t *testing.T) {
+func TestNamesThatLeadOutOfTheFolderAreRejected(t *testing.T) {
 	for _, name := range []string{"..", ".", "", "a/b", `a\b`, ".GIT"} {
 		var p gittest.Pack
 		blob := p.Object(gittest.Blob, []byte("x"))
@@ -182,7 +182,7 @@ func TestNamesThatLeadOutOfTheFolderAreRefused(t *testing.T) {
 	}
 }
 
-func TestATreeThatStandsInManyPlacesIsBounded(t *testing.T) {
+func TestATreeInManyPlacesIsBounded(t *testing.T) {
 	var p gittest.Pack
 	id := p.Object(gittest.Blob, bytes.Repeat([]byte("x"), 1000))
 	mode := modeFile
@@ -259,7 +259,7 @@ func FuzzPack(f *testing.F) {
 	})
 }
 
-// FuzzAnswer has a server answer anything.
+// FuzzAnswer makes a server answer anything.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(line("shallow-info\n") + line("shallow x\n") + delimLine + line("packfile\n") + line("\x01PACK") + line("\x02progress") + flushLine))
 	f.Add([]byte(line("packfile\n") + line("\x03no") + flushLine))

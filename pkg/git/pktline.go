@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// kind tells the lines of the protocol apart.
+// kind distinguishes the lines of the protocol.
 type kind int
 
 const (

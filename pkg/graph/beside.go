@@ -27,15 +27,15 @@ func (g *graph) host() (*node, host) {
 	return nil, nil
 }
 
-// introduce gives a host of next that old does not have what it loads with.
+// introduce gives a host that is new in next the function that it loads with.
 func (c *Controller) introduce(old, next *graph) {
 	if n, h := next.host(); h != nil && !old.has(n) {
 		c.give(n, h)
 	}
 }
 
-// refresh tells a host that runs on that the user has loaded next, and ends what ran
-// beside old if next has no host.
+// refresh notifies a host that keeps running that the user has loaded next, and stops
+// what ran beside old if next has no host.
 func (c *Controller) refresh(old, next *graph) {
 	n, h := next.host()
 	if h != nil && old.has(n) {

@@ -125,7 +125,7 @@ func TestAWrongConfigurationBesideLeavesEverythingAsItWas(t *testing.T) {
 	})
 }
 
-func TestAReloadIsToldToAHostThatRunsOn(t *testing.T) {
+func TestAHostThatKeepsRunningIsNotifiedOfAReload(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(hosting)
 		if _, err := b.loadBeside()(besideText); err != nil {

@@ -143,8 +143,8 @@ func (b *builder) content(of pipeline.Live) any {
 	return generic(now)
 }
 
-// order sorts ids so that each comes after those that it depends on. It calls
-// cycle with each circle that it finds.
+// order sorts ids so that each comes after those that it depends on. It calls cycle with
+// each cycle that it finds.
 func order(ids []string, deps map[string][]string, cycle func([]string)) []string {
 	var sorted, path []string
 	state := map[string]int{} // 1: on the path, 2: done

@@ -181,7 +181,7 @@ func (s *scope) node(block *config.Block, fingerprint string) (*node, config.Dia
 	err := s.construct(n, block, c, &found)
 	if err != nil {
 		for _, d := range block.Place(err) {
-			if !d.Missing || len(decoder.Unreadable) == 0 { // which file it is has been said already
+			if !d.Missing || len(decoder.Unreadable) == 0 { // which file it is has been reported already
 				found = append(found, d)
 			}
 		}

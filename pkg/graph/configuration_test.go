@@ -7,7 +7,7 @@ import (
 	"collector/pkg/config"
 )
 
-func TestTheConfigurationInForceAndTheOneThatFailedAreTold(t *testing.T) {
+func TestTheRunningAndTheFailedConfigurationAreReported(t *testing.T) {
 	c := New(Options{StoragePath: t.TempDir(), Kinds: toyKinds(), Definitions: newToys().definitions()})
 	defer c.Stop(0)
 	load := func(text string) error {

@@ -28,8 +28,8 @@ import (
 const (
 	// defaultStopTimeout is below the 10 s that Docker gives a container.
 	defaultStopTimeout = 4 * time.Second
-	// reloadTimeout is how long a reload waits for components to end. Those
-	// that take longer are waited for by those in their place only.
+	// reloadTimeout is how long a reload waits for components to end. Those that take
+	// longer are waited for only by their successors.
 	reloadTimeout = 10 * time.Second
 )
 
@@ -50,7 +50,7 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Orphans looks for queues that no component has; it may be nil.
 	Orphans   *deliver.Orphans
-	Spans     *spans.Provider // of what the collector does; nil: none are made
+	Spans     *spans.Provider // of what the collector does; nil for none
 	Docker    *docker.Pool
 	Files     *filewatch.Pool
 	Listeners *listen.Pool
@@ -207,8 +207,8 @@ func (c *Controller) graph() *graph { return c.current.Load() }
 func (c *Controller) Ready() bool { return c.ready.Load() }
 
 // NotRunning gives the ids of the components that should run and do not, or have only
-// just been started again after they failed. What the others complain of is no
-// reason to end the program.
+// just been started again after they failed. Other problems of components are no reason
+// to end the program.
 func (c *Controller) NotRunning() []string {
 	var ids []string
 	for _, n := range c.nodes() {
@@ -220,15 +220,15 @@ func (c *Controller) NotRunning() []string {
 	return ids
 }
 
-// Observe takes note of how all components are, for their history.
+// Observe records the health of all components in their history.
 func (c *Controller) Observe() {
 	for _, n := range c.nodes() {
 		n.health()
 	}
 }
 
-// LoadFailed notes that a configuration could not even be read; sources are what
-// there is of it to show.
+// LoadFailed records that a configuration could not even be read; sources are what can be
+// shown of it.
 func (c *Controller) LoadFailed(ctx context.Context, err error, sources ...config.Source) {
 	c.noteLoad(c.trigger(ctx), c.graph(), nil, sources, err)
 	c.loadFailed(sources, err)
@@ -245,11 +245,11 @@ func newAttempt(sources []config.Source, err error) *Attempt {
 	return failed
 }
 
-// Load puts the configuration in sources in the place of the one in force.
-// Everything is read, evaluated and checked, and everything that listens has
-// its port, before anything that runs is touched: after an error, which is
-// config.Diagnostics where it is about the configuration, all runs on as
-// before. Components that are not affected by a change run on in any case.
+// Load replaces the configuration in force by the one in sources. Everything is read,
+// evaluated and checked, and everything that listens has its port, before anything that
+// runs is touched: after an error, which is config.Diagnostics where it is about the
+// configuration, everything keeps running as before. Components that are not affected by
+// a change run on in any case.
 func (c *Controller) Load(ctx context.Context, sources []config.Source) error {
 	c.loading.Lock()
 	defer c.loading.Unlock()
@@ -381,8 +381,8 @@ func (c *Controller) swap(old, next *graph) {
 	}
 }
 
-// settle tells the inventory of queues which of them the components in force have,
-// when those of others have ended and theirs have not begun.
+// settle tells the inventory of queues which of them belong to the components in force,
+// when the other components have stopped and these have not started.
 func (c *Controller) settle() {
 	if c.options.Orphans == nil {
 		return

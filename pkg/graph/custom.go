@@ -28,8 +28,8 @@ func (module) Run(ctx context.Context) error {
 // maxWithin bounds how deep declarations and imports nest.
 const maxWithin = 50
 
-// enter returns what a module within s is inside of, and reports a circle, or
-// modules that nest without end, at a block.
+// enter returns what a module within s is inside of, and reports a cycle, or modules that
+// nest without end, at a block.
 func (s *scope) enter(block *config.Block, around []enclosing, next enclosing) ([]enclosing, bool) {
 	for i, e := range around {
 		if e.key != next.key {
@@ -227,7 +227,7 @@ func (s *scope) single(block *config.Block, c any, result func() value) *node {
 	return n
 }
 
-// bring builds what an import has read.
+// bring builds the declarations that an import has read.
 func (s *scope) bring(block *config.Block, n *node, from importer) {
 	var m component.Module
 	if err := guard(func() error { m = from.Module(); return nil }); err != nil {

@@ -46,8 +46,8 @@ func (d *derived) health() error {
 	return d.err
 }
 
-// run follows the values that d is made of until ctx ends. observe is told of
-// each evaluation: how long it had to wait, how long it took, what went wrong.
+// run follows the values that d is made of until ctx ends. observe is called for each
+// evaluation, with how long it had to wait, how long it took, and its error.
 func (d *derived) run(ctx context.Context, observe func(waited, took time.Duration, ds config.Diagnostics)) {
 	woken := time.Now()
 	for {

@@ -6,11 +6,10 @@ import (
 	"collector/pkg/config"
 )
 
-// emptied reports each file of next that has no components though it has some in
-// old, the configuration in force, and a configuration that has none at all after
-// one with some: a file that was cut off, or a pipe that has been read already,
-// would stop everything with a success. What is meant to go is removed with its
-// file, or allowed by Options.AllowEmpty.
+// emptied reports each file of next that has no components though it has some in old, the
+// configuration in force, and a configuration that has none at all after one with some: a
+// file that was cut off, or a pipe that has been read already, would stop everything with
+// a success. To remove all components, remove the file, or set Options.AllowEmpty.
 func emptied(old, next *graph, sources []config.Source) config.Diagnostics {
 	before, now := old.components(), next.components()
 	if total(before) == 0 {
@@ -38,8 +37,8 @@ func lost(file string, n int) config.Diagnostic {
 		Accepted: "a complete configuration in a regular file; or start with --config.allow-empty if nothing should run"}
 }
 
-// components counts components by their file. Blocks such as logging are none, but for
-// one that brings others.
+// components counts components by their file. Blocks such as logging are not components,
+// except for one that loads others.
 func (g *graph) components() map[string]int {
 	n := map[string]int{}
 	for _, node := range g.nodes {

@@ -23,7 +23,7 @@ const (
 )
 
 // A file that is cut off to nothing, or a pipe that has been read, stops nothing.
-func TestAConfigurationThatLostAllItsComponentsIsRefused(t *testing.T) {
+func TestAConfigurationThatLostAllItsComponentsIsRejected(t *testing.T) {
 	for name, test := range map[string]struct {
 		before, after []config.Source
 		refused       string // the file that the error names; "" if it is accepted

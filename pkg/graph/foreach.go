@@ -144,8 +144,8 @@ func (s *scope) iteration(block, template *config.Block, n *node, name string, i
 	inner.build()
 }
 
-// itemDeps are the nodes that an element of a collection was made by. That a set
-// of targets is made again says nothing of its elements.
+// itemDeps are the nodes that an element of a collection was made by. That a set of
+// targets is replaced says nothing about its elements.
 func (s *scope) itemDeps(n *node, of value) []*node {
 	if _, ok := asLive(of.raw); ok {
 		return nil
@@ -207,9 +207,9 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// identity is v without what says how it is doing, and with a text in the place of
-// what cannot be printed in the same way by every process, such as a receiver: a
-// name that is made of it names a folder, which has to be found again.
+// identity is v without its current state, and with a text in place of what not every
+// process prints in the same way, such as a receiver: a name that is made of it names a
+// folder, which has to be found again.
 func identity(v any) any {
 	switch v := v.(type) {
 	case *config.Opaque:

@@ -12,9 +12,9 @@ import (
 	"collector/pkg/config"
 )
 
-// FuzzCheck checks that no configuration ends the program, that each
-// diagnostic is somewhere in the source, unless that is UTF-16, and that what is refused is
-// refused for a reason.
+// FuzzCheck checks that no configuration ends the program, that each diagnostic is
+// somewhere in the source, unless that is UTF-16, and that what is rejected is rejected for
+// a reason.
 func FuzzCheck(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.txtar")
 	for _, name := range files {

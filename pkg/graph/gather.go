@@ -11,9 +11,9 @@ import (
 	"collector/pkg/mask"
 )
 
-// Gather gives the metrics of the program's registry and of every component
-// that is running. What is not available, or does not fit with the rest, is left
-// out and logged: one component never costs a scrape the others.
+// Gather gives the metrics of the program's registry and of every component that is
+// running. What is not available, or does not fit with the rest, is omitted and logged:
+// one component never costs a scrape the others.
 func (c *Controller) Gather() ([]*dto.MetricFamily, error) {
 	m := merger{families: map[string]*dto.MetricFamily{}}
 	c.gatherFrom(&m, "", c.options.Registry)
@@ -69,7 +69,7 @@ type merger struct {
 func (m *merger) add(f *dto.MetricFamily) (conflict string) {
 	have := m.families[f.GetName()]
 	if have == nil {
-		// The family is ours from now on, but for its metrics.
+		// The merger owns the family from now on, but not its metrics.
 		m.families[f.GetName()] = &dto.MetricFamily{
 			Name: f.Name, Help: f.Help, Type: f.Type, Unit: f.Unit, Metric: slices.Clip(f.Metric),
 		}

@@ -45,7 +45,7 @@ toy_samples_total{component_id="toy.samples.b",component_path="/"} 1
 	})
 }
 
-func TestGatherLeavesOutWhatDoesNotFit(t *testing.T) {
+func TestGatherOmitsWhatDoesNotFit(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.options.Registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "toy_samples_total"}))
 		b.load(`toy.samples "a" { }`)

@@ -9,25 +9,25 @@ import (
 	"collector/pkg/mask"
 )
 
-// HealthState says how a component is.
+// HealthState is the state of a component.
 type HealthState string
 
 // The states of a component.
 const (
 	Unknown   HealthState = "unknown"   // not started yet
 	Healthy   HealthState = "healthy"   // running
-	Degraded  HealthState = "degraded"  // running, but a part of what it has to do with fails
-	Unhealthy HealthState = "unhealthy" // not running, or all that it has to do with fails
+	Degraded  HealthState = "degraded"  // running, but a part of what it depends on fails
+	Unhealthy HealthState = "unhealthy" // not running, or everything that it depends on fails
 	Exited    HealthState = "exited"    // has nothing more to do
 )
 
-// Health is how a component is, why, and since when.
+// Health is the state of a component, with the reason and its start.
 type Health struct {
 	State       HealthState `json:"state"`
 	Message     string      `json:"message"`
 	UpdatedTime time.Time   `json:"updatedTime"`
-	// Derived says that the component runs, and what is wrong is what it has to do
-	// with: its destinations, targets and so on.
+	// Derived says that the component runs, and that the problem is with what it depends
+	// on: its destinations, targets and so on.
 	Derived bool `json:"-"`
 	// Alloy is the state for what was made for Alloy, which knows no degraded
 	// component: unhealthy only if it does not run or none of its destinations accepts
@@ -51,7 +51,7 @@ func (n *node) health() Health {
 	case h.State == before.State:
 		h.UpdatedTime = before.UpdatedTime
 	case h.UpdatedTime.Before(before.UpdatedTime):
-		h.UpdatedTime = now // it has run all the time, and is well again
+		h.UpdatedTime = now // it has run all the time, and has recovered
 	}
 	if h.State != n.healthy.State || h.Message != n.healthy.Message {
 		n.remember(h)
@@ -63,9 +63,8 @@ func (n *node) health() Health {
 // maxHistory is how many changes of a component's health are kept.
 const maxHistory = 20
 
-// remember takes note of a change. The message of what goes on failing may
-// differ each time, and only the last one says more than the one before. The
-// caller holds n.mu.
+// remember records a change. While something keeps failing, its message may differ each
+// time; only the last one is kept. The caller holds n.mu.
 func (n *node) remember(h Health) {
 	if last := len(n.history) - 1; last >= 0 && n.history[last].State == h.State {
 		n.history[last].Message = h.Message

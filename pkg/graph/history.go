@@ -27,8 +27,8 @@ type Loading struct {
 	Times int `json:"times"`
 	// Files are how the files differ from those that were in force.
 	Files []config.FileDiff `json:"files"`
-	// Added, Rebuilt and Removed are ids of components; More is how many are not
-	// listed, and Kept how many ran on.
+	// Added, Rebuilt and Removed are ids of components; More is how many are not listed,
+	// and Kept how many kept running.
 	Added   []string `json:"added"`
 	Rebuilt []string `json:"rebuilt"`
 	Removed []string `json:"removed"`
@@ -52,7 +52,7 @@ type history struct {
 }
 
 // note adds a load, or counts it at the last one if that was alike: what happens
-// again and again must not push out everything else.
+// repeatedly must not push out everything else.
 func (h *history) note(l Loading, repeats bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -105,8 +105,8 @@ func (c *Controller) trigger(ctx context.Context) string {
 	return "the program"
 }
 
-// noteLoad adds a load of sources, with which next is in force in the place of old,
-// or, after an error, old still is.
+// noteLoad adds a load of sources, after which next has replaced old, or, after an error,
+// old stays in force.
 func (c *Controller) noteLoad(by string, old, next *graph, sources []config.Source, err error) {
 	l := c.newLoading(by, err)
 	if old.sources != nil && sources != nil {
@@ -143,7 +143,7 @@ func (c *Controller) newLoading(by string, err error) Loading {
 	return l
 }
 
-// affected notes which components are others than before.
+// affected records which components were added, rebuilt or removed.
 func (l *Loading) affected(old, next *graph, err error) {
 	if err != nil {
 		l.Kept = len(old.shown())

@@ -10,9 +10,9 @@ import (
 	"collector/pkg/config"
 )
 
-// The history says of each load by what it was asked for, what changed in the files,
-// and which components are others than before.
-func TestTheHistoryTellsWhatEachLoadDid(t *testing.T) {
+// For each load, the history says what triggered it, what changed in the files, and which
+// components were replaced.
+func TestTheHistoryShowsWhatEachLoadDid(t *testing.T) {
 	c := New(Options{StoragePath: t.TempDir(), Kinds: toyKinds(), Definitions: newToys().definitions()})
 	defer c.Stop(0)
 	load := func(by, text string) error {
@@ -55,7 +55,7 @@ func TestTheHistoryTellsWhatEachLoadDid(t *testing.T) {
 	}
 }
 
-// What fails again and again is one entry, and what succeeds is ten at most.
+// What fails repeatedly is one entry, and successful loads are ten at most.
 func TestTheHistoryIsBounded(t *testing.T) {
 	c := New(Options{StoragePath: t.TempDir(), Kinds: toyKinds(), Definitions: newToys().definitions()})
 	defer c.Stop(0)
@@ -76,7 +76,7 @@ func TestTheHistoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestTheHistoryTellsOfAnExportThatChanged(t *testing.T) {
+func TestTheHistoryShowsAnExportThatChanged(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(dynamic)
 		for _, v := range []string{"two", "three"} {

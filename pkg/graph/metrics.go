@@ -82,7 +82,7 @@ func (m *metrics) evaluated(id string, took time.Duration) {
 	}
 }
 
-// loadedConfig notes that the configuration with this hash is in force.
+// loadedConfig records that the configuration with this hash is in force.
 func (m *metrics) loadedConfig(hash string, at time.Time) {
 	m.configHash.Reset()
 	m.configHash.WithLabelValues(hash).Set(1)
@@ -95,8 +95,8 @@ func (m *metrics) loadFailed() {
 	m.loadFailures.Inc()
 }
 
-// runningComponents reports how many components are in which health, for each module
-// as Alloy does: the one in which the module is, and its id there.
+// runningComponents counts the components by health, for each module as Alloy does: the
+// one in which the module is, and its id there.
 type runningComponents struct {
 	controller *Controller
 	desc       *prometheus.Desc

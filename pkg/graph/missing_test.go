@@ -84,7 +84,7 @@ func expect(t *testing.T, text string, got []string, want ...string) {
 	}
 }
 
-func TestWhatAnotherMachineMayHaveIsAWarningAtItsPlace(t *testing.T) {
+func TestWhatAnotherMachineMayHaveIsAWarningAtItsArgument(t *testing.T) {
 	t.Setenv("TOY_UNSET", "")
 	dir := t.TempDir()
 	for text, want := range map[string]string{
@@ -152,7 +152,7 @@ func TestWhatRefersToAComponentThatLacksItsFileIsChecked(t *testing.T) {
 	}
 }
 
-func TestRunRefusesWhatItCannotDoWithout(t *testing.T) {
+func TestRunRejectsWhatItCannotDoWithout(t *testing.T) {
 	c := New(keeperOptions())
 	t.Cleanup(func() { c.Stop(0) })
 	load := func(text string) error {

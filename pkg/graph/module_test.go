@@ -285,7 +285,7 @@ func refused(t *testing.T, text string) string {
 	return ds.String()
 }
 
-func TestWhatIsPartOfItselfIsRefused(t *testing.T) {
+func TestWhatIsPartOfItselfIsRejected(t *testing.T) {
 	for text, want := range map[string]string{
 		`declare "a" { a "x" { } }
 a "x" { }`: "declare a contains itself: declare a → declare a",
@@ -330,7 +330,7 @@ two "x" { n = 1 }`: "more than 20000 components",
 	}
 }
 
-func TestWhatIsWrongWithAModuleIsSaid(t *testing.T) {
+func TestErrorsInAModuleAreReported(t *testing.T) {
 	for text, want := range map[string]string{
 		`tailer "a" { }`:           `tailer lacks the required argument "out"`,
 		`tailer "a" { oud = [] }`:  `unknown argument "oud" of tailer; did you mean "out"?`,
@@ -360,7 +360,7 @@ toy.value "v" { value = tailer.a.receiverr }`: `tailer.a has no export "receiver
 	}
 }
 
-func TestADeclareThatNobodyUsesIsNotBuilt(t *testing.T) {
+func TestAnUnusedDeclareIsNotBuilt(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.want(b.load(`declare "unused" { toy.source "s" { } }`))
 	})

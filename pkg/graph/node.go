@@ -29,7 +29,7 @@ type node struct {
 	args        map[string]value // of a block that is the language's own, or a custom component
 	loop        foreachConfig
 	optional    bool // of a block argument
-	hidden      bool // it is no component, but keeps a set of targets up to date
+	hidden      bool // not a component, but something that keeps a set of targets up to date
 	silent      bool // its metrics are not shown
 	flows       []flow
 	edges       []*live.Edge // to the receivers that it was given
@@ -48,7 +48,7 @@ type node struct {
 	done   chan struct{} // closed when the run has ended
 
 	changed atomic.Bool // what it exports differs from n.exports
-	pending atomic.Bool // what it exports has changed, and the graph not yet
+	pending atomic.Bool // what it exports has changed, but the graph has not yet
 
 	mu      sync.Mutex
 	stale   error     // why what it exports now cannot be put into force
@@ -59,7 +59,7 @@ type node struct {
 	history []Health
 }
 
-// flow says that data goes from one component to another.
+// flow is a pair of components between which data flows.
 type flow struct{ from, to string }
 
 // graph is a set of components that fit together.

@@ -1,6 +1,5 @@
-// Package graph is the components of a configuration and the references
-// between them: it builds, checks, runs, supervises and reloads them, and says
-// how they are.
+// Package graph is the components of a configuration and the references between them: it
+// builds, checks, runs, supervises and reloads them, and reports their health.
 package graph
 
 import "collector/pkg/component"

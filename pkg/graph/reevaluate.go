@@ -18,7 +18,7 @@ const debounce = 100 * time.Millisecond
 func (c *Controller) wake() {
 	select {
 	case c.woken <- struct{}{}:
-	default: // it has been said
+	default: // it has been signaled already
 	}
 }
 
@@ -33,8 +33,8 @@ func (g *graph) pending() []*node {
 	return out
 }
 
-// watch wakes when one of the sets of targets is replaced that g was made of,
-// until g is no longer in force.
+// watch wakes when a set of targets that g was made from is replaced, until g is no
+// longer in force.
 func (c *Controller) watch(g *graph) {
 	ctx, cancel := context.WithCancel(c.stopping)
 	if c.unwatch != nil {
@@ -85,8 +85,8 @@ func waitFor(ctx context.Context, t <-chan time.Time) bool {
 	}
 }
 
-// reevaluate puts into force what the configuration means now that something has
-// changed that it is made of. It is all or nothing, as Load is.
+// reevaluate evaluates the configuration again and puts the result in force. It is all or
+// nothing, as Load is.
 func (c *Controller) reevaluate() error {
 	c.loading.Lock()
 	defer c.loading.Unlock()
@@ -116,8 +116,8 @@ func (c *Controller) reevaluate() error {
 	return nil
 }
 
-// replace puts next, which was made of sources, in the place of old, unless one of its
-// listeners are not available, or ctx ends.
+// replace replaces old by next, which was made from sources, unless one of its listeners
+// is not available, or ctx ends.
 func (c *Controller) replace(ctx context.Context, old, next *graph, sources []config.Source, warnings config.Diagnostics) error {
 	select {
 	case c.swapping <- struct{}{}: // what is beside must not take the same port now
@@ -145,7 +145,7 @@ func (c *Controller) replace(ctx context.Context, old, next *graph, sources []co
 	return nil
 }
 
-// keep notes that old stays in force though the exports of the nodes in seen have
+// keep records that old stays in force though the exports of the nodes in seen have
 // changed. It is shown at them, and at the components where the error is.
 func (c *Controller) keep(old, next *graph, seen []*node, err error) {
 	if failure := c.failure.Load(); failure == nil || failure.Reevaluation {
@@ -157,7 +157,7 @@ func (c *Controller) keep(old, next *graph, seen []*node, err error) {
 		n.pending.Store(true)
 		n.setStale(err)
 	}
-	// The channels that told of this change are closed: the next one is told by others.
+	// The channels that signaled this change are closed: new ones signal the next one.
 	watched := newGraph()
 	watched.watched = append(next.watched, slices.DeleteFunc(slices.Clone(old.watched), closed)...)
 	c.watch(watched)

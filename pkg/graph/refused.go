@@ -2,7 +2,7 @@ package graph
 
 import "strings"
 
-// refusal says what to use instead of a component that there will not be; it is
+// refusal says what to use instead of a component that is not supported on purpose; it is
 // empty for all others.
 func refusal(name string) string {
 	switch {

@@ -9,10 +9,10 @@ import (
 	"collector/pkg/config"
 )
 
-// refusedFamilies are the components that there will not be.
+// refusedFamilies are the components that are not supported on purpose.
 var refusedFamilies = regexp.MustCompile(`^beyla\.|^mimir\.|^prometheus\.operator\.|^pyroscope\.(ebpf|java)$|kube|k8s|podlogs`)
 
-func TestWhatThereWillNotBeIsRefusedWithWhatToUse(t *testing.T) {
+func TestUnsupportedComponentsAreRejectedWithAnAlternative(t *testing.T) {
 	instead := regexp.MustCompile(`\b(?:discovery|local|loki|otelcol|prometheus|pyroscope|remote)\.[a-z_.]*[a-z_]`)
 	refused := 0
 	for _, name := range alloyComponents() {

@@ -86,7 +86,7 @@ func TestReloadOfTheSameConfigurationDoesNothing(t *testing.T) {
 	})
 }
 
-func TestReloadReplacesWhatChangedAndWhoRefersToIt(t *testing.T) {
+func TestReloadReplacesWhatChangedAndWhatRefersToIt(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(pipeline1)
 		log := b.load(strings.Replace(pipeline1, `"w" { }`, `"w" { max_streams = 1 }`, 1))
@@ -123,7 +123,7 @@ toy.targets "t" { list = [{"a" = toy.value.v.value}] }`
 	})
 }
 
-func TestReloadEndsWhatIsGone(t *testing.T) {
+func TestReloadStopsWhatWasRemoved(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(pipeline1)
 		b.want(b.load(`toy.logs "w" { }`), "end toy.source.s", "end toy.relabel.r", "end toy.targets.t")
@@ -265,7 +265,7 @@ toy.relabel "one" { targets = [toy.targets.a.targets[0]] }`)
 	})
 }
 
-func TestSetIsPassedOnWhereAnExpressionIsNothingButAReference(t *testing.T) {
+func TestASetIsForwardedIfAnExpressionIsOnlyAReference(t *testing.T) {
 	inBubble(t, func(b bench) {
 		b.load(pipeline1)
 		set := b.toys.get("toy.targets.t").(*toyTargets).set

@@ -13,7 +13,7 @@ import (
 	"collector/pkg/suggest"
 )
 
-// decoding makes the decoder of a block, which notes in n what it uses.
+// decoding makes the decoder of a block, which records in n what it uses.
 func (s *scope) decoding(block *config.Block, n *node) *config.Decoder {
 	return &config.Decoder{
 		Language: s.language,
@@ -73,9 +73,9 @@ func (s *scope) use(n *node, id string, ref config.Reference, names int, v value
 	})
 }
 
-// watched is the receiver o with the edge in front of it that leads from n, the
-// node of the block from. The edge is the one of the previous graph, if it had one:
-// what is counted there goes on.
+// watched is the receiver o with the edge in front of it that leads from n, the node of
+// the block from. The edge is the one of the previous graph, if it had one: its counts
+// continue.
 func (s *scope) watched(o *config.Opaque, kind pipeline.Kind, n *node, from string) *config.Opaque {
 	edges := n.edges
 	if s.old != nil && s.old.byID[from] != nil {
@@ -196,9 +196,9 @@ func (s *scope) changing(e *config.Expr, k pipeline.Kind, n *node, id string) (a
 	return d.made, nil
 }
 
-// derive looks up what an expression of n refers to. The derived value lacks what it
-// is made into. The value says what live ones it is made by, and is one of those if
-// the expression is nothing but that.
+// derive looks up what an expression of n refers to. The derived value has no target
+// value yet. The value names the live ones that it is derived from, and is one of them if
+// the expression is nothing else.
 func (s *scope) derive(e *config.Expr, n *node) (*derived, value) {
 	values := map[string]lookedUp{}
 	d := &derived{expr: e}
@@ -265,7 +265,7 @@ func (s *scope) evaluate(e *config.Expr, n *node) (value, error) {
 	return v, nil
 }
 
-// contents notes that n was made of what the live values in e were.
+// contents records the current contents of the live values in e as what n was made from.
 func (s *scope) contents(e *config.Expr, n *node) {
 	for _, ref := range e.References() {
 		if v, _, err := s.lookup(ref); err == nil {

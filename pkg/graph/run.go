@@ -29,9 +29,9 @@ type runState struct {
 	err     error     // why the last run failed
 }
 
-// start runs n until it is stopped. It begins once those that it refers to have
-// begun, and once before is closed, if that is not nil: when the node has ended
-// in whose place n comes, which may hold the same files.
+// start runs n until it is stopped. It begins once those that it refers to have begun,
+// and once before is closed, if that is not nil: which is when the node that n replaces
+// has ended, which may hold the same files.
 func (n *node) start(parent context.Context, before <-chan struct{}) {
 	ctx, cancel := context.WithCancel(parent)
 	n.cancel, n.begun, n.done = cancel, make(chan struct{}), make(chan struct{})
@@ -171,10 +171,10 @@ func (n *node) state() runState {
 	return n.run
 }
 
-// stopAll ends the runs of nodes, those first to which nobody else of them
-// refers. It returns when all have ended, timeout is over or ctx has ended, and
-// returns those that have not ended then. A node that takes its time costs those
-// that it sends to at most half of timeout.
+// stopAll ends the runs of nodes, those first to which nobody else of them refers. It
+// returns when all have ended, timeout is over or ctx has ended, and returns those that
+// have not ended then. A slow node takes at most half of timeout from those that it sends
+// to.
 func stopAll(ctx context.Context, nodes []*node, timeout time.Duration) (hung []*node) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

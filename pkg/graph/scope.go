@@ -11,10 +11,9 @@ import (
 	"collector/pkg/suggest"
 )
 
-// scope is one module while it is built: the configuration itself, the body of a
-// custom component, one instance of a foreach, or what an import brings. It has
-// blocks, whose names are its own, and builds them in the order in which they
-// need each other.
+// scope is one module while it is built: the configuration itself, the body of a custom
+// component, one instance of a foreach, or what an import brings. It has blocks, whose
+// names are its own, and builds each after those that it depends on.
 type scope struct {
 	*builder
 	id       string // of the component that it belongs to; "" for the configuration itself
@@ -90,7 +89,7 @@ func (s *scope) ids() []string {
 // identify sorts out blocks that cannot be built whatever is in them, and
 // returns those whose name is taken.
 func (s *scope) identify() (duplicates []*config.Block) {
-	for i, block := range s.blocks { // first, as they say what the others may be
+	for i, block := range s.blocks { // first, as they declare what the others may be
 		s.blocks[i] = s.unlabeled(block)
 		s.declare(block)
 	}
@@ -172,8 +171,8 @@ func (s *scope) fail(block *config.Block, at config.Range, accepted, format stri
 	s.report(at, accepted, format, args...)
 }
 
-// lack says that the program has no component name, though there is one: "" if there
-// is none.
+// lack says why this build has no component of that name although it exists; "" if it
+// does not exist.
 func (s *scope) lack(name string) string {
 	if tag := s.options.LeftOut[name]; tag != "" {
 		return fmt.Sprintf("%s is not in this build of collector, which was built with the tag %s", name, tag)
@@ -250,7 +249,7 @@ func (s *scope) target(ref config.Reference) (id string, rest []string) {
 	return "", nil
 }
 
-// cycle reports that the blocks of ids refer to each other in a circle.
+// cycle reports that the blocks of ids refer to each other in a cycle.
 func (s *scope) cycle(ids []string) {
 	for _, id := range ids {
 		s.failed[id] = true

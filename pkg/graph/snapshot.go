@@ -12,8 +12,8 @@ import (
 	"collector/pkg/mask"
 )
 
-// Snapshot is how the components are at one moment. It is made to be shown:
-// secrets are hidden.
+// Snapshot is the state of the components at one moment. It is made to be shown: secrets
+// are hidden.
 type Snapshot struct {
 	// Hash is the hash of the configuration's text.
 	Hash     string    `json:"hash"`
@@ -24,7 +24,7 @@ type Snapshot struct {
 	Components []ComponentInfo `json:"components"`
 }
 
-// ComponentInfo is how one component is.
+// ComponentInfo is the state of one component.
 type ComponentInfo struct {
 	ID string `json:"id"`
 	// Module is the id of the component that it is a part of; empty for those of
@@ -52,7 +52,7 @@ type ComponentInfo struct {
 	History []Health `json:"healthHistory,omitempty"`
 }
 
-// Snapshot says how all components are, in the order of the source.
+// Snapshot returns the state of all components, in the order of the source.
 func (c *Controller) Snapshot() Snapshot { return c.snapshot(true) }
 
 // Summary is a Snapshot without arguments and exports, which are what costs
@@ -128,7 +128,7 @@ func (c *Controller) Place(id, path string) config.Range {
 	return at
 }
 
-// Component says how one component is, with its status.
+// Component returns the state of one component, with its status.
 func (c *Controller) Component(id string) (ComponentInfo, bool) {
 	g, n := c.find(id)
 	if n == nil {
@@ -150,7 +150,7 @@ func (c *Controller) Component(id string) (ComponentInfo, bool) {
 	return info, true
 }
 
-// referrers are, by id, the ids of those who refer to a component.
+// referrers are, by id, the ids of the components that refer to it.
 func (g *graph) referrers() map[string][]string {
 	out := map[string][]string{}
 	for _, n := range g.nodes {
@@ -161,7 +161,7 @@ func (g *graph) referrers() map[string][]string {
 	return out
 }
 
-// info is how n is.
+// info is the state of n.
 func (g *graph) info(n *node) ComponentInfo { return g.withValues(n, g.summary(n, g.referrers())) }
 
 func (g *graph) withValues(n *node, info ComponentInfo) ComponentInfo {
@@ -169,7 +169,7 @@ func (g *graph) withValues(n *node, info ComponentInfo) ComponentInfo {
 	return info
 }
 
-// summary is how n is, without its arguments and exports.
+// summary is the state of n, without its arguments and exports.
 func (g *graph) summary(n *node, referrers map[string][]string) ComponentInfo {
 	block := g.blocks[n.id]
 	info := ComponentInfo{

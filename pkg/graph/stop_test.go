@@ -50,7 +50,7 @@ func TestALoadThatWaitsEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// barrier tells when a load has passed everything at which Stop ends it.
+// barrier detects when a load has passed every point at which Stop ends it.
 type barrier struct{ passed chan struct{} }
 
 func (g *barrier) Run(ctx context.Context) error { <-ctx.Done(); return nil }

@@ -18,7 +18,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// toys is a table of components that do nothing but note what is done to them.
+// toys is a table of components that only record what is done to them.
 type toys struct {
 	mu   sync.Mutex
 	log  []string
@@ -35,7 +35,7 @@ func (t *toys) note(format string, args ...any) {
 
 func (b *base) options() component.Options { return b.o }
 
-// take returns what was noted since it was called last.
+// take returns what was recorded since the last call.
 func (t *toys) take() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

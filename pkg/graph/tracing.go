@@ -14,7 +14,7 @@ import (
 	"collector/pkg/spans"
 )
 
-// tracingBlock is the block that has spans made of what the collector does.
+// tracingBlock is the block that turns on spans of what the collector does.
 const tracingBlock = "tracing"
 
 // evaluation is a block that was evaluated, for a span: its spans have Alloy's names.
@@ -29,7 +29,7 @@ func (b *builder) traces(doc *config.Document) bool {
 	return b.options.Spans.Enabled() || slices.ContainsFunc(doc.Blocks, func(block *config.Block) bool { return block.Name == tracingBlock })
 }
 
-// evaluated takes note of one evaluation of a component.
+// evaluated records one evaluation of a component.
 func (b *builder) evaluated(id string, began time.Time, ds config.Diagnostics) {
 	end := time.Now()
 	b.metrics.evaluated(id, end.Sub(began))
@@ -82,8 +82,8 @@ func (n *node) reportDerived(took time.Duration, ds config.Diagnostics) {
 	})
 }
 
-// carriers are the components that the collector's own spans reach, with the signal as
-// which they do: a connector makes other signals of them.
+// carriers are the components that the collector's own spans reach, with the signal that
+// carries them: a connector turns them into other signals.
 func (g *graph) carriers() map[spans.Carrier]bool {
 	found := map[spans.Carrier]bool{}
 	var reach func(id, signal string)

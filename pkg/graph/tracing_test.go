@@ -62,7 +62,7 @@ func TestLoadsAreSpans(t *testing.T) {
 	want("GraphEvaluate/EvaluateNode Error node_id=toy.value.v", "/GraphEvaluate Error")
 }
 
-func TestCarriersAreWhatOwnSpansReach(t *testing.T) {
+func TestCarriersAreTheComponentsThatOwnSpansReach(t *testing.T) {
 	named := func(id, kind string) *node { return &node{id: id, def: component.Definition{Name: kind}} }
 	g := newGraph()
 	for _, n := range []*node{

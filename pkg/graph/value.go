@@ -13,8 +13,8 @@ type value struct {
 	// raw is a plain value, in which receivers and the like are *config.Opaque, a
 	// pipeline.Live, or an export that only components look into.
 	raw any
-	// deps are the nodes that it was made by: who uses it begins after them, ends
-	// before them, and is made again with them.
+	// deps are the nodes that it was made by: its users start after them, stop before
+	// them, and are rebuilt with them.
 	deps []*node
 	// from are the ids of the components that it comes from.
 	from []string

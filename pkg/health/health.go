@@ -1,8 +1,7 @@
-// Package health says how a component is by what it has to do with: destinations
-// and their queue, a Docker Engine, targets, log tails. A component that shows these
-// by the interfaces of package inspect has its health from here, and from nowhere
-// else. One that reads something else, such as a file, says by Health() error that it
-// cannot.
+// Package health derives the health of a component from what it works with: destinations
+// and their queue, a Docker Engine, targets, log tails. A component that shows these by
+// the interfaces of package inspect has its health from here, and from nowhere else. One
+// that reads something else, such as a file, reports failures by Health() error.
 package health
 
 import (
@@ -37,11 +36,11 @@ type Finding struct {
 	// Failed says that the component does none of its work: none of its destinations
 	// accepts data. Targets, tails and what it reads are work that others give it.
 	Failed bool
-	// Own says that the component itself complains of something.
+	// Own says that the component itself reports a problem.
 	Own bool
 }
 
-// Of says how a component is. It asks for snapshots, and waits for nothing.
+// Of is the health of a component. It takes snapshots, and waits for nothing.
 func Of(component any, now time.Time) Finding {
 	var out Finding
 	for _, p := range partsOf(component) {
@@ -69,7 +68,7 @@ const (
 	Input        = "input"
 )
 
-// part is something that a component has to do with.
+// part is something that a component works with.
 type part struct {
 	name string
 	look func(now time.Time) Finding
@@ -249,7 +248,8 @@ func nowhere(all []deliver.Status) string {
 	return "no endpoint, all data is dropped" + amount(dropped, "so far") + ": " + why
 }
 
-// Destination says how a destination is, if it has failed: "down 24 s, 540 waiting".
+// Destination says what is wrong with a destination that has failed: "down 24 s, 540
+// waiting".
 func Destination(d *deliver.Status, now time.Time) string {
 	switch {
 	case d.Healthy && d.Unanswered.IsZero():
@@ -276,7 +276,8 @@ func amount(n uint64, word string) string {
 	return ", " + human.Count(float64(n)) + " " + word
 }
 
-// nameOf tells a destination from the component's others: by its signal, or its host.
+// nameOf distinguishes a destination from the component's others: by its signal, or its
+// host.
 func nameOf(d *deliver.Status, all []deliver.Status) string {
 	for i := range all {
 		if all[i].Signal != d.Signal {

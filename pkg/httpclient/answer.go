@@ -8,8 +8,8 @@ import (
 	"collector/pkg/mask"
 )
 
-// minSecret is how long a header's value must be to be taken out wherever it
-// is: a shorter one is part of other words.
+// minSecret is how long a header's value must be to be removed wherever it occurs: a
+// shorter one is part of other words.
 const minSecret = 6
 
 // WithoutCredentials is the text of an answer without what the request carried
@@ -22,7 +22,7 @@ func WithoutCredentials(text string, answer *http.Response) string {
 	for name, values := range answer.Request.Header {
 		switch {
 		case mask.ShowsHeader(name):
-		case name == "Referer": // the URL that has redirected here
+		case name == "Referer": // the URL that redirected here
 			for _, value := range values {
 				text = withoutSecretsOf(text, value)
 			}

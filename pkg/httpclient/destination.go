@@ -84,12 +84,13 @@ func AllOff[E any](blocks []E, url func(E) string) string {
 	return fmt.Sprintf("All of its %d endpoints are switched off; of the first: %s.", len(blocks), why)
 }
 
-// tenantHeader is by which Loki, Mimir, Tempo and Pyroscope tell tenants apart.
+// tenantHeader is the header by which Loki, Mimir, Tempo and Pyroscope distinguish
+// tenants.
 const tenantHeader = "X-Scope-Orgid"
 
-// Key tells a destination again when another component of the same kind sends
-// there: it is the same for the same signal, URL and tenant, whatever the
-// credentials are. It is a hash, from which nothing can be read. c may be nil.
+// Key identifies a destination when another component of the same kind sends there: it is
+// the same for the same signal, URL and tenant, whatever the credentials are. It is a
+// hash, from which nothing can be read. c may be nil.
 func Key(kind, signal, raw, tenant string, headers map[string]string, c *Config) string {
 	if u, err := url.Parse(raw); err == nil {
 		u.User, u.Fragment = nil, ""

@@ -15,9 +15,8 @@ import (
 	"collector/pkg/component"
 )
 
-// dialTimeout bounds how long a connection may take to be made. It is below the
-// timeouts of requests, so that a host that nobody answers at can be told from
-// a server that is slow.
+// dialTimeout bounds how long a connection may take to be made. It is below the timeouts
+// of requests, so that an unreachable host can be distinguished from a slow server.
 const dialTimeout = 5 * time.Second
 
 // Config is squashed into every block that configures an HTTP client.
@@ -130,7 +129,7 @@ func roundTripper(p promconfig.HTTPClientConfig, name, userAgent string) (http.R
 	return &guard{own: own, foreign: other}, nil
 }
 
-// withoutIdentity is how a server other than the one that t is for is talked to.
+// withoutIdentity is the TLS configuration for servers other than the one that t is for.
 func withoutIdentity(t promconfig.TLSConfig) promconfig.TLSConfig {
 	t.Cert, t.CertFile, t.CertRef = "", "", ""
 	t.Key, t.KeyFile, t.KeyRef = "", "", ""

@@ -7,8 +7,8 @@ import (
 	"collector/pkg/component"
 )
 
-// NewLater makes a client as New does, but does not insist on files: those that are
-// absent are looked for again with each request, which fails until they are there.
+// NewLater makes a client as New does, but files may be missing: they are looked for
+// again with each request, which fails until they exist.
 func (c *Config) NewLater(name, userAgent string) (*http.Client, error) {
 	client, err := c.New(name, userAgent)
 	if !component.Lacks(err) {

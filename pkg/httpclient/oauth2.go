@@ -11,9 +11,9 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// oauth2Transport adds a token to every request. The one of Prometheus's
-// library follows redirects of a token request anywhere, with the client's
-// secret, and waits for a token for ever.
+// oauth2Transport adds a token to every request. The one of Prometheus's library follows
+// redirects of a token request anywhere, with the client's secret, and waits for a token
+// forever.
 type oauth2Transport struct {
 	*Tokens
 	next     http.RoundTripper

@@ -71,7 +71,7 @@ func TestATokenExpiresThoughTheClockIsSetBack(t *testing.T) {
 	}
 }
 
-func TestATokenThatIsRefusedIsReplaced(t *testing.T) {
+func TestATokenThatIsRejectedIsReplaced(t *testing.T) {
 	ask, passed := granting(t, map[string]int{"Bearer 1": http.StatusUnauthorized, "Bearer 2": http.StatusForbidden})
 	for i, c := range []struct {
 		passed time.Duration

@@ -28,8 +28,8 @@ func port(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// redirects returns the requests that led to r, the latest first. It reports
-// false when the way can't be told.
+// redirects returns the requests that led to r, the latest first. It reports false if the
+// path is not known.
 func redirects(r *http.Request) (via []*http.Request, known bool) {
 	for r.Response != nil {
 		if r.Response.Request == nil {
@@ -88,8 +88,8 @@ func staysWithHost(r *http.Request) bool {
 	return known
 }
 
-// describesRequest reports whether a header says what a request is and wants,
-// and nothing of who sends it.
+// describesRequest reports whether a header says what a request is and wants, and nothing
+// about who sends it.
 func describesRequest(name string) bool {
 	return slices.Contains([]string{
 		"Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "Content-Type", "User-Agent",

@@ -110,7 +110,7 @@ func TestCredentialsAndHeadersStayWithTheHostThatTheyAreFor(t *testing.T) {
 	}
 }
 
-func TestATokenRequestTakesTheSecretNowhereElse(t *testing.T) {
+func TestATokenRequestSendsTheSecretNowhereElse(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		elsewhere := record(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -328,7 +328,7 @@ func TestPushesAreNotAcknowledgedByRedirects(t *testing.T) {
 	}
 }
 
-func TestALeadFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
+func TestARedirectFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
 	plain := record(t, nil)
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusTemporaryRedirect))
 	defer secure.Close()

@@ -19,9 +19,9 @@ var (
 	ErrRedirect = errors.New("the target redirects")
 )
 
-// FollowOwn is the CheckRedirect of scrapes. A target says for itself where its
-// page is: at another path, or by HTTPS. It does not decide which other host or
-// port the collector, which may reach more than the target can, is to ask.
+// FollowOwn is the CheckRedirect of scrapes. A target says for itself where its page is:
+// at another path, or by HTTPS. It must not choose another host or port, as the collector
+// may reach more than the target can.
 func FollowOwn(next *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects || !SameHost(via[len(via)-1].URL, next.URL) {
 		return http.ErrUseLastResponse

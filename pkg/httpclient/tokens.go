@@ -17,8 +17,8 @@ const (
 	// expiryMargin is how long before its end a token is no longer used, so that it
 	// does not expire on the way.
 	expiryMargin = 10 * time.Second
-	// refusedAge is how old a token is at least that is dropped for a 401: a new
-	// one would hardly be better, and is not asked for with each request.
+	// refusedAge is the least age at which a token is dropped for a 401: a newer one
+	// would hardly be better, and must not be requested each time.
 	refusedAge = 10 * time.Second
 )
 
@@ -27,7 +27,7 @@ const (
 type Tokens struct {
 	client     *http.Client // for token requests
 	credential func() (clientcredentials.Config, error)
-	turn       chan struct{} // holds one element while nobody is at the fields below
+	turn       chan struct{} // holds one element while nobody uses the fields below
 	used       clientcredentials.Config
 	token      *oauth2.Token
 	fetched    time.Time
@@ -36,9 +36,9 @@ type Tokens struct {
 	now     func() time.Time
 }
 
-// NewTokens makes Tokens that ask by transport, each time for timeout at most; 0:
-// for as long as who needs the token waits. credential says who asks, and where; it is
-// called each time, as files may have changed.
+// NewTokens makes Tokens that ask by transport, each time for timeout at most; 0: for as
+// long as who needs the token waits. credential has the client's identity and the URL; it
+// is called each time, as files may have changed.
 func NewTokens(transport http.RoundTripper, timeout time.Duration, credential func() (clientcredentials.Config, error)) *Tokens {
 	// The request carries the client's secret, in a header or in its body.
 	client := &http.Client{Transport: transport, CheckRedirect: PushRedirects(true), Timeout: timeout}
@@ -79,9 +79,9 @@ func (t *Tokens) Token(ctx context.Context) (*oauth2.Token, error) {
 	return t.token, nil
 }
 
-// usable reports whether the token can be used again. The library's Valid goes by
-// the wall clock: when that is set back, it has an expired token be used for as
-// long. The caller has the turn.
+// usable reports whether the token can be used again. The library's Valid uses the wall
+// clock: when that is set back, an expired token would still count as valid. The caller
+// has the turn.
 func (t *Tokens) usable() bool {
 	if t.token == nil {
 		return false

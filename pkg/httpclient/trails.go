@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Trails tells how far requests got. They are used again, as scrapes and pushes make one
-// for each request. The zero value is ready for use.
+// Trails records how far requests got. Each Trail is reused, as scrapes and pushes need
+// one for each request. The zero value is ready for use.
 type Trails struct{ unused sync.Pool }
 
 // Trail is how far one request got.
@@ -17,8 +17,8 @@ type Trail struct {
 	got   atomic.Bool
 }
 
-// Begin has a context note how far the request got that is made with it. End must be
-// called when the request has been answered or has failed.
+// Begin returns a context that records how far its request gets. End must be called when
+// the request has been answered or has failed.
 func (t *Trails) Begin(ctx context.Context) (context.Context, *Trail) {
 	trail, ok := t.unused.Get().(*Trail)
 	if !ok {

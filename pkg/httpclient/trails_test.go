@@ -25,7 +25,7 @@ func fetchPage(ctx context.Context, client *http.Client, url string) error {
 	return err
 }
 
-func TestATrailTellsHowFarARequestGot(t *testing.T) {
+func TestATrailShowsHowFarARequestGot(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	url := server.URL
 	var trails Trails

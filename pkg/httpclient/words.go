@@ -26,9 +26,9 @@ const maxWords = 1024
 // connection can be used again.
 const maxDrained = 64 << 10
 
-// Beginning reads the beginning of an answer's body, of at most limit bytes,
-// unpacked if the server has compressed it although nobody asked for that. What
-// can't be read is not there: the status has come already.
+// Beginning reads the beginning of an answer's body, of at most limit bytes, unpacked if
+// the server has compressed it although nobody asked for that. What can't be read is
+// omitted: the status is known already.
 func Beginning(answer *http.Response, limit int64) []byte {
 	body, err := io.ReadAll(io.LimitReader(answer.Body, limit))
 	if err == nil {
@@ -165,8 +165,7 @@ func OneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// readable reports whether text is more than a few words among bytes that say
-// nothing to people.
+// readable reports whether text is more than a few words among binary data.
 func readable(text string) bool {
 	return 4*strings.Count(text, string(utf8.RuneError)) <= utf8.RuneCountInString(text)
 }

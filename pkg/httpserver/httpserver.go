@@ -32,8 +32,8 @@ const (
 	// MaxHeader is what a request's header may take of the memory, which no budget
 	// counts.
 	MaxHeader = 64 << 10
-	// MaxReason is how much is said of what is wrong with a request. Errors quote
-	// requests, and their texts are copied: into the log, the answer and its encoding.
+	// MaxReason is the maximum length of an error about a request. Errors quote requests,
+	// and their texts are copied: into the log, the answer and its encoding.
 	MaxReason = 1 << 10
 	// drainTimeout is how long the rest of a body is read that is not kept.
 	drainTimeout = 5 * time.Second
@@ -46,7 +46,7 @@ type Options struct {
 	Component component.Options
 	// Shutdown is graceful_shutdown_timeout.
 	Shutdown time.Duration
-	// Receives is what clients send, in words: "profiles".
+	// Receives says in words what clients send: "profiles".
 	Receives string
 	// Signals are those that clients send.
 	Signals []string
@@ -66,7 +66,7 @@ type Server struct {
 	conns   atomic.Int64
 	metrics *metrics
 
-	// Paths tells of clients that ask for what is not served, Tally of all others.
+	// Paths reports clients that ask for what is not served, Tally counts all others.
 	Paths *listen.Paths
 	Tally *listen.Tally
 
@@ -211,9 +211,9 @@ func (s *Server) Arrive(budget *listen.Budget, w http.ResponseWriter, req *http.
 	return a, a.Grow(listen.HeaderSize(req.Header) + queryCost*len(req.URL.RawQuery))
 }
 
-// Drain reads on in a body of unknown length for which there was no memory, and
-// keeps nothing of it. One that is too large is so at any time: its sender must
-// not be told to send it again. Otherwise Drain returns err.
+// Drain reads on in a body of unknown length for which there was no memory, and keeps
+// nothing of it. One that is too large is so at any time: its sender must not be asked to
+// retry. Otherwise Drain returns err.
 func Drain(w http.ResponseWriter, body io.Reader, err error) error {
 	// Where the deadline cannot be set, the server's own holds.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout))
@@ -224,7 +224,7 @@ func Drain(w http.ResponseWriter, body io.Reader, err error) error {
 	return err
 }
 
-// UnknownPath answers a request for what is not served: the paths take POST.
+// UnknownPath answers a request for what is not served: the paths accept POST.
 func (s *Server) UnknownPath(paths ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		if slices.Contains(paths, req.URL.Path) {

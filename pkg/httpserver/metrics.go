@@ -63,7 +63,7 @@ func (s *Server) Instrument(route string, next http.Handler) http.Handler {
 			m.received.WithLabelValues(r.Method, route).Observe(float64(body.n))
 			m.answers.WithLabelValues(r.Method, route).Observe(float64(answer.n))
 		}()
-		r = r.WithContext(r.Context()) // a copy: by the body of its own the server decides whether to read on
+		r = r.WithContext(r.Context()) // a copy: the server decides by its own body whether to read on
 		r.Body = body
 		next.ServeHTTP(answer, r)
 	})
@@ -81,7 +81,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// observer remembers status and size of an answer.
+// observer records the status and the size of a response.
 type observer struct {
 	http.ResponseWriter
 	status int

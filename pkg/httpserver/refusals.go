@@ -44,7 +44,7 @@ func (e Unread) Unwrap() error { return e.Err }
 
 // Refusals are the requests to a server of which nothing is accepted.
 type Refusals struct {
-	// Seen is told of each request whose client is still there; nil: nobody is.
+	// Seen is called for each request whose client is still connected; may be nil.
 	Seen func(reason, client, message string)
 
 	server  *Server

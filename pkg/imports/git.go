@@ -134,8 +134,8 @@ func NewGit(c GitConfig, o component.Options) (*Git, error) {
 	return g, nil
 }
 
-// own makes the folder of the commits. One repository and revision do not see the
-// files of another.
+// own makes the folder of the commits. Repositories and revisions do not see each other's
+// files.
 func (g *Git) own() (err error) {
 	if g.o.CheckOnly {
 		g.dir, err = os.MkdirTemp("", "import-git-*")
@@ -205,8 +205,8 @@ func (g *Git) pull(ctx context.Context, known string) (commit string, pack []byt
 func (g *Git) where() string { return mask.WithoutPasswords(g.config.Repository) }
 
 // checkOut writes the files of a commit, and its pack for Keep. It returns the module,
-// which parses if another is kept that can serve in its place; without one, whoever
-// reads the text says what is wrong with it, and where.
+// which parses if another is kept that can serve in its place; without one, the parser
+// reports what is wrong with the text, and where.
 func (g *Git) checkOut(commit string, pack []byte) (m component.Module, err error) {
 	files, err := git.Files(pack, commit, maxCheckout)
 	if err != nil {
@@ -348,7 +348,7 @@ func (g *Git) look(ctx context.Context) {
 }
 
 // tidy removes the files of all commits but these, and of repositories that were
-// configured before. What is new stays: a reload may be about to use it.
+// configured before. New files stay: a reload may be about to use them.
 func (g *Git) tidy(keep ...string) {
 	packs, _ := filepath.Glob(filepath.Join(g.dir, strings.Repeat("[0-9a-f]", 40)+packSuffix))
 	for _, old := range slices.Concat(packs, folders(g.dir, 40), folders(g.o.Dir, len(digest()))) {

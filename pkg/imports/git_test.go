@@ -153,7 +153,7 @@ func TestARepositoryThatIsOnlyCheckedLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestRepositoriesThatCannotBeReadAreRefusedByName(t *testing.T) {
+func TestRepositoriesThatCannotBeReadAreRejectedByName(t *testing.T) {
 	f := func(want string, change func(*GitConfig)) {
 		t.Helper()
 		c := gitConfig("https://git.example.com/m.git", "m.alloy")

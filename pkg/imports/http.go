@@ -74,8 +74,8 @@ type HTTP struct {
 // cached is the file in which the last good module is kept.
 const cached = "module.alloy"
 
-// NewHTTP makes an import.http. It fetches the module; if the server does not give
-// one, the last that was in force serves.
+// NewHTTP makes an import.http. It fetches the module; if the server does not provide
+// one, the last that was in force is used.
 func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 	o = o.WithDefaults()
 	client, err := c.Client.New("import.http", o.UserAgent)
@@ -98,11 +98,11 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 		o.Logger.Warn("the module cannot be fetched; using the last working one", "err", err)
 	case text == nil:
 		return nil, component.At("url", component.Absent(err))
-	} // who reads the text says what is wrong with it, and where
+	} // the parser reports what is wrong with the text, and where
 	return i, nil
 }
 
-// key is the first line of the cache: a module of another URL does not serve.
+// key is the first line of the cache: a module of another URL is not used.
 func (i *HTTP) key() []byte {
 	return []byte("// " + digest(i.config.Method, i.config.URL, i.config.Body) + "\n")
 }
@@ -139,8 +139,8 @@ func (i *HTTP) Keep(m component.Module) {
 	i.kept = text
 }
 
-// fetch asks the server for the module. It returns what the server gave even if that
-// is no module.
+// fetch asks the server for the module. It returns what the server sent even if that is
+// not a module.
 func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.config.PollTimeout)
 	defer cancel()
@@ -173,7 +173,7 @@ func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
 	return text, i.check(text)
 }
 
-// check says why a text is no module, but, for example, a page about maintenance.
+// check says why a text is not a module but, for example, a maintenance page.
 func (i *HTTP) check(text []byte) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return errors.New("fetch the module: the server's answer is empty")

@@ -191,7 +191,7 @@ func TestAPageAboutMaintenanceIsNoModule(t *testing.T) {
 	}
 }
 
-func TestAPollThatCannotWorkIsRefused(t *testing.T) {
+func TestAPollThatCannotWorkIsRejected(t *testing.T) {
 	for name, change := range map[string]func(*HTTPConfig){
 		"poll_frequency": func(c *HTTPConfig) { c.PollFrequency = 0 },
 		"poll_timeout":   func(c *HTTPConfig) { c.PollTimeout = time.Hour },

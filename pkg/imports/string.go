@@ -41,7 +41,7 @@ func (*String) Run(ctx context.Context) error {
 	return nil
 }
 
-// digest tells texts apart without showing them.
+// digest distinguishes texts without showing them.
 func digest(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {

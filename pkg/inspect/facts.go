@@ -89,7 +89,7 @@ func (f *Facts) LabelName(name string) string {
 	return strings.ReplaceAll(name, "_", ".")
 }
 
-// Explain sets the cause of a target's error, and what is odd about its address.
+// Explain sets the cause of a target's error, and the hint about its address.
 func (f *Facts) Explain(t *ScrapeTarget) {
 	known := f.target(t)
 	t.Hint, t.Mistaken = f.hint(t)
@@ -150,7 +150,7 @@ func has(l labels.Labels, prefix string) bool {
 	return found
 }
 
-// hint is what is odd about how the port of a container came about. mistaken means
+// hint says what is odd about how the port of a container was determined. mistaken means
 // that a label is wrong.
 func (f *Facts) hint(t *ScrapeTarget) (text string, mistaken bool) {
 	u, err := url.Parse(t.URL)
@@ -194,7 +194,7 @@ func (t Typo) String() string {
 	return t.Missing + " is missing; this container has " + t.Has + "."
 }
 
-// closeBy is how many letters of a label's name may be wrong.
+// closeBy is how many letters of a label's name may differ.
 const closeBy = 2
 
 // Typo finds a label in a list of targets' labels that is nearly one that a rule

@@ -42,7 +42,7 @@ func container(url, exposed string, raw map[string]string) (Container, ScrapeTar
 	return c, ScrapeTarget{URL: url, Discovered: labels.FromStrings(pairs...), Err: syscall.ECONNREFUSED}
 }
 
-func TestAPortThatNobodyChoseIsSaidToBeSo(t *testing.T) {
+func TestAPortThatNobodyChoseIsMentioned(t *testing.T) {
 	for name, c := range map[string]struct {
 		url, exposed string
 		labels       map[string]string

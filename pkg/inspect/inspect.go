@@ -1,7 +1,7 @@
-// Package inspect is what components tell of themselves to people: to the UI, the
-// API and the support bundle. A component implements the interfaces that fit it,
-// and is found by them; nobody has to know its type. All results are snapshots.
-// They may hold secrets, in labels above all, which whoever shows them redacts.
+// Package inspect is what components show of themselves to people: in the UI, the API and
+// the support bundle. A component implements the interfaces that fit it, and is found by
+// them; nobody has to know its type. All results are snapshots. They may hold secrets, in
+// labels above all, which whoever shows them redacts.
 //
 // The health of a component follows from the same interfaces (see package health):
 // one that has Destinations, ScrapeTargets, LogTails or Engine is healthy, degraded
@@ -23,7 +23,7 @@ import (
 // Deliverer is a component that delivers data to destinations, from a queue on disk.
 type Deliverer interface{ Destinations() []deliver.Status }
 
-// Idler is a Deliverer that makes the queue of a signal when the first of it comes: Idle
+// Idler is a Deliverer that makes the queue of a signal when the first item arrives: Idle
 // is what it could deliver until then.
 type Idler interface{ Idle() []deliver.Status }
 
@@ -51,8 +51,8 @@ type ScrapeTarget struct {
 	Interval   string
 	Samples    int
 	Error      string
-	// Err is what Error is the text of. Cause and Hint are what it means, with all
-	// that is known of the target's container: see Explain.
+	// Error is the text of Err. Cause and Hint are what it means, with all that is known
+	// of the target's container: see Explain.
 	Err   error
 	Cause cause.Cause
 	Hint  string
@@ -108,7 +108,7 @@ type LogTail struct {
 	// Cause is what Error means, and Fix what to do about it, where that is known.
 	Cause string `json:"cause,omitempty"`
 	Fix   string `json:"fix,omitempty"`
-	// About is what it is, in a few words: a format, or what is selected.
+	// About describes it in a few words: a format, or what is selected.
 	About string `json:"about,omitempty"`
 	// Of a file, in bytes: up to where it is read, and how long it is. Rotated are the
 	// files before it that are still read.
@@ -174,14 +174,15 @@ type Container struct {
 	Labels                     map[string]string // as Docker has them; not to be modified
 }
 
-// Lives is a component that knows how the containers have fared that it discovers.
+// Lives is a component that knows the recent restarts and exits of the containers that it
+// discovers.
 type Lives interface {
 	// Lives are the containers that restart again and again, and those that ended in
 	// the last minutes.
 	Lives() []Life
 }
 
-// Life is how a container has fared.
+// Life is the recent history of a container.
 type Life struct {
 	ID       string    `json:"id"`
 	Name     string    `json:"name"`

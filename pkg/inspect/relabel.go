@@ -7,7 +7,7 @@ type Relabeler interface {
 	Relabeling() Relabeling
 }
 
-// Relabeling is a component whose rules decide what becomes of label sets.
+// Relabeling is a component whose rules change or drop label sets.
 type Relabeling struct {
 	Component string
 	// Streams are what the rules are applied to for each input; empty if that is
@@ -23,7 +23,7 @@ type Relabeling struct {
 	Rules []Rule
 	// Targets is set where the outputs are targets, which other components take.
 	Targets bool
-	// After is what becomes of an output further on; nil if that isn't known.
+	// After is what happens to an output further on; nil if that isn't known.
 	After func(input, output labels.Labels) []Onward
 }
 

@@ -40,7 +40,7 @@ type Stage struct {
 	Line int    `json:"line,omitempty"`
 }
 
-// StageTrace is what stages made of entries.
+// StageTrace is what the stages did to entries.
 type StageTrace struct {
 	Steps  []StageStep
 	Output []StagedEntry
@@ -75,7 +75,7 @@ type StageStep struct {
 	Outcome string
 	Reason  string // for which a metric counts an entry that was dropped
 	// Words are what the stage found or did, for people. Failed says that it could not do
-	// what it is for.
+	// its job.
 	Words  string
 	Failed bool
 	// As is what the entry is called from here on, if that is not Entry.
@@ -131,7 +131,7 @@ const (
 	// call are kept.
 	keptSamples = 10
 	keptOfCall  = 5
-	// samplesPause is how long nothing is looked at after a call.
+	// samplesPause is how long calls are skipped after one that was sampled.
 	samplesPause = 20 * time.Millisecond
 	maxSample    = 16 << 10
 	samplesFor   = 10 * time.Second
@@ -190,7 +190,7 @@ func (s *LogSamples) keep(now time.Time, stream labels.Labels, e *pipeline.Entry
 	if slices.ContainsFunc(s.last, func(l LogSample) bool {
 		return l.Time.Equal(e.Time) && (e.Line == l.Line || l.Cut && strings.HasPrefix(e.Line, l.Line))
 	}) {
-		return // a call that is made again
+		return // a repeated call
 	}
 	s.id++
 	kept := LogSample{ID: s.id, Came: now, Labels: stream.Copy(), Cut: len(e.Line) > maxSample}

@@ -41,7 +41,7 @@ func TestAFewOfTheLinesAreKept(t *testing.T) {
 		}
 		time.Sleep(samplesFor)
 		again := batchOf(strings.Repeat("y", 2*maxSample))
-		for range 5 { // its caller comes again, as nobody takes it
+		for range 5 { // its caller retries, as nobody accepts it
 			time.Sleep(samplesPause)
 			s.Offer(again, time.Now())
 		}
@@ -53,7 +53,7 @@ func TestAFewOfTheLinesAreKept(t *testing.T) {
 	})
 }
 
-func TestOfACallAFewLinesAreKeptFromAllOfIt(t *testing.T) {
+func TestSampledLinesAreSpreadOverTheCall(t *testing.T) {
 	for n, want := range map[int]string{1: "0", 3: "2 1 0", 12: "9 7 4 2 0"} {
 		var s LogSamples
 		var logs pipeline.Logs
@@ -79,7 +79,7 @@ func (s *LogSamples) offered(logs pipeline.Logs) []LogSample {
 }
 
 // A line that begins as another one of the same time is not a repeat of it.
-func TestALineIsNoRepeatOfItsBeginning(t *testing.T) {
+func TestALongerLineIsNotARepeat(t *testing.T) {
 	var s LogSamples
 	logs := batchOf("GET /", "GET /cart", "", "GET /")
 	for i := range logs.Streams[0].Entries {

@@ -1,6 +1,5 @@
-// Package jsonscan reads JSON piece by piece: of a document it holds a window,
-// however large it is and however deep it is nested. Its errors say what is
-// where.
+// Package jsonscan reads JSON piece by piece: it holds only a window of a document,
+// however large it is and however deep it is nested. Its errors say what was found where.
 package jsonscan
 
 import (
@@ -22,7 +21,7 @@ const (
 // ErrDepth says that a value is nested deeper than MaxDepth.
 var ErrDepth = errors.New("values are nested too deeply")
 
-// Scanner reads JSON. Its methods leave it where they fail.
+// Scanner reads JSON. A method that fails leaves it at the place of the error.
 type Scanner struct {
 	r        io.Reader
 	window   [windowSize]byte
@@ -50,7 +49,7 @@ func (s *Scanner) Start() []byte {
 func (s *Scanner) fill() bool {
 	s.before += int64(s.end)
 	s.pos, s.end = 0, 0
-	for range 100 { // a reader may return nothing, but not for ever
+	for range 100 { // a reader may return nothing, but not forever
 		if s.err != nil {
 			return false
 		}
@@ -104,7 +103,7 @@ func (s *Scanner) More() (bool, error) {
 	}
 }
 
-// Unexpected is the error for what is where want is due.
+// Unexpected is the error for anything else in the place of want.
 func (s *Scanner) Unexpected(want string) error {
 	if s.pos < s.end {
 		c := s.window[s.pos]
@@ -347,7 +346,7 @@ func (s *Scanner) digit(set string) bool {
 	return false
 }
 
-// Skip reads a value that nobody wants.
+// Skip reads a value and ignores it.
 func (s *Scanner) Skip(depth int) error {
 	if depth > MaxDepth {
 		return ErrDepth

@@ -40,7 +40,7 @@ func FuzzSkip(f *testing.F) {
 	})
 }
 
-func TestErrorsSayWhatStandsWhere(t *testing.T) {
+func TestErrorsSayWhatIsWhere(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":x}`: `byte 6 is 'x', where a value is expected`,
 		`[1`:      `it ends after byte 2, where a comma or ']' is expected`,

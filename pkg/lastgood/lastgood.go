@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Value is something that is read again and again, as it was last read with success.
+// Value is the last good reading of something that is read repeatedly.
 type Value[T any] struct {
 	equal func(a, b T) bool
 
@@ -27,8 +27,8 @@ func (v *Value[T]) Get() T {
 	return v.value
 }
 
-// Read takes what came of reading: the value, or why it cannot be read. changed: it
-// is another than before; failed: it could be read before, and now it can't.
+// Read takes the outcome of a reading: the value, or why it cannot be read. changed: it
+// differs from the previous one; failed: it could be read before, and now it can't.
 func (v *Value[T]) Read(value T, err error) (changed, failed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -70,9 +70,8 @@ func (a *Arrival) makeRoom() {
 	}
 }
 
-// Read takes note of n bytes that have arrived, and of the error that reading
-// them ended with. It returns that error, or ErrTooSlow or ErrNoRoom if that is
-// what it comes from.
+// Read records n bytes that have arrived, and the error that reading them ended with. It
+// returns that error, or ErrTooSlow or ErrNoRoom if that is what it comes from.
 func (a *Arrival) Read(n int, err error) error {
 	if n > 0 {
 		a.progress(n)
@@ -107,7 +106,7 @@ func (r arrivingReader) Read(p []byte) (int, error) {
 	return n, r.arrival.Read(n, err)
 }
 
-// Arrived says that all of the request is there: there is no hurry any more.
+// Arrived says that the whole request has arrived: no deadline applies any more.
 func (a *Arrival) Arrived() {
 	a.Claim.Arrived()
 	a.mu.Lock()

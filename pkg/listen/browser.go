@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// FromBrowser reports whether a browser has made a request: one with
-// Sec-Fetch-Site, Origin or Referer, which scripts cannot take away all of, with
-// "Mozilla/" in its User-Agent, or with a language. A script may choose the
-// User-Agent in some browsers and omit the referrer, but cannot take away
-// the language.
+// FromBrowser reports whether a browser has made a request: one with Sec-Fetch-Site,
+// Origin or Referer, which scripts cannot all remove, with "Mozilla/" in its User-Agent,
+// or with a language. A script may choose the User-Agent in some browsers and omit the
+// referrer, but cannot remove the language.
 //
-// Programs that send none of these, such as curl, wget, Go's and Python's clients
-// and the OpenTelemetry SDKs, are no browsers. Nor is Node's fetch, which sends a
-// language and Sec-Fetch-Mode: a browser sends that together with Sec-Fetch-Site
-// only, and lets no script set either.
+// Programs that send none of these, such as curl, wget, Go's and Python's clients and the
+// OpenTelemetry SDKs, are not browsers. Nor is Node's fetch, which sends a language and
+// Sec-Fetch-Mode: a browser sends that together with Sec-Fetch-Site only, and lets no
+// script set either.
 func FromBrowser(r *http.Request) bool {
 	has := func(name string) bool { return len(r.Header.Values(name)) > 0 }
 	return has("Sec-Fetch-Site") || has("Origin") || has("Referer") || strings.Contains(r.UserAgent(), "Mozilla/") ||

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestBrowsersAreToldFromPrograms(t *testing.T) {
+func TestBrowsersAreDistinguishedFromPrograms(t *testing.T) {
 	for name, test := range map[string]struct {
 		headers []string
 		browser bool

@@ -15,30 +15,30 @@ import (
 // again later.
 var ErrNoRoom = errors.New("requests in progress have used up their memory limit; send again later")
 
-// ErrGone says that a request's client has gone while the request waited for room.
+// ErrGone says that a request's client disconnected while the request waited for room.
 var ErrGone = errors.New("the client has disconnected")
 
-// ErrTooLarge says that a request takes more memory than any request may: to
-// send it again is of no use.
+// ErrTooLarge says that a request takes more memory than any request may: sending it
+// again is of no use.
 var ErrTooLarge = errors.New("the request needs more memory than one request may use")
 
 const (
 	// aloneShare is how many times the budget the requests in progress may take
 	// with the one of them that may exceed it.
 	aloneShare = 3
-	// slowArrival is how long a request may take to arrive, and pause, before it
-	// has to go when others need its memory, unless it goes on fast enough to be
-	// whole within steadyArrival.
+	// slowArrival is how long a request may take to arrive, and pause, before it is ended
+	// when others need its memory, unless it arrives fast enough to be complete within
+	// steadyArrival.
 	slowArrival   = 2 * time.Second
 	steadyArrival = 10 * time.Second
-	// firstTime is how long the request that exceeds the budget does not have to go:
-	// without that, requests of a slow machine would end each other for ever.
+	// firstTime is how long the request that exceeds the budget is safe: otherwise
+	// requests on a slow machine would keep ending each other.
 	firstTime = 5 * time.Second
 	// endingTime is how long a request waits for the memory of those that were
 	// ended for it.
 	endingTime = time.Second
-	// mostUncounted is how many requests of one client, and allUncounted how many of
-	// all clients, may wait whose clients have sent what counts nowhere yet.
+	// mostUncounted is how many requests of one client, and allUncounted how many of all
+	// clients, may wait before their data is counted anywhere.
 	mostUncounted = 8
 	allUncounted  = 32
 )
@@ -48,20 +48,19 @@ const (
 // Claim, which grows before the memory is made, and is released when the last of
 // it is freed.
 //
-// One request at a time may exceed the budget, up to a bound: however many ask
-// for the rest of it at once, one of them gets on. Small requests find room for
-// an eighth more when large ones have taken it all. When there is no room,
-// requests that are still arriving end: the oldest of those that arrive slowly, of
-// the clients that hold more than their share; or, if the other is within its own
-// share, the youngest of the client that holds the most, and where none holds too
-// much, the oldest of the slow ones. A client's share is the budget divided by the
-// number of clients, so that it bites only while others wait: many clients behind
-// one address are one client, and may take it all.
+// One request at a time may exceed the budget, up to a bound: however many ask for the
+// rest of it at once, one of them makes progress. Small requests find room for an eighth
+// more when large ones have taken it all. When there is no room, requests that are still
+// arriving end: the oldest of those that arrive slowly, of the clients that hold more
+// than their share; or, if the other is within its own share, the youngest of the client
+// that holds the most, and where none holds too much, the oldest of the slow ones. A
+// client's share is the budget divided by the number of clients, so that it bites only
+// while others wait: many clients behind one address are one client, and may take it all.
 //
-// A request that arrives steadily is not slow, and the largest of each client is
-// left to it unless a slow one would have to go instead that is within its client's
-// share: requests that share a connection, as gRPC's do, take longer to arrive than
-// others, which would end them again and again.
+// A request that arrives steadily is not slow, and the largest of each client is spared
+// unless a slow one within its client's share would have to be ended instead: requests
+// that share a connection, as gRPC's do, take longer to arrive than others, which would
+// end them again and again.
 //
 // A request that waits for room, see Claim.Wait, gets it before those of clients that
 // hold more. One that waits for the room of another that was ended for it has no
@@ -120,7 +119,7 @@ type Claim struct {
 	ended  chan struct{} // closed when it was ended in favor of another; nil: it never is
 
 	patience  time.Duration   // how long it waits for room
-	gone      <-chan struct{} // closed when its client has gone; may be nil
+	gone      <-chan struct{} // closed when its client disconnects; may be nil
 	uncounted bool            // its client may have sent what counts nowhere; does not change while it waits
 
 	// While it waits in Grow; all guarded by budget.mu.
@@ -209,8 +208,8 @@ func (c *Claim) Grow(n int) error {
 	return nil
 }
 
-// whyGone tells a client that has gone from a request that was ended, which may
-// look the same.
+// whyGone distinguishes a client that disconnected from a request that was ended, which
+// may look the same.
 func (c *Claim) whyGone() error {
 	if c.wasEnded() {
 		return ErrNoRoom
@@ -228,8 +227,8 @@ func (c *Claim) wasEnded() bool {
 	}
 }
 
-// waitsNoMore says that c has the room for which it waited, or has given up. Who
-// comes next looks again, and who fits into what was meant for c.
+// waitsNoMore says that c has the room it waited for, or has given up. The next in line
+// looks again, and those that fit into what was meant for c.
 func (c *Claim) waitsNoMore() {
 	b := c.budget
 	b.mu.Lock()
@@ -277,10 +276,10 @@ func (b *Budget) fits(c *Claim, n, used, small int64) bool {
 	return used+n <= b.max || b.ofSmall(c.taken+n) > 0 && small+b.asSmall(c, n) <= b.max/8
 }
 
-// wake has those look again that wait and may get on: those that fit, as far as the
-// room goes, and those that may now end another, or exceed the budget. The others
-// stay asleep: where many wait, they would keep the processor from those that
-// give room back. The caller holds mu.
+// wake has those look again that wait and may get on: those that fit, as far as the room
+// goes, and those that may now end another, or exceed the budget. The others stay asleep:
+// where many wait, they would take CPU time from those that give room back. The caller
+// holds mu.
 func (b *Budget) wake() {
 	if len(b.blocked) == 0 {
 		return
@@ -388,8 +387,8 @@ func (c *Claim) take(n int64) (end func(), waits bool, err error) {
 	return end, true, nil
 }
 
-// victim is the request that has to go so that c can have taken so much; nil:
-// none. The caller holds mu.
+// victim is the request to end so that c can take that much; nil for none. The caller
+// holds mu.
 func (b *Budget) victim(c *Claim, taken int64) *Claim {
 	clients := int64(len(b.held))
 	if b.held[c.client] == 0 {
@@ -456,7 +455,7 @@ func (c *Claim) slow() bool {
 		age.Seconds()*float64(c.taken) > steadyArrival.Seconds()*float64(c.received.Load()))
 }
 
-// progress takes note of n bytes that have arrived.
+// progress records n bytes that have arrived.
 func (c *Claim) progress(n int) {
 	c.received.Add(int64(n))
 	c.last.Store(int64(time.Since(c.since)))

@@ -127,8 +127,8 @@ func TestARequestThatHasBeenArrivingForLongMakesRoom(t *testing.T) {
 	})
 }
 
-// A client that begins its requests again all the time, so that they are younger
-// than any good one's, does not have that one ended.
+// A client that keeps restarting its requests, so that they are always the youngest, must
+// not get a good one ended.
 func TestASlowRequestWithinItsShareIsNotEndedForAGreedyClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
@@ -235,7 +235,7 @@ func TestARequestThatArrivesSteadilyIsNotEndedForOthers(t *testing.T) {
 
 // A client that has more than its share, and whose requests arrive slowly, gets one
 // of them through however many others ask.
-func TestTheLargestRequestOfAClientIsLeftToItByOthers(t *testing.T) {
+func TestTheLargestRequestOfAClientIsSpared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
 		large := steady(b, "slow", 60, 500*time.Millisecond)
@@ -286,7 +286,7 @@ func waiting(b *Budget, client string, n int) (done <-chan error) {
 	return ended
 }
 
-func TestTheNextRoomIsOfTheClientThatWaitsAndHoldsLess(t *testing.T) {
+func TestTheNextRoomIsForTheWaitingClientThatHoldsLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
 		first, second := b.Claim("quick", nil), b.Claim("quick", nil)
@@ -366,9 +366,9 @@ func TestAClientHasItsShareWhileOthersHoldAllTheRest(t *testing.T) {
 	}
 }
 
-// Requests that each hold a part of the budget, and need more than is left of it,
-// must not keep each other out for ever.
-func TestOneRequestGetsOnHoweverManyAskAtOnce(t *testing.T) {
+// Requests that each hold a part of the budget, and need more than is left of it, must
+// not block each other forever.
+func TestOneRequestMakesProgressHoweverManyAskAtOnce(t *testing.T) {
 	const size, first = 48, 10
 	b := NewBudget(60)
 	var waiting []*Claim
@@ -398,7 +398,7 @@ func TestOneRequestGetsOnHoweverManyAskAtOnce(t *testing.T) {
 	}
 }
 
-func TestAllMayGoToOneClientWhileNobodyElseWaits(t *testing.T) {
+func TestOneClientMayHaveAllWhileNobodyElseWaits(t *testing.T) {
 	b := NewBudget(100)
 	for range 10 {
 		if err := b.Claim("proxy", nil).Grow(10); err != nil {
@@ -420,8 +420,8 @@ func TestWhatHasArrivedIsNotEnded(t *testing.T) {
 	})
 }
 
-// One that is ended and holds on to its memory keeps the other waiting, though
-// not for ever: room is what was given back, not what was promised.
+// One that is ended and holds on to its memory keeps the other waiting, though not
+// forever: only memory that was given back is room.
 func TestRoomIsThereOnlyWhenItIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)

@@ -11,8 +11,8 @@ import (
 const (
 	// Buffers between these sizes are kept for reuse; each size is a power of two.
 	smallestKept, largestKept = 12, 20 // 4 KiB, 1 MiB
-	// firstBuffer is how much of a request is given memory on its sender's word
-	// alone; the rest follows when so much has arrived.
+	// firstBuffer is how much of a request is given memory on its sender's claim alone;
+	// the rest follows when so much has arrived.
 	firstBuffer = 64 << 10
 )
 
@@ -109,8 +109,8 @@ func (c *Claim) ReadAbout(r io.Reader, size, limit int64) ([]byte, error) {
 	return c.readPieces(io.MultiReader(bytes.NewReader(buf), bytes.NewReader(next[:n]), r), int(limit)+1)
 }
 
-// GzipSize is what a gzip member says that it unpacks to; below 0, packed is none.
-// It is true of what is one member below 4 GiB.
+// GzipSize is what a gzip member says that it unpacks to; below 0, packed is none. It is
+// correct for a single member below 4 GiB.
 func GzipSize(packed []byte) int64 {
 	const header, trailer = 10, 8
 	if len(packed) < header+trailer {

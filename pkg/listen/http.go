@@ -9,28 +9,26 @@ import (
 	"time"
 )
 
-// lastCall is how long a connection that is kept open between requests is left
-// to its client when a server ends. A client that sends often learns within
-// that time, from an answer, that the connection ends with it.
+// lastCall is how long a connection that is kept open between requests stays open when a
+// server shuts down. A client that sends often learns within that time, from an answer,
+// that the connection ends with it.
 const lastCall = 250 * time.Millisecond
 
-// firstCall is how long a connection on which nothing has come yet is left to
-// its client when a server ends: who connects is about to ask, however busy the
-// machine.
+// firstCall is how long a connection on which nothing has arrived yet stays open when a
+// server shuts down: a client that connects is about to send, however busy the machine.
 const firstCall = time.Second
 
-// farewell is how long the connections of HTTP/2 are left to their clients to read
-// that they end, and to close them. net/http closes them itself after a second. If
-// they were closed before, a client that sends at that moment would see a reset in
-// place of the farewell, by which it knows that its request may be sent again.
+// farewell is how long clients of HTTP/2 get to read that their connections end, and to
+// close them. net/http closes them itself after a second. If they were closed before, a
+// client that sends at that moment would see a reset in place of the farewell, by which
+// it knows that its request may be sent again.
 const farewell = 2 * time.Second
 
-// ServeHTTP serves s on l, with TLS if s has a TLSConfig, until ctx ends. It
-// then takes no more connections, and ends each one with the answer to the next
-// request on it, which says so. It does not use http.Server.Shutdown for HTTP/1,
-// of which that drops requests that were sent and not yet read. Requests in progress may take
-// as long as grace; cutOff is the number of connections that were cut off then.
-// ServeHTTP closes l.
+// ServeHTTP serves s on l, with TLS if s has a TLSConfig, until ctx ends. It then takes no
+// more connections, and ends each one with the answer to the next request on it, which says
+// so. It does not use http.Server.Shutdown for HTTP/1, which drops requests that were sent
+// and not yet read. Requests in progress may take as long as grace; cutOff is the number of
+// connections that were cut off then. ServeHTTP closes l.
 func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) (cutOff int, err error) {
 	var ending, http2 atomic.Bool
 	conns := newConns(s.ConnState)
@@ -74,7 +72,7 @@ func ServeHTTP(ctx context.Context, s *http.Server, l net.Listener, grace time.D
 	return cutOff, nil
 }
 
-// conns knows a server's connections and the state of each.
+// conns tracks a server's connections and the state of each.
 type conns struct {
 	next func(net.Conn, http.ConnState) // told of every change, too; may be nil
 

@@ -158,9 +158,9 @@ func TestServeHTTPWaitsForRequestsUnderWayAndNoLonger(t *testing.T) {
 	<-left
 }
 
-// A client of HTTP/2 that is between two requests when the server ends is told so,
-// and reads that also if it sends a request before it has read it: by the protocol,
-// it may send that again.
+// A client of HTTP/2 that is between two requests when the server stops is notified, even
+// if it sends a request before it has read that: by the protocol, it may send the request
+// again.
 func TestAClientOfHTTP2ReadsThatItsConnectionEnds(t *testing.T) {
 	l, address := mustListen(t, NewPool())
 	s := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}

@@ -152,8 +152,8 @@ func noun(network string) string {
 	return "port"
 }
 
-// bind listens. The file that a killed process left behind of a unix socket,
-// on which nobody answers, is in nobody's use.
+// bind listens. The file that a killed process left behind of a unix socket, on which
+// nobody answers, is not in use.
 func bind(network, address string) (net.Listener, error) {
 	l, err := net.Listen(network, address)
 	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
@@ -231,7 +231,7 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.socket.conns:
-		if l.closed() { // both were ready: the connection is another listener's
+		if l.closed() { // both were ready: the connection belongs to another listener
 			go l.socket.offer(c)
 			return nil, net.ErrClosed
 		}

@@ -21,8 +21,7 @@ func NewMemory() *Memory {
 	return &Memory{conns: make(chan net.Conn), closed: make(chan struct{}), wanted: make(chan struct{})}
 }
 
-// Wanted is closed when somebody has dialed: who would accept need not wait in
-// Accept before.
+// Wanted is closed when somebody has dialed: the server need not wait in Accept before.
 func (m *Memory) Wanted() <-chan struct{} { return m.wanted }
 
 // Dial connects, once the other side accepts.

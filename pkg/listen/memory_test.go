@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestWhoDialsInMemoryTalksToWhoAccepts(t *testing.T) {
+func TestDialAndAcceptConnectInMemory(t *testing.T) {
 	m := NewMemory()
 	select {
 	case <-m.Wanted():

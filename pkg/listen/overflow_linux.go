@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// countOverflow has the kernel say, with each datagram, how many it has dropped.
+// countOverflow makes the kernel report, with each datagram, how many it has dropped.
 func countOverflow(conn *net.UDPConn) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -104,7 +104,7 @@ func (c *Packets) Read(b []byte) (n int, from netip.AddrPort, err error) {
 // read reads a datagram while it is c's turn.
 func (c *Packets) read(b []byte) (int, netip.AddrPort, error) {
 	s := c.socket
-	// Close sets a deadline in the past; who comes next takes it away.
+	// Close sets a deadline in the past; the next holder resets it.
 	_ = s.conn.SetReadDeadline(time.Time{})
 	select {
 	case <-c.done: // since then
@@ -119,8 +119,8 @@ func (c *Packets) read(b []byte) (int, netip.AddrPort, error) {
 	return n, from, err
 }
 
-// Lost is how many datagrams the kernel has dropped because nobody read them in
-// time, as far as it has said so: it does with the next one that is read.
+// Lost is how many datagrams the kernel has dropped because nobody read them in time, as
+// far as it has reported: it does so with the next one that is read.
 func (c *Packets) Lost() uint64 { return c.lost.Load() }
 
 // Addr is the address that is bound.

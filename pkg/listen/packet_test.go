@@ -90,7 +90,7 @@ func TestDatagramsGoToWhoeverHoldsTheAddressAtAReload(t *testing.T) {
 }
 
 // Several that read one address at once do not end each other.
-func TestWhoClosesEndsNobodyElse(t *testing.T) {
+func TestClosingEndsNobodyElse(t *testing.T) {
 	pool, address := NewPool(), freeAddress(t)
 	got, ended := make(chan string, 1000), make(chan error, 100)
 	last, err := pool.View().ListenPackets("udp", address, "last")

@@ -11,9 +11,9 @@ import (
 	"collector/pkg/throttle"
 )
 
-// Paths tells users about clients that ask a receiver for what it does not
-// serve: almost always a setting of the client adds a path twice or not at all,
-// or names the port of another receiver, and neither side's library says so.
+// Paths tells users about clients that ask a receiver for what it does not serve: almost
+// always a client's setting adds a path twice or not at all, or names another receiver's
+// port, and neither side's library says so.
 type Paths struct {
 	// Tally counts the requests too, unless it is nil.
 	Tally *Tally
@@ -74,7 +74,7 @@ const (
 	pyroPush = "/push.v1.PusherService/"
 )
 
-// pathKind tells what a path that is not served looks like, and what to do.
+// pathKind says what a path that is not served looks like, and what to do.
 func pathKind(path string, serves []string) (kind, hint string) {
 	trimmed := strings.TrimRight(path, "/")
 	if trimmed == "" {

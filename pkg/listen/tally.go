@@ -103,7 +103,7 @@ func (t *Tally) Refuse(reason, client string, err error) {
 	t.last = Refusal{At: now, Reason: reason, Client: client, Error: text}
 }
 
-// Received is what has come. listens is where from, in words.
+// Received is what has arrived. listens says in words where.
 func (t *Tally) Received(listens ...string) Received {
 	r := Received{Listens: listens}
 	for i := range t.signals {

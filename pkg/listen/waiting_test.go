@@ -87,7 +87,7 @@ func TestAClientWhoseRequestsWaitLeavesOthersPlacesToWait(t *testing.T) {
 	})
 }
 
-func TestAClientThatHasGoneWaitsNoMore(t *testing.T) {
+func TestAClientThatDisconnectsWaitsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, release := full(t)
 		gone := make(chan struct{})
@@ -166,7 +166,7 @@ func TestOneRequestAtATimeIsEndedForAnother(t *testing.T) {
 	})
 }
 
-// Each of many that wait gets room in its turn, though only who may fit is told.
+// Each of many that wait gets room in turn, although only those that may fit are woken.
 func TestAllThatWaitGetTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, release := full(t)

@@ -53,7 +53,7 @@ func (h *Hub) join(w *Watcher) {
 	a.watchers.Store(&all)
 }
 
-// leave takes w out. With the last watcher, the goroutine ends.
+// leave removes w. The goroutine ends with the last watcher.
 func (h *Hub) leave(w *Watcher) {
 	h.watching.Lock()
 	defer h.watching.Unlock()
@@ -109,7 +109,7 @@ func (a *audience) admit(e *Edge, s Signal, n, decode int) (to []seat, most int)
 	return to, most
 }
 
-// offer has something shown if there is room for so many bytes of it.
+// offer queues something to be shown if there is room for that many bytes.
 func (a *audience) offer(to []seat, size int, render func(*scene)) {
 	if a.waiting.Add(int64(size)) <= waitingBytes {
 		select {

@@ -167,7 +167,7 @@ func settle(w *Watcher) {
 	<-done
 }
 
-// What the audience is told is seen by the watcher, and by the others.
+// What the audience is shown is seen by the watcher, and by the others.
 
 func (w *Watcher) ObserveLogs(e *Edge, logs pipeline.Logs) {
 	w.hub.audience.ObserveLogs(e, logs)

@@ -1,5 +1,5 @@
-// Package live shows what flows between components: it counts what passes each
-// edge of the graph, and hands it to observers as it passes.
+// Package live shows what flows between components: it counts what passes each edge of
+// the graph, and shows it to observers as it passes.
 //
 // An Edge is in front of each sink that a component was given. While nobody
 // observes, an item costs it a few atomic additions and no allocation.
@@ -69,7 +69,7 @@ type Hub struct {
 	audience *audience  // nil without watchers; guarded by watching
 }
 
-// Observe hands o what passes from now on, until stop is called.
+// Observe shows o what passes from now on, until stop is called.
 func (h *Hub) Observe(o Observer) (stop func()) {
 	h.change(func(all []Observer) []Observer { return append(all, o) })
 	return func() {
@@ -111,7 +111,7 @@ type counters struct{ items, bytes, refused atomic.Uint64 }
 type Count struct {
 	Items   uint64 `json:"items"`
 	Bytes   uint64 `json:"bytes"`   // before compression; 16 a sample
-	Refused uint64 `json:"refused"` // items that the sink did not take, each time they were offered
+	Refused uint64 `json:"refused"` // items that the sink did not accept, each time they were offered
 }
 
 // NewEdge makes an edge whose traffic the observers of hub see.
@@ -127,8 +127,8 @@ func (e *Edge) Count(s Signal) Count {
 // those in OTLP requests, since an item has passed.
 func (e *Edge) Carries(s Signal) bool { return e.carries[s].Load() || e.counts[s].items.Load() > 0 }
 
-// Wrap gives the receiver v with the edge in front of it; anything else it gives
-// back.
+// Wrap returns the receiver v with the edge in front of it; it returns anything else
+// unchanged.
 func (e *Edge) Wrap(v any) any {
 	for _, k := range pipeline.Kinds() {
 		if k.Holds(v) {

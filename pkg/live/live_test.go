@@ -162,7 +162,7 @@ func TestAWatcherSeesWhatItsFilterChooses(t *testing.T) {
 	f([]string{"An Error", "fine", "elsewhere"}, Filter{Text: "shop"})
 }
 
-func TestARefusedItemIsNotShown(t *testing.T) {
+func TestAnUnacceptedItemIsNotShown(t *testing.T) {
 	hub := &Hub{}
 	w := hub.Watch(Filter{})
 	defer w.Close()
@@ -189,7 +189,7 @@ func TestAPausedOrClosedWatcherSeesNothing(t *testing.T) {
 	}
 }
 
-func TestAWatcherThatTakesNothingHoldsNobodyUp(t *testing.T) {
+func TestAWatcherThatReadsNothingDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := &Hub{}
 		w := hub.Watch(Filter{})

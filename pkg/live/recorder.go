@@ -16,8 +16,8 @@ const (
 	recent = 6
 )
 
-// Recorder keeps how numbers went over the last minutes, for charts: counters as
-// their increase per second, gauges as they are.
+// Recorder keeps the recent history of numbers, for charts: counters as their increase
+// per second, gauges as they are.
 type Recorder struct {
 	read func(Readings)
 
@@ -38,8 +38,8 @@ type row struct {
 // Readings takes the numbers of one moment, each under a key of its own.
 type Readings struct {
 	Counter func(key string, total float64)
-	// Fresh is a counter that was 0 when it came into being: what it has when
-	// it is first seen is an increase, but for the very first reading.
+	// Fresh is a counter that started at 0: its value when it is first seen is an
+	// increase, except at the very first reading.
 	Fresh func(key string, total float64)
 	Gauge func(key string, v float64)
 }

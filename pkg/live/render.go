@@ -109,8 +109,8 @@ func (s *scene) sample(lset labels.Labels, ms int64, value string) {
 	s.give(Event{Time: time.UnixMilli(ms), Labels: shownLabels(lset), Text: lset.Get(labels.MetricName) + " " + value})
 }
 
-// internal reports whether a label is for components only, as is what discovery
-// found out.
+// internal reports whether a label is for components only, such as discovery's meta
+// labels.
 func internal(name string) bool { return strings.HasPrefix(name, "__") }
 
 // shownLabels are the labels that destinations get. The name of a metric is
@@ -153,8 +153,8 @@ func (a *audience) ObserveOTLP(e *Edge, r pipeline.OTLP) {
 	})
 }
 
-// undecodable tells of a request that cannot be shown. The receiver has checked
-// its outline only.
+// undecodable reports a request that cannot be shown. The receiver has checked its
+// outline only.
 func (s *scene) undecodable(err error) {
 	s.give(Event{Time: time.Now(), Text: fmt.Sprintf("a request that cannot be decoded: %s", err)})
 }

@@ -13,7 +13,7 @@ import (
 const (
 	// watchRate is how many events a watcher is given in a second.
 	watchRate = 100
-	// examineRate is how many items are held against a filter in a second.
+	// examineRate is how many items are matched against a filter in a second.
 	examineRate = 2000
 	// watchBuffer is how many events may wait for the watcher.
 	watchBuffer = 2 * watchRate
@@ -46,13 +46,12 @@ type Filter struct {
 
 // Event is an item that has passed an edge, as it is shown.
 type Event struct {
-	Time   time.Time `json:"time"` // its own, not that of its passing
+	Time   time.Time `json:"time"` // its own, not when it passed
 	Signal Signal    `json:"signal"`
 	From   string    `json:"from"`
 	To     string    `json:"to"`
-	// Labels may be cut, which "…" at the end of a value tells, and of very many
-	// some are omitted.
-	// All watchers are given the same map.
+	// Labels may be cut, which "…" at the end of a value shows, and some of very many are
+	// omitted. All watchers are given the same map.
 	Labels map[string]string `json:"labels"`
 	// Text is the line, the sample as in a metrics page, the name of the span,
 	// or the name of the profile. It may be cut.
@@ -64,8 +63,8 @@ type Event struct {
 	Duration time.Duration `json:"durationNs,omitempty"`
 }
 
-// Watcher is given events. What it does not take in time, and what exceeds its
-// rate, it is told of as a number only.
+// Watcher is given events. Of what it does not read in time, and what exceeds its rate,
+// it gets only the number.
 type Watcher struct {
 	hub     *Hub
 	filter  Filter
@@ -96,7 +95,7 @@ func (w *Watcher) Events() <-chan Event { return w.events }
 // Skipped is how many items have passed unseen because of the limits.
 func (w *Watcher) Skipped() uint64 { return w.skipped.Load() }
 
-// Pause stops the events, or lets them come again.
+// Pause stops or resumes the events.
 func (w *Watcher) Pause(paused bool) { w.paused.Store(paused) }
 
 // Close ends the watching.
@@ -115,9 +114,9 @@ func (w *Watcher) sees(e *Edge, s Signal) bool {
 	return len(f.Signals) == 0
 }
 
-// admit tells how many of n items may be examined now, for which so many bytes
-// have to be decoded. The others count as skipped. Of a request with too many
-// items none is, as it could be decoded as a whole only.
+// admit returns how many of n items, which take so many bytes to decode, may be examined
+// now. The others count as skipped. None of a request with too many items is, as it could
+// only be decoded as a whole.
 func (w *Watcher) admit(n, decode int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -112,7 +112,7 @@ func TestASecretFileIsASecret(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsAbsentOrTooLargeIsRefused(t *testing.T) {
+func TestAFileThatIsMissingOrTooLargeIsRejected(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	if _, err := NewFile(config(path), component.Options{}); err == nil || !component.Lacks(err) || !strings.Contains(err.Error(), "filename") {
 		t.Errorf("%v", err)

@@ -71,8 +71,8 @@ type Log struct {
 	recent  recent
 }
 
-// feed is the way to one sink of write_to. Each has its own, so that none blocks
-// for another.
+// feed is the path to one sink of write_to. Each has its own, so that none blocks
+// another.
 type feed struct {
 	sink  pipeline.LogsSink
 	lines chan line
@@ -175,8 +175,8 @@ func (l *Log) takeLost(f *feed) int {
 	return n
 }
 
-// lose counts lines that f's sink did not take. It was not told of others, which
-// are counted already.
+// lose counts lines that f's sink did not take. Others, which it never received, are
+// counted already.
 func (l *Log) lose(f *feed, lines, others int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -304,8 +304,8 @@ func (h *handler) format(ctx context.Context, r slog.Record) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// asAlloyWrites names the time ts, in UTC, writes levels in lower case, and leaves
-// out secrets.
+// asAlloyWrites names the time ts, in UTC, writes levels in lower case, and omits
+// secrets.
 func asAlloyWrites(groups []string, a slog.Attr) slog.Attr {
 	switch {
 	case len(groups) > 0:

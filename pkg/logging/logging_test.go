@@ -178,7 +178,7 @@ func TestTheLastLinesReachTheSinks(t *testing.T) {
 		go func() { defer close(done); c.Run(ctx) }()
 		synctest.Wait()
 		log.Logger().Info("running")
-		synctest.Wait() // the sink is at it
+		synctest.Wait() // the sink is writing it
 		for range 10 {
 			log.Logger().Info("stopping")
 		}

@@ -20,7 +20,7 @@ type Output struct {
 	mu      sync.Mutex
 	waiting []piece // guarded by mu, as is all below
 	bytes   int     // of waiting
-	busy    bool    // the goroutine is at it
+	busy    bool    // the goroutine is writing
 	lost    int     // lines since the last in waiting, or since the last notice
 	dropped uint64  // lines, ever
 	notice  func(lost int) []byte
@@ -57,7 +57,7 @@ func (o *Output) Write(line []byte) (int, error) {
 
 // drain writes what is waiting until nothing does.
 func (o *Output) drain() {
-	unsaid := 0 // lines lost before the next one, that no notice has told of
+	unsaid := 0 // lines lost before the next one that no notice has reported
 	for {
 		p, notice, more := o.next(&unsaid)
 		if !more {
@@ -80,9 +80,9 @@ func (o *Output) drain() {
 	}
 }
 
-// next takes the next line to write and adds to unsaid what was lost before it.
-// The last piece has no text but what was lost after all lines. It reports false
-// when there is nothing more to do.
+// next takes the next line to write and adds to unsaid what was lost before it. The last
+// piece has no text, only what was lost after all lines. It reports false when there is
+// nothing more to do.
 func (o *Output) next(unsaid *int) (p piece, notice func(int) []byte, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -135,7 +135,7 @@ func (o *Output) Dropped() uint64 {
 	return o.dropped
 }
 
-// describe sets what makes the line that says how many were lost.
+// describe sets the function that makes the line with the number of lost lines.
 func (o *Output) describe(notice func(lost int) []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -73,7 +73,7 @@ func TestALogThatNobodyReadsBlocksNobodyAndSaysWhatWasLost(t *testing.T) {
 	})
 }
 
-// failing is a pipe whose reader has gone, and comes back.
+// failing is a pipe whose reader went away, and comes back.
 type failing struct {
 	gone bool
 	got  bytes.Buffer
@@ -86,7 +86,7 @@ func (f *failing) Write(p []byte) (int, error) {
 	return f.got.Write(p)
 }
 
-func TestALogWhoseReaderComesBackSaysWhatWasLost(t *testing.T) {
+func TestALogWhoseReaderComesBackReportsWhatWasLost(t *testing.T) {
 	pipe := &failing{gone: true}
 	out := NewOutput(pipe)
 	log := New(out).Logger()
@@ -146,12 +146,12 @@ func TestAStuckSinkDoesNotHoldBackAnother(t *testing.T) {
 	})
 }
 
-// full is a sink that refuses everything.
+// full is a sink that accepts nothing.
 type full struct{}
 
 func (full) WriteLogs(context.Context, pipeline.Logs) error { return pipeline.ErrFull }
 
-func TestWhatASinkRefusesIsCounted(t *testing.T) {
+func TestWhatASinkDoesNotAcceptIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := New(io.Discard)
 		run(t, log, Config{Level: "info", Format: "logfmt", WriteTo: []pipeline.LogsSink{full{}}})

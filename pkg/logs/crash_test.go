@@ -94,7 +94,7 @@ func collect(job []string) error {
 
 // Killed again and again under load, and while Loki is down, the collector
 // delivers each line; what it repeats is identical, so that Loki stores it once.
-func TestKilledCollectorLosesNothing(t *testing.T) {
+func TestAKilledCollectorLosesNothing(t *testing.T) {
 	engine, loki, dir := dockertest.New(t), lokitest.New(t), t.TempDir()
 	ids := []string{engine.Run(dockertest.Container{}), engine.Run(dockertest.Container{})}
 	job := strings.Join(append([]string{dir, engine.Host(), loki.URL()}, ids...), " ")

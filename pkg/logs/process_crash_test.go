@@ -40,7 +40,7 @@ func streamRule() (*discovery.Rules, error) {
 
 // Killed again and again while lines are held back, and while Loki is down, the
 // collector delivers each block whole; what it repeats is identical.
-func TestKilledCollectorCutsNoBlock(t *testing.T) {
+func TestAKilledCollectorCutsNoBlock(t *testing.T) {
 	engine, loki, dir := dockertest.New(t), lokitest.New(t), t.TempDir()
 	id := engine.Run(dockertest.Container{})
 	start := func() (kill func()) {

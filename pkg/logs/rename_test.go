@@ -31,7 +31,7 @@ func (s sinkComponent) Exports() map[string]any {
 }
 
 // Reloads rename the source of a file that grows, there and back.
-func TestReloadsThatRenameASourceCostNoLine(t *testing.T) {
+func TestReloadsThatRenameASourceLoseNoLine(t *testing.T) {
 	log, sink := filepath.Join(t.TempDir(), "a.log"), &logstest.Sink{}
 	controller := graph.New(graph.Options{
 		StoragePath: t.TempDir(), Kinds: append(pipeline.Kinds(), discovery.Kinds()...),

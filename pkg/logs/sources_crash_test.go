@@ -188,7 +188,7 @@ func crashConfig(files *logFiles, url string) string {
 
 // Killed again and again under load, and while Loki is down, the collector delivers
 // each line of files, which are rotated, and each entry that it has acknowledged.
-func TestKilledCollectorLosesNoLineOfFilesAndNoPush(t *testing.T) {
+func TestAKilledCollectorLosesNoLineOfFilesAndNoPush(t *testing.T) {
 	loki, dir := lokitest.New(t), t.TempDir()
 	files := &logFiles{t: t, dir: t.TempDir()}
 	configuration := filepath.Join(t.TempDir(), "config.alloy")

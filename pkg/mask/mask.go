@@ -1,5 +1,5 @@
-// Package mask says what must not be shown, and takes it out of texts: passwords,
-// tokens and keys, by the names that they have or by where they stand in a URL.
+// Package mask says what must not be shown, and removes it from texts: passwords, tokens
+// and keys, by their names or by their place in a URL.
 package mask
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// loginRest is how a login goes on, before a host without a scheme; before a digest
-// it is an image.
+// loginRest is how a login continues, before a host without a scheme; before a digest it
+// is an image.
 const loginRest = "[^\\s\"'`@:/=]+:)([^\\s\"'`@/]+)@(sha(?:256|512):)?"
 
 var (
@@ -58,9 +58,8 @@ func WithoutURLPasswords(text string) string {
 	return urlPassword.ReplaceAllString(text, "${1}"+Redacted+"@")
 }
 
-// WithoutLogins is text, such as an error, without passwords that stand before a
-// host without a scheme: libraries quote addresses so, and so do those who forgot
-// the scheme.
+// WithoutLogins is text, such as an error, without passwords that precede a host without
+// a scheme: libraries quote addresses like that, and so do people who forget the scheme.
 func WithoutLogins(text string) string {
 	if !strings.Contains(text, "@") {
 		return text
@@ -74,8 +73,8 @@ func WithoutLogins(text string) string {
 	})
 }
 
-// WithoutLabelSecrets is text, such as {a="b", c="d"}, without the values of
-// labels that are called like a secret, and what WithoutPasswords takes out.
+// WithoutLabelSecrets is text, such as {a="b", c="d"}, without the values of labels that
+// are called like a secret, and what WithoutPasswords removes.
 func WithoutLabelSecrets(text string) string {
 	return WithoutPasswords(labelPair.ReplaceAllStringFunc(text, func(found string) string {
 		parts := labelPair.FindStringSubmatch(found)
@@ -86,8 +85,8 @@ func WithoutLabelSecrets(text string) string {
 	}))
 }
 
-// WithoutMembers is JSON without the values of members that are called like a
-// secret, and what WithoutPasswords takes out.
+// WithoutMembers is JSON without the values of members that are called like a secret, and
+// what WithoutPasswords removes.
 func WithoutMembers(json string) string {
 	json = jsonMember.ReplaceAllStringFunc(json, func(found string) string {
 		parts := jsonMember.FindStringSubmatch(found)

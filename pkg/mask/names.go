@@ -13,7 +13,7 @@ func NamesSecret(name string) bool {
 	if strings.HasSuffix(name, "_file") || strings.HasSuffix(name, "_url") {
 		return false
 	}
-	// Pages ask this of each label of thousands of targets.
+	// Pages call this for each label of thousands of targets.
 	lower := strings.ToLower(name)
 	for _, word := range [...]string{
 		"password", "secret", "token", "credentials", "passphrase", "authorization", "cookie", "key_pem", "apikey", "api-key", "api_key",
@@ -36,9 +36,9 @@ func briefSecret(part string) bool {
 	return slices.Contains([]string{"key", "sig", "auth", "pass", "pwd", "pw", "code"}, part)
 }
 
-// ShowsParameter reports whether the value of a URL's parameter of this name may
-// be shown: secrets have too many names there ("key", "sig", "auth", "code") to
-// list them, so that these are the names of what is none.
+// ShowsParameter reports whether the value of a URL's parameter of this name may be
+// shown: secrets have too many names there ("key", "sig", "auth", "code") to list them,
+// so these are the names of harmless ones.
 func ShowsParameter(name string) bool {
 	switch strings.TrimSuffix(strings.ToLower(name), "[]") {
 	case "action", "aggregationtype", "all", "collect", "collector", "db", "debug", "direction", "encoding", "end", "exclude", "filters",
@@ -51,10 +51,10 @@ func ShowsParameter(name string) bool {
 	return false
 }
 
-// ShowsHeader reports whether the value of a header of this name may be shown:
-// what a service calls the header of its key nobody can know, so that these are
-// the names of what is none. What may follow a redirect to another host is another
-// question, which httpclient answers: that says nothing of who sends it.
+// ShowsHeader reports whether the value of a header of this name may be shown: nobody can
+// know what a service calls the header of its key, so these are the names of harmless
+// ones. What may follow a redirect to another host is another question, which httpclient
+// answers: that says nothing of who sends it.
 func ShowsHeader(name string) bool {
 	switch strings.ToLower(name) {
 	case "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding", "content-length", "content-type", "host",

@@ -10,11 +10,11 @@
 // it (see pipeline.OTLP).
 //
 // Requests are queued uncompressed: the limits by which they are merged are the
-// receiver's, on uncompressed bytes, and the queue counts what it stores. While
-// the destination is well, the queue is next to empty and costs no disk. In an
-// outage a span of the SDKs takes some 310 bytes: 500 spans a second for half an
-// hour take 280 MB, and fill the default cap of 1 GiB in two hours. Snappy would
-// make that a quarter, for under a microsecond a span.
+// receiver's, on uncompressed bytes, and the queue counts what it stores. While the
+// destination is well, the queue is next to empty and costs no disk. In an outage a span
+// of the SDKs takes some 310 bytes: 500 spans a second for half an hour take 280 MB, and
+// fill the default cap of 1 GiB in two hours. Snappy would reduce that to a quarter, for
+// less than a microsecond a span.
 //
 //	client ─▶ receiver ─▶ processor/batch (notes how to merge) ─▶ exporter ─▶ destination
 //	          walk                                                queue, merge, split, send

@@ -16,8 +16,7 @@ import (
 	"collector/pkg/otlp/processor/transform"
 )
 
-// contrib are the components that the OpenTelemetry Collector's own code does the
-// work of.
+// contrib are the components that run the OpenTelemetry Collector's own code.
 func contrib() []component.Definition {
 	return []component.Definition{
 		servicegraph.Definition(),
@@ -33,6 +32,6 @@ func contrib() []component.Definition {
 	}
 }
 
-// LeftOut are the components that this build lacks: the tag that left them out, by
+// LeftOut are the components that this build lacks: the build tag that omits them, by
 // their names.
 func LeftOut() map[string]string { return nil }

@@ -4,11 +4,10 @@ package otlp
 
 import "collector/pkg/component"
 
-// contrib are the components that the OpenTelemetry Collector's own code does the
-// work of: none.
+// contrib are the components that run the OpenTelemetry Collector's own code: none.
 func contrib() []component.Definition { return nil }
 
-// LeftOut are the components that this build lacks: the tag that left them out, by
+// LeftOut are the components that this build lacks: the build tag that omits them, by
 // their names.
 func LeftOut() map[string]string {
 	left := map[string]string{}

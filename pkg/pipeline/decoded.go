@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// Decoded is what is in a request. The field of its signal is set. Two are equal
-// if they are the same data, not if they say the same.
+// Decoded is what is in a request. The field of its signal is set. Two are equal if they
+// are the same object, not if they have the same content.
 type Decoded struct {
 	Traces  ptrace.Traces
 	Metrics pmetric.Metrics
@@ -66,7 +66,7 @@ func (d Decoded) copied(s Signal) (own Decoded) {
 	return own
 }
 
-// freeze has every attempt to change d panic from now on.
+// freeze makes every later attempt to change d panic.
 func (d Decoded) freeze(s Signal) {
 	switch s {
 	case SignalTraces:

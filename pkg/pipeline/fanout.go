@@ -14,12 +14,12 @@ const (
 	offerInterval = 50 * time.Millisecond
 )
 
-// WriteAll calls write for every sink, for a source that is a client and sends
-// again what fails. It fails only when no sink has accepted the data, and then with
-// a permanent error only when all errors are. Once one has taken it, an error
-// would make that one store it twice; so what another does not take then is lost
-// for that one alone, and lost is told of it: no destination delays another. Behind a
-// source that waits, which ctx says, it is Pass.
+// WriteAll calls write for every sink, for a source that is a client and retries what
+// fails. It fails only if no sink has accepted the data, with a permanent error only if
+// all errors are permanent. Once one sink has accepted it, an error would make that one
+// store it twice; so data that another sink does not accept is lost for that sink alone,
+// and lost is called for it: no destination delays another. After a source that waits,
+// according to ctx, it is Pass.
 func WriteAll[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(error)) error {
 	told := func(_ int, err error) { lost(err) }
 	if len(sinks) > 1 && ctx.Value(waitingKey{}) != nil {
@@ -32,12 +32,12 @@ func WriteAll[S any](ctx context.Context, sinks []S, write func(context.Context,
 	return settle(ctx, sinks, errs, write, told)
 }
 
-// Pass calls write for every sink, for a component that is between its source
-// and the sinks and does not know which kind the source is. All sinks have the
-// same time, as with Each; who has not taken the data in the end is dealt with as
-// WriteAll does. If the source itself writes until its data is taken, which ctx
-// says, each sink is given it until it takes it, and lost hears only of what is
-// permanent. An error of the only sink comes back as it is.
+// Pass calls write for every sink, for a component that is between its source and the
+// sinks and does not know which kind the source is. All sinks have the same time, as with
+// Each; a sink that has not accepted the data in the end is handled as in WriteAll. If
+// the source itself writes until its data is accepted, according to ctx, each sink gets
+// it until it accepts it, and lost is called only for permanent errors. An error of the
+// only sink comes back as it is.
 func Pass[S any](ctx context.Context, sinks []S, write func(context.Context, S) error, lost func(sink int, err error)) error {
 	if len(sinks) == 1 {
 		return write(ctx, sinks[0])
@@ -66,8 +66,8 @@ func passUntilAccepted[S any](ctx context.Context, sinks []S, write func(context
 	return settle(ctx, sinks, errs, write, lost)
 }
 
-// settle ends a write to all sinks of which errs came: with an error if no sink
-// has taken the data; otherwise those that have not are offered it again.
+// settle ends a write to all sinks, which returned errs: with an error if no sink has
+// accepted the data; otherwise it is offered again to those that have not.
 func settle[S any](ctx context.Context, sinks []S, errs []error, write func(context.Context, S) error, lost func(sink int, err error)) error {
 	if !slices.Contains(errs, nil) {
 		return allRefused(errs)
@@ -83,8 +83,8 @@ func settle[S any](ctx context.Context, sinks []S, errs []error, write func(cont
 	return nil
 }
 
-// allRefused joins the errors of all sinks, without the permanent ones if there
-// are others: a sink may take the data when it is given again.
+// allRefused joins the errors of all sinks, without the permanent ones if there are
+// others: a sink may accept the data when it is offered again.
 func allRefused(errs []error) error {
 	var passing []error
 	for _, err := range errs {
@@ -98,15 +98,14 @@ func allRefused(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// Offer gives data to a sink, and again for as long as patience while waiting may
-// help, as it does when the sink is just being started or replaced.
+// Offer gives data to a sink, and retries for as long as patience while waiting may help,
+// as it does when the sink is just being started or replaced.
 func Offer[S any](ctx context.Context, s S, write func(context.Context, S) error) error {
 	return offer(ctx, s, write, write(ctx, s))
 }
 
-// offer gives data again to a sink that refused it with err, as long as waiting
-// may help: a queue that is full stays so for as long as its destination is
-// down.
+// offer retries a sink that refused data with err, as long as waiting may help: a queue
+// that is full stays so for as long as its destination is down.
 func offer[S any](ctx context.Context, s S, write func(context.Context, S) error, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

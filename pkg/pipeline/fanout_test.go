@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// answers is a sink: the errors of its calls, the last one for ever.
+// answers is a sink: the errors of its calls, the last one forever.
 type answers struct {
 	errs  []error
 	calls int
@@ -68,7 +68,8 @@ func TestWriteAllAndPass(t *testing.T) {
 func TestPassWaitsForEachSinkIfTheSourceDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken, bad := errors.New("broken"), Permanent(errors.New("bad"))
-		// f passes from a source that waits, and checks what it is told and what is lost.
+		// f passes data from a source that waits, and checks the error that it gets and
+		// what is lost.
 		f := func(ctx context.Context, wantNext int, want, wantRefused, wantLost error, sinks ...*answers) {
 			t.Helper()
 			var refused, lost error

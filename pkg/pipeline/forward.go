@@ -8,8 +8,8 @@ import (
 	"collector/pkg/backoff"
 )
 
-// What becomes of data that one of several sinks, the list of a forward_to, does
-// not take depends on what its source can do, and on nothing else:
+// What happens to data that one of several sinks, the list of a forward_to, does not
+// accept depends only on what its source can do:
 //
 //   - A source that can wait, since what it reads stays where it is (a container's
 //     log, a file, a journal), gives the data to each sink until that takes it:
@@ -33,18 +33,18 @@ const (
 )
 
 // waitingKey is the key of a context in which the caller writes until its data is
-// taken: see Pass.
+// accepted: see Pass.
 type waitingKey struct{}
 
 // Notify is called when a sink refuses data, or makes it wait; each may be nil.
 type Notify struct {
-	Refused func(sink int, err error) // the sink will never take the data: it is lost for that one
-	Waiting func(sink int, err error) // it did not take the data, and is given it again
+	Refused func(sink int, err error) // the sink will never accept the data: it is lost for that one
+	Waiting func(sink int, err error) // it did not accept the data, and gets it again
 }
 
-// UntilAccepted gives data to the sinks from the given one on, in order, to each
-// until it takes it. It fails only when ctx ends, with its cause, and returns
-// then who has not got the data, to go on from there.
+// UntilAccepted gives data to the sinks from the given one on, in order, to each until it
+// accepts it. It fails only when ctx ends, with its cause, and then returns the first
+// sink that has not got the data, to continue from there.
 func UntilAccepted[S any](ctx context.Context, sinks []S, from int, write func(context.Context, S) error, notify Notify) (next int, err error) {
 	ctx = context.WithValue(ctx, waitingKey{}, true)
 	for i := from; i < len(sinks); i++ {

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-func TestUntilAcceptedWaitsForEachSinkAndLosesWhatIsRefused(t *testing.T) {
+func TestUntilAcceptedWaitsForEachSinkAndLosesWhatIsRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken, bad := errors.New("broken"), Permanent(errors.New("bad"))
 		sinks := []*answers{{errs: []error{nil}}, {errs: []error{ErrFull, broken, ErrClosed, nil}}, {errs: []error{bad}}, {errs: []error{nil}}}
@@ -27,7 +27,7 @@ func TestUntilAcceptedWaitsForEachSinkAndLosesWhatIsRefused(t *testing.T) {
 	})
 }
 
-func TestUntilAcceptedSaysWhoHasNotGotTheDataWhenItIsEnded(t *testing.T) {
+func TestUntilAcceptedReturnsTheSinkThatHasNotGotTheData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		over := errors.New("over")
@@ -68,7 +68,7 @@ func TestEachDelaysNoSinkByAnother(t *testing.T) {
 	})
 }
 
-func TestWriteAllIsPassBehindASourceThatWaits(t *testing.T) {
+func TestWriteAllIsPassAfterASourceThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, full := &answers{errs: []error{nil}}, &answers{errs: []error{ErrFull, ErrFull, nil}}
 		write := func(ctx context.Context, sinks []*answers) error {

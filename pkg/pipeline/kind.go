@@ -5,9 +5,9 @@ import (
 	"reflect"
 )
 
-// Kind is a kind of value that a component exports for others to use, such as a
-// receiver of logs. Expressions pass such values on, but cannot look into them,
-// unless they are Live.
+// Kind is a kind of value that a component exports for others to use, such as a receiver
+// of logs. Expressions can pass such values along, but not look into them, unless they
+// are Live.
 type Kind struct {
 	// Type is an interface that the values implement, or the type that they have.
 	Type reflect.Type
@@ -44,8 +44,8 @@ type Live interface {
 }
 
 // StatePrefix begins the names of the members that a Live value's owner sets in an
-// element to say how it is doing: for example, a container has exited. They come and
-// go, and the element stays the same one.
+// element to show its state: for example, that a container has exited. They come and go,
+// and the element stays the same.
 const StatePrefix = "__collector_"
 
 // Holds reports whether v is of this kind.
@@ -53,8 +53,7 @@ func (k Kind) Holds(v any) bool {
 	return v != nil && reflect.TypeOf(v).AssignableTo(k.Type)
 }
 
-// Tap is told of what a sink was given, and of the sink's answer, once it has
-// answered.
+// Tap sees what a sink was given, and the sink's answer, once it has answered.
 type Tap interface {
 	// Expects announces that only items of this signal will come.
 	Expects(Signal)
@@ -123,7 +122,7 @@ type tappedOTLP struct {
 
 func (t *tappedOTLP) WriteOTLP(ctx context.Context, r OTLP) error {
 	if r.IsDecoded() && t.tap.Watches(r.Signal) {
-		r = r.Shared() // else next may change what the tap is to show
+		r = r.Shared() // otherwise next may change what the tap is going to show
 	}
 	err := t.next.WriteOTLP(ctx, r)
 	t.tap.TapOTLP(r, err)
@@ -144,7 +143,7 @@ func (t *tappedProfiles) WriteProfile(ctx context.Context, p Profile) error {
 	return err
 }
 
-// The receivers of components that cannot be made here. Nothing runs that would
+// The receivers of components that cannot be made here. Nothing that is running would
 // send to them.
 type (
 	absentLogs     struct{}

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// errGivenAway says that a component uses a request that it has given away.
+// errGivenAway says that a component uses a request that it no longer owns.
 var errGivenAway = Permanent(errors.New("BUG: the request has been given to a component that has changed it"))
 
 // memo is what the copies of a request have in common: what was decoded of it, and
@@ -81,7 +81,7 @@ func (o OTLP) With(s Signal, d Decoded) OTLP {
 	return o
 }
 
-// Shared is the request for several: who changes it gets a copy.
+// Shared is the request for several readers: one that changes it gets a copy.
 func (o OTLP) Shared() OTLP {
 	if o.memo == nil {
 		o.memo = &memo{shared: true}

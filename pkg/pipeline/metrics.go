@@ -24,9 +24,9 @@ type Metrics struct {
 type Origin struct {
 	Job, Instance string
 	Scheme        string // of its URL
-	// Describe returns what the target says of a metric family, for those who must
-	// know what a sample is; ok is false if it says nothing, or if the scrape is not
-	// to tell. It may be called until the batch has been written.
+	// Describe returns what the target says of a metric family, for components that must
+	// know what a sample is; ok is false if it says nothing, or if the scrape must not
+	// say so. It may be called until the batch has been written.
 	Describe func(family string) (m Metadata, ok bool)
 }
 

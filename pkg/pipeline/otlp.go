@@ -17,14 +17,13 @@ const (
 // OTLP is one export request
 // (opentelemetry.proto.collector.{trace,metrics,logs}.v1.Export…ServiceRequest).
 //
-// It is bytes until a component looks into it, and a component that only hands
-// it on costs nothing. Read and Own decode it, once for all who have a copy of
-// this value from then on; With is what a component has made of it, which goes on
-// decoded, and which Bytes encodes, once for all destinations.
+// It is bytes until a component looks into it, and a component that only forwards it
+// costs nothing. Read and Own decode it, once for all who have a copy of this value from
+// then on; With is what a component has made of it, which goes on decoded, and which
+// Bytes encodes, once for all destinations.
 //
-// Who forwards what With returned gives it away, also if the call fails. Who
-// gives one request to several calls Shared before: what one of them changes, the
-// others don't see.
+// Forwarding what With returned gives up ownership, even if the call fails. Call Shared
+// before giving one request to several: what one of them changes, the others don't see.
 type OTLP struct {
 	Signal Signal
 	// Data is the request as it came: protobuf, uncompressed and checked to be
@@ -50,9 +49,9 @@ type Batching struct {
 	MaxItems int           // never more items in one request; 0: no such limit
 }
 
-// OTLPReader is an OTLPSink that says whether it, or one behind it, decodes the
-// requests of a signal. Who gives requests to several of them has them decoded
-// once for all, and who bounds the memory of requests counts what they become.
+// OTLPReader is an OTLPSink that says whether it, or one behind it, decodes the requests
+// of a signal. Requests for several of them are decoded once for all, and whatever bounds
+// the memory of requests counts their decoded size.
 type OTLPReader interface {
 	ReadsOTLP(Signal) bool
 }

@@ -66,7 +66,7 @@ func valueIn(t *testing.T, request OTLP) string {
 	return v.Str()
 }
 
-func TestWhoChangesARequestInTurnDecodesItOnce(t *testing.T) {
+func TestComponentsInARowDecodeARequestOnce(t *testing.T) {
 	eachSignal(t, func(t *testing.T, request OTLP) {
 		s := request.Signal
 		first := must[Decoded](t)(request.Own())
@@ -147,7 +147,7 @@ func TestWhatOneOfSeveralChangesTheOthersDoNotSee(t *testing.T) {
 	})
 }
 
-func TestARequestThatWasGivenAwayCannotBeUsed(t *testing.T) {
+func TestARequestThatIsNoLongerOwnedCannotBeUsed(t *testing.T) {
 	eachSignal(t, func(t *testing.T, request OTLP) {
 		made := request.With(request.Signal, must[Decoded](t)(request.Own()))
 		must[Decoded](t)(made.Own())

@@ -1,5 +1,5 @@
-// Package pipeline is what flows between components: log entries, samples,
-// OTLP requests and profiles, and the four sinks that take them.
+// Package pipeline is what flows between components: log entries, samples, OTLP requests
+// and profiles, and the four sinks that accept them.
 //
 // Every sink keeps one contract:
 //
@@ -21,22 +21,22 @@ import (
 	"errors"
 )
 
-// LogsSink takes log entries.
+// LogsSink accepts log entries.
 type LogsSink interface {
 	WriteLogs(ctx context.Context, logs Logs) error
 }
 
-// MetricsSink takes samples as they come from scrapes.
+// MetricsSink accepts samples as they come from scrapes.
 type MetricsSink interface {
 	WriteMetrics(ctx context.Context, metrics Metrics) error
 }
 
-// OTLPSink takes OTLP export requests.
+// OTLPSink accepts OTLP export requests.
 type OTLPSink interface {
 	WriteOTLP(ctx context.Context, request OTLP) error
 }
 
-// ProfilesSink takes profiles as clients pushed them.
+// ProfilesSink accepts profiles as clients pushed them.
 type ProfilesSink interface {
 	WriteProfile(ctx context.Context, profile Profile) error
 }
@@ -67,7 +67,7 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
-// unstored is a failure of a sink as a remote client may read it.
+// unstored is a failure of a sink in a form that a remote client may see.
 type unstored struct {
 	text string
 	err  error
@@ -76,9 +76,9 @@ type unstored struct {
 func (e unstored) Error() string { return e.text }
 func (e unstored) Unwrap() error { return e.err }
 
-// ForClient is the error of a sink with a text that may be sent to a remote
-// client: without the paths and names of the machine, which are for the log.
-// Errors that IsPermanent tells of are about the client's own data and stay.
+// ForClient is the error of a sink with a text that may be sent to a remote client:
+// without the paths and names of the machine, which are for the log. Errors for which
+// IsPermanent is true are about the client's own data and stay as they are.
 func ForClient(err error) error {
 	switch {
 	case err == nil || IsPermanent(err):

@@ -8,12 +8,12 @@ import (
 	"collector/pkg/listen"
 )
 
-// maxBody is the largest request that is taken. Pyroscope's own limit for a
-// profile is 4 MiB by default.
+// maxBody is the largest request that is accepted. Pyroscope's own limit for a profile is
+// 4 MiB by default.
 const maxBody = 64 << 20
 
 var (
-	// errEncoding says that a body is compressed in a way that nobody here knows.
+	// errEncoding says that a body is compressed in an unknown way.
 	errEncoding = errors.New("content encoding not supported")
 	// errGzip says that a body is not what its Content-Encoding says.
 	errGzip = errors.New("the body is not valid gzip")
@@ -27,7 +27,7 @@ func (r *Receive) arrive(w http.ResponseWriter, req *http.Request) (*listen.Arri
 	return r.http.Arrive(r.bodies, w, req)
 }
 
-// refusal is how a request is refused whose body could not be read or unpacked.
+// refusal is the answer to a request whose body could not be read or unpacked.
 func (r *Receive) refusal(err error) (status int, reason, message string) {
 	var tooLarge *http.MaxBytesError
 	switch {

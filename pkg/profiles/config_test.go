@@ -88,7 +88,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 
 }
 
-func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
+func TestSettingsWithoutEffectCauseAWarning(t *testing.T) {
 	var names []string
 	o := component.Options{Dir: t.TempDir(), Warn: func(name, _ string) { names = append(names, name) }}
 	receive, write := receiveConfig(), writeConfig("http://h")

@@ -45,7 +45,7 @@ func (f *frame) size() int {
 	return frameFixed + 2*binary.MaxVarintLen64 + len(f.query) + len(f.contentType) + len(f.body)
 }
 
-// append encodes f behind b.
+// append appends the encoding of f to b.
 func (f *frame) append(b []byte) []byte {
 	route := byte(frameIngest)
 	if f.route == pipeline.ProfilePush {
@@ -113,7 +113,7 @@ func (b *buffers) get(n int) []byte {
 	return make([]byte, 0, n)
 }
 
-// put takes back a slice that nobody uses any more.
+// put returns a slice that nobody uses any more.
 func (b *buffers) put(buf []byte) {
 	if cap(buf) <= maxPooled {
 		b.pool.Put(&buf)

@@ -30,7 +30,7 @@ func TestFrameKeepsEverything(t *testing.T) {
 	}
 }
 
-func TestFrameRefusesOtherVersions(t *testing.T) {
+func TestFrameRejectsOtherVersions(t *testing.T) {
 	f := frame{route: pipeline.ProfilePush}
 	data := f.append(nil)
 	data[0] = 2

@@ -68,8 +68,8 @@ func (r *Receive) ingest(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// decoded takes off the Content-Encoding of a body, which is not forwarded: the
-// backend would take the compressed bytes for the profile.
+// decoded undoes the Content-Encoding of a body, which is not forwarded: the backend
+// would mistake the compressed bytes for the profile.
 func (r *Receive) decoded(claim *listen.Claim, req *http.Request, data []byte) ([]byte, error) {
 	switch name := strings.ToLower(strings.TrimSpace(req.Header.Get("Content-Encoding"))); name {
 	case "", "identity":
@@ -90,7 +90,7 @@ func (r *Receive) refuseBody(w http.ResponseWriter, req *http.Request, err error
 	r.refuse(w, req, status, reason, message)
 }
 
-// unavailable is what a client is told of an error that is not its own.
+// unavailable is what a client learns about an error that is not its own.
 func unavailable(err error) string {
 	switch {
 	case errors.Is(err, pipeline.ErrFull):

@@ -23,10 +23,10 @@ type labelSet map[string]string
 
 var errNoName = errors.New("the query names no application: it needs a parameter such as name=app or name=app{label=value}")
 
-// parseName reads a Pyroscope application name, "app{label=value,label=value}",
-// with exactly the leniency of Pyroscope itself: blanks around names and values
-// do not count, the last of several equal labels wins, a pair that does not end
-// is ignored, and so is what follows a closing brace unless it makes a pair.
+// parseName reads a Pyroscope application name, "app{label=value,label=value}", exactly
+// as leniently as Pyroscope itself: blanks around names and values do not count, the last
+// of several equal labels wins, a pair that does not end is ignored, and so is what
+// follows a closing brace unless it makes a pair.
 func parseName(s string) (labelSet, error) {
 	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // each bad byte becomes U+FFFD
@@ -118,7 +118,7 @@ func (s labelSet) ensureServiceName() {
 	maps.DeleteFunc(s, func(_, value string) bool { return value == "" })
 }
 
-// check reports what no Pyroscope would take.
+// check reports what no Pyroscope would accept.
 func (s labelSet) check() error {
 	if len(s) == 0 {
 		return errors.New("the profile has no labels: it needs a service_name or an application name")
@@ -172,8 +172,8 @@ func ingested(named bool, external map[string]string) change {
 		if !named {
 			set.ensureServiceName()
 		}
-		// The service name is in front, except where it could not: there the
-		// backend would refuse what it takes from a client that pushes directly.
+		// The service name is in front, except where it could not: there the backend
+		// would reject what it accepts from a client that pushes directly.
 		if service := set[labelServiceName]; checkApplicationName(service) == nil {
 			set[labelName] = service
 		}
@@ -232,8 +232,8 @@ func changeQuery(query string, to change) (string, error) {
 	return strings.Join(pairs, "&"), nil
 }
 
-// queryName returns the value of a query pair whose key is "name". A pair that
-// net/url would pass over is none.
+// queryName returns the value of a query pair whose key is "name". A pair that net/url
+// would skip is ignored.
 func queryName(pair string) (string, bool) {
 	if strings.Contains(pair, ";") {
 		return "", false

@@ -46,12 +46,12 @@ func TestRewriteName(t *testing.T) {
 	f("app", map[string]string{"service_name": "svc"}, "app{service_name=svc}")
 	// What is complete already stays as it is, byte for byte.
 	f("app{service_name=app, app_name=app,}", nil, "app{service_name=app, app_name=app,}")
-	// Pyroscope passes over what does not end.
+	// Pyroscope skips what does not end.
 	f("app{a=1", nil, "app{service_name=app}")
 	f("app{invalid-label}", nil, "app{service_name=app}")
 }
 
-func TestRewriteNameRefusesWhatPyroscopeWould(t *testing.T) {
+func TestRewriteNameRejectsWhatPyroscopeWould(t *testing.T) {
 	for _, name := range []string{"", "{}", "{a=b}", "my app", "a\npp", "app{a b=1}", "app{=1}", "app{__name__=}", "app{__name__=a b}", "app{a-b=1}", "\xff"} {
 		if got, err := rewriteName(name, nil); err == nil {
 			t.Errorf("rewriteName(%q) = %q, want an error", name, got)

@@ -23,8 +23,8 @@ const (
 
 var errMalformed = errors.New("the bytes are not a push.v1.PushRequest")
 
-// Pyroscope takes 30 labels by default; a request has seldom more than a few
-// hundred series.
+// Pyroscope accepts 30 labels by default; a request has seldom more than a few hundred
+// series.
 const (
 	maxLabels   = 1000 // of a series
 	maxSeries   = 100_000

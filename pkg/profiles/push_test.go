@@ -74,7 +74,7 @@ func TestRewritePush(t *testing.T) {
 	// A service name stays, and the profile's name becomes app_name.
 	f(pushOf(series([]string{"p", "q"}, "service_name", "svc", "__name__", "cpu", "__delta__", "false")),
 		pushOf(series([]string{"p", "q"}, "__delta__", "false", "__name__", "cpu", "app_name", "cpu", "service_name", "svc")), nil)
-	// Reserved labels go, the last of equal labels wins, empty ones go.
+	// Reserved and empty labels are removed, and the last of equal labels wins.
 	f(pushOf(series([]string{"p"}, "service_name", "a", "__session_id__", "1", "x", "1", "x", "2", "e", "", "service_name", "b")),
 		pushOf(series([]string{"p"}, "service_name", "b", "x", "2")), nil)
 	// External labels replace, an empty one removes; each series gets them.
@@ -105,7 +105,7 @@ func TestRewritePushLeavesBytesAloneThatNeedNothing(t *testing.T) {
 	}
 }
 
-func TestRewritePushRefusesWhatPyroscopeWould(t *testing.T) {
+func TestRewritePushRejectsWhatPyroscopeWould(t *testing.T) {
 	for name, request := range map[string]*pushv1.PushRequest{
 		"no labels":      pushOf(series([]string{"p"})),
 		"reserved rune":  pushOf(series([]string{"p"}, "service_name", "a", "a-b", "1")),
@@ -188,7 +188,7 @@ func FuzzPush(f *testing.F) {
 		if diff := cmp.Diff(original, got, protocmp.Transform(), protocmp.IgnoreUnknown()); unmarshalErr == nil && diff != "" {
 			t.Fatalf("rewritePush(%x): %s", body, diff)
 		}
-		// Splitting shares the profiles out.
+		// Splitting distributes the profiles.
 		if first, second, n := splitPush(once); n > 0 {
 			left, _ := countPush(first)
 			right, err := countPush(second)
@@ -219,8 +219,8 @@ func inside(number protowire.Number, content []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
 }
 
-// A request of a few kilobytes unpacks to millions of elements of two bytes. To
-// read it must not take memory for each.
+// A request of a few kilobytes unpacks to millions of elements of two bytes. Reading it
+// must not take memory for each.
 func TestEmptyElementsOfAPushTakeNoMemory(t *testing.T) {
 	const n = 2 << 20
 	label := marshal(t, series(nil, "service_name", "a"))
@@ -243,7 +243,7 @@ func TestEmptyElementsOfAPushTakeNoMemory(t *testing.T) {
 			if (err != nil) != (c.profiles < 0) || err == nil && profiles != c.profiles {
 				t.Errorf("%d profiles, %v, want %d", profiles, err, c.profiles)
 			}
-			// Each series with a name makes garbage, of which little is there at a time.
+			// Each series with a name makes garbage, but little of it at a time.
 			if made := after.TotalAlloc - before.TotalAlloc; made > 1<<20 && name != "series with name" {
 				t.Errorf("%d bytes of memory were made for a request of %d", made, len(c.body))
 			}

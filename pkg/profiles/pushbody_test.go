@@ -76,7 +76,7 @@ func TestAPushHoldsItsClaimUntilItIsQueued(t *testing.T) {
 	}
 }
 
-// A request in JSON is made into far more than its text.
+// A request in JSON becomes far larger than its text.
 func TestAPushInJSONIsClaimedBeforeItIsDecoded(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))

@@ -21,10 +21,9 @@ import (
 
 const pushProcedure = pushv1connect.PusherServicePushProcedure
 
-// pushHandler serves push.v1.PusherService/Push by the Connect, gRPC and
-// gRPC-Web protocols, in protobuf and JSON. The library answers; the message is
-// read before it, as it reads all and unpacks it before anyone can say that
-// there is no room for it.
+// pushHandler serves push.v1.PusherService/Push by the Connect, gRPC and gRPC-Web
+// protocols, in protobuf and JSON. The library answers, but the message is read first, as
+// the library would read and unpack all of it before the budget could refuse.
 func (r *Receive) pushHandler() http.Handler {
 	options := []connect.HandlerOption{
 		connect.WithCodec(pushCodec{"proto", proto.Marshal}),
@@ -58,8 +57,7 @@ func (r *Receive) pushHandler() http.Handler {
 	})
 }
 
-// refusePush counts a push that cannot be read, and returns what its client is
-// told.
+// refusePush counts a push that cannot be read, and returns the error for its client.
 func (r *Receive) refusePush(req *http.Request, err error) *connect.Error {
 	var failed *connect.Error
 	if errors.As(err, &failed) {

@@ -81,7 +81,7 @@ func TestPushKeepsProtobufAsItCame(t *testing.T) {
 	}
 }
 
-func TestPushRefusesBadRequests(t *testing.T) {
+func TestPushRejectsBadRequests(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))
 	for contentType, bodies := range map[string][]string{
@@ -109,7 +109,7 @@ func TestPushRefusesBadRequests(t *testing.T) {
 	}
 }
 
-func TestGzipBombIsRefused(t *testing.T) {
+func TestAGzipBombIsRejected(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s), small)
 	var bomb bytes.Buffer

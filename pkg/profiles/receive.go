@@ -21,8 +21,8 @@ import (
 const (
 	// queueTimeout is how long a client waits for its profile to be queued.
 	queueTimeout = 900 * time.Millisecond
-	// retryAfter is the number of seconds after which a client whose profile
-	// could not be taken may retry.
+	// retryAfter is the number of seconds after which a client whose profile could not be
+	// accepted may retry.
 	retryAfter = "5"
 )
 
@@ -80,9 +80,9 @@ func (r *Receive) handler() http.Handler {
 	return mux
 }
 
-// refuseOtherSites refuses what a browser sends for a page of another site, before
-// anything of the body is read. No profiler runs in a page, and there is no CORS
-// here to allow it.
+// refuseOtherSites rejects what a browser sends for a page of another site, before
+// anything of the body is read. No profiler runs in a page, and there is no CORS here to
+// allow it.
 func (r *Receive) refuseOtherSites(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := listen.OtherSite(req); err != nil {
@@ -118,15 +118,14 @@ func (r *Receive) forward(ctx context.Context, p pipeline.Profile) error {
 	return nil
 }
 
-// lose counts what one of several sinks did not take, and logs it once in a
-// while.
+// lose counts what one of several sinks did not accept, and logs it once in a while.
 func (r *Receive) lose(profiles int, err error) {
 	r.metrics.lost.WithLabelValues(dropReason(err)).Add(float64(profiles))
 	r.quiet.Log(r.options.Logger, slog.LevelError, dropReason(err), "one of several destinations does not accept profiles that another accepts; they are lost for that one", "err", err)
 }
 
-// logRefusal logs in full, once in a while, what a client is told without the
-// names of files.
+// logRefusal logs in full, once in a while, the error that a client gets without file
+// names.
 func (r *Receive) logRefusal(err error) {
 	if dropReason(err) != "client_gone" {
 		r.quiet.Warn(r.options.Logger, dropReason(err), "profile rejected", "reason", dropReason(err), "err", err)

@@ -70,7 +70,7 @@ func TestConnLimitHoldsFurtherClientsBack(t *testing.T) {
 	}
 }
 
-func TestAFullSinkCostsItselfOnly(t *testing.T) {
+func TestAFullSinkAffectsNoOther(t *testing.T) {
 	full := true
 	a, b := &sink{}, &sink{answer: func(context.Context) error {
 		if full {
@@ -83,8 +83,7 @@ func TestAFullSinkCostsItselfOnly(t *testing.T) {
 		resp, _ := post(t, r.url+"/ingest?name=app", "", strings.NewReader("x 1\n"))
 		return resp.StatusCode
 	}
-	// A client that was refused would send again, and the first sink would have
-	// the profile twice.
+	// A refused client would retry, and the first sink would get the profile twice.
 	if status := ask(); status != 200 || len(a.profiles()) != 1 {
 		t.Errorf("answered %d, %d profiles arrived", status, len(a.profiles()))
 	}
@@ -186,7 +185,7 @@ func TestReplacingAReceiverLosesNoRequest(t *testing.T) {
 func TestShutdownIsBounded(t *testing.T) {
 	c := receiveConfig(&sink{})
 	c.GracefulShutdownTimeout = time.Millisecond
-	c.HTTP.ReadTimeout = 0 // which would end the client's patience, too
+	c.HTTP.ReadTimeout = 0 // which would make the client give up, too
 	r := start(t, c)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"collector/pkg/listen"
 )
 
-// logTo has a receiver log to b, which can be read when it has answered.
+// logTo makes a receiver log to b, which can be read when it has answered.
 func logTo(b *bytes.Buffer) func(*Receive) {
 	return func(r *Receive) {
 		r.options.Logger = slog.New(slog.NewTextHandler(b, nil))
@@ -72,8 +72,8 @@ func TestARefusalOfAProfileNamesTheClient(t *testing.T) {
 	}
 }
 
-// What is compressed for the way must not reach the backend as the profile.
-func TestTheContentEncodingOfAnIngestIsTakenOff(t *testing.T) {
+// A compressed body must not reach the backend as if it were the profile.
+func TestTheContentEncodingOfAnIngestIsRemoved(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))
 	send := func(encoding string, body []byte) (status int) {

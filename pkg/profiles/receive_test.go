@@ -28,7 +28,7 @@ import (
 	"collector/pkg/profiles/profilestest"
 )
 
-// sink remembers what it is given, and answers what it is told to.
+// sink records what it receives, and answers as set.
 type sink struct {
 	mu     sync.Mutex
 	got    []pipeline.Profile
@@ -172,7 +172,7 @@ func TestIngestForwardsEachFormAsItCame(t *testing.T) {
 	}
 }
 
-func TestIngestTakesBodiesOfUnknownLength(t *testing.T) {
+func TestIngestAcceptsBodiesOfUnknownLength(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))
 	for _, n := range []int{0, 1, 16<<10 - 1, 16 << 10, 1 << 20, 3<<20 + 7} {
@@ -196,7 +196,7 @@ func TestIngestTakesBodiesOfUnknownLength(t *testing.T) {
 	}
 }
 
-func TestIngestRefusesBadRequestsWithTheReason(t *testing.T) {
+func TestIngestRejectsBadRequestsWithTheReason(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))
 	f := func(method, path string, status int, words string) {
@@ -272,7 +272,7 @@ func TestPagesOfOtherSitesSendNoProfiles(t *testing.T) {
 	}
 }
 
-func TestClientsAreToldToRetryWhatCouldNotBeQueued(t *testing.T) {
+func TestClientsAreAskedToRetryWhatCouldNotBeQueued(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))
 	client := pushv1connect.NewPusherServiceClient(http.DefaultClient, r.url)
@@ -297,9 +297,9 @@ func TestClientsAreToldToRetryWhatCouldNotBeQueued(t *testing.T) {
 	f(pipeline.Permanent(errors.New("bad")), 400, connect.CodeInvalidArgument, "")
 }
 
-// TestClientsAreNotToldLocalPaths has a queue fail; what remote clients are told
-// has no path, and the log has all of it.
-func TestClientsAreNotToldLocalPaths(t *testing.T) {
+// TestClientsDoNotSeeLocalPaths has a queue fail; the errors that remote clients get
+// have no path, and the log has all of it.
+func TestClientsDoNotSeeLocalPaths(t *testing.T) {
 	const dir = "/var/lib/alloy/data/pyroscope.write.p"
 	var log bytes.Buffer
 	s := &sink{answer: func(context.Context) error {
@@ -345,7 +345,7 @@ func TestEverySinkGetsTheProfile(t *testing.T) {
 	}
 }
 
-func TestTooLargeIsRefusedBeforeTheBodyIsSent(t *testing.T) {
+func TestTooLargeBodiesAreRejectedBeforeTheyAreSent(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s))
 	for path, contentType := range map[string]string{"/ingest?name=app": "text/plain", pushProcedure: "application/proto"} {
@@ -369,7 +369,7 @@ func TestTooLargeIsRefusedBeforeTheBodyIsSent(t *testing.T) {
 // small makes a receiver's limit testable.
 func small(r *Receive) { r.maxBody = 1 << 20 }
 
-func TestTooLargeIsRefusedWhenTheLengthIsUnknown(t *testing.T) {
+func TestTooLargeBodiesOfUnknownLengthAreRejected(t *testing.T) {
 	s := &sink{}
 	r := start(t, receiveConfig(s), small)
 	body := func() io.Reader { return io.LimitReader(zeros{}, r.maxBody+4096) }
@@ -434,7 +434,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 			t.Errorf("%s: %s %s", path, resp.Status, text)
 		}
 	}
-	// A body of unknown length is not told to come again if it is too large.
+	// A client is not asked to retry a body of unknown length that is too large.
 	f := func(size, want int) {
 		t.Helper()
 		if resp, text := post(t, r.url+"/ingest?name=app", "", io.LimitReader(zeros{}, int64(size))); resp.StatusCode != want {

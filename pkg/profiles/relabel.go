@@ -81,8 +81,8 @@ func (r *Relabel) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.ProfilesSink(r), "rules": r.rules}
 }
 
-// Run blocks until ctx ends, and does nothing: a profile is forwarded by who writes
-// it, also after the end.
+// Run blocks until ctx ends, and does nothing: a profile is forwarded by its writer, also
+// after the end.
 func (r *Relabel) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
@@ -91,8 +91,8 @@ func (r *Relabel) Run(ctx context.Context) error {
 // errDropped says that a rule drops a profile.
 var errDropped = errors.New("a rule drops the profile")
 
-// WriteProfile implements pipeline.ProfilesSink. When it fails, nothing is counted
-// as processed: the caller may come again with the same.
+// WriteProfile implements pipeline.ProfilesSink. When it fails, nothing is counted as
+// processed: the caller may retry with the same profile.
 func (r *Relabel) WriteProfile(ctx context.Context, p pipeline.Profile) error {
 	out, err := r.relabel(p)
 	if err != nil {

@@ -29,7 +29,7 @@ type sender struct {
 	metrics  *writeMetrics
 }
 
-// route is one of Pyroscope's two ways to take profiles.
+// route is one of Pyroscope's two APIs for profiles.
 type route struct {
 	url    *url.URL
 	client *httpsend.Client
@@ -60,8 +60,8 @@ func newSender(c *EndpointConfig, o component.Options, m *writeMetrics) (*sender
 	}, nil
 }
 
-// Send implements deliver.Sender. The queue hands blocks out one by one; only
-// the parts of one that was cut come together.
+// Send implements deliver.Sender. The queue gives out blocks one by one; only the parts
+// of one that was cut come together.
 func (s *sender) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
 	f, err := joinFrames(blocks)
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *sender) observe(route pipeline.ProfileRoute, kind string, since time.Ti
 	s.metrics.latency.WithLabelValues(s.endpoint, string(route)+"_"+kind).Observe(time.Since(since).Seconds())
 }
 
-// attempted notes a request that has ended.
+// attempted records a request that has ended.
 func (s *sender) attempted(a deliver.Attempt) {
 	if a.Outcome == deliver.Retry {
 		s.metrics.retries.WithLabelValues(s.endpoint).Inc()
@@ -137,8 +137,8 @@ func (s *sender) header(r *http.Request, f *frame) {
 	}
 }
 
-// exceptIngest is what Pyroscope's /ingest means otherwise than others: the type
-// of the content is the client's profile's, not ours.
+// exceptIngest is where Pyroscope's /ingest differs: the content type is the client's,
+// not chosen here.
 func exceptIngest(a *httpsend.Answer) *deliver.Error {
 	if a.Status == http.StatusUnsupportedMediaType {
 		return &deliver.Error{Rejected: true}
@@ -155,8 +155,8 @@ func exceptSize(a *httpsend.Answer) *deliver.Error {
 	return nil
 }
 
-// exceptPush holds an answer to a push to the Connect protocol, as every client
-// of it does.
+// exceptPush checks an answer to a push against the Connect protocol, as every client of
+// it does.
 func exceptPush(a *httpsend.Answer) *deliver.Error {
 	if kind := a.Header.Get("Content-Type"); a.Status/100 == 2 && (a.Status != http.StatusOK || kind != "application/proto") {
 		return &deliver.Error{Err: fmt.Errorf("%s responds %d %s with content type %q, unlike Pyroscope's push API: is this the URL of Pyroscope?",

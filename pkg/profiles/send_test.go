@@ -160,7 +160,7 @@ func TestSendNeverGivesUpAProfileThatTheServerFailsOn(t *testing.T) {
 	c := endpointConfig(server.URL)
 	c.MaxBackoffRetries = 3
 	s := mustSender(t, c)
-	// A server whose storage fails may still refuse what is malformed.
+	// A server whose storage fails may still reject what is malformed.
 	server.SetFault(func(r *http.Request) *profilestest.Fault {
 		if r.URL.Path == "/ingest" {
 			return &profilestest.Fault{Status: 500}

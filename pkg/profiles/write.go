@@ -137,7 +137,7 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns the state of each endpoint, a []deliver.Status.
 func (w *Write) Status() any { return w.writer.Status() }
 
-// Destinations is how the delivery to each endpoint goes.
+// Destinations is the state of the delivery to each endpoint.
 func (w *Write) Destinations() []deliver.Status { return w.writer.Destinations() }
 
 // QueueUse is what the component has of the storage path.

@@ -61,7 +61,7 @@ func (c *TracingConfig) SetToDefault() {
 	*c = TracingConfig{JaegerPropagator: true, TraceContextPropagator: true}
 }
 
-// Validate reports external labels that Pyroscope could not take.
+// Validate reports external labels that Pyroscope could not accept.
 func (c *WriteConfig) Validate() error {
 	for name, value := range c.ExternalLabels {
 		err := checkLabelName(name)

@@ -282,7 +282,7 @@ func TestRestartDeliversWhatWasQueuedOnce(t *testing.T) {
 	}
 }
 
-func TestARefusedProfileCostsItselfOnly(t *testing.T) {
+func TestARejectedProfileAffectsNoOther(t *testing.T) {
 	p := newPipe(t, nil)
 	p.server.SetFault(func(r *http.Request) *profilestest.Fault {
 		if strings.Contains(r.URL.RawQuery, "bad") {
@@ -320,7 +320,7 @@ func TestARefusedProfileCostsItselfOnly(t *testing.T) {
 	}
 }
 
-func TestOneBadProfileOfAPushCostsItselfOnly(t *testing.T) {
+func TestOneBadProfileOfAPushAffectsNoOther(t *testing.T) {
 	bad := []byte("bad profile")
 	loose := profilestest.NewLooseServer(t)
 	w := run(t, writeConfig(loose.URL), t.TempDir())
@@ -360,7 +360,7 @@ func TestOneDeadEndpointDelaysNoOther(t *testing.T) {
 	dead.Wait(deadline(t), t, 10)
 }
 
-func TestWriteRefusesWhatNoPyroscopeTakes(t *testing.T) {
+func TestWriteRejectsWhatNoPyroscopeAccepts(t *testing.T) {
 	w := run(t, writeConfig("http://127.0.0.1:1"), t.TempDir())
 	for _, p := range []pipeline.Profile{
 		{Route: pipeline.ProfileIngest, Query: "from=1", Items: 1},

@@ -83,7 +83,7 @@ func (c *converter) limit() {
 	}
 }
 
-// merged is a with what b adds or has otherwise.
+// merged is a with what b adds or overrides.
 func merged(a, b []entry) []entry {
 	values := map[string]string{}
 	for _, e := range slices.Concat(a, b) {
@@ -134,7 +134,7 @@ func (c *converter) readClient(f *fields) client {
 	return out
 }
 
-// httpClient adds to b what f says of an HTTP client, in the words of Prometheus.
+// httpClient adds f's settings of an HTTP client to b, which f has in Prometheus's form.
 func (c *converter) httpClient(f *fields, b *block) {
 	b.text(f, "bearer_token", "bearer_token")
 	b.text(f, "bearer_token_file", "bearer_token_file")
@@ -262,8 +262,8 @@ func (s Settings) apply(root *yaml.Node) {
 	}
 }
 
-// put gives the mapping n a value under a name, unless it has one already and is to
-// keep it.
+// put gives the mapping n a value under a name, unless it has one already that has to
+// stay.
 func put(n *yaml.Node, name string, value *yaml.Node, over bool, flag string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value != name {

@@ -88,8 +88,8 @@ func (c *converter) blocks() []*block {
 	return append(all, c.writers...)
 }
 
-// leftOut writes down in a comment, first of all, what the file has and the
-// configuration has not.
+// leftOut lists in a comment, at the top, what is in the file but not in the
+// configuration.
 func (c *converter) leftOut() {
 	b := &block{}
 	for _, d := range c.notes.Warnings() {
@@ -159,7 +159,7 @@ func (c *converter) readServer(f *fields) {
 	c.readLogging(f)
 	c.readServerTLS(f)
 	f.ignore("the PROXY protocol is not supported", "proxy_protocol_enabled")
-	// What these say of the HTTP server the collector decides itself; nothing is
+	// These are about the HTTP server, which the collector configures itself; nothing is
 	// served over gRPC.
 	f.accept("external_url", "health_check_target", "graceful_shutdown_timeout", "http_listen_conn_limit", "http_listen_network",
 		"http_server_read_timeout", "http_server_read_header_timeout", "http_server_write_timeout", "http_server_idle_timeout",

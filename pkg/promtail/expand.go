@@ -186,8 +186,8 @@ func replaced(value, change string) (string, error) {
 	return strings.Replace(value, old, other, 1), nil
 }
 
-// substring is the part of value that bounds, START or START:LENGTH, tell; all of it
-// if they are no numbers. A negative start counts from the end.
+// substring is the part of value that bounds, START or START:LENGTH, select; all of it if
+// they are not numbers. A negative start counts from the end.
 func substring(value, bounds string) string {
 	from, length, limited := strings.Cut(bounds, ":")
 	start, err := strconv.Atoi(from)

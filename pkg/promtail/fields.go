@@ -21,7 +21,7 @@ type fields struct {
 	path  string // where the mapping is, in words
 	fold  bool   // names are found whatever their case is, as in stages
 	pairs []pair
-	done  []string // names of which something was made, or that were reported
+	done  []string // names that were used or reported
 }
 
 type pair struct {
@@ -134,15 +134,15 @@ func (f *fields) ignore(why string, names ...string) {
 	}
 }
 
-// accept takes names that need no words: they ask for what is done anyway.
+// accept takes names that need no message: they ask for what is done anyway.
 func (f *fields) accept(names ...string) {
 	for _, name := range names {
 		f.take(name)
 	}
 }
 
-// rest reports the names that nobody took. Promtail refuses them, but for those of
-// stages, which it ignores.
+// rest reports the names that nobody took. Promtail rejects them, except in stages, where
+// it ignores them.
 func (f *fields) rest(known ...string) {
 	for _, p := range f.pairs {
 		switch {

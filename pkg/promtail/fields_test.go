@@ -7,7 +7,7 @@ import (
 	"collector/pkg/component"
 )
 
-// A size that is too large for the type is no size: 0 would mean that there is no limit.
+// A size that is too large for the type is invalid: 0 would mean that there is no limit.
 func TestSizes(t *testing.T) {
 	const most = 1<<50 - 1
 	for text, want := range map[string]int64{

@@ -21,7 +21,7 @@ type Flags struct {
 	LogConfig   bool
 }
 
-// settings are the flags that say what the file may say: where it says so.
+// settings are the flags that set what the file may set, and where in the file.
 var settings = []struct{ flag, path string }{
 	{"client.url", "client/url"},
 	{"client.batch-wait", "client/batchwait"},

@@ -12,9 +12,9 @@ import (
 	"collector/pkg/config"
 )
 
-// FuzzConvert checks that whatever a file is, it is either refused at a place that
-// it has, or made into a configuration that can be parsed, is formatted, and is the
-// same each time.
+// FuzzConvert checks that whatever a file is, it is either rejected at a place within it,
+// or made into a configuration that can be parsed, is formatted, and is the same each
+// time.
 func FuzzConvert(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -87,8 +87,8 @@ func FuzzExpand(f *testing.F) {
 
 // TestPublicFiles converts public Promtail files, which testdata/public.tsv lists by
 // repository, path and commit, and which are in the folder that PROMTAIL_FILES names,
-// each called like its repository and path with underscores for slashes. What does
-// not convert is told with its cause.
+// each called like its repository and path with underscores for slashes. What does not
+// convert is reported with its cause.
 func TestPublicFiles(t *testing.T) {
 	dir := os.Getenv("PROMTAIL_FILES")
 	if dir == "" {

@@ -102,7 +102,7 @@ func (c *converter) finish(j *job) {
 	j.rest("docker_sd_configs", "file_sd_configs", "job_name", "journal", "loki_push_api", "pipeline_stages", "relabel_configs", "static_configs", "syslog")
 }
 
-// mentioned reports whether something was said about a name, or made of it.
+// mentioned reports whether a name was reported or used.
 func (f *fields) mentioned(name string) bool { return slices.Contains(f.done, name) }
 
 // kind is how a job's source is made, unless it finds files.
@@ -304,7 +304,7 @@ func (c *converter) docker(j *job) {
 	}
 }
 
-// windowsEvents does what Promtail does on Linux: nothing.
+// windowsEvents does nothing, as Promtail on Linux.
 func (c *converter) windowsEvents(j *job) {
 	c.warn(j.key("windows_events"), j.path, "windows_events has no effect, as in Promtail on Linux")
 }

@@ -2,8 +2,8 @@
 //
 //	promtail.yaml ──reader──▶ fields ──converter──▶ blocks ──printer──▶ config.alloy
 //
-// The reader keeps where each value is written, and the printer from which line
-// each line was made, so that whatever is wrong is told at Promtail's own lines.
+// The reader keeps where each value is written, and the printer from which line each line
+// was made, so that errors are reported at Promtail's own lines.
 package promtail
 
 import (
@@ -52,7 +52,7 @@ type Result struct {
 	origins []int // the line of File of each line of Config
 }
 
-// Server is what Promtail's file says of its HTTP server.
+// Server is what Promtail's file says about its HTTP server.
 type Server struct {
 	Address  string // to listen on, such as ":9080"
 	Set      bool   // the address is the file's or the command line's, not the default

@@ -12,14 +12,14 @@ import (
 	"collector/pkg/config"
 )
 
-// maxValues bounds how much a file may say. Aliases make that more than is
-// written in it.
+// maxValues bounds the values in a file. With aliases, these may be more than are written
+// in it.
 const maxValues = 200_000
 
 // maxDepth bounds how deep values nest.
 const maxDepth = 100
 
-// reader reads a YAML file and notes what is wrong with it.
+// reader reads a YAML file and records what is wrong with it.
 type reader struct {
 	file    config.Source
 	options Options
@@ -117,18 +117,18 @@ func isNull(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 }
 
-// fail notes an error at n; path is where that is, in words.
+// fail records an error at n; path is where that is, in words.
 func (r *reader) fail(n *yaml.Node, path, format string, args ...any) {
 	r.note(config.Error, n, path, fmt.Sprintf(format, args...))
 }
 
-// warn notes what has no effect, or another one than in Promtail.
+// warn records what has no effect, or another one than in Promtail.
 func (r *reader) warn(n *yaml.Node, path, format string, args ...any) {
 	r.note(config.Warning, n, path, fmt.Sprintf(format, args...))
 }
 
-// unsupported notes what cannot be done. It is an error unless the user chose to
-// do without.
+// unsupported records what cannot be done. It is an error unless the user chose to skip
+// such settings.
 func (r *reader) unsupported(n *yaml.Node, path, format string, args ...any) {
 	severity := config.Error
 	if r.options.Lenient {

@@ -5,11 +5,11 @@ import "time"
 // maxSteps is how many steps of the machine's clock a queue remembers.
 const maxSteps = 64
 
-// ages tells how old blocks are, however the machine's clock is set.
-// Records carry wall-clock times, as nothing else means anything to the next
-// process. Here they are brought to a clock that began with the machine's when
-// the queue was opened, and that nobody sets. What an earlier process appended
-// is as old as the machine's clock said when the queue was opened.
+// ages keeps how old blocks are, whatever happens to the machine's clock. Records carry
+// wall-clock times, as nothing else means anything to the next process. Here they are
+// converted to a clock that started with the machine's when the queue was opened, and
+// that is never set. What an earlier process appended is as old as the machine's clock
+// said when the queue was opened.
 type ages struct {
 	now    func() time.Time // time.Now
 	opened time.Time
@@ -28,8 +28,7 @@ func newAges(now func() time.Time) ages { return ages{now: now, opened: now()} }
 // steady is the time on the queue's own clock, in nanoseconds since the epoch.
 func (a *ages) steady(now time.Time) int64 { return a.opened.UnixNano() + int64(now.Sub(a.opened)) }
 
-// appended takes note of a block, and returns when that is. The caller holds
-// Queue.mu.
+// appended records a block, and returns the time. The caller holds Queue.mu.
 func (a *ages) appended(seq uint64, now time.Time) int64 {
 	at := a.steady(now)
 	by := now.UnixNano() - at

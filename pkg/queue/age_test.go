@@ -8,8 +8,8 @@ import (
 	"collector/pkg/clock/clocktest"
 )
 
-// When the machine's clock jumps forward by a year, and back, nothing that waits
-// is taken for old; what has waited for long is dropped all the same.
+// When the machine's clock jumps forward by a year, and back, nothing that waits counts
+// as old; what has waited for too long is still dropped.
 func TestASteppedClockMakesNoBlockOld(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, test := range []struct {

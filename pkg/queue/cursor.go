@@ -33,7 +33,7 @@ const (
 // cursor is how far a reader has come.
 type cursor struct {
 	generation uint64 // of two slots, the higher one counts
-	seq        uint64 // the first block that is not done with
+	seq        uint64 // the first block that is not finished
 	before     uint64 // items in all blocks before it
 	// unsaved counts the items of blocks before seq that were leased and
 	// not yet done with when the cap took them from the disk.
@@ -68,7 +68,7 @@ func (c *cursor) isDone(seq uint64, tag string) bool {
 	return seq < c.rest || i/8 < uint64(len(c.done)) && c.done[i/8]&(1<<(i%8)) != 0
 }
 
-// end is the first block after those that the cursor tells of.
+// end is the first block after those that the cursor covers.
 func (c *cursor) end() uint64 {
 	end := c.rest
 	if n := len(c.done); n > 0 {
@@ -153,9 +153,9 @@ func (c *cursor) undone(from, to uint64) uint64 {
 		return n
 	}
 	if len(c.tags) > 0 {
-		return n + to - from // of which tags they were can't be known
+		return n + to - from // their tags can't be known
 	}
-	// Of what cursor tells, at most maxAhead blocks are from rest on.
+	// Of the blocks in cursor, at most maxAhead are from rest on.
 	for seq := max(from, c.rest); seq < to; seq++ {
 		if !c.isDone(seq, "") {
 			n++

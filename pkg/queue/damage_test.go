@@ -42,10 +42,9 @@ func smallQueue(t testing.TB) (dir string, blocks []Block) {
 	return dir, blocks
 }
 
-// survives opens a damaged queue and checks that it leases only what was
-// appended, in order, once; that it counts what is missing, unless that lay at
-// the very end; and that it takes new blocks. It returns the numbers of the
-// blocks that each reader was handed.
+// survives opens a damaged queue and checks that it leases only what was appended, in
+// order, once; that it counts what is missing, unless that lay at the very end; and that
+// it takes new blocks. It returns the numbers of the blocks that each reader leased.
 func survives(t testing.TB, dir string, blocks []Block) (got [2][]int, stats []Stats) {
 	t.Helper()
 	q := tryOpen(t, Options{Dir: dir, Readers: []string{"a", "b"}, MaxBytes: 1}, quick())

@@ -64,9 +64,9 @@ func describe(dir string, d Description) error {
 	return durable.WriteFile(path, content)
 }
 
-// ReadFolder tells what is known of the queue in dir, with all its readers. ok is
-// false where there is no queue. One that an older version has left says who its
-// readers are, and not where they send.
+// ReadFolder returns what is known of the queue in dir, with all its readers. ok is false
+// where there is no queue. One of an older version names its readers, but not where they
+// send.
 func ReadFolder(dir string) (f Folder, ok bool) {
 	f.Dir = dir
 	entries, err := os.ReadDir(dir)
@@ -108,8 +108,8 @@ func mapKeys(files map[string]cursorFile) func(func(string) bool) {
 	}
 }
 
-// SetAside is the folder below the storage path that has the queues whose
-// component may make another one in the place where they were.
+// SetAside is the folder below the storage path for queues in whose former place their
+// component may make a new one.
 const SetAside = "orphaned"
 
 // maxFindDepth is how deep Find looks: each module that a component is in is a
@@ -192,8 +192,8 @@ func (q *Queue) Remove() error {
 	if !q.finish() {
 		return os.ErrClosed
 	}
-	// The lock goes with the rest while it is held: who waits for it makes a new
-	// one, and with it a queue of its own.
+	// The lock is removed with the rest while it is held: another process that waits for
+	// it makes a new one, and with it a queue of its own.
 	err := os.RemoveAll(q.dir)
 	return errors.Join(err, q.closeFiles())
 }

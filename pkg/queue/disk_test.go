@@ -69,7 +69,7 @@ func TestABlockIsSyncedBeforeItHasWaitedForASecond(t *testing.T) {
 	})
 }
 
-func TestAFailureThatGoesOnIsLoggedOnceAMinute(t *testing.T) {
+func TestARepeatedFailureIsLoggedOnceAMinute(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -88,7 +88,7 @@ func TestAFailureThatGoesOnIsLoggedOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestTheLastAcknowledgementIsSavedWhenTheDiskIsWellAgain(t *testing.T) {
+func TestTheLastAcknowledgmentIsSavedWhenTheDiskWorksAgain(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var broken atomic.Bool
@@ -125,7 +125,7 @@ func TestTheLastAcknowledgementIsSavedWhenTheDiskIsWellAgain(t *testing.T) {
 	})
 }
 
-func TestADirectoryThatIsRemovedCostsWhatWasInItOnly(t *testing.T) {
+func TestADirectoryThatIsRemovedCostsOnlyWhatWasInIt(t *testing.T) {
 	for name, next := range map[string]Block{
 		"goes on in the segment": {Data: []byte("1"), Items: 1},
 		"begins a segment":       {Data: make([]byte, 9<<10), Items: 1},

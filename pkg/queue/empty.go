@@ -8,17 +8,17 @@ import (
 	"collector/pkg/durable"
 )
 
-// holdsTags reports whether blocks of some tags wait apart, behind which those of
-// others may be done with. The caller holds q.mu.
+// holdsTags reports whether blocks of some tags wait apart, so that later ones of other
+// tags may be finished. The caller holds q.mu.
 func (q *Queue) holdsTags() bool {
 	return slices.ContainsFunc(q.readers, func(r *Reader) bool { return len(r.tagQueues) > 0 })
 }
 
-// emptyDone empties the segments that no reader needs although one before them
-// is needed, so that a tag that is held does not take the others' room. Of
-// several such segments in a row, one is left to tell of all. It reports whether
-// that has made room; the segments that it returns are to be passed to unlink.
-// The caller holds q.writing and q.mu.
+// emptyDone empties the segments that no reader needs although one before them is needed,
+// so that a tag that is held does not take the others' room. Of several such segments in
+// a row, one is left to represent all. It reports whether that has made room; the
+// segments that it returns are to be passed to unlink. The caller holds q.writing and
+// q.mu.
 func (q *Queue) emptyDone() (doomed []*segment, freed bool) {
 	if !q.holdsTags() {
 		return nil, false
@@ -71,10 +71,9 @@ func (q *Queue) needed() map[*segment]bool {
 	return needed
 }
 
-// empty takes all blocks out of the i-th segment, and makes it say that nothing
-// up to the next-th one is missing. It reports whether that has worked. The header
-// is synced first: without it, a power cut would make what is taken away look
-// lost. The caller holds q.mu.
+// empty takes all blocks out of the i-th segment, and makes it say that nothing up to the
+// next-th one is missing. It reports whether that has worked. The header is synced first:
+// without it, a power cut would make what is removed look lost. The caller holds q.mu.
 func (q *Queue) empty(i, next int) bool {
 	s, n := q.segments[i], q.segments[next]
 	f, err := durable.OpenFile(s.path, os.O_WRONLY)
@@ -103,7 +102,7 @@ func (q *Queue) empty(i, next int) bool {
 	return true
 }
 
-// finishEmptying does what the end of the process has kept empty from doing.
+// finishEmptying completes an emptying that a crash interrupted.
 func (s *segment) finishEmptying() error {
 	if s.doneTo == 0 || s.size <= segmentLen {
 		return nil

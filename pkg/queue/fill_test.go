@@ -57,7 +57,7 @@ func TestAQueueIsFullUntilThereIsRoomAgain(t *testing.T) {
 	}
 }
 
-func TestAFullQueueTellsWhoWaits(t *testing.T) {
+func TestAFullQueueReportsWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}, MaxBytes: 1, WhenFull: Wait}, quick())
 		ctx, cancel := context.WithCancel(t.Context())

@@ -46,9 +46,9 @@ func forge(name string, b []byte, off int, value uint64) []byte {
 	return b
 }
 
-// endsWithin opens a forged queue, appends to it and reads it to its end. It
-// fails when that takes longer than patience, when a reader is handed what was
-// never written or does not come to an end, or when its account does not balance.
+// endsWithin opens a forged queue, appends to it and reads it to its end. It fails when
+// that takes longer than patience, when a reader leases what was never written or never
+// reaches the end, or when its account does not balance.
 func endsWithin(t testing.TB, dir string, blocks []Block, patience time.Duration) {
 	t.Helper()
 	done := make(chan error, 1)
@@ -89,7 +89,7 @@ func readForged(dir string, blocks []Block) error {
 				break
 			}
 			for _, b := range l.Blocks {
-				// Without data, no checksum tells that there was some.
+				// Without data, no checksum shows that there was any.
 				if len(b.Data) > 0 && !slices.ContainsFunc(known, func(k Block) bool { return bytes.Equal(k.Data, b.Data) }) {
 					return fmt.Errorf("%s was handed %q, which was never written", id, b.Data)
 				}

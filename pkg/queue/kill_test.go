@@ -53,7 +53,7 @@ func TestChild(t *testing.T) {
 type killed struct {
 	appended []string
 	acked    map[string]bool // for certain
-	perhaps  map[string]bool // the process was killed over it
+	perhaps  map[string]bool // the process was killed while doing it
 }
 
 // run starts a process and kills it after so many lines of its output.
@@ -112,7 +112,7 @@ func TestKill(t *testing.T) {
 		t.Fatalf("only %d were appended and %d acknowledged", len(k.appended), len(k.acked))
 	}
 	q := mustOpen(t, Options{Dir: dir})
-	left := make(map[string]int) // where each block comes
+	left := make(map[string]int) // position of each block
 	for {
 		l, err := q.Reader("a").TryNext(BatchLimits{})
 		if err != nil {

@@ -11,10 +11,10 @@ import (
 	"collector/pkg/durable"
 )
 
-// fill loads the headers of the next blocks, unless enough are loaded already,
-// and of all blocks below upTo in any case. What is damaged on the way is
-// counted and passed over. With upTo, nothing is saved before all is loaded: the
-// cursor would tell less than the last one did.
+// fill loads the headers of the next blocks, unless enough are loaded already, and of all
+// blocks below upTo in any case. Damage on the way is counted and skipped. With upTo,
+// nothing is saved before everything is loaded: otherwise the cursor would know less than
+// the previous one.
 func (r *Reader) fill(upTo uint64) error {
 	q := r.q
 	r.filling.Lock()
@@ -49,7 +49,7 @@ func (r *Reader) fill(upTo uint64) error {
 	}
 }
 
-// isDamage tells the errors that say that bytes are lost from those that may
+// isDamage reports whether an error means that bytes are lost, and is not one that may
 // pass, such as too many open files.
 func isDamage(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF)
@@ -76,8 +76,8 @@ func scanMetas(s *scanner, from place) (found []meta, ended bool, err error) {
 	return found, false, nil
 }
 
-// loaded adds what was found from a place on, up to off, to what is pending. It
-// reports whether blocks were passed over.
+// loaded adds what was found from a place on, up to off, to what is pending. It reports
+// whether blocks were skipped.
 func (r *Reader) loaded(from place, found []meta, off, limit int64, ended bool) (passed bool) {
 	q := r.q
 	q.mu.Lock()
@@ -141,8 +141,8 @@ func (r *Reader) nextSegment(limit int64) (passed bool) {
 	return passed
 }
 
-// pass moves load on past a block of so many items. Where the counts on disk do
-// not add up, the block has come in addition to them.
+// pass moves load past a block of so many items. If the counts on disk do not add up, the
+// block counts in addition to them.
 func (r *Reader) pass(items uint64) {
 	before := r.load.before + items
 	if over := before - min(before, r.q.items); over > 0 {
@@ -161,8 +161,8 @@ func (r *Reader) arrive() {
 	}
 }
 
-// skip moves load on to the block seq, with so many items before it. What lies
-// between is lost, unless it was done with already.
+// skip moves load to the block seq, with so many items before it. What lies between is
+// lost, unless it was finished already.
 func (r *Reader) skip(seq, before uint64) (passed bool) {
 	if seq <= r.load.seq {
 		return false
@@ -275,7 +275,7 @@ func readAt(f *os.File, b []byte, off int64) bool {
 	return n == len(b)
 }
 
-// decode checks that record is the one that m tells of, whole and unchanged.
+// decode checks that record is the one that m describes, whole and unchanged.
 func decode(record []byte, m meta) (Block, bool) {
 	h, ok := parseHeader(record, m.seg.salt, m.tag)
 	if !ok || h.seq != m.seq || h.size() != m.size {

@@ -148,8 +148,8 @@ func (m *model) next(r *modelReader) {
 	}
 }
 
-// handedOut checks a lease: its blocks are those that were appended, in order,
-// of one tag, within the limits, and none is done with or out already.
+// handedOut checks a lease: its blocks are those that were appended, in order, of one
+// tag, within the limits, and none is finished or leased already.
 func (m *model) handedOut(r *modelReader, l *Lease, w BatchLimits) {
 	var numbers []int
 	for _, b := range l.Blocks {
@@ -256,7 +256,7 @@ func (m *model) reopen() {
 	m.q = tryOpen(m.t, m.o, quick())
 }
 
-// crash goes on with the files as they are, as after SIGKILL.
+// crash continues with the files as they are, as after SIGKILL.
 func (m *model) crash() {
 	m.forget()
 	dir := copyDir(m.t, m.o.Dir)
@@ -265,7 +265,7 @@ func (m *model) crash() {
 	m.q = tryOpen(m.t, m.o, quick())
 }
 
-// check holds the account of each reader against what was made.
+// check compares the account of each reader with what was appended.
 func (m *model) check() {
 	m.t.Helper()
 	if size := sizeOf(m.t, m.o.Dir); size > m.q.cap {

@@ -221,7 +221,7 @@ func TestWaitEndsWhenTheQueueIsClosed(t *testing.T) {
 	})
 }
 
-func TestALaggardNeverDelaysAReaderThatKeepsUp(t *testing.T) {
+func TestALaggingReaderNeverDelaysOneThatKeepsUp(t *testing.T) {
 	for _, policy := range []Policy{DropOldest, Wait, Refuse} {
 		q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"live", "dead"}, MaxBytes: 1, WhenFull: policy}, quick())
 		for i := range 300 {
@@ -258,7 +258,7 @@ func TestReadersThatKeepUpLoseNothingToALargeBlock(t *testing.T) {
 	}
 }
 
-func TestABlockLargerThanTheQueueIsRefusedForGood(t *testing.T) {
+func TestABlockLargerThanTheQueueIsRejectedPermanently(t *testing.T) {
 	q := tryOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}, MaxBytes: 1}, quick())
 	err := q.Append(t.Context(), Block{Data: make([]byte, 1<<20), Items: 1})
 	if !pipeline.IsPermanent(err) {
@@ -269,7 +269,7 @@ func TestABlockLargerThanTheQueueIsRefusedForGood(t *testing.T) {
 	}
 }
 
-func TestBlocksThatAreOutOutliveTheCap(t *testing.T) {
+func TestLeasedBlocksOutliveTheCap(t *testing.T) {
 	dir := t.TempDir()
 	q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}, MaxBytes: 1}, quick())
 	r := q.Reader("a")
@@ -345,7 +345,7 @@ func TestAFullDiskIsAnErrorUntilThereIsSpace(t *testing.T) {
 	}
 }
 
-func TestAnAcknowledgementThatCannotBeSavedIsSavedLater(t *testing.T) {
+func TestAnAcknowledgmentThatCannotBeSavedIsSavedLater(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var broken atomic.Bool

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// platter is what a disk holds for certain of a directory: what fsync has
-// covered. Anything of what was written since may have reached it, too.
+// platter is what a disk certainly holds of a directory: what fsync has covered. Anything
+// of what was written since may have reached it, too.
 type platter struct {
 	mu      sync.Mutex
 	content map[string][]byte // by file name, as of its last fsync
@@ -68,7 +68,7 @@ func (p *platter) cut(t *testing.T, random *rand.Rand, live, dir string) {
 	}
 	for name := range p.entries {
 		if content, ok := p.content[name]; ok && !now[name] && random.IntN(2) == 0 {
-			p.write(t, dir, name, content) // that it was removed was not yet written
+			p.write(t, dir, name, content) // its removal was not yet written
 		}
 	}
 }
@@ -202,7 +202,7 @@ func checkAfterCut(t *testing.T, seed int, dir string, appended map[int]time.Tim
 	if s := q.Stats()[0]; s.Received != s.Delivered+s.Queued+s.Dropped[ReasonDamaged] {
 		t.Errorf("seed %d: %+v", seed, s)
 	}
-	// It goes on.
+	// It keeps working.
 	if err := q.Append(t.Context(), Block{Data: []byte("1000000"), Items: 1}); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

@@ -1,5 +1,5 @@
-// Package queue is a durable log of opaque blocks on disk, shared by several
-// readers that each have a cursor of their own.
+// Package queue is a durable log of opaque blocks on disk, shared by several readers that
+// each have their own cursor.
 //
 // A queue is a directory:
 //
@@ -23,11 +23,10 @@
 //	             │ CQR1 │ sum │ data sum │ data len │ tag len │ items │ seq │ before │ append │ min │ max │ tag │ data │
 //	             └──────┴─────┴──────────┴──────────┴─────────┴───────┴─────┴────────┴────────┴─────┴─────┴─────┴──────┘
 //
-// The sums are CRC-32C. That of a header covers what follows it up to the data,
-// and is seeded with the salt of the segment. All readers were done with
-// everything below floor when the segment was begun. Where "done to" is not 0,
-// they were done with all blocks from first up to there, which were taken away to
-// make room behind older ones that wait.
+// The sums are CRC-32C. That of a header covers what follows it up to the data, and is
+// seeded with the salt of the segment. All readers were done with everything below floor
+// when the segment was begun. Where "done to" is not 0, they were done with all blocks
+// from first up to there, which were removed to make room behind older ones that wait.
 //
 // A cursor file has two slots, which are written in turn, so that one is always
 // whole, and the list of all readers:
@@ -203,10 +202,10 @@ type Queue struct {
 	syncing  bool       // the syncer has something to wait for
 }
 
-// Append stores blocks, all of them or none; they count as one against the cap.
-// It keeps nothing of them. When it returns nil, they survive the death of the
-// process. An error that pipeline.IsPermanent tells of says that they can never
-// be stored; after any other, they may be given again.
+// Append stores blocks, all of them or none; they count as one against the cap. It keeps
+// nothing of them. When it returns nil, they survive the death of the process. An error
+// for which pipeline.IsPermanent is true means that they can never be stored; after any
+// other, they may be retried.
 func (q *Queue) Append(ctx context.Context, blocks ...Block) error {
 	if err := q.check(blocks); err != nil {
 		return pipeline.Permanent(err)
@@ -286,8 +285,8 @@ func (q *Queue) overhead() int64 {
 	return n
 }
 
-// makeRoom sees to it that a record of size bytes keeps the cap. It returns a
-// channel to wait on when there is no room yet. The caller holds q.writing.
+// makeRoom ensures that a record of size bytes stays below the cap. It returns a channel
+// to wait on when there is no room yet. The caller holds q.writing.
 func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 	for {
 		q.mu.Lock()
@@ -301,7 +300,7 @@ func (q *Queue) makeRoom(size int64) (<-chan struct{}, error) {
 			return nil, nil
 		}
 		if q.doomed > 0 {
-			// A reader is about to remove what it is past.
+			// A reader is about to remove what it has finished.
 			room := q.room
 			q.mu.Unlock()
 			return room, nil
@@ -363,11 +362,11 @@ func (q *Queue) dropOldest() *segment {
 	return q.detach(0)
 }
 
-// appendRecords writes the records of blocks to the active segment, all to one,
-// and tells the readers. The caller holds q.writing and has made room.
+// appendRecords writes the records of blocks to the active segment, all to one, and
+// notifies the readers. The caller holds q.writing and has made room.
 func (q *Queue) appendRecords(records []byte, blocks []Block) error {
 	if q.active != nil && q.active.size == segmentLen && q.removed() {
-		// Nothing of it is missed yet, and nothing need be.
+		// Nothing of it has been lost yet.
 		if err := q.remake(); err != nil {
 			return fmt.Errorf("append to queue %q: %w", q.dir, err)
 		}
@@ -389,7 +388,7 @@ func (q *Queue) appendRecords(records []byte, blocks []Block) error {
 	}
 	if _, err := q.system.write(a.file, records, a.size); err != nil {
 		if terr := a.file.Truncate(a.size); terr != nil {
-			// What stays behind the end is no record; go on in another file.
+			// What remains after the end is not a record; continue in another file.
 			q.mu.Lock()
 			q.retire(a)
 			q.mu.Unlock()

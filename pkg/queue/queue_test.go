@@ -39,7 +39,7 @@ func texts(l *Lease) []string {
 	return s
 }
 
-func TestHandsOutInOrder(t *testing.T) {
+func TestLeasesInOrder(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir()})
 	mustAppend(t, q, 0, 5)
 	l, err := q.Reader("a").Next(t.Context(), BatchLimits{})

@@ -63,7 +63,7 @@ type Reader struct {
 	load       place
 	pending    []meta // loaded and not leased, by seq
 	groups     []group
-	tagQueues  []*tagQueue // what of some tags waits apart from pending; the next to lease first
+	tagQueues  []*tagQueue // blocks of some tags, waiting apart from pending; the next to lease first
 	tagTurn    bool        // the next blocks to lease come from a tag queue, if it has any
 	leases     []*Lease
 	ahead      cursor // what a former process had done with
@@ -205,7 +205,7 @@ func (r *Reader) wakeAll() {
 	}
 }
 
-// appended takes note of a new block. The caller holds Queue.mu.
+// appended records a new block. The caller holds Queue.mu.
 func (r *Reader) appended(m meta) {
 	r.received += uint64(m.items)
 	if r.load.seq != m.seq {
@@ -242,7 +242,7 @@ func (r *Reader) push(m meta) {
 	r.count(m, 1)
 }
 
-// count adds m to its group, or with n = -1 takes it away.
+// count adds m to its group, or with n = -1 removes it.
 func (r *Reader) count(m meta, n int) {
 	i := slices.IndexFunc(r.groups, func(g group) bool { return g.tag == m.tag })
 	if i < 0 {
@@ -267,7 +267,7 @@ func (r *Reader) group(tag string) group {
 	return group{}
 }
 
-// full reports whether waiting could add nothing that w wants to g.
+// full reports whether waiting could not add anything that w wants to g.
 func (r *Reader) full(g group, w BatchLimits) bool {
 	reached := func(n, limit int) bool { return limit > 0 && n >= limit }
 	return reached(g.items, w.MinItems) || reached(g.bytes, w.MinBytes) ||
@@ -275,8 +275,8 @@ func (r *Reader) full(g group, w BatchLimits) bool {
 		g.bytes >= maxLease || len(r.pending) >= window
 }
 
-// choose tells of which tag blocks are to be leased now, or after which
-// time to look again. The caller holds Queue.mu.
+// choose returns the tag whose blocks to lease now, or the time after which to look
+// again. The caller holds Queue.mu.
 func (r *Reader) choose(w BatchLimits, now int64) (tag string, wait time.Duration, ok bool) {
 	if len(r.pending) == 0 {
 		return "", 0, false
@@ -514,8 +514,8 @@ func (r *Reader) queued() uint64 {
 	return n
 }
 
-// lose drops what r has in the oldest segment s, and goes on at next. Blocks
-// that are leased stay with whoever has them. The caller holds Queue.mu.
+// lose drops what r has in the oldest segment s, and continues at next. Blocks that are
+// leased stay with whoever has them. The caller holds Queue.mu.
 func (r *Reader) lose(s *segment, next place) {
 	kept := r.pending[:0]
 	for _, m := range r.pending {

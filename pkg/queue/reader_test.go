@@ -99,7 +99,7 @@ func TestTagsAreNotMixedAndDoNotBreakBatches(t *testing.T) {
 	}
 }
 
-func TestReadersTakeOverFromThoseThatAreGone(t *testing.T) {
+func TestReadersTakeOverFromRemovedOnes(t *testing.T) {
 	dir := t.TempDir()
 	queued := func(readers ...string) []uint64 {
 		q := mustOpen(t, Options{Dir: dir, Readers: readers})
@@ -141,7 +141,7 @@ func TestReadersTakeOverFromThoseThatAreGone(t *testing.T) {
 }
 
 // What is acknowledged out of order is not leased again after a kill.
-func TestAcknowledgementsOutOfOrderSurvive(t *testing.T) {
+func TestAcknowledgmentsOutOfOrderSurvive(t *testing.T) {
 	dir := t.TempDir()
 	q := mustOpen(t, Options{Dir: dir})
 	mustAppend(t, q, 0, 6)

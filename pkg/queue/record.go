@@ -13,9 +13,9 @@ const (
 	segmentMagic    = "CQS1"
 	segmentLen      = 64 // of a segment's header
 
-	// maxNumber is more than the number of any block and the count of all items
-	// can come to. A file that says as much is damaged, whatever its checksum:
-	// below it, no sum of a few of them overflows.
+	// maxNumber is more than the number of any block or the count of all items can reach.
+	// A file that says as much is damaged, whatever its checksum: below it, no sum of a
+	// few of them overflows.
 	maxNumber = 1 << 62
 
 	maxTag   = math.MaxUint16
@@ -111,7 +111,7 @@ func parseHeader(b []byte, salt uint32, tag string) (header, bool) {
 	}, true
 }
 
-// segmentHeader is what a segment says of itself.
+// segmentHeader is what a segment says about itself.
 type segmentHeader struct {
 	index  uint64
 	salt   uint32
@@ -121,8 +121,8 @@ type segmentHeader struct {
 	// begun, whatever a cursor says that is older than that.
 	floor       uint64
 	floorBefore uint64
-	// Every reader was done with the blocks up to doneTo, and they have been
-	// taken away, unless it is 0.
+	// Every reader was done with the blocks up to doneTo, and they have been removed,
+	// unless it is 0.
 	doneTo     uint64
 	doneBefore uint64
 }

@@ -92,8 +92,8 @@ func (q *Queue) removed() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// lookAfterFiles makes a directory again that somebody has removed, so that only
-// what was in it is lost.
+// lookAfterFiles restores a directory that somebody has removed, so that only what was in
+// it is lost.
 func (q *Queue) lookAfterFiles() {
 	if q.removed() && q.writing.TryLock() { // Close holds it while it waits for the syncer
 		defer q.writing.Unlock()
@@ -134,7 +134,7 @@ func (q *Queue) remake() error {
 	return nil
 }
 
-// recover brings q to where the last process left it.
+// recover restores q to the state in which the last process left it.
 func (q *Queue) recover() error {
 	if err := q.lockDir(); err != nil {
 		return err
@@ -233,9 +233,8 @@ func (q *Queue) recoverSegments(names []string) (floor place, err error) {
 	return floor, nil
 }
 
-// alignSegments sees to it that the segments, which are in order, do not
-// overlap, whatever they say: a reader that is past the end of one is nowhere
-// past the next one.
+// alignSegments ensures that the segments, which are in order, do not overlap, whatever
+// they say: a reader that is past the end of one is nowhere past the next one.
 func (q *Queue) alignSegments() {
 	for i, s := range q.segments {
 		if i > 0 {
@@ -253,8 +252,8 @@ func (q *Queue) alignSegments() {
 	}
 }
 
-// examine reads the header of s or, where that is damaged, makes it out from
-// the first record. found is false when there is neither.
+// examine reads the header of s or, if that is damaged, reconstructs it from the first
+// record. found is false when there is neither.
 func (q *Queue) examine(s *segment) (h segmentHeader, found bool, err error) {
 	f, err := durable.Open(s.path)
 	if err != nil {
@@ -328,9 +327,9 @@ func (q *Queue) recoverEnd(s *segment) error {
 	return nil
 }
 
-// cutOff tells of the bytes behind the last record. The start of a record is an
-// append that the end of the process cut short: its caller never had an answer.
-// Anything else is damage, of blocks that nobody can count any more.
+// cutOff reports the bytes after the last record. The start of a record is an append that
+// a crash cut short: its caller never got an answer. Anything else is damage, to an
+// unknown number of blocks.
 func (q *Queue) cutOff(f io.ReaderAt, s *segment, end int64) {
 	b := make([]byte, min(s.size-end, recordHeaderLen+maxTag))
 	n, _ := f.ReadAt(b, end)
@@ -359,7 +358,7 @@ func (q *Queue) recoverReaders(files map[string]cursorFile, floor place) error {
 			known[id] = true
 		}
 	}
-	// No new block may take the number of one that a cursor tells of.
+	// No new block may take the number of one that a cursor knows.
 	for _, r := range q.readers {
 		if f := files[r.name]; f.ok {
 			q.advance(f.cursor.end(), f.cursor.before)
@@ -399,8 +398,8 @@ func (q *Queue) recoverReaders(files map[string]cursorFile, floor place) error {
 	return nil
 }
 
-// advance moves the end of the log to seq, if that is further on. The segment
-// in use can't tell of the gap, so another one has to.
+// advance moves the end of the log to seq, if that is further on. The segment in use
+// can't record the gap, so another one has to.
 func (q *Queue) advance(seq, before uint64) {
 	if seq <= q.seq && before <= q.items {
 		return

@@ -78,7 +78,7 @@ func (r *Reader) save() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
-		// The other slot is whole still, so this one is the one to retry.
+		// The other slot is still whole, so retry this one.
 		r.unsaved = true
 		q.needSync()
 		return err
@@ -126,13 +126,12 @@ func (q *Queue) saveCursors() {
 	}
 }
 
-// complain logs a failure that is met again at each attempt.
+// complain logs a failure that recurs at each attempt.
 func (q *Queue) complain(msg string, args ...any) {
 	q.complaints.Warn(q.log, fmt.Sprint(args...), msg, args...)
 }
 
-// needSync makes the syncer look after what has just been written. The caller
-// holds q.mu.
+// needSync makes the syncer sync what has just been written. The caller holds q.mu.
 func (q *Queue) needSync() {
 	if q.syncing {
 		return
@@ -191,7 +190,7 @@ func (q *Queue) tick(mark uint64) (next uint64, busy bool) {
 			q.complain("cannot sync the queue; retrying", "err", err)
 		}
 	} else {
-		q.saveCursors() // where that has failed before
+		q.saveCursors() // if that has failed before
 	}
 
 	q.mu.Lock()
@@ -258,7 +257,7 @@ func (q *Queue) sync() error {
 	return err
 }
 
-// synced takes note that the first size bytes of s are durable.
+// synced records that the first size bytes of s are durable.
 func (q *Queue) synced(s *segment, size int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -42,8 +42,8 @@ type segment struct {
 	missing atomic.Bool
 }
 
-// open opens the segment for reading. The caller holds Queue.mu, under which
-// the file does not go away by the queue's own doing.
+// open opens the segment for reading. The caller holds Queue.mu, under which the queue
+// itself does not remove the file.
 func (s *segment) open() (*os.File, error) {
 	f, err := durable.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,8 +144,8 @@ func (s *segment) close() {
 	}
 }
 
-// detach takes a segment out of the queue, the i-th. The caller holds q.mu and
-// passes the segment to unlink without it.
+// detach removes the i-th segment from the queue. The caller holds q.mu and passes the
+// segment to unlink without it.
 func (q *Queue) detach(i int) *segment {
 	s := q.segments[i]
 	q.leave(i)
@@ -160,9 +160,8 @@ func (q *Queue) detach(i int) *segment {
 	return s
 }
 
-// leave moves the readers that are at the end of the i-th segment on to the
-// next one, from which alone they can tell that nothing is missing. The caller
-// holds q.mu.
+// leave moves the readers that are at the end of the i-th segment on to the next one,
+// which alone can show them that nothing is missing. The caller holds q.mu.
 func (q *Queue) leave(i int) {
 	if i+1 == len(q.segments) {
 		return
@@ -221,8 +220,8 @@ func (q *Queue) reap(all bool) {
 	if !reuse {
 		return
 	}
-	// An append in progress means that the queue is not idle after all, unless
-	// there is no room for it; then it looks after the segment itself.
+	// An append in progress means that the queue is not idle after all, unless there is
+	// no room for it; then it handles the segment itself.
 	if q.writing.TryLock() {
 		q.reuse()
 		q.writing.Unlock()
@@ -240,9 +239,9 @@ func (q *Queue) reuse() {
 	if a == nil || a.missing.Load() || a.size == segmentLen || len(q.segments) != 1 || !q.idle() {
 		return
 	}
-	// A crash in here leaves a header that is out of date; the cursors tell
-	// where to go on. A file that is cut down to nothing would be written to the
-	// disk by ext4 when it is next closed, by a reader.
+	// A crash in here leaves a header that is out of date; the cursors say where to
+	// continue. A file that is cut down to nothing would be written to the disk by ext4
+	// when it is next closed, by a reader.
 	if err := a.file.Truncate(segmentLen); err != nil {
 		q.complain("cannot empty a segment of the queue", "err", err)
 		return
@@ -253,7 +252,7 @@ func (q *Queue) reuse() {
 	a.size = segmentLen
 	q.disk += a.size
 	if _, err := q.system.write(a.file, q.header(a), 0); err != nil {
-		// Without its header the segment is not to be written to.
+		// Without its header the segment must not be written to.
 		q.complain("cannot restart a segment of the queue", "err", err)
 		q.retire(a)
 	}

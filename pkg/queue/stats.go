@@ -73,8 +73,8 @@ func (q *Queue) Fill() Fill {
 	return f
 }
 
-// noteFull takes note that there was no room for size bytes, or only because
-// others were dropped. The caller holds q.mu.
+// noteFull records that there was no room for size bytes, or only because others were
+// dropped. The caller holds q.mu.
 func (q *Queue) noteFull(size int64) {
 	if q.fill.Since.IsZero() {
 		q.fill.Since = q.system.now()
@@ -82,9 +82,8 @@ func (q *Queue) noteFull(size int64) {
 	q.crowded = size
 }
 
-// noteRoom takes note that the queue is no longer full, if that is so: room is made
-// by the segment, and the one that was made last may be in use already. The caller
-// holds q.mu.
+// noteRoom records that the queue is no longer full, if that is so: room is made by the
+// segment, and the one that was made last may be in use already. The caller holds q.mu.
 func (q *Queue) noteRoom() {
 	if q.fill.Since.IsZero() || q.fill.Waiting > 0 {
 		return

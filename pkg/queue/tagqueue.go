@@ -43,10 +43,10 @@ type run struct {
 	appended int64 // when the first of them was
 }
 
-// Hold keeps the blocks of a tag from being leased until Free, and lets the
-// others pass them. It returns false, and does nothing, when that is so for as
-// many tags as a reader can keep apart, or while a lease of the tag is out: a
-// tag queue knows only of blocks that are done with in their order.
+// Hold keeps the blocks of a tag from being leased until Free, and lets the others pass
+// them. It returns false, and does nothing, when that is so for as many tags as a reader
+// can keep apart, or while a lease of the tag is out: a tag queue only handles blocks
+// that are finished in order.
 func (r *Reader) Hold(tag string) bool {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
@@ -63,8 +63,8 @@ func (r *Reader) Hold(tag string) bool {
 				continue
 			}
 			r.count(m, -1)
-			// Some may be missing in between, as damaged ones are: a run could not
-			// tell of that.
+			// Some may be missing in between, such as damaged ones, which a run could not
+			// record.
 			l.metas = append(l.metas, m)
 		}
 		r.keep(kept)
@@ -210,8 +210,8 @@ func (l *tagQueue) ready() group {
 	return g
 }
 
-// chooseTagQueue reports which tag queue is to lease blocks now, or after which time to
-// look again; 0 when nothing is waiting. The caller holds Queue.mu.
+// chooseTagQueue returns the tag queue that should lease blocks now, or the time after
+// which to look again; 0 when nothing is waiting. The caller holds Queue.mu.
 func (r *Reader) chooseTagQueue(w BatchLimits, now int64) (l *tagQueue, wait int64) {
 	for _, l := range r.tagQueues {
 		if l.held || len(l.metas) == 0 || r.out(l.tag) {
@@ -249,7 +249,7 @@ func (r *Reader) takeFromTagQueue(l *tagQueue, w BatchLimits) []meta {
 	return taken
 }
 
-// fillTagQueues loads the next blocks of tag queues that may hand some out.
+// fillTagQueues loads the next blocks of tag queues that may lease some.
 func (r *Reader) fillTagQueues() error {
 	q := r.q
 	r.filling.Lock()
@@ -308,8 +308,8 @@ func scanTagQueue(s *scanner, from run, tag string, window int) (found []meta, e
 	return found, nil
 }
 
-// loadedTagQueue moves blocks that were found from a run to its tag queue. What is no
-// longer found is counted as damaged. It reports whether there was any such.
+// loadedTagQueue moves blocks that were found from a run to its tag queue. Missing ones
+// are counted as damaged. It reports whether there was any such.
 func (r *Reader) loadedTagQueue(l *tagQueue, from run, found []meta, off int64) (passed bool) {
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
@@ -396,9 +396,9 @@ func (r *Reader) rest() uint64 {
 	return seq
 }
 
-// chooseAndTake takes the blocks that are to be leased now, or tells after
-// which time to look again; 0 when nothing is waiting. Tag queues and all others take turns.
-// The caller holds Queue.mu.
+// chooseAndTake takes the blocks to lease now, or returns the time after which to look
+// again; 0 when nothing is waiting. Tag queues and all others take turns. The caller holds
+// Queue.mu.
 func (r *Reader) chooseAndTake(w BatchLimits, now int64) (metas []meta, wait time.Duration) {
 	tag, wait, ok := r.choose(w, now)
 	if len(r.tagQueues) == 0 && !ok {

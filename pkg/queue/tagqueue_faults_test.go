@@ -21,7 +21,7 @@ func drainAll(t *testing.T, r *Reader) (got []string) {
 	return got
 }
 
-func TestAReaderThatStandsAtTheEndOfASegmentGoesOnWhenThatIsRemoved(t *testing.T) {
+func TestAReaderAtTheEndOfASegmentContinuesWhenThatIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	sys := quick()
 	const blocks = window / 2 // that many are loaded at once, and end a segment
@@ -43,7 +43,7 @@ func TestAReaderThatStandsAtTheEndOfASegmentGoesOnWhenThatIsRemoved(t *testing.T
 	}
 }
 
-func TestADamagedBlockThatWasHandedOutCostsNoOtherOfAHeldTag(t *testing.T) {
+func TestADamagedLeasedBlockCostsNoOtherOfAHeldTag(t *testing.T) {
 	dir := t.TempDir()
 	q := tryOpen(t, Options{Dir: dir, Readers: []string{"a"}}, quick())
 	r := q.Reader("a")
@@ -168,7 +168,7 @@ func passOthers(t *testing.T, q *Queue, times int) {
 	}
 }
 
-func TestTheDeliveredBlocksBehindAHeldOneTakeNoRoom(t *testing.T) {
+func TestDeliveredBlocksAfterAHeldOneTakeNoRoom(t *testing.T) {
 	for _, policy := range []Policy{Wait, Refuse, DropOldest} {
 		dir := t.TempDir()
 		o := Options{Dir: dir, Readers: []string{"a"}, MaxBytes: 200 << 10, WhenFull: policy}

@@ -204,7 +204,7 @@ func TestAHeldTagIsStillBehindAfterReopenAndTheOthersAreNotRepeated(t *testing.T
 	}
 }
 
-func TestOnlySoManyTagsAreHeld(t *testing.T) {
+func TestHeldTagsAreBounded(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}})
 	for i := range maxTagQueues {
 		if !q.Reader("a").Hold(fmt.Sprint(i)) {
@@ -254,7 +254,7 @@ func TestDamageToHeldBlocksIsCountedToTheItem(t *testing.T) {
 	}
 }
 
-func TestHeldBlocksGrowOld(t *testing.T) {
+func TestHeldBlocksExpire(t *testing.T) {
 	q := mustOpen(t, Options{Dir: t.TempDir(), Readers: []string{"a"}, MaxAge: time.Nanosecond})
 	r := q.Reader("a")
 	r.Hold("slow")

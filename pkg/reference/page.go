@@ -100,8 +100,8 @@ func split(text string) (map[string]string, error) {
 
 var item = regexp.MustCompile("^- `([^`]+)`: (.+)$")
 
-// list reads a list of "- `path`: text" into items. A line that is indented goes
-// on with the item before.
+// list reads a list of "- `path`: text" into items. An indented line continues the
+// previous item.
 func list(text string, items map[string]string) error {
 	path := ""
 	for line := range strings.Lines(text) {

@@ -91,7 +91,7 @@ func TestPageHasItsTextAndTables(t *testing.T) {
 	}
 }
 
-func TestWhatAPageGetsWrongIsSaid(t *testing.T) {
+func TestErrorsOfAPageAreReported(t *testing.T) {
 	f := func(old, replacement, want string) {
 		t.Helper()
 		_, err := Page(define(strings.Replace(toyPage, old, replacement, 1)), kinds())

@@ -2,7 +2,7 @@ package remotecfg
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are the block's own, under Alloy's names and, as there, also without a
+// metrics are the block's own, under Alloy's names and, as in Alloy, even without a
 // block.
 type metrics struct {
 	hash, receivedHash               *prometheus.GaugeVec
@@ -38,7 +38,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
-// only makes hash the one that v has.
+// only makes hash the only one in v.
 func only(v *prometheus.GaugeVec, hash string) {
 	v.Reset()
 	v.WithLabelValues(hash).Set(1)

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// answerTimeout bounds a request for the configuration: a start waits no longer
-	// for it before it takes what is on disk.
+	// answerTimeout bounds a request for the configuration: after that time, a start uses
+	// what is on disk.
 	answerTimeout = 10 * time.Second
 	// registerTimeout bounds a registration, without which there may be a
 	// configuration all the same.
@@ -22,7 +22,7 @@ const (
 	maxAnswer = 16 << 20
 )
 
-// progress is what Run knows.
+// progress is Run's state.
 type progress struct {
 	id         string
 	registered bool
@@ -104,8 +104,8 @@ func (r *Remote) ask(ctx context.Context) (*collectorv1.GetConfigResponse, error
 	return r.getConfig(ctx)
 }
 
-// register tells the server of the collector. A server that refuses that may give a
-// configuration all the same, so that it is logged and changes nothing else.
+// register registers the collector with the server. A server that rejects that may still
+// provide a configuration, so a failure is only logged.
 func (r *Remote) register(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
@@ -115,7 +115,7 @@ func (r *Remote) register(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	// A server that keeps no list needs no entry.
+	// A server that keeps no list needs no registration.
 	r.registered = err == nil || connect.CodeOf(err) == connect.CodeUnimplemented
 	before := r.unlisted
 	r.unlisted = ""
@@ -131,7 +131,7 @@ func (r *Remote) register(ctx context.Context) {
 	}
 }
 
-// getConfig asks for the configuration, and tells the server what is new of the one in
+// getConfig asks for the configuration, and reports changes of the state of the one in
 // force.
 func (r *Remote) getConfig(ctx context.Context) (*collectorv1.GetConfigResponse, error) {
 	request := &collectorv1.GetConfigRequest{Id: r.id, LocalAttributes: r.attributes, Hash: r.hash}
@@ -167,9 +167,9 @@ func (r *Remote) setStatus(s collectorv1.RemoteConfigStatuses, message string) {
 	r.status = &collectorv1.RemoteConfigStatus{Status: s, ErrorMessage: message}
 }
 
-// take puts an answer in force, unless it is already, and returns why that cannot be
+// take puts an answer in force, unless it already is, and returns why that cannot be
 // done. What could not be loaded is retried with each poll, as the reason may have
-// gone.
+// disappeared.
 func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse) error {
 	switch {
 	case answer.NotModified && r.received == nil:
@@ -196,9 +196,8 @@ func (r *Remote) take(ctx context.Context, answer *collectorv1.GetConfigResponse
 	return nil
 }
 
-// apply loads what was received, and then keeps it on disk. That the server has
-// nothing for the collector changes nothing: what was in force before a start is
-// again.
+// apply loads what was received, and then keeps it on disk. If the server has nothing for
+// the collector, nothing changes: what was in force before a start is used again.
 func (r *Remote) apply(ctx context.Context) error {
 	if len(r.received.text) == 0 {
 		r.fromDisk(ctx)
@@ -258,13 +257,13 @@ func (r *Remote) fromDisk(ctx context.Context) {
 	}
 }
 
-// report tells the server at once what has become of its configuration. The answer
-// tells nothing new: the next poll gets it again.
+// report tells the server at once whether its configuration could be loaded. The answer
+// is ignored: the next poll gets the same.
 func (r *Remote) report(ctx context.Context) {
 	if !r.statusIsNew() && !r.effectiveIsNew() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	_, _ = r.getConfig(ctx) // an error comes again with the next poll
+	_, _ = r.getConfig(ctx) // an error recurs with the next poll
 }

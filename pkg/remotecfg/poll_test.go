@@ -32,7 +32,7 @@ func TestAnEmptyAnswerAtAStartLeavesWhatWasInForce(t *testing.T) {
 	})
 }
 
-// Only a load, if only of nothing, has the queues named that are left without a writer.
+// Only a load, even an empty one, names the queues that are left without a writer.
 func TestAStartWithNothingToLoadLoadsNothing(t *testing.T) {
 	for name, prepare := range map[string]func(b *bench){
 		"an empty answer":             func(b *bench) { b.server.Serve("") },

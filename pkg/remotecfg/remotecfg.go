@@ -28,7 +28,7 @@ import (
 //go:embed remotecfg.md
 var page string
 
-// Components are the blocks of the package. version is told to servers; the metrics,
+// Components are the blocks of the package. version is reported to servers; the metrics,
 // which have no component's labels, go to registry, which may be nil.
 func Components(version string, registry prometheus.Registerer) []component.Definition {
 	m := newMetrics(registry)
@@ -48,8 +48,7 @@ type Config struct {
 
 const (
 	minPoll = 10 * time.Second
-	// ownAttributes is what the names of attributes begin with that say what the
-	// collector is.
+	// ownAttributes is the prefix of the attributes that describe the collector.
 	ownAttributes = "collector."
 )
 
@@ -132,9 +131,9 @@ func named(userAgent string) connect.UnaryInterceptorFunc {
 	}
 }
 
-// Beside gives what loads the configuration, and what reports whether one has been
-// loaded, by this block or one in its place before. A second time, it says that the
-// user has loaded the one that the block is part of.
+// Beside passes the function that loads the configuration, and the one that reports
+// whether one has been loaded, by this block or its predecessor. A second call means that
+// the user has reloaded the configuration that the block is part of.
 func (r *Remote) Beside(load component.Load, running func() bool) {
 	r.mu.Lock()
 	again := r.load != nil
@@ -177,7 +176,7 @@ func (r *Remote) Run(ctx context.Context) error {
 	}
 }
 
-// put loads a text, or ends what runs if that is nil.
+// put loads a text, or stops what is running if that is nil.
 func (r *Remote) put(ctx context.Context, text []byte) error {
 	r.mu.Lock()
 	load := r.load
@@ -212,7 +211,7 @@ type Status struct {
 	URL  string `json:"url"`
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty"`
-	// InForce is the configuration that runs; nil if none of the server does.
+	// InForce is the server's configuration that is running; nil if there is none.
 	InForce *Version `json:"inForce"`
 	// Received is the hash of what the server gave last.
 	Received string    `json:"received,omitempty"`
@@ -240,7 +239,7 @@ func (r *Remote) show(change func(*Status)) {
 	change(&r.shown)
 }
 
-// maxReason bounds what is logged, shown and reported of an error, in bytes.
+// maxReason bounds an error that is logged, shown and reported, in bytes.
 const maxReason = 8 << 10
 
 func reason(err error) string {
@@ -251,7 +250,7 @@ func reason(err error) string {
 	return text
 }
 
-// fail notes what is wrong, or with nil that nothing is. It logs what is new.
+// fail records what is wrong, or with nil that nothing is. It logs new errors.
 func (r *Remote) fail(err error) {
 	text := ""
 	if err != nil {

@@ -124,7 +124,7 @@ func (b *bench) wait() {
 	synctest.Wait()
 }
 
-// want says what must be in force, whether all is well, and what was counted.
+// want says what must be in force, whether the block is healthy, and what was counted.
 func (b *bench) want(when, text string, healthy bool, failures int) {
 	b.t.Helper()
 	b.runner.mu.Lock()
@@ -230,7 +230,7 @@ func TestAWrongConfigurationLeavesTheLastGoodOne(t *testing.T) {
 	})
 }
 
-func TestWhatCouldNotBeLoadedIsTriedAgain(t *testing.T) {
+func TestWhatCouldNotBeLoadedIsRetried(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		defer b.start(config())()
 		b.runner.mu.Lock()
@@ -288,7 +288,7 @@ func TestAServerThatFailsLeavesEverythingRunning(t *testing.T) {
 	}
 }
 
-func TestADamagedFileServesNobody(t *testing.T) {
+func TestADamagedFileIsNotUsed(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.server.Serve("one")
 		b.start(config())()
@@ -351,7 +351,7 @@ func TestAKillLeavesAConfigurationThatWasInForce(t *testing.T) {
 	})
 }
 
-func TestWhatAnotherServerOrCollectorWasGivenServesNobodyElse(t *testing.T) {
+func TestAConfigurationForAnotherServerOrCollectorIsNotUsed(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.server.Serve("one")
 		b.start(config())()
@@ -432,7 +432,7 @@ func TestAnInstallationKeepsItsID(t *testing.T) {
 	})
 }
 
-func TestAServerWithoutAListIsPolledAllTheSame(t *testing.T) {
+func TestAServerWithoutAListIsStillPolled(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.server.Serve("one")
 		b.start(config())() // the server knows it
@@ -511,7 +511,7 @@ func TestCredentialsAreSent(t *testing.T) {
 	stop()
 }
 
-func TestWhatCannotBePolledIsRefused(t *testing.T) {
+func TestWhatCannotBePolledIsRejected(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"poll_frequency": func(c *Config) { c.PollFrequency = 9 * time.Second },
 		"url":            func(c *Config) { c.URL = "server/x" },

@@ -96,7 +96,7 @@ type awsTrip func(*http.Request) (*http.Response, error)
 
 func (f awsTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestTheKeysOfARoleAreThoseThatTheServiceGives(t *testing.T) {
+func TestTheKeysOfARoleComeFromTheService(t *testing.T) {
 	a := awsOf(t, SigV4{Region: "cn-north-1", AccessKey: "C", SecretKey: "cs", RoleARN: "arn:aws:iam::1:role/x"}, nil, nil)
 	now := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
 	a.now = func() time.Time { return now }

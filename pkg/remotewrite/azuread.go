@@ -37,7 +37,7 @@ type AzureOAuth struct {
 	TenantID     string           `alloy:"tenant_id,attr"`
 }
 
-// AzureSDK is read so that it can be refused by name.
+// AzureSDK is read so that it can be rejected by name.
 type AzureSDK struct {
 	TenantID string `alloy:"tenant_id,attr"`
 }
@@ -45,7 +45,7 @@ type AzureSDK struct {
 // SetToDefault sets Alloy's defaults.
 func (a *AzureAD) SetToDefault() { *a = AzureAD{Cloud: "AzurePublic"} }
 
-// cloud is where a cloud of Azure has its logins, and what takes the samples.
+// cloud is where a cloud of Azure has its logins, and the service for the samples.
 func (a *AzureAD) cloud() (login, audience string, ok bool) {
 	switch a.Cloud {
 	case "AzurePublic":
@@ -80,8 +80,8 @@ func (a *AzureAD) Validate() error {
 	return nil
 }
 
-// authenticate has the requests of c authenticated by an application, which is OAuth2
-// as others have it.
+// authenticate makes an application authenticate the requests of c, which is ordinary
+// OAuth2.
 func (a *AzureAD) authenticate(c httpclient.Config) httpclient.Config {
 	if a.OAuth == nil {
 		return c
@@ -113,7 +113,7 @@ type identity struct {
 	url    string
 	now    func() time.Time
 
-	turn    chan struct{} // holds one element while nobody is at what follows
+	turn    chan struct{} // holds one element while nobody uses what follows
 	token   string
 	expires time.Time
 }

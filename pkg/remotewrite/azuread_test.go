@@ -126,7 +126,7 @@ func TestWithoutATokenNoRequestGoesOut(t *testing.T) {
 	}
 }
 
-func TestABlockForAzureThatCannotWorkIsRefused(t *testing.T) {
+func TestABlockForAzureThatCannotWorkIsRejected(t *testing.T) {
 	oauth := &AzureOAuth{ClientID: "c", ClientSecret: "s", TenantID: "t"}
 	for want, a := range map[string]AzureAD{
 		"is unknown":                    {Cloud: "x", OAuth: oauth},

@@ -69,7 +69,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestABombIsRefused(t *testing.T) {
+func TestABombIsRejected(t *testing.T) {
 	c := newCodec()
 	for _, enc := range []encoding{encodingZstd, encodingSnappy} {
 		b := batch{raw: make([]byte, maxDecoded+1)}
@@ -79,7 +79,7 @@ func TestABombIsRefused(t *testing.T) {
 	}
 }
 
-func TestTimesOfABatchAreThoseOfItsItems(t *testing.T) {
+func TestTimesOfABatchComeFromItsItems(t *testing.T) {
 	var b batch
 	b.count(&entry{floats: 2, minTime: -5, maxTime: 9})
 	b.count(&entry{floats: 1, minTime: 3, maxTime: 3})

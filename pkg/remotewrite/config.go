@@ -49,11 +49,11 @@ type QueueConfig struct {
 	Capacity  int `alloy:"capacity,attr,optional"`
 	MaxShards int `alloy:"max_shards,attr,optional"`
 	MinShards int `alloy:"min_shards,attr,optional"`
-	// MaxSamplesPerSend bounds a request. Its default represents what costs
-	// least: up to 10,000 samples and 1 MiB, compressed.
+	// MaxSamplesPerSend bounds a request. Its default means what costs least: up to
+	// 10,000 samples and 1 MiB, compressed.
 	MaxSamplesPerSend int `alloy:"max_samples_per_send,attr,optional"`
-	// BatchSendDeadline is how long samples may be held back to fill a request.
-	// Its default represents half a second.
+	// BatchSendDeadline is how long samples may be held back to fill a request. Its
+	// default means half a second.
 	BatchSendDeadline time.Duration `alloy:"batch_send_deadline,attr,optional"`
 	MinBackoff        time.Duration `alloy:"min_backoff,attr,optional"`
 	MaxBackoff        time.Duration `alloy:"max_backoff,attr,optional"`
@@ -310,7 +310,7 @@ func (e *Endpoint) warn(at string, report func(path, why string)) {
 	}
 }
 
-// ownHeader tells the headers that describe the body, which users cannot set.
+// ownHeader reports whether a header describes the body, which users cannot set.
 func ownHeader(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Content-Encoding", "Content-Type", "Content-Length", "X-Prometheus-Remote-Write-Version",

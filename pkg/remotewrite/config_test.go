@@ -85,7 +85,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
+func TestSettingsWithoutEffectCauseAWarning(t *testing.T) {
 	warnings := func(c Config) map[string]bool {
 		got := make(map[string]bool)
 		if _, err := New(c, component.Options{Dir: t.TempDir(), Warn: func(name, _ string) { got[name] = true }}); err != nil {
@@ -111,7 +111,7 @@ func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
 	}
 }
 
-func TestSigningWithoutKeysDrawsAWarning(t *testing.T) {
+func TestSigningWithoutKeysCausesAWarning(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"} {
 		t.Setenv(name, "")

@@ -164,8 +164,8 @@ func FuzzSample(f *testing.F) {
 	})
 }
 
-// FuzzWalk checks that the walk takes nothing that prompb refuses, for any
-// bytes, and that entries are all of what was read.
+// FuzzWalk checks that the walk accepts nothing that prompb rejects, for any bytes, and
+// that entries are all of what was read.
 func FuzzWalk(f *testing.F) {
 	f.Add(appendSample(nil, appendLabels(nil, labels.FromStrings("__name__", "up")), 1, 2))
 	f.Add(appendMetadata(nil, pipeline.Metadata{Family: "a", Help: "b"}))

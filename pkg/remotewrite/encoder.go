@@ -57,7 +57,7 @@ func (e *encoder) deriveSeries(lset labels.Labels) *series {
 	return &series{labels: appendLabels(nil, lset)}
 }
 
-// of returns what the encoder derived of s, and notes that the series lives.
+// of returns what the encoder derived from s, and records that the series is active.
 func (e *encoder) of(s *pipeline.Series, window uint32) *series {
 	d := s.Derived(e, e.derive).(*series)
 	if d.window.Load() != window && d.window.Swap(window) != window && !d.dropped {
@@ -161,7 +161,7 @@ func (e *encoder) addExemplar(b *batch, x *pipeline.Exemplar, window uint32) {
 }
 
 // exemplarTooLong reports whether an exemplar's labels have more characters than
-// OpenMetrics allows. Some backends refuse a whole request because of one.
+// OpenMetrics allows. Some backends reject a whole request because of one.
 func exemplarTooLong(lset labels.Labels) bool {
 	n := 0
 	lset.Range(func(l labels.Label) { n += utf8.RuneCountInString(l.Name) + utf8.RuneCountInString(l.Value) })

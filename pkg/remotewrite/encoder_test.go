@@ -168,7 +168,7 @@ func TestMetadataLimiterIsBounded(t *testing.T) {
 	})
 }
 
-func TestActiveSeriesAreThoseOfTheLastMinutes(t *testing.T) {
+func TestActiveSeriesHadSamplesInTheLastMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var active activeSeries
 		e := newEncoder(nil, shape{}, newCodec(), &active, 1000)

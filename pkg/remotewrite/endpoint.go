@@ -35,7 +35,7 @@ type endpoint struct {
 	shaper  shaper
 	metrics *endpointMetrics
 	logger  *slog.Logger
-	// snappy is set once the destination has refused zstd and taken snappy.
+	// snappy is set once the destination has rejected zstd and accepted snappy.
 	snappy atomic.Bool
 	two    bool         // it is sent remote write 2.0, which has snappy alone
 	aws    *awsIdentity // nil: requests are not signed
@@ -54,9 +54,9 @@ type request struct {
 
 // Send sends blocks as one request.
 //
-// A destination that answers 400 or 415 to zstd may know only snappy, as remote
-// write 1.0 has it: the same samples go out again in snappy, and what comes of
-// that counts. If they are taken, snappy is used from then on.
+// A destination that answers 400 or 415 to zstd may know only snappy, as remote write 1.0
+// has it: the same samples are sent again in snappy, and that result counts. If they are
+// accepted, snappy is used from then on.
 func (e *endpoint) Send(ctx context.Context, blocks []queue.Block) (deliver.Result, error) {
 	r, err := e.prepare(blocks)
 	if err != nil {
@@ -152,7 +152,7 @@ func (e *endpoint) reencode(r *request, blocks []queue.Block) error {
 	return err
 }
 
-// encoding is what the destination is known to take.
+// encoding is what the destination is known to accept.
 func (e *endpoint) encoding() encoding {
 	if e.snappy.Load() {
 		return encodingSnappy
@@ -160,7 +160,7 @@ func (e *endpoint) encoding() encoding {
 	return encodingZstd
 }
 
-// postAsSnappy sends r, which was refused in zstd, in snappy.
+// postAsSnappy sends r, which was rejected in zstd, in snappy.
 func (e *endpoint) postAsSnappy(ctx context.Context, r *request, refused httpsend.Answer, refusal error) (httpsend.Answer, error) {
 	raw, err := e.codec.decoder().DecodeAll(r.body, nil)
 	if err != nil {
@@ -180,8 +180,8 @@ func (e *endpoint) postAsSnappy(ctx context.Context, r *request, refused httpsen
 	return answer, nil
 }
 
-// mayBeEncoding reports whether the status is one with which receivers refuse an
-// encoding that they do not know.
+// mayBeEncoding reports whether the status is one with which receivers reject an encoding
+// that they do not know.
 func mayBeEncoding(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusUnsupportedMediaType
 }
@@ -227,21 +227,21 @@ func (e *endpoint) setHeaders(req *http.Request, r *request) {
 	}
 }
 
-// failed says what is to become of a request that failed.
+// failed decides what to do with a request that failed.
 func (e *endpoint) failed(r *request, answer httpsend.Answer, err error) (deliver.Result, error) {
 	if e.shaper.metadata != nil {
 		e.shaper.metadata.forget(r.families)
 	}
 	if answer.Status == http.StatusTooManyRequests && !e.cfg.Queue.RetryOnHTTP429 {
-		// To cut the batch would only send more requests.
+		// Cutting the batch would only send more requests.
 		return deliver.Result{Dropped: r.items + r.dropped.total(), Reason: reasonRateLimited, Message: err.Error(), Err: err}, nil
 	}
 	return deliver.Result{}, err
 }
 
-// result says what was omitted of a request that was taken. There is one
-// reason to a result, so the first that applies represents all; the metric
-// samples_dropped_total tells them apart.
+// result says what was omitted from a request that was accepted. A result has one reason,
+// so the first that applies represents all; the metric samples_dropped_total
+// distinguishes them.
 func (e *endpoint) result(d drops) deliver.Result {
 	e.metrics.leftOut(d)
 	r := deliver.Result{Dropped: d.total()}

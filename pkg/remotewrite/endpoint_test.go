@@ -72,7 +72,7 @@ func TestFallsBackToSnappyAndStaysThere(t *testing.T) {
 	}
 }
 
-func TestRefusalThatSnappyDoesNotMendIsARejection(t *testing.T) {
+func TestAFailureThatSnappyDoesNotFixIsARejection(t *testing.T) {
 	r := remotewritetest.New(t, func(remotewritetest.Request) remotewritetest.Answer {
 		return remotewritetest.Answer{Status: http.StatusBadRequest, Body: "label value\ntoo long"}
 	})
@@ -90,7 +90,7 @@ func TestRefusalThatSnappyDoesNotMendIsARejection(t *testing.T) {
 	}
 }
 
-func TestStatusDecidesWhatBecomesOfABatch(t *testing.T) {
+func TestTheStatusDecidesTheFateOfABatch(t *testing.T) {
 	date := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
 	for _, c := range []struct {
 		status             int
@@ -232,7 +232,7 @@ func compareJoined(t *testing.T, e *endpoint, whole queue.Block, parts []queue.B
 	}
 }
 
-func TestEndpointShapesWhatItIsGiven(t *testing.T) {
+func TestAnEndpointShapesItsInput(t *testing.T) {
 	keep := pipeline.NewSeries(labels.FromStrings("__name__", "keep", "secret", "x"))
 	drop := pipeline.NewSeries(labels.FromStrings("__name__", "drop_me"))
 	m := pipeline.Metrics{
@@ -266,7 +266,7 @@ func TestEndpointShapesWhatItIsGiven(t *testing.T) {
 	}
 }
 
-func TestNothingIsSentWhenEverythingIsLeftOut(t *testing.T) {
+func TestNothingIsSentWhenEverythingIsOmitted(t *testing.T) {
 	r := remotewritetest.New(t, nil)
 	e := testEndpoint(t, r.URL, func(e *Endpoint) {
 		var rule discovery.Rule
@@ -281,7 +281,7 @@ func TestNothingIsSentWhenEverythingIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestSampleAgeLimitLeavesOutOldSamplesOfABlock(t *testing.T) {
+func TestSampleAgeLimitOmitsOldSamplesOfABlock(t *testing.T) {
 	r := remotewritetest.New(t, nil)
 	e := testEndpoint(t, r.URL, func(e *Endpoint) { e.Queue.SampleAgeLimit = time.Minute })
 	now := time.Now().UnixMilli()

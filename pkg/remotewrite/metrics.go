@@ -106,7 +106,7 @@ func (m *metrics) endpoint(name, url string) *endpointMetrics {
 	}
 }
 
-// queued notes what a block that was queued holds.
+// queued records what a queued block holds.
 func (m *metrics) queued(b *batch) {
 	m.appended.Add(float64(b.items))
 	if b.items > 0 {
@@ -114,7 +114,7 @@ func (m *metrics) queued(b *batch) {
 	}
 }
 
-// sent notes a request that was taken.
+// sent records a request that was accepted.
 func (m *endpointMetrics) sent(r *request) {
 	m.samples.Add(float64(r.items - r.histograms))
 	m.histograms.Add(float64(r.histograms))
@@ -127,14 +127,14 @@ func (m *endpointMetrics) sent(r *request) {
 	}
 }
 
-// attempted notes a request that has ended.
+// attempted records a request that has ended.
 func (m *endpointMetrics) attempted(a deliver.Attempt) {
 	if a.Outcome == deliver.Retry {
 		m.samplesRetried.Add(float64(a.Items))
 	}
 }
 
-// leftOut notes what was not sent because of the endpoint's settings.
+// leftOut records what was not sent because of the endpoint's settings.
 func (m *endpointMetrics) leftOut(d drops) {
 	for _, part := range []struct {
 		n      int
@@ -197,7 +197,7 @@ func (a *activeSeries) count(now time.Time) int64 {
 	return max(a.current.Load(), a.before.Load())
 }
 
-// statusCollector gives what the delivery loop knows under Prometheus's names.
+// statusCollector exposes what the delivery loop knows under Prometheus's names.
 type statusCollector struct {
 	status func() []deliver.Status
 	names  map[string]string // remote_name by id
@@ -249,7 +249,7 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// ownDrop tells the reasons that lie with this side from a destination's refusal.
+// ownDrop reports whether a reason lies with this side rather than with the destination.
 func ownDrop(reason string) bool {
 	switch reason {
 	case reasonRelabeled, reasonHistograms, reasonCustomBuckets, reasonTooOld, reasonDamaged, "queue_full":

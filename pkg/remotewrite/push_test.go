@@ -39,7 +39,7 @@ func TestARedirectedRequestIsSignedForWhereItGoes(t *testing.T) {
 			http.Redirect(w, r, "/there", http.StatusPermanentRedirect)
 			return
 		}
-		// What was signed for the first path is no good here.
+		// A signature for the first path is not valid here.
 		if strings.HasSuffix(signed[0], got[strings.LastIndex(got, "="):]) || len(body) == 0 {
 			w.WriteHeader(http.StatusForbidden)
 		}

@@ -1,6 +1,6 @@
-// Package remotewrite is prometheus.remote_write: it encodes samples once, as
-// remote write 1.0 has them, queues them and delivers them. An endpoint that wants
-// remote write 2.0 gets what is made of them when they are sent.
+// Package remotewrite is prometheus.remote_write: it encodes samples once, as remote
+// write 1.0 has them, queues them and delivers them. For an endpoint with remote write
+// 2.0, they are converted when they are sent.
 //
 // A block of the queue, whose tag is its encoding, is
 //
@@ -13,7 +13,7 @@
 // snappy's block format: what goes on the wire. Blocks are merged by joining
 // their payloads.
 //
-// What becomes of a request:
+// The outcome of a request:
 //
 //	2xx                 delivered
 //	400, 415 to zstd    the same again in snappy, which decides
@@ -175,7 +175,7 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	if e.two = cfg.ProtobufMessage == messageV2; e.two {
 		e.client.Except = exceptVersion2
 	}
-	if cfg.SigV4 != nil || e.two { // Amazon's service takes nothing but snappy
+	if cfg.SigV4 != nil || e.two { // Amazon's service accepts nothing but snappy
 		e.snappy.Store(true)
 	}
 	return e, nil
@@ -288,7 +288,7 @@ func (c *Component) Status() any {
 	return s
 }
 
-// Destinations is how the delivery to each endpoint goes.
+// Destinations is the state of the delivery to each endpoint.
 func (c *Component) Destinations() []deliver.Status { return c.writer.Destinations() }
 
 // WriteMetrics queues a batch. It is part of pipeline.MetricsSink.
@@ -314,7 +314,7 @@ func (c *Component) WriteMetrics(ctx context.Context, m pipeline.Metrics) error 
 	})
 }
 
-// encoding is the encoding of new blocks: zstd while any endpoint may take it.
+// encoding is the encoding of new blocks: zstd while any endpoint may accept it.
 func (c *Component) encoding() encoding {
 	for _, e := range c.endpoints {
 		if e.encoding() == encodingZstd {

@@ -176,7 +176,7 @@ func TestHistogramsExemplarsAndMetadataArrive(t *testing.T) {
 	}
 }
 
-func TestExemplarsThatBackendsRefuseAreDroppedAndTheirSamplesGoOn(t *testing.T) {
+func TestExemplarsThatBackendsRejectAreDroppedAndTheirSamplesAreSent(t *testing.T) {
 	r := remotewritetest.New(t, nil)
 	cfg := testConfig(r.URL, r.URL)
 	cfg.Endpoints[0].Name, cfg.Endpoints[1].Name = "with", "without"
@@ -227,7 +227,7 @@ func TestExemplarsThatBackendsRefuseAreDroppedAndTheirSamplesGoOn(t *testing.T) 
 	}
 }
 
-func TestAnOutageCostsNothing(t *testing.T) {
+func TestAnOutageLosesNothing(t *testing.T) {
 	var down atomic.Bool
 	var failures atomic.Int64
 	r := remotewritetest.New(t, func(remotewritetest.Request) remotewritetest.Answer {
@@ -275,7 +275,7 @@ func TestWhatIsQueuedSurvivesARestart(t *testing.T) {
 	checkOnce(t, r.WaitSamples(100), 100)
 }
 
-func TestRefusedSamplesCostThemselvesOnly(t *testing.T) {
+func TestRejectedSamplesAffectNoOthers(t *testing.T) {
 	bad := []int{3, 77, 250}
 	r := remotewritetest.New(t, func(req remotewritetest.Request) remotewritetest.Answer {
 		for n := range arrived(remotewritetest.Samples(&req.Write)) {
@@ -346,7 +346,7 @@ func TestQueuedZstdIsSentAsSnappyAfterTheFallback(t *testing.T) {
 	}
 }
 
-func TestNewBlocksAreSnappyOnceNoEndpointTakesZstd(t *testing.T) {
+func TestNewBlocksAreSnappyOnceNoEndpointAcceptsZstd(t *testing.T) {
 	a, b := remotewritetest.New(t, remotewritetest.OnlySnappy(400)), remotewritetest.New(t, nil)
 	one, both := testConfig(a.URL), testConfig(a.URL, b.URL)
 	for want, cfg := range map[encoding]Config{encodingSnappy: one, encodingZstd: both} {
@@ -403,7 +403,7 @@ func TestEndpointsOfOneURLDoNotCollide(t *testing.T) {
 	}
 }
 
-func TestEndpointsWithDifferentRulesGetWhatEachWants(t *testing.T) {
+func TestEndpointsWithDifferentRulesGetTheirOwnSeries(t *testing.T) {
 	all, some := remotewritetest.New(t, nil), remotewritetest.New(t, nil)
 	cfg := testConfig(all.URL, some.URL)
 	var rule discovery.Rule
@@ -429,7 +429,7 @@ func TestEndpointsWithDifferentRulesGetWhatEachWants(t *testing.T) {
 	}
 }
 
-func TestSamplesThatAreLeftOutOnAppendAreAccounted(t *testing.T) {
+func TestSamplesThatAreOmittedOnAppendAreAccounted(t *testing.T) {
 	r := remotewritetest.New(t, nil)
 	cfg := testConfig(r.URL)
 	var rule discovery.Rule
@@ -448,7 +448,7 @@ func TestSamplesThatAreLeftOutOnAppendAreAccounted(t *testing.T) {
 	}
 }
 
-func TestWithoutEndpointsSamplesAreTaken(t *testing.T) {
+func TestWithoutEndpointsSamplesAreAccepted(t *testing.T) {
 	c, _ := start(t, testConfig(), component.Options{})
 	write(t, c, numbered(0, 3))
 	if s := c.Status().(Status); len(s.Endpoints) != 0 {

@@ -11,9 +11,9 @@ import (
 	"collector/pkg/queue"
 )
 
-// shape is what an endpoint wants of the samples. When all endpoints want the
-// same, blocks are made in that shape; otherwise they hold what any endpoint
-// wants, and each endpoint shapes them when it sends.
+// shape is the form in which an endpoint wants samples. When all endpoints want the same,
+// blocks are made in that shape; otherwise they hold what any endpoint wants, and each
+// endpoint shapes them when it sends.
 type shape struct {
 	rules      *discovery.Rules
 	names      *discovery.LabelNames // of labels that rules make

@@ -11,7 +11,7 @@ import (
 	"collector/pkg/queue"
 )
 
-// everything is a shape that leaves nothing out.
+// everything is a shape that omits nothing.
 func everything() shape {
 	s := shape{exemplars: true, histograms: true}
 	s.metadata.SetToDefault()

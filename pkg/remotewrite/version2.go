@@ -14,9 +14,9 @@ import (
 	"collector/pkg/protofield"
 )
 
-// Blocks of the queue are in version 1, whatever an endpoint wants: all endpoints
-// share them. For one that wants version 2, what is sent is made of them when it is
-// sent: each text is there once, and series refer to it.
+// Blocks of the queue are in version 1, whatever an endpoint wants: all endpoints share
+// them. For one that wants version 2, they are converted when they are sent: each text is
+// there once, and series refer to it.
 
 // The fields of io.prometheus.write.v2.Request and its TimeSeries.
 const (
@@ -52,8 +52,8 @@ func (s *symbols) of(text []byte) uint64 {
 }
 
 // version2 is a WriteRequest as a request of version 2. Samples and histograms are the
-// same messages in both. Metadata goes with the first series of its family; that of
-// which there is none is omitted, as the version has no place for it.
+// same messages in both. Metadata goes with the first series of its family; metadata
+// without a series is omitted, as the version has no place for it.
 func version2(raw []byte) ([]byte, error) {
 	texts := newSymbols()
 	metadata, err := metadataOf(raw, texts)
@@ -208,12 +208,12 @@ const (
 	histogramsWritten = "X-Prometheus-Remote-Write-Histograms-Written"
 )
 
-// errVersion says that a destination has taken a request of version 2 for one of
-// version 1, in which there is nothing.
+// errVersion says that a destination has mistaken a request of version 2 for an empty one
+// of version 1.
 var errVersion = errors.New("the destination does not say what it has written, so it does not know remote write 2.0: remove protobuf_message")
 
-// exceptVersion2 holds an answer to what version 2 demands: a receiver that knows
-// version 1 alone finds nothing in the request, and says that all is well.
+// exceptVersion2 checks an answer against version 2: a receiver that only knows version 1
+// finds nothing in the request, and reports success.
 func exceptVersion2(a *httpsend.Answer) *deliver.Error {
 	if a.Status/100 == 2 && a.Header.Get(samplesWritten) == "" && a.Header.Get(histogramsWritten) == "" {
 		return &deliver.Error{Err: fmt.Errorf("%s answers %d %s: %w", a.URL(), a.Status, http.StatusText(a.Status), errVersion)}

@@ -74,7 +74,7 @@ func everyPart() pipeline.Metrics {
 	}
 }
 
-// receiver2 takes version 2. known: it says so.
+// receiver2 accepts version 2. known: it says so.
 type receiver2 struct {
 	t     testing.TB
 	known bool
@@ -189,7 +189,7 @@ func TestVersion2IsWhatItsReceiverReads(t *testing.T) {
 	}
 }
 
-// A receiver of version 1 finds nothing in the request, and answers that all is well.
+// A receiver of version 1 finds nothing in the request, and reports success.
 func TestAReceiverThatDoesNotKnowVersion2LosesNothing(t *testing.T) {
 	r := &receiver2{t: t}
 	c := sending2(t, r)
@@ -226,7 +226,7 @@ func FuzzVersion2(f *testing.F) {
 		}
 		request := new(writev2.Request)
 		if err := request.Unmarshal(out); err != nil {
-			t.Skip(err) // a sample is copied as it is, and may be none
+			t.Skip(err) // a sample is copied as it is, and may be invalid
 		}
 		for i := range request.Timeseries {
 			samples -= len(request.Timeseries[i].Samples) + len(request.Timeseries[i].Histograms)

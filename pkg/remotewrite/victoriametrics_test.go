@@ -92,7 +92,7 @@ func export(t *testing.T, base, match string) map[string]exported {
 	return nil
 }
 
-func TestVictoriaMetricsTakesMergedBlocks(t *testing.T) {
+func TestVictoriaMetricsAcceptsMergedBlocks(t *testing.T) {
 	for _, enc := range []encoding{encodingZstd, encodingSnappy} {
 		t.Run(string(enc), func(t *testing.T) {
 			base := victoriaMetrics(t, "-enableMetadata")
@@ -123,7 +123,7 @@ func TestVictoriaMetricsTakesMergedBlocks(t *testing.T) {
 	}
 }
 
-func TestVictoriaMetricsTakesEverythingElseInARequest(t *testing.T) {
+func TestVictoriaMetricsAcceptsEverythingElseInARequest(t *testing.T) {
 	for _, flags := range [][]string{nil, {"-enableMetadata"}} {
 		base := victoriaMetrics(t, flags...)
 		e := testEndpoint(t, base+"/api/v1/write", nil)

@@ -18,7 +18,7 @@ import (
 )
 
 // WriteQueue is the block prometheus.write.queue: another form of
-// prometheus.remote_write, of which it makes one.
+// prometheus.remote_write, into which it is converted.
 type WriteQueue struct {
 	// TTL drops samples that are older when they are about to be sent; 0 drops none.
 	TTL         time.Duration   `alloy:"ttl,attr,optional"`
@@ -26,8 +26,8 @@ type WriteQueue struct {
 	Endpoints   []QueueEndpoint `alloy:"endpoint,block"`
 }
 
-// Persistence has no effect: samples are in the queue on disk when the source is
-// told that they are taken.
+// Persistence has no effect: samples are in the queue on disk when their source gets its
+// acknowledgment.
 type Persistence struct {
 	MaxSignalsToBatch int           `alloy:"max_signals_to_batch,attr,optional"`
 	BatchInterval     time.Duration `alloy:"batch_interval,attr,optional"`

@@ -107,7 +107,7 @@ func TestEachArgumentOfAWriteQueueHasItsEffect(t *testing.T) {
 	})
 }
 
-func TestTheCertificatesOfAWriteQueueAreThoseOfItsClient(t *testing.T) {
+func TestTheClientOfAWriteQueueUsesItsCertificates(t *testing.T) {
 	e := queueConfig(func(w *WriteQueue) { w.Endpoints[0].TLS = &QueueTLS{CA: "ca", Cert: "cert", Key: "key"} }, "http://a").Endpoints[0]
 	c := e.client()
 	if diff := cmp.Diff(&httpclient.TLS{CA: "ca", Cert: "cert", Key: "key"}, c.TLS); diff != "" {
@@ -159,7 +159,7 @@ func TestEachEndpointOfAWriteQueueHasItsOwnLabels(t *testing.T) {
 	}
 }
 
-func TestWhatAWriteQueueCannotDoIsRefusedOrWarnedOf(t *testing.T) {
+func TestWhatAWriteQueueCannotDoIsRejectedOrWarnedOf(t *testing.T) {
 	for want, change := range map[string]func(*QueueEndpoint){
 		"url":                            func(e *QueueEndpoint) { e.URL = "http://a b\x7f" },
 		"write_timeout":                  func(e *QueueEndpoint) { e.WriteTimeout = 0 },

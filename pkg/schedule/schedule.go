@@ -34,8 +34,8 @@ func First(now time.Time, interval, offset time.Duration) time.Time {
 }
 
 // Next is the next turn after a scrape that began at last: never less than half an
-// interval later, nor more than one and a half. The wall clock decides on the place
-// in the interval alone, so that setting it keeps no target waiting.
+// interval later, nor more than one and a half. The wall clock only decides the place in
+// the interval, so that setting it keeps no target waiting.
 func Next(last time.Time, interval, offset time.Duration) time.Time {
 	every := int64(interval)
 	earliest := last.UnixNano() + every/2
@@ -69,7 +69,7 @@ func (q *Queue[T]) Push(t T) { heap.Push(&q.heap, t) }
 // Remove removes a target that is in the queue.
 func (q *Queue[T]) Remove(t T) { heap.Remove(&q.heap, t.place().position) }
 
-// Fix puts a target in its place whose Due has changed.
+// Fix reorders a target whose Due has changed.
 func (q *Queue[T]) Fix(t T) { heap.Fix(&q.heap, t.place().position) }
 
 // First is the target that is due first.
@@ -110,8 +110,7 @@ func (q *queue[T]) Pop() any {
 	return t
 }
 
-// Loop is what a component does that scrapes. All of it is called by the goroutine
-// of Run.
+// Loop is what a scraping component does. All of it is called by the goroutine of Run.
 type Loop[T Placed] struct {
 	Targets *discovery.Set
 	Now     func() time.Time

@@ -112,7 +112,7 @@ func TestALoopKeepsTheTimeAndFollowsTheTargets(t *testing.T) {
 	})
 }
 
-func TestAFetchEndsAtOnceOnlyIfItsTargetIsGone(t *testing.T) {
+func TestAFetchEndsAtOnceOnlyIfItsTargetIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for cause, want := range map[error]time.Duration{ErrGone: 0, nil: fetchGrace} {
 			target, cancel := context.WithCancelCause(context.Background())

@@ -79,9 +79,8 @@ func (c *claim) crowding() bool {
 	return c.over && c.held > 0
 }
 
-// refusedFor is for how long a target that was refused is not asked for its page
-// while there is not as much room as it had got to: it would only push others
-// aside.
+// refusedFor is how long a refused target is not scraped while there is less room than it
+// needed: it would only push others aside.
 const refusedFor = 5 * time.Minute
 
 // take takes n bytes more, or fails.
@@ -112,8 +111,8 @@ func (c *claim) take(n int64) error {
 	return nil
 }
 
-// makeRoom has the target that holds most give that up, if it is more than after.
-// The caller holds mu.
+// makeRoom makes the target that holds most give that up, if it is more than after. The
+// caller holds mu.
 func (b *Budget) makeRoom(c *claim, after int64) {
 	var largest *claim
 	for other := range b.claims {
@@ -127,8 +126,7 @@ func (b *Budget) makeRoom(c *claim, after int64) {
 	}
 }
 
-// refuse notes that a target has got to more than there is room for. The caller
-// holds mu.
+// refuse records that a target needs more than there is room for. The caller holds mu.
 func (c *claim) refuse(at int64) { c.over, c.wanted, c.since = true, at, time.Now() }
 
 // settle sets what the target holds from now on, after it was read.
@@ -174,7 +172,8 @@ func costOf(lset labels.Labels) int64 { return seriesCost + 2*int64(lset.ByteSiz
 // size is what is kept of the pages of a target.
 func (h *history) size() int64 { return h.bytes + exemplarCost*int64(len(h.lastExemplar)) }
 
-// measure works out what the lines of the last page take, and what they tell.
+// measure works out how much the lines of the last page take, and how many there are of
+// which kind.
 func (h *history) measure() int64 {
 	n := int64(cap(h.text)) + slotCost*int64(cap(h.slots))
 	for i := range h.slots {

@@ -26,7 +26,7 @@ func seriesPage(name string, n int) string {
 	return b.String()
 }
 
-// deriving makes of a series about what remote write does.
+// deriving derives about as much from a series as remote write.
 type deriving struct{}
 
 func (d *deriving) WriteMetrics(m pipeline.Metrics) {
@@ -135,7 +135,7 @@ func (c *crowd) have(hosts ...string) {
 	c.set.Replace(targets)
 }
 
-// ups counts the scrapes of a host that went well, and those that did not.
+// ups counts the scrapes of a host that succeeded, and those that did not.
 func (c *crowd) ups(host string) (good, bad int) {
 	text := fmt.Sprintf(`{__name__="up", instance="%s", job="prometheus.scrape.test"} `, host)
 	return c.count(text + "1"), c.count(text + "0")
@@ -147,9 +147,9 @@ func (c *crowd) used() int64 {
 	return c.budget.used
 }
 
-// A target that exposes more than there is memory for fails, says so, and is
-// counted; the others go on as if it were not there.
-func TestATargetBeyondTheMemoryForAllCostsItself(t *testing.T) {
+// A target that exposes more than there is memory for fails, says so, and is counted; the
+// others are scraped as if it were not there.
+func TestATargetBeyondTheMemoryAffectsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const max = 8 << 20
 		c := newCrowd(t, max, map[string]string{"small1:1": seriesPage("m", 100), "small2:1": seriesPage("m", 100), "middle:1": seriesPage("m", 2000), "huge:1": seriesPage("huge", 60_000)})
@@ -164,7 +164,7 @@ func TestATargetBeyondTheMemoryForAllCostsItself(t *testing.T) {
 		if n := c.count(`"huge"`); n != 0 {
 			t.Errorf("%d samples of a page that was not read whole", n)
 		}
-		// What would be refused again is not asked for at each interval.
+		// A target that would be refused again is not scraped at each interval.
 		if n := c.asked["huge:1"]; n > 3 {
 			t.Errorf("the page was fetched %d times", n)
 		}
@@ -195,8 +195,8 @@ func TestATargetBeyondTheMemoryForAllCostsItself(t *testing.T) {
 	})
 }
 
-// When there is no room for a new target, the largest makes room: its series
-// end, and it is said why.
+// When there is no room for a new target, the largest makes room: its series end, and the
+// reason is shown.
 func TestTheLargestTargetMakesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pages := map[string]string{"large:1": seriesPage("large", 10_000)}

@@ -89,7 +89,7 @@ func (c *cache) series() int {
 	return n
 }
 
-// trim gives back room that growing left over, where it is worth a copy.
+// trim frees room that growing left over, if that is worth a copy.
 func (c *cache) trim() {
 	if cap(c.text)-len(c.text) > len(c.text)/8 {
 		c.text = append(make([]byte, 0, len(c.text)), c.text...)
@@ -138,8 +138,8 @@ func (r *recorder) skipComments() {
 	}
 }
 
-// take consumes the expected slot. again tells that the page has had a line of
-// this series before.
+// take consumes the expected slot. again reports that the page has had a line of this
+// series before.
 func (r *recorder) take() (s *slot, again bool) {
 	i := r.cursor
 	s = &r.prev.slots[i]
@@ -271,8 +271,8 @@ func (r *recorder) diverge() *difference {
 	return d
 }
 
-// mark notes that slot i of the old cache is on the new page, and tells
-// whether it was noted before.
+// mark records that slot i of the old cache is on the new page, and returns whether it
+// was recorded before.
 func (d *difference) mark(i int) bool {
 	word, bit := &d.seen[i/64], uint64(1)<<(i%64)
 	before := *word&bit != 0

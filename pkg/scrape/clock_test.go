@@ -67,8 +67,8 @@ func TestAStepOfTheClockDelaysNoScrape(t *testing.T) {
 	}
 }
 
-// A target's own timestamps go back with its clock, and what they say is not
-// lost until the clock is where it was.
+// A target's own timestamps go back with its clock, and no samples are lost until the
+// clock is where it was.
 func TestOwnTimestampsGoBackWithTheClock(t *testing.T) {
 	var h history
 	const hour = int64(3600_000)

@@ -13,7 +13,7 @@ import (
 	"collector/pkg/mask"
 )
 
-// late is err, and if that says that the time was over, how far the request got.
+// late is err and, if it is a timeout, how far the request got.
 func (e *endpoint) late(err error, connected bool) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -24,8 +24,8 @@ func (e *endpoint) late(err error, connected bool) error {
 	}
 }
 
-// failedAt is a page on which a parser fails with err after n entries. With why, it
-// is not the parser that objects.
+// failedAt is a page on which a parser fails with err after n entries. With why, the
+// error is not the parser's.
 func (s *settings) failedAt(page []byte, contentType string, n int, err error, why string) error {
 	p := cause.NewPage(err, contentType, page)
 	p.Line, p.Text = s.lineAfter(page, contentType, n)

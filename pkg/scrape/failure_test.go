@@ -46,8 +46,8 @@ func TestTheLineThatFailsIsNamed(t *testing.T) {
 	}
 }
 
-// entries is how many entries of a page textparse reads, and why it stops. There are
-// pages that it does not bear.
+// entries is how many entries of a page textparse reads, and why it stops. It panics on
+// some pages.
 func entries(page []byte) (n int, err error) {
 	defer func() {
 		if recover() != nil {

@@ -49,7 +49,7 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (g
 		return got, err
 	}
 	defer func() {
-		// What little may be left is read, so that the connection serves again.
+		// The rest, if any, is read so that the connection can be reused.
 		_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
 		_ = response.Body.Close()
 	}()
@@ -64,8 +64,7 @@ func (f *fetcher) fetch(ctx context.Context, e *endpoint, size int, c *claim) (g
 	return fetched{page, response.Header.Get("Content-Type"), httpclient.CameFrom(response)}, nil
 }
 
-// request asks a target for its page. An error that says that time is over is a
-// *cause.Late.
+// request asks a target for its page. A timeout is a *cause.Late.
 func (f *fetcher) request(ctx context.Context, client *http.Client, e *endpoint, accept string) (*http.Response, error) {
 	ctx, trail := f.trails.Begin(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)

@@ -13,8 +13,7 @@ func newFetcher() *fetcher {
 	return &fetcher{client: http.DefaultClient, encoding: "gzip", ceiling: 1 << 20}
 }
 
-// Without body_size_limit a page still has a limit, which the error tells how
-// to change.
+// Without body_size_limit a page still has a limit, and the error says how to change it.
 func TestGzipBomb(t *testing.T) {
 	server := httptest.NewServer(compressed(gzipped(strings.Repeat("\n", 1<<24))))
 	t.Cleanup(server.Close)
@@ -78,7 +77,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// Buffers serve again for pages of the same size.
+// Buffers are reused for pages of the same size.
 func TestBuffersAreReused(t *testing.T) {
 	var b buffers
 	for _, size := range []int{1, 4096, 4097, 100_000, 1_500_000, 5_000_000} {

@@ -196,8 +196,8 @@ func TestStaleness(t *testing.T) {
 	}
 }
 
-// A series with timestamps of its own is not ended, unless that is asked for,
-// and a sample that was sent before is not sent again.
+// A series with timestamps of its own is not ended, unless configured, and a sample that
+// was sent before is not sent again.
 func TestTimestamps(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -236,14 +236,14 @@ func TestDuplicateLinesAreCountedAndDropped(t *testing.T) {
 			t.Errorf("%d added, %d repeated", got.Added, got.Repeated)
 		}
 	}
-	// When the first line goes, the second counts.
+	// When the first line disappears, the second one counts.
 	got := p.read("a 2\nb{y=\"2\",x=\"1\"} 4\n", textType)
 	if got.Repeated != 0 || len(got.Samples) != 2 || got.Fresh != 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestMetadataIsToldWhenNewOrChanged(t *testing.T) {
+func TestMetadataIsForwardedWhenNewOrChanged(t *testing.T) {
 	p := newPages()
 	for _, step := range []struct {
 		page string

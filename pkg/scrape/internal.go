@@ -9,8 +9,8 @@ import (
 	"collector/pkg/listen"
 )
 
-// routed sends requests to the components of this program by memory, and all
-// others by others: with their credentials, and by their proxy.
+// routed sends requests to the components of this program in memory, and the others
+// through others: with their credentials, and through their proxy.
 type routed struct {
 	memory, others http.RoundTripper
 }
@@ -21,7 +21,7 @@ func newRouted(memory *listen.Memory, others http.RoundTripper) *routed {
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return memory.Dial(ctx) },
 			// A new connection costs less than one that waits for the next scrape.
 			DisableKeepAlives: true,
-			// The fetcher says what it takes, and unpacks it.
+			// The fetcher says what it accepts, and unpacks it.
 			DisableCompression: true,
 		},
 		others: others,

@@ -15,7 +15,7 @@ import (
 	"collector/pkg/discovery"
 )
 
-// What is said of one dead target keeps none of the others from being named.
+// A message about one dead target does not suppress those about others.
 func TestEachDeadTargetIsNamedInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(bytes.Buffer)

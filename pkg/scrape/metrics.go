@@ -50,8 +50,8 @@ type metrics struct {
 	seriesInMemory prometheus.GaugeFunc
 }
 
-// newMetrics makes the metrics and registers them; series tells how many
-// series are remembered.
+// newMetrics makes the metrics and registers them; series returns how many series are
+// remembered.
 func newMetrics(reg prometheus.Registerer, series func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
@@ -100,7 +100,7 @@ func newMetrics(reg prometheus.Registerer, series func() float64) *metrics {
 	return m
 }
 
-// fail counts a scrape that failed. otherwise is the reason if err tells none.
+// fail counts a scrape that failed. otherwise is the reason if err has none.
 func (m *metrics) fail(err error, otherwise string) {
 	reason := otherwise
 	for _, known := range []struct {

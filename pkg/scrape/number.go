@@ -143,14 +143,14 @@ func pow10(n int) float64 {
 	return 1
 }
 
-// slowNumber reads what number leaves alone.
+// slowNumber reads what number does not handle.
 func slowNumber(b []byte, i int) (v float64, end int, ok bool) {
 	end = i
 	for end < len(b) && !blank(b[end]) {
 		end++
 	}
 	token := string(b[i:end])
-	// textparse refuses what Go has added to the syntax of numbers.
+	// textparse rejects what Go has added to the syntax of numbers.
 	if strings.ContainsAny(token, "pP_") {
 		return 0, 0, false
 	}

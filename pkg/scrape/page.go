@@ -37,8 +37,8 @@ type history struct {
 
 	contentType string // of the last page
 	format      pageFormat
-	// parseNext is for how many pages more comparing is not tried, and
-	// parseRun for how many it was not the last time.
+	// parseNext is for how many more pages comparing is not tried, and parseRun for how
+	// many it was not the last time.
 	parseNext, parseRun int
 }
 
@@ -69,7 +69,7 @@ func (h *history) read(r *reader, page []byte, contentType string, track bool) (
 		return walked, err
 	}
 	if !walked {
-		// What a parser does not show as it is on the page is not missed.
+		// Nothing is lost that a parser changes.
 		r.rec.skipComments()
 	}
 	wasLive := h.live
@@ -101,7 +101,7 @@ func (h *history) read(r *reader, page []byte, contentType string, track bool) (
 // parses it in full otherwise.
 func (h *history) readPage(r *reader, page []byte, contentType string) (walked bool, err error) {
 	defer func() {
-		// A parser that a page drives out of bounds costs that page only.
+		// A parser that panics on a page costs only that page.
 		if p := recover(); p != nil {
 			err = cause.NewPage(fmt.Errorf("parse the page: the parser panicked: %v", p), contentType, page)
 		}
@@ -171,8 +171,8 @@ func staleMarker(s *pipeline.Series, now int64) pipeline.Sample {
 	return pipeline.Sample{Series: s, T: now, V: math.Float64frombits(value.StaleNaN)}
 }
 
-// filterOwn takes out samples with timestamps of their own that were sent
-// before, lie before those, or lie in the far future.
+// filterOwn removes samples with timestamps of their own that were sent before, lie
+// before those, or lie in the far future.
 func (h *history) filterOwn(out *content, now int64) {
 	if len(out.own)+len(out.ownHistograms) == 0 {
 		return
@@ -201,8 +201,7 @@ func (h *history) inOrder(out *content, s *pipeline.Series, t, now int64) bool {
 	return true
 }
 
-// filterAt takes out those items at the given ascending indexes that are not to
-// be kept, in place.
+// filterAt removes, in place, the items at the given ascending indexes that are not kept.
 func filterAt[T any](items []T, at []int, keep func(T) bool) []T {
 	if len(at) == 0 {
 		return items
@@ -222,7 +221,7 @@ func filterAt[T any](items []T, at []int, keep func(T) bool) []T {
 	return items[:n]
 }
 
-// filterExemplars takes out those that the series had at the last scrape.
+// filterExemplars removes those that the series had at the last scrape.
 func (h *history) filterExemplars(out *content) {
 	if len(out.exemplars) == 0 {
 		return
@@ -243,7 +242,7 @@ func (h *history) filterExemplars(out *content) {
 	out.exemplars = fresh
 }
 
-// describe takes what the page says that is new about families.
+// describe takes what is new in the page's metadata.
 func (h *history) describe(changes []familyChange) {
 	for _, c := range changes {
 		m, ok := h.families[c.name]
@@ -265,8 +264,8 @@ func (h *history) describe(changes []familyChange) {
 	}
 }
 
-// forgetFamilies starts again when there are more families than the page could
-// have. Their being told again does no harm.
+// forgetFamilies starts again when there are more families than the page could have.
+// Repeating their metadata does no harm.
 func (h *history) forgetFamilies() {
 	if len(h.families) > len(h.slots)+64 {
 		clear(h.families)

@@ -154,7 +154,7 @@ func FuzzComparedIsParsed(f *testing.F) {
 		for i, page := range []string{a, b, a, a, "", b, a + b, b} {
 			fast.history.parseNext = 0
 			got, want := fast.read(page, contentType), slow.read(page, contentType)
-			// Of a family with two TYPE lines either may be told.
+			// If a family has two TYPE lines, either is correct.
 			got.Metadata, want.Metadata = nil, nil
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("page %d, %q (-parsed +compared):\n%s", i, page, diff)
@@ -163,7 +163,7 @@ func FuzzComparedIsParsed(f *testing.F) {
 	})
 }
 
-// A page says what textparse says of it, whatever the page before was.
+// A page is read as textparse reads it, whatever the previous page was.
 func FuzzParsedIsTextparse(f *testing.F) {
 	for i, a := range seeds() {
 		f.Add(a, seeds()[(i+1)%len(seeds())], strings.Contains(a, "EOF"))
@@ -198,7 +198,7 @@ func FuzzParsedIsTextparse(f *testing.F) {
 // of the page before that brought their own.
 func direct(page, contentType string, target labels.Labels, now int64, last map[string]int64) (samples []string, err error) {
 	defer func() {
-		// There are pages on which textparse goes out of bounds.
+		// There are pages on which textparse panics.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("textparse: %v", p)
 		}
@@ -389,8 +389,8 @@ func BenchmarkPage(b *testing.B) {
 	run("compared-10%-new", churn, newPages(), false)
 	run("parsed", rounds, newPages(), true)
 	b.Run("textparse", func(b *testing.B) {
-		// What a scrape costs that looks its series up in a map by their text,
-		// without any of the rest.
+		// The cost of a scrape that looks up its series in a map by their text, and does
+		// nothing else.
 		known := map[string]int{}
 		buffer := make([]byte, 0, 1<<20)
 		b.ReportAllocs()
@@ -414,7 +414,7 @@ func BenchmarkPage(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory tells what a series costs between scrapes.
+// BenchmarkMemory measures what a series costs between scrapes.
 func BenchmarkMemory(b *testing.B) {
 	const targets, n = 20, 1000
 	for b.Loop() {

@@ -32,10 +32,10 @@ type settings struct {
 // content is what a page holds. Its slices are reused.
 type content struct {
 	total    int // samples on the page
-	added    int // of those, that are of a kind that is wanted
+	added    int // of those, of a kind that is wanted
 	fresh    int // of those, whose series was not on the page before
 	repeated int // samples omitted because the page has the series twice
-	limited  int // samples held against sample_limit
+	limited  int // samples that count towards sample_limit
 
 	// Samples with timestamps of their own that were omitted.
 	outOfOrder, outOfBounds int
@@ -89,7 +89,7 @@ type reader struct {
 	claim  *claim
 	owed   int64 // bytes made and not yet taken of claim
 	short  error // why there is no room for more
-	// scratch is given to parsers, and would else be allocated for each line.
+	// scratch is passed to parsers, and would otherwise be allocated for each line.
 	scratch exemplar.Exemplar
 }
 
@@ -166,8 +166,7 @@ func (r *reader) describe(p textparse.Parser, entry textparse.Entry) {
 func (r *reader) parse(page []byte, contentType string) error {
 	p, err := textparse.New(page, contentType, nil, textparse.ParserOptions{
 		ConvertClassicHistogramsToNHCB: r.toNHCB,
-		// Where native histograms are not wanted, the classic ones beside
-		// them are.
+		// If native histograms are not wanted, the classic ones beside them are.
 		KeepClassicOnClassicAndNativeHistograms: r.classicHists || !r.nativeHists && !r.toNHCB,
 		FallbackContentType:                     r.fallback,
 	})
@@ -300,8 +299,8 @@ func (r *reader) parseHistogram(p textparse.Parser, family familyKind, countOnly
 	return nil
 }
 
-// histogramExemplars takes those exemplars that have a timestamp: without one,
-// a repeated exemplar cannot be told from a new one.
+// histogramExemplars takes those exemplars that have a timestamp: without one, a repeated
+// exemplar cannot be distinguished from a new one.
 func (r *reader) histogramExemplars(p textparse.Parser, s *slot) {
 	from := len(r.out.exemplars)
 	var e exemplar.Exemplar

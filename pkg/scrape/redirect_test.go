@@ -30,8 +30,8 @@ func counting(t *testing.T, start func(http.Handler) *httptest.Server) (*httptes
 	return server, asked
 }
 
-// A target decides on which of its own pages is scraped, and on nothing that is
-// asked of anybody else: the collector may reach what the target can't.
+// A target decides which of its own pages is scraped, but cannot send the collector
+// anywhere else, which may reach more than the target can.
 func TestATargetRedirectsToItselfOnly(t *testing.T) {
 	other, asked := counting(t, httptest.NewServer)
 	secure, _ := counting(t, httptest.NewTLSServer)

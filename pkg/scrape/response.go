@@ -53,7 +53,7 @@ func (s *Scraper) Fetch(ctx context.Context, id string) (inspect.Response, error
 	if len(body) > shownPage {
 		body, r.Truncated = body[:shownPage], true
 	}
-	// By the request as it was sent: files may hold other credentials by now.
+	// Use the request as it was sent: files may hold other credentials by now.
 	text := httpclient.WithoutCredentials(strings.ToValidUTF8(string(body), "\uFFFD"), response)
 	r.Body = s.withoutCredentials(text)
 	if to, err := response.Location(); err == nil {
@@ -87,7 +87,7 @@ func (s *Scraper) wouldFail(e *endpoint, response *http.Response, body []byte, s
 		}
 	}
 	if shown.Truncated {
-		return nil // nobody knows how it goes on
+		return nil // the rest is unknown
 	}
 	r := &reader{
 		settings: &s.settings, target: e.labels, out: new(content), now: s.now().UnixMilli(),

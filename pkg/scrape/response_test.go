@@ -19,7 +19,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-// asked runs a scraper of one target and asks that for its page.
+// asked runs a scraper of one target and fetches its page.
 func asked(t *testing.T, cfg Config, handler http.HandlerFunc) (*Scraper, inspect.Response) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -47,7 +47,7 @@ func awaitTargets(t *testing.T, s *Scraper, n int) {
 	}
 }
 
-func TestATargetIsAskedAsForAScrape(t *testing.T) {
+func TestATargetIsFetchedAsForAScrape(t *testing.T) {
 	cfg := config(nil, newSink())
 	cfg.HTTPClient.BasicAuth = &httpclient.BasicAuth{Username: "me", Password: "hunter2planted"}
 	_, r := asked(t, cfg, func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +67,7 @@ func TestATargetIsAskedAsForAScrape(t *testing.T) {
 	}
 }
 
-// gossip answers with all that it was told.
+// gossip answers with everything that it was sent.
 func gossip(w http.ResponseWriter, r *http.Request) {
 	user, password, _ := r.BasicAuth()
 	fmt.Fprintln(w, "asked for", r.URL, "by", user, password, r.Header)
@@ -167,7 +167,7 @@ func TestAnAnswerIsBoundedInSizeAndTime(t *testing.T) {
 	}
 }
 
-func TestOnlyTargetsAreAsked(t *testing.T) {
+func TestOnlyTargetsAreFetched(t *testing.T) {
 	s, _ := asked(t, config(nil, newSink()), func(http.ResponseWriter, *http.Request) {})
 	for _, id := range []string{"", "http://169.254.169.254/", "0000000000000000"} {
 		if _, err := s.Fetch(t.Context(), id); !errors.Is(err, inspect.ErrNoTarget) {

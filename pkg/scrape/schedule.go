@@ -64,7 +64,7 @@ func (s *Scraper) start(q *schedule.Queue[*target]) {
 	}
 }
 
-// shed has a target that takes too much memory give that up at once.
+// shed makes a target that takes too much memory give it up at once.
 func (s *Scraper) shed() {
 	select {
 	case s.crowded <- struct{}{}:
@@ -125,8 +125,8 @@ func (s *Scraper) sync(ctx context.Context, q *schedule.Queue[*target], list []d
 	return complaints
 }
 
-// replace gives a running target another address or timing; its series go on.
-// It reports whether anything but meta labels has changed.
+// replace gives a running target another address or timing; its series continue. It
+// reports whether anything but meta labels has changed.
 func (t *target) replace(e endpoint) bool {
 	t.state.Lock()
 	defer t.state.Unlock()
@@ -136,8 +136,8 @@ func (t *target) replace(e endpoint) bool {
 	return changed
 }
 
-// endpoint reads a target. Names of labels that the component's validation scheme
-// refuses are made valid, as they would fail every scrape.
+// endpoint reads a target. Names of labels that the component's validation scheme rejects
+// are made valid, as they would fail every scrape.
 func (s *Scraper) endpoint(t discovery.Target) (endpoint, error) {
 	e, err := newEndpoint(&s.cfg, s.job, t)
 	if err == nil {

@@ -88,7 +88,7 @@ func TestSlowTargetDelaysNoOther(t *testing.T) {
 	})
 }
 
-func TestGoneTargetIsMarkedStale(t *testing.T) {
+func TestRemovedTargetIsMarkedStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()
 		set := discovery.NewSet(at("a:1"), at("b:1"))
@@ -112,9 +112,8 @@ func TestGoneTargetIsMarkedStale(t *testing.T) {
 	})
 }
 
-// A target that goes during a scrape says nothing more about it, but its
-// series end.
-func TestTargetGoesDuringScrape(t *testing.T) {
+// A target that is removed during a scrape reports nothing more, but its series end.
+func TestTargetIsRemovedDuringScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()
 		set := discovery.NewSet(at("a:1"))
@@ -153,7 +152,7 @@ func TestStopWritesNoMarkers(t *testing.T) {
 	})
 }
 
-// Series end once when the target fails, and go on when it is back.
+// Series end once when the target fails, and continue when it is back.
 func TestFailureIsMarkedStaleOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, n := newSink(), 0
@@ -204,7 +203,7 @@ func TestTargetLimit(t *testing.T) {
 	})
 }
 
-// A target that gets another address goes on as the same target.
+// A target that gets another address remains the same target.
 func TestAddressChangeContinuesSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()
@@ -248,8 +247,8 @@ func TestTargetsOfEqualLabels(t *testing.T) {
 	})
 }
 
-// A receiver that hangs or fails costs its own samples, which are counted, and
-// nothing else.
+// A receiver that hangs or fails loses its own samples, which are counted, and nothing
+// else.
 func TestBadReceivers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good, failing, hanging := newSink(), newSink(), newSink()
@@ -273,7 +272,7 @@ func TestBadReceivers(t *testing.T) {
 	})
 }
 
-func TestHangingReceiverHoldsUpNoStop(t *testing.T) {
+func TestAHangingReceiverDelaysNoStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()
 		to.block = true
@@ -289,7 +288,7 @@ func TestHangingReceiverHoldsUpNoStop(t *testing.T) {
 }
 
 // What has been fetched when the component stops is still forwarded.
-func TestStopHandsOnWhatIsFetched(t *testing.T) {
+func TestStopForwardsWhatIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newSink()
 		fetching, stopping := make(chan struct{}), make(chan struct{})

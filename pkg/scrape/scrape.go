@@ -1,5 +1,5 @@
-// Package scrape is prometheus.scrape: it gets pages of metrics from targets
-// at regular times and hands their samples on.
+// Package scrape is prometheus.scrape: it fetches pages of metrics from targets at
+// regular times and forwards their samples.
 //
 // One goroutine keeps the time for all targets of a component (schedule.go);
 // each scrape runs in a goroutine of its own, so that a slow target delays no
@@ -121,14 +121,14 @@ func (b *Budget) New(cfg Config, o component.Options) (*Scraper, error) {
 	return s, nil
 }
 
-// scrape scrapes a target once, and forwards what it says.
+// scrape scrapes a target once, and forwards the samples.
 func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	start := s.now()
 	at := start
-	// A timer's lateness of a moment is taken out, as regular timestamps
-	// compress better. due itself may show a time from before the clock was set.
+	// A timer's slight lateness is removed, as regular timestamps compress better. due
+	// itself may show a time from before the clock was set.
 	if late := start.Sub(due); late >= 0 && late <= min(e.interval/100, 2*time.Millisecond) {
 		at = start.Add(-late)
 	}
@@ -152,16 +152,16 @@ func (s *Scraper) scrape(t *target, e endpoint, due time.Time, refused error) {
 	sc.content.resetSamples()
 }
 
-// outcome is how a scrape went.
+// outcome is the outcome of a scrape.
 type outcome struct {
 	bytes int
 	took  time.Duration
 	err   error
-	why   string // the reason of err, if it does not tell
+	why   string // the reason of err, if it has none
 	added int
-	// interrupted tells that the target or the component has ended before the
-	// page was there. What such a scrape says about the target would be wrong.
-	// A target that had all of its timeout has failed, whatever ends in the meantime.
+	// interrupted means that the target was removed or the component stopped before the
+	// page was there. A result of such a scrape would be wrong. A target that had all of
+	// its timeout has failed, whatever ends in the meantime.
 	interrupted bool
 }
 
@@ -221,8 +221,8 @@ func (s *Scraper) rules(b *labels.Builder) *rules {
 	}
 }
 
-// settle has a target hold what is remembered of it from now on: nothing, if
-// there is no room for it.
+// settle makes a target hold what is remembered of it from now on: nothing, if there is
+// no room for it.
 func (s *Scraper) settle(t *target, err error) {
 	if errors.Is(err, errMemory) {
 		s.remembered.Add(int64(-t.history.count))
@@ -231,8 +231,8 @@ func (s *Scraper) settle(t *target, err error) {
 	t.claim.settle(t.history.size())
 }
 
-// note keeps the outcome for the UI, counts it and logs a change for the worse
-// or the better.
+// note keeps the outcome for the UI, counts it, and logs when a target starts or stops
+// failing.
 func (s *Scraper) note(t *target, e endpoint, at time.Time, o outcome) {
 	if o.err != nil {
 		s.metrics.fail(o.err, cmp.Or(o.why, failedPage))
@@ -315,8 +315,8 @@ func reportHelp(name string) string {
 	return "Size of the uncompressed page; -1 if it was over the limit."
 }
 
-// origin is what receivers may need to know about a target. What its page says of its
-// metrics is for them with honor_metadata alone.
+// origin is what receivers may need to know about a target. They see the metadata on its
+// page only with honor_metadata.
 func (s *Scraper) origin(t *target) *pipeline.Origin {
 	e := t.endpoint()
 	scheme, _, _ := strings.Cut(e.url, ":")
@@ -369,9 +369,9 @@ const shutdownGrace = 2 * time.Second
 // opened, or waits for a slow disk.
 const forwardPatience = 5 * time.Second
 
-// forward hands a scrape to all receivers, each on its own. A receiver that is
-// not done after half an interval loses the scrape, so that it costs the other
-// receivers none but those that fall into forwardPatience.
+// forward gives a scrape to all receivers, each on its own. A receiver that is not done
+// after half an interval loses the scrape, so that it costs the other receivers no
+// scrapes except those within forwardPatience.
 func (s *Scraper) forward(ctx context.Context, t *target, sc *scratch, interval time.Duration) {
 	c := &sc.content
 	for _, name := range t.history.pending {

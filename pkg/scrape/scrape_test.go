@@ -279,8 +279,7 @@ func TestGzip(t *testing.T) {
 	}
 }
 
-// Each of these fails its target, with all samples dropped, and with its
-// metric counted.
+// Each of these makes its target fail: all samples are dropped, and its metric counts.
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -471,7 +470,7 @@ func TestOffsetsAreSpread(t *testing.T) {
 }
 
 // In Alloy the block has no effect unless the program was told to form a cluster.
-func TestClusteringIsAcceptedAndSaidToHaveNoEffect(t *testing.T) {
+func TestClusteringIsAcceptedWithoutEffect(t *testing.T) {
 	for _, enabled := range []bool{false, true} {
 		cfg := config(discovery.NewSet())
 		cfg.Clustering.Enabled = enabled

@@ -15,7 +15,7 @@ import (
 	"collector/pkg/httpclient"
 )
 
-// The errors of a scrape that are counted apart.
+// The errors of a scrape that are counted separately.
 var (
 	errStatus        = httpclient.ErrStatus
 	errRedirect      = httpclient.ErrRedirect
@@ -54,8 +54,8 @@ func (r *rules) series(exposed, target labels.Labels) (labels.Labels, error) {
 	return lset, nil
 }
 
-// invalid says what of a series is not valid. A page may hold names and values of
-// any length, so that the error quotes only the beginning.
+// invalid says what is wrong with a series. A page may hold names and values of any
+// length, so that the error quotes only the beginning.
 func (r *rules) invalid(lset labels.Labels) error {
 	metric := lset.Get(labels.MetricName)
 	if !r.names.IsValidMetricName(metric) {

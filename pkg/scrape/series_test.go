@@ -10,7 +10,7 @@ import (
 
 // However long the names and values of a page or a target are, what is logged,
 // kept and shown of them is short.
-func TestErrorsQuoteTheBeginningOnly(t *testing.T) {
+func TestErrorsQuoteOnlyTheBeginning(t *testing.T) {
 	const most = 4 << 10
 	long := strings.Repeat("\x01", 1<<20)
 	cfg := config(nil)

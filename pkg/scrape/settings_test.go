@@ -14,7 +14,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-func TestTargetsAreAskedAsConfigured(t *testing.T) {
+func TestTargetsAreRequestedAsConfigured(t *testing.T) {
 	var asked, accepts string
 	c := config(nil)
 	c.JobName, c.MetricsPath, c.Params = "shop", "/own", map[string][]string{"q": {"1", "2"}}
@@ -54,7 +54,7 @@ func TestWhatPagesSayIsHonoredAsConfigured(t *testing.T) {
 	}
 }
 
-func TestSeriesWithTimestampsBecomeStaleIfSoConfigured(t *testing.T) {
+func TestSeriesWithTimestampsBecomeStaleIfConfigured(t *testing.T) {
 	for _, tracked := range []bool{false, true} {
 		c := config(discovery.NewSet())
 		to := newSink()

@@ -101,8 +101,8 @@ func (s *Scraper) find(id string) *target {
 	return nil
 }
 
-// explain tells what becomes of a target in the list that the component is
-// given: the id of the one that is scraped for it, or why none is.
+// explain says what happens to a target in the list that the component is given: the id
+// of the one that is scraped for it, or why none is.
 func (s *Scraper) explain(t discovery.Target) (id string, err error) {
 	e, err := s.endpoint(t)
 	if errors.Is(err, errEnded) {

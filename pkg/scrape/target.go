@@ -21,7 +21,7 @@ import (
 // endpoint is what a discovered target says: where to scrape, how often, and
 // which labels the series get.
 type endpoint struct {
-	key        string        // the labels as bytes; what tells targets apart
+	key        string        // the labels as bytes; what distinguishes targets
 	labels     labels.Labels // of the series
 	discovered labels.Labels
 	url        string
@@ -29,7 +29,7 @@ type endpoint struct {
 	timeout    time.Duration
 }
 
-// errEnded marks a target that is not to be scraped, without that being wrong.
+// errEnded marks a target that is not scraped although nothing is wrong.
 var errEnded = errors.New("the target has exited")
 
 // newEndpoint reads a discovered target.

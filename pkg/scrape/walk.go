@@ -9,11 +9,10 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 )
 
-// walker reads a page in a text format by comparing it with the one before.
-// A line that was there has only its value read; a new line is given to
-// textparse alone. It gives up, which costs nothing but time, on whatever it
-// does not know for certain that textparse reads in the same way: then the
-// page is parsed in full.
+// walker reads a page in a text format by comparing it with the one before. Of a known
+// line only the value is read; a new line is parsed by textparse alone. It gives up,
+// which costs nothing but time, on whatever it does not know for certain that textparse
+// reads in the same way: then the page is parsed in full.
 type walker struct {
 	*reader
 	page        []byte // ends in a line end in the Prometheus text format
@@ -29,7 +28,7 @@ type walker struct {
 // walk reports whether it has read the whole page.
 func (w *walker) walk() (read bool) {
 	defer func() {
-		// There are lines on which textparse goes out of bounds.
+		// There are lines on which textparse panics.
 		if recover() != nil {
 			read = false
 		}
@@ -54,8 +53,8 @@ func (w *walker) walk() (read bool) {
 	return !w.openMetrics
 }
 
-// known reads a line that starts with the expected text. It is not done if the
-// line only starts in the same way.
+// known reads a line that starts with the expected text. It returns false if the line
+// differs after that.
 func (w *walker) known(size int, s *slot) (done, ok bool) {
 	after := w.off + size
 	if after >= len(w.page) {
@@ -113,8 +112,8 @@ func (w *walker) other() (end, ok bool) {
 	return false, w.series(after, t, w.rec.find(w.page[w.off:after], w.family))
 }
 
-// seriesEnd is where the name and the labels that start at i end; negative if
-// they are not plain to see.
+// seriesEnd is where the name and the labels that start at i end; negative if that is not
+// certain.
 func seriesEnd(b []byte, i int) int {
 	start := i
 	for i < len(b) && (b[i]|0x20 >= 'a' && b[i]|0x20 <= 'z' || b[i]-'0' <= 9 || b[i] == '_' || b[i] == ':') {
@@ -167,7 +166,7 @@ func (w *walker) comment() (end, ok bool) {
 	return false, w.newComment(line)
 }
 
-// newComment has textparse read a comment that the page before did not have.
+// newComment makes textparse read a comment that the previous page did not have.
 func (w *walker) newComment(line []byte) bool {
 	entry, err := w.parser().Next()
 	if err != nil {
@@ -216,8 +215,8 @@ func (w *walker) parser() textparse.Parser {
 	return w.ahead
 }
 
-// series takes the line whose series ends at after. known tells that it is the
-// expected one; else, or if it has an exemplar, textparse reads it too.
+// series takes the line whose series ends at after. known means that it is the expected
+// one; otherwise, or if it has an exemplar, textparse reads it too.
 func (w *walker) series(after int, t tail, known bool) bool {
 	if !known || t.exemplar {
 		return w.newSeries(after, t, known)
@@ -268,8 +267,7 @@ func (w *walker) newSeries(after int, t tail, known bool) bool {
 	return w.mayGoOn()
 }
 
-// agrees has textparse read the current line, and reports whether it sees the
-// same.
+// agrees makes textparse read the current line, and reports whether it sees the same.
 func (w *walker) agrees(text []byte, t tail) bool {
 	entry, err := w.parser().Next()
 	if err != nil || entry != textparse.EntrySeries {

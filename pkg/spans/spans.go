@@ -1,6 +1,6 @@
-// Package spans is how the parts of the collector report spans of their own work. Where
-// no block tracing is in force, which is the rule, nothing is made: asking costs one
-// read of a pointer.
+// Package spans is how the parts of the collector report spans of their own work. If no
+// block tracing is in force, as is usual, no spans are made: asking costs one read of a
+// pointer.
 package spans
 
 import (
@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Provider is where spans go. It follows what Use says. A nil Provider takes none.
+// Provider is where spans go, as set by Use. A nil Provider accepts none.
 type Provider struct {
 	embedded.TracerProvider
 
@@ -52,8 +52,8 @@ func (p *Provider) Use(tp trace.TracerProvider) {
 func (p *Provider) Enabled() bool { return p != nil && p.current.Load() != nil }
 
 // Report calls report with a tracer for spans of what has happened before. If none are
-// made yet and wait says that this is about to change, it is called then, unless
-// another report comes before.
+// made yet and wait says that this is about to change, it is called then, unless another
+// report precedes it.
 func (p *Provider) Report(wait bool, report func(trace.Tracer)) {
 	if p == nil {
 		return
@@ -100,13 +100,13 @@ func (p *Provider) Carries(component, signal string) bool {
 
 type carryingKey struct{}
 
-// Carrying marks what carries spans themselves: nothing that is called with the context
-// makes any.
+// Carrying marks a context in which the collector's own spans are sent: nothing called
+// with it makes spans.
 func Carrying(ctx context.Context) context.Context {
 	return context.WithValue(ctx, carryingKey{}, true)
 }
 
-// Tracer follows what Use says, also if it was got before.
+// Tracer follows Use, even if the tracer was obtained before.
 func (p *Provider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
 	return &tracer{provider: p, name: name, options: options}
 }

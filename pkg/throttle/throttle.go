@@ -1,4 +1,4 @@
-// Package throttle keeps a log readable while something fails again and again.
+// Package throttle keeps a log readable while something fails repeatedly.
 package throttle
 
 import (
@@ -9,22 +9,21 @@ import (
 )
 
 const (
-	// Every is how often one thing is named at most.
+	// Every is the shortest time between two messages about one thing.
 	Every = time.Minute
 	// maxKeys is how many things are named in that time. They may be made up by
 	// others, such as clients and containers.
 	maxKeys = 100
 )
 
-// Log writes a message about one thing at most once in a while, however often it
-// is asked to, and says then how often it was silent. What it says of one thing
-// (a target, a destination, a container, a reason) keeps it from nothing that it
-// has to say of another: the first 100 are each named, of more than that one a
-// minute. The zero value is ready for use.
+// Log writes a message about one thing at most once in a while, however often it is
+// called, and then says how many it suppressed. Messages about one thing (a target, a
+// destination, a container, a reason) do not suppress those about another: the first 100
+// are each named, and of more than that one a minute. The zero value is ready for use.
 type Log struct {
 	mu   sync.Mutex
 	keys map[string]*silence // guarded by mu
-	rest silence             // of what keys has no room for; guarded by mu
+	rest silence             // of things for which keys has no room; guarded by mu
 }
 
 type silence struct {
@@ -72,7 +71,7 @@ func (l *Log) pass(key string, now time.Time) (suppressed int, ok bool) {
 	return suppressed, true
 }
 
-// add makes room for key, or says that it belongs to the rest.
+// add makes room for key, or reports that it belongs to the rest.
 func (l *Log) add(key string, now time.Time) *silence {
 	if len(l.keys) >= maxKeys {
 		for k, s := range l.keys {

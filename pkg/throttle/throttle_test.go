@@ -45,7 +45,7 @@ func TestEachThingIsNamedOnceInAWhile(t *testing.T) {
 	})
 }
 
-// What names the things may be somebody who wants to fill the log, or memory.
+// The names may come from somebody who wants to fill the log, or memory.
 func TestMoreThingsThanAnybodyReadsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := new(bytes.Buffer)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// kept is a value that is loaded again once it is too old. While that fails, the
-// last one that could be loaded stays: a file that is just being written, or
-// that is wrong, ends nothing.
+// kept is a value that is loaded again once it is too old. While that fails, the last one
+// that could be loaded stays: a file that is being written, or that is invalid, breaks
+// nothing.
 type kept[T any] struct {
 	load  func() (T, error)
 	every time.Duration // 0: never again

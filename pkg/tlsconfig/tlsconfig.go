@@ -67,7 +67,7 @@ type Settings struct {
 	Reload time.Duration
 }
 
-// Check refuses what cannot work, without reading files.
+// Check rejects what cannot work, without reading files.
 func (s *Settings) Check() error {
 	for _, p := range []PEM{s.CA, s.Cert, s.Key, s.ClientCA} {
 		if err := p.check(); err != nil {

@@ -56,7 +56,7 @@ func shake(t *testing.T, server, client *tls.Config) (serial int64, err error) {
 	return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), <-accepted
 }
 
-func TestARenewedCertificateIsUsedAndABrokenOneIsNot(t *testing.T) {
+func TestAReplacedCertificateIsUsedAndABrokenOneIsNot(t *testing.T) {
 	cert, key := identity(t, 1)
 	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	write(t, certFile, cert)
@@ -83,7 +83,7 @@ func TestARenewedCertificateIsUsedAndABrokenOneIsNot(t *testing.T) {
 	expect(2)
 }
 
-func TestClientsAreVerifiedByAnAuthorityThatMayBeRenewed(t *testing.T) {
+func TestClientsAreVerifiedByAnAuthorityThatMayBeReplaced(t *testing.T) {
 	cert, key := identity(t, 1)
 	first, firstKey := identity(t, 2)
 	second, secondKey := identity(t, 3)
@@ -121,7 +121,7 @@ func TestClientsAreVerifiedByAnAuthorityThatMayBeRenewed(t *testing.T) {
 	expect(client(first, firstKey), false)
 }
 
-func TestSettingsThatCannotWorkAreRefusedWithTheirArgument(t *testing.T) {
+func TestSettingsThatCannotWorkAreRejectedAtTheirArgument(t *testing.T) {
 	cert, key := identity(t, 1)
 	pair := func(change func(*Settings)) Settings {
 		s := Settings{Cert: PEM{Name: "cert", Text: cert}, Key: PEM{Name: "key", Text: key}}
@@ -150,7 +150,7 @@ func TestSettingsThatCannotWorkAreRefusedWithTheirArgument(t *testing.T) {
 	}
 }
 
-func TestNamesAreThoseOfTheStyle(t *testing.T) {
+func TestNamesFollowTheStyle(t *testing.T) {
 	for _, test := range []struct {
 		style Style
 		name  string
@@ -183,7 +183,7 @@ func TestNamesAreThoseOfTheStyle(t *testing.T) {
 	}
 }
 
-func TestWhatWasLoadedIsKeptForItsTimeAndAsLongAsNothingBetterIsThere(t *testing.T) {
+func TestWhatWasLoadedIsKeptUntilItCanBeReplaced(t *testing.T) {
 	value, failure := 1, error(nil)
 	k := kept[int]{load: func() (int, error) { return value, failure }, every: time.Minute}
 	now := time.Now()

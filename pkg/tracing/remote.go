@@ -118,7 +118,7 @@ func (r *remote) ask(ctx context.Context) error {
 	if err != nil {
 		var u *url.Error
 		if errors.As(err, &u) {
-			err = u.Err // the URL is named by who reports
+			err = u.Err // the caller names the URL
 		}
 		return err
 	}
@@ -134,7 +134,7 @@ func (r *remote) ask(ctx context.Context) error {
 		return fmt.Errorf("the answer is longer than %d bytes", maxStrategy)
 	}
 	if bytes.Equal(body, r.last) {
-		return nil // what rate limits have gathered stays
+		return nil // the balances of rate limits stay
 	}
 	sampler, err := parseStrategy(body, r.config.MaxOperations)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package tracing is the block tracing: it has spans made of what the collector itself
-// does and sends them to components. Nothing waits for them: what these don't accept in
-// time is dropped and counted.
+// Package tracing is the block tracing: it makes spans of what the collector itself does
+// and sends them to components. Nothing waits for these: what they don't accept in time
+// is dropped and counted.
 package tracing
 
 import (
@@ -51,7 +51,7 @@ func (c *JaegerRemote) SetToDefault() {
 	*c = JaegerRemote{URL: "http://127.0.0.1:5778/sampling", MaxOperations: 256, RefreshInterval: time.Minute}
 }
 
-// Validate rejects what no server could be asked with.
+// Validate rejects settings with which no server can be asked.
 func (c *JaegerRemote) Validate() error {
 	var errs []error
 	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -66,13 +66,13 @@ func (c *JaegerRemote) Validate() error {
 //go:embed tracing.md
 var docPage string
 
-// Components are the blocks that have spans made. version is the program's.
+// Components are the blocks that turn on spans. version is the program's.
 func Components(version string) []component.Definition {
 	construct := func(c Config, o component.Options) (*Component, error) { return New(c, version, o), nil }
 	return []component.Definition{component.DefineBlock("tracing", construct, component.Doc{Page: docPage})}
 }
 
-// Component has spans made, while it runs.
+// Component turns spans on while it runs.
 type Component struct {
 	config   Config
 	version  string
@@ -94,11 +94,11 @@ func New(c Config, version string, o component.Options) *Component {
 	return t
 }
 
-// lastSpans is how long the receivers may take for the spans that wait when the
-// component ends.
+// lastSpans is how long the receivers may take for waiting spans when the component
+// stops.
 const lastSpans = time.Second
 
-// Run has spans made until ctx ends, and sends those that are waiting.
+// Run turns spans on until ctx ends, and sends those that are waiting.
 func (c *Component) Run(ctx context.Context) error {
 	if len(c.config.WriteTo) == 0 {
 		<-ctx.Done()

@@ -236,7 +236,7 @@ func remoteOf(c *Config, url string) *JaegerRemote {
 	return c.Sampler.JaegerRemote
 }
 
-func TestJaegerRemoteIsAskedAgainAndAgain(t *testing.T) {
+func TestJaegerRemoteIsAskedRepeatedly(t *testing.T) {
 	var answer atomic.Value
 	answer.Store(`{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":0}}`)
 	var asked atomic.Int64

@@ -14,11 +14,11 @@ import (
 	"collector/test/workload"
 )
 
-// The ways in which a service answers that serves no metrics, or bad ones.
+// The answers of services that serve no metrics, or bad ones.
 const (
 	answerHTML    = "html"    // a web page
 	answerLogin   = "login"   // a redirect to a login page
-	answerTLS     = "tls"     // metrics, by TLS alone
+	answerTLS     = "tls"     // metrics, over TLS only
 	answerSlow    = "slow"    // nothing for a long time
 	answerGarbage = "garbage" // a line whose value is no number
 )

@@ -79,7 +79,7 @@ func main() {
 	os.Exit(*exit)
 }
 
-// replacing writes one text in the place of another.
+// replacing writes one text instead of another.
 type replacing struct {
 	to        io.Writer
 	text, new string

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// comparable is an output with all removed that does not count: volatile keys,
-// what is ignored, the order of OTLP's lists, and repetitions in it.
+// comparable is an output without what does not count: volatile keys, what is ignored,
+// the order of OTLP's lists, and repetitions in it.
 func (c *Case) comparable(output map[string]any) map[string]any {
 	out := map[string]any{}
 	for name, value := range output {
@@ -106,7 +106,7 @@ func (c *Case) samples(v any) any {
 		if f, err := strconv.ParseFloat(text, 64); err == nil {
 			value = strconv.FormatFloat(f, 'g', -1, 64)
 		} else if before, _, found := strings.Cut(text, " timestamp:"); found {
-			value = before // of a native histogram; when it was scraped is of no matter
+			value = before // of a native histogram; when it was scraped does not matter
 		}
 		out[name] = value
 	}

@@ -18,7 +18,7 @@ import (
 	"collector/test/harness"
 )
 
-// Times of a case that says none. A case that is right is not waited for.
+// Times for cases that have none of their own. A correct case does not wait for them.
 const (
 	longest = 20 * time.Second       // until all has arrived
 	silence = 700 * time.Millisecond // in which nothing more may arrive
@@ -186,8 +186,7 @@ func newMarks(t *testing.T) *marks {
 
 var unknown = regexp.MustCompile(`(?m): (\S+?) is an Alloy (component|block) that collector does not support`)
 
-// missing is what a case needs that the collector does not have. It has to be
-// listed.
+// missing is what a case needs and the collector does not have. It has to be listed.
 func (m *marks) missing(t *testing.T, c *Case) (names []string) {
 	t.Helper()
 	config, err := c.configuration(place{port: 1000, port2: 2000, out: "http://127.0.0.1:1/case", grpc: "127.0.0.1:1", dir: "/nowhere"})
@@ -217,7 +216,7 @@ func (m *marks) missing(t *testing.T, c *Case) (names []string) {
 	return names
 }
 
-// check fails for what is there by now.
+// check fails for what has been implemented by now.
 func (m *marks) check(t *testing.T) {
 	t.Helper()
 	for _, name := range m.listed {

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// registerOTLP has a server take the three signals for r.
+// registerOTLP makes a server receive the three signals for r.
 func registerOTLP(s *grpc.Server, r *received) {
 	ptraceotlp.RegisterGRPCServer(s, &tracesServer{r: r})
 	pmetricotlp.RegisterGRPCServer(s, &metricsServer{r: r})
@@ -46,8 +46,8 @@ func (s *logsServer) Export(ctx context.Context, request plogotlp.ExportRequest)
 	return plogotlp.NewExportResponse(), s.r.takeMessage(ctx, "logs", request)
 }
 
-// takeMessage keeps a payload. Where a case notes headers, the metadata x-case
-// says where it came from.
+// takeMessage keeps a payload. If a case records headers, the metadata x-case says where
+// it came from.
 func (r *received) takeMessage(ctx context.Context, signal string, message json.Marshaler) error {
 	md, _ := metadata.FromIncomingContext(ctx)
 	header := http.Header{}
@@ -62,7 +62,7 @@ func (r *received) takeMessage(ctx context.Context, signal string, message json.
 	return r.keep(signal, message)
 }
 
-// keep notes a payload. The caller holds mu.
+// keep records a payload. The caller holds mu.
 func (r *received) keep(signal string, message json.Marshaler) error {
 	text, err := message.MarshalJSON()
 	if err != nil {

@@ -61,7 +61,8 @@ func TestCasesAsPromtailFiles(t *testing.T) {
 	}
 }
 
-// unlikeAlloy are cases in which Promtail differs from Alloy: what it does not have.
+// unlikeAlloy are cases in which Promtail differs from Alloy: features that it does not
+// have.
 var unlikeAlloy = map[string]string{
 	"loki.process/refused-drop-size": "need of a unit in sizes",
 	"loki.source.api/tenant":         "tenants in the labels of pushes",
@@ -99,7 +100,7 @@ func (c *Case) withWholePaths() {
 	}
 }
 
-// nowhere is for a configuration that is only looked at.
+// nowhere is for a configuration that is only inspected.
 var nowhere = place{port: 1000, port2: 2000, out: "http://127.0.0.1:1/case", grpc: "127.0.0.1:1", dir: "/nowhere"}
 
 // object is a mapping of YAML.

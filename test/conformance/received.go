@@ -41,11 +41,11 @@ func newReceived(headers []string) *received {
 	return &received{headers: headers, logs: map[string][]any{}, series: map[string]string{}, otlp: map[string][]any{}}
 }
 
-// ServeHTTP takes requests below /case/.
+// ServeHTTP receives requests below /case/.
 func (r *received) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
-		return // the client has gone
+		return // the client has disconnected
 	}
 	path := strings.TrimPrefix(request.URL.Path, "/")
 	r.mu.Lock()
@@ -65,7 +65,7 @@ func (r *received) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		r.note(request.Header, strings.TrimSuffix(path, "/v1/"+signal), signal)
 	default:
 		r.takeOther(request, path, body)
-		// A Connect client takes an answer for one if it has the type of its request.
+		// A Connect client accepts an answer only if it has the type of its request.
 		w.Header().Set("Content-Type", request.Header.Get("Content-Type"))
 	}
 	if err != nil && r.problem == nil {

@@ -31,8 +31,8 @@ type run struct {
 	responses []any
 }
 
-// start makes the receivers and the files of a case, and starts the collector.
-// started is false if the collector refuses the configuration.
+// start makes the receivers and the files of a case, and starts the collector. started is
+// false if the collector rejects the configuration.
 func start(t *testing.T, c *Case) (r *run, started bool) {
 	t.Helper()
 	r = &run{Case: c, received: newReceived(c.HeadersSeen)}
@@ -82,7 +82,7 @@ func start(t *testing.T, c *Case) (r *run, started bool) {
 	return r, started
 }
 
-// startGRPC starts what @GRPC@ represents, and returns its address.
+// startGRPC starts the server for @GRPC@, and returns its address.
 func (r *run) startGRPC(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -96,8 +96,8 @@ func (r *run) startGRPC(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// servePage serves the input as a metrics page, by HTTP/1.0 as when the cases were
-// recorded: a probe tells.
+// servePage serves the input as a metrics page, over HTTP/1.0, as when the cases were
+// recorded, which a probe detects.
 func (r *run) servePage(t *testing.T) {
 	t.Helper()
 	var page string

@@ -109,7 +109,7 @@ func (r *run) test(o *outcome, known *listed) {
 	}
 	r.count(o, states)
 	r.checkHeaders(o)
-	r.collector.Accounts(r.t) // fails unless all adds up
+	r.collector.Accounts(r.t) // fails unless everything adds up
 	r.checkHealth(o)
 	if code, _ := r.collector.Terminate(r.t, 60*time.Second); code != 0 {
 		r.fail(o, "the collector ends with code %d", code)
@@ -287,7 +287,7 @@ func tail(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "")
 }
 
-// count counts edges: the forms of what is put into a source are one.
+// count counts edges: the forms of one source's data count once.
 func (r *run) count(o *outcome, states []*edgeState) {
 	arrived := map[string]bool{}
 	for _, e := range states {

@@ -55,13 +55,13 @@ var defaultPaths = map[string]string{
 	"loki.write": "/loki/api/v1/push", "prometheus.remote_write": "/api/v1/write", "prometheus.write.queue": "/api/v1/write",
 }
 
-// connect starts a receiver for each endpoint of a writer, and has it deliver there.
+// connect starts a receiver for each endpoint of a writer, and makes it deliver there.
 func (r *run) connect(w *block) {
 	switch w.kind {
 	case "loki.echo":
 		r.endpoints[w.id] = []*endpoint{{name: w.id, receiver: &echoed{r: r, id: w.id}}}
 	case "otelcol.exporter.debug":
-		// Its output is for people; nothing arrives anywhere.
+		// Its output is for people, and arrives nowhere.
 	case "otelcol.exporter.otlp", "otelcol.exporter.otlphttp":
 		for _, client := range children(w.body, "client") {
 			r.connectOTLP(w, client)
@@ -136,8 +136,8 @@ func pathOf(address, fallback string) string {
 	return fallback
 }
 
-// point has an attribute of an endpoint point to a server at base, with the scheme
-// and path that it has.
+// point makes an attribute of an endpoint point to a server at base, with the scheme and
+// path that it has.
 func (r *run) point(w *block, e *ast.BlockStmt, name, base string) {
 	expression := attribute(e.Body, name)
 	if expression == nil {
@@ -150,8 +150,8 @@ func (r *run) point(w *block, e *ast.BlockStmt, name, base string) {
 	r.assign(w.file, expression, base+pathOf(before, defaultPaths[w.kind]))
 }
 
-// assign gives an expression a value: through the variable or the file that it is
-// read from, if it is the only use of it, so that the way of the value is the same.
+// assign gives an expression a value: through the variable or the file that it is read
+// from, if it is the only use of it, so that the value is read in the same way.
 func (r *run) assign(f *file, e ast.Expr, value string) {
 	if name := variable(e); name != "" && !r.assigned[name] {
 		r.assigned[name] = true

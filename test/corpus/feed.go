@@ -25,7 +25,7 @@ type feed struct {
 	loose  []string
 	before []*block // relabelings before the way
 	form   string   // of a line: "", json or logfmt
-	// marked says that has knows what is of this feed, and of no other.
+	// marked says that has recognizes data of this feed, and of no other.
 	marked  bool
 	strayed bool
 }
@@ -40,7 +40,7 @@ func (r *run) newFeed(at *block, detail, signal string) *feed {
 	return f
 }
 
-// token is what the data of the feed of a number contain.
+// token is the text that the data of a numbered feed contains.
 func (f *feed) token(number int) string { return fmt.Sprintf("feed%03dx", number) }
 
 // number is the place of a feed among the others, from 1.
@@ -83,7 +83,7 @@ var unfed = map[string]string{
 	"prometheus.exporter.snmp":       "there is no SNMP agent",
 }
 
-// passing are components that are no sources, or find them for others.
+// passing are components that are not sources, or that find them for others.
 var passing = []string{
 	"discovery.", "loki.process", "loki.relabel", "loki.enrich", "loki.secretfilter", "local.", "remote.", "prometheus.relabel",
 	"prometheus.exporter.", "prometheus.enrich", "otelcol.processor.", "otelcol.connector.", "otelcol.exporter.", "otelcol.auth.",
@@ -150,7 +150,7 @@ func signalOf(b *block) string {
 	return "traces"
 }
 
-// feedOwn waits for what the collector says of itself.
+// feedOwn waits for the collector's own telemetry.
 func (r *run) feedOwn(b *block) {
 	if attribute(b.body, "write_to") == nil {
 		return

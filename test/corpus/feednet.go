@@ -33,8 +33,8 @@ import (
 	"collector/pkg/profiles/profilestest"
 )
 
-// listen has the server of a component listen at a free port, and returns its
-// address. block is the name of the block with listen_address and listen_port.
+// listen makes the server of a component listen on a free port, and returns its address.
+// block is the name of the block with listen_address and listen_port.
 func (r *run) listen(b *block, name string) string {
 	address := freeAddress(r.t)
 	host, port, _ := strings.Cut(address, ":")

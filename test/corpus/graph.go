@@ -41,7 +41,7 @@ func (c *configuration) onward(b *block, signal string) []hop {
 		if !ok {
 			continue
 		}
-		// A connector makes one signal of another.
+		// A connector turns one signal into another.
 		if a.Name.Name == signal || strings.HasPrefix(b.kind, "otelcol.connector.") && signal == "traces" {
 			add(a.Value, a.Name.Name)
 		}

@@ -117,11 +117,11 @@ func (s *logServer) Export(ctx context.Context, r plogotlp.ExportRequest) (plogo
 	return plogotlp.NewExportResponse(), nil
 }
 
-// ServeHTTP takes OTLP over HTTP, in protobuf.
+// ServeHTTP receives OTLP over HTTP, in protobuf.
 func (o *otlpReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has gone
+		return // the client has disconnected
 	}
 	came, err := decodeHTTP(r, body)
 	if err != nil {

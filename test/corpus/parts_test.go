@@ -110,7 +110,7 @@ func TestPathsLeadToEachWriter(t *testing.T) {
 	f("otelcol.receiver.otlp.in", "metrics", "prometheus.remote_write.w")
 }
 
-func TestLabelsAreThoseOfThePipeline(t *testing.T) {
+func TestLabelsFollowThePipeline(t *testing.T) {
 	r := shopRun(t)
 	source := r.c.byID["loki.source.docker.all"]
 	o := r.c.origins(source, attribute(source.body, "targets"))

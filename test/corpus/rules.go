@@ -70,8 +70,8 @@ func passed(rules []*relabel.Config, from map[string]string) (n int, out labels.
 	return len(rules), b.Labels()
 }
 
-// satisfy sets free labels so that the rules keep all, and better, which may be
-// nil, says 0 of what they make of them. It reports whether it could.
+// satisfy sets free labels so that the rules keep all, and better, which may be nil, is 0
+// for the result. It reports whether it could.
 func satisfy(rules []*relabel.Config, from map[string]string, free []string, values []string, worse func(labels.Labels) int) (map[string]string, bool) {
 	pool := slices.Clone(values)
 	for _, r := range rules {
@@ -107,7 +107,7 @@ func satisfy(rules []*relabel.Config, from map[string]string, free []string, val
 	return best, least == 0
 }
 
-// sources are the labels that rules read, of which is says that they count.
+// sources are the labels that rules read and is accepts.
 func sources(rules []*relabel.Config, is func(string) bool) []string {
 	var out []string
 	for _, r := range rules {
@@ -139,7 +139,7 @@ func examples(expression string) []string {
 	return out
 }
 
-// example is a text that e matches: of alternatives the one of a number.
+// example is a text that e matches, choosing among alternatives by number.
 func example(e *syntax.Regexp, number int) string {
 	switch e.Op {
 	case syntax.OpLiteral:

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// outcome is what came of one configuration.
+// outcome is the result of one configuration.
 type outcome struct {
 	name    string
 	files   int
@@ -122,7 +122,7 @@ func (l *listed) stale() []string {
 	return out
 }
 
-// table is what came of all.
+// table is the result of all.
 type table struct {
 	mu  sync.Mutex
 	all []*outcome

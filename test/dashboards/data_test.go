@@ -42,7 +42,7 @@ func TestQueriesFindData(t *testing.T) {
 		"all": {"project": ".*", "service": ".*", "method": ".*", "path": ".*", "collector": ".*", "host": ".*"},
 		// Backslashes are doubled and several values in parentheses, as by Grafana.
 		"some": {"project": "demo", "service": "(backend|collector)", "method": "(GET|POST)", "path": `(/api/items/\\{item_id\\}|/api/items)`, "collector": "demo-collector-1", "host": "here"},
-		// Here nothing goes wrong.
+		// Nothing fails here.
 		"quiet": {"project": "demo", "service": "backend", "method": "GET", "path": "/", "collector": "demo-collector-1", "host": "here"},
 	}
 	for name, d := range loadDashboards(t) {
@@ -68,8 +68,8 @@ func TestQueriesFindData(t *testing.T) {
 	checkCrash(t, metrics, backend)
 }
 
-// startContainers starts an Engine, with a container of the project, and one of
-// another that must not be collected.
+// startContainers starts an Engine, with a container of the project, and one of another
+// project that must not be collected.
 func startContainers(t *testing.T) *harness.Engine {
 	t.Helper()
 	engine := harness.StartEngine(t)
@@ -78,7 +78,7 @@ func startContainers(t *testing.T) *harness.Engine {
 			Name: name, Args: []string{"-stay", "-lines", "1000000", "-interval", "100ms"}, Restart: "always",
 			Labels: map[string]string{"com.docker.compose.project": project, "com.docker.compose.service": "backend"},
 		})
-		// There are periods to be throttled in only with a limit.
+		// Throttled periods only exist with a limit.
 		limits := container.UpdateConfig{Resources: container.Resources{CPUPeriod: 100_000, CPUQuota: 100_000}}
 		if _, err := engine.Client.ContainerUpdate(t.Context(), id, limits); err != nil {
 			t.Fatal(err)
@@ -319,11 +319,11 @@ func findData(t *testing.T, metrics *harness.VictoriaMetrics, where string, q ta
 	})
 }
 
-// findSeries checks that each selector of each query matches a series: a query
-// that ends in "or vector(0)" would hide that it has a name wrong.
+// findSeries checks that each selector of each query matches a series: a query that ends
+// in "or vector(0)" would hide a wrong name.
 func findSeries(t *testing.T, metrics *harness.VictoriaMetrics) {
 	t.Helper()
-	// An expression that wants a character, so that the label has to be there.
+	// An expression that needs a character, so that the label has to exist.
 	values := map[string]string{"project": "demo", "service": ".+", "method": ".+", "path": ".+", "collector": "demo-collector-1", "host": "here"}
 	for file, d := range loadDashboards(t) {
 		for where, queries := range queriesOf(d, "prometheus") {
@@ -400,8 +400,8 @@ func checkOtherProjects(t *testing.T, metrics *harness.VictoriaMetrics) {
 	}
 }
 
-// checkErrors tells the zeros for what did not go wrong from what
-// the failing endpoints make.
+// checkErrors distinguishes zeros for what did not fail from the counts of the failing
+// endpoints.
 func checkErrors(t *testing.T, metrics *harness.VictoriaMetrics, chosen map[string]map[string]string) {
 	t.Helper()
 	d := loadDashboards(t)["full-observability.json"]

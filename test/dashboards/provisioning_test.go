@@ -285,7 +285,7 @@ func TestComposeFits(t *testing.T) {
 	}
 }
 
-// What the data sources say of the other parts of the stack is so.
+// What the data sources say about the other parts of the stack is true.
 func TestDatasourcesFitTheStack(t *testing.T) {
 	read := func(path ...string) string { return readDeployed(t, path...) }
 	interval := regexp.MustCompile(`scrape_interval\s*=\s*"(\w+)"`).FindStringSubmatch(read("config.alloy"))

@@ -239,7 +239,7 @@ func (found *problems) checkTarget(p panel, t target) {
 
 var legendLabel = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
-// checkLegend wants a legend, and none of labels that the query takes away.
+// checkLegend wants a legend, without labels that the query removes.
 func (found *problems) checkLegend(p panel, t target) {
 	if t.LegendFormat == "" {
 		found.add("panel %q: query %s has no legend", p.Title, t.RefID)

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// checkTraceQL parses a selection of spans, such as { name = "a" && kind =
-// server }. Tempo's own parser is no Go module that can be had, so this is a
-// grammar of its own, and a strict one: of TraceQL it takes comparisons of an
-// attribute with a value, joined by && and ||, negated by ! and grouped by
-// parentheses. What it takes, Tempo 2.8 takes; pipelines it refuses.
+// checkTraceQL parses a selection of spans, such as { name = "a" && kind = server }.
+// Tempo's own parser is not available as a Go module, so this is a separate, strict
+// grammar: it accepts comparisons of an attribute with a value, joined by && and ||,
+// negated by ! and grouped by parentheses. What it accepts, Tempo 2.8 accepts; it rejects
+// pipelines.
 func checkTraceQL(query string) error {
 	p := &traceQL{rest: tokenize(query)}
 	if err := p.selection(); err != nil {
@@ -148,7 +148,7 @@ func (p *traceQL) comparison() error {
 	return checkOperands(operator, value, got)
 }
 
-// isAttribute wants a scope that there is: service.name alone is none.
+// isAttribute wants an existing scope: service.name alone has none.
 func isAttribute(token string) bool {
 	scope, _, found := strings.Cut(token, ".")
 	return found && slices.Contains([]string{"", "resource", "span", "parent", "event", "link", "instrumentation"}, scope)
@@ -175,7 +175,7 @@ func checkOperands(operator, value, kind string) error {
 	return nil
 }
 
-// valueKind tells what kind of value a token is; "" means that it is none.
+// valueKind is the kind of value that a token is; "" for none.
 func valueKind(token string) string {
 	if strings.HasPrefix(token, `"`) {
 		if _, err := strconv.Unquote(token); err == nil {

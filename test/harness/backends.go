@@ -109,7 +109,7 @@ func (v *VictoriaMetrics) Export(t testing.TB, selector string) []Series {
 	return out
 }
 
-// StartVictoriaLogs starts a VictoriaLogs, which takes Loki's push protocol.
+// StartVictoriaLogs starts a VictoriaLogs, which accepts Loki's push protocol.
 func StartVictoriaLogs(t testing.TB) *VictoriaLogs {
 	t.Helper()
 	return &VictoriaLogs{startBackend(t, "victoria-logs", "-retentionPeriod=1y", "-insert.maxLineSizeBytes=8MB")}

@@ -90,8 +90,7 @@ func (c *Collector) Command(t testing.TB, args ...string) *Process {
 	return Start(t, "collector "+strings.Join(args, " "), c.env, c.binary, args...)
 }
 
-// Stop ends the collector with SIGTERM, as Docker does, and checks that it ends
-// in order.
+// Stop ends the collector with SIGTERM, as Docker does, and checks that it exits cleanly.
 func (c *Collector) Stop(t testing.TB) {
 	t.Helper()
 	if code, _ := c.Terminate(t, patience); code != 0 {
@@ -213,9 +212,9 @@ func (c *Collector) Drained(t testing.TB) error {
 	return nil
 }
 
-// Backlog is what each of the destinations has received so far. Under load there
-// is no moment at which all queues are empty; that all has been dealt with that
-// was there at a time can be said all the same: see Past.
+// Backlog is what each of the destinations has received so far. Under load there is no
+// moment at which all queues are empty, but it can be determined that everything of a
+// certain time has been handled: see Past.
 func (c *Collector) Backlog(t testing.TB, of func(Account) bool) map[string]float64 {
 	t.Helper()
 	out := make(map[string]float64)
@@ -241,9 +240,9 @@ func (c *Collector) Past(t testing.TB, backlog map[string]float64) error {
 	}
 	for _, a := range accounts {
 		if dealt := a.Delivered + a.Dropped; dealt < backlog[a.key()] {
-			// It says nothing of what comes now, so that it stays the same when
-			// nothing gets on.
-			return fmt.Errorf("%s: of %v items that had been received, %v are dealt with", a.key(), backlog[a.key()], dealt)
+			// It says nothing about new data, so that it stays the same when nothing
+			// makes progress.
+			return fmt.Errorf("%s: of %v items that had been received, %v are handled", a.key(), backlog[a.key()], dealt)
 		}
 	}
 	return nil

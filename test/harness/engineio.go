@@ -48,8 +48,8 @@ func (e *Engine) AddNetwork(t testing.TB, name string) (gateway string) {
 	return gateway
 }
 
-// AddIsolatedNetwork is AddNetwork for a network that nothing leaves: of containers in
-// it, those in others hear nothing.
+// AddIsolatedNetwork is AddNetwork for a network that nothing leaves: containers in other
+// networks can't reach those in it.
 func (e *Engine) AddIsolatedNetwork(t testing.TB, name string) {
 	t.Helper()
 	_, bridge := e.addNetwork(t, name)

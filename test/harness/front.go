@@ -27,12 +27,12 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Outage is what a destination does instead of its work.
+// Outage is what a destination does instead of working.
 type Outage struct {
 	Name      string
 	Refuse    bool // the port is closed
 	Hang      bool // requests are read and never answered
-	BlackHole bool // SYN packets are dropped: nobody says anything
+	BlackHole bool // SYN packets are dropped: there is no answer at all
 	// Status is answered in place of the backend's own, with RetryAfter if it
 	// is set. A gRPC client gets the code that OTLP has for the same.
 	Status     int
@@ -74,7 +74,7 @@ type Front struct {
 // StartFront starts a front for target, host:port.
 func StartFront(t testing.TB, target string) *Front { return StartFrontOn(t, "0", target) }
 
-// StartFrontOn is StartFront with a port, on an address that is none other's.
+// StartFrontOn is StartFront with a port, on an address of its own.
 func StartFrontOn(t testing.TB, port, target string) *Front {
 	t.Helper()
 	f := &Front{target: target, abort: make(chan struct{})}
@@ -94,9 +94,9 @@ func Loopback() string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), 1+rand.IntN(250), 1+rand.IntN(250))
 }
 
-// Set brings an outage about, or with the zero Outage ends it. Requests under
-// way that the backend is answering are let through first. Only an outage in
-// which nobody listens cuts connections: see Unheard.
+// Set starts an outage, or ends it with the zero Outage. Requests under way that the
+// backend is answering are let through first. Only an outage in which nobody listens cuts
+// connections: see Unheard.
 func (f *Front) Set(t testing.TB, o Outage) {
 	t.Helper()
 	f.mu.Lock()
@@ -144,8 +144,8 @@ func (f *Front) bind(t testing.TB, bind func() error) {
 	})
 }
 
-// Judge lets a function decide on each request by its contents; nil lets the
-// backend answer.
+// Judge makes a function decide on each request by its contents; nil lets the backend
+// answer.
 func (f *Front) Judge(judge func(r *http.Request, body []byte) *Outage) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -196,7 +196,7 @@ func (f *Front) serve(l net.Listener) {
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			panic(http.ErrAbortHandler) // the client has gone
+			panic(http.ErrAbortHandler) // the client has disconnected
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		done := f.heard.begin(Request{Query: r.URL.RawQuery, Body: body})
@@ -234,7 +234,7 @@ func (f *Front) answer(w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch {
 	case o.Hang:
-		io.Copy(io.Discard, r.Body) // so that the server notices when the client goes
+		io.Copy(io.Discard, r.Body) // so that the server notices when the client disconnects
 		select {
 		case <-r.Context().Done():
 		case <-abort:

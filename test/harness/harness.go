@@ -20,12 +20,12 @@ import (
 	"time"
 )
 
-// patience is how long tests wait at least for what has to come: a machine may
-// be busy with others, and what has come is not waited for.
+// patience is how long tests wait at least for what has to come: a machine may be busy,
+// and a test goes on as soon as it has come.
 const patience = time.Minute
 
-// Eventually calls check until it returns nil, and fails the test with its last
-// error when that has not happened within limit, or a minute if that is longer.
+// Eventually calls check until it returns nil, and fails the test with its last error if
+// that has not happened within limit, or a minute if that is longer.
 func Eventually(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
 	limit = max(limit, patience)
@@ -67,10 +67,10 @@ func Root() string {
 	}
 }
 
-// FreePort returns a port of the loopback interface that is this test's until
-// it ends, whoever else runs tests: it lies below those that the kernel gives
-// away, and an abstract socket of its name keeps other tests off it while the
-// collector that listens there is killed and started again.
+// FreePort returns a port of the loopback interface that is this test's until it ends,
+// whoever else runs tests: it lies below those that the kernel assigns, and an abstract
+// socket of its name keeps other tests off it while the collector that listens there is
+// killed and started again.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return FreePorts(t, 1)

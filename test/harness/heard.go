@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// soonHeard is how long after it was due an answer may still be on its way, and
-// how late an answer is that a client may not have waited for.
+// soonHeard is how long an answer may be on its way after it was due, and how late it may
+// be before a client may have given up.
 const soonHeard = 500 * time.Millisecond
 
 // Request is a request that a Front has forwarded to its backend.
@@ -19,16 +19,16 @@ type Request struct {
 	done         chan struct{}
 }
 
-// heard knows the requests that a backend may have taken although the client
-// never heard its answer. Such a client has to send again.
+// heard knows the requests that a backend may have accepted although the client never got
+// its answer. Such a client has to retry.
 type heard struct {
 	mu      sync.Mutex
 	recent  []*Request // guarded by mu
 	unheard []Request  // guarded by mu
 }
 
-// begin takes note of a request. The function it returns must be called at its
-// end, with whether the client was still there.
+// begin records a request. The function it returns must be called at its end, with
+// whether the client was still there.
 func (h *heard) begin(r Request) func(there bool) {
 	r.began, r.done = time.Now(), make(chan struct{})
 	h.mu.Lock()
@@ -46,7 +46,7 @@ func (h *heard) begin(r Request) func(there bool) {
 
 func (r *Request) onItsWay() bool { return r.ended.IsZero() || time.Since(r.ended) < soonHeard }
 
-// cut takes note that all connections are cut.
+// cut records that all connections are cut.
 func (h *heard) cut() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,13 +73,13 @@ func (h *heard) wait(limit time.Duration) {
 	}
 }
 
-// Cut takes note that the client was killed, or its connections were: it may
-// not have heard the answers on their way.
+// Cut records that the client was killed, or its connections were cut: it may not have
+// got the answers on their way.
 func (f *Front) Cut() { f.heard.cut() }
 
-// Unheard are the requests that the backend may have taken although the client
-// never heard so: those on their way when touch was lost, those whose client had
-// gone, and those that were answered late. What is in them may arrive again.
+// Unheard are the requests that the backend may have accepted although the client never
+// learned it: those in progress when contact was lost, those whose client had
+// disconnected, and those that were answered late. What is in them may arrive again.
 func (f *Front) Unheard() []Request {
 	f.heard.mu.Lock()
 	defer f.heard.mu.Unlock()

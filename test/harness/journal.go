@@ -12,7 +12,7 @@ import (
 // Item is one item as it arrived at a destination.
 type Item struct {
 	Number string // which it is
-	Whole  string // all that it says, its timestamps included
+	Whole  string // all of its contents, including its timestamps
 }
 
 // Journal judges what arrives at one destination of a collector that is killed
@@ -29,10 +29,9 @@ type Journal struct {
 	cuts []int // how many requests had arrived at each cut
 }
 
-// Cut notes that the collector has lost touch with the destination: it was
-// killed, or its connections were. The requests in progress are unanswered. All
-// that it had sent has to have arrived, and nothing that it sent afterwards:
-// see Proxy.Settle.
+// Cut records that the collector has lost contact with the destination: it was killed, or
+// its connections were. The requests in progress are unanswered. All that it had sent has
+// to have arrived, and nothing that it sent afterwards: see Proxy.Settle.
 func (j *Journal) Cut() { j.cuts = append(j.cuts, j.Count()) }
 
 // Verdict is what a Journal found.
@@ -93,8 +92,8 @@ func (j *Journal) Judge() (Verdict, error) {
 	return v, wrong
 }
 
-// excuse finds the cut after request first, if request again was made after it:
-// touch was lost once for each request, or never.
+// excuse finds the cut after request first, if request again was made after it: contact
+// was lost once for each request, or never.
 func (j *Journal) excuse(first, again int) (int, bool) {
 	for i, cut := range j.cuts {
 		if first < cut {
@@ -104,8 +103,8 @@ func (j *Journal) excuse(first, again int) (int, bool) {
 	return 0, false
 }
 
-// Attempts numbers every attempt to send: one whose answer got lost may have
-// been taken, and is then no repetition of the one that follows.
+// Attempts numbers every attempt to send: one whose answer got lost may have been
+// accepted, and then the one that follows is not a repetition of it.
 type Attempts struct {
 	*Sender
 
@@ -181,7 +180,7 @@ func lag(client net.Conn, target string, delay time.Duration) {
 	defer backend.Close()
 	go func() {
 		io.Copy(backend, client)
-		backend.(*net.TCPConn).CloseWrite() // it may be at work still
+		backend.(*net.TCPConn).CloseWrite() // it may still be working
 	}()
 	type chunk struct {
 		due   time.Time

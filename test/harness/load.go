@@ -31,8 +31,8 @@ func For(short, long time.Duration) time.Duration {
 	return short
 }
 
-// Sender sends items 1, 2, 3 … until it is stopped, each again and again until
-// it is acknowledged, as a client has to.
+// Sender sends items 1, 2, 3 … until it is stopped, retrying each until it is
+// acknowledged, as a client has to.
 type Sender struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -126,8 +126,8 @@ func (s *Sender) Slowest() time.Duration {
 // gRPC to address, once.
 func SpanSender(t testing.TB, address string) func(seq int) error {
 	t.Helper()
-	// A retry of the client's own could repeat what the collector has taken. How
-	// long an answer takes is measured.
+	// A retry of the client's own could repeat what the collector has accepted. How long
+	// an answer takes is measured.
 	exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint(address), otlptracegrpc.WithInsecure(), otlptracegrpc.WithTimeout(2*time.Minute),
 		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}))
 	if err != nil {

@@ -33,7 +33,7 @@ func StartNames(t testing.TB) *Names {
 	return n
 }
 
-// Set gives a name an address, or with an empty one takes it away.
+// Set gives a name an address, or removes it with an empty one.
 func (n *Names) Set(name, address string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -97,7 +97,7 @@ func (c *Collector) UseNames(t testing.TB, n *Names) {
 	c.within(t, fmt.Sprintf("mount --bind %s /etc/resolv.conf", file))
 }
 
-// within has the collector start in a mount namespace of its own, after a shell
+// within makes the collector start in a mount namespace of its own, after a shell
 // command. Its process stays the child of the test. It needs root.
 func (c *Collector) within(t testing.TB, command string) {
 	t.Helper()

@@ -13,9 +13,9 @@ import (
 // is timed takes at most: timers, connections, requests and writes.
 const noiseFactor = 5
 
-// Noise tells how much slower than an idle one the machine is. It measures, all
-// the time, a control: how late a small request to a server of the test's own is
-// answered after a timer.
+// Noise measures how much slower than an idle one the machine is. It measures, all the
+// time, a control: how late a small request to a server of the test's own is answered
+// after a timer.
 type Noise struct {
 	mu    sync.Mutex
 	worst time.Duration // guarded by mu

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// GetsOn calls check until it returns nil. It fails the test when what check
-// says has been the same for stall: a machine that is slow gets on all the
-// same, what is stuck does not. As what is said may go on changing for ever,
-// there is an end after five times as long.
+// GetsOn calls check until it returns nil. It fails the test when the result of check has
+// been the same for stall: a slow machine still makes progress, what is stuck does not.
+// As the result may keep changing forever, it ends after five times as long.
 func GetsOn(t testing.TB, stall time.Duration, check func() error) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)

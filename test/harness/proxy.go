@@ -16,7 +16,7 @@ type Fault int
 const (
 	None   Fault = iota
 	Refuse       // the port is closed
-	Hang         // connections are taken, and then nothing happens
+	Hang         // connections are accepted, and then nothing happens
 )
 
 // Proxy is in front of a backend and makes it fail on demand, on an address that
@@ -30,7 +30,7 @@ type Proxy struct {
 	listener net.Listener
 	conns    map[net.Conn]struct{} // of clients
 	backends map[net.Conn]struct{}
-	open     int // connections that were accepted and are not done with
+	open     int // connections that were accepted and are not finished
 	wg       sync.WaitGroup
 }
 
@@ -51,7 +51,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Set brings a fault about, or fixes it. Open connections are cut.
+// Set causes a fault, or fixes it. Open connections are cut.
 func (p *Proxy) Set(t testing.TB, fault Fault) {
 	t.Helper()
 	p.stop()
@@ -129,8 +129,8 @@ func (p *Proxy) Settle(t testing.TB) {
 	})
 }
 
-// keep remembers a connection of a client so that stop cuts it; it tells the
-// fault in force.
+// keep remembers a connection of a client so that stop cuts it; it returns the fault in
+// force.
 func (p *Proxy) keep(c net.Conn) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,7 +170,7 @@ func (p *Proxy) serve(c net.Conn) {
 		close(done)
 	}()
 	if _, err := io.Copy(c, backend); err != nil {
-		// The client has gone; what it has sent is the backend's.
+		// The client has disconnected; the backend still gets what it has sent.
 		io.Copy(io.Discard, backend)
 	}
 	c.Close()

@@ -10,14 +10,13 @@ import (
 	"collector/pkg/logs/lokitest"
 )
 
-// LogOracle compares what containers wrote with what was pushed to a Loki that
-// takes everything. The entries' labels are expected to hold container_id and
-// stream.
+// LogOracle compares what containers wrote with what was pushed to a Loki that accepts
+// everything. The entries' labels are expected to hold container_id and stream.
 type LogOracle struct {
 	Loki *lokitest.Server
 
 	mu   sync.Mutex
-	read int                                // requests that have been taken in
+	read int                                // requests that have been added
 	have map[string]map[string][]PushedLine // by container and stream, in the order of arrival
 }
 
@@ -34,7 +33,7 @@ func StartLogOracle(t testing.TB) *LogOracle {
 	return &LogOracle{Loki: lokitest.New(t), have: make(map[string]map[string][]PushedLine)}
 }
 
-// take takes in the requests that have come since. The caller holds mu.
+// take adds the requests that have come since. The caller holds mu.
 func (o *LogOracle) take(t testing.TB) {
 	t.Helper()
 	labels := make(map[string]map[string]string)

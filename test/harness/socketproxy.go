@@ -39,7 +39,7 @@ type SocketProxy struct {
 	requests []EngineRequest
 	streams  map[string]int // open streams by path
 	opened   map[string]int // requests by path that were answered
-	frozen   map[string]int // by path: the last of opened that brings nothing more
+	frozen   map[string]int // by path: the last of opened that is frozen
 }
 
 var versionPrefix = regexp.MustCompile(`^/v\d+\.\d+`)
@@ -134,8 +134,8 @@ func (p *SocketProxy) Streams(path string) int {
 	return p.streams[path]
 }
 
-// Freeze lets the streams that are open for a path stall and bring nothing more,
-// without an end: as a daemon does that has lost track of a log file.
+// Freeze lets the streams that are open for a path stall and bring nothing more, without
+// an end: like a daemon that has lost track of a log file.
 func (p *SocketProxy) Freeze(path string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -34,8 +34,8 @@ func buildImage(t *testing.T, engine *harness.Engine) {
 	}
 }
 
-// TestImage runs the image without any setting but the published port, and
-// with everything that a careful operator takes away.
+// TestImage runs the image without any setting but the published port, and without
+// everything that a careful operator removes.
 func TestImage(t *testing.T) {
 	engine := harness.StartEngine(t)
 	buildImage(t, engine)
@@ -94,7 +94,7 @@ func TestImage(t *testing.T) {
 			}
 		})
 	}
-	// Compose files that name Alloy's binary, or Promtail's, go on working.
+	// Compose files that name Alloy's binary, or Promtail's, keep working.
 	for _, binary := range []string{"/bin/alloy", "/usr/bin/promtail"} {
 		created, err := engine.Client.ContainerCreate(context.Background(), &container.Config{Image: imageName, Entrypoint: []string{binary}, Cmd: []string{"--version"}}, nil, nil, nil, "")
 		if err != nil {
@@ -110,10 +110,10 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestTheImageOpensAlloysVolumeWithNothingElseChanged starts the image as Alloy's
+// TestTheImageOpensAlloysVolumeUnchanged starts the image as Alloy's
 // is started, with a volume that Alloy has written as root or as its own user,
 // and a socket that is root's alone.
-func TestTheImageOpensAlloysVolumeWithNothingElseChanged(t *testing.T) {
+func TestTheImageOpensAlloysVolumeUnchanged(t *testing.T) {
 	engine := harness.StartEngine(t)
 	buildImage(t, engine)
 	config := filepath.Join(t.TempDir(), "config.alloy")

@@ -117,9 +117,9 @@ func compareProfiles(sent []request, server *profilestest.Server) error {
 	return nil
 }
 
-// profileKey tells profiles apart by all that was sent. The labels inside the
-// name may be in any order, and the application's name may be among them
-// as service_name, too: Alloy sorts them and adds that.
+// profileKey distinguishes profiles by everything that was sent. The labels inside the
+// name may be in any order, and the application's name may be among them as service_name,
+// too: Alloy sorts them and adds that.
 func profileKey(r request) (string, error) {
 	query, err := url.ParseQuery(r.Query)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// recorder is between a client and the collector, and keeps each request
-// that the collector has acknowledged.
+// recorder sits between a client and the collector, and keeps each request that the
+// collector has acknowledged.
 type recorder struct {
 	URL string
 

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// describeStub writes all that a span says, in a form that describeSpan shares.
+// describeStub writes everything in a span, in the same form as describeSpan.
 func describeStub(s tracetest.SpanStub) string {
 	var b strings.Builder
 	parent := ""

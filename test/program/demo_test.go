@@ -103,7 +103,7 @@ func TestTwoDemosRunSideBySide(t *testing.T) {
 	}
 }
 
-func TestTheDemoRefusesWhatItDoesNotKnow(t *testing.T) {
+func TestTheDemoRejectsWhatItDoesNotKnow(t *testing.T) {
 	c := harness.NewCollector(t, "")
 	for arguments, want := range map[string]string{
 		"config.alloy":          "collector run config.alloy",

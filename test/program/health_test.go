@@ -25,7 +25,7 @@ func get(t *testing.T, url string, into any) {
 
 type health struct{ State, Message string }
 
-// healthOf is how the components are, by id, in one of the lists of components.
+// healthOf is the health of the components, by id, in one of the lists of components.
 func healthOf(t *testing.T, c *harness.Collector, path string) map[string]health {
 	t.Helper()
 	type component struct {
@@ -53,7 +53,7 @@ func running(t *testing.T, c *harness.Collector, health string) float64 {
 	return c.Metric(t, "alloy_component_controller_running_components", "health_type", health)
 }
 
-// isHealthy checks that whoever asks for the program's health does not restart it.
+// isHealthy checks that an orchestrator would not restart the program.
 func isHealthy(t *testing.T, c *harness.Collector) {
 	t.Helper()
 	if code, body := status(t, c.URL+"/-/healthy"); code != 200 || body != "All Alloy components are healthy.\n" {
@@ -62,8 +62,8 @@ func isHealthy(t *testing.T, c *harness.Collector) {
 }
 
 // Every way in which a destination can fail makes its writer unhealthy, on all pages
-// alike, and none of them makes anybody restart the collector.
-func TestTheHealthOfWritersIsThatOfTheirDestinations(t *testing.T) {
+// alike, and none of them makes an orchestrator restart the collector.
+func TestTheHealthOfWritersFollowsTheirDestinations(t *testing.T) {
 	push := harness.FreePort(t)
 	ways := []struct{ name, url, says string }{
 		{"good", harness.Answering(t, 204, ""), "^running$"},
@@ -162,9 +162,8 @@ func sameEverywhere(t *testing.T, c *harness.Collector) {
 }
 
 // Targets, the Docker socket and what a component reads make it degraded or unhealthy on
-// the pages, and neither for those who watch Alloy's metric or ask Alloy's API, nor for
-// those who restart programs.
-func TestTargetsAndInputsAreNoReasonForAnAlert(t *testing.T) {
+// the pages, and neither in Alloy's metric or API, nor for orchestrators.
+func TestTargetsAndInputsCauseNoAlert(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "content")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)

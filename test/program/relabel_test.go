@@ -106,7 +106,7 @@ func (r *relabeled) cached(t *testing.T) int {
 	return int(r.Metric(t, "alloy_prometheus_relabel_cache_size", "component_id", "prometheus.relabel.x"))
 }
 
-func TestAReloadOfRulesRelabelsEverySampleOnceByTheOldOrTheNewOnes(t *testing.T) {
+func TestAReloadOfRulesRelabelsEverySampleOnce(t *testing.T) {
 	r := startRelabeled(t)
 	r.await(t, "one", 2)
 	const onPage, reports = 3, 5

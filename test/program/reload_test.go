@@ -92,7 +92,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 	text := everything(t, sink(t))
 	variants := []string{
 		text,
-		strings.Replace(text, "loki.write \"x\"", "loki.write \"y\"", 1), // refused
+		strings.Replace(text, "loki.write \"x\"", "loki.write \"y\"", 1), // rejected
 		strings.Replace(text, "/loki/api/v1/push", "/other", 1),
 		strings.Replace(text, "client { endpoint", "client {\n timeout = \"9s\"\n endpoint", 1),
 		strings.Replace(text, `regex = "nothing"`, `regex = "nobody"`, 1),
@@ -115,7 +115,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 	held := func() (goroutines, files, series int) {
 		page := c.Metrics(t)
 		for name, family := range page {
-			// What a loop has seen at least once, it shows.
+			// Only names that a loop has used once are shown.
 			if strings.HasPrefix(name, "alloy_") || strings.HasPrefix(name, "collector_") && name != "collector_delivery_attempts_total" {
 				series += len(family.GetMetric())
 			}
@@ -135,8 +135,8 @@ func TestReloadsLeakNothing(t *testing.T) {
 	c.Stop(t)
 }
 
-// TestSelfMetrics looks for the names that Alloy's dashboards and alerts read,
-// as far as a component shows them before it had anything to do.
+// TestSelfMetrics looks for the names that Alloy's dashboards and alerts read, as far as
+// a component has them before it did anything.
 func TestSelfMetrics(t *testing.T) {
 	c := harness.NewCollector(t, everything(t, sink(t)))
 	c.Start(t)
@@ -185,7 +185,7 @@ func TestSelfMetrics(t *testing.T) {
 	c.Stop(t)
 }
 
-// What can be read only once, or was cut off, must not stop what runs.
+// A file that can be read only once, or was cut off, must not stop what is running.
 func TestAReloadOfNothingStopsNothing(t *testing.T) {
 	text := "loki.write \"x\" { endpoint { url = \"http://127.0.0.1:1/loki/api/v1/push\" } }\n"
 	pipe := filepath.Join(t.TempDir(), "pipe.alloy")

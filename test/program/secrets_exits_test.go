@@ -11,8 +11,8 @@ import (
 	"collector/test/harness"
 )
 
-// addresses are configurations with an address that is refused or cannot be used,
-// and so is quoted.
+// addresses are configurations with an address that is rejected or cannot be used, and so
+// is quoted.
 func addresses() map[string]string {
 	write := func(url string) string { return "loki.write \"z\" {\n\tendpoint {\n\t\turl = " + url + "\n\t}\n}\n" }
 	engine := func(host string) string { return "discovery.docker \"z\" {\n\thost = " + host + "\n}\n" }
@@ -26,8 +26,8 @@ func addresses() map[string]string {
 	}
 }
 
-// An address that is refused is quoted: by validate, at the start and by a reload.
-func TestNoRefusalShowsASecret(t *testing.T) {
+// A rejected address is quoted: by validate, at the start and by a reload.
+func TestNoRejectionShowsASecret(t *testing.T) {
 	running := harness.NewCollector(t, good)
 	running.Start(t)
 	for name, text := range addresses() {
@@ -35,7 +35,7 @@ func TestNoRefusalShowsASecret(t *testing.T) {
 		validated := c.Command(t, "validate", c.Config())
 		<-validated.Done()
 		outputs := map[string]string{"validate": validated.Output()}
-		if validated.ExitCode() != 0 { // else it would run
+		if validated.ExitCode() != 0 { // otherwise it would run
 			started := c.Command(t, "run", c.Config(), "--server.http.listen-addr=127.0.0.1:0", "--storage.path="+c.Storage)
 			<-started.Done()
 			outputs["run"] = started.Output()
@@ -76,8 +76,8 @@ func TestTheBuiltInConfigurationShowsNoSecret(t *testing.T) {
 	}
 }
 
-// Waiting data is listed, and tried to be delivered, by commands too; health checks
-// keep what healthcheck prints.
+// Commands also list waiting data, and try to deliver it; health checks keep what
+// healthcheck prints.
 func TestNoCommandShowsASecret(t *testing.T) {
 	backend := gossip(t)
 	text := fmt.Sprintf(`
@@ -113,8 +113,8 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	show("503", "healthcheck", "http://user:PLANTED-check@"+strings.TrimPrefix(backend.URL, "http://")+"/?key=PLANTED-check-key")
 }
 
-// What a client sends with a bad request is not logged, and what it is answered is
-// not about anybody else.
+// What a client sends with a bad request is not logged, and its answer is not about
+// anybody else.
 func TestWhatClientsSendIsNotLogged(t *testing.T) {
 	http1, profiles := harness.FreePort(t), harness.FreePort(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`

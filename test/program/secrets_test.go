@@ -171,7 +171,7 @@ func allFail(t *testing.T, url string) error {
 
 var links = regexp.MustCompile(`(?:href|src|action|data-[a-z]+)="([^"]+)"`)
 
-// crawl visits all that pages link to, and what no page does, and fails the
+// crawl visits everything that pages link to, and what no page links to, and fails the
 // test for each that has a secret in it. It returns the paths.
 func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 	t.Helper()
@@ -186,7 +186,7 @@ func crawl(t *testing.T, c *harness.Collector) (paths []string) {
 		queue = queue[1:]
 		path, _, _ = strings.Cut(path, "#")
 		if at, _, query := strings.Cut(path, "?"); query && strings.HasSuffix(at, "/events") {
-			path = at // which has what passes everywhere
+			path = at // which has everything that flows
 		}
 		if seen[path] || !strings.HasPrefix(path, "/") {
 			continue
@@ -241,7 +241,7 @@ func readSome(t *testing.T, path string, resp *http.Response) []byte {
 	return body
 }
 
-// methodOf tells how a path is asked for: a target's answer is fetched by POST.
+// methodOf is the method for a path: a target's answer is fetched by POST.
 func methodOf(path string) string {
 	if strings.HasSuffix(path, "/response") {
 		return http.MethodPost

@@ -69,7 +69,7 @@ func reloads(t *testing.T, url string, n int) {
 	}
 }
 
-// bad is a configuration that draws long errors, so that few reloads fill a pipe.
+// bad is a configuration that causes long errors, so that few reloads fill a pipe.
 func bad() string { return strings.Repeat("loki.nothing \"x\" { }\n", 200) }
 
 func TestAFullStandardErrorStopsNothing(t *testing.T) {

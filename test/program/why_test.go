@@ -37,8 +37,8 @@ func saysSoon(t *testing.T, c *harness.Collector, args string, texts ...string) 
 	})
 }
 
-// Each question that one asks of what runs has its answer on the command line.
-func TestTheCommandLineAnswersWhatOneAsks(t *testing.T) {
+// Each question about a running collector has its answer on the command line.
+func TestTheCommandLineAnswersEachQuestion(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "things_total 1") }))
 	t.Cleanup(page.Close)
 	up, down := strings.TrimPrefix(page.URL, "http://"), fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
@@ -104,7 +104,7 @@ func TestTheCommandLineAnswersWhatOneAsks(t *testing.T) {
 	c.Stop(t)
 }
 
-// What clients push is answered for from the receiver on: what has come, what is refused
+// For pushed data, the answers start at the receiver: what has arrived, what was refused
 // from whom and why, and where it stops.
 func TestTheCommandLineAnswersForWhatClientsPush(t *testing.T) {
 	otlp, profiles := harness.FreePort(t), harness.FreePort(t)
@@ -151,8 +151,8 @@ func TestTheCommandLineAnswersForWhatClientsPush(t *testing.T) {
 	c.Stop(t)
 }
 
-// With a password in the block http, the commands ask for it, and take it.
-func TestTheCommandLineTakesAPassword(t *testing.T) {
+// With a password in the block http, the commands ask for it, and accept it.
+func TestTheCommandLineAcceptsAPassword(t *testing.T) {
 	c := harness.NewCollector(t, `
 		http {
 			auth {
@@ -171,8 +171,8 @@ func TestTheCommandLineTakesAPassword(t *testing.T) {
 	c.Stop(t)
 }
 
-// What is on disk and what runs are told apart, and the last loads are told by whom they
-// were asked for.
+// The files on disk and the running configuration are distinguished, and the last loads
+// are listed with who asked for them.
 func TestTheHistoryOfLoads(t *testing.T) {
 	c := harness.NewCollector(t, good)
 	c.Start(t)

@@ -1,6 +1,6 @@
-// Package receivertest is what every listener is tested for: clients that send
-// what is wrong, too much or too slow are refused, and cost nobody else anything.
-// It is for a collector in a process of its own, with little memory.
+// Package receivertest has the tests that every listener passes: clients that send
+// invalid, too much or too slow data are refused, and do not affect others. It is for a
+// collector in a process of its own, with little memory.
 package receivertest
 
 import (
@@ -43,13 +43,13 @@ type Listener struct {
 	Header map[string]string // of each request
 	// Limit is the most that a request may have; 0: it has no body that counts.
 	Limit int64
-	// Unpacks: it takes requests that are compressed with gzip.
+	// Unpacks: it accepts requests that are compressed with gzip.
 	Unpacks bool
 	// Bad are requests that have to be refused: nested deeper than anyone needs, or
 	// of which a decoder makes many times their size.
 	Bad []Body
 	// SameAddress: the bad clients send from 127.0.0.1, as the good one does, and not
-	// from addresses of their own. Memory and connections are shared out by address.
+	// from addresses of their own. Memory and connections are divided by address.
 	SameAddress bool
 	// Good sends a good request, of that number, from 127.0.0.1.
 	Good func(number int) error
@@ -63,8 +63,8 @@ type Body struct {
 	Header map[string]string // instead of the Listener's
 }
 
-// Test sends bad requests of every kind beside good ones, and checks that all
-// good ones are taken and all bad ones refused.
+// Test sends bad requests of every kind beside good ones, and checks that all good ones
+// are accepted and all bad ones refused.
 func (l Listener) Test(t *testing.T, good int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -168,7 +168,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// errTaken says that a bad request was taken.
+// errTaken says that a bad request was accepted.
 var errTaken = errors.New("it was taken")
 
 // refuses sends a body, which has to be refused: with an answer.
@@ -197,7 +197,7 @@ type answer struct {
 	text   string
 }
 
-// refused is nil for an answer that refuses: by the client's fault, or for now.
+// refused is nil for an answer that refuses, permanently or for now.
 func (a answer) refused() error {
 	switch {
 	case a.grpc != "" && a.grpc != "0", a.status/100 == 4, a.status == http.StatusServiceUnavailable:
@@ -269,8 +269,8 @@ func announced(ctx context.Context, l Listener) error {
 	return nil
 }
 
-// unannounced sends more than allowed without a word before. The listener may cut
-// the connection while it sends.
+// unannounced sends more than allowed without announcing it. The listener may cut the
+// connection while it sends.
 func unannounced(ctx context.Context, l Listener) error {
 	var body io.Reader = io.LimitReader(zeros{}, l.Limit+mib)
 	if l.GRPC {

@@ -11,8 +11,8 @@ import (
 	"collector/test/harness"
 )
 
-// Stream is a listener that reads messages one after the other and answers none, as
-// those of syslog do. That it takes no bad message is seen by what it forwards.
+// Stream is a listener that reads messages one after the other and answers none, like
+// those of syslog. What it forwards shows that it accepts no bad message.
 type Stream struct {
 	Name, Address string
 	// Begin begins a message that is not valid, for clients that do not end it.

@@ -60,7 +60,7 @@ func zstdBomb(n int64) []byte {
 	return b.Bytes()
 }
 
-// badRequest is a request that must be refused.
+// badRequest is a request that must be rejected.
 type badRequest struct {
 	name, path  string
 	contentType string
@@ -69,8 +69,8 @@ type badRequest struct {
 	length      int64 // as the header says; 0: what the body has, or none
 	status      int
 	says        string
-	// crowded: beside other bodies, which it shares memory with, it may be told
-	// to come again before it has shown its size.
+	// crowded: beside other bodies, which it shares memory with, it may be asked to retry
+	// before its size is known.
 	crowded bool
 }
 
@@ -79,7 +79,7 @@ func raw(b []byte) func() io.Reader      { return func() io.Reader { return byte
 func unlimited(n int64) func() io.Reader { return func() io.Reader { return endless(n) } }
 func ingest(name, more string) string    { return "/ingest?" + url.Values{"name": {name}}.Encode() + more }
 
-// badOTLP are requests that the OTLP receiver refuses.
+// badOTLP are requests that the OTLP receiver rejects.
 func badOTLP() []badRequest {
 	const proto, json = "application/x-protobuf", "application/json"
 	return []badRequest{
@@ -100,7 +100,7 @@ func badOTLP() []badRequest {
 	}
 }
 
-// badProfiles are requests that the profiles receiver refuses.
+// badProfiles are requests that the profiles receiver rejects.
 func badProfiles() []badRequest {
 	return []badRequest{
 		{name: "no name", path: "/ingest", body: text("x"), status: 400, says: "name"},
@@ -242,7 +242,7 @@ func slowLoris(t *testing.T, n int, address, text string) func() int {
 func (s *fourSignals) configWith(t *testing.T, docker string, pages []badPage) string {
 	t.Helper()
 	config := s.config(t, docker, edit{})
-	// Bombs cost time, too, which a page's timeout must not be short of.
+	// Bombs cost time, too, so a page's timeout must be long enough.
 	config = strings.Replace(strings.Replace(config, "250ms", "1s", 1), `"200ms"`, `"1s"`, 1)
 	config = strings.Replace(config, "traces = [otelcol.exporter.otlp.tempo.input]",
 		"traces = [otelcol.exporter.otlp.tempo.input]\n\t\tlogs = [otelcol.exporter.otlp.tempo.input]", 1)
@@ -265,7 +265,7 @@ prometheus.scrape "bad" {
 	return config
 }
 
-// checkTaken checks that the good items of load were taken, and in time.
+// checkTaken checks that the good items of load were accepted, and in time.
 func checkTaken(t *testing.T, load load, noise *harness.Noise) {
 	t.Helper()
 	for name, sender := range map[string]*harness.Attempts{"spans": load.spans, "profiles": load.profiles} {
@@ -276,8 +276,8 @@ func checkTaken(t *testing.T, load load, noise *harness.Noise) {
 	}
 }
 
-// checkRefused checks that good items were not refused. A disk that others keep
-// busy may be late for a few: they are told to come again, and do.
+// checkRefused checks that good items were not refused. A busy disk may delay a few:
+// their senders are asked to retry, and do.
 func checkRefused(t *testing.T, name string, sender interface {
 	Refused() (int, error)
 	Acked() int
@@ -397,9 +397,9 @@ func badSamples(r *remotewritetest.Receiver, family, bad string, value float64) 
 	return n
 }
 
-// TestP2_BodiesThatAreTooLargeAreRefusedAtOnce is about profiles alone, and
+// TestP2_BodiesThatAreTooLargeAreRejectedAtOnce is about profiles alone, and
 // about time.
-func TestP2_BodiesThatAreTooLargeAreRefusedAtOnce(t *testing.T) {
+func TestP2_BodiesThatAreTooLargeAreRejectedAtOnce(t *testing.T) {
 	s := startFourSignals(t, "", 0)
 	s.Collector.Start(t)
 	noise, before := harness.StartNoise(t), s.Collector.RSS(t)
@@ -424,9 +424,8 @@ func TestP2_BodiesThatAreTooLargeAreRefusedAtOnce(t *testing.T) {
 	s.Collector.Stop(t)
 }
 
-// TestM5_TwoTargetsOfTheSameLabels are one: scraped once, and complained of
-// once.
-func TestM5_TwoTargetsOfTheSameLabels(t *testing.T) {
+// TestM5_TwoTargetsWithTheSameLabels are one: scraped once, and reported once.
+func TestM5_TwoTargetsWithTheSameLabels(t *testing.T) {
 	t.Parallel()
 	receiver := remotewritetest.New(t, nil)
 	one, two := harness.StartTarget(t, 10), harness.StartTarget(t, 10)
@@ -466,9 +465,9 @@ prometheus.remote_write "vm" {
 	}
 }
 
-// TestL21_OneBadEntryCostsItself has Loki refuse one entry of a thousand, for
-// what it refuses entries for, while it stores the others.
-func TestL21_OneBadEntryCostsItself(t *testing.T) {
+// TestL21_OneBadEntryAffectsNoOther makes Loki reject one entry of a thousand, for each of
+// its reasons, while it stores the others.
+func TestL21_OneBadEntryAffectsNoOther(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]string{
 		"too-old":         "entry for stream '{}' has timestamp too old: 2020-01-01T00:00:00Z, oldest acceptable timestamp is: 2026-01-01T00:00:00Z",
@@ -523,7 +522,7 @@ func TestL21_OneBadEntryCostsItself(t *testing.T) {
 				feed()
 				harness.Wait(100 * time.Millisecond)
 			}
-			// Of a busy machine, the scrape may have to say something.
+			// On a busy machine, the scrape may log something.
 			if more := s.Collector.Output()[said:]; strings.Contains(more, "component_id=loki.") {
 				t.Errorf("the collector feeds on its own output: it went on saying:\n%s", more)
 			}

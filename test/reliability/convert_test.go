@@ -99,8 +99,8 @@ func (c *converted) arrived() (points, lines map[int]int) {
 	return points, lines
 }
 
-// What was acknowledged of metrics and logs that are converted arrives, through
-// outages of the destinations and through kills; what becomes no sample is counted.
+// What was acknowledged of metrics and logs that are converted arrives, through outages
+// of the destinations and through kills; what can't become a sample is counted.
 func TestConvertedMetricsAndLogsSurviveOutagesAndKills(t *testing.T) {
 	t.Parallel()
 	c := startConverted(t)

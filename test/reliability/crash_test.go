@@ -41,7 +41,7 @@ type fourSignals struct {
 
 	GRPC, HTTP, Profiles int // ports
 
-	pages int // that the target had served for sure when the queues were empty
+	pages int // that the target had certainly served when the queues were empty
 }
 
 // startFourSignals starts everything but the collector. engine is the host of a
@@ -80,9 +80,8 @@ func hostOf(t *testing.T, raw string) string {
 	return u.Host
 }
 
-// edit is what a test changes in the configuration of a fourSignals, in
-// milliseconds, so that what is there starts again. The zero value is the
-// configuration at the start.
+// edit is what a test changes in the configuration of a fourSignals, in milliseconds, so
+// that the components start again. The zero value is the configuration at the start.
 type edit struct{ Scrape, RemoteWrite, Relabel, Loki, Receive, Pyroscope, Receiver, Exporter int }
 
 // config is the configuration; without an engine, given by its host, it has no
@@ -120,8 +119,8 @@ func (s *fourSignals) journals() map[string]*harness.Journal {
 				for _, sample := range remotewritetest.Samples(&r.Write) {
 					number := fmt.Sprintf("%s %d", sample.Series, sample.T)
 					if strings.Contains(sample.Series, "workload_") && !math.IsNaN(sample.Value()) {
-						// The same value at another time is a repetition, too. That
-						// the series has ended can be said again and again.
+						// The same value at another time is a repetition, too. The end of
+						// a series may be repeated any number of times.
 						number = fmt.Sprintf("%s %v", sample.Series, sample.Value())
 					}
 					items = append(items, harness.Item{Number: number, Whole: fmt.Sprint(sample)})
@@ -159,8 +158,8 @@ func (s *fourSignals) spans() (out [][]harness.Item) {
 	return out
 }
 
-// cut notes that the collector has lost touch with all destinations: its
-// process has ended, or all of its connections were cut and no new ones taken.
+// cut records that the collector has lost contact with all destinations: its process has
+// ended, or all of its connections were cut and no new ones accepted.
 func (s *fourSignals) cut(t *testing.T) {
 	t.Helper()
 	for _, p := range s.Proxies {
@@ -191,8 +190,8 @@ func missing(acked []int, arrived map[string]int) (out []int) {
 	return out
 }
 
-// drain waits until all that had been received when it was called has been
-// dealt with. Pages go on being scraped in the meantime.
+// drain waits until everything that had been received when it was called has been
+// handled. Scraping continues in the meantime.
 func (s *fourSignals) drain(t *testing.T) {
 	t.Helper()
 	backlog := s.Collector.Backlog(t, harness.Every)
@@ -256,8 +255,8 @@ type killPhase struct {
 	away  bool
 }
 
-// setAway has all destinations refuse connections, and cuts open ones,
-// or has them take connections.
+// setAway makes all destinations refuse connections, and cuts open ones, or makes them
+// accept connections again.
 func (s *fourSignals) setAway(t *testing.T, away bool) {
 	t.Helper()
 	if !away {
@@ -272,9 +271,8 @@ func (s *fourSignals) setAway(t *testing.T, away bool) {
 	s.cut(t)
 }
 
-// TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight kills the collector
-// every few seconds under load of all four signals, also while all destinations
-// are away.
+// TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight kills the collector every few
+// seconds under load of all four signals, even while all destinations are away.
 func TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight(t *testing.T) {
 	t.Parallel()
 	engine := harness.StartEngine(t)
@@ -322,8 +320,8 @@ func TestR2_L6_KillsLoseNothingAndRepeatOnlyWhatWasInFlight(t *testing.T) {
 		return err
 	})
 	// A batch of lines is in the queue a moment before its cursor is stored. A kill
-	// between the two has that batch read again; as both wait in the queue, they
-	// may arrive one after the other with no cut between them.
+	// between the two makes that batch be read again; as both wait in the queue, they may
+	// arrive one after the other with no cut between them.
 	s.Journals["logs"].Abandoned = len(servedAtKill)
 	verdicts := s.drainAndJudge(t)
 	if lost := missing(spans, verdicts["traces"].Arrived); len(lost) > 0 {

@@ -91,8 +91,8 @@ func (s *fourSignals) diskFills(t *testing.T) []diskFill {
 	}
 }
 
-// fillOnce fills the disk, sees clients refused, makes room, and waits until all
-// goes on.
+// fillOnce fills the disk, sees clients refused, makes room, and waits until everything
+// works again.
 func (s *fourSignals) fillOnce(t *testing.T, fill diskFill, profiles *harness.Attempts) {
 	t.Helper()
 	name := fill.name

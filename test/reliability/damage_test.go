@@ -24,7 +24,7 @@ type damage struct {
 	files   string // pattern of the names of those that it happens to
 	running bool   // whether the collector runs in the meantime; it is killed otherwise
 	change  func(content []byte) []byte
-	counted bool // whether what this costs shows
+	counted bool // whether the loss is visible
 	quick   bool // whether it is part of the short form
 }
 
@@ -118,8 +118,8 @@ func TestM3_DamagedQueuesHealThemselves(t *testing.T) {
 	damageAll(t, func(damage) bool { return true })
 }
 
-// TestM3_DamagedCursorsLoseNothing damages the files that tell how far the queues
-// have been read: what is in the queues is sent, or sent again, and not lost.
+// TestM3_DamagedCursorsLoseNothing damages the files that record how far the queues have
+// been read: what is in the queues is sent, or sent again, and not lost.
 func TestM3_DamagedCursorsLoseNothing(t *testing.T) {
 	t.Parallel()
 	if missing := damageAll(t, func(d damage) bool { return d.files == "*.cursor" }); missing > 0 {
@@ -178,8 +178,8 @@ func (s *fourSignals) awaitLine(t *testing.T, last string) {
 	})
 }
 
-// damageOnce lets the queues fill, damages them, and waits until what was
-// queued is dealt with and what comes after arrives.
+// damageOnce lets the queues fill, damages them, and waits until what was queued is
+// handled and what comes after arrives.
 func (s *fourSignals) damageOnce(t *testing.T, d damage) {
 	t.Helper()
 	for _, p := range s.Proxies {
@@ -291,11 +291,11 @@ func cursorDamage(t *testing.T, d damage) {
 	}
 	damaged := d.change(bytes.Clone(content))
 	if len(damaged) > 0 {
-		// The file before is of no help either.
+		// The previous file is of no help either.
 		os.Remove(file + ".previous")
 	} else {
-		// That it is missing is no damage that shows; the file before helps, which
-		// each start writes.
+		// A missing file is not visible damage; the previous one helps, which each start
+		// writes.
 		s.Collector.Start(t)
 		s.Collector.Stop(t)
 	}
@@ -321,8 +321,8 @@ func cursorDamage(t *testing.T, d damage) {
 	s.Collector.Stop(t)
 }
 
-// checkCursorDamage checks that little was sent again, and that the damage was
-// said, counted and kept.
+// checkCursorDamage checks that little was sent again, and that the damage was logged,
+// counted and kept.
 func (s *fourSignals) checkCursorDamage(t *testing.T, file string, damaged []byte) {
 	t.Helper()
 	if n := s.Loki.Repeated(); n > 5*10 {
@@ -340,9 +340,9 @@ func (s *fourSignals) checkCursorDamage(t *testing.T, file string, damaged []byt
 	}
 }
 
-// flipIn flips a bit of n bytes of a segment, in the half that does not hold the
-// last block: of what is damaged at the very end, no trace is left. The header
-// stays, as it is not read while the segment is in use.
+// flipIn flips a bit of n bytes of a segment, in the half that does not hold the last
+// block: damage at the very end leaves no trace. The header stays, as it is not read
+// while the segment is in use.
 func flipIn(n int) func([]byte) []byte {
 	return func(b []byte) []byte {
 		const header = 64
@@ -422,7 +422,7 @@ func (s *fourSignals) checkCounted(t *testing.T, made map[string][]int, running 
 		counted := s.Collector.Metric(t, "collector_dropped_items_total", "signal", signal, "reason", "damaged")
 		t.Logf("%s: %d made, %d missing, %g counted as damaged", signal, len(made[signal]), lost, counted)
 		if signal == "logs" && !running {
-			// What the kill left unnoted is read again, damaged or not.
+			// What the kill left unrecorded is read again, damaged or not.
 			if float64(lost) > counted {
 				t.Errorf("%s: %d are missing, and %g are counted", signal, lost, counted)
 			}

@@ -25,13 +25,13 @@ func TestD9_RealPodman(t *testing.T) {
 	t.Parallel()
 	e := harness.StartPodman(t)
 	r := &discoveryRig{whole: t, Engine: e, Proxy: harness.StartSocketProxy(t, e.Host), Metrics: remotewritetest.New(t, nil), Oracle: harness.StartLogOracle(t)}
-	// What Podman's list omits must not get lost when it is asked for again.
+	// What Podman's list omits must not be lost when it is requested again.
 	config := strings.Replace(builtinConfig(t, r.Proxy.Host, r.Metrics.URL, r.Oracle.Loki.URL()),
 		"discovery.docker \"containers\" {", "discovery.docker \"containers\" {\n\trefresh_interval = \"2s\"", 1)
 	r.Collector = harness.NewCollector(t, config)
 	r.Collector.Start(t)
-	// Podman does not answer for the log of a container that has said nothing:
-	// that holds nobody else up.
+	// Podman does not answer for the log of a container that has said nothing: that
+	// delays nobody else.
 	for i := range 6 {
 		r.Engine.Run(t, harness.Container{Name: fmt.Sprint("P-silent", i), Network: "none", Args: []string{"-stay"}})
 	}
@@ -51,8 +51,8 @@ func TestD9_RealPodman(t *testing.T) {
 	r.finish(t)
 }
 
-// samePodmanOutput compares what was pushed of a container with Podman's log.
-// Times are omitted: Podman's API tells whole seconds only.
+// samePodmanOutput compares what was pushed of a container with Podman's log. Times are
+// omitted: Podman's API has whole seconds only.
 func samePodmanOutput(t *testing.T, r *discoveryRig, id string) {
 	t.Helper()
 	want := map[string][]string{}
@@ -173,9 +173,9 @@ func podmanSizes(t *testing.T, r *discoveryRig) {
 	samePodmanOutput(t, r, id)
 }
 
-// TestD9_Podman speaks to a fake with Podman's ways: each piece of a line has a
-// time of its own, in whole seconds, and any length; a log is not answered
-// before it has a line; events have other names, and the list tells less.
+// TestD9_Podman speaks to a fake with Podman's ways: each piece of a line has a time of
+// its own, in whole seconds, and any length; a log is not answered before it has a line;
+// events have other names, and the list has less.
 func TestD9_Podman(t *testing.T) {
 	t.Parallel()
 	d := dockertest.New(t)
@@ -208,7 +208,8 @@ func TestD9_Podman(t *testing.T) {
 	c.Stop(t)
 }
 
-// podmanLines has lines in pieces and a short life read, each line once.
+// podmanLines checks that lines in pieces, and those of a short-lived container, are read
+// once.
 func podmanLines(t *testing.T, d *dockertest.Daemon, oracle *harness.LogOracle) {
 	id := d.Run(dockertest.Container{})
 	at := time.Now()

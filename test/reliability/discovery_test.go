@@ -29,7 +29,7 @@ type discoveryRig struct {
 	Oracle    *harness.LogOracle
 	Collector *harness.Collector
 
-	whole *testing.T // what networks live as long as
+	whole *testing.T // networks are removed with it
 }
 
 // builtinConfig is the built-in configuration for two destinations.
@@ -185,8 +185,8 @@ func networkModes(t *testing.T, r *discoveryRig) {
 	}
 }
 
-// A container in the host's network is scraped at the port of its label; one
-// that tells no port is not.
+// A container in the host's network is scraped at the port of its label; one without a
+// port label is not.
 func hostNetwork(t *testing.T, r *discoveryRig) {
 	port := fmt.Sprint(harness.FreePort(t))
 	r.Engine.Run(t, harness.Container{Name: "D2-port", Network: "host", Labels: scraped("metrics.port", port), Args: []string{"-serve=:" + port}})
@@ -199,8 +199,8 @@ func hostNetwork(t *testing.T, r *discoveryRig) {
 	}
 }
 
-// A collector in a container reaches those in the host's network, and of several
-// networks takes the one that it is in itself.
+// A collector in a container reaches those in the host's network, and of several networks
+// chooses one that it is in itself.
 func collectorInAContainer(t *testing.T, r *discoveryRig) {
 	// Sorted by name, the one that it can't reach would come first.
 	r.Engine.AddNetwork(r.whole, "a-unreachable")
@@ -233,8 +233,8 @@ func collectorInAContainer(t *testing.T, r *discoveryRig) {
 			return nil
 		})
 	}
-	// Whether containers reach each other is up to the firewall of the machine;
-	// at which address they are asked is up to the collector.
+	// Whether containers reach each other depends on the machine's firewall; at which
+	// address they are scraped depends on the collector.
 	awaitOnce("D23-several", networks["b-common"].IPAddress+":8080", 0)
 	awaitOnce("D23-host", gateway+":"+port, 1)
 }
@@ -354,8 +354,8 @@ func TestD6_IdleContainersCostNothing(t *testing.T) {
 	c.Stop(t)
 }
 
-// TestD7_RestartReadsNoWholeLog restarts the collector over large logs in which
-// nothing is new.
+// TestD7_RestartReadsNoWholeLog restarts the collector with large logs in which nothing
+// is new.
 func TestD7_RestartReadsNoWholeLog(t *testing.T) {
 	t.Parallel()
 	e := harness.StartEngine(t)
@@ -443,7 +443,7 @@ prometheus.remote_write "all" {
 		oracle.AwaitCount(t, 20*time.Second, another, 1)
 		spoken := ""
 		for _, request := range d.Requests() {
-			if request.Version != "" { // as those have that ask for the version
+			if request.Version != "" { // from the requests for the version
 				spoken = request.Version
 			}
 		}

@@ -21,7 +21,7 @@ import (
 //go:embed endpoints.alloy
 var endpointsConfig string
 
-// promptly is how long 99 of 100 items may take to a destination that is well.
+// promptly is how long 99 of 100 items may take to a healthy destination.
 const promptly = 5 * time.Second
 
 // TestEndpoints shares an Engine among scenarios about destinations.
@@ -29,7 +29,7 @@ func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	engine := harness.StartEngine(t)
 	writer := engine.Run(t, harness.Container{Name: "steady", Args: []string{"-lines=100000000", "-interval=10ms", "-streams=stdout,stderr", "-stay"}})
-	t.Run("L22_RetryAfterIsHonoured", func(t *testing.T) {
+	t.Run("L22_RetryAfterIsHonored", func(t *testing.T) {
 		t.Parallel()
 		testRetryAfter(t, engine, writer)
 	})
@@ -37,7 +37,7 @@ func TestEndpoints(t *testing.T) {
 		t.Parallel()
 		testBlackHole(t, engine, writer)
 	})
-	t.Run("M7_ABadItemCostsItself", func(t *testing.T) {
+	t.Run("M7_ABadItemAffectsNoOther", func(t *testing.T) {
 		t.Parallel()
 		testPoison(t, engine)
 	})
@@ -137,7 +137,7 @@ func testBlackHole(t *testing.T, engine *harness.Engine, writer string) {
 	t.Log(delays)
 }
 
-// illRig is a rig with a second destination for each signal.
+// illRig is a rig with a second, failing destination for each signal.
 type illRig struct {
 	*rig
 	Ill   *harness.Front
@@ -160,7 +160,7 @@ func newIllRig(t *testing.T, engine *harness.Engine, signals ...string) *illRig 
 	return r
 }
 
-// Ills has the fronts of the destinations that are ill, for the template.
+// Ills has the fronts of the failing destinations, for the template.
 func (r *illRig) Ills() map[string]*harness.Front { return r.other.Fronts }
 
 // oldest is how long the oldest item waits for a destination.
@@ -173,11 +173,11 @@ func (r *illRig) oldest(t *testing.T, signal, destination string) time.Duration 
 	return time.Duration(r.Metric(t, "collector_oldest_queued_seconds", labels...) * float64(time.Second))
 }
 
-// settle stops the collector's sources of logs, and compares what both
-// destinations have with what was written until then.
+// settle stops the collector's log sources, and compares what both destinations have with
+// what was written until then.
 func (r *illRig) settle(t *testing.T, engine *harness.Engine, writer, signal string) {
 	t.Helper()
-	// What the one that was well has by now, the other has to get.
+	// The other one has to get what the healthy one has by now.
 	for _, stream := range []string{"stdout", "stderr"} {
 		filter := fmt.Sprintf(`{container_id=%q,stream=%q}`, writer, stream)
 		well := r.logged(t, filter)
@@ -225,8 +225,8 @@ type lineDelays struct {
 	delays []time.Duration // guarded by mu
 }
 
-// watchLines notes how long lines take to the destination that is well. What
-// was written before the collector started does not count.
+// watchLines records how long lines take to the healthy destination. What was written
+// before the collector started does not count.
 func (r *illRig) watchLines(t *testing.T) *lineDelays {
 	t.Helper()
 	d := &lineDelays{start: time.Now()}
@@ -237,8 +237,8 @@ func (r *illRig) watchLines(t *testing.T) *lineDelays {
 	return d
 }
 
-// take notes the delays of the lines in a request. What can't be read, the
-// backend will complain of.
+// take records the delays of the lines in a request. The backend will report what can't
+// be read.
 func (d *lineDelays) take(body []byte) {
 	now := time.Now()
 	raw, err := snappy.Decode(nil, body)

@@ -36,7 +36,7 @@ func testFullQueue(t *testing.T, engine *harness.Engine) {
 	if !full() {
 		t.Errorf("the queue was never full: %v", f.answers)
 	}
-	// Metrics go on beside the queue that is full.
+	// Metrics are delivered beside the full queue.
 	r.getsOn(t, func(a harness.Account) bool { return a.Signal == "metrics" })
 	r.Accounts(t)
 	r.Fronts["traces"].Set(t, harness.Outage{})

@@ -62,10 +62,10 @@ func unfinished(ctx context.Context, transport *http.Transport, address, encodin
 	return nil
 }
 
-// TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders begins, at a collector
-// that has 256 MiB, a hundred messages of 16 MiB on one connection that don't end,
-// and sends a hundred at once that unpack to as much, beside good spans: from an
-// address of its own and from that of the good ones, as memory is shared out by it.
+// TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders begins, at a collector that
+// has 256 MiB, a hundred messages of 16 MiB on one connection that don't end, and sends a
+// hundred at once that unpack to as much, beside good spans: from an address of its own
+// and from that of the good ones, as memory is divided by address.
 func TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders(t *testing.T) {
 	for name, from := range map[string]string{"another address": "127.0.0.2", "the same address": "127.0.0.1"} {
 		t.Run(name, func(t *testing.T) { unfinishedAndPackedFrom(t, net.ParseIP(from)) })
@@ -73,7 +73,7 @@ func TestUnfinishedAndPackedGRPCMessagesDoNotStarveGoodSenders(t *testing.T) {
 }
 
 func unfinishedAndPackedFrom(t *testing.T, from net.IP) {
-	server := harness.StartOTLPServer(t) // not in parallel: memory is the matter
+	server := harness.StartOTLPServer(t) // not in parallel, as memory is limited
 	c, address, _ := otlpCollector(t, "otelcol.exporter.otlp", fmt.Sprintf("client {\n\tendpoint = %q\n\ttls { insecure = true }\n}", server.Address))
 	group := c.LimitMemory(t, grpcMemory)
 	c.Start(t)

@@ -112,9 +112,9 @@ func startContainers(w io.Writer) {
 	}
 }
 
-// TestAnEngineWithoutEndCostsItself gives the collector 256 MiB, and Engines
+// TestAnEngineWithEndlessAnswersAffectsNothingElse gives the collector 256 MiB, and Engines
 // whose lists, inspections, events and logs have no end.
-func TestAnEngineWithoutEndCostsItself(t *testing.T) {
+func TestAnEngineWithEndlessAnswersAffectsNothingElse(t *testing.T) {
 	good := harness.StartTarget(t, 100)
 	receiver := remotewritetest.New(t, nil)
 	asked, hosts := make(map[string]*atomic.Int64), make(map[string]string)

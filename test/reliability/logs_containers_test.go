@@ -71,9 +71,9 @@ func shortLivedContainersAreRead(t *testing.T, e *harness.Engine) {
 	}
 	n, whole := arrived()
 	t.Logf("%d of %d lines have arrived (%.2f %% lost); %d of %d containers are complete", n, containers*lines, 100-100*float64(n)/float64(containers*lines), whole, containers)
-	// How many is up to the Engine: one that removes a container before it
-	// answers leaves nothing to read. That its log is asked for with no question
-	// between is up to the collector: pkg/logs tests that.
+	// How many depends on the Engine: one that removes a container before it answers
+	// leaves nothing to read. That the collector requests its log without another request
+	// before is tested in pkg/logs.
 	if whole == 0 || harness.Soaking() && n < containers*lines/2 {
 		t.Errorf("%d lines of containers that were removed at once are lost", containers*lines-n)
 	}
@@ -103,8 +103,8 @@ func exitedContainersAreRead(t *testing.T, e *harness.Engine) {
 	r.finish(t)
 }
 
-// A log of one small file that is rotated all the time, and one that is emptied
-// by somebody else, are followed on.
+// A log of one small file that is rotated all the time, and one that is emptied by
+// somebody else, are still followed.
 func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L12")
 	noise := harness.StartNoise(t)
@@ -117,7 +117,7 @@ func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 	r.Collector.Start(t)
 	r.Oracle.AwaitCount(t, 20*time.Second, truncated, 100)
 	r.Oracle.AwaitCount(t, 20*time.Second, stuck, 50)
-	r.Proxy.Freeze(logPath(stuck)) // the other way in which following gets stuck
+	r.Proxy.Freeze(logPath(stuck)) // the other way to get stuck while following
 	if err := os.Truncate(e.Inspect(t, truncated).LogPath, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -152,14 +152,14 @@ func rotationAndTruncation(t *testing.T, e *harness.Engine) {
 	got := len(r.Oracle.Pushed(t, rotated, "stdout"))
 	once(t, r.Oracle.Pushed(t, rotated, "stdout"))
 	t.Logf("of %d lines of a log with a single file of 1 MB, %d were rotated away before the Engine gave them out", lines, lines-got)
-	// How many is up to the Engine; that it goes on is up to the collector.
+	// How many depends on the Engine; that reading continues depends on the collector.
 	if harness.Soaking() && got < lines/2 {
 		t.Errorf("%d lines of %d are lost", lines-got, lines)
 	}
 	r.finish(t)
 }
 
-// once fails the test unless the numbers of the lines rise.
+// once fails the test unless the numbers of the lines increase.
 func once(t *testing.T, lines []harness.PushedLine) {
 	t.Helper()
 	before := 0
@@ -175,7 +175,7 @@ func once(t *testing.T, lines []harness.PushedLine) {
 	}
 }
 
-// A log with NUL bytes in it, as a power cut leaves them, costs what is damaged.
+// A log with NUL bytes, as a power cut leaves them, costs only what is damaged.
 func damagedLogIsSkipped(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L13")
 	damaged := r.run(t, "damaged", harness.Container{}, "-lines=100", "-rerun=1000", "-interval=10ms", "-stay")

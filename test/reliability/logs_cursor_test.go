@@ -18,8 +18,8 @@ func (r *logRig) cursors() string {
 	return filepath.Join(r.Collector.Storage, "loki.source.docker.all", "cursors")
 }
 
-// Damage of the file of cursors is logged once, the file is put aside, no line
-// is lost, and no more is read again than the last good copy makes necessary.
+// Damage of the file of cursors is logged once, the file is moved aside, no line is lost,
+// and no more is read again than the last good copy makes necessary.
 func damagedCursorFilesHeal(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L7")
 	id := r.run(t, "app", harness.Container{}, "-lines=1000", "-rerun=100", "-stay")
@@ -136,7 +136,7 @@ func TestL7_FullDisk(t *testing.T) {
 	r.finish(t)
 }
 
-// Alloy's own positions are continued at the second that they tell.
+// Alloy's own positions are continued at their second.
 func alloysPositionsAreContinued(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L8")
 	id := r.run(t, "app", harness.Container{}, "-lines=300", "-rerun=10", "-interval=10ms", "-streams=stdout,stderr", "-exit=0")
@@ -166,7 +166,7 @@ func alloysPositionsAreContinued(t *testing.T, e *harness.Engine) {
 	if err := r.Oracle.Compare(t, id, want); err != nil {
 		t.Fatal(err)
 	}
-	// From then on the own cursors count, whatever is in the file.
+	// From then on the collector's own cursors count, whatever is in the file.
 	end(t, r.Collector)
 	r.start(t, id)
 	e.WaitExit(t, id)

@@ -12,8 +12,8 @@ import (
 	"collector/test/harness"
 )
 
-// TestL11_EngineAway takes dockerd, its socket and all connections away, while
-// containers write on. Reading resumes within seconds, and each line comes once.
+// TestL11_EngineAway removes dockerd, its socket and all connections, while containers
+// keep writing. Reading resumes within seconds, and each line comes once.
 func TestL11_EngineAway(t *testing.T) {
 	t.Parallel()
 	e := harness.StartEngine(t)
@@ -184,8 +184,8 @@ func TestL4_AWeekOfSilence(t *testing.T) {
 	compare()
 }
 
-// TestL13_EngineThatCannotRead has an Engine that fails at the same place of a
-// log again and again: what is damaged is omitted, with one warning.
+// TestL13_EngineThatCannotRead has an Engine that repeatedly fails at the same place of a
+// log: what is damaged is omitted, with one warning.
 func TestL13_EngineThatCannotRead(t *testing.T) {
 	t.Parallel()
 	d := dockertest.New(t)

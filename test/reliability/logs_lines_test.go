@@ -78,7 +78,7 @@ func checkSizes(t *testing.T, r *logRig, id, stream string) (cut int) {
 	return cut
 }
 
-// What a terminal adds is taken off.
+// What a terminal adds is removed.
 func terminal(t *testing.T, e *harness.Engine) {
 	r := newLogRig(t, e, "L16")
 	r.Collector.Start(t)

@@ -12,7 +12,7 @@ import (
 	"collector/test/workload"
 )
 
-// multilineConfig has the lines of traces joined.
+// multilineConfig joins the lines of stack traces.
 func (r *logRig) multilineConfig(maxWait string) string {
 	config := strings.Replace(r.config(""), "loki.write.all.receiver", "loki.process.all.receiver", 1)
 	return config + fmt.Sprintf(`
@@ -33,7 +33,7 @@ loki.process "all" {
 func TestL19_TracesBecomeOneEntry(t *testing.T) {
 	t.Parallel()
 	r := newLogRig(t, harness.StartEngine(t), "L19")
-	// Longer than a start and a first read take here.
+	// Longer than a start and a first read here.
 	r.Collector.Configure(t, r.multilineConfig("30s"))
 	r.Collector.Start(t)
 	traces, kills := 120, 4
@@ -118,7 +118,7 @@ func (r *logRig) holdTrace(t *testing.T, name string) (id string) {
 // and with the time of their first line. What is repeated has to be identical.
 func (r *logRig) checkTraces(t *testing.T, id string, n int) error {
 	t.Helper()
-	// In this order: what has been pushed is in the Engine's log by then.
+	// In this order, as what has been pushed is in the Engine's log by then.
 	got := distinctEntries(r.Oracle.Pushed(t, id, "stderr"))
 	var first []harness.EngineLine
 	for _, line := range r.Engine.Output(t, id) {

@@ -25,7 +25,7 @@ type logRig struct {
 	Collector *harness.Collector
 
 	scenario string
-	whole    map[string]bool // containers of which everything has to have come at the end
+	whole    map[string]bool // containers of which everything must have arrived in the end
 }
 
 // newLogRig does not start the collector.
@@ -80,8 +80,8 @@ func (r *logRig) finish(t *testing.T) {
 	}
 }
 
-// end ends the collector in order. That it takes 5 s at most is another test's
-// business: these leave a disk that has much to write.
+// end stops the collector cleanly. Another test checks that this takes 5 s at most: these
+// tests leave the disk with much to write.
 func end(t *testing.T, c *harness.Collector) {
 	t.Helper()
 	if code, _ := c.Terminate(t, 30*time.Second); code != 0 {
@@ -141,7 +141,7 @@ func wantContinued(t *testing.T, requests []url.Values, last time.Time) {
 	}
 }
 
-// complaints are the lines of a level that the collector has logged.
+// complaints are the lines that the collector has logged at a level.
 func (r *logRig) complaints(level string) []string {
 	var out []string
 	for line := range strings.Lines(r.Collector.Output()) {
@@ -232,8 +232,8 @@ func restartsRepeatNothing(t *testing.T, e *harness.Engine) {
 		}
 	}
 	harness.Wait(time.Until(begin.Add(harness.For(25*time.Second, 5*time.Minute))))
-	// No longer restarted, it can be compared. The Engine updates none that has
-	// just ended.
+	// Without further restarts it can be compared. The Engine does not update one that
+	// has just ended.
 	harness.Eventually(t, catchUp, func() error {
 		_, err := e.Client.ContainerUpdate(context.Background(), crashing, container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: "no"}})
 		return err
@@ -296,9 +296,9 @@ func changesRepeatNothing(t *testing.T, e *harness.Engine) {
 	r.finish(t)
 }
 
-// lastLabels waits for n lines of a container, and returns the labels of the
-// last one. On a slow machine a run may be over before a change is known: what
-// has to change is looked for in several runs.
+// lastLabels waits for n lines of a container, and returns the labels of the last one. On
+// a slow machine a run may be over before a change is known: so the change is awaited
+// over several runs.
 func (r *logRig) lastLabels(t *testing.T, id string, n int) map[string]string {
 	t.Helper()
 	r.await(t, 20*time.Second, id, n)
@@ -315,7 +315,7 @@ func renameAndMove(t *testing.T, r *logRig, id string, n int) int {
 	r.stop(t, id)
 	err := e.Client.ContainerRename(ctx, id, "L3-renamed")
 	for attempt := 0; err == nil; attempt++ {
-		// It takes the address, unless another scenario's container is faster.
+		// It gets the address, unless another scenario's container is faster.
 		r.run(t, fmt.Sprint("squatter", attempt), harness.Container{}, "-stay")
 		r.start(t, id)
 		now := e.IP(t, id)

@@ -60,10 +60,10 @@ func dial(t *testing.T, address string) *grpc.ClientConn {
 	return conn
 }
 
-// TestO1_LargeRequestsAreTakenAndCut sends 10,000 spans of 2 KiB in requests of
+// TestO1_LargeRequestsAreAcceptedAndCut sends 10,000 spans of 2 KiB in requests of
 // nearly 16 MiB to a collector with default settings, whose destination accepts 4
 // MiB at most.
-func TestO1_LargeRequestsAreTakenAndCut(t *testing.T) {
+func TestO1_LargeRequestsAreAcceptedAndCut(t *testing.T) {
 	t.Parallel()
 	server := harness.StartOTLPServer(t)
 	c, address, _ := otlpCollector(t, "otelcol.exporter.otlp", fmt.Sprintf("client {\n\tendpoint = %q\n\ttls { insecure = true }\n}", server.Address))

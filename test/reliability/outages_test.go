@@ -20,15 +20,15 @@ var outagesConfig string
 // outageLimits of the scenarios L20, M1, O2 and P1.
 const (
 	outageRSS = 128 << 20
-	// behind is how old data is that waits for a destination which has caught
-	// up: the batch, and the last back-off.
+	// behind is how old data may be that waits for a destination which has caught up: the
+	// batch, and the last back-off.
 	behind = 4 * time.Second
-	// resumption is what a destination may need to be asked again: the
+	// resumption is how long it may take until a destination gets another attempt: the
 	// longest back-off, a request that hangs, and a batch.
 	resumption = 4 * time.Second
 )
 
-// outageRun is one run of all outages, and what came of it.
+// outageRun is one run of all outages, and its results.
 type outageRun struct {
 	*rig
 	writers         []string // ids of containers
@@ -40,10 +40,10 @@ type outageRun struct {
 	since           map[string]time.Time     // begin of the outage by signal
 }
 
-// TestOutages takes the four destinations away in every way there is, each at
-// another time, with one of them well now and then, while lines, scrapes, spans
-// and profiles keep coming, and kills and restarts the collector in the meantime. The
-// subtests then look at the signals.
+// TestOutages makes the four destinations fail in every possible way, each at another
+// time, with one of them healthy now and then, while lines, scrapes, spans and profiles
+// keep coming, and kills and restarts the collector in the meantime. The subtests then
+// look at the signals.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	run := &outageRun{rig: newRig(t, harness.StartEngine(t), outagesConfig), slowest: make(map[string]time.Duration), noise: harness.StartNoise(t)}
@@ -77,8 +77,7 @@ func TestOutages(t *testing.T) {
 	t.Run("M1_ScrapesSurviveEveryOutage", func(t *testing.T) {
 		scrapes := run.Target.Scrapes()
 		t.Logf("%d scrapes", scrapes)
-		// A scrape in progress when the collector is killed, or told to stop, was
-		// never its own.
+		// A scrape in progress when the collector is killed, or stopped, never counted.
 		harness.Eventually(t, catchUp, func() error {
 			return run.onceEach(t, "metrics", run.kills+2+run.failedScrapes(t), numbersTo(scrapes), run.scrapeNumbers(t))
 		})
@@ -141,7 +140,7 @@ func (r *outageRun) set(t *testing.T, signal string, state harness.Outage) {
 	if delete(r.since, signal); began.IsZero() {
 		return
 	}
-	// Ten times as fast as real time, after the destination was found well.
+	// Ten times as fast as real time, once the destination has recovered.
 	limit := ended.Sub(began)/10 + resumption
 	harness.Eventually(t, limit+catchUp, func() error {
 		if age := r.Metric(t, "collector_oldest_queued_seconds", "signal", signal); age > behind.Seconds() {
@@ -156,7 +155,7 @@ func (r *outageRun) set(t *testing.T, signal string, state harness.Outage) {
 	}
 }
 
-// stage lets a stage pass, and looks at the destinations that are well.
+// stage lets a stage pass, and checks the healthy destinations.
 func (r *outageRun) stage(t *testing.T, k int, duration time.Duration) {
 	t.Helper()
 	pid := r.Pid()
@@ -164,7 +163,7 @@ func (r *outageRun) stage(t *testing.T, k int, duration time.Duration) {
 	harness.Wait(duration / 2)
 	r.rss = max(r.rss, memory())
 	switch k {
-	case 1, 5: // when no destination is well, no request is taken that nobody hears of
+	case 1, 5: // while no destination is healthy, no request is accepted without an answer
 		t.Log("SIGKILL")
 		r.Kill()
 		r.kills++
@@ -196,7 +195,7 @@ func (r *outageRun) stop(t *testing.T) (spans, profiles []int) {
 			t.Fatal(err)
 		}
 	}
-	// The scraping goes on, so that its queue is never empty for long.
+	// Scraping continues, so that its queue is never empty for long.
 	harness.Eventually(t, catchUp, func() error {
 		for _, signal := range []string{"logs", "traces", "profiles"} {
 			if a := r.account(t, signal); a.Queued > 0 {
@@ -208,7 +207,7 @@ func (r *outageRun) stop(t *testing.T) (spans, profiles []int) {
 	return spans, profiles
 }
 
-// verdict looks at the accounting of a signal.
+// verdict checks the accounting of a signal.
 func (r *outageRun) verdict(t *testing.T, signal string) {
 	t.Helper()
 	a := r.account(t, signal)

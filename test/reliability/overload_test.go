@@ -78,7 +78,7 @@ func TestO3_OverloadIsRefusedRetryably(t *testing.T) {
 	for _, f := range r.Fronts {
 		f.Judge(nil)
 	}
-	noise := harness.StartNoise(t) // the flood itself is none
+	noise := harness.StartNoise(t) // the flood itself does not count
 	began := time.Now()
 	send := r.spanSender(t)
 	harness.Eventually(t, catchUp, func() error { return send(laterSpans) })
@@ -151,7 +151,7 @@ func (r *rig) startFlood(t *testing.T) *flood {
 	})
 	noise := make([]byte, 4<<20)
 	rand.Read(noise)
-	noise = protowire.AppendBytes(protowire.AppendTag(nil, 100, protowire.BytesType), noise) // a field that nobody knows
+	noise = protowire.AppendBytes(protowire.AppendTag(nil, 100, protowire.BytesType), noise) // an unknown field
 	each(24, 500*time.Millisecond, func(ctx context.Context, seq int) bool {
 		body, contentType := profilestest.Multipart(
 			profilestest.Part{Name: "profile", File: "profile.pprof", Content: profilestest.Pprof(seq)},
@@ -198,7 +198,7 @@ func (f *flood) number() int {
 	return f.next
 }
 
-// eachGetsOn fails while there is a kind of client of which nothing was taken.
+// eachGetsOn fails while nothing of some kind of client has been accepted.
 func (f *flood) eachGetsOn() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -215,8 +215,7 @@ func (f *flood) stop() {
 	f.wg.Wait()
 }
 
-// answered takes note of an answer. acked is where its number goes if it was
-// an acknowledgment.
+// answered records an answer. acked is where its number goes if it was an acknowledgment.
 func (f *flood) answered(answer string, ok, retryable bool, seq int, acked *[]int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -253,8 +252,8 @@ func (f *flood) sendGRPC(t *testing.T, ctx context.Context, client ptraceotlp.GR
 func (f *flood) sendHTTP(what, url, contentType string, body []byte, seq int, acked *[]int) bool {
 	resp, err := http.Post("http://"+url, contentType, bytes.NewReader(body))
 	if err != nil {
-		// A client that goes on sending after it was refused may see its
-		// connection cut before it reads the answer. It retries as well.
+		// A client that keeps sending after a refusal may see its connection cut before
+		// it reads the answer. It retries as well.
 		cut := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 		text := what + ": cut off"
 		if !cut {

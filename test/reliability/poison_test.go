@@ -21,8 +21,8 @@ import (
 	"collector/test/harness"
 )
 
-// poison is the item of each signal that its destination refuses, and every
-// batch with it.
+// poison is the item of each signal that its destination rejects, and every batch with
+// it.
 const (
 	poisonLine    = "seq=500 stream=stdout "
 	poisonSeries  = `7`
@@ -30,7 +30,7 @@ const (
 	poisonProfile = 40
 )
 
-// testPoison gives the destinations one item each that they refuse with 400.
+// testPoison gives the destinations one item each that they reject with 400.
 func testPoison(t *testing.T, engine *harness.Engine) {
 	writer := engine.Run(t, harness.Container{Name: "poison", Args: []string{"-lines=100000000", "-interval=2ms", "-stay"}})
 	r := newRig(t, engine, patient(strings.ReplaceAll(outagesConfig, `"/.*"`, `"/poison"`)))
@@ -80,7 +80,7 @@ func testPoison(t *testing.T, engine *harness.Engine) {
 	r.Stop(t)
 }
 
-// poison makes each destination refuse its bad item.
+// poison makes each destination reject its bad item.
 func (r *rig) poison(t *testing.T) {
 	t.Helper()
 	refusal := &harness.Outage{Status: http.StatusBadRequest, Body: "the item is bad"}
@@ -122,12 +122,12 @@ func (r *rig) poison(t *testing.T) {
 	})
 }
 
-// refuseAll has all destinations answer 400 to everything for a while. What is
-// lost then is counted, and it is lost slowly: most is kept for better times.
+// refuseAll makes all destinations answer 400 to everything for a while. The losses are
+// counted, and slow: most data is kept until the destinations recover.
 func (r *rig) refuseAll(t *testing.T) {
 	t.Helper()
 	for _, f := range r.Fronts {
-		// No connection is cut, so that the collector hears each answer.
+		// No connection is cut, so that the collector gets each answer.
 		f.Set(t, harness.Outage{Status: http.StatusBadRequest})
 	}
 	harness.Wait(3 * time.Second)

@@ -40,7 +40,7 @@ otelcol.exporter.otlp "out" {
 }
 `
 
-// numbered is how the records are told apart.
+// numbered is how the records are distinguished.
 const numbered = "%010d"
 
 // twoRecords is a request of a record "keep N" and a record "drop N", with so many
@@ -65,8 +65,8 @@ func twoRecords(t *testing.T) []byte {
 	return data
 }
 
-// recordSender sends such requests. It notes an answer that is neither a success nor a
-// request to send again.
+// recordSender sends such requests. It records an answer that is neither a success nor a
+// request to retry.
 func recordSender(t *testing.T, port int, unexpected *atomic.Pointer[string]) func(n int) error {
 	t.Helper()
 	client := &http.Client{Timeout: time.Minute}
@@ -110,8 +110,8 @@ func keptRecords(t *testing.T, server *harness.OTLPServer) map[int]int {
 	return arrived
 }
 
-// Where more is sent than memory is allowed for, requests are answered with 503; what
-// is acknowledged arrives once, or is counted as dropped by the filter behind.
+// If more is sent than the memory limit allows, requests are answered with 503; what is
+// acknowledged arrives once, or is counted as dropped by the filter after it.
 func TestTheMemoryLimiterRejectsAndNothingIsLost(t *testing.T) {
 	server, port := harness.StartOTLPServer(t), harness.FreePort(t)
 	config := func(limit, spike int) string {

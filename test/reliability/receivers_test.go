@@ -74,8 +74,8 @@ func emptyPushes(t *testing.T) (bodies []receivertest.Body) {
 	return bodies
 }
 
-// badJSON is JSON that is nested deep behind a beginning, and for each pair of
-// others, a beginning and an element, as many of these as make 20 MiB.
+// badJSON is deeply nested JSON after a beginning and, for each pair of a beginning and
+// an element, 20 MiB of such elements.
 func badJSON(t *testing.T, nested string, elements ...string) []receivertest.Body {
 	t.Helper()
 	header := map[string]string{"Content-Type": "application/json"}
@@ -202,10 +202,10 @@ func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, prof
 	}}
 }
 
-// TestNoListenerStarvesGoodClientsForBadOnes has every listener of a collector
-// that has 256 MiB attacked, one after the other, with the whole suite.
+// TestNoListenerStarvesGoodClientsForBadOnes attacks every listener of a collector that
+// has 256 MiB, one after the other, with the whole suite.
 func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
-	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel: memory is the matter
+	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel, as memory is limited
 	grpc, otlp, syslog := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t))
 	push, pages, profiles, samples := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
 	metrics := remotewritetest.New(t, nil)
@@ -349,7 +349,7 @@ func pushPage(client *http.Client, url string, n int) error {
 	return nil
 }
 
-// ready asks whether the collector is.
+// ready reports whether the collector is ready.
 func ready(client *http.Client, url string) error {
 	resp, err := client.Get(url + "/-/ready")
 	if err != nil {

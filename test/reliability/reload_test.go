@@ -64,7 +64,7 @@ func openFiles(t *testing.T, c *harness.Collector) float64 {
 	return float64(len(list))
 }
 
-// stacks is what most of the collector's goroutines do.
+// stacks is what most of the collector's goroutines are doing.
 func stacks(t *testing.T, c *harness.Collector) []byte {
 	t.Helper()
 	resp, err := http.Get(c.URL + "/debug/pprof/goroutine?debug=1")
@@ -80,7 +80,7 @@ func stacks(t *testing.T, c *harness.Collector) []byte {
 	return text
 }
 
-// change edits one part of the configuration, by turns, and now and then all.
+// change edits one part of the configuration in turn, and now and then all of it.
 func (e *edit) change(n int) {
 	value := 1000 + n
 	switch n % 9 {
@@ -133,8 +133,8 @@ func (s *fourSignals) startStrangers(t *testing.T, daemon *dockertest.Daemon, id
 	}
 }
 
-// stopPatience is how long a destination has for its last answers when its
-// writer stops. What it has not answered by then is sent again.
+// stopPatience is how long a destination has for its last answers when its writer stops.
+// Requests without an answer by then are sent again.
 const stopPatience = 2 * time.Second
 
 // TestU6_ReloadsLoseNothing reloads a configuration that changes each time
@@ -180,7 +180,7 @@ func TestU6_ReloadsLoseNothing(t *testing.T) {
 		}
 	}
 	took := time.Since(begin)
-	// What ended closes its connections when its last request is answered.
+	// A stopped component closes its connections when its last request is answered.
 	harness.Eventually(t, 20*time.Second, func() error {
 		// Connections that are idle come and go.
 		if g, f := s.Collector.Metric(t, "go_goroutines"), openFiles(t, s.Collector); g > goroutines+20 || f > files+10 {
@@ -228,8 +228,8 @@ func received(t *testing.T, c *harness.Collector) map[string]float64 {
 	return out
 }
 
-// TestU6_AReloadChangesWhatWasChanged checks what becomes of an unchanged, an
-// edited and an invalid file.
+// TestU6_AReloadChangesWhatWasChanged checks the effect of an unchanged, an edited and an
+// invalid file.
 func TestU6_AReloadChangesWhatWasChanged(t *testing.T) {
 	t.Parallel()
 	s := startFourSignals(t, "", 0)

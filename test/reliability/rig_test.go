@@ -138,8 +138,8 @@ func (r *rig) failedScrapes(t testing.TB) int {
 	return n
 }
 
-// patient is a configuration without its short timeouts, so that a slow
-// machine is not taken for an outage.
+// patient is a configuration without its short timeouts, so that a slow machine does not
+// look like an outage.
 func patient(config string) string {
 	return shortTimeout.ReplaceAllString(config, "")
 }
@@ -163,7 +163,7 @@ func storageUsed(t testing.TB, dir string) int64 {
 		if err == nil && info.Mode().IsRegular() {
 			total += info.Size()
 		}
-		return nil // what vanished in the meantime takes nothing
+		return nil // files that vanished in the meantime take nothing
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -171,8 +171,8 @@ func storageUsed(t testing.TB, dir string) int64 {
 	return total
 }
 
-// getsOn waits until what the destinations that are well have received by now is
-// delivered, while the others are as they are.
+// getsOn waits until everything received so far is delivered to the healthy destinations,
+// while the others stay as they are.
 func (r *rig) getsOn(t testing.TB, well func(harness.Account) bool) {
 	t.Helper()
 	backlog := r.Backlog(t, well)
@@ -191,8 +191,8 @@ func (r *rig) account(t testing.TB, signal string) harness.Account {
 	return harness.Account{}
 }
 
-// watchMemory follows the collector's resident memory until the test calls the
-// function it returns, which tells the largest value seen.
+// watchMemory follows the collector's resident memory until the test calls the function
+// it returns, which returns the largest value seen.
 func watchMemory(t testing.TB, rss func() int64) func() int64 {
 	t.Helper()
 	stop, result := make(chan struct{}), make(chan int64, 1)

@@ -45,9 +45,9 @@ prometheus.remote_write "default" {
 }
 `
 
-// TestTargetsThatExposeTooMuchCostThemselves gives the collector 256 MiB, and
+// TestTargetsThatExposeTooMuchAffectNoOthers gives the collector 256 MiB, and
 // targets whose series would take several times as much.
-func TestTargetsThatExposeTooMuchCostThemselves(t *testing.T) {
+func TestTargetsThatExposeTooMuchAffectNoOthers(t *testing.T) {
 	good := harness.StartTarget(t, 100)
 	receiver := remotewritetest.New(t, nil)
 	var greedy []string

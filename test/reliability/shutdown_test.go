@@ -34,7 +34,7 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	config = strings.Replace(config, `max_backoff_retries = 2`, `batch_wait = "1m"`, 1)
 	r := newRig(t, engine, config)
 	noise := harness.StartNoise(t)
-	for signal, f := range r.Fronts { // a request in progress holds nothing up, either
+	for signal, f := range r.Fronts { // a request in progress must not delay anything, either
 		f.Set(t, harness.Outage{BlackHole: signal == "logs" || signal == "traces", Hang: signal == "metrics" || signal == "profiles"})
 	}
 	r.Start(t)
@@ -83,12 +83,12 @@ func testShutdown(t *testing.T, engine *harness.Engine) {
 	if code, took = r.Terminate(t, catchUp); code != 0 || took > noise.Bound(2*time.Second) {
 		t.Errorf("the collector ended with code %d after %s, %s are allowed", code, took, noise.Bound(2*time.Second))
 	}
-	// Nothing but what was flushed can arrive now.
+	// Only what was flushed can arrive now.
 	written := engine.Output(t, writer)
 	lines := r.logged(t, fmt.Sprintf(`{container_id=%q}`, writer))
 	compareLines(t, "stdout", lines, written)
-	// A start counts what it found in the queue as received, too, so that this is
-	// all that has been read since the first line.
+	// A start also counts what it finds in the queue as received, so this is everything
+	// that has been read since the first line.
 	if float64(len(lines)) < read {
 		t.Errorf("%v lines had been read shortly before the end, and %d were flushed", read, len(lines))
 	}

@@ -15,11 +15,11 @@ import (
 // soon is how long a destination that is back may wait for its data.
 const soon = 5 * time.Second
 
-// catchUp is how long a test waits for what is in progress to arrive. Nothing is
-// promised of it.
+// catchUp is how long a test waits for what is in progress to arrive. Nothing is promised
+// about it.
 const catchUp = 2 * time.Minute
 
-// arrival is a way in which destinations come to be there.
+// arrival is a way in which destinations appear.
 type arrival struct {
 	name    string
 	outage  harness.Outage
@@ -30,7 +30,7 @@ type arrival struct {
 // by name, and moves them to other addresses later on.
 func testLateBackends(t *testing.T, engine *harness.Engine, writer string) {
 	names := harness.StartNames(t)
-	// As many would be the pauses of Alloy's back-off after a longer outage.
+	// Alloy's back-off would pause this long after a longer outage.
 	config := patient(strings.ReplaceAll(outagesConfig, `"/.*"`, `"/steady"`))
 	for _, change := range [][2]string{
 		{`"100ms"`, `"3s"`}, {`max_backoff_period  = "1s"`, `max_backoff_period = "5m"`}, {`max_backoff = "1s"`, `max_backoff = "5m"`},
@@ -106,7 +106,7 @@ func (r *namedRig) arrive(t *testing.T, names *harness.Names, a arrival) {
 		}
 		names.Set(nameOf(signal), host)
 	}
-	// So long that a back-off which grew would go on well past the promise.
+	// Long enough for a growing back-off to exceed the promise.
 	harness.Wait(harness.For(11*time.Second, 10*time.Minute))
 	for signal, f := range r.fronts {
 		f.Set(t, harness.Outage{})
@@ -116,8 +116,7 @@ func (r *namedRig) arrive(t *testing.T, names *harness.Names, a arrival) {
 	r.used(t, a.name)
 }
 
-// move takes the destinations from their addresses to others, without a word
-// at the old ones.
+// move moves the destinations to other addresses, with no answer at the old ones.
 func (r *namedRig) move(t *testing.T, names *harness.Names) {
 	t.Helper()
 	targets := map[string]string{
@@ -135,8 +134,8 @@ func (r *namedRig) move(t *testing.T, names *harness.Names) {
 	r.used(t, "the backend has another address")
 }
 
-// used fails the test unless each destination is asked soon, and gets all that
-// has waited for it.
+// used fails the test unless each destination is tried soon, and gets everything that has
+// waited for it.
 func (r *namedRig) used(t *testing.T, what string) {
 	t.Helper()
 	r.noise.Restart()

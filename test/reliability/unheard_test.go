@@ -20,9 +20,9 @@ import (
 	"collector/test/harness"
 )
 
-// mayRepeat is how often each numbered item of a signal may arrive again: as
-// often as it was in a request that the backend has accepted although the collector
-// never heard so. Any other repetition is a mistake.
+// mayRepeat is how often each numbered item of a signal may arrive again: as often as it
+// was in a request that the backend has accepted although the collector never learned it.
+// Any other repetition is a mistake.
 func (r *rig) mayRepeat(t testing.TB, signal string) map[string]int {
 	t.Helper()
 	out := make(map[string]int)
@@ -142,9 +142,8 @@ func spansOf(body []byte) (out []string, err error) {
 	return out, nil
 }
 
-// onceEach compares what was acknowledged, or taken, with what has arrived: each
-// item once, but for what the collector had to send again, and as many as
-// mayBeLost.
+// onceEach compares what was acknowledged, or accepted, with what has arrived: each item
+// once, except what the collector had to send again, and as many as mayBeLost.
 func (r *rig) onceEach(t testing.TB, signal string, mayBeLost int, acked []int, arrived map[int]int) error {
 	t.Helper()
 	may := r.mayRepeat(t, signal)

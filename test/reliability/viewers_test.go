@@ -87,7 +87,7 @@ func TestViewersAndSlowReadersCostSendersNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		// As many as a connection takes: one answer may fit the buffers of the kernel.
+		// As many as fit into a connection: one answer may fit into the kernel's buffers.
 		request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAccept-Encoding: gzip\r\n\r\n", paths[i%len(paths)], address)
 		if _, err := io.WriteString(conn, strings.Repeat(request, 200)); err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestViewersAndSlowReadersCostSendersNothing(t *testing.T) {
 	if kills := group.Kills(t); kills > 0 {
 		t.Errorf("the kernel has killed %d processes", kills)
 	}
-	harness.Eventually(t, 30*time.Second, func() error { // once a slow reader was cut off
+	harness.Eventually(t, 30*time.Second, func() error { // after a slow reader was cut off
 		resp, err := http.Get(c.URL + "/-/support")
 		if err != nil {
 			return err
@@ -123,12 +123,12 @@ func TestViewersAndSlowReadersCostSendersNothing(t *testing.T) {
 	c.Stop(t)
 }
 
-// TestViewersMakeNobodyDecodeWhatTheyAreNotShown sends requests of 500,000 empty
+// TestOnlyWhatViewersSeeIsDecoded sends requests of 500,000 empty
 // spans, with nobody watching and with as many live viewers as may watch, some of
 // whom read nothing: what they add over all requests is less than decoding one of
 // them costs. A request that is shown is decoded once for all. What passed is shown
 // to each, or counted as skipped.
-func TestViewersMakeNobodyDecodeWhatTheyAreNotShown(t *testing.T) {
+func TestOnlyWhatViewersSeeIsDecoded(t *testing.T) {
 	t.Parallel()
 	port := harness.FreePort(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`
@@ -150,7 +150,7 @@ func TestViewersMakeNobodyDecodeWhatTheyAreNotShown(t *testing.T) {
 			postSpans(t, port, emptySpans(huge))
 		}
 	}
-	send() // what is made once is made
+	send() // one-time allocations are done
 	without := allocated(send)
 	seen := make(chan error, mostViewers)
 	for i := range mostViewers {
@@ -183,8 +183,7 @@ func TestViewersMakeNobodyDecodeWhatTheyAreNotShown(t *testing.T) {
 	c.Stop(t)
 }
 
-// seesAll reads what a viewer is shown until that, with what it is told was skipped,
-// makes total.
+// seesAll reads what a viewer is shown until that and the skipped items add up to total.
 func seesAll(events io.Reader, total int) error {
 	shown := 0
 	for lines := bufio.NewScanner(events); lines.Scan(); {
@@ -231,7 +230,7 @@ func spanBatch(t *testing.T, n int) []byte {
 func decodingCosts(t *testing.T, data []byte) float64 {
 	t.Helper()
 	least := math.Inf(1)
-	for range 3 { // other tests may allocate beside
+	for range 3 { // other tests may allocate at the same time
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		if err := ptraceotlp.NewExportRequest().UnmarshalProto(data); err != nil {

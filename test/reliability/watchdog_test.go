@@ -15,13 +15,12 @@ import (
 	"collector/test/harness"
 )
 
-// watchdogPatience is that with a pipeline that does not get on, in time that
-// its destination was well.
+// watchdogPatience is how long a pipeline may make no progress while its destination is
+// healthy.
 const watchdogPatience = 30 * time.Second
 
-// watchdog notes for how long each pipeline has not got on. Time counts while
-// the destination is well: how long outages last is up to the test and to the
-// machine.
+// watchdog records how long each pipeline has made no progress. Only time with a healthy
+// destination counts: how long outages last depends on the test and the machine.
 type watchdog struct {
 	s       *fourSignals
 	looked  time.Time
@@ -56,8 +55,8 @@ func (w *watchdog) look(t *testing.T) {
 	}
 }
 
-// startPolling reads the pages that people and Prometheus look at, all the time.
-// What it returns stops it, and tells how long the slowest answer took.
+// startPolling reads the pages that people and Prometheus look at, all the time. What it
+// returns stops it, and returns how long the slowest answer took.
 func startPolling(t *testing.T, url string) (stop func() (slowest time.Duration, answers int)) {
 	t.Helper()
 	client := &http.Client{Timeout: 20 * time.Second}
@@ -82,10 +81,10 @@ func startPolling(t *testing.T, url string) (stop func() (slowest time.Duration,
 	}
 }
 
-// TestL24_AWatchdogSeesEveryPipelineGetOn has random destinations black-holed,
-// hanging or failing for a few seconds, a reload that edits something every
-// second, and containers that come and go, all at once.
-func TestL24_AWatchdogSeesEveryPipelineGetOn(t *testing.T) {
+// TestL24_AWatchdogSeesEveryPipelineMakeProgress makes random destinations unreachable, hanging
+// or failing for a few seconds, reloads an edited configuration every second, and starts
+// and removes containers, all at once.
+func TestL24_AWatchdogSeesEveryPipelineMakeProgress(t *testing.T) {
 	t.Parallel()
 	daemon := dockertest.New(t)
 	s := startFourSignals(t, daemon.Host(), 0)
@@ -157,8 +156,8 @@ func TestL24_AWatchdogSeesEveryPipelineGetOn(t *testing.T) {
 	s.Collector.Stop(t)
 }
 
-// checkAllArrived waits until everything that was made has been dealt with, and
-// checks that it has arrived.
+// checkAllArrived waits until everything that was made has been handled, and checks that
+// it has arrived.
 func (s *fourSignals) checkAllArrived(t *testing.T, printed int, l load) {
 	t.Helper()
 	acked := map[string][]int{"traces": l.spans.Stop(), "profiles": l.profiles.Stop()}

@@ -97,8 +97,8 @@ func TestAReleaseIsWhole(t *testing.T) {
 	}
 }
 
-// checkProgram wants a static program for the machine, which says its version where
-// it can run.
+// checkProgram wants a static program for the machine, which prints its version if it can
+// run.
 func checkProgram(t *testing.T, path, arch string, machine elf.Machine) {
 	t.Helper()
 	file, err := elf.Open(path)
@@ -168,7 +168,7 @@ func checkBill(t *testing.T, program string) {
 }
 
 // TestTheDockerfilesSourceIsEnough does what deploy/image/Dockerfile does to build from
-// the source, where an image of Go can't be had: with the files that it copies alone.
+// the source, where an image of Go is not available: with only the files that it copies.
 func TestTheDockerfilesSourceIsEnough(t *testing.T) {
 	dockerfile := read(t, filepath.Join(root, "deploy", "image", "Dockerfile"))
 	_, stage, ok := strings.Cut(dockerfile, " AS build\n")

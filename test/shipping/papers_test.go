@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestIssueTemplatesAreForms checks what GitHub needs of a form.
+// TestIssueTemplatesAreForms checks what GitHub needs in a form.
 func TestIssueTemplatesAreForms(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, ".github", "ISSUE_TEMPLATE", "*.yml"))
 	if err != nil || len(files) < 2 {
@@ -49,7 +49,8 @@ func TestIssueTemplatesAreForms(t *testing.T) {
 	}
 }
 
-// TestPapersNameTargetsThatExist follows what the papers tell people to run.
+// TestPapersNameTargetsThatExist checks the commands that the documents tell people to
+// run.
 func TestPapersNameTargetsThatExist(t *testing.T) {
 	targets := targets(t)
 	commands := regexp.MustCompile("`make ([a-z0-9 -]+)`")

@@ -13,8 +13,9 @@ import (
 // maxWhole bounds the program with everything in it, in bytes.
 const maxWhole = 60_000_000
 
-// TestTheLinkerOmitsMethods builds the program as it is shipped. One function that calls
-// methods by names unknown to the compiler costs 7 MB: it keeps all exported methods.
+// TestTheLinkerOmitsMethods builds the program as it is shipped. A single function that
+// calls methods by names unknown to the compiler costs 7 MB: all exported methods are
+// kept.
 func TestTheLinkerOmitsMethods(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "collector")

@@ -1,4 +1,4 @@
-// Package shipping tests what is around the program: its builds, workflows and papers.
+// Package shipping tests what surrounds the program: its builds, workflows and documents.
 package shipping
 
 import (

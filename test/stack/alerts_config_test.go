@@ -51,7 +51,7 @@ var (
 func TestAlertmanagerConfig(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  []string
-		want []string // in the configuration; other ways to send must not be
+		want []string // in the configuration; other ways to send must not
 	}{
 		"nothing":             {nil, nil},
 		"empty settings":      {[]string{"TELEGRAM_BOT_TOKEN=", "TELEGRAM_CHAT_ID=", "SMTP_HOST=", "SMTP_TO=", "SMTP_FROM="}, nil},
@@ -97,8 +97,8 @@ func checkConfigText(t *testing.T, file string, want []string) {
 	}
 }
 
-// TestAlertmanagerSecrets checks that the files of secrets hold them as they
-// are, and that no one else can read them.
+// TestAlertmanagerSecrets checks that the files of secrets hold them unchanged, and that
+// no one else can read them.
 func TestAlertmanagerSecrets(t *testing.T) {
 	cmd, dir := startScript(t, append(append(telegramSettings[:2:2], emailSettings...), loginSettings...)...)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "secret") {
@@ -142,9 +142,9 @@ func TestAlertmanagerEnvironment(t *testing.T) {
 	}
 }
 
-// TestAlertmanagerRefusesHalfASetting checks that a mistake in .env is named,
-// where alerts would silently stay away otherwise.
-func TestAlertmanagerRefusesHalfASetting(t *testing.T) {
+// TestAlertmanagerRejectsHalfASetting checks that a mistake in .env is named, as alerts
+// would otherwise silently be missing.
+func TestAlertmanagerRejectsHalfASetting(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  []string
 		want string

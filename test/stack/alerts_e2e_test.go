@@ -21,8 +21,8 @@ import (
 	"collector/test/harness"
 )
 
-// quicker makes of the rules what fires within seconds: the times and shares
-// are smaller, the expressions stay.
+// quicker makes the rules fire within seconds: the times and shares are smaller, the
+// expressions stay.
 var quicker = strings.NewReplacer(
 	"interval: 15s", "interval: 1s",
 	"[1m]", "[6s]", "[5m]", "[15s]", "> 1m", "> 3s",
@@ -77,7 +77,7 @@ type alert struct {
 	}
 }
 
-// String names the alert by what the tests tell alerts apart by.
+// String names the alert by what distinguishes alerts in the tests.
 func (a alert) String() string {
 	return strings.TrimSpace(strings.Join([]string{
 		a.Labels["alertname"], a.Labels["severity"], a.Labels["project"], a.Labels["service"], a.Labels["signal"],
@@ -103,8 +103,8 @@ func (a *alerting) Alerts(t *testing.T) map[string]alert {
 	return out
 }
 
-// await waits until all that is wanted fires, and nothing else than that and
-// what is tolerated, and returns it.
+// await waits until all wanted alerts fire, and no others except tolerated ones, and
+// returns them.
 func (a *alerting) await(t *testing.T, limit time.Duration, want []string, tolerated ...string) map[string]alert {
 	t.Helper()
 	var alerts map[string]alert
@@ -146,8 +146,8 @@ prometheus.scrape "self" {
 `, strings.TrimPrefix(own, "http://"), strings.TrimPrefix(spare, "http://"))
 }
 
-// TestAlerts brings about the cause of every alert, at once, sees each alert
-// at Alertmanager, takes the causes away, and sees them gone.
+// TestAlerts causes every alert at once, sees each one at Alertmanager, removes the
+// causes, and sees the alerts resolved.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	metrics, mail := harness.StartVictoriaMetrics(t), startMailServer(t)
@@ -196,7 +196,7 @@ func TestAlerts(t *testing.T) {
 	alerts.await(t, 90*time.Second, nil)
 }
 
-// breakAll brings about what every alert is about.
+// breakAll causes every alert.
 func (w *watched) breakAll(t *testing.T, ill context.Context, shop, other string, spare *harness.Collector) {
 	t.Helper()
 	if err := w.Engine.Client.ContainerKill(context.Background(), other, "KILL"); err != nil {

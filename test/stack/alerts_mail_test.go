@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// mailServer takes every mail.
+// mailServer accepts every mail.
 type mailServer struct {
 	Address string
 
@@ -39,7 +39,7 @@ func startMailServer(t *testing.T) *mailServer {
 	return s
 }
 
-// serve speaks as much of SMTP as a client needs that sends a mail.
+// serve speaks as much of SMTP as a client needs to send a mail.
 func (s *mailServer) serve(c net.Conn) {
 	defer c.Close()
 	fmt.Fprint(c, "220 test\r\n")

@@ -20,9 +20,9 @@ import (
 	"collector/test/harness"
 )
 
-// watched is the example service in containers, under the collector with its
-// built-in configuration, which scrapes often. A proxy is in front of each
-// backend that a test takes away.
+// watched is the example service in containers, under the collector with its built-in
+// configuration, which scrapes often. A proxy is in front of each backend that a test
+// stops.
 type watched struct {
 	Engine    *harness.Engine
 	Metrics   *harness.VictoriaMetrics
@@ -116,7 +116,7 @@ func (w *watched) runBackend(t *testing.T, project string) string {
 	return created.ID
 }
 
-// start starts a container, again perhaps, and waits until it serves.
+// start starts or restarts a container, and waits until it serves.
 func (w *watched) start(t *testing.T, id string) {
 	t.Helper()
 	if err := w.Engine.Client.ContainerStart(context.Background(), id, container.StartOptions{}); err != nil {
@@ -142,7 +142,7 @@ func fetch(url string) error {
 	return nil
 }
 
-// load asks for each path by turns, until ctx ends.
+// load requests each path in turn, until ctx ends.
 func load(ctx context.Context, every time.Duration, base string, paths ...string) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -151,7 +151,7 @@ func load(ctx context.Context, every time.Duration, base string, paths ...string
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			go fetch(base + paths[i%len(paths)]) // what comes of it is seen in the metrics
+			go fetch(base + paths[i%len(paths)]) // the metrics show the outcome
 		}
 	}
 }

@@ -76,8 +76,8 @@ func (p *environment) checkHost(t *testing.T) {
 			return nil
 		})
 	}
-	// The collector's own binary reads what it is given as a configuration: the
-	// error says whether it could.
+	// The collector's own binary reads a file as a configuration: the error says whether
+	// it could.
 	for file, secret := range map[string]bool{"/rootfs/etc/passwd": false, "/rootfs/etc/shadow": true} {
 		id := p.containers(t)["collector"].ID
 		out, err := p.engine.command(nil, "docker", "exec", id, "/bin/collector", "validate", file).CombinedOutput()

@@ -9,8 +9,7 @@ import (
 	"collector/test/harness"
 )
 
-// TestConfigurations has the collector check the configurations that are
-// shipped.
+// TestConfigurations makes the collector check the shipped configurations.
 func TestConfigurations(t *testing.T) {
 	collector := harness.BuildCollector(t)
 	for _, file := range []string{deployed("config.alloy"), deployed("examples", "alloy-drop-in", "config.alloy")} {

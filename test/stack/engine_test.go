@@ -70,8 +70,8 @@ func (e *isolated) dial(ctx context.Context, network, address string) (net.Conn,
 	}
 	done := make(chan result, 1)
 	go func() {
-		// Never unlocked: the thread, which belongs elsewhere now, ends with
-		// the goroutine.
+		// Never unlocked: the thread, which is in another namespace now, ends with the
+		// goroutine.
 		runtime.LockOSThread()
 		file, err := os.Open(e.namespace)
 		if err == nil {

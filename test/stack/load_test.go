@@ -82,7 +82,7 @@ func (c *counted) Total() int {
 }
 
 func TestLoadReachesEveryEndpointNoFasterThanTheRate(t *testing.T) {
-	// So many that twice the rate would show in spite of what is allowed below.
+	// Enough for twice the rate to show in spite of the allowance below.
 	const rate, wanted = 50, 600
 	c := startCounted(t)
 	cmd := exec.Command(deployed("load.sh"), strconv.Itoa(rate), c.URL)
@@ -171,7 +171,7 @@ func TestLoadEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestLoadRefusesNonsense(t *testing.T) {
+func TestLoadRejectsNonsense(t *testing.T) {
 	for _, rps := range []string{"0", "-1", "x", "1.5"} {
 		out, err := exec.Command(deployed("load.sh"), rps).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "RPS") {

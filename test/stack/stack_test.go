@@ -38,8 +38,8 @@ func (p *environment) compose(t *testing.T, args ...string) string {
 	return p.engine.run(t, p.env, harness.Tool(t, "docker-compose"), append(append(files, "-p", p.name), args...)...)
 }
 
-// up starts the project, or some of its services, and waits until they are
-// healthy. What Compose would have to download or build is a mistake.
+// up starts the project, or some of its services, and waits until they are healthy.
+// Compose must not have to download or build anything.
 func (p *environment) up(t *testing.T, services ...string) {
 	t.Helper()
 	p.compose(t, append([]string{"up", "--detach", "--wait", "--wait-timeout", "120", "--no-build", "--pull", "never"}, services...)...)
@@ -277,7 +277,7 @@ func (p *environment) checkMetrics(t *testing.T) {
 			t.Errorf("up of %s has %d series", service, n)
 		}
 	}
-	// One scrape every 5 s: twice as many would be another collector's.
+	// One scrape every 5 s: twice as many would mean another collector.
 	for _, s := range p.series(t, `count_over_time(up{service="backend"}[1h]) / (1 + (tlast_over_time(up{service="backend"}[1h]) - tfirst_over_time(up{service="backend"}[1h])) / 5)`) {
 		if value := fmt.Sprint(s.Value[1]); value > "1.5" {
 			t.Errorf("the backend is scraped %s times in 5 s", value)
@@ -340,7 +340,7 @@ func checkSocketProxy(t *testing.T, engine *isolated) {
 	p.checkHost(t)
 }
 
-// once fails the test when something is there twice.
+// once fails the test when something appears twice.
 func once[T any](t *testing.T, what string, items []T, id func(T) string) {
 	t.Helper()
 	seen := make(map[string]bool)

@@ -20,10 +20,10 @@ const (
 	notAway = "!document.querySelector('#away > *')"
 )
 
-// provoked is what a browser says of an answer that did not come or was none.
+// provoked is what a browser reports for a missing or bad answer.
 func provoked(trouble string) bool { return strings.Contains(trouble, "Failed to load resource") }
 
-// A page whose collector has stopped says so, until there is one again.
+// A page whose collector has stopped says so, until it is back.
 func TestAPageSaysThatTheCollectorIsAway(t *testing.T) {
 	c := harness.NewCollector(t, twoComponents)
 	c.Start(t)
@@ -41,9 +41,8 @@ func TestAPageSaysThatTheCollectorIsAway(t *testing.T) {
 	c.Stop(t)
 }
 
-// An answer that is no page, and a host that does not answer at all, are told of
-// too.
-func TestAPageSaysThatItGetsNoGoodAnswer(t *testing.T) {
+// An answer that is not a page, and a host that does not answer at all, are reported too.
+func TestAPageReportsBadAnswers(t *testing.T) {
 	c := harness.NewCollector(t, twoComponents)
 	c.Start(t)
 	at, err := url.Parse(c.URL)
@@ -79,7 +78,7 @@ func TestAPageSaysThatItGetsNoGoodAnswer(t *testing.T) {
 	c.Stop(t)
 }
 
-// A list in which one is about to follow a link stays as it is, and goes on
+// A list does not change while a link in it has the focus, and refreshes again
 // afterwards.
 func TestAListDoesNotMoveUnderTheFocus(t *testing.T) {
 	b := newBrowser(t, startDemo(t))

@@ -37,7 +37,7 @@ type browser struct {
 	mu       sync.Mutex
 	requests int
 	trouble  []string
-	allowed  func(trouble string) bool // what a test provokes itself
+	allowed  func(trouble string) bool // errors that a test provokes itself
 }
 
 func newBrowser(t *testing.T, base string) *browser {
@@ -77,7 +77,7 @@ func newBrowser(t *testing.T, base string) *browser {
 	return b
 }
 
-// hear notes what goes wrong.
+// hear records errors.
 func (b *browser) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
@@ -149,7 +149,7 @@ func call[P, R any](b *browser, command cdp.Command[P, R], params P) R {
 	return result
 }
 
-// text is what the page says, for error messages.
+// text is the page's text, for error messages.
 func (b *browser) text() (text string) {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
@@ -157,7 +157,7 @@ func (b *browser) text() (text string) {
 	return text
 }
 
-// open goes to a path below the base.
+// open navigates to a path below the base.
 func (b *browser) open(path string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(b.base + path))
@@ -209,7 +209,7 @@ func (b *browser) size(width, height int64) {
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 700})
 }
 
-// scheme makes the system light or dark.
+// scheme sets the system's color scheme to light or dark.
 func (b *browser) scheme(name string) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
 }

@@ -12,7 +12,7 @@ import (
 	"collector/test/harness"
 )
 
-// failingContainer is a container that is not scraped, and what the pages say of it.
+// failingContainer is a container that is not scraped, and what the pages say about it.
 type failingContainer struct {
 	answer string
 	labels map[string]string
@@ -98,7 +98,7 @@ func TestCausesOfContainers(t *testing.T) {
 	b.t = t
 }
 
-// inGo are words that only mean something to those who write Go.
+// inGo are words that only mean something to Go programmers.
 func inGo(text string) bool {
 	for _, foreign := range []string{"strconv.", "dial tcp", "context deadline", "i/o timeout", "connection refused"} {
 		if strings.Contains(text, foreign) {

@@ -53,8 +53,8 @@ func (b *browser) headings() []string {
 	return eval[[]string](b, `[...document.querySelectorAll('tbody tr')].map((row) => row.cells[0].innerText.trim().split(/\s/)[0])`)
 }
 
-// press clicks the link or button with a text, and waits until the address tells
-// that its page is there.
+// press clicks the link or button with a text, and waits until the address shows that its
+// page is there.
 func (b *browser) press(text, address string) {
 	b.t.Helper()
 	found := fmt.Sprintf("[...document.querySelectorAll('main a, main button')].find((e) => e.innerText.replace(/ [↑↓]$/, '').trim() === %q)", text)

@@ -71,10 +71,10 @@ type frame struct {
 	Children []frame
 }
 
-// flameIsThere is nil once the flame graph of the backend has enough frames that
-// are wide enough to be drawn, one of them of its own code, and another three
-// calls down. The page does not refresh itself, and the first profile of a busy
-// machine may have a few samples only.
+// flameIsThere is nil once the flame graph of the backend has enough frames that are wide
+// enough to be drawn, one of them of its own code, and another one three calls down. The
+// page does not refresh itself, and the first profile of a busy machine may have a few
+// samples only.
 func flameIsThere(url string) error {
 	const frames, deepest = 15, 3
 	var flame struct{ Root frame }

@@ -13,7 +13,7 @@ import (
 	"collector/test/harness"
 )
 
-// failingDestinations are URLs at which nothing arrives, and what the pages say of
+// failingDestinations are URLs at which nothing arrives, and what the pages say about
 // each: the cause, and the end of the advice.
 func failingDestinations(t *testing.T) map[string][3]string {
 	answer := func(status int, words string) string {
@@ -32,7 +32,7 @@ func failingDestinations(t *testing.T) map[string][3]string {
 	}
 }
 
-// Each destination that fails says why, what to do, and what becomes of the data.
+// Each failing destination says why, what to do, and what happens to the data.
 func TestCausesOfDestinations(t *testing.T) {
 	target := harness.StartTarget(t, 5)
 	all := failingDestinations(t)

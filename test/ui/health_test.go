@@ -90,8 +90,7 @@ func TestDeadDestinationsAreRedOnEveryPage(t *testing.T) {
 	c.Stop(t)
 }
 
-// A target that is down, and a socket that is not there, are seen where the
-// components are.
+// A target that is down, and a missing socket, are shown with the components.
 func TestTargetsAndDockerColorTheGraph(t *testing.T) {
 	service := metricsService(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`
@@ -149,7 +148,7 @@ func TestAQueueThatFillsUp(t *testing.T) {
 	}
 	b := newBrowser(t, c.URL)
 	b.open("/")
-	harness.Eventually(t, 3*waiting, func() error { // it needs some readings of a queue that grows
+	harness.Eventually(t, 3*waiting, func() error { // it needs some readings of a growing queue
 		if push(1, 10) {
 			t.Fatal("the queue is full already")
 		}

@@ -19,8 +19,7 @@ import (
 	"collector/test/harness"
 )
 
-// A page in a tab that nobody sees watches nothing, and goes on when it is seen
-// again.
+// A page in a hidden tab watches nothing, and resumes when it is visible again.
 func TestAHiddenTabWatchesNothing(t *testing.T) {
 	at, err := url.Parse(startDemo(t))
 	if err != nil {
@@ -57,7 +56,7 @@ func TestAHiddenTabWatchesNothing(t *testing.T) {
 	b.until("!document.hidden && document.getElementById('live-state').textContent === 'watching'")
 	open(1)
 
-	// What is paused stays so.
+	// What is paused stays paused.
 	eval[bool](b, "(document.getElementById('live-pause').click(), true)")
 	open(0)
 	call(b, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// keyboard is all that one has who has no mouse: nothing here clicks.
+// keyboard is a user without a mouse: nothing here clicks.
 type keyboard struct{ *browser }
 
 func (k keyboard) press(keys string) {
@@ -18,8 +18,8 @@ func (k keyboard) press(keys string) {
 	k.do(chromedp.KeyEvent(keys))
 }
 
-// focusShows is what has the focus being outlined, or, in the graph, its box
-// having a thicker border than any other box.
+// focusShows checks that the focused element is outlined or, in the graph, that its box
+// has a thicker border than any other.
 const focusShows = `(() => {
 	const border = (rect) => parseFloat(getComputedStyle(rect).strokeWidth);
 	const own = document.activeElement.querySelector("rect");
@@ -27,8 +27,8 @@ const focusShows = `(() => {
 	return getComputedStyle(document.activeElement).outlineStyle !== "none" || own !== null && border(own) > Math.max(...others.map(border));
 })()`
 
-// tabTo presses Tab until the element that a selector names has the focus, and
-// checks that one sees it there.
+// tabTo presses Tab until the element that a selector names has the focus, and checks
+// that the focus is visible.
 func (k keyboard) tabTo(selector string) {
 	k.t.Helper()
 	const most = 150
@@ -44,8 +44,7 @@ func (k keyboard) tabTo(selector string) {
 	k.t.Fatalf("Tab does not come to %s:\n%s", selector, k.text())
 }
 
-// enter presses Enter on what a selector names, and waits until the page is
-// there to which that leads.
+// enter presses Enter on what a selector names, and waits for the page that it leads to.
 func (k keyboard) enter(selector, path string) {
 	k.t.Helper()
 	k.tabTo(selector)
@@ -53,7 +52,7 @@ func (k keyboard) enter(selector, path string) {
 	k.until(fmt.Sprintf("document.readyState === 'complete' && location.pathname === %q", path))
 }
 
-// By the keyboard alone one reaches and uses everything that leads on.
+// Everything that leads to another page can be reached and used by the keyboard alone.
 func TestTheKeyboardIsEnough(t *testing.T) {
 	k := keyboard{newBrowser(t, startDemo(t))}
 	for _, c := range []struct {

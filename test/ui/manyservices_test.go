@@ -39,7 +39,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "up_and_running 1")
 }
 
-// set makes a path sick; "" makes all of them well.
+// set makes a path fail; "" makes all of them work again.
 func (h *host) set(path string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -50,8 +50,8 @@ func (h *host) set(path string) {
 	h.sick[path] = true
 }
 
-// startMany starts a collector of the containers of manyProjects projects, of which
-// those that are sick fail.
+// startMany starts a collector of the containers of manyProjects projects, of which the
+// sick ones fail.
 func startMany(t *testing.T, h *host) *harness.Collector {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -93,8 +93,8 @@ func startMany(t *testing.T, h *host) *harness.Collector {
 	return c
 }
 
-// With hundreds of services, those that fail are at the top, and the projects of which
-// all are well take a line each until they are clicked.
+// With hundreds of services, failing ones are at the top, and healthy projects take one
+// line each until they are clicked.
 func TestHealthyProjectsAreCollapsedAmongHundredsOfServices(t *testing.T) {
 	h := &host{sick: map[string]bool{"/project-07/service-3": true, "/project-07/service-0": true, "/project-41/service-2": true}}
 	c := startMany(t, h)
@@ -128,21 +128,21 @@ func TestHealthyProjectsAreCollapsedAmongHundredsOfServices(t *testing.T) {
 	h.set("/project-03/service-4")
 	b.until(visible + `.slice(0, 4).join() === 'service-4,service-0,service-3,service-2'`) // project-03 comes first
 	b.until(project("project-03") + ".innerText.includes('4 services')")
-	// Nothing of a project before it is well any more: its line goes.
+	// Nothing of an earlier project is healthy any more: its line disappears.
 	for s := range manyServices {
 		h.set(fmt.Sprintf("/project-00/service-%d", s))
 	}
 	eval[bool](b, "("+project("project-05")+".querySelector('summary').click(), true)")
 	b.until("!" + project("project-00"))
 	b.until(open + " === 'project-05'")
-	// All is well again: the table above all lines goes.
+	// Everything is healthy again: the table above the lines disappears.
 	h.set("")
 	b.until(project("project-00") + " && " + project("project-07") + ".innerText.includes('5 services')")
 	b.until("!document.querySelector('#containers > .scroll') && " + open + " === 'project-05' && " + visible + `.join() === 'service-0,service-1,service-2,service-3,service-4'`)
 	// The keyboard does the same as the mouse.
 	b.do(chromedp.Focus(chromedp.CSS("#project-project-05 summary")), chromedp.SendKeys(chromedp.CSS("#project-project-05 summary"), "\r"))
 	b.until(visible + ".length === 0 && document.activeElement.closest('#project-project-05')")
-	// Those for which there is no room on the page are linked.
+	// Projects for which the page has no room are linked.
 	b.until(project("project-59") + `.querySelector('a[href="/targets?project=project-59"]')`)
 	eval[bool](b, "("+project("project-59")+`.querySelector('a').click(), true)`)
 	b.until("location.pathname === '/targets' && document.querySelectorAll('tbody tr').length === 5")

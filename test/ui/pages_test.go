@@ -60,7 +60,7 @@ func TestEachPage(t *testing.T) {
 		if wide := eval[float64](b, "document.documentElement.scrollWidth"); wide > 360 {
 			t.Errorf("%s is %v pixels wide on a screen of 360", path, wide)
 		}
-		// The navigation is wider than that, and shows where one is.
+		// The navigation is wider than that, and shows the current page.
 		b.until("(() => { const r = document.querySelector('nav [aria-current=page]').getBoundingClientRect(); return r.left >= 0 && r.right <= 360 })()")
 		b.size(1440, 900)
 	}
@@ -91,7 +91,7 @@ func TestFromALogLineToItsTraceToItsSpans(t *testing.T) {
 	b.follow(`a[href="/explore/logs"]`, "/explore/logs")
 	b.do(chromedp.SendKeys(chromedp.CSS("#q"), "order created"), chromedp.Click(chromedp.CSS("form.search button")))
 	b.until("location.search.includes('order+created') && document.querySelectorAll('tbody tr').length > 0")
-	// The refresh would put newer lines in the place of the one that is clicked.
+	// A refresh would replace the line that is clicked by newer ones.
 	b.do(chromedp.Click(chromedp.CSS("#pause")))
 	href := eval[string](b, "document.querySelector('tbody a[href*=\"/explore/traces/\"]').getAttribute('href')")
 	// Spans arrive after the line of their request, in more than one export
@@ -123,7 +123,7 @@ func TestTheFlameGraphIsNotEmpty(t *testing.T) {
 	b.until(fmt.Sprintf("[...document.querySelectorAll('.frame')].find((f) => f.textContent === %q).getBoundingClientRect().width > document.getElementById('flame-graph').clientWidth * 0.95", name))
 }
 
-// A proxy that serves the UI below a path, under another name than its own.
+// A proxy that serves the UI below a path, under a different name.
 func TestBehindAProxyBelowAPath(t *testing.T) {
 	target := startDemo(t, "--server.http.ui-path-prefix=/tools/collector")
 	at, err := url.Parse(target)

@@ -139,8 +139,8 @@ func shoot(b *browser, width int64, path string) {
 	}
 }
 
-// quantised is a picture with the 256 colors that occur most; others become
-// the nearest of them. Pages have few colors but those of smoothed letters.
+// quantised is a picture with its 256 most frequent colors; others become the nearest of
+// them. Pages have few colors except those of smoothed letters.
 func quantised(full image.Image) *image.Paletted {
 	counts := map[color.RGBA]int{}
 	bounds := full.Bounds()
@@ -177,8 +177,8 @@ func mostFrequent(counts map[color.RGBA]int, n int) color.Palette {
 	return palette
 }
 
-// gathering is how long the demo runs before the first picture; SCREENSHOTS_AFTER
-// says so.
+// gathering is how long the demo runs before the first picture; SCREENSHOTS_AFTER sets
+// it.
 func gathering(t *testing.T) time.Duration {
 	text := os.Getenv("SCREENSHOTS_AFTER")
 	if text == "" {

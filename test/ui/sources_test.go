@@ -148,8 +148,8 @@ func row(source, contains string) string {
 	return fmt.Sprintf("[...document.querySelectorAll('tbody tr')].some((row) => row.querySelector('th').innerText.includes(%q) && row.textContent.includes(%q))", source, contains)
 }
 
-// The page Log tails shows of files, a journal, syslog and the push API what each of
-// them has.
+// The Log tails page shows files, a journal, syslog and the push API, each with its own
+// details.
 func TestLogTailsOfEachKind(t *testing.T) {
 	s := startSources(t)
 	defer s.Stop(t)
@@ -211,8 +211,8 @@ func TestLogTailsOfEachKind(t *testing.T) {
 	b.until("document.querySelectorAll('tbody tr').length === 2")
 }
 
-// From a component, the graph and the live view one gets to what its stages do to a
-// line, which came in or which one types.
+// A component, the graph and the live view lead to what its stages do to a line that came
+// in, or that the user types.
 func TestStagesStepByStep(t *testing.T) {
 	s := startSources(t)
 	defer s.Stop(t)
@@ -248,7 +248,7 @@ func TestStagesStepByStep(t *testing.T) {
 	b.follow("#step-1-6 a", "/configuration")
 	b.until(fmt.Sprintf("document.querySelector('#L%d').innerText.includes('stage.drop {')", line))
 
-	// Lines of one's own, of which two become one entry.
+	// Lines that the user types, of which two become one entry.
 	b.open("/graph")
 	b.follow(`#flows a[href="/stages/loki.process.shop"]`, "/stages/loki.process.shop")
 	b.do(chromedp.SetValue(chromedp.CSS("#lines"), `{"level": "error"}`+"\n  at Shop.java:7\nno JSON\n{}"), chromedp.SetValue(chromedp.CSS("#labels"), "app=shop"),

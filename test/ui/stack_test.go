@@ -78,8 +78,7 @@ loki.source.docker "containers" {
 explore.sink "default" { }
 `
 
-// How many lines the containers of the stack write. Nobody can read those of
-// "mute".
+// How many lines the containers of the stack write. Those of "mute" can't be read.
 var stackLines = map[string]int{"shop-api-1": 40, "shop-api-2": 30, "shop-worker-1": 20, "blog-web-1": 5, "backup": 10, "mute": 3}
 
 // startStack starts the containers of two Compose projects and two without any,

@@ -115,8 +115,8 @@ func scrapedInto(backend, argument, service string) string {
 	`, service, backend, argument)
 }
 
-// turnsRed holds the page that is open to its promise: within 30 s after trouble
-// begins, the destination is red.
+// turnsRed checks that the open page keeps its promise: within 30 s after trouble begins,
+// the destination is red.
 func turnsRed(t *testing.T, b *browser, trouble func()) {
 	t.Helper()
 	noise := harness.StartNoise(t)
@@ -130,8 +130,8 @@ func turnsRed(t *testing.T, b *browser, trouble func()) {
 	}
 }
 
-// A destination that takes requests and never answers turns red long before
-// they time out.
+// A destination that accepts requests and never answers turns red long before they time
+// out.
 func TestAHangingDestinationTurnsRed(t *testing.T) {
 	hung := make(chan struct{})
 	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -242,8 +242,8 @@ func pagesStayLight(t *testing.T, url string) {
 		}
 		return nil
 	})
-	// The page of a metric ranks all of its series. A busy machine may scrape so
-	// late that some have gone again.
+	// The page of a metric ranks all of its series. On a busy machine, scrapes may be so
+	// late that some have expired.
 	harness.Eventually(t, 3*time.Minute, func() error {
 		var metric struct{ Total int }
 		if err := getJSON(url+"/api/v1/explore/metrics?name=service_things_total", &metric); err != nil || metric.Total < 1500 {
@@ -262,8 +262,8 @@ func pagesStayLight(t *testing.T, url string) {
 	}
 }
 
-// pageStaysLight gives a page some attempts: what is slow by itself is so each
-// time, what others hold up is not.
+// pageStaysLight gives a page several attempts: a slow page is slow each time, one that
+// was held up by others is not.
 func pageStaysLight(t *testing.T, noise *harness.Noise, url, path string) {
 	var took, most time.Duration
 	for range 5 {

@@ -18,7 +18,7 @@ import (
 	"collector/test/harness"
 )
 
-// questions are what docs/ui.md says that the pages and the command answer.
+// questions are those that the pages and the command answer, according to docs/ui.md.
 var questions = []string{
 	"Is it flowing?", "How far behind is it?", "Where does it stop?", "Why is it not scraped?",
 	"Which labels does it have, and from which rule?", "Why is data dropped?", "What changed?",
@@ -166,7 +166,7 @@ func answersWhyNotScraped(_ *testing.T, _ *stack, b *browser) {
 	b.until(link)
 	eval[bool](b, "("+link+".click(), true)")
 	b.until("document.querySelector('.notice.warn')?.innerText.includes('Rule 1 drops it')")
-	// A target that fails says why, too.
+	// A failing target says why, too.
 	b.open("/")
 	b.press("wrong", "/why?q=shop%2Fwrong")
 	b.answers("scraped", "which is down: ")
@@ -217,7 +217,7 @@ func showsLoopsAndTheGone(_ *testing.T, _ *stack, b *browser) {
 	b.until(`[...document.querySelectorAll('.notice.bad')].some((n) => /^.?\s*shop-loop-1 is in a crash loop: restarting, exit code 2, \d+ times in 5 min\./.test(n.innerText.trim()))`)
 	b.until(`[...document.querySelectorAll('.notice.warn')].some((n) => /shop-gone-1 failed and no longer runs: exit code 2, .* ago, removed\./.test(n.innerText))`)
 	b.until(`[...document.querySelectorAll('#containers tbody tr')].some((row) => row.cells[0].innerText === 'gone' && row.innerText.includes('ended: exit code 2'))`)
-	// What fails is above what is well.
+	// Failing ones are above healthy ones.
 	b.until(`(() => {
 		const names = [...document.querySelectorAll('#containers tbody tr')].map((row) => row.cells[0].innerText);
 		return names.indexOf('loop') < names.indexOf('api') && names.indexOf('wrong') < names.indexOf('api') && names.indexOf('gone') < names.indexOf('worker');
@@ -257,7 +257,7 @@ func showsThatATraceHasLeft(_ *testing.T, _ *stack, b *browser) {
 	b.press("The traces in the window", "/explore/traces")
 }
 
-// saysTheSame holds the command to the words of the page.
+// saysTheSame checks that the command says the same as the page.
 func saysTheSame(t *testing.T, s *stack, b *browser) {
 	p := s.Command(t, "why", "shop-worker-1", "--addr", s.URL)
 	if <-p.Done(); p.ExitCode() != 0 {
@@ -271,7 +271,7 @@ func saysTheSame(t *testing.T, s *stack, b *browser) {
 	}
 }
 
-// What clients push is answered for in one click from the card of its signal.
+// One click from a signal's card answers questions about pushed data.
 func TestWhyOfASignalFromItsCard(t *testing.T) {
 	in := harness.FreePort(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`
@@ -285,7 +285,7 @@ otelcol.exporter.otlphttp "x" { client { endpoint = %q } }
 	b := newBrowser(t, c.URL)
 	b.open("/")
 	link := `document.querySelector('.signals .card.traces a[href="/why?q=traces"]')`
-	b.until(`!document.querySelector('.signals .card a[href="/why?q=logs"]')`) // nothing receives any
+	b.until(`!document.querySelector('.signals .card a[href="/why?q=logs"]')`) // there is no receiver
 	b.until("document.querySelector('.signals .card.traces').innerText.includes('Nothing received yet.') && document.querySelector('#destinations tbody').innerText.includes('nothing sent yet')")
 	for kind, body := range map[string]string{
 		"application/json": `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"x"}]}]}]}`,

@@ -62,7 +62,7 @@ func TestLinksOfDocumentsLeadToFilesAndHeadings(t *testing.T) {
 	}
 }
 
-func TestAnchorsAreThoseOfGitHub(t *testing.T) {
+func TestAnchorsMatchGitHubs(t *testing.T) {
 	got := anchors("# What an attacker can and can't do\n\n## [Delivery](a.md)\n\n## Delivery\n\n### R2 and L6: `kill -9`\n")
 	for _, want := range []string{"what-an-attacker-can-and-cant-do", "delivery", "delivery-1", "r2-and-l6-kill--9"} {
 		if !got[want] {

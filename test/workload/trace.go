@@ -12,8 +12,8 @@ const TraceFirstLine = `^(\d{4}-\d{2}-\d{2}T|ERROR:)`
 // traceLines is how many lines a trace has.
 const traceLines = 40
 
-// Trace is what an error is told with, in 40 lines without the last line end:
-// odd numbers are of a Java program, even ones of a Python program.
+// Trace is a stack trace of 40 lines, without the last line end: odd numbers are from a
+// Java program, even ones from a Python program.
 func Trace(seq int) string {
 	if seq%2 == 0 {
 		return pythonTrace(seq)

@@ -1,5 +1,5 @@
-// Package workload is what test containers produce, as a function of a
-// sequence number, so that a test can tell what must have arrived.
+// Package workload is what test containers produce, as a function of a sequence number,
+// so that a test knows what must have arrived.
 package workload
 
 import (
@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// Line is log line seq of one output stream, padded to size bytes if it is
-// shorter. The padding differs from line to line, so that bytes of different
-// lines cannot be mistaken for one another.
+// Line is log line seq of one output stream, padded to size bytes if it is shorter. The
+// padding differs from line to line, so that bytes of different lines cannot be confused.
 func Line(stream string, seq, size int) string {
 	head := fmt.Sprintf("seq=%d stream=%s ", seq, stream)
 	if len(head) >= size {

@@ -1,5 +1,5 @@
-// Command licenses writes the notices of what others wrote and the programs have a
-// part of, or says that they are stale.
+// Command licenses writes the notices of third-party software in the programs, or reports
+// that they are stale.
 package main
 
 import (

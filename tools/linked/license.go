@@ -12,20 +12,20 @@ import (
 	"github.com/google/licensecheck"
 )
 
-// File is a license, or a notice that has to go along with one.
+// File is a license, or a notice that has to accompany one.
 type File struct {
 	Path string // below the module's root
 	Text string
 	IDs  []string // the licenses in it, as in SPDX; nil for a notice
 }
 
-// accepted are the licenses whose conditions are met by giving their text and the
-// notices along, and, for MPL-2.0, by saying where the source is.
+// accepted are the licenses whose conditions are met by including their text and the
+// notices and, for MPL-2.0, by saying where the source is.
 func accepted() []string {
 	return []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "Unlicense", "Zlib"}
 }
 
-// otherFiles are license files of what the program has no part of, with the reason.
+// otherFiles are license files of software that is not in the program, with the reason.
 func otherFiles() map[string]string {
 	return map[string]string{
 		"github.com/opencontainers/go-digest LICENSE.docs": "of its documentation",

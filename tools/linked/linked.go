@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// Module is something that others wrote and of which the program has a part.
+// Module is third-party software of which the program has a part.
 type Module struct {
 	Path    string // as it is imported; of an asset, its folder in the project
 	Version string // "" of an asset, and of Go itself
@@ -24,7 +24,7 @@ type Module struct {
 	Files []File
 }
 
-// pkg is what go list says of a package.
+// pkg is what go list says about a package.
 type pkg struct {
 	Dir        string
 	EmbedFiles []string

@@ -35,7 +35,7 @@ type Part struct {
 // On reports whether the part runs.
 func (p Part) On() bool { return p.Destination != "" }
 
-// Parts lists the parts, with the destinations that getenv tells.
+// Parts lists the parts, with the destinations from getenv.
 func Parts(getenv func(string) string) []Part {
 	parts := []Part{
 		{Signal: "metrics", Does: "scrapes the containers that opt in by label", Variable: "COLLECTOR_METRICS_URL", Example: "http://victoriametrics:8428/api/v1/write", docker: true},

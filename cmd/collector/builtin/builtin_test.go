@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// Anybody who starts a container can have it scraped, so what it may expose is
-// limited, where the user sees it, in every configuration that comes with the
-// collector.
+// Anybody who starts a container can get it scraped, so every configuration that comes
+// with the collector visibly limits what a container may expose.
 func TestWhatContainersMayExposeIsLimited(t *testing.T) {
 	stack, err := os.ReadFile(filepath.Join("..", "..", "..", "deploy", "config.alloy"))
 	if err != nil {

@@ -62,7 +62,7 @@ type Inventory interface {
 	Receivers() []listen.Received
 	Engines() []inspect.Engine
 	Containers() []inspect.Container
-	// Lives are the containers that restart again and again, or ended lately.
+	// Lives are the containers that keep restarting, or ended recently.
 	Lives() []inspect.Life
 	// Unlisted are the containers that are not targets of any discovery: the reason
 	// by name.

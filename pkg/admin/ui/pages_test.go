@@ -55,7 +55,7 @@ func TestEveryPageIsSoundAndHasAnAPI(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThere(t *testing.T) {
+func TestMissingPagesAreNotFound(t *testing.T) {
 	u := uitest.New(t, uitest.Small, nil)
 	for path, status := range map[string]int{
 		"/component/nobody": 404, "/graph?focus=nobody": 404, "/nothing": 404, "/api/v1/components/nobody": 404, "/api/v1/nothing": 404, "/assets/none.js": 404, "/assets/../ui.go": 307,

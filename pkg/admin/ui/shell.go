@@ -74,7 +74,7 @@ func (u *UI) write(w http.ResponseWriter, req *http.Request, status int, title s
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(buf.Bytes()) // the client may be gone
+	_, _ = w.Write(buf.Bytes()) // the client may have disconnected
 }
 
 // shell is the HTML around a page's content.

@@ -60,8 +60,8 @@ func BenchmarkPages(b *testing.B) {
 	}
 }
 
-// However many rows are asked for, and however long what they show, a page
-// stays uitest.Small, while JSON has all.
+// However many rows are requested, and however long their texts are, a page stays small;
+// JSON has all of it.
 func TestPagesStaySmall(t *testing.T) {
 	s := uitest.NewStock(2000, 2000)
 	long := strings.Repeat("<a long & quoted 'value'> ", 40)
@@ -96,12 +96,12 @@ func TestPagesStaySmall(t *testing.T) {
 	}
 }
 
-// thousands is how many containers the pages have to bear.
+// thousands is how many containers the pages must cope with.
 const thousands = 2000
 
-// crowd is a machine with thousands of containers, in Compose projects of ten
-// services of two containers each, and some outside of any project. Each
-// is a target, and has its output read.
+// crowd is a machine with thousands of containers, in Compose projects of ten services of
+// two containers each, and some outside of any project. Each is a target, and its logs
+// are read.
 func crowd() *uitest.Stock {
 	s := uitest.NewStock(thousands, thousands)
 	for i := range s.Running {
@@ -121,8 +121,8 @@ func crowd() *uitest.Stock {
 	return s
 }
 
-// tailToy is a component that reads the output of all containers, and whose
-// rules drop the errors of each fifth of them and all of each seventh.
+// tailToy is a component that reads the output of all containers, and whose rules drop
+// the errors of every fifth and everything of every seventh.
 func tailToy(s *uitest.Stock) inspect.Relabeling {
 	r := uitest.RelabelToy(s)
 	r.Component, r.Streams = "loki.source.docker.all", []string{"stdout", "stderr"}
@@ -199,8 +199,8 @@ func tracesOfAll(t *testing.T, s *uitest.Stock) pipeline.OTLP {
 	return pipeline.OTLP{Signal: pipeline.SignalTraces, Data: data, Items: len(s.Running)}
 }
 
-// With thousands of containers of which everything is collected, every page
-// that lists them or what they send is a page still, whatever is asked of it.
+// With thousands of containers of which everything is collected, every page that lists
+// them or what they send stays small, whatever the query.
 func TestPagesOfThousandsOfContainersStaySmall(t *testing.T) {
 	s, w := crowd(), uitest.RunWindow(t)
 	keepOfAll(t, w, s)

@@ -117,7 +117,7 @@ func (u *UI) table() []entry {
 	}
 }
 
-// more are the pages that say more of a component than its own.
+// more are the pages that say more about a component than its own page does.
 func more(staged *stages.Page, tailed *tails.Page) func(id string) []page.Link {
 	return func(id string) (links []page.Link) {
 		if slices.Contains(staged.Components(), id) {
@@ -130,8 +130,8 @@ func more(staged *stages.Page, tailed *tails.Page) func(id string) []page.Link {
 	}
 }
 
-// explain is what rules make of inputs, as the page Why wants it: no page imports
-// another.
+// explain is what rules do to inputs, in the form that the Why page wants: no page
+// imports another.
 func explain(p *relabel.Page) func(func(labels.Labels) bool) []why.Rules {
 	return func(matches func(labels.Labels) bool) []why.Rules {
 		var out []why.Rules

@@ -53,8 +53,8 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// Deaf is an address at which no connection comes about: the queue of those that
-// nobody has accepted is full.
+// Deaf is an address at which no connection is established: the queue of connections to
+// accept is full.
 func Deaf(t testing.TB) string {
 	t.Helper()
 	fd, address := bound(t)
@@ -73,8 +73,8 @@ func Deaf(t testing.TB) string {
 	return ""
 }
 
-// Speaking is an address at which each connection is given to talk, and closed when
-// that returns or the test ends.
+// Speaking is an address whose connections are passed to talk, and closed when that
+// returns or the test ends.
 func Speaking(t testing.TB, talk func(net.Conn)) string {
 	t.Helper()
 	l := listen(t)

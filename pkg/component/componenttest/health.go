@@ -117,7 +117,7 @@ func partsOf(made any, d component.Definition) []string {
 			parts = append(parts, of.part)
 		}
 	}
-	// What gives targets, or is given data to add their labels to, reads none of them.
+	// Components that export targets, or add their labels to data, scrape none.
 	readsNone := slices.ContainsFunc(d.Doc.Exports, func(e component.Export) bool {
 		return strings.Contains(e.Type, "map(string)") || strings.Contains(e.Type, "Receiver") || strings.Contains(e.Type, "Consumer")
 	})
@@ -206,7 +206,7 @@ func (h *holder) elements(v reflect.Value, t reflect.Type) {
 	}
 }
 
-// miscounted names a component that counts otherwise than it lists.
+// miscounted names a component whose counts differ from its list.
 func miscounted(c *graph.Controller) (problem string) {
 	c.Components(func(id string, running any) {
 		counter, ok := running.(inspect.Counter)

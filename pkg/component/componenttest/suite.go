@@ -102,8 +102,8 @@ func (s Suite) documented(t *testing.T, d component.Definition) {
 	}
 }
 
-// lives makes the components of the example and checks that nothing has begun by
-// that; then runs them twice over the same folder, and checks what they leave.
+// lives makes the components of the example and checks that this starts nothing; then
+// runs them twice over the same folder, and checks what they leave.
 func (s Suite) lives(t *testing.T, d component.Definition, linted map[string]bool) {
 	t.Helper()
 	elsewhere := t.TempDir() // where files would be written that nobody asked for

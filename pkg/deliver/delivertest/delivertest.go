@@ -1,4 +1,4 @@
-// Package delivertest holds what every sender of HTTP pushes is tested for.
+// Package delivertest has the tests that every sender of HTTP pushes passes.
 package delivertest
 
 import (

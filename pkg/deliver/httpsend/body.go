@@ -14,10 +14,10 @@ import (
 // answer would be lost.
 const copied = 16 << 10
 
-// body is what a request carries. Whoever owns the data may use its memory again
-// once the request has ended, but the HTTP client may go on reading: a server
-// may answer before it has read all, and a request may time out while it is
-// written. So the data is taken away from the client at the end.
+// body is what a request carries. Whoever owns the data may use its memory again once the
+// request has ended, but the HTTP client may go on reading: a server may answer before it
+// has read all, and a request may time out while it is written. So the data is detached
+// from the client at the end.
 type body struct {
 	mu   sync.Mutex
 	data []byte // guarded by mu; nil once detached

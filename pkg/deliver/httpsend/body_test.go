@@ -2,7 +2,7 @@ package httpsend
 
 import "testing"
 
-func TestABodyThatWasTakenAwayIsReadNoMore(t *testing.T) {
+func TestADetachedBodyIsNotReadAnyMore(t *testing.T) {
 	b := &body{data: []byte("data")}
 	r := b.reader()
 	p := make([]byte, 2)

@@ -27,11 +27,10 @@ type Client struct {
 	// of statuses does; nil, or a nil error, leaves it to the table. Without an
 	// Err, the error gets the usual text.
 	Except func(*Answer) *deliver.Error
-	// Hint explains an error of the HTTP client that usually has a wrong
-	// setting for its cause; nil: none are known.
+	// Hint explains an error of the HTTP client whose usual cause is a wrong setting;
+	// nil: none are known.
 	Hint func(error) string
-	// Observe is told of each request; nil: nobody is. status is 0 if there was
-	// no answer.
+	// Observe is called for each request; may be nil. status is 0 if there was no answer.
 	Observe func(status int, took time.Duration)
 
 	trails httpclient.Trails

@@ -53,7 +53,7 @@ func errorOf(t *testing.T, err error) *deliver.Error {
 	return e
 }
 
-func TestAStatusDecidesWhatBecomesOfTheData(t *testing.T) {
+func TestAStatusDecidesTheFateOfTheData(t *testing.T) {
 	final := map[int]bool{400: true, 409: true, 413: true, 414: true, 422: true}
 	c := newClient(t)
 	status := 0
@@ -128,7 +128,7 @@ func TestErrorsNameTheURLWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-func TestATimeOutIsNamedAndDoesNotEndTheData(t *testing.T) {
+func TestATimeoutIsNamedAndKeepsTheData(t *testing.T) {
 	release := make(chan struct{})
 	target := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
 	defer close(release)
@@ -217,7 +217,7 @@ func TestEachRequestIsObservedOnce(t *testing.T) {
 	}
 }
 
-func TestAStatusOfGRPCTellsWhenToComeAgain(t *testing.T) {
+func TestAGRPCStatusSaysWhenToRetry(t *testing.T) {
 	packed := func(delay time.Duration) *spb.Status {
 		detail, err := anypb.New(&errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 		if err != nil {
@@ -273,8 +273,8 @@ func TestARejectionThatQuotesTLSIsARejection(t *testing.T) {
 	}
 }
 
-// Who is asked by TLS cannot want TLS.
-func TestByTLSNothingWantsTLS(t *testing.T) {
+// A server that is already reached over TLS can't be asking for TLS.
+func TestOverTLSNoServerWantsTLS(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
 	}))

@@ -10,7 +10,7 @@ import (
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 )
 
-// longestRetryAfter is above what anybody waits for who is told to.
+// longestRetryAfter is longer than any caller waits.
 const longestRetryAfter = 24 * time.Hour
 
 // RetryAfter is how long an answer asks to wait: Retry-After in seconds, or a

@@ -105,8 +105,8 @@ func (d *Daemon) Unpause(containerID string) {
 	})
 }
 
-// Stop ends a container, and removes it if it is so made. What follows its log
-// ends when everything is read.
+// Stop stops a container, and removes it if it was created with AutoRemove. What follows
+// its log ends when everything is read.
 func (d *Daemon) Stop(containerID string) { d.Exit(containerID, 0) }
 
 // Exit is Stop of a container whose program exits with a code.

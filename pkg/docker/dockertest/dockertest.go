@@ -347,8 +347,7 @@ func (d *Daemon) await(what string, done func() bool) {
 	}
 }
 
-// wake tells those in await that something they may wait for has changed. The
-// caller holds mu.
+// wake makes those in await look again. The caller holds mu.
 func (d *Daemon) wake() {
 	close(d.requested)
 	d.requested = make(chan struct{})

@@ -40,7 +40,7 @@ func served(t *testing.T, host, text string, serve func(http.Handler) *httptest.
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	address := exportertest.Closed(t)
 	e := exportertest.New(t, Definition(), fmt.Sprintf("scrape_uri = \"http://me:hunter2@%s/server-status?auto\"", address))
 	code, page := e.Page()
@@ -83,7 +83,7 @@ func TestTheHostIsWhatIsSet(t *testing.T) {
 	}
 }
 
-func TestACertificateThatIsNotTrustedIsAcceptedIfItIsToBe(t *testing.T) {
+func TestAnUntrustedCertificateIsAcceptedIfConfigured(t *testing.T) {
 	exportertest.Effect{Settings: "insecure = true", With: "apache_up 1", Without: "apache_up 0"}.Check(t, Definition(), served(t, "", status, httptest.NewTLSServer))
 }
 
@@ -107,7 +107,7 @@ func TestAnAnswerThatMakesTheLibraryPanicFailsTheScrapeOnly(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		`scrape_uri = ""`:                      "not a valid URL",
 		`scrape_uri = "http://a:hunter2%zz@b"`: "not a valid URL",

@@ -113,7 +113,7 @@ func TestEachKindOfProbeAsksARealServer(t *testing.T) {
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave for an HTTP and a TCP
 // probe; those with the label team are the first one's.
-func TestTheMetricsAndTargetsAreThoseOfAlloy(t *testing.T) {
+func TestTheMetricsAndTargetsMatchAlloys(t *testing.T) {
 	site := web(t)
 	e := exportertest.New(t, Definition(), "config = `{modules: {http_2xx: {prober: http, timeout: 2s}, tcp: {prober: tcp}}}`\n"+
 		target("page", site, "http_2xx")+strings.Replace(target("port", strings.TrimPrefix(site, "http://"), "tcp"), `"team" = "web", `, "", 1))
@@ -239,7 +239,7 @@ func TestTwoExportersHaveTheirOwnModules(t *testing.T) {
 	}
 }
 
-func TestAModuleThatIsNotThereMakesTheTargetDown(t *testing.T) {
+func TestAMissingModuleMakesTheTargetDown(t *testing.T) {
 	var warned []string
 	o := component.Options{ID: "prometheus.exporter.blackbox.x", Warn: func(path, why string) { warned = append(warned, path+": "+why) }}
 	b, err := New(Config{Config: "modules: {tcp: {prober: tcp}, web: {prober: http}}", Targets: []Target{{Name: "a", Address: "b:1", Module: "htp"}}}, o)
@@ -267,7 +267,7 @@ func TestTheDebugPageDoesNotShowHeaders(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		"":                               "set config or config_file",
 		modules + "config_file = \"/x\"": "config and config_file are both set",

@@ -1,7 +1,7 @@
 // Package cadvisor is prometheus.exporter.cadvisor: metrics of containers, with the names
 // and labels of cAdvisor, read from the host's cgroups and /proc when the page is asked
-// for. The Engine says what the containers are called; where the host's files are not
-// mounted, also what they use.
+// for. The Engine provides the containers' names, and their usage too where the host's
+// files are not mounted.
 package cadvisor
 
 import (
@@ -136,7 +136,7 @@ type Status struct {
 	Cgroups    string `json:"cgroups,omitempty"`
 	Containers int    `json:"containers"`
 	Others     int    `json:"others"` // cgroups that are not containers
-	// Missing are the metrics that can't be had, with what it takes to have them.
+	// Missing are the metrics that are not available, with what it takes to get them.
 	Missing []string `json:"missing,omitempty"`
 	Error   string   `json:"error,omitempty"`
 }
@@ -378,7 +378,7 @@ func (p *pass) disk(subjects []*subject) {
 	}
 }
 
-// tell puts a subject on the page.
+// tell adds a subject to the page.
 func (p *pass) tell(s *subject) {
 	if s.usage == nil {
 		return

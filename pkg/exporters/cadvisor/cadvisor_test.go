@@ -91,8 +91,8 @@ func TestAContainerIsReadFromEachHierarchy(t *testing.T) {
 	}
 }
 
-// differences are the metrics that are not those of testdata/alloy.txt, with the reason. A
-// star is any ending.
+// differences are the metrics that differ from testdata/alloy.txt, with the reason. A star
+// is any ending.
 func differences() map[string]string {
 	return map[string]string{
 		"machine_*":                            "Alloy gives them the time of its start, so that its own scraper dropped them when the list was recorded",
@@ -166,7 +166,7 @@ func TestThePageIsTextThatPrometheusReads(t *testing.T) {
 	}
 }
 
-func TestLabelsAreThoseThatAreAskedFor(t *testing.T) {
+func TestOnlyRequestedLabelsAreAdded(t *testing.T) {
 	h, d := newHost(t, false, false), dockertest.New(t)
 	container := shop()
 	container.RestartCount = 3
@@ -188,7 +188,7 @@ func TestLabelsAreThoseThatAreAskedFor(t *testing.T) {
 	}
 }
 
-func TestOtherCgroupsAreThoseThatAreAskedFor(t *testing.T) {
+func TestOnlyRequestedCgroupsAreAdded(t *testing.T) {
 	h, d := newHost(t, false, true), dockertest.New(t)
 	d.Run(shop())
 	const service, stray = "/system.slice/cron.service", "/system.slice/docker-" + strayID + ".scope"
@@ -379,7 +379,7 @@ func TestWithoutTheHostsProcTheEngineSaysWhatPassedThroughNetworks(t *testing.T)
 	page.of(h.cgroupOf(shopID)).want(t, map[string]float64{"container_network_receive_bytes_total{interface=eth1}": 1})
 }
 
-func TestWhatTheEngineSaidIsKeptForAWhile(t *testing.T) {
+func TestTheEnginesAnswersAreCachedForAWhile(t *testing.T) {
 	h, d := newHost(t, false, false), dockertest.New(t)
 	d.Run(shop())
 	path := "/containers/" + shopID + "/json"
@@ -419,7 +419,7 @@ func TestWhatTheEngineSaidIsKeptForAWhile(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatIsAwayCostsNamesAlone(t *testing.T) {
+func TestWithoutTheEngineOnlyNamesAreMissing(t *testing.T) {
 	h, d := newHost(t, false, false), dockertest.New(t)
 	d.Run(shop())
 	c := make1(t, config(d, func(c *Config) { c.StorageDuration = 0 }), h.places())
@@ -470,7 +470,7 @@ func TestArgumentsWithoutEffectWarn(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefused(t *testing.T) {
+func TestWhatCannotWorkIsRejected(t *testing.T) {
 	for argument, change := range map[string]func(*Config){
 		"enabled_metrics":  func(c *Config) { c.EnabledMetrics = []string{"cpus"} },
 		"disabled_metrics": func(c *Config) { c.DisabledMetrics = []string{"cpus"} },

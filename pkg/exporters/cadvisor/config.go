@@ -119,7 +119,7 @@ func (c *Config) Validate() error {
 }
 
 // kinds are those that are on: enabled_metrics if there are any, else all but
-// disabled_metrics, which replaces the list of those that are off by default.
+// disabled_metrics, which replaces the list of kinds that are off by default.
 func (c *Config) kinds() kinds {
 	on := kinds{}
 	if len(c.EnabledMetrics) > 0 {

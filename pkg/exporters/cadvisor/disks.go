@@ -78,7 +78,7 @@ func ofMachine(mounts []mount) []mount {
 	return out
 }
 
-// ofOneContainer reports whether a mount point lives and dies with a container.
+// ofOneContainer reports whether a mount point exists only as long as a container.
 func ofOneContainer(point string) bool {
 	for _, part := range []string{"/overlay2/", "/containers/", "/overlay-containers/", "/rootfs/overlayfs/"} {
 		if strings.Contains(point, part) {
@@ -182,11 +182,11 @@ type folderUsage struct {
 type containerFolders struct{ id, layer, beside string }
 
 // diskUsage keeps what containers take on disk. Measuring it looks at every file, so it
-// is done once a minute at most, and so seldom that it takes no more than 1/500 of the
+// is done at most once a minute, and rarely enough to take no more than 1/500 of the
 // time.
 type diskUsage struct {
 	patient patient[map[string]folderUsage]
-	due     map[string]time.Time // belongs to who measures
+	due     map[string]time.Time // belongs to the goroutine that measures
 }
 
 const (
@@ -267,7 +267,7 @@ func sizeOf(ctx context.Context, folder string) (bytes, inodes uint64, err error
 }
 
 // patient measures what may take long, or never end, as with a file system whose server
-// is away: one measurement at a time, beside whoever asks, who gets the last result if
+// is away: one measurement at a time, in the background; callers get the last result if
 // the next takes too long.
 type patient[T any] struct {
 	mu      sync.Mutex

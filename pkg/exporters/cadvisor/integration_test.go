@@ -113,7 +113,7 @@ func TestARealContainerIsMeasured(t *testing.T) {
 	}
 }
 
-// realCgroup compares what only cgroups tell.
+// realCgroup compares what only cgroups show.
 func (c *CAdvisor) realCgroup(t *testing.T, id string, got series) {
 	t.Helper()
 	if s := c.Status().(Status); s.Cgroups == "" || s.Containers == 0 {

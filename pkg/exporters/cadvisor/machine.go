@@ -42,7 +42,7 @@ func findPlaces() places {
 
 func inContainer() bool { return exists("/.dockerenv") || exists("/run/.containerenv") }
 
-// machine is what machine_* tells.
+// machine is what the metrics machine_* show.
 type machine struct {
 	memory, swap            uint64
 	cpus, cores, sockets    int
@@ -92,7 +92,7 @@ func firstFile(names ...string) string {
 	return ""
 }
 
-// parseCPUInfo counts CPUs, cores and sockets in /proc/cpuinfo. Where it does not tell
+// parseCPUInfo counts CPUs, cores and sockets in /proc/cpuinfo. If it does not list
 // cores, as on ARM, each CPU is one, in one socket.
 func parseCPUInfo(text []byte) (cpus, cores, sockets int) {
 	foundCores, foundSockets := map[string]bool{}, map[string]bool{}
@@ -122,7 +122,7 @@ func parseCPUInfo(text []byte) (cpus, cores, sockets int) {
 	return cpus, cores, sockets
 }
 
-// tell puts what is known of the machine on the page.
+// tell adds what is known of the machine to the page.
 func (m machine) tell(s *sheet, p places, err error) {
 	labels := labelsOf(map[string]string{"machine_id": m.machineID, "system_uuid": m.uuid, "boot_id": m.bootID})
 	s.add("machine_scrape_error", nil, flag(err != nil))

@@ -118,7 +118,7 @@ type ulimit struct {
 	soft int64
 }
 
-// parseLimits reads the limits of /proc/PID/limits that cAdvisor tells.
+// parseLimits reads the limits of /proc/PID/limits that cAdvisor exposes.
 func parseLimits(text []byte) []ulimit {
 	var out []ulimit
 	for line := range strings.Lines(string(text)) {

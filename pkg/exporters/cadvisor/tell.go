@@ -20,7 +20,7 @@ func (o owner) tell(name string, value float64, more ...string) {
 	o.add(name, o.labels, value, more...)
 }
 
-// bytesLimit is a limit of memory as it is told: 0 where there is none.
+// bytesLimit is a limit of memory as it is exposed: 0 where there is none.
 func bytesLimit(n uint64) float64 {
 	if n > mostBytes {
 		return 0
@@ -107,9 +107,9 @@ func (o owner) network(interfaces []netInterface) {
 	}
 }
 
-// blocks tells what was read and written: what the cgroup counts, and for the file
-// systems what their devices count, as cAdvisor does. A device that both have counts
-// once, by the cgroup.
+// blocks adds what was read and written: what the cgroup counts, and for the file systems
+// what their devices count, as cAdvisor does. A device that both have counts once, by the
+// cgroup.
 func (o owner) blocks(u *usage, filesystems []filesystem, disks map[device]diskIO) {
 	counted := map[string]bool{}
 	for _, op := range u.bytes {
@@ -144,7 +144,7 @@ func (o owner) blocks(u *usage, filesystems []filesystem, disks map[device]diskI
 	}
 }
 
-// disk tells what a file system's device counts beyond reads and writes.
+// disk adds what a file system's device counts beyond reads and writes.
 func (o owner) disk(f *filesystem) {
 	seconds := func(millis uint64) float64 { return float64(millis) / 1000 }
 	for name, value := range map[string]float64{
@@ -169,7 +169,7 @@ func deviceName(d device, disks map[device]diskIO) string {
 	return ""
 }
 
-// space tells how full the file systems of the machine are.
+// space adds how full the file systems of the machine are.
 func (o owner) space(filesystems []filesystem) {
 	for i := range filesystems {
 		f := &filesystems[i]
@@ -180,7 +180,7 @@ func (o owner) space(filesystems []filesystem) {
 	}
 }
 
-// folders tells what a container takes on its file system.
+// folders adds what a container takes on its file system.
 func (o owner) folders(f *filesystem, used folderUsage, known bool) {
 	o.tell("container_fs_limit_bytes", float64(f.size), "device", f.source)
 	if !known || used.err != nil {
@@ -191,7 +191,7 @@ func (o owner) folders(f *filesystem, used folderUsage, known bool) {
 	o.tell("container_fs_inodes_free", 0, "device", f.source)
 }
 
-// rest tells what the cgroup has beyond CPU, memory and blocks.
+// rest adds what the cgroup has beyond CPU, memory and blocks.
 func (o owner) rest(u *usage) {
 	if u.ooms != nil {
 		o.tell("container_oom_events_total", float64(*u.ooms))
@@ -223,7 +223,7 @@ func (o owner) states(counts []uint64) {
 	}
 }
 
-// sockets tells of a network's sockets. With many of them, the files are long.
+// sockets adds a network's sockets. With many of them, the files are long.
 func (o owner) sockets(p procfs, pid int, on kinds) {
 	for _, version := range []string{"", "6"} {
 		if on[kindTCP] {
@@ -252,7 +252,7 @@ func (o owner) sockets(p procfs, pid int, on kinds) {
 	}
 }
 
-// processes tells of the processes in a cgroup.
+// processes adds the processes in a cgroup.
 func (o owner) processes(p procfs, pids []int, first int, on kinds) {
 	if on[kindProcess] {
 		files, sockets := p.descriptors(pids)

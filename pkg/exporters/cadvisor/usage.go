@@ -25,7 +25,7 @@ type usage struct {
 	migrate *uint64
 }
 
-// limits are those that container_spec_* tells.
+// limits are those that container_spec_* show.
 type limits struct {
 	cpu                           bool // the next three are known
 	period, quota, shares         uint64
@@ -96,7 +96,7 @@ func (c cgroup) dividedUsage(u *usage) {
 	if total, ok := c.number("cpuacct", "cpuacct.usage"); ok {
 		u.cpu = &cpuUsage{total: time.Duration(total)}
 		text, _ := c.read("cpuacct", "cpuacct.stat")
-		const tick = time.Second / 100 // whatever the kernel's own is
+		const tick = time.Second / 100 // whatever the kernel's own value is
 		ticks := parseKeyed(text)
 		u.cpu.user, u.cpu.system = time.Duration(ticks["user"])*tick, time.Duration(ticks["system"])*tick
 		text, _ = c.read("cpuacct", "cpuacct.usage_percpu")
@@ -132,7 +132,7 @@ func (c cgroup) dividedMemory(u *usage) {
 	}
 }
 
-// memoryOf takes from memory.stat, of v1 or v2, what is told of it.
+// memoryOf takes from memory.stat, of v1 or v2, what is exposed.
 func memoryOf(stat map[string]uint64, used uint64) *memoryUsage {
 	m := &memoryUsage{usage: used, faults: stat["pgfault"], majorFaults: stat["pgmajfault"]}
 	first := func(names ...string) uint64 {

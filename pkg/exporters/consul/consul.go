@@ -1,5 +1,5 @@
 // Package consul is prometheus.exporter.consul: metrics of a Consul server, with the
-// names and labels of consul_exporter. Its library brings Consul's whole client.
+// names and labels of consul_exporter. Its library would link Consul's whole client.
 package consul
 
 import (

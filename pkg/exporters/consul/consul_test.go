@@ -85,7 +85,7 @@ func answers() map[string]string {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	address := exportertest.Closed(t)
 	e := exportertest.New(t, Definition(), fmt.Sprintf("server = \"http://me:hunter2@%s\"", address))
 	code, page := e.Page()
@@ -143,7 +143,7 @@ func TestSettingsAreWhatTheServerIsAsked(t *testing.T) {
 	}
 }
 
-func TestSoManyServicesAreAskedForAtOnce(t *testing.T) {
+func TestRequestsForServicesAreLimited(t *testing.T) {
 	many := answers()
 	services := []string{}
 	for i := range 40 {
@@ -241,7 +241,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		`server = ""`:                      "not a valid URL",
 		`server = "http://a:hunter2%zz@b"`: "not a valid URL",

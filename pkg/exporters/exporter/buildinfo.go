@@ -8,9 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// BuildInfo is a series by which dashboards find what an exporter tells of: the
-// program's name, such as "node_exporter", with _build_info. userAgent says the
-// version.
+// BuildInfo is a series by which dashboards find what an exporter monitors: the program's
+// name, such as "node_exporter", with _build_info. userAgent says the version.
 func BuildInfo(program, userAgent string) prometheus.Collector {
 	_, version, _ := strings.Cut(userAgent, "/")
 	tags, revision := "unknown", "unknown"

@@ -28,8 +28,8 @@ type Exporter struct {
 	page    http.Handler
 }
 
-// maxPages is how many pages may be made at once: one more is refused, as what
-// pages are made of has become slow.
+// maxPages is how many pages may be made at once: another is refused, as the sources of
+// the page have become slow.
 const maxPages = 40
 
 // New makes an exporter with a page. kind is the last part of the component's
@@ -49,8 +49,8 @@ func New(o component.Options, kind, instance string, page http.Handler) *Exporte
 	return e
 }
 
-// Page is a page with the metrics. What can't be had costs it nothing else, and is
-// counted in own, unless that is nil.
+// Page is a page with the metrics. A metric that fails costs the page nothing else, and
+// is counted in own, unless that is nil.
 func Page(o component.Options, metrics prometheus.Gatherer, own prometheus.Registerer) http.Handler {
 	return promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorHandling:       promhttp.ContinueOnError,
@@ -88,7 +88,7 @@ func Doc(text string) component.Doc {
 	return component.Doc{Page: text, Exports: []component.Export{{Name: "targets", Type: "list(map(string))"}}}
 }
 
-// Host is the label instance of what tells of the machine: its name.
+// Host is the label instance of exporters for the machine: its name.
 func Host() string {
 	if name := os.Getenv("HOSTNAME"); name != "" {
 		return name

@@ -23,7 +23,7 @@ func targetOf(t *testing.T, e *Exporter) map[string]string {
 	return targets[0].Map()
 }
 
-func TestTheTargetIsThatOfAlloy(t *testing.T) {
+func TestTheTargetMatchesAlloys(t *testing.T) {
 	for id, want := range map[string]map[string]string{
 		"prometheus.exporter.toy.x": {
 			"__address__": "alloy.internal:12345", "__scheme__": "http", "__metrics_path__": "/api/v0/component/prometheus.exporter.toy.x/metrics",

@@ -37,7 +37,7 @@ func (h *Heard) keep(message string, values []string) {
 	}
 }
 
-// said are the attributes of an error that tell more of it than its message.
+// said are the attributes of a log message that explain the error further.
 func said(name string) bool {
 	switch name {
 	case "key", "value", "name", "scraper", "err", "error":

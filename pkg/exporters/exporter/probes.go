@@ -74,7 +74,7 @@ type Prober struct {
 	skipped error                  // targets that are no probes
 }
 
-// ProbeResult is how the last probe of an address went.
+// ProbeResult is the outcome of the last probe of an address.
 type ProbeResult struct {
 	Target  string    `json:"target"`
 	Module  string    `json:"module,omitempty"`
@@ -160,7 +160,7 @@ func (p *Prober) Probed(r ProbeResult) {
 	defer p.mu.Unlock()
 	key := r.Target + "\x00" + r.Module
 	if _, known := p.results[key]; !known && len(p.results) >= maxResults {
-		clear(p.results) // those of now come again
+		clear(p.results) // current ones are added again by their next probe
 	}
 	r.At = time.Now()
 	p.results[key] = r
@@ -182,7 +182,7 @@ func (p *Prober) Health() error {
 	return p.skipped
 }
 
-// Guard serves h within the scrape's timeout, one panic of h being one scrape's.
+// Guard serves h within the scrape's timeout; a panic of h fails that scrape only.
 func Guard(o component.Options, h http.Handler) http.Handler {
 	log := &errorLog{log: o.WithDefaults().Logger}
 	waiting := make(chan struct{}, maxPages)

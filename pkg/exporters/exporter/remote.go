@@ -15,10 +15,10 @@ import (
 	"collector/pkg/component"
 )
 
-// patience is how long a page waits for whom no scrape's timeout is known.
+// patience is how long a page may take for a request that has no scrape timeout.
 const patience = time.Minute
 
-// Remote is what a page is made of that another program is asked for.
+// Remote describes a page whose metrics come from another program.
 type Remote struct {
 	// Program is the name of the exporter that the library is of, such as
 	// "redis_exporter".
@@ -89,7 +89,7 @@ func (p *remotePage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}).ServeHTTP(w, r)
 }
 
-// timeout is how long who sent r waits at most.
+// timeout is how long the sender of r waits at most.
 func timeout(r *http.Request) time.Duration {
 	seconds, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
 	if err != nil || !(seconds > 0 && seconds < patience.Seconds()) {

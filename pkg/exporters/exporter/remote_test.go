@@ -14,7 +14,7 @@ import (
 	"collector/pkg/component"
 )
 
-// asked is a collector that does what it is told.
+// asked is a collector that does what the test says.
 type asked struct {
 	do func(to chan<- prometheus.Metric)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Server is what a component shows of the server that it asks.
+// Server is what a component shows of the server that it scrapes.
 type Server struct {
 	kind string
 
@@ -27,7 +27,7 @@ func NewServer(kind, address string) *Server {
 	return &Server{kind: kind, status: ServerStatus{Address: address}}
 }
 
-// Asked keeps that a scrape is over, and why it failed, or "".
+// Asked records that a scrape is over, and why it failed, or "".
 func (s *Server) Asked(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -90,7 +90,7 @@ func (m *Memcached) page() (int, string) {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	recorded, err := os.ReadFile("testdata/alloy.txt")
 	if err != nil {
 		t.Fatal(err)

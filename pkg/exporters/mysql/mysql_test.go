@@ -41,7 +41,7 @@ func tables() map[string][][]string {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	address := exportertest.Closed(t)
 	e := exportertest.New(t, Definition(), "data_source_name = \"root:hunter2@("+address+")/shop\"")
 	code, page := e.Page()
@@ -176,7 +176,7 @@ func TestWhatFailsIsShown(t *testing.T) {
 	}
 }
 
-func TestACollectorThatIsNotThereIsWarnedOf(t *testing.T) {
+func TestAMissingCollectorIsWarnedOf(t *testing.T) {
 	var warned []string
 	cfg := Config{}
 	cfg.SetToDefault()
@@ -207,7 +207,7 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		"":                                   variable,
 		`data_source_name = "hunter2"`:       "missing the slash",

@@ -47,7 +47,7 @@ func queries(t *testing.T) string {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	address := exportertest.Closed(t)
 	e := exportertest.New(t, Definition(), sources("postgresql://u:hunter2@"+address+"/db1?sslmode=disable"))
 	code, page := e.Page()
@@ -216,7 +216,7 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		"":                                    variable,
 		sources("postgres://u:hunter2%zz@h/"): "not a valid URL",

@@ -55,7 +55,7 @@ func only(t *testing.T, pids ...int) string {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave.
-func TestTheMetricsAreThoseOfAlloy(t *testing.T) {
+func TestTheMetricsMatchAlloys(t *testing.T) {
 	e := exportertest.New(t, Definition(), everything)
 	code, page := e.Page()
 	if diff := cmp.Diff(exportertest.Alloys(t), page.Series(t)); diff != "" || code != 200 || e.Health() != nil {
@@ -154,7 +154,7 @@ func TestGroupsWithoutProcessesStayUnlessTheyAreRemoved(t *testing.T) {
 	}
 }
 
-func TestNamesAreLookedAtAgainIfTheyAreToBe(t *testing.T) {
+func TestNamesAreCheckedAgainIfConfigured(t *testing.T) {
 	before := own(t)
 	t.Cleanup(func() { os.WriteFile("/proc/self/comm", []byte(before), 0) })
 	for settings, want := range map[string]bool{"": false, "recheck_on_scrape = true": true} {
@@ -208,7 +208,7 @@ func TestFoldersThatVanishAreShown(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		"matcher {\n name = \"x\"\n}":                   "one of comm, exe and cmdline",
 		"matcher {\n cmdline = [\"(\"]\n}":              "bad cmdline regex",

@@ -83,8 +83,7 @@ func (c *Config) Validate() error {
 	return c.validateKeys()
 }
 
-// validateKeys reports a key that the library would refuse without a word about the
-// argument.
+// validateKeys reports a key that the library would reject without naming the argument.
 func (c *Config) validateKeys() error {
 	for _, list := range []struct {
 		argument string

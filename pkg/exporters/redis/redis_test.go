@@ -32,7 +32,7 @@ func closed(t *testing.T) string {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	recorded, err := os.ReadFile("testdata/alloy.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestAnAnswerThatMakesTheLibraryPanicFailsTheScrapeOnly(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte(`["hunter2"]`), 0o600); err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func TestASettingWithoutEffectIsNamed(t *testing.T) {
 }
 
 // The library, and so Alloy, accepts the same keys.
-func FuzzKeysAreThoseOfTheLibrary(f *testing.F) {
+func FuzzKeysMatchTheLibrarys(f *testing.F) {
 	for _, key := range []string{"a*", "db1=a", "2=a", "a=b=c", "dbx=a", "db-1=a", "%zz", "a,b", "=", "db1=", " db3 = a%2C "} {
 		f.Add(key)
 	}

@@ -106,7 +106,7 @@ func TestADeviceIsAskedAsItsTargetSays(t *testing.T) {
 	}
 }
 
-func TestTargetsAreThoseOfAlloy(t *testing.T) {
+func TestTargetsMatchAlloys(t *testing.T) {
 	want := map[string]string{
 		"__address__": "alloy.internal:12345", "__meta_component_id": "prometheus.exporter.snmp.x", "__meta_component_name": "prometheus.exporter.snmp",
 		"__metrics_path__": "/api/v0/component/prometheus.exporter.snmp.x/metrics", "__param_module": "if_mib", "__param_name": "sw1",
@@ -281,7 +281,7 @@ func TestNumbersOfOIDsAreCompared(t *testing.T) {
 	}
 }
 
-func TestQuestionsThatAreWrongAreRefused(t *testing.T) {
+func TestWrongRequestsAreRejected(t *testing.T) {
 	e := exportertest.New(t, Definition(), config())
 	for text, want := range map[string]string{
 		"":                                  "target is missing",
@@ -300,7 +300,7 @@ func TestQuestionsThatAreWrongAreRefused(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		config() + "config_file = \"/x\"": "config and config_file are both set",
 		"config_file = \"/absent/*\"":     "no file matches",

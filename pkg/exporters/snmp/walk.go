@@ -23,8 +23,8 @@ type walker struct {
 	kept int // bytes, of this module
 }
 
-// WalkAll returns all values below an OID. Some devices mix up the order, so a value
-// that is behind the one before it is accepted, but not twice: that is a circle.
+// WalkAll returns all values below an OID. Some devices mix up the order, so a value that
+// is behind the one before it is accepted, but not twice: that would be a loop.
 func (w *walker) WalkAll(oid string) (values []gosnmp.SnmpPDU, err error) {
 	var g *gosnmp.GoSNMP
 	w.SetOptions(func(of *gosnmp.GoSNMP) { g = of })

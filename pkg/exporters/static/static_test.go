@@ -28,7 +28,7 @@ func TestTheTextIsThePage(t *testing.T) {
 	}
 }
 
-func TestWrongTextIsRefused(t *testing.T) {
+func TestWrongTextIsRejected(t *testing.T) {
 	exportertest.RefusesArguments(t, Definition(), map[string]string{
 		"text = `shop_open{ 1`": "read metrics in Prometheus's text format",
 		"text = `a.b 1\n`":      "read metrics",

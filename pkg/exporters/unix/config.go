@@ -213,7 +213,7 @@ func (c *Config) SetToDefault() {
 	}
 }
 
-// Validate reports expressions that are none: the library would panic.
+// Validate reports invalid expressions: the library would panic.
 func (c *Config) Validate() error {
 	for _, pattern := range []struct{ path, text string }{
 		{"arp/device_exclude", c.Arp.DeviceExclude}, {"arp/device_include", c.Arp.DeviceInclude},

@@ -193,7 +193,7 @@ func TestPerf(t *testing.T) {
 			t.Errorf("a tracepoint only:\n%s", strings.Join(got, "\n"))
 		}
 	} else {
-		t.Logf("tracepoints are not to be had: %s", why)
+		t.Logf("tracepoints are not available: %s", why)
 	}
 	if _, why := page(software + "tracepoint = [\"nothing\"]"); !strings.Contains(why, "tracepoint") {
 		t.Errorf("a wrong tracepoint: %q", why)
@@ -207,8 +207,8 @@ func TestPerf(t *testing.T) {
 	}
 }
 
-// A file system whose server never answers holds up who asks for its size.
-func TestAMountPointThatHangsIsLeftOut(t *testing.T) {
+// A file system whose server never answers blocks whoever asks for its size.
+func TestAMountPointThatHangsIsSkipped(t *testing.T) {
 	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("a file system that hangs: %v", err)

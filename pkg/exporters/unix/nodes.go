@@ -15,8 +15,8 @@ import (
 	"collector/pkg/component"
 )
 
-// nodes are the collectors of one exporter. One that can't be made, or that
-// panics, costs the others nothing.
+// nodes are the collectors of one exporter. One that can't be made, or that panics, does
+// not affect the others.
 type nodes struct {
 	collector.NodeCollector
 	config Config
@@ -147,7 +147,7 @@ func (n *nodes) status() Status {
 	return s
 }
 
-// absent is in the place of a collector that could not be made.
+// absent takes the place of a collector that could not be made.
 type absent struct{}
 
 func (absent) Update(chan<- prometheus.Metric) error { return collector.ErrNoData }

@@ -7,8 +7,8 @@ import (
 	"collector/pkg/throttle"
 )
 
-// quiet is a handler for what the library logs: what fails at each scrape is said
-// once in a while, and what is only of interest at the start, at the level debug.
+// quiet is a handler for what the library logs: what fails at each scrape is logged once
+// in a while, and what is only of interest at the start, at the level debug.
 type quiet struct {
 	to        *slog.Logger
 	throttle  *throttle.Log

@@ -126,7 +126,7 @@ func TestWhatIsOnByDefault(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreRefusedAtTheirArgument(t *testing.T) {
+func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	for settings, want := range map[string]string{
 		`netdev { device_exclude = "(" }`: "netdev > device_exclude", `systemd { unit_include = "(" }`: "systemd > unit_include",
 		"netdev {\n device_exclude = \"a\"\n device_include = \"b\"\n}": "netdev > device_include",
@@ -175,7 +175,7 @@ func (f failing) Update(chan<- prometheus.Metric) error {
 	return errors.New("no such thing")
 }
 
-func TestACollectorThatFailsOrPanicsCostsItselfOnlyAndIsLoggedOnce(t *testing.T) {
+func TestACollectorThatFailsOrPanicsAffectsNoOtherAndIsLoggedOnce(t *testing.T) {
 	m := newMachine(t)
 	u := m.exporter(t, `set_collectors = ["loadavg"]`)
 	var log bytes.Buffer
@@ -208,7 +208,7 @@ func TestACollectorThatFailsOrPanicsCostsItselfOnlyAndIsLoggedOnce(t *testing.T)
 	}
 }
 
-func TestWhatTheMachineForbidsCostsItselfOnly(t *testing.T) {
+func TestWhatTheMachineForbidsAffectsNothingElse(t *testing.T) {
 	if !ofMachine(fmt.Errorf("open: %w", &os.PathError{Op: "open", Path: "/x", Err: syscall.EACCES})) || ofMachine(errors.New("invalid")) {
 		t.Error("a setting is taken for the machine, or the other way round")
 	}

@@ -1,5 +1,5 @@
-// Package windows is prometheus.exporter.windows, which tells of machines with
-// Windows: on other systems it is accepted and has no metrics, as in Alloy.
+// Package windows is prometheus.exporter.windows, for machines with Windows: on other
+// systems it is accepted and has no metrics, as in Alloy.
 package windows
 
 import (

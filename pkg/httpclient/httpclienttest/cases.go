@@ -10,7 +10,7 @@ import (
 	"collector/pkg/httpclient"
 )
 
-// A host that there is not, so that only a proxy can be asked for it.
+// A host that does not exist, so that only a proxy can answer for it.
 const (
 	far       = "http://far.invalid"
 	farSecure = "https://far.invalid"

@@ -21,10 +21,10 @@ func (s *server) identity() (cert, key string) {
 	})
 }
 
-// serverName is whom clients look for.
+// serverName is the name that clients expect.
 const serverName = "server.invalid"
 
-// pair is what a client shows.
+// pair is the certificate that a client presents.
 func pair(s *server, cert, key string) []tls.Certificate {
 	s.Helper()
 	p, err := tls.X509KeyPair([]byte(cert), []byte(key))

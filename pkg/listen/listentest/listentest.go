@@ -1,4 +1,5 @@
-// Package listentest has clients that a server has to bear beside its good ones.
+// Package listentest has misbehaving clients that a server must tolerate beside its good
+// ones.
 package listentest
 
 import (
@@ -101,8 +102,8 @@ func (s Stalled) request(ctx context.Context, from net.IP, u *url.URL, stalled f
 	return nil
 }
 
-// GetsThrough sends a good request again and again until it is taken. send returns
-// the status of the answer; the only other one may be 503.
+// GetsThrough sends a good request repeatedly until it is accepted. send returns the
+// status of the answer; the only other one may be 503.
 func GetsThrough(t testing.TB, send func() (status int)) {
 	t.Helper()
 	Eventually(t, "a good request gets through", func() bool {

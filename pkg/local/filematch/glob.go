@@ -19,9 +19,9 @@ const (
 )
 
 // Expand returns a copy of target for each file that its pattern matches, with the
-// absolute path of the file in __path__. Folders, what the target excludes and what
-// was last written before olderThan ago (0: no limit) make none. What can't be
-// looked at is omitted too, and told in the error; the rest is returned.
+// absolute path of the file in __path__. Folders, what the target excludes and what was
+// last written before olderThan ago (0: no limit) make none. What can't be read is
+// omitted too, and named in the error; the rest is returned.
 func Expand(target discovery.Target, olderThan time.Duration) ([]discovery.Target, error) {
 	pattern, exclude := target.Get(PathLabel), target.Get(ExcludeLabel)
 	if pattern == "" {

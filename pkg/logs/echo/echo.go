@@ -53,7 +53,7 @@ func New(_ Config, o component.Options) (*Echo, error) {
 // Exports returns the receiver.
 func (e *Echo) Exports() map[string]any { return map[string]any{"receiver": e} }
 
-// Run waits until ctx ends: entries are logged by those who bring them.
+// Run waits until ctx ends: entries are logged by their writers.
 func (e *Echo) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

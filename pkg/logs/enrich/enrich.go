@@ -75,15 +75,15 @@ func New(c Config, o component.Options) (*Enrich, error) {
 // Exports returns the receiver.
 func (e *Enrich) Exports() map[string]any { return map[string]any{"receiver": pipeline.LogsSink(e)} }
 
-// Run blocks until ctx ends, and does nothing: a batch is forwarded by who writes
-// it, also after the end.
+// Run blocks until ctx ends, and does nothing: a batch is forwarded by its writer, also
+// after the end.
 func (e *Enrich) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
-// WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
-// caller may come again with the same.
+// WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the caller
+// may retry with the same entries.
 func (e *Enrich) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	e.samples.Offer(logs, time.Now())
 	targets := e.targets.Index()

@@ -7,9 +7,9 @@
 //	^(?P<ip>\S+) \S+ "(?P<method>\w+) (?P<path>\S+)[^"]*" (?P<status>\d+)
 //
 // in which the character after a run says where the run ends. They are compiled for a
-// matcher that tries one way after the other, in the order of their preference, which
-// is what Perl does and what package regexp promises. Whatever it can't do, or can't
-// do soon, package regexp does.
+// matcher that tries one way after the other, in the order of their preference, which is
+// what Perl does and what package regexp promises. Package regexp does whatever it can't
+// do, or can't do quickly.
 package expression
 
 import (
@@ -65,7 +65,7 @@ const (
 	restFor = 1000
 )
 
-// excluded reports whether there is no match, where that can be told at once.
+// excluded reports whether it is clear at once that there is no match.
 func (p *program) excluded(text string) bool {
 	switch {
 	case p.begins:
@@ -76,7 +76,7 @@ func (p *program) excluded(text string) bool {
 	return false
 }
 
-// usable reports whether the matcher can tell what p finds in a text.
+// usable reports whether the matcher can find what p finds in a text.
 func (x *Expression) usable(p *program, text string) bool {
 	if p.code == nil || len(text) > maxText {
 		return false
@@ -158,7 +158,7 @@ func (x *Expression) FindAllStringSubmatchIndex(text string) [][]int {
 			break
 		}
 		begin, end := x.run.groups[0], x.run.groups[1]
-		if end != at || begin != last { // there is no empty match right behind another one
+		if end != at || begin != last { // there is no empty match right after another one
 			all = append(all, slices.Clone(x.run.groups))
 		}
 		if end != at {

@@ -11,14 +11,14 @@ type machine struct {
 	ascii  bool // all of the text is
 	code   []instruction
 	groups []int
-	undo   []undone // how groups were, since the search began
-	steps  int      // that are left until it gives up
+	undo   []undone // previous values of groups, since the search began
+	steps  int      // left until it gives up
 }
 
 type undone struct{ group, was int }
 
-// What the machine may do for a text, beyond which package regexp is as good. Each way
-// that is tried inside another one takes stack, which a line must not make large.
+// What the machine may do for a text, beyond which package regexp is just as good. Each
+// way that is tried inside another one takes stack, which a line must not make large.
 const (
 	fewSteps     = 200
 	stepsPerByte = 4
@@ -225,7 +225,7 @@ func (m *machine) runs(in *instruction, pc, at, depth int) int {
 	return -1
 }
 
-// holds reports whether what an instruction says of a place is true.
+// holds reports whether an instruction's assertion holds at a place.
 func (m *machine) holds(op op, at int) bool {
 	switch op {
 	case opBegin:

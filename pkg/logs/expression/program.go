@@ -16,7 +16,7 @@ type program struct {
 	begins  bool // a match is at the beginning of the text, and head what may be there
 	head    lookahead
 	literal string // a match begins with it
-	run     *set   // a match begins with as many of these as there are
+	run     *set   // a match begins with all of these that there are
 }
 
 // instruction is a step of a program. All but split, jump and accept go on with the
@@ -32,7 +32,7 @@ type instruction struct {
 
 	next   lookahead // of run: of what follows; of split: of x
 	other  lookahead // of split: of y
-	single bool      // of run: there is one place at which it can end, whatever follows
+	single bool      // of run: there is only one place where it can end
 }
 
 type op byte
@@ -86,8 +86,8 @@ type compiler struct {
 	bare bool // without groups
 }
 
-// compile compiles an expression. Without instructions, the program can't be used. A
-// bare one tells only whether there is a match.
+// compile compiles an expression. Without instructions, the program can't be used. A bare
+// one only reports whether there is a match.
 func compile(re *syntax.Regexp, bare bool) program {
 	c := &compiler{bare: bare}
 	if bare {

@@ -23,8 +23,7 @@ type Received struct {
 	Metadata string // empty for none
 }
 
-// Sink keeps what it is given, unless it is told to fail. It is safe for
-// concurrent use.
+// Sink keeps what it receives, unless it is set to fail. It is safe for concurrent use.
 type Sink struct {
 	mu      sync.Mutex
 	entries []Received

@@ -1,6 +1,5 @@
-// Package lokitest is a Loki for tests: a real HTTP server that takes pushes,
-// keeps to every rule of the protocol, and fails the test when a client breaks
-// one.
+// Package lokitest is a Loki for tests: a real HTTP server that accepts pushes, checks
+// every rule of the protocol, and fails the test when a client breaks one.
 package lokitest
 
 import (
@@ -45,7 +44,7 @@ type Request struct {
 	Raw     int // uncompressed
 }
 
-// Answer is what a server says instead of taking a push.
+// Answer is what a server responds instead of accepting a push.
 type Answer struct {
 	Status     int
 	Body       string
@@ -91,8 +90,8 @@ func (s *Server) Respond(f func(Request) *Answer) {
 	s.respond = f
 }
 
-// Refuse sets what says why an entry is refused; an empty reason takes it. As
-// with Loki, the other entries of the request are stored and the answer is 400.
+// Refuse sets what says why an entry is rejected; an empty reason accepts it. As with
+// Loki, the other entries of the request are stored and the answer is 400.
 func (s *Server) Refuse(f func(Entry) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +106,7 @@ func (s *Server) Entries() []Entry {
 	return slices.Clone(s.entries)
 }
 
-// Repeated is how many entries were taken again.
+// Repeated is how many entries were received again.
 func (s *Server) Repeated() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +148,7 @@ func (s *Server) AwaitEntries(ctx context.Context, n int) []Entry {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has gone away
+		return // the client has disconnected
 	}
 	request, err := read(r, body)
 	if err != nil {

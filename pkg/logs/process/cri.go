@@ -31,10 +31,10 @@ func (c *CRIConfig) Validate() error {
 	return nil
 }
 
-// cri reads the log format of Kubernetes' container runtimes, and puts the parts
-// of lines together: those marked P, up to the one marked F. When parts of too
-// many streams are held, they come out as they are. What is held waits for its
-// rest as long as it takes, also over restarts.
+// cri reads the log format of Kubernetes' container runtimes, and puts the parts of lines
+// together: those marked P, up to the one marked F. When parts of too many streams are
+// held, they come out as they are. What is held waits for its rest as long as necessary,
+// across restarts too.
 type cri struct {
 	cfg   CRIConfig
 	cache *Cache
@@ -85,7 +85,7 @@ func (criLine) Process(e *Entry, emit Emit) {
 	emit(e)
 }
 
-// criWord cuts text behind a word and a blank.
+// criWord cuts text after a word and a space.
 func criWord(text string) (word, rest string, ok bool) {
 	i := strings.IndexAny(text, " \t\n\f\r")
 	if i <= 0 || text[i] != ' ' {

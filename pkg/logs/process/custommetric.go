@@ -22,9 +22,9 @@ const (
 	kindHistogram = "histogram"
 )
 
-// customMetric is a metric that a configuration defines. Its series have the
-// labels of the entries that made them, and go away when no entry came for a
-// while: they are collected once more then.
+// customMetric is a metric that a configuration defines. Its series have the labels of
+// the entries that made them, and are removed when no entry came for a while: they are
+// collected once more then.
 type customMetric struct {
 	kind, name, help string
 	buckets          []float64

@@ -74,7 +74,7 @@ func expect(t *testing.T, got []string, want ...string) {
 	}
 }
 
-func TestMalformedJSONIsDroppedIfSoConfigured(t *testing.T) {
+func TestMalformedJSONIsDroppedIfConfigured(t *testing.T) {
 	const stage = `stage.json {
 	expressions    = {a = ""}
 	drop_malformed = `
@@ -139,7 +139,7 @@ func refused(t *testing.T, stages, want string) {
 	}
 }
 
-func TestStagesReadTheSourceThatTheyAreGiven(t *testing.T) {
+func TestStagesReadTheirConfiguredSource(t *testing.T) {
 	for _, stage := range []string{
 		`stage.logfmt {
 	mapping = {found = "x"}
@@ -159,14 +159,14 @@ func TestStagesReadTheSourceThatTheyAreGiven(t *testing.T) {
 	}
 }
 
-func TestPatternsMakeLabelsIfSoConfigured(t *testing.T) {
+func TestPatternsMakeLabelsIfConfigured(t *testing.T) {
 	expect(t, through(t, `stage.pattern {
 	pattern            = "<ip> - <_>"
 	labels_from_groups = true
 }`, "::1 - x"), `{app="a", ip="::1"} ::1 - x`)
 }
 
-func TestLimitsAreByLabelIfSoConfigured(t *testing.T) {
+func TestLimitsAreByLabelIfConfigured(t *testing.T) {
 	const byPerson = `stage.json {
 	expressions = {person = ""}
 }
@@ -182,7 +182,7 @@ stage.limit {
 	ann, ben := `{"person": "ann"}`, `{"person": "ben"}`
 	expect(t, through(t, byPerson+"}", ann, ben, ann), `{app="a", person="ann"} `+ann, `{app="a", person="ben"} `+ben)
 
-	// Of so many people, the first is forgotten when twice as many have come.
+	// The first value is forgotten once twice as many have come.
 	lines := []string{ann}
 	for i := range 25_000 {
 		lines = append(lines, `{"person": "`+strconv.Itoa(i)+`"}`)
@@ -235,7 +235,7 @@ stage.structured_metadata { regex = "^trace_" }
 	expect(t, through(t, make+`stage.structured_metadata_drop { values = ["trace_flags"] }`, line), `{app="a"} {trace_id="1"} `+line)
 }
 
-func TestTruncationIsOfTheSourcesThatAreNamed(t *testing.T) {
+func TestOnlyNamedSourcesAreTruncated(t *testing.T) {
 	const make = `stage.json {
 	expressions = {one = "", two = ""}
 }

@@ -21,7 +21,7 @@ func levelOfLines() StageConfig {
 	return StageConfig{Regex: &RegexConfig{Expression: `\[(?P<level>\w+)\]`, LabelsFromGroups: true}}
 }
 
-// A journal that an earlier version has left is read as it was meant.
+// A journal of an earlier version is read as it was written.
 func TestAJournalOfAnEarlierVersionIsRead(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.end()
@@ -41,7 +41,7 @@ func TestAJournalOfAnEarlierVersionIsRead(t *testing.T) {
 	})
 }
 
-// What stages before the first that holds have extracted is there behind it, also
+// What stages before the first that holds have extracted is available after it, even
 // after a kill.
 func TestWhatWasExtractedBeforeALineIsHeldSurvivesAKill(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
@@ -59,7 +59,7 @@ func TestWhatWasExtractedBeforeALineIsHeldSurvivesAKill(t *testing.T) {
 		if got := b.sink.All()[0].Metadata; got != `{user="ann"}` {
 			t.Errorf("metadata %s", got)
 		}
-		// Now of what a compaction of the journal has kept.
+		// The same after a compaction of the journal.
 		b.kill()
 		b.start()
 		b.kill()
@@ -141,8 +141,8 @@ func TestWhatARemovedStageHeldComesOut(t *testing.T) {
 	})
 }
 
-// Parts of a line that the runtime has cut wait for the last one, also over a
-// restart and a kill, and however long it takes.
+// Parts of a line that the runtime has cut wait for the last one, even across a restart
+// and a kill, and however long it takes.
 func TestPartsOfALineWaitForTheRestOverRestarts(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		part := func(second, flags, content string) string {
@@ -151,7 +151,7 @@ func TestPartsOfALineWaitForTheRestOverRestarts(t *testing.T) {
 		b.cfg.Stages = []StageConfig{{CRI: &CRIConfig{MaxPartialLines: 100}}}
 		b.start()
 		b.write(linesAt("a", 1, part("1", "P", "one ")))
-		b.start() // in good order
+		b.start() // stopped cleanly
 		b.write(linesAt("a", 2, part("2", "P", "two ")))
 		b.kill()
 		b.start()
@@ -165,8 +165,9 @@ func TestPartsOfALineWaitForTheRestOverRestarts(t *testing.T) {
 	})
 }
 
-// A call that ends while a limit makes it wait is made again, and takes nothing.
-func TestACallThatEndsWhileALimitWaitsIsMadeAgain(t *testing.T) {
+// A call that ends while a limit makes it wait is repeated, and has used nothing of the
+// limit.
+func TestACallThatEndsWhileALimitWaitsIsRepeated(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.cfg.Stages = []StageConfig{{Limit: &LimitConfig{Rate: 0.001, Burst: 1}}}
 		b.start()

@@ -14,7 +14,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// As in Alloy, the line ends that are taken off are there for firstline.
+// As in Alloy, firstline sees the line ends that are trimmed.
 func TestFirstLinesAreFoundBeforeLineEndsAreTrimmed(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.cfg.Stages[0].Multiline.FirstLine = "^A$"
@@ -24,9 +24,9 @@ func TestFirstLinesAreFoundBeforeLineEndsAreTrimmed(t *testing.T) {
 	})
 }
 
-// The end of a component does not wait for a caller that waits for a receiver:
-// the caller is told to come again.
-func TestTheEndSendsWaitingCallersAway(t *testing.T) {
+// The end of a component does not wait for a caller that waits for a receiver: the caller
+// gets a retryable error.
+func TestShutdownReleasesWaitingCallers(t *testing.T) {
 	for name, lines := range map[string][]string{"held": {"A1", " a", "A2"}, "passing": {"x"}} {
 		t.Run(name, func(t *testing.T) {
 			inProcessBubble(t, func(b *processBench) {
@@ -137,7 +137,7 @@ func TestAJournalThatCannotBeRewrittenIsUsed(t *testing.T) {
 	})
 }
 
-func TestARefusedEntryHasNotPassed(t *testing.T) {
+func TestARejectedEntryHasNotPassed(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		refusing := &logstest.Sink{Fail: func(int) error { return pipeline.Permanent(errors.New("bad")) }}
 		b.p.cfg.ForwardTo = append(b.p.cfg.ForwardTo, refusing)
@@ -150,8 +150,8 @@ func TestARefusedEntryHasNotPassed(t *testing.T) {
 	})
 }
 
-// Of two receivers, the one that has what the other does not take yet is not
-// given it again.
+// Of two receivers, one that has accepted what the other does not accept yet does not get
+// it again.
 func TestAReceiverThatWaitsDoesNotRepeatTheOther(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		other := &logstest.Sink{Fail: func(call int) error {
@@ -175,8 +175,8 @@ func TestAReceiverThatWaitsDoesNotRepeatTheOther(t *testing.T) {
 	})
 }
 
-// What the journal has is no entry that came in.
-func TestARestartTakesNothingIn(t *testing.T) {
+// What is replayed from the journal does not count as received.
+func TestARestartCountsNothingAsReceived(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.write(linesAt("stderr", 1, "A1", " a"))
 		b.kill()
@@ -203,9 +203,9 @@ func TestABlockOfMoreLinesThanAllowedEnds(t *testing.T) {
 	}
 }
 
-// stdout and stderr may have the same labels, and come again grouped in another
-// way.
-func TestStreamsOfTheSameLabelsComeAgain(t *testing.T) {
+// stdout and stderr may have the same labels, and be grouped differently when they are
+// sent again.
+func TestStreamsWithTheSameLabelsAreRepeated(t *testing.T) {
 	both := func(out, err pipeline.Stream, late ...pipeline.Stream) []pipeline.Stream {
 		for _, s := range late {
 			out.Entries = append(out.Entries, s.Entries...)
@@ -235,9 +235,9 @@ func TestStreamsOfTheSameLabelsComeAgain(t *testing.T) {
 	}
 }
 
-// What the journal cannot be told of is not forwarded at the end either: it
-// would come again, and longer.
-func TestTheEndKeepsWhatTheJournalDoesNotTake(t *testing.T) {
+// What cannot be recorded in the journal is not forwarded at shutdown either: it would be
+// sent again, and longer.
+func TestShutdownKeepsWhatTheJournalDoesNotAccept(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.write(linesAt("stderr", 1, "A1", " a"))
 		b.p.lock <- struct{}{}

@@ -35,7 +35,7 @@ import (
 //	recent  stream, marks             the last call of a stream, likewise
 //	out     stream, entries           what is yet to be forwarded, likewise
 //
-// and two kinds for what has more extracted than the labels of its stream:
+// and two kinds for entries with more extracted than the labels of their stream:
 //
 //	input+  stream, goesOn, entries, and what was extracted from each
 //	held+   stage, stream, block, and what was extracted from its first line

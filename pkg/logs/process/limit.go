@@ -86,7 +86,7 @@ func (s *limit) allows(e *Entry) bool {
 	case s.cfg.Drop:
 		return s.all.Allow()
 	case s.env.ctx != nil:
-		// When the call ends, the entries will come again.
+		// When the call ends, the entries will be sent again.
 		if err := s.all.Wait(s.env.ctx); err != nil && s.env.err == nil {
 			s.env.err = err
 		}

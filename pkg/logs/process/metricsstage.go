@@ -110,7 +110,7 @@ func (c *HistogramConfig) Validate() error {
 	return c.check()
 }
 
-// metricsStage makes metrics of entries, with the labels that they have there.
+// metricsStage makes metrics of entries, with the labels that they have at this stage.
 type metricsStage struct{ metrics []stageMetric }
 
 // stageMetric is one metric of the stage.

@@ -61,10 +61,10 @@ func (c *MultilineConfig) Validate() error {
 	return nil
 }
 
-// multiline makes one entry of the lines of a stream from one that matches on,
-// up to the next that does. The entry has the time and the metadata of its first
-// line. Lines of a stream before the first that matches pass through. Once one
-// has matched, a line that follows a block which was ended begins another.
+// multiline makes one entry of the lines of a stream from one that matches on, up to the
+// next that does. The entry has the time and the metadata of its first line. Lines of a
+// stream before the first that matches pass through. Once one has matched, a line that
+// follows a finished block begins another.
 type multiline struct {
 	cfg     MultilineConfig
 	first   *expression.Expression

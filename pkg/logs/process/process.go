@@ -17,7 +17,7 @@ import (
 
 // Process is loki.process: it passes log entries through its stages, in order.
 //
-// What a stage holds back survives the death of the process:
+// What a stage holds back survives a crash of the process:
 //
 //	WriteLogs ──▶ stages ──▶ journal ──▶ the first Holder, and all after it
 //	                                        ──▶ receivers ──▶ "done" in the journal ──▶ nil
@@ -50,7 +50,7 @@ type Process struct {
 	recent  *recentCalls
 	backlog output // what the journal has to be forwarded, and who has not got it
 	next    int    // the first receiver that has not got the backlog
-	timed   bool   // Run looks at the clock by itself, at looks
+	timed   bool   // when Run will next look at the clock by itself
 	looks   time.Time
 
 	shown struct {
@@ -107,8 +107,8 @@ func (p *Process) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.LogsSink(p)}
 }
 
-// WriteLogs implements pipeline.LogsSink. An error says that the call must be
-// made again; what it had in common with this one is not taken twice.
+// WriteLogs implements pipeline.LogsSink. An error says that the call must be made again;
+// what both have in common is not taken twice.
 func (p *Process) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	if len(p.cfg.Stages) == 0 {
 		return p.pass(ctx, logs, logs.Entries())
@@ -235,8 +235,8 @@ func (p *Process) acquire(ctx context.Context) error {
 
 func (p *Process) release() { <-p.lock }
 
-// whileRunning is ctx as long as Run goes on: its end does not wait for calls
-// that wait for receivers.
+// whileRunning is ctx while Run runs: its end does not wait for calls that wait for
+// receivers.
 func (p *Process) whileRunning(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(p.running, func() { cancel(pipeline.ErrClosed) })
@@ -246,12 +246,12 @@ func (p *Process) whileRunning(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// concerns reports whether a stream has to do with what is held.
+// concerns reports whether a stream is affected by what is held.
 func (p *Process) concerns(a *arrival) bool {
 	return p.recent.armed(a.labels) || p.chain.concerns(a.labels, a.entries)
 }
 
-// pass forwards what came of a number of entries, of which no stage holds any.
+// pass forwards the results of a number of entries, of which no stage holds any.
 func (p *Process) pass(ctx context.Context, logs pipeline.Logs, taken int) error {
 	if _, err := p.forward(ctx, 0, logs); err != nil {
 		return err
@@ -294,7 +294,7 @@ func (p *Process) accept(ctx context.Context, arrivals []arrival, came int) erro
 	if err == nil {
 		err = p.passAll(ctx, passing, came, now)
 	}
-	if err != nil { // the caller comes again with all of it
+	if err != nil { // the caller repeats all of it
 		for i := range calls {
 			p.recent.arm(calls[i].labels)
 		}
@@ -343,13 +343,13 @@ func (p *Process) drain(ctx context.Context) (err error) {
 	}
 	p.backlog = output{} // what was in it may be large
 	p.next = 0
-	// Without this record, the same would be forwarded again after a crash.
+	// Without this record, all of it would be forwarded again after a crash.
 	p.report(p.journal.append(appendDone(nil)))
 	return nil
 }
 
-// forward hands logs to the receivers from the given one on, to each until it
-// takes them. It fails only when ctx ends, and returns who has not got them.
+// forward sends logs to the receivers from the given one on, to each until it accepts
+// them. It fails only when ctx ends, and returns the first that has not got them.
 func (p *Process) forward(ctx context.Context, from int, logs pipeline.Logs) (int, error) {
 	n := logs.Entries()
 	if n == 0 {

@@ -85,7 +85,7 @@ func (b *processBench) kill() {
 	}
 	old := b.p
 	sink := b.sink
-	b.sink = &logstest.Sink{} // what the dead one says is not heard
+	b.sink = &logstest.Sink{} // the log of the dead one is discarded
 	old.cfg.ForwardTo[0] = b.sink
 	b.end()
 	b.sink = sink
@@ -198,7 +198,7 @@ func TestAShortMaxWaitTimeIsKept(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.cfg.Stages[0].Multiline.MaxWaitTime = 50 * time.Millisecond
 		b.start()
-		for i := range 3 { // also while Run looks at the clock already
+		for i := range 3 { // even while Run is already waiting for the clock
 			b.write(linesAt("stderr", 1+i, "A", "b"))
 			b.pass(60 * time.Millisecond)
 			if n := len(b.sink.Lines()); n != i+1 {
@@ -261,7 +261,7 @@ func TestLineEndsAreTrimmed(t *testing.T) {
 	})
 }
 
-func TestMetadataIsThatOfTheFirstLine(t *testing.T) {
+func TestMetadataComesFromTheFirstLine(t *testing.T) {
 	s := linesAt("a", 1, "A", "b")
 	s.Entries[0].Metadata = labels.FromStrings("k", "v")
 	m, err := newMultiline(*multilineConfig("^A").Stages[0].Multiline, testEnv(t))
@@ -321,7 +321,7 @@ func TestHeldLinesSurviveAKill(t *testing.T) {
 }
 
 // The cursor of the source may not have moved when the process was killed.
-func TestWhatComesAgainAfterAKillIsNotTakenTwice(t *testing.T) {
+func TestRepeatedEntriesAfterAKillAreNotTakenTwice(t *testing.T) {
 	for name, again := range map[string][]pipeline.Stream{
 		"whole":     {linesAt("stderr", 2, " a", "A2", " b")},
 		"with more": {linesAt("stderr", 2, " a", "A2", " b", " c")},
@@ -347,9 +347,8 @@ func TestWhatComesAgainAfterAKillIsNotTakenTwice(t *testing.T) {
 	}
 }
 
-// Of the parts that come again, the cursor may pass the first before another
-// kill.
-func TestKilledTwiceWhileItComesAgain(t *testing.T) {
+// The cursor may pass the first of the repeated parts before another kill.
+func TestKilledTwiceWhileEntriesAreRepeated(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.write(linesAt("stderr", 1, "A1", " a", " b"))
 		b.kill()
@@ -366,7 +365,7 @@ func TestKilledTwiceWhileItComesAgain(t *testing.T) {
 	})
 }
 
-func TestWhatWasNotHandedOnAtTheKillIsHandedOnAfterwards(t *testing.T) {
+func TestWhatWasNotForwardedAtTheKillIsForwardedAfterwards(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		down := true
 		b.sink.Set(func() {
@@ -395,7 +394,7 @@ func TestWhatWasNotHandedOnAtTheKillIsHandedOnAfterwards(t *testing.T) {
 }
 
 // A call that fails is made again by the source, which may be a new one.
-func TestAFailedCallThatComesAgainIsNotTakenTwice(t *testing.T) {
+func TestARepeatedFailedCallIsNotTakenTwice(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.sink.Set(func() { b.sink.Fail = func(int) error { return pipeline.ErrFull } })
 		ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
@@ -411,7 +410,7 @@ func TestAFailedCallThatComesAgainIsNotTakenTwice(t *testing.T) {
 	})
 }
 
-func TestTheEndFlushesAndTheNextGoesOn(t *testing.T) {
+func TestShutdownFlushesAndTheNextRunContinues(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.write(linesAt("stderr", 1, "A1", " a"))
 		b.end()
@@ -427,7 +426,7 @@ func TestTheEndFlushesAndTheNextGoesOn(t *testing.T) {
 	})
 }
 
-func TestTheEndKeepsWhatNoReceiverTakes(t *testing.T) {
+func TestShutdownKeepsWhatNoReceiverAccepts(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.write(linesAt("stderr", 1, "A1", " a"))
 		b.sink.Set(func() { b.sink.Fail = func(int) error { return pipeline.ErrFull } })
@@ -444,7 +443,7 @@ func TestTheEndKeepsWhatNoReceiverTakes(t *testing.T) {
 	})
 }
 
-func TestWhatAReceiverNeverTakesIsCounted(t *testing.T) {
+func TestWhatAReceiverNeverAcceptsIsCounted(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.sink.Set(func() { b.sink.Fail = func(int) error { return pipeline.Permanent(errors.New("bad")) } })
 		b.write(linesAt("stderr", 1, "A1", "A2", "A3"))
@@ -510,7 +509,7 @@ func TestABlockOutlivesAKillUntilItsSourceReadsOn(t *testing.T) {
 	})
 }
 
-func TestStatusTellsWhatIsHeld(t *testing.T) {
+func TestStatusShowsWhatIsHeld(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.write(linesAt("stderr", 1, "A1", " a"), linesAt("stdout", 1, "A"))
 		s := b.p.Status().(Status)

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// recentFor is how long the last call of a stream is remembered: by then,
-	// the source has noted that it was taken.
+	// recentFor is how long the last call of a stream is remembered: by then, the source
+	// has recorded that it was accepted.
 	recentFor = 5 * time.Second
-	// armedFor is how long a call that is to come again is waited for.
+	// armedFor is how long a repeated call is expected.
 	armedFor = time.Hour
 )
 
-// recentCalls are the last calls of streams of which entries are held. A source
-// whose call failed, or that was killed before it noted that its call was taken,
-// comes again with the same entries, perhaps in other parts and followed by
-// others. As the journal has them, they are not to be taken twice.
+// recentCalls are the last calls of streams of which entries are held. A source whose
+// call failed, or that was killed before it recorded that its call was accepted, sends
+// the same entries again, perhaps split differently and followed by others. As the
+// journal has them, they must not be taken twice.
 type recentCalls struct {
 	calls   map[string]*recentCall // by the labels' bytes
 	key     []byte                 // reused
@@ -33,7 +33,7 @@ type recentCall struct {
 	labels labels.Labels
 	marks  []mark
 	at     time.Time
-	again  []mark // of marks, those that may come again; no other order than theirs
+	again  []mark // of marks, those that may be sent again, in the same order
 	latest int64  // the time of the latest of again
 }
 
@@ -49,7 +49,7 @@ func (c *recentCall) returns(m mark) bool {
 	return m.time <= c.latest && slices.Contains(c.again, m)
 }
 
-// mark is what tells an entry of a stream from others.
+// mark is what distinguishes an entry of a stream from others.
 type mark struct {
 	time int64
 	size uint32
@@ -59,7 +59,7 @@ type mark struct {
 // call is what is new in the entries of a stream.
 type call struct {
 	arrival
-	goesOn   bool // it also has entries of the last call, so that both may come again
+	goesOn   bool // it also has entries of the last call, so that both may be sent again
 	repeated []mark
 }
 
@@ -122,7 +122,7 @@ func (r *recentCalls) add(c *call, now time.Time) {
 	}
 }
 
-// arm says that the last call of a stream will come again.
+// arm records that the last call of a stream will be repeated.
 func (r *recentCalls) arm(stream labels.Labels) {
 	if c := r.get(stream); c != nil {
 		c.arm()
@@ -137,7 +137,7 @@ func (r *recentCalls) armAll() {
 
 func (r *recentCalls) none() bool { return len(r.calls) == 0 }
 
-// expire forgets the calls that will not come again.
+// expire forgets the calls that will not be repeated.
 func (r *recentCalls) expire(now time.Time) {
 	for key, c := range r.calls {
 		if age := now.Sub(c.at); age > armedFor || age > recentFor && len(c.again) == 0 {

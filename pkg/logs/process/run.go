@@ -124,8 +124,8 @@ func isClosed(c <-chan struct{}) bool {
 // What comes after it may wait as long, once.
 const restoredGrace = 30 * time.Second
 
-// replay brings the stages to the state that the journal tells, and leaves in
-// the backlog what was not forwarded.
+// replay restores the stages' state from the journal, and leaves in the backlog what was
+// not forwarded.
 func (p *Process) replay(data []byte) (damaged int) {
 	now := time.Now().Add(restoredGrace)
 	p.into = &p.backlog
@@ -152,8 +152,7 @@ func (p *Process) replay(data []byte) (damaged int) {
 	})
 }
 
-// restore takes a record of a snapshot. What a stage held that is not there any
-// more comes out as it is.
+// restore takes a record of a snapshot. What a removed stage held comes out as it is.
 func (p *Process) restore(r record, now time.Time) {
 	switch {
 	case r.stage < len(p.chain.holders):
@@ -188,7 +187,7 @@ func (p *Process) pause(ctx context.Context) (pause time.Duration, ok bool) {
 	return pause, ok
 }
 
-// rouse makes Run look at the clock, unless it will in time.
+// rouse wakes Run to look at the clock, unless it will do so in time anyway.
 func (p *Process) rouse() {
 	if due, any := p.chain.due(); !p.timed || any && due.Before(p.looks) {
 		select {
@@ -198,7 +197,7 @@ func (p *Process) rouse() {
 	}
 }
 
-// work forwards the blocks that are due, and looks after the journal.
+// work forwards the blocks that are due, and maintains the journal.
 func (p *Process) work(ctx context.Context) {
 	if p.acquire(ctx) != nil {
 		return
@@ -222,9 +221,9 @@ func (p *Process) work(ctx context.Context) {
 	}
 }
 
-// flush ends the blocks that are listed for each Holder, one after the other, as
-// what comes of the first may be held by the next, and forwards them. What the
-// journal cannot be told of is left: it would come again.
+// flush ends the blocks that are listed for each Holder, one after the other, as what
+// comes of the first may be held by the next, and forwards them. What cannot be recorded
+// in the journal stays: it would be sent again.
 func (p *Process) flush(ctx context.Context, list func(holder int) []labels.Labels) error {
 	for i := range p.chain.holders {
 		streams := list(i)
@@ -252,8 +251,8 @@ func (p *Process) tidy() {
 	}
 }
 
-// stop forwards what is held and closes the journal. Streams whose block was
-// cut by that are remembered, so that what comes of it later is one entry too.
+// stop forwards what is held and closes the journal. Streams whose block was cut by that
+// are remembered, so that its later lines become one entry too.
 func (p *Process) stop() error {
 	p.lock <- struct{}{} // of calls that whileRunning has ended
 	defer p.release()

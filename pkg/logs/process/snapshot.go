@@ -44,7 +44,7 @@ func (s *snapshot) changes(e *Entry) (out []inspect.StageChange) {
 	return append(out, inspect.Differences(inspect.ChangedExtracted, s.extracted, now.extracted)...)
 }
 
-// changed lists the metrics that have changed since it was called, and by how much.
+// changed lists the metrics that have changed since the last call, and by how much.
 func (t *tracer) changed() (out []inspect.StageMetric) {
 	families, err := t.registry.Gather()
 	if err != nil {

@@ -19,16 +19,15 @@ import (
 // Emit takes an entry that comes out of a stage.
 type Emit func(*Entry)
 
-// Stage is a step of loki.process. It emits what comes of an entry, which it may
-// change, before it returns; it emits nothing to drop it. Calls are made one after
-// the other.
+// Stage is a step of loki.process. It emits the results of an entry, which it may change,
+// before it returns; it emits nothing to drop it. Calls are made one after the other.
 type Stage interface {
 	Process(e *Entry, emit Emit)
 }
 
-// Holder is a stage that holds entries back. What it does is a function of the
-// calls that it gets and of nothing else, so that they can be replayed; it may use
-// Entry.Now to decide what is due, not what comes out.
+// Holder is a stage that holds entries back. What it does depends on nothing but its
+// calls, so that they can be replayed; it may use Entry.Now to decide what is due, but
+// not what comes out.
 type Holder interface {
 	Stage
 	// Holds reports whether Process would hold back one of the entries of a stream,
@@ -72,7 +71,7 @@ type container interface {
 	Stage
 	// within are the stages inside.
 	within() []Stage
-	// connect says where an entry that the stage is for begins, inside.
+	// connect returns where an entry that the stage applies to enters the inner stages.
 	connect(inside Emit)
 }
 
@@ -87,7 +86,7 @@ type env struct {
 	// ctx is the context of the call in progress, for stages that wait; nil while what a
 	// journal holds is replayed.
 	ctx context.Context
-	// err, set by a stage, makes the call fail: the entries will come again.
+	// err, set by a stage, makes the call fail: the entries will be sent again.
 	err error
 }
 
@@ -115,7 +114,7 @@ func (v *env) database(path string) (*maxminddb.Reader, error) {
 	return db, nil
 }
 
-// held is a Holder and what follows it.
+// held is a Holder and the stages after it.
 type held struct {
 	Holder
 	next Emit
@@ -208,9 +207,8 @@ func (c *chain) connect(stages []Stage, next Emit) Emit {
 	return next
 }
 
-// concerns reports whether a stream has to do with what is held, as far as that
-// can be known before its entries have passed the stages between: if not, it is
-// true.
+// concerns reports whether a stream is affected by what is held; true if that is not
+// known before its entries have passed the stages in between.
 func (c *chain) concerns(stream labels.Labels, entries []pipeline.Entry) bool {
 	switch {
 	case len(entries) == 0:

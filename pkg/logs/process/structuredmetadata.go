@@ -24,8 +24,8 @@ func (c *StructuredMetadataConfig) Validate() error {
 	return checkLabelNames(c.Values)
 }
 
-// structuredMetadata makes structured metadata of values that were extracted, and
-// of labels, which it takes away.
+// structuredMetadata makes structured metadata of values that were extracted, and of
+// labels, which it removes.
 type structuredMetadata struct {
 	sources []source
 	re      *regexp.Regexp // nil for none

@@ -47,8 +47,8 @@ func indexOf(configs []StageConfig, i int) (n int) {
 	return n
 }
 
-// tracer takes entries through stages that are made for it alone, and notes what
-// each of them does.
+// tracer takes entries through stages that are made for it alone, and records what each
+// of them does.
 type tracer struct {
 	env      *env
 	registry *prometheus.Registry
@@ -146,7 +146,7 @@ func (t *tracer) begin(stage int, outcome string) int {
 	return len(t.out.Steps) - 1
 }
 
-// note notes what a step has changed.
+// note records what a step has changed.
 func (t *tracer) note(step int, changes []inspect.StageChange) {
 	n := 0
 	for _, c := range changes {
@@ -220,8 +220,8 @@ func (t *tracer) single(s Stage, stage int, next Emit) Emit {
 	}
 }
 
-// process has a stage process an entry. What is a matter of chance goes on, as one
-// wants to see what follows.
+// process runs an entry through a stage. Random drops are skipped, so that the trace
+// shows what follows.
 func process(s Stage, e *Entry, emit Emit) {
 	if of, ok := s.(*sampling); ok && of.rate > 0 {
 		emit(e)
@@ -323,7 +323,7 @@ var endings = map[string]string{
 	endedByBytes:     "The block would be too long with the next line.",
 }
 
-// end notes what became of an entry that has not come out.
+// end records what became of an entry that has not come out.
 func (r *stageRun) end() {
 	step := &r.out.Steps[r.step]
 	step.Words, step.Failed = r.words, r.failed
@@ -340,7 +340,7 @@ func (r *stageRun) end() {
 	}
 }
 
-// account notes which metrics have changed. A counter of dropped entries says why one
+// account records which metrics have changed. A counter of dropped entries says why one
 // was dropped.
 func (t *tracer) account(step int) {
 	for _, m := range t.changed() {
@@ -356,7 +356,7 @@ func (t *tracer) account(step int) {
 	}
 }
 
-// flush has the holders emit what they hold, in order, as when no further line comes.
+// flush makes the holders emit what they hold, in order, as when no further line comes.
 // What is held until its rest comes stays.
 func (t *tracer) flush(now time.Time) {
 	for _, h := range t.holders {

@@ -345,7 +345,7 @@ func TestATraceSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// What a stage quotes is whole: who shows it looks for secrets in it, which would not be
+// What a stage quotes is whole: the page looks for secrets in it, which would not be
 // found in a text that is cut.
 func TestATraceQuotesWholeValues(t *testing.T) {
 	token := strings.Repeat("secret.", 50)

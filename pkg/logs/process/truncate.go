@@ -133,7 +133,7 @@ func (r *TruncateRule) cut(text string) (string, bool) {
 	return text[:keep] + r.Suffix, true
 }
 
-// begin lists what the rule cuts, with what becomes of it.
+// begin lists what the rule cuts, with the results.
 func (s *truncate) begin(r *TruncateRule, all func(func(name, value string))) {
 	s.cut = s.cut[:0]
 	all(func(name, value string) {

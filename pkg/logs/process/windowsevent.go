@@ -64,8 +64,8 @@ func (s *windowsEvent) Process(e *Entry, emit Emit) {
 	emit(e)
 }
 
-// section reads the lines of a section. A first line without a value names it; a
-// line without a colon goes on with the value before.
+// section reads the lines of a section. A first line without a value names it; a line
+// without a colon continues the previous value.
 func (s *windowsEvent) section(e *Entry, lines []string) {
 	prefix := ""
 	for i := 0; i < len(lines); {

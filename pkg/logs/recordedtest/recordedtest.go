@@ -175,8 +175,8 @@ func (f *feed) Run(ctx context.Context) error {
 	return nil
 }
 
-// Run checks that the components make of the case's input what Alloy made of it, and
-// refuse what Alloy refused. replace are pairs of a placeholder and what it is here.
+// Run checks that the components turn the case's input into what Alloy turned it into,
+// and reject what Alloy rejected. replace are pairs of a placeholder and what it is here.
 // request makes a request of the input; nil: there are none.
 func (c *Case) Run(t *testing.T, definitions []component.Definition, request func(t *testing.T, r Request), replace ...string) {
 	t.Helper()

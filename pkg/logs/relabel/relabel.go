@@ -87,14 +87,14 @@ func (r *Relabel) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.LogsSink(r), "rules": r.rules}
 }
 
-// Run blocks until ctx ends, and does nothing: a batch is forwarded by who writes
-// it, also after the end.
+// Run blocks until ctx ends, and does nothing: a batch is forwarded by its writer, also
+// after the end.
 func (r *Relabel) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
-// batch is what the rules make of one call. Its slice is used again.
+// batch is what the rules make of one call. Its slice is reused.
 type batch struct {
 	streams      []pipeline.Stream
 	came         int // entries
@@ -114,8 +114,8 @@ func (b *batch) reset() {
 	*b = batch{streams: b.streams[:0]}
 }
 
-// WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
-// caller may come again with the same.
+// WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the caller
+// may retry with the same entries.
 func (r *Relabel) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	b := r.batches.Get().(*batch)
 	defer func() {

@@ -171,7 +171,7 @@ func writeOne(ctx context.Context, to pipeline.LogsSink) error {
 	return to.WriteLogs(ctx, pipeline.Logs{Streams: []pipeline.Stream{stream(labels.FromStrings("a", "b"), "x")}})
 }
 
-func TestASourceThatCannotWaitIsNotHeldUpByAReceiverThatIsFull(t *testing.T) {
+func TestASourceThatCannotWaitIsNotDelayedByAFullReceiver(t *testing.T) {
 	up, down := &logstest.Sink{}, &logstest.Sink{Fail: func(int) error { return pipeline.ErrFull }}
 	r := newRelabel(t, 10, []pipeline.LogsSink{down, up})
 	for range 3 {
@@ -184,7 +184,7 @@ func TestASourceThatCannotWaitIsNotHeldUpByAReceiverThatIsFull(t *testing.T) {
 	}
 }
 
-func TestASourceThatWaitsLosesNothingAtAReceiverThatIsFull(t *testing.T) {
+func TestASourceThatWaitsLosesNothingAtAFullReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &logstest.Sink{}, &logstest.Sink{Fail: func(call int) error {
 			if call < 3 {
@@ -253,7 +253,7 @@ type sink func(pipeline.Logs) error
 
 func (s sink) WriteLogs(_ context.Context, logs pipeline.Logs) error { return s(logs) }
 
-func TestBadSettingsAreRefused(t *testing.T) {
+func TestBadSettingsAreRejected(t *testing.T) {
 	for _, cfg := range []Config{
 		{MaxCacheSize: 0},
 		{MaxCacheSize: -1},

@@ -3,7 +3,7 @@ package secretfilter
 // automaton finds which of many texts a line has, in one pass over it (Aho and
 // Corasick). It knows the letters of ASCII in lower case only.
 type automaton struct {
-	class [256]uint8 // of bytes; 0: one that no text has
+	class [256]uint8 // of bytes; 0: a byte that no text has
 	width int        // the number of classes
 	next  []uint32   // the state that follows, by state*width+class
 	found [][]int    // by state: the rules whose text ends there
@@ -50,8 +50,8 @@ func (a *automaton) state() uint32 {
 	return uint32(len(a.found) - 1)
 }
 
-// link says for each state what follows where no text goes on: the longest end of
-// what was read that begins a text.
+// link sets for each state what follows where no text continues: the longest end of what
+// was read that begins a text.
 func (a *automaton) link() {
 	back := make([]uint32, len(a.found))
 	queue := []uint32{}

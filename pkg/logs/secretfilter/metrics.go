@@ -10,7 +10,7 @@ import (
 type metrics struct {
 	redacted   prometheus.Counter
 	byRule     *prometheus.CounterVec
-	byOrigin   *prometheus.CounterVec // nil: nobody asks
+	byOrigin   *prometheus.CounterVec // nil: not wanted
 	lowEntropy *prometheus.CounterVec
 	allowed    *prometheus.CounterVec
 	took       prometheus.Summary

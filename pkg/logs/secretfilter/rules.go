@@ -18,7 +18,7 @@ import (
 //go:embed vendor/gitleaks/gitleaks.toml
 var builtIn string
 
-// genericRule is the rule that include_generic adds, behind all others.
+// genericRule is the rule that include_generic adds, after all others.
 const genericRule = "generic-api-key"
 
 // What the label source of a metric says of a list of what is allowed.
@@ -51,7 +51,7 @@ type rule struct {
 	allowed []allowed
 }
 
-// allowed is what is no secret.
+// allowed is what looks like a secret and is not one.
 type allowed struct {
 	regex  *regexp.Regexp
 	source string
@@ -165,7 +165,7 @@ func (c *Config) wants(name string) bool {
 	return len(c.Types) == 0
 }
 
-// index finds out what lines have that rules can match.
+// index collects what a line must contain for a rule to match.
 func (r *rules) index() {
 	texts := make([][]string, len(r.list))
 	for i := range r.list {
@@ -177,7 +177,7 @@ func (r *rules) index() {
 	r.texts = newAutomaton(texts)
 }
 
-// odd are letters that expressions which ignore case take for s and k.
+// odd are letters that case-insensitive expressions treat as s and k.
 const odd = "\u017f\u212a"
 
 // mark sets those rules in set that can match a line.
@@ -211,7 +211,7 @@ func (r *rule) secret(line string, match []int) string {
 	return line[match[2*group]:match[2*group+1]]
 }
 
-// allows returns what says that a secret is none; nil: it is one.
+// allows returns the exception that applies to a match; nil: the match is a secret.
 func (r *rules) allows(of *rule, secret string) *allowed {
 	for _, all := range [][]allowed{r.allowed, of.allowed} {
 		for i := range all {

@@ -1,7 +1,7 @@
 // Package secretfilter is loki.secretfilter: it replaces secrets in log lines.
 //
-// A line is first looked through for the texts that secrets have, such as "ghp_",
-// once for all rules; only rules that can match are tried.
+// A line is first searched once for the texts that secrets contain, such as "ghp_"; only
+// rules that can match are tried.
 package secretfilter
 
 import (
@@ -27,7 +27,7 @@ import (
 const (
 	nameVariable, hashVariable = "$SECRET_NAME", "$SECRET_HASH"
 	defaultRedaction           = "<REDACTED-SECRET:" + nameVariable + ">"
-	// shortestShown is how long a secret is at least of which partial_mask shows some.
+	// shortestShown is the minimum length of a secret of which partial_mask shows a part.
 	shortestShown = 6
 )
 
@@ -83,8 +83,8 @@ func New(c Config, o component.Options) (*Filter, error) {
 // Exports returns the receiver.
 func (f *Filter) Exports() map[string]any { return map[string]any{"receiver": pipeline.LogsSink(f)} }
 
-// Run blocks until ctx ends, and does nothing: a batch is forwarded by who writes
-// it, also after the end.
+// Run blocks until ctx ends, and does nothing: a batch is forwarded by its writer, also
+// after the end.
 func (f *Filter) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
@@ -107,8 +107,8 @@ type tally struct {
 
 func (t *tally) reset() { *t = tally{took: t.took[:0]} }
 
-// WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the
-// caller may come again with the same.
+// WriteLogs implements pipeline.LogsSink. When it fails nothing is counted: the caller
+// may retry with the same entries.
 func (f *Filter) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 	f.samples.Offer(logs, time.Now())
 	w := f.work.Get().(*work)
@@ -193,13 +193,13 @@ func (f *Filter) apply(w *work, of *rule, stream labels.Labels, line string) str
 		return strings.ReplaceAll(line, secrets[0], f.redaction(of.name, secrets[0]))
 	}
 	pairs := make([]string, 0, 2*len(secrets))
-	for _, secret := range slices.Backward(secrets) { // of two that begin alike, the longer one comes first
+	for _, secret := range slices.Backward(secrets) { // of two with the same beginning, the longer one comes first
 		pairs = append(pairs, secret, f.redaction(of.name, secret))
 	}
 	return strings.NewReplacer(pairs...).Replace(line)
 }
 
-// markAfter sets those rules behind one that can match what has become of the line.
+// markAfter sets those rules after one that can match the changed line.
 func (r *rules) markAfter(set []bool, line string, rule int) {
 	r.mark(set, line)
 	clear(set[:rule+1])

@@ -24,8 +24,8 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// Secrets made up for these tests. They are not written whole, so that nobody who
-// looks for secrets finds them.
+// Secrets made up for these tests. They are put together from parts, so that secret
+// scanners do not find them.
 var (
 	github = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
 	aws    = "AKIA" + "Q3E7HZ2MNB5KT6WD"
@@ -50,7 +50,7 @@ func newFilter(t *testing.T, c Config, sink pipeline.LogsSink) *Filter {
 	return f
 }
 
-// redacted is what becomes of one line.
+// redacted is the result for one line.
 func redacted(t *testing.T, c Config, line string) string {
 	t.Helper()
 	var sink logstest.Sink
@@ -104,8 +104,8 @@ func TestSecretsAreCountedByOrigin(t *testing.T) {
 	}
 }
 
-// What is given is not changed, and what fails is not counted: the caller comes again.
-func TestWhatIsGivenStaysAsItIs(t *testing.T) {
+// The input is not changed, and what fails is not counted: the caller retries.
+func TestTheInputIsNotChanged(t *testing.T) {
 	logs := logsOf("x", github)
 	sink := logstest.Sink{Fail: func(call int) error {
 		if call == 1 {
@@ -200,8 +200,8 @@ func (f *Filter) bytesFor(t *testing.T, secrets int) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// Whole secrets are replaced, also where a shorter one begins in the same way.
-func TestOfSecretsThatBeginAlikeTheLongerIsReplaced(t *testing.T) {
+// Whole secrets are replaced, even if a shorter one has the same beginning.
+func TestTheLongerOfTwoSecretsIsReplaced(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.toml")
 	if err := os.WriteFile(file, []byte("[[rules]]\nid = \"pin\"\nregex = '''pin:([0-9]+)'''\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestOfSecretsThatBeginAlikeTheLongerIsReplaced(t *testing.T) {
 	}
 }
 
-func TestItStopsWhenItsCallerDoes(t *testing.T) {
+func TestItStopsWithItsCaller(t *testing.T) {
 	var sink logstest.Sink
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -25,7 +25,7 @@ func newCompressionRatio(set func(factor float64)) *compressionRatio {
 	return &compressionRatio{set: set, factor: startRatio, peak: 1}
 }
 
-// observe takes note of a block of raw bytes that were compressed to size.
+// observe records a block of raw bytes that were compressed to size.
 func (d *compressionRatio) observe(raw, size int) {
 	step := 1.0
 	for float64(raw) > step*float64(size) {

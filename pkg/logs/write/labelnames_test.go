@@ -10,7 +10,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-func TestNoLabelNameThatLokiRefusesIsPushed(t *testing.T) {
+func TestNoLabelNameThatLokiRejectsIsPushed(t *testing.T) {
 	loki := lokitest.New(t)
 	cfg := writeConfig(loki.URL())
 	cfg.ExternalLabels = map[string]string{"data-center": "x", "_2fa": "no", "4k": "y"}

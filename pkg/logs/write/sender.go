@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// rawLimit is what a request may hold uncompressed, at any batch_size up to
-	// it: Loki's ingesters refuse messages of more than 4 MiB by default.
+	// rawLimit is what a request may hold uncompressed, at any batch_size up to it:
+	// Loki's ingesters reject messages of more than 4 MiB by default.
 	rawLimit = int(3584 * component.KiB)
 )
 
@@ -113,9 +113,9 @@ func (s *sender) post(ctx context.Context, tenant string, body []byte) (httpsend
 	return answer, err
 }
 
-// except is what Loki says otherwise than by its status: gRPC between its parts
-// has a limit of its own, of which it speaks with 500. Other answers, such as a rate
-// limit, may quote a stream with the same words.
+// except handles what Loki does not express by its status: gRPC between its parts has a
+// limit of its own, which it reports with 500. Other answers, such as a rate limit, may
+// quote a stream that contains the same words.
 func except(a *httpsend.Answer) *deliver.Error {
 	if (a.Status/100 == 5 || a.Status == http.StatusBadRequest) && strings.Contains(a.Words, "larger than max (") {
 		return &deliver.Error{Rejected: true, TooLarge: true}
@@ -123,8 +123,8 @@ func except(a *httpsend.Answer) *deliver.Error {
 	return nil
 }
 
-// judge adds to the judgement of an answer what only Loki has: tenants, and
-// Alloy's reasons for what is dropped.
+// judge adds to the verdict on an answer what only Loki has: tenants, and Alloy's reasons
+// for what is dropped.
 func (s *sender) judge(a httpsend.Answer, err error, tenant string, blocks, entries, size int) (deliver.Result, error) {
 	var e *deliver.Error
 	if !errors.As(err, &e) {
@@ -132,7 +132,7 @@ func (s *sender) judge(a httpsend.Answer, err error, tenant string, blocks, entr
 	}
 	reason := dropReason(a)
 	if a.Status == http.StatusTooManyRequests && !s.endpoint.RetryOnHTTP429 {
-		// Smaller requests would be refused as well: all of it is dropped.
+		// Smaller requests would be rejected as well: all of it is dropped.
 		s.metrics.drop(s.host, tenant, reason, entries, size)
 		return deliver.Result{Dropped: entries, Reason: reason, Message: a.Words, Err: e}, nil
 	}
@@ -150,7 +150,7 @@ func (s *sender) judge(a httpsend.Answer, err error, tenant string, blocks, entr
 	return deliver.Result{}, e
 }
 
-// attempted notes a request that has ended.
+// attempted records a request that has ended.
 func (s *sender) attempted(a deliver.Attempt) {
 	if a.Outcome == deliver.Retry {
 		s.metrics.batchRetries.WithLabelValues(s.host, s.tenant(a.Tag)).Inc()

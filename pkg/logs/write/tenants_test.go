@@ -13,9 +13,9 @@ import (
 	"collector/pkg/logs/lokitest"
 )
 
-// TestATenantInLoki429DelaysNoOtherOfItsEndpoint has Loki answer 429 with
+// TestATenantThatGets429DelaysNoOtherOfItsEndpoint has Loki answer 429 with
 // Retry-After to one of three tenants, while all go on writing.
-func TestATenantInLoki429DelaysNoOtherOfItsEndpoint(t *testing.T) {
+func TestATenantThatGets429DelaysNoOtherOfItsEndpoint(t *testing.T) {
 	const rounds = 100
 	loki := lokitest.New(t)
 	var mu sync.Mutex

@@ -157,7 +157,7 @@ func (w *Write) Run(ctx context.Context) error {
 // Status returns a snapshot of the endpoints.
 func (w *Write) Status() any { return w.writer.Status() }
 
-// Destinations is how the delivery to each endpoint goes.
+// Destinations is the state of the delivery to each endpoint.
 func (w *Write) Destinations() []deliver.Status { return w.writer.Destinations() }
 
 // QueueUse is what the component has of the storage path.
@@ -193,7 +193,7 @@ func (w *Write) WriteLogs(ctx context.Context, logs pipeline.Logs) error {
 			return err
 		}
 	}
-	// Only now can the caller not come again with the same entries.
+	// Only from here on can the caller not retry the same entries.
 	w.countDrops(dropped)
 	return nil
 }
@@ -237,7 +237,7 @@ func externalLabels(of map[string]string, names *discovery.LabelNames) []labels.
 	return out
 }
 
-// refuse says why entries with these labels can't be sent, if so.
+// refuse says why entries with these labels can't be sent; "" if they can.
 func (w *Write) refuse(lset labels.Labels, tenant string) string {
 	if w.limiter != nil && !w.limiter.allow(tenant, lset.Hash(), time.Now()) {
 		return reasonStreamLimited

@@ -139,7 +139,7 @@ func TestEntriesChooseTheirTenant(t *testing.T) {
 	}
 }
 
-func TestOneBadEntryCostsItself(t *testing.T) {
+func TestOneBadEntryAffectsNoOther(t *testing.T) {
 	loki := lokitest.New(t)
 	loki.Refuse(func(e lokitest.Entry) string {
 		if e.Line == "line 617" {
@@ -206,7 +206,7 @@ func TestFailuresAreRetriedUntilTheyPass(t *testing.T) {
 	}
 }
 
-func TestRateLimitDropsIfSoConfigured(t *testing.T) {
+func TestRateLimitDropsIfConfigured(t *testing.T) {
 	loki := lokitest.New(t)
 	n := 0
 	loki.Respond(func(lokitest.Request) *lokitest.Answer {
@@ -228,7 +228,7 @@ func TestRateLimitDropsIfSoConfigured(t *testing.T) {
 	wantBalance(t, w, 15, 5)
 }
 
-func TestSlowAnswerIsGivenUp(t *testing.T) {
+func TestASlowAnswerIsGivenUp(t *testing.T) {
 	loki := lokitest.New(t)
 	n := 0
 	loki.Respond(func(lokitest.Request) *lokitest.Answer {
@@ -319,9 +319,9 @@ func TestLargeBatchIsCutIntoBlocks(t *testing.T) {
 	}
 }
 
-// What needs several blocks is queued whole or not at all, or the caller, who
-// comes again, would repeat a part.
-func TestEntriesAreTakenAllOrNone(t *testing.T) {
+// What needs several blocks is queued whole or not at all, or the caller, which retries,
+// would repeat a part.
+func TestEntriesAreAcceptedAllOrNone(t *testing.T) {
 	loki := lokitest.New(t)
 	w := startWrite(t, writeConfig(loki.URL()))
 	good := stream(labels.FromStrings("a", "b"), entriesOf(0, 10)...)
@@ -360,7 +360,7 @@ func TestStreamLimitForgetsOldStreams(t *testing.T) {
 	}
 }
 
-func TestAStreamWithoutLabelsIsSentForLokiToRefuse(t *testing.T) {
+func TestAStreamWithoutLabelsIsSentForLokiToReject(t *testing.T) {
 	loki := lokitest.New(t)
 	w := startWrite(t, writeConfig(loki.URL()))
 	mustWrite(t, w, stream(labels.FromStrings("__only", "internal"), entriesOf(0, 3)...), stream(labels.FromStrings("a", "b"), entriesOf(3, 4)...))

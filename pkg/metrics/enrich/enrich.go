@@ -78,8 +78,8 @@ func (e *Enrich) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.MetricsSink(e)}
 }
 
-// Run blocks until ctx ends, and does nothing: a batch is forwarded by who writes
-// it, also after the end.
+// Run blocks until ctx ends, and does nothing: a batch is forwarded by its writer, also
+// after the end.
 func (e *Enrich) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
@@ -107,7 +107,7 @@ func (e *Enrich) enrich(lset labels.Labels, with *discovery.Index) *enriched {
 }
 
 // WriteMetrics implements pipeline.MetricsSink. When it fails nothing is counted: the
-// caller may come again with the same.
+// caller may retry with the same samples.
 func (e *Enrich) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	with := e.targets.Index()
 	matched := 0

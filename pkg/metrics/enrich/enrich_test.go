@@ -160,7 +160,7 @@ func TestASeriesIsLookedUpOnceForEachListOfTargets(t *testing.T) {
 	}
 }
 
-func TestAReceiverThatRefusesLosesItAlone(t *testing.T) {
+func TestAFailingReceiverAffectsNoOther(t *testing.T) {
 	good, bad := &sink{}, &sink{down: true}
 	e := newEnrich(t, Config{TargetMatchLabel: "ip"}, good, bad)
 	if err := e.WriteMetrics(t.Context(), samples(series("__name__", "a"))); err != nil {
@@ -198,7 +198,7 @@ func TestItKeepsTheContractOfSinks(t *testing.T) {
 	}.TestPassing(t)
 }
 
-func TestOfSeriesThatBecomeEqualTheFirstValueIsForwarded(t *testing.T) {
+func TestFirstValueOfEqualSeriesIsForwarded(t *testing.T) {
 	var to sink
 	e := newEnrich(t, Config{TargetMatchLabel: "ip", LabelsToCopy: []string{"rack"}, Targets: targetsOfATest()}, &to)
 	a, b := series("__name__", "m", "ip", "10.0.0.1", "rack", "a"), series("__name__", "m", "ip", "10.0.0.1", "rack", "b")

@@ -120,7 +120,7 @@ func TestAClientOfVersion2LearnsOfInvalidSeries(t *testing.T) {
 	}
 }
 
-// The first frame may be one that is skipped, and say nothing of the ones after it.
+// The first frame may be a skippable one, and say nothing about the ones after it.
 func TestTheWindowOfEachZstdFrameIsClaimed(t *testing.T) {
 	var packed bytes.Buffer
 	w, err := zstd.NewWriter(&packed, zstd.WithWindowSize(zstdWindow), zstd.WithSingleSegment(false))

@@ -265,7 +265,7 @@ func (d *decoder) exemplar(series *pipeline.Series, message []byte, labelsOf fun
 	if err != nil || series == nil {
 		return err
 	}
-	// An exemplar is no sample: the series goes without it.
+	// An exemplar is not a sample: only the exemplar is dropped.
 	size := sizeOf(d.pairs)
 	if size > largestExemplar {
 		d.lostExemplars.tooLong++

@@ -233,7 +233,7 @@ func TestWhatDecodingMakesIsClaimed(t *testing.T) {
 	}
 }
 
-func TestSeriesThatComeAgainAreKnown(t *testing.T) {
+func TestRepeatedSeriesAreKnown(t *testing.T) {
 	n := newInterned(largestInterned)
 	kept := pipeline.NewSeries(labels.FromStrings("__name__", "kept"))
 	n.add([]byte("kept"), kept)

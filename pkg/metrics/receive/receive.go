@@ -1,9 +1,9 @@
 // Package receive is prometheus.receive_http: a server for Prometheus remote write,
 // 1.0 and 2.0.
 //
-// A request is read whole and decoded under a claim on the memory, and answered with
-// 204 when every receiver has accepted its samples, or when one has and those that
-// have not are told of in a counter. Nothing is answered before.
+// A request is read whole and decoded under a claim on the memory, and answered with 204
+// when every receiver has accepted its samples, or when one has and a counter shows which
+// have not. There is no answer before that.
 package receive
 
 import (
@@ -26,11 +26,11 @@ import (
 
 const (
 	writePath = "/api/v1/metrics/write"
-	// queueTimeout is how long a client waits for its samples to be queued: less than
-	// its own patience, which is 30 s by default.
+	// queueTimeout is how long a client waits for its samples to be queued: less than its
+	// own timeout, which is 30 s by default.
 	queueTimeout = 5 * time.Second
-	// retryAfter is the number of seconds after which a client whose samples could
-	// not be taken may retry.
+	// retryAfter is the number of seconds after which a client whose samples could not be
+	// accepted may retry.
 	retryAfter = "5"
 	// largest bounds a request, packed and unpacked: Prometheus sends some 100 KiB.
 	largest = 32 << 20
@@ -204,7 +204,7 @@ func (r *Receive) forward(ctx context.Context, d *decoder) error {
 	return err
 }
 
-// answer answers a request whose samples were forwarded, with what came of it.
+// answer answers a request whose samples were forwarded, according to the outcome.
 func (r *Receive) answer(w http.ResponseWriter, req *http.Request, d *decoder, f format, err error) {
 	switch {
 	case err == nil:
@@ -218,9 +218,9 @@ func (r *Receive) answer(w http.ResponseWriter, req *http.Request, d *decoder, f
 	}
 }
 
-// written answers a request whose samples were accepted. Of remote write 2.0, a client
-// is told of what was invalid by 400, which is not to be sent again, and by how much
-// was written.
+// written answers a request whose samples were accepted. A client of remote write 2.0
+// gets a 400 for invalid series, which must not be sent again, and learns how much was
+// written.
 func (r *Receive) written(w http.ResponseWriter, req *http.Request, d *decoder, f format) {
 	r.metrics.exemplars.WithLabelValues(reasonInvalid).Add(float64(d.lostExemplars.invalid))
 	r.metrics.exemplars.WithLabelValues(reasonLabelsTooLong).Add(float64(d.lostExemplars.tooLong))

@@ -24,7 +24,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// sink keeps what it is given, or answers what it is told to.
+// sink keeps what it receives, or answers as set.
 type sink struct {
 	mu     sync.Mutex
 	answer func(context.Context) error // guarded by mu
@@ -171,7 +171,7 @@ func TestSamplesArriveByEachVersionAndCoding(t *testing.T) {
 	}
 }
 
-func TestRequestsThatAreNotTaken(t *testing.T) {
+func TestRequestsThatAreNotAccepted(t *testing.T) {
 	to := &sink{}
 	r, url := start(t, to)
 	good := snappy.Encode(nil, encoded(t, request1()))
@@ -226,7 +226,7 @@ func TestRequestsThatAreNotTaken(t *testing.T) {
 	}
 }
 
-func TestWhatReceiversAnswerIsToldToTheClient(t *testing.T) {
+func TestErrorsOfReceiversReachTheClient(t *testing.T) {
 	good := snappy.Encode(nil, encoded(t, request1()))
 	for _, test := range []struct {
 		err    error
@@ -253,7 +253,7 @@ func TestWhatReceiversAnswerIsToldToTheClient(t *testing.T) {
 	}
 }
 
-func TestWhatOneOfSeveralReceiversDoesNotTakeIsLostForItAlone(t *testing.T) {
+func TestWhatOneOfSeveralReceiversDoesNotAcceptIsLostForItAlone(t *testing.T) {
 	good, bad := &sink{}, &sink{answer: func(context.Context) error { return pipeline.ErrFull }}
 	r, url := start(t, bad, good)
 	if resp, text := post(t, url, snappy.Encode(nil, encoded(t, request1()))); resp.StatusCode != http.StatusNoContent {
@@ -326,7 +326,7 @@ func TestTheServerHasItsSettings(t *testing.T) {
 	}}.Test(t)
 }
 
-func TestABadTimeoutIsRefused(t *testing.T) {
+func TestABadTimeoutIsRejected(t *testing.T) {
 	var c Config
 	c.SetToDefault()
 	c.GracefulShutdownTimeout = -1

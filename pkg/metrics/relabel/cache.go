@@ -10,11 +10,11 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// cache knows what the rules make of series. The results belong to the series
-// that were relabeled; the cache refers to them weakly, so that what a producer
-// no longer has costs nothing, and counts them. When there are too many, one that
-// was not used for a while goes: slots are looked at in turn (the clock
-// algorithm, which resembles least recently used without a lock for each use).
+// cache knows what the rules make of series. The results belong to the series that were
+// relabeled; the cache refers to them weakly, so that what a producer no longer has costs
+// nothing, and counts them. When there are too many, one that was not used for a while is
+// evicted: slots are looked at in turn (the clock algorithm, which resembles least
+// recently used without a lock for each use).
 //
 // discovery.Cache, which loki.relabel uses, is another one: it finds label sets by
 // their hash, under a lock, and takes about three times as long for a sample. It
@@ -95,7 +95,7 @@ func (c *cache) output(lset labels.Labels) *output {
 	}
 	made := &output{series: pipeline.NewSeries(lset), name: lset.Get(labels.MetricName)}
 	if known != nil {
-		return made // two hashes are equal: it goes without
+		return made // two hashes are equal: this one is not cached
 	}
 	c.made[hash] = weak.Make(made)
 	if len(c.made) >= c.grown {
@@ -144,7 +144,7 @@ func (c *cache) place(s *pipeline.Series, e *entry) (_ *pipeline.Series, victim 
 	return victim.series, victim
 }
 
-// remove takes e, of s, out of the cache.
+// remove removes e, of s, from the cache.
 func (c *cache) remove(s *pipeline.Series, e *entry) {
 	c.mu.Lock()
 	if e.slot >= 0 {

@@ -94,15 +94,15 @@ func (r *Relabel) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.MetricsSink(r), "rules": r.rules}
 }
 
-// Run blocks until ctx ends, and does nothing: a batch is forwarded by who writes
-// it, also after the end.
+// Run blocks until ctx ends, and does nothing: a batch is forwarded by its writer, also
+// after the end.
 func (r *Relabel) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
-// WriteMetrics implements pipeline.MetricsSink. When no receiver accepts the batch,
-// the error is theirs, and the samples are not counted: the caller may come again.
+// WriteMetrics implements pipeline.MetricsSink. When no receiver accepts the batch, the
+// error is theirs, and the samples are not counted: the caller may retry.
 func (r *Relabel) WriteMetrics(ctx context.Context, m pipeline.Metrics) error {
 	b := r.batches.Get().(*batch)
 	defer func() {
@@ -148,7 +148,7 @@ func (r *Relabel) forward(ctx context.Context, out pipeline.Metrics) error {
 	return err
 }
 
-// pass gives the batch to several receivers, and returns how many took it.
+// pass gives the batch to several receivers, and returns how many accepted it.
 func (r *Relabel) pass(ctx context.Context, out pipeline.Metrics) (took int, err error) {
 	took = len(r.to)
 	err = pipeline.Pass(ctx, r.to,

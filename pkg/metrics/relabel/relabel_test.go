@@ -241,7 +241,7 @@ func TestMetadataGoesWithItsSeries(t *testing.T) {
 	f(by("keep", "job", "a"), alone)
 }
 
-func TestOfSeriesThatBecomeEqualTheFirstValueIsSentOnce(t *testing.T) {
+func TestFirstValueOfEqualSeriesIsSentOnce(t *testing.T) {
 	to := &gathering{}
 	r := newRelabel(t, 10, []pipeline.MetricsSink{to}, instanceDropped())
 	a, b := series("__name__", "m", "instance", "a"), series("__name__", "m", "instance", "b")
@@ -412,7 +412,7 @@ func TestRelabelKeepsTheContractOfSinks(t *testing.T) {
 	}.TestPassing(t)
 }
 
-func TestBadSettingsAreRefused(t *testing.T) {
+func TestBadSettingsAreRejected(t *testing.T) {
 	for _, cfg := range []Config{
 		{MaxCacheSize: 0},
 		{MaxCacheSize: -1},

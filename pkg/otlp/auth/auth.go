@@ -1,10 +1,10 @@
 // Package auth is otelcol.auth.*: how clients of OTLP say who they are, and how
 // servers know them.
 //
-// A component exports a Handler, which the argument auth of a client or a server
-// takes. The exporter of a client keeps its requests on disk: what a Client needs of
-// the context in which a request came, it is asked for then, and it is given back
-// when the request is sent, which may be after a restart.
+// A component exports a Handler, which the argument auth of a client or a server takes.
+// The exporter of a client keeps its requests on disk: Carry saves what a Client needs of
+// the context in which a request came, and Add gets that back when the request is sent,
+// which may be after a restart.
 package auth
 
 import (
@@ -39,9 +39,9 @@ type Client interface {
 
 // Server is the server's side.
 type Server interface {
-	// Authenticate returns what is known of the client then, for others to read with
-	// flow.AuthOf; nil for nothing. Its error is for the client, and tells nothing that
-	// is secret.
+	// Authenticate returns what is then known of the client, for others to read with
+	// flow.AuthOf; nil for nothing. Its error is for the client, and reveals nothing
+	// secret.
 	Authenticate(headers flow.Metadata) (attributes map[string]string, err error)
 }
 
@@ -62,8 +62,8 @@ func Kind() pipeline.Kind {
 	}
 }
 
-// CheckClient refuses a handler, which may be nil, that a client has no use for. Its
-// error is about the argument auth.
+// CheckClient rejects a handler, which may be nil, that a client can't use. Its error is
+// about the argument auth.
 func (h *Handler) CheckClient() error {
 	if h == nil || h.absent || h.client != nil {
 		return nil
@@ -71,8 +71,8 @@ func (h *Handler) CheckClient() error {
 	return component.At("auth", fmt.Errorf("%s does not authenticate clients", h.id))
 }
 
-// CheckServer refuses a handler, which may be nil, that a server has no use for. Its
-// error is about the argument auth.
+// CheckServer rejects a handler, which may be nil, that a server can't use. Its error is
+// about the argument auth.
 func (h *Handler) CheckServer() error {
 	if h == nil || h.absent || h.server != nil {
 		return nil
@@ -134,8 +134,8 @@ func (f fixed) Add(_ context.Context, _ string, h Headers) error {
 	return nil
 }
 
-// missing are errors for clients that send no credentials, and wrong for those who
-// send others.
+// missing are errors for clients that send no credentials, and wrong for those that send
+// wrong ones.
 var (
 	errMissing = errors.New("credentials are missing")
 	errWrong   = errors.New("the credentials are wrong")

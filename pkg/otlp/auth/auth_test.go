@@ -195,7 +195,7 @@ func TestTheTenantIsTheHeadersThatAreAlwaysTheSame(t *testing.T) {
 	}
 }
 
-func TestEachSideTakesTheHandlersThatItCanUse(t *testing.T) {
+func TestEachSideAcceptsTheHandlersThatItCanUse(t *testing.T) {
 	both, clients := basic(t, "a", "b"), headers(t)
 	for _, h := range []*Handler{nil, both, clients, Kind().Absent().(*Handler)} {
 		if err := h.CheckClient(); err != nil {
@@ -377,8 +377,8 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// Nobody is let in but with the credentials, and no error repeats them. What is no note
-// of Carry is an error.
+// Nobody is let in without the credentials, and no error repeats them. Anything that
+// Carry did not return is an error.
 func FuzzAuthenticate(f *testing.F) {
 	f.Add("Basic "+encoded("ann:s3cret-word"), `{"0":"red"}`)
 	f.Add("basic YW5u", `{"0":1}`)

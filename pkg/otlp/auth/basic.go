@@ -27,7 +27,7 @@ func (c *BasicConfig) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *BasicConfig) Validate() error {
 	hashes := []string{"$2a$", "$2b$", "$2y$", "$1$", "$apr1$", "$5$", "$6$", "{SHA}", "{SSHA}"}
 	if slices.ContainsFunc(hashes, func(prefix string) bool { return strings.HasPrefix(string(c.Password), prefix) }) {

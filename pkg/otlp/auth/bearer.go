@@ -22,7 +22,7 @@ func (c *BearerConfig) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *BearerConfig) Validate() error {
 	if !validName(c.Header) {
 		return component.At("header", errors.New("it is not the name of a header"))

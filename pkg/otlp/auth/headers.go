@@ -100,7 +100,7 @@ func NewHeaders(c HeadersConfig, o component.Options) (*Component, error) {
 // headersClient are the headers to set, in order.
 type headersClient []Header
 
-// Secret implements Client: some of the headers may be, as in Alloy nobody asks.
+// Secret implements Client: some of the headers may be; nobody asks, as in Alloy.
 func (headersClient) Secret() bool { return false }
 
 // context is what a header needs of the context of a request.
@@ -130,7 +130,7 @@ func (c headersClient) Carry(ctx context.Context) string {
 		return ""
 	}
 	carried, err := json.Marshal(values)
-	if err != nil { // there is nothing in it that JSON lacks
+	if err != nil { // JSON can represent all of it
 		return ""
 	}
 	return string(carried)

@@ -43,7 +43,7 @@ func (c *OAuth2Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *OAuth2Config) Validate() error {
 	var errs []error
 	if u, err := url.Parse(c.TokenURL); err != nil || c.TokenURL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {

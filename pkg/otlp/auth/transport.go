@@ -8,7 +8,7 @@ import (
 
 type carriedKey struct{}
 
-// WithCarried lets those who send a request know what Carry returned when it came.
+// WithCarried passes what Carry returned when a request came to whoever sends it.
 func WithCarried(ctx context.Context, carried string) context.Context {
 	return context.WithValue(ctx, carriedKey{}, carried)
 }
@@ -34,7 +34,7 @@ func TenantHeaders(c Client, headers map[string]string) map[string]string {
 	return all
 }
 
-// Refused tells a client, which may be nil, that a server did not know it.
+// Refused tells a client, which may be nil, that a server did not accept its credentials.
 func Refused(c Client) {
 	if r, ok := c.(interface{ Refused() }); ok {
 		r.Refused()

@@ -28,7 +28,7 @@ type Connector struct {
 	life    life
 }
 
-// Create makes a connector. flush has it forward all that it has gathered; it is called
+// Create makes a connector. flush makes it forward all that it has gathered; it is called
 // before a connector that was started is shut down, once it is given nothing more.
 type Create func(set otelconnector.Settings, next consumer.Metrics) (made otelconnector.Traces, flush func(context.Context), err error)
 
@@ -98,14 +98,14 @@ func (c *Connector) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 // withinKey marks what a connector forwards within a call that gives it spans.
 type withinKey struct{}
 
-// connecting is a connector and what comes behind it.
+// connecting is a connector and what comes after it.
 type connecting struct {
 	otelconnector.Traces
 	flush   func(context.Context)
 	emitter *flow.Emitter
 
 	started bool
-	busy    bool // it may still be working on requests: nothing can be had of it
+	busy    bool // it may still be working on requests: nothing can be read from it
 	end     sync.Once
 	lasting context.Context // ends when nobody waits for the outputs any longer
 	giveUp  context.CancelFunc
@@ -131,7 +131,7 @@ func (n *connecting) Start(ctx context.Context, host otelcomponent.Host) error {
 
 func (n *connecting) hurry() { n.busy = true }
 
-// Shutdown has the connector forward what it has gathered, and stops it. A connector
+// Shutdown makes the connector forward what it has gathered, and stops it. A connector
 // that is still given spans is not asked for its sums.
 func (n *connecting) Shutdown(ctx context.Context) (err error) {
 	n.end.Do(func() {
@@ -149,7 +149,7 @@ func (n *connecting) Shutdown(ctx context.Context) (err error) {
 	return err
 }
 
-// behind is what comes behind a connector: the component's outputs.
+// behind is what comes after a connector: the component's outputs.
 type behind struct{ n *connecting }
 
 func (behind) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }

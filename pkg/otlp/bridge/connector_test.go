@@ -138,7 +138,7 @@ func TestAConnectorRunsAgain(t *testing.T) {
 	}
 }
 
-// A library that panics may hold a lock, for which all that comes later would wait.
+// A library that panics may hold a lock, which everything later would wait for.
 func TestAPanicCostsOneRequestThoughALockIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to end
@@ -189,7 +189,7 @@ func TestAConnectorThatNeverRanForwardsNothing(t *testing.T) {
 	}
 }
 
-// What is forwarded within a request is not waited for: its spans are counted.
+// A request does not wait for what is forwarded within it: its spans are counted.
 func TestARequestDoesNotWaitForTheOutputs(t *testing.T) {
 	to := end{err: pipeline.ErrFull}
 	metrics := prometheus.NewRegistry()

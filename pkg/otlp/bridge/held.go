@@ -15,10 +15,9 @@ import (
 // mostAnswered is how many requests are recognized when they are sent again.
 const mostAnswered = 1000
 
-// held is for a processor that remembers what it was given: of a request that it is
-// given a second time it makes something else. What it has made of one, and an output
-// has not taken, waits here. The sender, who was told that, sends the request again,
-// and it is not processed again.
+// held is for a processor that remembers its input, so that the same request would give
+// something else a second time. Results that an output has not accepted wait here. The
+// sender, which got an error, sends the request again, and it is not processed again.
 //
 // Nothing else is processed while something waits, so that there is never more of it
 // than requests at one time.
@@ -28,15 +27,15 @@ type held struct {
 	answered []uint64  // requests by their hashes, the oldest first; guarded by mu
 }
 
-// waiting is what was made of a request, and has not been taken. It is written as its
-// client's, whoever sends the request that has it written.
+// waiting is the result of a request that has not been accepted. It is written on behalf
+// of its own client, whichever request causes the write.
 type waiting struct {
 	made   pipeline.OTLP // shared
 	of     uint64        // the request's identity
 	client flow.Client
 }
 
-// identity tells requests apart.
+// identity distinguishes requests.
 func identity(request pipeline.OTLP) (uint64, error) {
 	data, err := request.Bytes()
 	if err != nil {
@@ -63,8 +62,8 @@ func (h *held) note(request uint64) {
 }
 
 // write writes what is waiting. done reports that the request was processed before, and
-// that what was made of it has been taken, or, with an error, rejected. What another
-// request's is, and is rejected, is lost: its sender may never ask again.
+// that what was made of it has been taken, or, with an error, rejected. Rejected results
+// of other requests are lost: their senders may never retry.
 func (h *held) write(ctx context.Context, request uint64, to func(context.Context, pipeline.OTLP) error, lost func(pipeline.OTLP, error)) (done bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -75,7 +74,7 @@ func (h *held) write(ctx context.Context, request uint64, to func(context.Contex
 		err := to(w.client.In(ctx), w.made)
 		if err != nil && !pipeline.IsPermanent(err) {
 			for i, made := range own {
-				lost(made, errs[i]) // when the request comes again, this is not known any more
+				lost(made, errs[i]) // when the request is sent again, this is not known any more
 			}
 			return false, err
 		}

@@ -40,7 +40,7 @@ func remembering(t *testing.T, metrics prometheus.Registerer, to pipeline.OTLPSi
 	return p, start(t, p)
 }
 
-// once is a destination that keeps the names of spans that it has taken.
+// once is a destination that keeps the names of spans that it has accepted.
 type once struct {
 	mu    sync.Mutex
 	err   error
@@ -97,7 +97,7 @@ func TestARequestThatIsSentAgainIsProcessedOnce(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsAtTheEndIsWrittenOrCounted(t *testing.T) {
+func TestWhatWaitsAtShutdownIsWrittenOrCounted(t *testing.T) {
 	var to once
 	p, stop := remembering(t, nil, &to)
 	to.fail(pipeline.ErrFull)
@@ -130,7 +130,7 @@ func TestWhatWaitsAtTheEndIsWrittenOrCounted(t *testing.T) {
 	}
 }
 
-// told is a destination that keeps of whom it was given what.
+// told is a destination that records which client it got what from.
 type told struct {
 	once
 	clients []string
@@ -144,7 +144,7 @@ func (o *told) WriteOTLP(ctx context.Context, r pipeline.OTLP) error {
 	return err
 }
 
-func TestWhatWaitsIsItsOwnClients(t *testing.T) {
+func TestWaitingDataKeepsItsClient(t *testing.T) {
 	as := func(name string) context.Context {
 		ctx := flow.WithMetadata(t.Context(), flow.Metadata{"x-tenant": {name}})
 		return flow.WithAuth(flow.WithAddress(ctx, name+":1"), map[string]string{"user": name})
@@ -178,7 +178,7 @@ func TestWhatWaitsIsItsOwnClients(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsAndIsRejectedIsToldOrCounted(t *testing.T) {
+func TestWaitingDataThatIsRejectedIsReportedOrCounted(t *testing.T) {
 	var to once
 	metrics := prometheus.NewRegistry()
 	p, _ := remembering(t, metrics, &to)
@@ -197,7 +197,7 @@ func TestWhatWaitsAndIsRejectedIsToldOrCounted(t *testing.T) {
 	write(pipeline.ErrFull, a, pipeline.ErrFull, 0)
 	write(no, a, no, 0) // its sender counts it
 	write(pipeline.ErrFull, a, pipeline.ErrFull, 0)
-	write(no, b, no, 1)   // a's is counted here, as its sender may not come again
+	write(no, b, no, 1)   // a's is counted here, as its sender may not retry
 	write(nil, a, nil, 1) // it has been counted
 	if want := []string(nil); !slices.Equal(to.names, want) {
 		t.Errorf("got %q", to.names)

@@ -20,8 +20,8 @@ import (
 // take when the component stops.
 const stopGrace = 5 * time.Second
 
-// life is how a component that the Collector's code does the work of starts, is given
-// requests, and stops.
+// life is how a component that runs the Collector's code starts, receives requests, and
+// stops.
 type life struct {
 	make   func() (*instance, error)
 	logger *slog.Logger
@@ -36,7 +36,7 @@ type life struct {
 }
 
 // instance is what does the work for each signal that is received and has an output. It
-// can be started once.
+// can only be started once.
 type instance struct {
 	signals  map[pipeline.Signal]signal
 	under    sync.WaitGroup // requests that it has been given; added to under life.mu
@@ -183,7 +183,7 @@ func (l *life) current() (in *instance, broken bool) {
 // given are still in progress.
 type hurried interface{ hurry() }
 
-// hurry tells the parts that requests are still in progress.
+// hurry notifies the parts that requests are still in progress.
 func (in *instance) hurry() {
 	for _, part := range in.signals {
 		if h, ok := part.Component.(hurried); ok {

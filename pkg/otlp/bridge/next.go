@@ -17,13 +17,13 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// next is what comes behind the processor of a signal: the component's outputs.
+// next is what comes after the processor of a signal: the component's outputs.
 type next struct {
 	p      *Processor
 	signal pipeline.Signal
 }
 
-// Capabilities says that what next is given may be changed by who comes behind.
+// Capabilities says that later components may change what next is given.
 func (next) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
 
 func (n next) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
@@ -38,8 +38,8 @@ func (n next) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return n.hand(ctx, pipeline.Decoded{Logs: ld})
 }
 
-// hand forwards what the processor has made, or, if that is what a processor that
-// changes nothing was given, the request as it came.
+// hand forwards the processor's output, or the request as it came if the processor has
+// not changed it.
 func (n next) hand(ctx context.Context, d pipeline.Decoded) error {
 	c, known := ctx.Value(requestKey{}).(*came)
 	if !known {
@@ -81,7 +81,7 @@ type came struct {
 
 type requestKey struct{}
 
-// withRequest notes what a processor is given.
+// withRequest records what a processor is given.
 func withRequest(ctx context.Context, c *came) context.Context {
 	return context.WithValue(ctx, requestKey{}, c)
 }

@@ -28,7 +28,7 @@ import (
 // Settings are what a processor's own configuration file says.
 type Settings map[string]any
 
-// Processor is a component that a processor of the Collector does the work of.
+// Processor is a component that runs a processor of the Collector.
 type Processor struct {
 	factory  otelprocessor.Factory
 	settings Settings
@@ -42,9 +42,8 @@ type Processor struct {
 	life     life
 }
 
-// New makes a component of what factory makes with the settings, and starts
-// nothing. A signal that the factory has no processor for is as one without an
-// output.
+// New makes a component of what factory makes with the settings, and starts nothing. A
+// signal that the factory has no processor for is treated as one without an output.
 func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o component.Options) (*Processor, error) {
 	o = o.WithDefaults()
 	p := &Processor{
@@ -77,10 +76,10 @@ func New(factory otelprocessor.Factory, settings Settings, output flow.Output, o
 	return p, p.life.prepare(o.Logger, p.make)
 }
 
-// Traits are what a component has to know of its processor.
+// Traits are what a component has to know about its processor.
 type Traits struct {
-	// Drops is the reason for which it drops, on purpose, some of what it is given.
-	// Each item that it does not forward is counted with it. "": it forwards all.
+	// Drops is the reason for which it drops some of its input on purpose. Each item that
+	// it does not forward is counted with it. "": it forwards all.
 	Drops string
 	// Remembers means that it compares what it is given with what it was given before.
 	Remembers bool
@@ -135,7 +134,7 @@ func (p *Processor) Run(ctx context.Context) error {
 // Close stops what New has prepared, if Run is never called.
 func (p *Processor) Close() { p.life.close() }
 
-// writeHeld writes what is waiting at the end. What is not taken is lost, and counted.
+// writeHeld writes what is waiting at the end. What is not accepted is lost, and counted.
 func (p *Processor) writeHeld(ctx context.Context) error {
 	if p.held == nil {
 		return nil
@@ -198,8 +197,8 @@ func changes(c interface{ Capabilities() consumer.Capabilities }) bool {
 	return c.Capabilities().MutatesData
 }
 
-// WriteOTLP has a request processed and forwarded. A signal that has no output is
-// dropped and counted.
+// WriteOTLP processes and forwards a request. A signal that has no output is dropped and
+// counted.
 func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	if p.outputs[request.Signal] == nil {
 		p.lost.WithLabelValues(string(request.Signal), "no_output").Add(float64(request.Items))
@@ -237,8 +236,8 @@ func (p *Processor) rejected(made pipeline.OTLP, err error) {
 	p.losses.Log(p.logger, slog.LevelError, "", "an output rejected items that were waiting for it; they are lost", "signal", made.Signal, "items", made.Items, "err", err)
 }
 
-// process has a request processed and forwarded. It reports whether what was made of
-// the request is held. id is the request's identity, if the processor remembers.
+// process processes and forwards a request. It reports whether what was made of the
+// request is held. id is the request's identity, if the processor remembers.
 func (p *Processor) process(ctx context.Context, in *instance, request pipeline.OTLP, id uint64) (held bool, err error) {
 	to := in.signals[request.Signal]
 	get := request.Read

@@ -91,7 +91,7 @@ func start(t *testing.T, p *Processor) (stop func()) {
 	return stop
 }
 
-// end is a destination: it takes the bytes of requests.
+// end is a destination: it reads the bytes of requests.
 type end struct {
 	mu  sync.Mutex
 	got [][]byte
@@ -177,7 +177,7 @@ func TestThreeProcessorsInARowDecodeOnceAndTwoDestinationsEncodeOnce(t *testing.
 	}
 }
 
-func TestAProcessorThatChangesNothingHandsOnTheBytesThatCame(t *testing.T) {
+func TestAProcessorThatChangesNothingForwardsTheSameBytes(t *testing.T) {
 	var to end
 	var seen []ptrace.Traces
 	look := toy{do: func(_ context.Context, td ptrace.Traces) error { seen = append(seen, td); return nil }}
@@ -251,7 +251,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftOfARequestIsCountedAnewAndNothingIsNotSent(t *testing.T) {
+func TestWhatIsLeftOfARequestIsRecountedAndEmptyOnesAreNotSent(t *testing.T) {
 	var items []int
 	counting := sinkFunc(func(r pipeline.OTLP) { items = append(items, r.Items) })
 	p := run(t, toy{changes: true, do: func(_ context.Context, td ptrace.Traces) error {

@@ -40,7 +40,8 @@ func telemetryOf(o component.Options) (otelcomponent.TelemetrySettings, error) {
 }
 
 // logCore writes what a processor logs to the component's log. Processors report each
-// item that they fail on: of warnings and errors, one of a text is logged in a while.
+// item that they fail on: warnings and errors of the same text are logged once in a
+// while.
 type logCore struct {
 	logger   *slog.Logger
 	failures *throttle.Log

@@ -43,7 +43,7 @@ type encoder interface {
 	Reset(io.Writer)
 }
 
-// decoder is what their readers are brought to have in common.
+// decoder is the common interface that their readers are adapted to.
 type decoder interface {
 	io.Reader
 	reset(io.Reader) error
@@ -206,8 +206,8 @@ type lz4Decoder struct{ *lz4.Reader }
 
 func (d lz4Decoder) reset(r io.Reader) error { d.Reset(r); return nil }
 
-// snappyDecoder reads both of snappy's formats, which are told apart by how
-// they begin: a framed stream, or one block.
+// snappyDecoder reads both of snappy's formats, which are distinguished by how they
+// begin: a framed stream, or one block.
 type snappyDecoder struct {
 	framed *snappy.Reader
 	limit  int64 // of a block

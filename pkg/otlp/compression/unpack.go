@@ -79,8 +79,8 @@ func zstdWindow(b []byte) (window int) {
 	}
 }
 
-// afterZstdFrame is what comes behind the frame that b begins with; nil: the
-// frame doesn't end.
+// afterZstdFrame is what follows the frame that b begins with; nil: the frame doesn't
+// end.
 func afterZstdFrame(b []byte, h *zstd.Header) []byte {
 	pos := h.HeaderSize
 	if h.Skippable {
@@ -151,8 +151,7 @@ func lz4BlockOf(b []byte) int {
 	}
 }
 
-// afterLZ4Frame is what comes behind the frame that b begins with; nil: the
-// frame doesn't end.
+// afterLZ4Frame is what follows the frame that b begins with; nil: the frame doesn't end.
 func afterLZ4Frame(b []byte) []byte {
 	const (
 		hasDictionary   = 1 << 0

@@ -36,7 +36,7 @@ func (c *Retry) SetToDefault() {
 	}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Retry) Validate() error {
 	var errs []error
 	if c.Multiplier <= 1 {
@@ -93,7 +93,7 @@ func (c *SendingQueue) SetToDefault() {
 	*c = SendingQueue{Enabled: true, NumConsumers: 10, QueueSize: defaultQueueSize, Sizer: sizerRequests}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *SendingQueue) Validate() error {
 	errs := []error{checkSizer(c.Sizer)}
 	if c.NumConsumers <= 0 {
@@ -145,7 +145,7 @@ func (c *QueueBatch) SetToDefault() {
 	*c = QueueBatch{FlushTimeout: 200 * time.Millisecond, MinSize: 8192, Sizer: sizerItems}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *QueueBatch) Validate() error {
 	errs := []error{checkSizer(c.Sizer)}
 	if c.Sizer == sizerRequests {

@@ -23,7 +23,7 @@ func TestRetriesPauseAsConfigured(t *testing.T) {
 	}
 }
 
-func TestAQueueIsAsLargeAndAsPatientAsConfigured(t *testing.T) {
+func TestAQueueHasItsConfiguredSizeAndAge(t *testing.T) {
 	var q SendingQueue
 	q.SetToDefault()
 	if q.maxBytes() != 0 || q.whenFull() != queue.Refuse {

@@ -60,9 +60,9 @@ type Transport interface {
 	// Off says which argument has the endpoint of a signal, and why nothing can be
 	// sent there; why is "" when something can.
 	Off(s pipeline.Signal) (argument, why string)
-	// TenantHeaders are the headers of which one may name the tenant.
+	// TenantHeaders are the headers that may name the tenant.
 	TenantHeaders() map[string]string
-	// Close lets go of connections. The transport can be used again.
+	// Close closes connections. The transport can be used again.
 	Close()
 }
 
@@ -132,7 +132,7 @@ func (e *Exporter) Status() any {
 	return all
 }
 
-// Destinations is how the delivery of each signal goes that has come. Of an exporter
+// Destinations is the state of the delivery of each signal that has come. For an exporter
 // that is switched off, all signals are listed.
 func (e *Exporter) Destinations() []deliver.Status {
 	all := []deliver.Status{}
@@ -149,7 +149,8 @@ func (e *Exporter) Destinations() []deliver.Status {
 	return all
 }
 
-// Idle is part of inspect.Idler: what could be delivered of which nothing has come.
+// Idle is part of inspect.Idler: the signals that could be delivered, but of which
+// nothing has come.
 func (e *Exporter) Idle() []deliver.Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -239,8 +240,8 @@ func (e *Exporter) start(l *signalWriter) (*deliver.Writer, error) {
 	return l.writer, nil
 }
 
-// hasDestination reports whether the signal writer leads somewhere. One that is switched
-// off drops what comes.
+// hasDestination reports whether the signal writer has a destination. One that is
+// switched off drops what comes.
 func (e *Exporter) hasDestination(l *signalWriter) bool {
 	return l.off != "" || e.transport.URL(l.signal) != ""
 }
@@ -304,8 +305,8 @@ func (e *Exporter) options(l *signalWriter) deliver.Options {
 			Batch:       limitsOf(e.queue.Batch, nil).batch,
 			Backoff:     e.retry.backoff(),
 			Concurrency: e.queue.NumConsumers,
-			// Without a queue, a failure is the sender's to handle, and he was told
-			// that it is handled.
+			// Without a queue, a failure is the sender's to handle, which was told that
+			// the data is stored.
 			NoRetry: !e.retry.Enabled && e.queue.Enabled,
 		}},
 		MaxBytes: e.queue.maxBytes(),
@@ -316,7 +317,7 @@ func (e *Exporter) options(l *signalWriter) deliver.Options {
 	}
 }
 
-// key tells the destination of a signal writer again, see deliver.Destination.
+// key identifies the destination of a signal writer, see deliver.Destination.
 func (e *Exporter) key(l *signalWriter) string {
 	if !e.hasDestination(l) || l.off != "" {
 		return ""
@@ -348,8 +349,8 @@ func (e *Exporter) QueueWriter(signal string) (*deliver.Writer, error) {
 	return deliver.New(e.options(l))
 }
 
-// WriteOTLP queues request, cut into as many as are needed so that a receiver
-// with default settings takes each. nil means durable.
+// WriteOTLP queues request, cut into as many as are needed so that a receiver with
+// default settings accepts each. nil means durable.
 func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	l := e.writer(request.Signal)
 	if l == nil {
@@ -379,10 +380,10 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	return nil
 }
 
-// carriedMark is in a tag what comes before what the client's authentication carries.
+// carriedMark precedes, in a tag, what the client's authentication carries.
 const carriedMark = "\x00"
 
-// tag tells apart what must not be in one request.
+// tag separates what must not be in one request.
 func (e *Exporter) tag(ctx context.Context, request pipeline.OTLP) string {
 	tag := string(request.Signal)
 	if request.Group != "" {

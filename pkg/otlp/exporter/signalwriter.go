@@ -26,11 +26,10 @@ type signalWriter struct {
 	mu      sync.Mutex
 	asked   *pipeline.Batching // what the current limits come from; guarded by mu
 	limits  limits             // guarded by mu
-	batches flow.BatchCounter  // of who asked last; nil: nobody; guarded by mu
+	batches flow.BatchCounter  // of the last request that asked; nil: none; guarded by mu
 }
 
-// cut takes note of how the request must be merged, and cuts it if it is too
-// large.
+// cut records how the request must be merged, and cuts it if it is too large.
 func (l *signalWriter) cut(ctx context.Context, w *deliver.Writer, request pipeline.OTLP) ([]wire.Part, error) {
 	limits := l.setBatching(w, request.Batching, flow.BatchCounterOf(ctx))
 	if len(request.Data) <= limits.maxBytes && (limits.maxItems == 0 || request.Items <= limits.maxItems) {
@@ -95,7 +94,7 @@ func (s sender) Split(b queue.Block) []queue.Block {
 	return blocks
 }
 
-// delivered tells the batch processor on the way, if there is one, what was sent.
+// delivered reports what was sent to the batch processor on the way, if there is one.
 func (l *signalWriter) delivered(bytes, items int) {
 	l.mu.Lock()
 	batches, least := l.batches, l.limits.batch.MinItems

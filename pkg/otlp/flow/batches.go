@@ -2,8 +2,8 @@ package flow
 
 import "context"
 
-// BatchCounter counts for a batch processor what the exporters behind it send: they
-// are who merges requests, as it asks.
+// BatchCounter counts, for a batch processor, what the exporters after it send: they
+// merge requests as it asks.
 type BatchCounter interface {
 	// Sent counts a request of so many bytes, uncompressed, and items, for which
 	// least items were to be gathered.
@@ -12,7 +12,7 @@ type BatchCounter interface {
 
 type batchCounterKey struct{}
 
-// WithBatchCounter lets the exporters behind a batch processor count for it.
+// WithBatchCounter lets the exporters after a batch processor count for it.
 func WithBatchCounter(ctx context.Context, c BatchCounter) context.Context {
 	return context.WithValue(ctx, batchCounterKey{}, c)
 }

@@ -24,7 +24,7 @@ type (
 	authKey     struct{}
 )
 
-// WithMetadata lets the components behind a receiver see what the client sent.
+// WithMetadata lets the components after a receiver see what the client sent.
 func WithMetadata(ctx context.Context, m Metadata) context.Context {
 	return context.WithValue(ctx, metadataKey{}, m)
 }
@@ -35,7 +35,7 @@ func MetadataOf(ctx context.Context) Metadata {
 	return m
 }
 
-// WithAddress lets the components behind a receiver see the address of the client,
+// WithAddress lets the components after a receiver see the address of the client,
 // HOST:PORT.
 func WithAddress(ctx context.Context, address string) context.Context {
 	return context.WithValue(ctx, addressKey{}, address)
@@ -47,8 +47,8 @@ func AddressOf(ctx context.Context) string {
 	return address
 }
 
-// WithAuth lets the components behind a receiver see what its authentication knows of
-// the client; nil is nothing.
+// WithAuth lets the components after a receiver see what its authentication knows of the
+// client; nil is nothing.
 func WithAuth(ctx context.Context, attributes map[string]string) context.Context {
 	if attributes == nil {
 		return ctx
@@ -62,7 +62,7 @@ func AuthOf(ctx context.Context) map[string]string {
 	return attributes
 }
 
-// Client is what the components behind a receiver can see of the client.
+// Client is what the components after a receiver can see of the client.
 type Client struct {
 	metadata Metadata
 	address  string

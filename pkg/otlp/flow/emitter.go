@@ -16,9 +16,8 @@ import (
 // emitInterval is how long an Emitter waits before it offers a request again.
 const emitInterval = time.Second
 
-// Emitter is where a component sends what it makes of the signals that it receives, when
-// it is time. No sender waits for that and could send it again, so the Emitter itself
-// does.
+// Emitter is where a component sends what it makes of received signals, at its own time.
+// No sender is waiting that could retry, so the Emitter itself retries.
 type Emitter struct {
 	signal  pipeline.Signal
 	out     *Fanout // nil: there is no output
@@ -74,8 +73,8 @@ func (e *Emitter) Write(ctx context.Context, request pipeline.OTLP) error {
 	return e.out.WriteOTLP(ctx, request)
 }
 
-// Emit is Offer for what is nowhere else: what the outputs don't have when ctx ends is
-// counted.
+// Emit is Offer for data that exists nowhere else: what the outputs have not accepted
+// when ctx ends is counted as lost.
 func (e *Emitter) Emit(ctx context.Context, request pipeline.OTLP) error {
 	err := e.Offer(ctx, request)
 	if err != nil && !pipeline.IsPermanent(err) {

@@ -1,6 +1,5 @@
-// Package flow is what components of OTLP have in common: where each signal goes
-// on to, how a request is given to several, and what is known of the client that
-// sent it.
+// Package flow is what components of OTLP have in common: where each signal goes next,
+// how a request goes to several outputs, and what is known of the client that sent it.
 package flow
 
 import (
@@ -21,8 +20,8 @@ func Signals() []pipeline.Signal {
 	return []pipeline.Signal{pipeline.SignalTraces, pipeline.SignalMetrics, pipeline.SignalLogs}
 }
 
-// Output is where a component sends each signal. A signal without a sink is
-// not wired.
+// Output is where a component sends each signal. A signal without a sink is not
+// connected.
 type Output struct {
 	Metrics []pipeline.OTLPSink `alloy:"metrics,attr,optional"`
 	Logs    []pipeline.OTLPSink `alloy:"logs,attr,optional"`
@@ -52,7 +51,7 @@ func (c *DebugMetrics) SetToDefault() {
 	*c = DebugMetrics{DisableHighCardinalityMetrics: true, Level: "detailed"}
 }
 
-// Validate refuses unknown levels.
+// Validate rejects unknown levels.
 func (c *DebugMetrics) Validate() error {
 	switch c.Level {
 	case "none", "basic", "normal", "detailed":
@@ -80,8 +79,8 @@ type Fanout struct {
 	losses  throttle.Log
 }
 
-// NewFanout makes a Fanout of requests of one signal. lost counts, by signal and
-// reason, the items that one of the sinks took and another did not.
+// NewFanout makes a Fanout of requests of one signal. lost counts, by signal and reason,
+// the items that one of the sinks accepted and another did not.
 func NewFanout(s pipeline.Signal, sinks []pipeline.OTLPSink, lost *prometheus.CounterVec, logger *slog.Logger) *Fanout {
 	f := &Fanout{sinks: sinks, lost: lost, logger: logger}
 	for _, sink := range sinks {

@@ -13,15 +13,15 @@ import (
 	"collector/pkg/pipeline/pipelinetest"
 )
 
-// Gathering is a sink, down at first, that keeps the numbers that spans are called
-// by: what pipelinetest.Sink needs behind the component under test.
+// Gathering is a sink, down at first, that keeps the numbers that spans are called by:
+// what pipelinetest.Sink needs after the component under test.
 type Gathering struct {
 	mu      sync.Mutex
 	up      bool
 	arrived map[int]int // how often, by number
 }
 
-// Serve makes it take requests, or refuse them.
+// Serve makes it accept requests, or refuse them.
 func (g *Gathering) Serve(up bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -82,7 +82,7 @@ func WriteSpan(ctx context.Context, to pipeline.OTLPSink, number int) error {
 	return err
 }
 
-// BadSignal gives a sink a request of a signal that there is not.
+// BadSignal gives a sink a request of a signal that does not exist.
 func BadSignal(ctx context.Context, r pipelinetest.Runner) error {
 	return r.(pipeline.OTLPSink).WriteOTLP(ctx, pipeline.OTLP{Signal: "smells", Items: 1})
 }

@@ -23,7 +23,7 @@ type checked[T any] interface {
 	Validate() error
 }
 
-// Says: with the change, the defaults are refused with a message that begins
+// Says checks that the defaults with the change are rejected with a message that begins
 // with want, or accepted if that is empty.
 func Says[T any, P checked[T]](t *testing.T, want string, change func(P)) {
 	t.Helper()
@@ -111,7 +111,7 @@ func (b *Log) String() string {
 	return b.b.String()
 }
 
-// All wires every signal to s.
+// All connects every signal to s.
 func All(s ...pipeline.OTLPSink) flow.Output { return flow.Output{Traces: s, Metrics: s, Logs: s} }
 
 // Compress is data as c compresses it.

@@ -14,9 +14,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Peer is one end of an HTTP/2 connection that does only what a test has it do, and
-// keeps what the other end does. It acknowledges settings and, unless it is silent,
-// pings.
+// Peer is one end of an HTTP/2 connection that does only what a test says, and records
+// what the other end does. It acknowledges settings and, unless it is silent, pings.
 type Peer struct {
 	conn   net.Conn
 	silent bool
@@ -80,7 +79,7 @@ func (p *Peer) write(calls bool) {
 	}
 }
 
-// send has f written, unless the connection has ended.
+// send has f written, unless the connection is closed.
 func (p *Peer) send(f func(*http2.Framer) error) {
 	select {
 	case p.out <- f:
@@ -88,7 +87,7 @@ func (p *Peer) send(f func(*http2.Framer) error) {
 	}
 }
 
-// read takes note of what comes until the connection ends.
+// read records what arrives until the connection ends.
 func (p *Peer) read(calls bool) {
 	defer close(p.done)
 	defer p.note(func(s *Seen) { s.Closed = true })

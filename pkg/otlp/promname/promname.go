@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// Kind is what of a metric's type shows in its name.
+// Kind is the part of a metric's type that shows in its name.
 type Kind int
 
 // The kinds of metrics.
@@ -83,7 +83,7 @@ func unitWord(unit string) (string, bool) {
 	return "", unit == "1"
 }
 
-// perWord is a unit of time of UCUM, behind a slash, in words.
+// perWord is a unit of time of UCUM, after a slash, in words.
 func perWord(unit string) (string, bool) {
 	for _, u := range times() {
 		if u.ucum == unit {

@@ -41,7 +41,7 @@ func TestMetricsAreNamedAsPrometheusHasThem(t *testing.T) {
 	f("", "", Counter, "total", "")
 }
 
-func TestUnitsOfPrometheusBecomeThoseOfUCUM(t *testing.T) {
+func TestUnitsOfPrometheusBecomeUCUM(t *testing.T) {
 	for words, want := range map[string]string{
 		"": "", "seconds": "s", "bytes": "By", "ratio": "1", "percent": "%", "meters_per_second": "m/s", "things_per_fortnight": "things/fortnight", "things": "things",
 	} {
@@ -62,8 +62,7 @@ func TestAttributesBecomeNamesOfLabels(t *testing.T) {
 	}
 }
 
-// What a name becomes is a name: no digit first, no other characters, and the same
-// again.
+// The result is a valid name: no digit first, no other characters, and the same again.
 func FuzzNames(f *testing.F) {
 	f.Add("http.server.duration", "s")
 	f.Add("9lives", "By/s")

@@ -1,5 +1,5 @@
-// Package rawgrpc has gRPC carry messages of OTLP as the bytes that they are, and sets
-// up what the gRPC library keeps for the whole process.
+// Package rawgrpc makes gRPC carry messages of OTLP as plain bytes, and sets up what the
+// gRPC library keeps for the whole process.
 package rawgrpc
 
 import (
@@ -18,7 +18,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// Codec hands gRPC messages over as the bytes that they are.
+// Codec passes gRPC messages through as plain bytes.
 type Codec struct{}
 
 // Message is a message as it came.
@@ -91,8 +91,7 @@ func Setup() {
 	})
 }
 
-// Service is the gRPC service that takes the signal's requests; its one
-// method is Export.
+// Service is the gRPC service for the signal's requests; its one method is Export.
 func Service(s pipeline.Signal) string {
 	switch s {
 	case pipeline.SignalTraces:

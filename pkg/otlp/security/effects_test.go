@@ -91,7 +91,7 @@ func TestEachSettingOfAClientHasItsEffect(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if settings.ServerName == "" { // as who dials does
+		if settings.ServerName == "" { // as a dialer does
 			settings.ServerName = "dialed.invalid"
 		}
 		s := &tls.Config{Certificates: []tls.Certificate{pair}}

@@ -1,5 +1,5 @@
-// Package security is how the ends of OTLP know each other by TLS: the tls blocks of
-// servers and clients.
+// Package security is how the ends of OTLP authenticate each other by TLS: the tls blocks
+// of servers and clients.
 package security
 
 import (
@@ -37,7 +37,7 @@ type TPM struct {
 	Auth      component.Secret `alloy:"auth,attr,optional"`
 }
 
-// Validate refuses combinations that cannot work.
+// Validate rejects combinations that cannot work.
 func (t *TPM) Validate() error {
 	if t.Enabled {
 		return component.At("enabled", errors.New("keys in a TPM are not supported; use key_file or key_pem"))
@@ -51,7 +51,7 @@ type TLSServer struct {
 	ClientCAFile string `alloy:"client_ca_file,attr,optional,file"`
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (t *TLSServer) Validate() error {
 	s, err := t.settings()
 	return errors.Join(err, s.CheckServer())
@@ -83,7 +83,7 @@ type TLSClient struct {
 	ServerName         string `alloy:"server_name,attr,optional"`
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (t *TLSClient) Validate() error {
 	s, err := t.TLS.settings()
 	return errors.Join(err, s.Check())

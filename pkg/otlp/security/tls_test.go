@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestKeysInATPMAreRefused(t *testing.T) {
+func TestKeysInATPMAreRejected(t *testing.T) {
 	if err := (&TPM{Enabled: true}).Validate(); err == nil || !strings.HasPrefix(err.Error(), "enabled: ") {
 		t.Errorf("got %v", err)
 	}

@@ -22,7 +22,7 @@ func TestItExportsAHandlerAndWarnsOfADirectory(t *testing.T) {
 	}
 }
 
-func TestWhatAlloyRejectsIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatAlloyRejectsIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "directory_permissions: ", func(c *Config) { c.DirectoryPermissions = "rwx" })
 	otlptest.Says(t, "directory_permissions: ", func(c *Config) { c.DirectoryPermissions = "7777777" })
 	otlptest.Says(t, "", func(c *Config) { c.DirectoryPermissions, c.CreateDirectory = "rwx", false })

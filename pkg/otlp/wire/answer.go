@@ -16,14 +16,14 @@ const (
 	fieldErrorMessage   = 2
 )
 
-// Partial is what a receiver says of a request that it took in part.
+// Partial is what a receiver says of a request that it accepted in part.
 type Partial struct {
-	Items   int // that were not taken
+	Items   int // that were not accepted
 	Message string
 }
 
-// PartialOf reads an Export…ServiceResponse in protobuf. What cannot be
-// read is taken for a full success: the status has said that it was one.
+// PartialOf reads an Export…ServiceResponse in protobuf. What cannot be read counts as a
+// full success: that is what the status said.
 func PartialOf(answer []byte) (p Partial) {
 	_ = eachField(answer, func(num int32, value, _ []byte) error {
 		if num != fieldPartialSuccess {

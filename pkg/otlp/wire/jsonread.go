@@ -27,16 +27,15 @@ var (
 	errEmptyJSON      = errors.New("the body is empty, where a JSON object is expected")
 )
 
-// Unheld is what a request lost in values that the types of OTLP cannot hold.
+// Unheld is what a request lost because of values that the types of OTLP cannot hold.
 type Unheld struct {
 	Values int    // left unset
 	Items  int    // data points that make no sense without them
 	First  string // the first value, with its field
 }
 
-// JSONReader turns requests in JSON into one in protobuf, while it reads them:
-// beside what it writes it holds a window of what it reads, however the JSON is
-// nested.
+// JSONReader turns requests in JSON into one in protobuf, while it reads them: besides
+// its output it holds a window of its input, however the JSON is nested.
 type JSONReader struct {
 	in      jsonscan.Scanner
 	out     *Buffer
@@ -70,7 +69,7 @@ func (d *JSONReader) Read(s pipeline.Signal, r io.Reader, out *Buffer) (Unheld, 
 	}
 }
 
-// explain adds to err what the body seems to be, when it is no JSON at all.
+// explain adds to err what the body seems to be, if it is not JSON at all.
 func (d *JSONReader) explain(err error, documents int) error {
 	if errors.Is(err, ErrTooLarge) || errors.Is(err, listen.ErrNoRoom) || errors.Is(err, listen.ErrTooLarge) {
 		return err
@@ -262,8 +261,8 @@ func (d *JSONReader) boolean(num int32) error {
 	return nil
 }
 
-// text writes a string. What is not UTF-8 in it becomes U+FFFD: protobuf has no
-// such strings, and a destination may refuse all that comes with one.
+// text writes a string. What is not UTF-8 in it becomes U+FFFD: protobuf has no such
+// strings, and a destination may reject everything that comes with one.
 func (d *JSONReader) text(num int32) error {
 	start, err := d.open(num)
 	if err != nil {

@@ -147,7 +147,7 @@ func TestJSONNullIsUnset(t *testing.T) {
 	}
 }
 
-func TestJSONNumbersAreTakenInAnyForm(t *testing.T) {
+func TestJSONNumbersAreAcceptedInAnyForm(t *testing.T) {
 	value := func(field, v string) string {
 		return spanJSON(`"attributes":[{"key":"a","value":{"` + field + `":` + v + `}}]`)
 	}
@@ -178,7 +178,7 @@ func TestJSONNumbersAreTakenInAnyForm(t *testing.T) {
 		pointJSON("exponentialHistogram", `"scale":"-3.0","positive":{"offset":-0.7e1,"bucket_counts":[1e0,"2.0"]}`))
 }
 
-func TestJSONHasNaNAndInfinitiesAsProtobufsMappingHas(t *testing.T) {
+func TestJSONHasNaNAndInfinitiesAsInProtobufsMapping(t *testing.T) {
 	data, _, err := readJSON(pipeline.SignalMetrics, []byte(pointJSON("histogram", `"sum":"NaN","min":"-Infinity","max":"Infinity","bucketCounts":[1,2],"explicitBounds":["Infinity"]`)))
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func TestJSONHasNaNAndInfinitiesAsProtobufsMappingHas(t *testing.T) {
 	}
 }
 
-func TestAJSONValueThatCannotBeHeldCostsItself(t *testing.T) {
+func TestAJSONValueThatCannotBeHeldAffectsNoOther(t *testing.T) {
 	rest := `"name":"kept","attributes":[{"key":"a","value":{%s}},{"key":"b","value":{"intValue":7}}]`
 	for _, v := range []string{
 		`"intValue":1e21`, `"intValue":1.5`, `"intValue":9223372036854775808`, `"intValue":-9223372036854775809`, `"intValue":"1e400000000000"`,
@@ -221,7 +221,7 @@ func TestAJSONValueThatCannotBeHeldCostsItself(t *testing.T) {
 	}
 }
 
-func TestJSONOfOtherTypesIsRefused(t *testing.T) {
+func TestJSONOfOtherTypesIsRejected(t *testing.T) {
 	for _, body := range []string{
 		``, ` `, `{`, `[]`, `"x"`, `5`, `{}x`, `{"resourceSpans":{}}`, `{"resourceSpans":[{}`, `{"resourceSpans":[{},]}`, `{"resourceSpans":[{}]`, `{"resourceSpans"}`,
 		spanJSON(`"name":5`), spanJSON(`"traceId":"zz"`), spanJSON(`"traceId":"` + strings.Repeat("z", 32) + `"`), spanJSON(`"status":[]`), spanJSON(`"flags":"x"`), spanJSON(`"flags":""`),
@@ -295,8 +295,8 @@ func TestJSONBase64OfAnyKind(t *testing.T) {
 	}
 }
 
-// TestJSONMakesNoMoreOfARequestThanItClaims: bodies that a decoder which builds
-// a tree pays for a hundred times over.
+// TestJSONMakesNoMoreOfARequestThanItClaims: bodies that cost a decoder that builds a
+// tree a hundred times their size.
 func TestJSONMakesNoMoreOfARequestThanItClaims(t *testing.T) {
 	const size = 20 << 20
 	fill := func(begin, element string) []byte {

@@ -25,8 +25,8 @@ const (
 	wireI32        = 5
 )
 
-// What can be wrong with protobuf bytes. They are values, so that a refused
-// request costs no allocation.
+// What can be wrong with protobuf bytes. They are values, so that rejecting a request
+// costs no allocation.
 var (
 	errTruncated = errors.New("the message ends within a field")
 	errOverflow  = errors.New("a number has more than 64 bits")

@@ -6,7 +6,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// Part is a piece of a request: a request itself.
+// Part is a piece of a request, which is a request itself.
 type Part struct {
 	Data  []byte
 	Items int

@@ -99,7 +99,7 @@ func TestSplitKeepsWhatHasNoItems(t *testing.T) {
 	}
 }
 
-func TestSplitLeavesOutWhatNobodyReads(t *testing.T) {
+func TestSplitOmitsWhatNobodyReads(t *testing.T) {
 	hidden := otlptest.Nested(1000, 2, 5, []byte("hidden"))
 	data := otlptest.Nested(1, otlptest.Concat(hidden, otlptest.Nested(2, otlptest.Concat(otlptest.Nested(2), otlptest.Nested(2)))))
 	parts, err := Split(pipeline.SignalTraces, data, 0, 1)
@@ -113,9 +113,9 @@ func TestSplitLeavesOutWhatNobodyReads(t *testing.T) {
 	}
 }
 
-// FuzzSplit: whatever request the walk accepts, its parts hold its items. It is of few,
-// and short: each is compared with all that it belongs to, which takes the square of
-// what is long, and finds no more.
+// FuzzSplit: whatever request the walk accepts, its parts hold its items. Requests are
+// short and of few items: each is compared with everything that it belongs to, which
+// takes quadratic time and finds no more.
 func FuzzSplit(f *testing.F) {
 	for i, s := range flow.Signals() {
 		f.Add(byte(i), uint16(100), uint8(0), otlptest.Request(f, s, 2, 2, 2, 3))

@@ -19,9 +19,8 @@ func walk(s pipeline.Signal, data []byte) (items int, err error) {
 	return items, err
 }
 
-// FuzzWalk: the walk accepts what the library accepts, refuses what it
-// refuses, and counts the same. Groups and endless nesting are refused by the
-// walk alone.
+// FuzzWalk: the walk accepts what the library accepts, rejects what it rejects, and
+// counts the same. Groups and endless nesting are rejected by the walk alone.
 func FuzzWalk(f *testing.F) {
 	for i, s := range flow.Signals() {
 		f.Add(byte(i), []byte{})
@@ -70,7 +69,7 @@ func TestWalkCounts(t *testing.T) {
 	}
 }
 
-func TestWalkRefusesEndlessNesting(t *testing.T) {
+func TestWalkRejectsEndlessNesting(t *testing.T) {
 	value := otlptest.Nested(1, []byte("x"))
 	for range maxDepth {
 		value = otlptest.Nested(5, 1, value)
@@ -81,7 +80,7 @@ func TestWalkRefusesEndlessNesting(t *testing.T) {
 	}
 }
 
-func TestWalkRefusesGroups(t *testing.T) {
+func TestWalkRejectsGroups(t *testing.T) {
 	if _, err := walk(pipeline.SignalLogs, []byte{5<<3 | wireStartGroup, 5<<3 | wireEndGroup}); !errors.Is(err, errGroup) {
 		t.Fatalf("got %v, want %v", err, errGroup)
 	}

@@ -1,5 +1,5 @@
-// Package pipelinetest holds what every sink is tested for: the contract of
-// package pipeline.
+// Package pipelinetest has the tests that every sink passes: the contract of package
+// pipeline.
 package pipelinetest
 
 import (
@@ -21,16 +21,16 @@ type Runner interface {
 type Sink struct {
 	// New makes the component, whose own files are in dir, and starts nothing.
 	New func(t *testing.T, dir string) Runner
-	// Write gives the component one item that can be told again by its number.
-	// It overwrites whatever slices it has given once the call has returned.
+	// Write gives the component one item that can be recognized by its number. It
+	// overwrites whatever slices it has given once the call has returned.
 	Write func(ctx context.Context, r Runner, number int) error
-	// Serve lets the destination take data, or refuse it for now.
+	// Serve lets the destination accept data, or refuse it for now.
 	Serve func(up bool)
 	// Arrived is how often each item has arrived intact. An item that was changed
 	// is no item.
 	Arrived func() map[int]int
-	// Bad gives the component what nobody can ever take; nil: there is no such
-	// thing that the sink itself could find out.
+	// Bad gives the component what no destination can ever accept; nil: the sink itself
+	// can't detect that.
 	Bad func(ctx context.Context, r Runner) error
 }
 
@@ -44,8 +44,8 @@ func (s Sink) Test(t *testing.T) {
 	}
 }
 
-// TestPassing runs the tests of a sink that has no queue of its own, so that nil
-// means that who follows it has taken the data.
+// TestPassing runs the tests of a sink that has no queue of its own, so that nil means
+// that the next component has accepted the data.
 func (s Sink) TestPassing(t *testing.T) {
 	t.Run("all that is given at once arrives", s.testPassing)
 	t.Run("what is not taken is the caller's", s.testRefused)
@@ -56,8 +56,8 @@ func (s Sink) TestPassing(t *testing.T) {
 
 const (
 	items = 20
-	// patience is how long a test waits for what has to come. It is no measure of
-	// anything: machines are busy.
+	// patience is how long a test waits for what has to come. It is generous, as machines
+	// are busy.
 	patience = 2 * time.Minute
 )
 
@@ -143,7 +143,7 @@ func (s Sink) testRunAgain(t *testing.T) {
 		t.Errorf("a write after the end: %v, want ErrClosed", err)
 	}
 	start(t, r)
-	// Until Run has come to it, the sink may still say that it is closed.
+	// Until Run has started, the sink may still say that it is closed.
 	err := pipeline.Offer(t.Context(), s, func(ctx context.Context, s Sink) error { return s.Write(ctx, r, before+items) })
 	if err != nil {
 		t.Fatal(err)

@@ -86,8 +86,8 @@ func (p *profile) counts(e *entry) (c counts) {
 	return c
 }
 
-// subtract takes away what was counted before. A profile is scaled up from samples,
-// so that a value can be a little less than it was.
+// subtract subtracts what was counted before. A profile is scaled up from samples, so
+// that a value can be a little less than it was.
 func (p *profile) subtract(e *entry, before counts) {
 	for n, at := range p.counting {
 		if at >= 0 {
@@ -172,7 +172,7 @@ const (
 	fieldURL         protowire.Number = 15
 )
 
-// collect notes one field of a profile.
+// collect records one field of a profile.
 func (p *profile) collect(f protofield.Field) error {
 	switch f.Number {
 	case fieldType:

@@ -237,7 +237,7 @@ func TestWhatIsNoProfileIsAnError(t *testing.T) {
 var kept [][]byte
 
 // What the runtime itself writes: the library's own difference is the same.
-func TestTheDeltaOfARealHeapIsThatOfTheLibrary(t *testing.T) {
+func TestTheDeltaOfARealHeapMatchesTheLibrary(t *testing.T) {
 	defer func(rate int) { runtime.MemProfileRate, kept = rate, nil }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 1
 	var written []*library.Profile

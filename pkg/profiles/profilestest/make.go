@@ -36,7 +36,7 @@ func Pprof(seq int) []byte {
 	return compressed.Bytes()
 }
 
-// JFR makes what passes for a Java flight recording.
+// JFR makes something that looks like a Java flight recording.
 func JFR(seq int) []byte {
 	return fmt.Appendf(nil, "FLR\x00\x00\x02\x00\x01recording %d\x00\xff", seq)
 }

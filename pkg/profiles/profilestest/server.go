@@ -1,5 +1,5 @@
-// Package profilestest is a Pyroscope server that takes only what is exactly
-// right, and remembers it.
+// Package profilestest is a Pyroscope server that accepts only what is exactly right, and
+// records it.
 package profilestest
 
 import (
@@ -55,8 +55,8 @@ type Server struct {
 	attempts int                        // guarded by mu
 }
 
-// NewServer starts a server that stops with the test. The test fails if the
-// server was sent something that it could not take.
+// NewServer starts a server that stops with the test. The test fails if the server was
+// sent something that it could not accept.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
 	s := NewLooseServer(t)
@@ -89,7 +89,7 @@ func (s *Server) SetFault(fault func(*http.Request) *Fault) {
 	s.fault = fault
 }
 
-// Requests returns what was taken so far, in order.
+// Requests returns what was accepted so far, in order.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +110,8 @@ func (s *Server) Attempts() int {
 	return s.attempts
 }
 
-// Wait returns what was taken as soon as there are n requests, and fails the
-// test if ctx ends before.
+// Wait returns what was accepted as soon as there are n requests, and fails the test if
+// ctx ends before.
 func (s *Server) Wait(ctx context.Context, t testing.TB, n int) []Request {
 	t.Helper()
 	s.wait(ctx, t, func() bool { return len(s.taken) >= n }, func() string {
@@ -120,8 +120,8 @@ func (s *Server) Wait(ctx context.Context, t testing.TB, n int) []Request {
 	return s.Requests()
 }
 
-// WaitFor returns what was taken as soon as done is content with it, and fails
-// the test if ctx ends before.
+// WaitFor returns what was accepted as soon as done is satisfied, and fails the test if
+// ctx ends before.
 func (s *Server) WaitFor(ctx context.Context, t testing.TB, done func([]Request) bool) []Request {
 	t.Helper()
 	s.wait(ctx, t, func() bool { return done(s.taken) }, func() string {
@@ -156,7 +156,7 @@ func (s *Server) wait(ctx context.Context, t testing.TB, done func() bool, state
 	}
 }
 
-// notify wakes who waits; mu is held.
+// notify wakes those who wait; mu is held.
 func (s *Server) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})

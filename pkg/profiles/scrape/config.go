@@ -127,9 +127,9 @@ func (c *ProfilingConfig) kinds() []kind {
 	return all
 }
 
-// stored is the name under which a kind of profile is stored, and the types of its
-// values that count since the start of a program, if it is compared with the one
-// before. Of godeltaprof's, the target has done that, and nobody needs to know.
+// stored is the name under which a kind of profile is stored, and the types of its values
+// that count since the start of a program, if it is compared with the one before. With
+// godeltaprof, the target has done that already.
 func stored(name string) (as string, compared []delta.ValueType) {
 	if as, is := strings.CutPrefix(name, "godeltaprof_"); is && (as == "memory" || as == "mutex" || as == "block") {
 		return as, nil

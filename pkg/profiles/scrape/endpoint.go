@@ -29,7 +29,7 @@ const (
 // endpoint is a profile of a target: where it is, how often it is scraped, and which
 // labels it gets.
 type endpoint struct {
-	key        string        // what tells it from others: the labels that are no one's secret, and the URL
+	key        string        // what distinguishes it from others: the labels that are not secret, and the URL
 	labels     labels.Labels // with those that relabeling may read
 	discovered labels.Labels
 	kind       string // as it is stored
@@ -39,7 +39,7 @@ type endpoint struct {
 	timeout    time.Duration
 }
 
-// errEnded marks a target that is not to be scraped, without that being wrong.
+// errEnded marks a target that is not scraped although nothing is wrong.
 var errEnded = errors.New("the target has exited")
 
 // endpoints are the profiles of a discovered target.
@@ -63,8 +63,8 @@ func (c *Config) endpoints(t discovery.Target) ([]endpoint, error) {
 }
 
 // endpoint is the profile of a kind of a target. Labels of the target come before what
-// the component says. By its label __name__ a target may say that it is of another
-// kind, which has the same path.
+// the component says. The label __name__ of a target may name another kind with the same
+// path.
 func (c *Config) endpoint(t discovery.Target, k kind, all []kind) (endpoint, error) {
 	e := endpoint{discovered: t, interval: c.ScrapeInterval, timeout: c.ScrapeTimeout}
 	b := labels.NewBuilder(t)
@@ -174,7 +174,7 @@ func (e *endpoint) shown() labels.Labels {
 	return b.Labels()
 }
 
-// check reports a label that nobody can store.
+// check reports a label that no destination can store.
 func (e *endpoint) check() (err error) {
 	e.labels.Range(func(l labels.Label) {
 		if !model.LabelValue(l.Value).IsValid() {

@@ -34,7 +34,7 @@ func (s *Scraper) fetch(ctx context.Context, e *endpoint, claim *listen.Claim) (
 		return nil, err
 	}
 	defer func() {
-		// What little may be left is read, so that the connection serves again.
+		// The rest, if any, is read so that the connection can be reused.
 		_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
 		_ = response.Body.Close()
 	}()
@@ -55,8 +55,7 @@ func (s *Scraper) tooLarge() error {
 	return &cause.Limit{Err: fmt.Errorf("%w: a profile may have %s", errTooLarge, component.Bytes(s.limit)), Most: s.limit}
 }
 
-// request asks a target for a profile. An error that says that time is over is a
-// *cause.Late.
+// request asks a target for a profile. A timeout is a *cause.Late.
 func (s *Scraper) request(ctx context.Context, client *http.Client, e *endpoint, url string) (*http.Response, error) {
 	ctx, trail := s.trails.Begin(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -73,7 +72,7 @@ func (s *Scraper) request(ctx context.Context, client *http.Client, e *endpoint,
 	return response, nil
 }
 
-// late is err, and if that says that the time was over, how far the request got.
+// late is err and, if it is a timeout, how far the request got.
 func (e *endpoint) late(err error, connected bool) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err

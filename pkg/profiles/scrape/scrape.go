@@ -266,7 +266,7 @@ func (s *Scraper) collect(t *target, e *endpoint, claim *listen.Claim) ([]byte, 
 	return s.compare(t.delta, profile, claim)
 }
 
-// compare is what a profile has more than the one before.
+// compare is what a profile has in addition to the previous one.
 func (s *Scraper) compare(with *delta.Computer, profile []byte, claim *listen.Claim) ([]byte, error) {
 	plain, err := s.unpacked(profile, claim)
 	if err != nil {
@@ -276,8 +276,8 @@ func (s *Scraper) compare(with *delta.Computer, profile []byte, claim *listen.Cl
 	if err != nil {
 		return nil, &notProfile{Err: err, Instead: "data in another format"}
 	}
-	// What forwards the result is claimed before it is known: once the profile is the one
-	// before, what it has more is nowhere else.
+	// The memory for forwarding the result is claimed before it is known: once the
+	// profile has replaced the previous one, the difference exists nowhere else.
 	if err := claim.Grow(cost + copies*len(plain)); err != nil {
 		return nil, err
 	}
@@ -291,7 +291,7 @@ func (s *Scraper) compare(with *delta.Computer, profile []byte, claim *listen.Cl
 	return packed(more)
 }
 
-// note keeps the outcome for the UI, and logs a change for the worse or the better.
+// note keeps the outcome for the UI, and logs when scraping begins or stops to fail.
 func (s *Scraper) note(t *target, e *endpoint, at time.Time, profiles int, err error) {
 	t.state.Lock()
 	before := t.state.health
@@ -310,8 +310,8 @@ func (s *Scraper) note(t *target, e *endpoint, at time.Time, profiles int, err e
 	}
 }
 
-// forward hands a profile to all receivers, each on its own, and returns 1 if one
-// has taken it. What one has not taken after half an interval is lost for it.
+// forward gives a profile to all receivers, each on its own, and returns 1 if one has
+// accepted it. What a receiver has not accepted after half an interval is lost for it.
 func (s *Scraper) forward(ctx context.Context, e *endpoint, profile []byte) int {
 	p := pipeline.Profile{Route: pipeline.ProfilePush, Body: pushRequest(e, profile), Items: 1, Named: true}
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(e.interval/2, forwardPatience))

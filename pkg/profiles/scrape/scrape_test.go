@@ -114,7 +114,7 @@ func config(targets *discovery.Set, to ...pipeline.ProfilesSink) Config {
 	return c
 }
 
-// only has only these kinds of profiles scraped.
+// only enables only these kinds of profiles.
 func only(c *Config, kinds ...string) {
 	p := &c.Profiling
 	for name, k := range map[string]*ProfileConfig{
@@ -379,7 +379,7 @@ func TestTargetsComeAndGo(t *testing.T) {
 	})
 }
 
-func TestAReceiverThatRefusesLosesTheProfileAlone(t *testing.T) {
+func TestOnlyAFailingReceiverLosesTheProfile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good, bad := &sink{}, &sink{refuse: pipeline.ErrFull}
 		c := config(discovery.NewSet(at("__address__", "a:1")), bad, good)
@@ -408,7 +408,7 @@ func zipped(t *testing.T, data []byte) []byte {
 	return b.Bytes()
 }
 
-func TestWhatIsNoProfileIsSaid(t *testing.T) {
+func TestWhatIsNoProfileIsReported(t *testing.T) {
 	good := memory(t, 1)
 	for name, test := range map[string]struct {
 		status      int
@@ -566,7 +566,7 @@ func TestTargetsAreReachedWithTheClientsSettings(t *testing.T) {
 	}}.Test(t)
 }
 
-func TestBadSettingsAreRefused(t *testing.T) {
+func TestBadSettingsAreRejected(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"scrape_timeout":          func(c *Config) { c.ScrapeTimeout = 0 },
 		"scrape_interval":         func(c *Config) { c.ScrapeInterval = time.Second },

@@ -1,5 +1,5 @@
-// Package remotecfgtest is a server of configurations that takes only what is exactly
-// right, and remembers it.
+// Package remotecfgtest is a server of configurations that accepts only what is exactly
+// right, and records it.
 package remotecfgtest
 
 import (
@@ -79,14 +79,14 @@ func (s *Server) Unregistered() int {
 	return s.unlisted
 }
 
-// Problems are what the server could not take.
+// Problems are what the server could not accept.
 func (s *Server) Problems() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.problems)
 }
 
-// Hash is what the server says of a configuration.
+// Hash is the server's hash of a configuration.
 func Hash(text string) string {
 	return fmt.Sprintf("server's hash of %d bytes: %.20q", len(text), text)
 }

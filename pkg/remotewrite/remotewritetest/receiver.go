@@ -24,7 +24,7 @@ import (
 type Sample struct {
 	Series string // the labels, as labels.Labels writes them
 	T      int64
-	Bits   uint64 // of the value, so that stale markers can be told from other NaNs
+	Bits   uint64 // of the value, so that stale markers can be distinguished from other NaNs
 }
 
 // Value is the value of the sample.
@@ -60,9 +60,9 @@ type Receiver struct {
 	refused  int           // guarded by mu
 }
 
-// New starts a receiver. answer says how each well-formed request is answered;
-// nil takes all. A request that breaks the protocol fails t and gets a 400,
-// unless it is in zstd, which answer has to refuse if it is not to be known.
+// New starts a receiver. answer says how each well-formed request is answered; nil
+// accepts all. A request that breaks the protocol fails t and gets a 400, unless it is in
+// zstd, which answer has to reject if the receiver should not know it.
 func New(t testing.TB, answer func(Request) Answer) *Receiver {
 	decoder, err := zstd.NewReader(nil)
 	if err != nil {
@@ -93,7 +93,7 @@ func OnlySnappy(status int) func(Request) Answer {
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return // the client has gone
+		return // the client has disconnected
 	}
 	got := Request{Header: req.Header.Clone(), Path: req.URL.Path, Encoding: req.Header.Get("Content-Encoding"), Size: len(body)}
 	if err := r.decode(&got, req, body); err != nil {
@@ -109,7 +109,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	for name, values := range answer.Header {
 		w.Header()[name] = values
 	}
-	// What was taken is seen before the client knows of it.
+	// What was accepted is visible before the client knows of it.
 	r.mu.Lock()
 	if status/100 == 2 {
 		r.requests = append(r.requests, got)
@@ -204,7 +204,7 @@ func (r *Receiver) Requests() []Request {
 	return slices.Clone(r.requests)
 }
 
-// Refused counts the requests that were answered otherwise.
+// Refused counts the other requests.
 func (r *Receiver) Refused() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

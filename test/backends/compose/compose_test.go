@@ -27,7 +27,7 @@ func variants() map[string][]string {
 	}
 }
 
-// load reads Compose files as Compose does, which refuses what is not in the
+// load reads Compose files as Compose does, which rejects what is not in the
 // specification.
 func load(t *testing.T, name string, env []string, files ...string) *types.Project {
 	t.Helper()
@@ -46,8 +46,7 @@ func load(t *testing.T, name string, env []string, files ...string) *types.Proje
 	return project
 }
 
-// exampleEnv is .env.example with every setting taken into use, and a value
-// where it has none.
+// exampleEnv is .env.example with every setting enabled, and a value if it has none.
 func exampleEnv(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(deployDir, ".env.example"))
@@ -104,8 +103,8 @@ func TestVersions(t *testing.T) {
 	})
 }
 
-// TestImagesAreBuiltOnce: services are built at the same time, and an Engine
-// with the containerd image store refuses the second of two equal names.
+// TestImagesAreBuiltOnce: services are built at the same time, and an Engine with the
+// containerd image store rejects the second of two equal names.
 func TestImagesAreBuiltOnce(t *testing.T) {
 	everyWay(t, func(t *testing.T, p *types.Project) {
 		builders := make(map[string]string)
@@ -121,9 +120,9 @@ func TestImagesAreBuiltOnce(t *testing.T) {
 	})
 }
 
-// TestDockerfilesHaveTheSource: building from the source takes an image of Go,
-// which is not at hand here. So at least it is checked that the builds are given
-// each directory that the programs are made of.
+// TestDockerfilesHaveTheSource: building from source takes an image of Go, which is not
+// available here. So at least it is checked that the builds get each directory that the
+// programs need.
 func TestDockerfilesHaveTheSource(t *testing.T) {
 	root := filepath.Dir(deployDir)
 	read := func(name string) string {
@@ -152,8 +151,7 @@ func TestDockerfilesHaveTheSource(t *testing.T) {
 	}
 }
 
-// TestProjectsShareNothing checks what two projects on one Engine could quarrel
-// about.
+// TestProjectsShareNothing checks what two projects on one Engine could compete for.
 func TestProjectsShareNothing(t *testing.T) {
 	everyWay(t, func(t *testing.T, p *types.Project) {
 		for name, service := range p.Services {
@@ -245,7 +243,7 @@ func TestCollectorIsInTheGroupOfTheSocket(t *testing.T) {
 }
 
 // TestHostNeedsTheSocketProxy: with the groups that it has without the proxy, the
-// collector could read files of the host that are not everyone's.
+// collector could read files of the host that not everyone may read.
 func TestHostNeedsTheSocketProxy(t *testing.T) {
 	for _, alone := range []bool{true, false} {
 		files := variants()["host"]
@@ -279,7 +277,7 @@ func TestServicesAreKeptAlive(t *testing.T) {
 			if service.Restart != "unless-stopped" {
 				t.Errorf("%s: restart %q", name, service.Restart)
 			}
-			// Those that are built have one in their image.
+			// Images that are built here have one.
 			if service.HealthCheck == nil && service.Build == nil {
 				t.Errorf("%s has no health check", name)
 			}

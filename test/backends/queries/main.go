@@ -1,9 +1,8 @@
-// Command queries parses queries with the parsers of the programs that will
-// run them: Prometheus's own and Loki's own. It reads {"promql": […],
-// "logql": […]} and writes the same with an error, or "", for each query. It
-// is a module apart because Loki brings half of what runs in a cloud along.
-// Loki's parser is the one of 3.7; what the dashboards use of LogQL is older than
-// the version that the stack runs.
+// Command queries parses queries with the parsers of the programs that will run them:
+// Prometheus's own and Loki's own. It reads {"promql": […], "logql": […]} and writes the
+// same with an error, or "", for each query. It is a separate module because Loki has a
+// huge number of dependencies. Loki's parser is the one of 3.7; what the dashboards use
+// of LogQL is older than the version that the stack runs.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package received is what the stand-in tells of what has arrived.
+// Package received is what the stand-in reports about what has arrived.
 package received
 
 import "time"

@@ -1,8 +1,7 @@
-// Command standin takes the place of Loki, Tempo, Pyroscope and Grafana in
-// tests of the stack: it listens where they do, takes what they take, and
-// tells at /received what has arrived. A configuration file that it is given
-// has to be there; it does not read it. With the flags of the socket proxy it
-// takes its place.
+// Command standin takes the place of Loki, Tempo, Pyroscope and Grafana in tests of the
+// stack: it listens where they do, accepts what they accept, and reports at /received
+// what has arrived. A configuration file that it is given has to be there; it does not
+// read it. With the flags of the socket proxy it takes its place.
 package main
 
 import (
@@ -103,8 +102,8 @@ func socketProxy(allowed *regexp.Regexp) error {
 	}))
 }
 
-// healthy reports whether the socket proxy listens: what the program of that
-// name in its image tells.
+// healthy reports whether the socket proxy listens, like the program of that name in its
+// image.
 func healthy() error {
 	conn, err := net.Dial("tcp", "127.0.0.1:2375")
 	if err != nil {
@@ -147,7 +146,7 @@ func (s *store) ingest(w http.ResponseWriter, r *http.Request) {
 	s.Profiles = append(s.Profiles, fmt.Sprintf("%s %x", r.URL.Query().Get("name"), sha256.Sum256(body)))
 }
 
-// Export takes spans.
+// Export receives spans.
 func (s *store) Export(_ context.Context, r *tracecollector.ExportTraceServiceRequest) (*tracecollector.ExportTraceServiceResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -49,8 +49,8 @@ func TestTheReloadButtonSaysHowItWent(t *testing.T) {
 	}
 }
 
-// The history tells of each load by whom it was asked for, what became of it, and what
-// differs in the files, without secrets.
+// For each load, the history shows who asked for it, how it ended and what changed in the
+// files, without secrets.
 func TestTheHistoryShowsLoadsAndDiffs(t *testing.T) {
 	u := uitest.New(t, uitest.Small, nil)
 	u.Next = strings.Replace(uitest.Small, `password   = "hunter2planted"`, `password   = "hunter2planted-anew"`, 1)

@@ -96,7 +96,7 @@ func TestExploreShowsWhatIsInTheWindow(t *testing.T) {
 	}
 }
 
-// A trace of which only log lines are left in the window has a page that leads there.
+// A trace with nothing but log lines left in the window has a page that links to them.
 func TestATraceThatHasLeftTheWindowSaysSo(t *testing.T) {
 	w := uitest.RunWindow(t)
 	u := exploreUI(t, w)

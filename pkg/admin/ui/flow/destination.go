@@ -47,8 +47,8 @@ type Destination struct {
 	Off bool `json:"off,omitempty"`
 	// Problem is what is wrong with it, in a few words: "down 24 s, 540 waiting".
 	Problem string `json:"problem,omitempty"`
-	// Queue is the queue on disk, which all destinations of the component share that
-	// get this signal; FullQueue is in words what it costs that it is full.
+	// Queue is the queue on disk, which the component's destinations of this signal
+	// share; FullQueue says in words what happens because it is full.
 	Queue     deliver.Queue `json:"queue"`
 	FullQueue string        `json:"fullQueue,omitempty"`
 	// FullInSeconds is when the queue is full if it keeps growing as it does; 0 if it

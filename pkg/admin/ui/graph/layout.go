@@ -139,7 +139,7 @@ func sortColumn(slots []slot, column []int, beside func(slot) []int) {
 	}
 }
 
-// draw turns layers and positions into pixels. Shorter layers are centred.
+// draw turns layers and positions into pixels. Shorter layers are centered.
 func draw(n int, slots []slot, columns [][]int, paths [][]int) drawing {
 	tallest := 0
 	for _, column := range columns {

@@ -1,5 +1,4 @@
-// Package live is the page that shows what passes between components, as it
-// passes.
+// Package live is the page that shows the data between components as it flows.
 package live
 
 import (
@@ -18,7 +17,7 @@ import (
 	"collector/pkg/live"
 )
 
-// Page is what passes from component to component.
+// Page is the live view of what flows between components.
 type Page struct {
 	Site   *page.Site
 	Source interface{ Edges() []*live.Edge }

@@ -40,7 +40,7 @@ func watch(t *testing.T, server *httptest.Server, path, accept string) *watching
 	return &watching{response, bufio.NewScanner(response.Body), cancel}
 }
 
-// until reads to a line that begins with prefix, and gives the rest of it.
+// until reads up to a line that begins with prefix, and returns the rest of that line.
 func (w *watching) until(t *testing.T, prefix string) string {
 	t.Helper()
 	for w.lines.Scan() {
@@ -77,7 +77,7 @@ func TestEventsStreamInAsTheyPass(t *testing.T) {
 	if ev["text"] != "a needle\nof two lines" || ev["from"] != "toy.source.a" || ev["to"] != "toy.sink.b" || ev["signal"] != "logs" || ev["labels"].(map[string]any)["service"] != "shop" {
 		t.Errorf("got %v", ev)
 	}
-	// Of the edge to c nothing comes: the next event is of the next line.
+	// Nothing comes from the edge to c: the next event is about the next line.
 	u.Send(t, "toy.source.a", "needle 2")
 	w.until(t, "event: item")
 	if got := w.until(t, "data: "); !strings.Contains(got, "needle 2") {
@@ -143,7 +143,7 @@ func TestClosingEndsTheStreams(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeWatchedIsSaid(t *testing.T) {
+func TestWhatCannotBeWatchedIsNamed(t *testing.T) {
 	u := uitest.New(t, uitest.Forked, nil)
 	if w := u.Ask("GET", "/live/events?signal=smells"); w.Code != 400 || !strings.Contains(w.Body.String(), "unknown signal") {
 		t.Errorf("%d %s", w.Code, w.Body)

@@ -12,7 +12,7 @@ import (
 )
 
 // onDiskProblems says that a restart would run another configuration. After a failed
-// reload that is said already.
+// reload, another notice says so already.
 func (s *situation) onDiskProblems() []problem {
 	if !s.onDisk || s.loadError != "" {
 		return nil
@@ -75,7 +75,7 @@ func lifeProblem(kind string, lives []inspect.Life, one, many string, text func(
 	return p
 }
 
-// stopped reports whether an exit code is what a program ends with that was asked to.
+// stopped reports whether an exit code means that the program was asked to stop.
 func stopped(code int) bool { return code == 143 || code == 130 }
 
 // loopText is how a container restarts.
@@ -114,8 +114,8 @@ func exitText(code int) string {
 	return text
 }
 
-// replaced reports whether a container of the same service, or name, runs in the
-// place of one that ended.
+// replaced reports whether a container of the same service, or name, has replaced one
+// that ended.
 func (s *situation) replaced(l *inspect.Life) bool {
 	return slices.ContainsFunc(s.containers, func(c inspect.Container) bool {
 		return !c.Ended && (c.Name == l.Name || l.Service != "" && c.Project == l.Project && c.Service == l.Service)

@@ -78,7 +78,7 @@ type signalFlow struct {
 	Queued       uint64            `json:"queued"`
 	QueuedBytes  int64             `json:"queuedBytes"`
 	Dropped      map[string]uint64 `json:"dropped"`
-	// Refused is for what the queues had no room: it is not part of received.
+	// Refused is what the queues had no room for: it is not part of received.
 	Refused uint64 `json:"refused"`
 	// SourcesPerSecond is measured at the sources, before any component changes or
 	// drops anything; the rates below are measured at the destinations.

@@ -16,9 +16,9 @@ import (
 	"collector/pkg/inspect"
 )
 
-// Services follow their projects, with their numbers. What fails comes first; else
-// those outside of any project come last.
-func TestServicesStandBelowTheirProjects(t *testing.T) {
+// Services follow their projects, with their numbers. Failing ones come first; those
+// outside any project come last.
+func TestServicesAreListedBelowTheirProjects(t *testing.T) {
 	s := uitest.NewStock(6, 0)
 	for i, project := range []string{"shop", "blog", "shop", "", "shop", "blog"} {
 		s.Running[i] = inspect.Container{ID: s.Running[i].ID, Name: fmt.Sprintf("c%d", i), Project: project}
@@ -102,8 +102,8 @@ func TestTheOverviewAccountsForEverything(t *testing.T) {
 	}
 }
 
-// Where a sink is wired up and nothing has come yet, neither the configuration
-// nor an environment variable is to blame.
+// If a sink is connected and nothing has arrived yet, neither the configuration nor an
+// environment variable is to blame.
 func TestTheOverviewWaitsForTheFirstItem(t *testing.T) {
 	u := uitest.New(t, uitest.Small, func(o *ui.Options) {
 		o.Destinations = uitest.Deliveries{{Component: "explore.sink.default", ID: "explore", Signal: "logs", Healthy: true}}
@@ -117,8 +117,8 @@ func TestTheOverviewWaitsForTheFirstItem(t *testing.T) {
 	}
 }
 
-// A failed reload, which every page tells of on top, does not hide another
-// problem that leads to the Configuration page.
+// A failed reload, which every page shows at the top, does not hide another problem that
+// leads to the Configuration page.
 func TestAFailedReloadHidesNoOtherProblem(t *testing.T) {
 	u := uitest.New(t, uitest.Small, func(o *ui.Options) { o.Destinations = uitest.Deliveries{} })
 	u.Next = "toy.sink \"x\" {\n\tnonsense = 1\n}\n"
@@ -169,7 +169,7 @@ func TestHealthyProjectsAreCollapsed(t *testing.T) {
 	}
 }
 
-// What runs again in the place of a container that failed is no longer a problem.
+// A failed container that has been replaced is no longer a problem.
 func TestAContainerThatWasReplacedIsNoProblem(t *testing.T) {
 	s := uitest.NewStock(1, 0)
 	s.Targets = nil
@@ -181,7 +181,7 @@ func TestAContainerThatWasReplacedIsNoProblem(t *testing.T) {
 	}
 }
 
-// A configuration on disk that differs is told of, unless a failed reload is.
+// A configuration that differs on disk is reported, unless a failed reload already is.
 func TestTheOverviewSaysThatTheDiskDiffers(t *testing.T) {
 	differs := []config.FileDiff{{Name: "c.alloy", Change: "changed"}}
 	u := uitest.New(t, "toy.sink \"x\" { }", func(o *ui.Options) { o.OnDisk = func() ([]config.FileDiff, error) { return differs, nil } })
@@ -195,8 +195,8 @@ func TestTheOverviewSaysThatTheDiskDiffers(t *testing.T) {
 	}
 }
 
-// Traces and profiles are told apart by the service's name alone.
-func TestServicesOfOneNameInTwoProjectsAreSaidToBeSo(t *testing.T) {
+// Traces and profiles are assigned by the service's name alone.
+func TestServicesOfOneNameInTwoProjectsAreMarked(t *testing.T) {
 	s := uitest.NewStock(3, 0)
 	for i, of := range [][2]string{{"shop", "web"}, {"blog", "web"}, {"shop", "db"}} {
 		s.Running[i] = inspect.Container{ID: s.Running[i].ID, Name: fmt.Sprintf("c%d", i), Project: of[0], Service: of[1]}

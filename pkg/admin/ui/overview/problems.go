@@ -249,8 +249,8 @@ func rejected(d *flow.Destination) string {
 	return fmt.Sprintf("; %s rejected and dropped since the start", page.Count(float64(n)))
 }
 
-// byDestination reports whether it is the destination that makes data be dropped for
-// a reason: its last error says why.
+// byDestination reports whether a reason is the destination's doing, so that its last
+// error says why.
 func byDestination(reason string) bool {
 	switch reason {
 	case "queue_full", "too_old", "damaged", "no_destination", "retry_disabled", "custom_buckets_unsupported":

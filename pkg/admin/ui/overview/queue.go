@@ -91,7 +91,7 @@ func (s *situation) diskProblems() (out []problem) {
 	return out
 }
 
-// soon is how long before a queue is full that is shown.
+// soon is how long in advance the page says that a queue will be full.
 const soon = 7 * 24 * time.Hour
 
 // gauge shows how full the queue of a destination is, and when it will be full.

@@ -36,7 +36,7 @@ type Service struct {
 	loop *inspect.Life // the one of its containers that restarts most often
 }
 
-// failing reports whether something of the service needs a look.
+// failing reports whether something about the service needs attention.
 func (s *Service) failing() bool {
 	return s.TargetsUp < s.Targets || s.Reading < s.Tails || s.Looping > 0 || s.Ended != nil && s.Ended.ExitCode != 0 && !stopped(s.Ended.ExitCode)
 }
@@ -93,7 +93,7 @@ func (p *Page) services(ctx context.Context, s *situation) []Service {
 
 type serviceKey struct{ project, service string }
 
-// live adds how one of the service's containers has fared.
+// live adds the restarts or the end of one of the service's containers.
 func (s *Service) live(l *inspect.Life) {
 	switch {
 	case l.Looping:
@@ -125,7 +125,7 @@ func (p *Page) seenServices(ctx context.Context) (traces, profiles map[string]bo
 	return traces, profiles
 }
 
-// count is 1 for what is so.
+// count is 1 for true and 0 for false.
 func count(yes bool) int {
 	if yes {
 		return 1

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Traces and profiles are told apart by the service's name alone.
-func TestWhatMayBeOfAnotherProjectIsSaidToBeSo(t *testing.T) {
+// Traces and profiles are assigned by the service's name alone.
+func TestWhatMayBelongToAnotherProjectIsMarked(t *testing.T) {
 	for _, c := range []struct {
 		yes, ambiguous bool
 		want           string

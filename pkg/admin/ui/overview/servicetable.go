@@ -17,9 +17,9 @@ import (
 const (
 	// maxServiceRows is how many services the Overview lists.
 	maxServiceRows = 200
-	// maxHealthyProjects is how many projects it lists of which all services are well.
+	// maxHealthyProjects is how many projects it lists whose services are all healthy.
 	maxHealthyProjects = 200
-	// collapseAbove is with how many services it collapses those that are well.
+	// collapseAbove is the number of services above which it collapses the healthy ones.
 	collapseAbove = 40
 )
 
@@ -90,7 +90,7 @@ func (t *serviceTable) rows(services []Service) []g.Node {
 	return g.Map(services[:n], func(s Service) g.Node { return t.page.serviceRow(s, t.window) })
 }
 
-// table lists those services of the projects that of chooses.
+// table lists the services that of chooses from each project.
 func (t *serviceTable) table(projects []project, of func(project) []Service) g.Node {
 	var groups []g.Node
 	for _, p := range projects {
@@ -104,8 +104,7 @@ func (t *serviceTable) table(projects []project, of func(project) []Service) g.N
 	return page.GroupedTable("What is collected from each service, by Compose project", t.columns, groups...)
 }
 
-// collapsed lists the projects, each with its services that are well, which a click
-// shows.
+// collapsed lists the projects, each with its healthy services, which a click shows.
 func (t *serviceTable) collapsed(projects []project) g.Node {
 	var nodes g.Group
 	shown := 0

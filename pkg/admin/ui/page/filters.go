@@ -22,8 +22,7 @@ func listed() []string { return []string{"q", "sort", "page", "per_page"} }
 // fewValues is how many values a note lists.
 const fewValues = 12
 
-// Notes says of each filter of a query that it is not known, or matches nothing that
-// is.
+// Notes names each filter of a query that is unknown, or matches nothing known.
 func (f Filters) Notes(values url.Values) []string {
 	var notes []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {

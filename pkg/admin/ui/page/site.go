@@ -75,7 +75,7 @@ func (s *Site) TargetHref(component, id string) string {
 	return s.Href("/targets/" + url.PathEscape(component) + "/" + url.PathEscape(id))
 }
 
-// WhyHref is the page that answers what is the matter with a container, a target or a
+// WhyHref is the page that says what is wrong with a container, a target or a
 // destination.
 func (s *Site) WhyHref(name string) string { return s.Href("/why?q=" + url.QueryEscape(name)) }
 

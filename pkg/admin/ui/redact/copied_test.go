@@ -52,7 +52,7 @@ func TestACopiedSecretIsHiddenEverywhere(t *testing.T) {
 			t.Errorf("%s: a copied secret can be found by a filter", path)
 		}
 	}
-	// Nobody names it a secret any more.
+	// Its name no longer says that it is a secret.
 	s.Rules = nil
 	if w := u.Ask("GET", "/api/v1/targets"); !strings.Contains(w.Body.String(), uitest.Planted) {
 		t.Error("what is no secret is hidden")

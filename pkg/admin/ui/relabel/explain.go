@@ -21,7 +21,7 @@ type Explained struct {
 	Verdict string
 	// Rule is the number of the rule that drops it, from 1; 0 if none does.
 	Rule int
-	// Origins are the labels that are left, with the rule that set each.
+	// Origins are the resulting labels, with the rule that set each.
 	Origins []Origin
 	// Path is the page with each step.
 	Path string
@@ -61,7 +61,7 @@ func (p *Page) Explain(matches func(labels.Labels) bool) []Explained {
 	return out
 }
 
-// orNone are the streams of a component, of which one without streams has one.
+// orNone returns streams, or one empty stream for a component that has none.
 func orNone(streams []string) []string {
 	if len(streams) == 0 {
 		return []string{""}

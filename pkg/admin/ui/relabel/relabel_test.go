@@ -10,7 +10,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-func TestRelabelTellsWhyAContainerIsNoTarget(t *testing.T) {
+func TestRelabelSaysWhyAContainerIsNoTarget(t *testing.T) {
 	s := uitest.NewStock(20, 0)
 	s.Rules = []inspect.Relabeling{uitest.RelabelToy(s)}
 	u := uitest.New(t, uitest.Small, uitest.Having(s))

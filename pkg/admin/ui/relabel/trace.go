@@ -26,7 +26,7 @@ type Trace struct {
 	Stream    string            `json:"stream,omitempty"`
 	Streams   []string          `json:"streams,omitempty"`
 	Kept      bool              `json:"kept"`
-	Why       string            `json:"why"`            // what becomes of it, in words
+	Why       string            `json:"why"`            // its outcome, in words
 	Hint      string            `json:"hint,omitempty"` // a label that was probably meant to be another
 	Input     map[string]string `json:"input"`
 	Output    map[string]string `json:"output"`
@@ -74,7 +74,7 @@ func traced(c *inspect.Relabeling, v *redact.Redaction, input labels.Labels, id,
 	return m
 }
 
-// explain says in words what the rules look for and find, and what comes of that.
+// explain says in words what the rules look for and find, and the result.
 func (m *Trace) explain(facts *inspect.Facts, input labels.Labels) {
 	if m.Why = "It is kept."; !m.Kept {
 		m.Why = "It is dropped: it has no labels left."

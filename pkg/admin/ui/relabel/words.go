@@ -23,7 +23,7 @@ func inWords(s *inspect.Step, name func(string) string) string {
 		return "It keeps only those where " + want + here
 	case r.Action == "drop":
 		return "It drops those where " + want + here
-	case r.Action == "replace" && !s.Matched: // else the changes say it all
+	case r.Action == "replace" && !s.Matched: // otherwise the changes say it all
 		return "It sets " + r.TargetLabel + " only where " + want + here
 	}
 	return ""
@@ -162,7 +162,7 @@ func conditions(r *inspect.Rule) (branches [][]condition, known bool) {
 // special are the characters that mean something in an expression.
 const special = `\.+*?()|[]{}^$`
 
-// split are the alternatives of an expression. Those inside of others are not known.
+// split are the alternatives of an expression. Nested ones are not understood.
 func split(regex string) (alternatives []string, known bool) {
 	if inner, ok := strings.CutPrefix(regex, "("); ok && strings.HasSuffix(inner, ")") && !strings.ContainsAny(inner[:len(inner)-1], `()\`) {
 		regex = strings.TrimPrefix(inner[:len(inner)-1], "?:")

@@ -16,7 +16,7 @@ func docker(name string) string {
 	return name
 }
 
-func TestARuleIsToldInWords(t *testing.T) {
+func TestARuleIsDescribedInWords(t *testing.T) {
 	const scrape, other = containerLabel + "metrics_scrape", containerLabel + "prometheus_io_scrape"
 	both := []string{scrape, other}
 	for _, c := range []struct {
@@ -48,7 +48,7 @@ func TestARuleIsToldInWords(t *testing.T) {
 	}
 }
 
-// What is said of an expression is what it does.
+// The words for an expression say what it does.
 func FuzzConditions(f *testing.F) {
 	f.Add("true;.*|.*;true", "true", "x")
 	f.Add("(a|b)", "a", "")

@@ -68,7 +68,7 @@ func Parse(r *http.Request, containers func() []inspect.Container) Filter {
 	return f
 }
 
-// Has reports whether it selects what is of the container with an id.
+// Has reports whether it selects the container with this ID.
 func (f *Filter) Has(id string) bool { return !f.on || f.ids[id] }
 
 // HasName is Has for the name of a container that no discovery lists: of a service, its

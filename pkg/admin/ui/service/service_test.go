@@ -56,6 +56,6 @@ func TestAFilterIsShownAndKept(t *testing.T) {
 		}
 	}
 	if !f.HasName("shop-api-1") || !f.HasName("api") || f.HasName("shop-web-1") || f.HasName("shop-api") {
-		t.Error("names that Compose gives are not told apart")
+		t.Error("names that Compose gives are not distinguished")
 	}
 }

@@ -35,7 +35,7 @@ const (
 
 // readGiven reads the body of a request: JSON, or a form.
 func readGiven(r *http.Request) (v given, err error) {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what is not one is no form
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // anything invalid is not a form
 	switch kind {
 	case "application/x-www-form-urlencoded":
 		v, err = formGiven(r)
@@ -63,8 +63,8 @@ func readGiven(r *http.Request) (v given, err error) {
 	return v, nil
 }
 
-// formGiven reads a form, in which each line of the text is a log line, unless it is
-// one as a whole.
+// formGiven reads a form, in which each line of the text is a log line, unless the whole
+// text is one.
 func formGiven(r *http.Request) (v given, err error) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxGiven)
 	if err := r.ParseForm(); err != nil {

@@ -22,7 +22,7 @@ func TestLabelsAreReadAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
-// What the form shows is read as what it was.
+// What the form shows reads back unchanged.
 func FuzzPairs(f *testing.F) {
 	f.Add("app=shop", "v")
 	f.Add(`{a="b", c="d"}`, " x\n")

@@ -11,7 +11,7 @@ import (
 )
 
 // redaction hides the secrets of a trace: values that are named like secrets, here or
-// elsewhere, wherever they occur, and what a stage says is one.
+// elsewhere, wherever they occur, and what a stage calls a secret.
 type redaction struct{ *redact.Redaction }
 
 func (p *Page) redaction(in []inspect.StagedEntry, t *inspect.StageTrace) *redaction {
@@ -37,7 +37,7 @@ func (p *Page) redaction(in []inspect.StagedEntry, t *inspect.StageTrace) *redac
 	return &redaction{p.Redactor.Current().With(own)}
 }
 
-// null is an extracted value that is none.
+// null is what an extracted value of nil looks like.
 const null = "null"
 
 // text is a line, or a sentence about one. Parameters of URLs stay, as lines are full

@@ -60,7 +60,8 @@ type summary struct {
 	Stages    int    `json:"stages"`
 	File      string `json:"file"`
 	Line      int    `json:"line"`
-	// LastEntry is when an entry came in of which the page can show what becomes.
+	// LastEntry is when the last entry arrived that the page can trace through the
+	// stages.
 	LastEntry time.Time `json:"lastEntry,omitzero"`
 	Names     []string  `json:"names"` // of the stages, in order
 }

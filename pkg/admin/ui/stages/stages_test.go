@@ -68,7 +68,7 @@ func contains(t *testing.T, text string, wants ...string) {
 	}
 }
 
-func TestThePageShowsWhatBecomesOfTheLastLine(t *testing.T) {
+func TestThePageTracesTheLastLine(t *testing.T) {
 	u := newUI(t, "a <b> "+uitest.Planted, "drop it")
 	list := uitest.Get(t, u, "/stages")
 	uitest.CheckPage(t, "/stages", list)
@@ -113,7 +113,7 @@ func post(u *uitest.UI, path, kind, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestLinesOfOnesOwnGoThroughTheStages(t *testing.T) {
+func TestTypedLinesGoThroughTheStages(t *testing.T) {
 	u := newUI(t)
 	form := url.Values{"lines": {"one\r\ndrop two\r\n"}, "labels": {"app = shop\nkey_file=x=y"}, "metadata": {`{user="eve", "n": 1}`}}
 	if w := post(u, path, "application/x-www-form-urlencoded", form.Encode()); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "structured metadata: cannot read") {
@@ -183,8 +183,8 @@ func TestPagesLeadToTheStages(t *testing.T) {
 	}
 }
 
-// What a stage quotes is cut after secrets are hidden: of a cut secret, nothing would be
-// found.
+// What a stage quotes is cut after secrets are hidden: half a secret would not be
+// recognized.
 func TestALongSecretIsHiddenInWhatAStageQuotes(t *testing.T) {
 	secret, long := strings.Repeat("se-cret.", 100), strings.Repeat("x", 5000)
 	toy := toy()

@@ -32,7 +32,7 @@ type Trace struct {
 	Error   string   `json:"error,omitempty"`
 
 	chosen uint64 // the recent line that Input is; 0 for others
-	whole  bool   // the line is one, also if it has line feeds
+	whole  bool   // it is a single line, even with line feeds
 }
 
 // Entry is a log line.
@@ -46,7 +46,7 @@ type Entry struct {
 	Cut      bool              `json:"cut,omitempty"` // the line is longer
 }
 
-// Recent is a line that came in, and what becomes of it.
+// Recent is a line that came in, and its outcome.
 type Recent struct {
 	ID string `json:"id"`
 	Entry
@@ -90,8 +90,7 @@ func (p *Page) find(r *http.Request) (inspect.Stages, error) {
 	return inspect.Stages{}, page.NotFound(fmt.Sprintf("The running configuration has no component %q with stages.", id))
 }
 
-// recentModel is what becomes of a line that came in: of the newest, or of the one
-// that is asked for.
+// recentModel traces a recent line: the newest, or the one requested.
 func (p *Page) recentModel(r *http.Request) (Trace, error) {
 	of, err := p.find(r)
 	if err != nil {
@@ -122,7 +121,7 @@ func stagedSample(s *inspect.LogSample) inspect.StagedEntry {
 	return inspect.StagedEntry{Labels: s.Labels, Entry: s.Entry}
 }
 
-// givenModel is what becomes of lines that come with the request.
+// givenModel traces lines that come with the request.
 func (p *Page) givenModel(r *http.Request) (Trace, error) {
 	of, err := p.find(r)
 	if err != nil {
@@ -138,8 +137,8 @@ func (p *Page) givenModel(r *http.Request) (Trace, error) {
 	return m, nil
 }
 
-// begin lists the stages and the last lines. What becomes of a line is found out for
-// each, as a stage may say what in it is secret.
+// begin lists the stages and the last lines. Each line is traced, as a stage may say what
+// in it is secret.
 func (p *Page) begin(ctx context.Context, of *inspect.Stages, samples []inspect.LogSample) Trace {
 	m := Trace{Component: of.Component, Stages: append([]inspect.Stage{}, of.List...), Recent: []Recent{}, Input: []Entry{}, Entries: []Traced{}, Output: []Entry{}}
 	for i := range samples {
@@ -237,7 +236,7 @@ func brief(words string) string {
 	return page.Cut(words, page.MaxString)
 }
 
-// joined says of entries that were held what they became a part of.
+// joined says which entries those that were held became part of.
 func joined(all []Traced) {
 	for i := range all {
 		if all[i].Outcome != inspect.StageHeld {

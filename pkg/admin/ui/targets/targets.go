@@ -79,7 +79,7 @@ type Target struct {
 	Cause     string     `json:"cause,omitempty"`
 	Fix       string     `json:"fix,omitempty"`
 	CauseKind cause.Kind `json:"causeKind,omitempty"`
-	// Hint is what is odd about how its address came about.
+	// Hint says what is odd about how its address was determined.
 	Hint string `json:"hint,omitempty"`
 }
 

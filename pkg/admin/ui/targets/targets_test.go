@@ -39,7 +39,7 @@ func TestTargetsAreFilteredSortedAndPaged(t *testing.T) {
 	}
 }
 
-func TestATargetIsAskedOnDemandOnly(t *testing.T) {
+func TestATargetIsFetchedOnDemandOnly(t *testing.T) {
 	s := uitest.NewStock(5, 0)
 	s.Answer = inspect.Response{Status: "200 OK", ContentType: "text/plain", Body: "a{b=\"<script>alert(1)</script>\"} 1\n" + strings.Repeat("<", 1<<20)}
 	u := uitest.New(t, uitest.Small, uitest.Having(s))
@@ -70,7 +70,7 @@ func TestATargetIsAskedOnDemandOnly(t *testing.T) {
 	}
 }
 
-func TestFewTargetsAreAskedAtOnce(t *testing.T) {
+func TestFewTargetsAreFetchedAtOnce(t *testing.T) {
 	s := uitest.NewStock(5, 0)
 	held, goOn := make(chan bool), make(chan bool)
 	s.Hold = func() { held <- true; <-goOn }
@@ -88,7 +88,7 @@ func TestFewTargetsAreAskedAtOnce(t *testing.T) {
 	asking.Wait()
 }
 
-func TestTargetsAreAskedAtABoundedRate(t *testing.T) {
+func TestTargetsAreFetchedAtABoundedRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const asks = 30 // in 10 seconds
 		s := uitest.NewStock(5, 0)

@@ -1,6 +1,5 @@
-// Package uitest is what the tests of the pages have in common: a UI over a real
-// graph of toys, an inventory of as many containers as one likes, and checks that
-// hold for every page.
+// Package uitest is what the tests of the pages have in common: a UI over a real graph of
+// toys, an inventory of any number of containers, and checks that hold for every page.
 package uitest
 
 import (
@@ -83,8 +82,8 @@ type UI struct {
 	hub   live.Hub
 }
 
-// New makes a UI over a graph of toys by the configuration text, of which change
-// may change the options.
+// New makes a UI over a graph of toys that text configures; change may change its
+// options.
 func New(t testing.TB, text string, change func(*ui.Options)) *UI {
 	t.Helper()
 	u := &UI{Next: text}
@@ -110,7 +109,7 @@ func (u *UI) Load(ctx context.Context) error {
 	return u.Graph.Load(ctx, []config.Source{{Name: "dir/c.alloy", Text: []byte(u.Next)}})
 }
 
-// Ask has a request answered.
+// Ask serves a request.
 func (u *UI) Ask(method, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	u.Mux.ServeHTTP(w, httptest.NewRequest(method, path, nil))

@@ -15,7 +15,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-// say adds a text and makes the answer as bad as that is.
+// say adds a text and makes the answer at least as bad as the text.
 func (a *Answer) say(kind, format string, args ...any) {
 	a.Texts = append(a.Texts, Text{kind, fmt.Sprintf(format, args...)})
 	if a.Kind == "" || rank(kind) < rank(a.Kind) {
@@ -67,7 +67,7 @@ func (t *target) scraped() string {
 	return page.Count(float64(t.Samples)) + " samples"
 }
 
-// scrapesFlow says how the targets are that are of one signal.
+// scrapesFlow says how the targets of one signal are doing.
 func (k *collection) scrapesFlow(a *Answer, signal string, of func(*target) bool) {
 	all, up, down := 0, 0, 0
 	for i := range k.targets {
@@ -129,8 +129,8 @@ func (k *collection) deliveryOf(a *Answer, d *destination) {
 	}
 }
 
-// stumbles reports whether the last request failed, but not for so long that the
-// destination counts as failing.
+// stumbles reports whether the last request failed, but the destination has not failed
+// for long enough to count as down.
 func stumbles(d *destination) bool {
 	return d.Healthy && d.Stores && d.LastError != "" && d.LastFailure.After(d.LastSuccess)
 }

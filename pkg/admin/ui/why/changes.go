@@ -10,11 +10,11 @@ import (
 	"collector/pkg/graph"
 )
 
-// maxChanges is how many loads and changes of health an answer tells.
+// maxChanges is how many loads and changes of health an answer lists.
 const maxChanges = 3
 
-// whatChanged tells of the container, of loads of the configuration that affected what
-// is on its way, and of the health of that.
+// whatChanged lists what happened to the container, the loads of the configuration that
+// affected components on its path, and the changes of these components' health.
 func (k *collection) whatChanged() Answer {
 	a := Answer{Question: changed}
 	if l := k.life; l != nil && l.Ends > 0 {
@@ -48,7 +48,7 @@ func (k *collection) whatChanged() Answer {
 	return a
 }
 
-// healthChanges tells how the health of a component has changed.
+// healthChanges lists how the health of a component has changed.
 func (k *collection) healthChanges(a *Answer, id string) {
 	info, ok := k.page.Source.Component(id)
 	if !ok || len(info.History) < 2 || len(a.Texts) >= maxTexts {
@@ -67,7 +67,7 @@ func (k *collection) healthChanges(a *Answer, id string) {
 	a.link("/component/"+url.PathEscape(id), id)
 }
 
-// loadText tells of a load, and whether it affected a component on the way.
+// loadText describes a load, and says whether it affected a component on the path.
 func (k *collection) loadText(l *graph.Loading) (text string, affects bool) {
 	text = fmt.Sprintf("The configuration was loaded %s by %s", page.Since(k.now.Sub(l.At)), l.By)
 	if l.Error != "" {

@@ -21,8 +21,8 @@ func (c counts) ComponentMetrics(string) []*dto.MetricFamily {
 	return all
 }
 
-// What rules and stages drop is what they are there for; all else is lost.
-func TestLossesAreToldFromWhatRulesDrop(t *testing.T) {
+// Rules and stages drop on purpose; everything else that is dropped is lost.
+func TestLossesAreDistinguishedFromWhatRulesDrop(t *testing.T) {
 	for _, c := range []struct{ kind, name, reason string }{
 		{"info", "collector_log_lines_dropped_total", "relabel"},
 		{"bad", "collector_log_lines_dropped_total", "rejected"},
@@ -53,8 +53,8 @@ func TestLossesAreToldFromWhatRulesDrop(t *testing.T) {
 	}
 }
 
-// What is rejected comes to nothing when it is sent again.
-func TestClientsAreNotSaidToRetryWhatIsRejected(t *testing.T) {
+// Sending rejected data again is of no use.
+func TestNoRetriesArePromisedForRejectedData(t *testing.T) {
 	if rejected, full := refusalFix("rejected"), refusalFix("queue_full"); rejected == full || rejected == refusalFix("sink") {
 		t.Errorf("%s", rejected)
 	}

@@ -171,7 +171,7 @@ func (s *situation) names() []string {
 // maxSuggested is how many names an error lists.
 const maxSuggested = 8
 
-// unknown is the error for what nothing is called.
+// unknown is the error for a name that matches nothing.
 func (s *situation) unknown(query string) error {
 	names := s.names()
 	text := fmt.Sprintf("No container, service, target, receiver, destination or component is called %q", page.Cut(query, 200))

@@ -18,8 +18,8 @@ import (
 	"collector/pkg/listen"
 )
 
-// recent is how long a refusal is a reason for what does not flow now, and for how long
-// nothing may come from a receiver's clients before that is said.
+// recent is how long a refusal explains why nothing flows, and how long a receiver's
+// clients may be silent before an answer mentions it.
 const recent = 5 * time.Minute
 
 // isReceiver reports whether a query names a receiver: by its component, a signal that it
@@ -180,7 +180,7 @@ func (k *collection) latestArrivals(a *Answer) {
 	}
 }
 
-// stopsAtReceivers says what does not get beyond a receiver.
+// stopsAtReceivers says what gets no further than a receiver.
 func (k *collection) stopsAtReceivers(a *Answer) {
 	for i := range k.receivers {
 		r := &k.receivers[i]
@@ -222,7 +222,7 @@ func (k *collection) refusedByReceivers(a *Answer) {
 	}
 }
 
-// losing are the names of metrics that count what does not get on.
+// losing matches the names of metrics that count lost data.
 var losing = regexp.MustCompile(`_(dropped|lost)_.*total$|_dropped_total$`)
 
 // droppedOnTheWay says what components between a source and a destination drop, by their
@@ -251,8 +251,8 @@ func (k *collection) droppedOnTheWay(a *Answer) {
 	}
 }
 
-// asked reports whether a metric counts what rules or stages drop, as they are there for.
-// The reasons of stages are whatever their configuration says.
+// asked reports whether a metric counts what rules or stages drop on purpose. The reasons
+// of stages are whatever their configuration says.
 func asked(name string, m *dto.Metric) bool {
 	switch name {
 	case "otelcol_processor_dropped_items_total", "loki_process_dropped_lines_by_label_total", "prometheus_relabel_dropped_exemplars_total":
@@ -281,7 +281,7 @@ func (k *collection) isRefusal(id string, m *dto.Metric) bool {
 	})
 }
 
-// hasOwnCounts reports whether what a component drops is told otherwise.
+// hasOwnCounts reports whether what a component drops is reported elsewhere.
 func (k *collection) hasOwnCounts(id string) bool {
 	return slices.ContainsFunc(k.ends, func(d destination) bool { return d.Component == id }) ||
 		slices.ContainsFunc(k.tails, func(t inspect.LogTail) bool { return t.Component == id }) ||

@@ -25,8 +25,8 @@ func pushed() *uitest.Stock {
 	}}
 }
 
-// What clients push is answered for from the receiver to the destination, and from the
-// destination back.
+// For pushed data, the answers cover the path from the receiver to the destination, and
+// back.
 func TestWhyOfWhatClientsPush(t *testing.T) {
 	u := uitest.New(t, uitest.Forked, func(o *ui.Options) {
 		o.Inventory = pushed()
@@ -78,7 +78,7 @@ func TestWhyOfWhatClientsPush(t *testing.T) {
 	}
 }
 
-// A container may push, too; where that goes is said.
+// A container may push, too; the answer says where that goes.
 func TestWhyOfAContainerNamesTheReceivers(t *testing.T) {
 	s := shop()
 	s.Pushed = pushed().Pushed

@@ -16,7 +16,7 @@ import (
 	"collector/pkg/listen"
 )
 
-// collection is what answers about a container or a target are made of.
+// collection is what the answers about a container or a target are based on.
 type collection struct {
 	*situation
 	name    string

@@ -80,7 +80,7 @@ func (p *Page) Routes() []page.Route {
 	return page.Both("GET /why", "GET /api/v1/why", p.model, p.view)
 }
 
-// Answers is what is known of what was asked for.
+// Answers is what is known about the subjects of a query.
 type Answers struct {
 	Query    string    `json:"query"`
 	Subjects []Subject `json:"subjects"`
@@ -183,7 +183,7 @@ func as[T any](v any) (out T, err error) {
 	return out, err
 }
 
-// situation is a snapshot of everything that answers are made of.
+// situation is a snapshot of everything that the answers are based on.
 type situation struct {
 	page         *Page
 	now          time.Time

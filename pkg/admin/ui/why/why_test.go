@@ -147,7 +147,7 @@ func TestWhyAnswersOfContainersTargetsAndDestinations(t *testing.T) {
 	}
 }
 
-func TestWhyOfANameThatNobodyHas(t *testing.T) {
+func TestWhyOfAnUnknownName(t *testing.T) {
 	u := newUI(t)
 	for query, want := range map[string]string{
 		"shop-apy-1": `did you mean \"shop-api-1\"?`, "orker": "these contain it: shop-worker-1, shop/worker", "quite different": "A container is known if it exists now",
@@ -180,14 +180,14 @@ func TestThePageWhyShowsWhatTheAPIAnswers(t *testing.T) {
 			t.Errorf("no %s in %s", want, page)
 		}
 	}
-	// What is copied from a secret is one.
+	// A copy of a secret is a secret.
 	if got := text(asked(t, u, "shop-api-1").Subjects[0], "labels"); !strings.Contains(got, "copy_of_it=(secret)") {
 		t.Errorf("%s", got)
 	}
 }
 
-// What a load changed is told of what it is on the way of.
-func TestWhyTellsWhatALoadChanged(t *testing.T) {
+// What a load changed is listed for everything whose path it affected.
+func TestWhyListsWhatALoadChanged(t *testing.T) {
 	u := newUI(t)
 	u.Next = strings.Replace(uitest.Small, `sick = "the <b>disk</b> is full"`, "", 1)
 	if w := u.Ask("POST", "/api/v1/reload"); w.Code != 200 {
@@ -204,7 +204,7 @@ func TestWhyTellsWhatALoadChanged(t *testing.T) {
 	}
 }
 
-// With thousands of containers of one service, a page is a page still.
+// With thousands of containers of one service, a page stays small.
 func TestWhyOfManyStaysSmall(t *testing.T) {
 	s := uitest.NewStock(2000, 2000)
 	for i := range s.Running {

@@ -230,7 +230,7 @@ func Hanging(t testing.TB) string {
 	})
 }
 
-// RefusesArguments checks that each of the settings is refused with an error that
+// RefusesArguments checks that each of the settings is rejected with an error that
 // contains the words it is mapped to.
 func RefusesArguments(t *testing.T, d component.Definition, settings map[string]string) {
 	t.Helper()

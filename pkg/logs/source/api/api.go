@@ -1,8 +1,8 @@
 // Package api is loki.source.api: a server for Loki's push API and for plain text.
 //
-// A request is read whole and decoded under a claim on the memory, and answered
-// with 204 when every receiver has accepted its entries, or when one has and those
-// that have not are told of in a counter. Nothing is answered before.
+// A request is read whole and decoded under a claim on the memory, and answered with 204
+// when every receiver has accepted its entries, or when one has and a counter shows which
+// have not. There is no answer before that.
 package api
 
 import (
@@ -28,11 +28,11 @@ import (
 )
 
 const (
-	// queueTimeout is how long a client waits for its entries to be queued: less
-	// than its own patience, which is 10 s with Loki's clients.
+	// queueTimeout is how long a client waits for its entries to be queued: less than its
+	// own timeout, which is 10 s with Loki's clients.
 	queueTimeout = 5 * time.Second
-	// retryAfter is the number of seconds after which a client whose entries could
-	// not be taken may retry.
+	// retryAfter is the number of seconds after which a client whose entries could not be
+	// accepted may retry.
 	retryAfter = "5"
 )
 
@@ -60,7 +60,7 @@ type Source struct {
 	bytes     atomic.Uint64 // of lines that were forwarded
 	dropped   atomic.Uint64
 	refused   atomic.Uint64 // requests
-	invalid   atomic.Uint64 // those of them with something wrong in them
+	invalid   atomic.Uint64 // invalid ones among them
 	newest    atomic.Int64  // Unix nanoseconds of the last request that was accepted; 0: none
 
 	mu        sync.Mutex
@@ -123,7 +123,7 @@ func (s *Source) handler() http.Handler {
 		mux.Handle("POST "+path, s.server.Instrument(route.name, http.HandlerFunc(route.handle)))
 	}
 	mux.HandleFunc("GET "+readyPath, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "ready") // the client may have gone
+		_, _ = io.WriteString(w, "ready") // the client may have disconnected
 	})
 	mux.HandleFunc("/", s.server.UnknownPath(pushPath, rawPath, shortPush, shortRaw))
 	return mux
@@ -139,7 +139,7 @@ func (s *Source) raw(w http.ResponseWriter, r *http.Request) {
 	s.receive(w, r, f, err)
 }
 
-// receive answers a request of that format, or one of which err is wrong already.
+// receive answers a request of that format; err is what is already wrong with it.
 func (s *Source) receive(w http.ResponseWriter, r *http.Request, f format, err error) {
 	if other := listen.OtherSite(r); other != nil {
 		s.refusals.Answer(w, r, http.StatusForbidden, reasonOtherSite, other.Error())
@@ -221,7 +221,7 @@ func (s *Source) forward(ctx context.Context, d *decoder) error {
 	return err
 }
 
-// answer answers a request whose entries were forwarded, with what came of it.
+// answer answers a request whose entries were forwarded, according to the outcome.
 func (s *Source) answer(w http.ResponseWriter, r *http.Request, d *decoder, err error) {
 	switch {
 	case err == nil:

@@ -92,7 +92,7 @@ func TestPlainTextIsALineAnEntry(t *testing.T) {
 	}
 }
 
-func TestWithoutTheIncomingTimeEachEntryHasAnother(t *testing.T) {
+func TestWithoutTheIncomingTimeEachEntryGetsItsOwn(t *testing.T) {
 	to := &logstest.Sink{}
 	c := config(to)
 	c.UseIncomingTimestamp = false
@@ -149,7 +149,7 @@ func TestLabelsRulesAndTenant(t *testing.T) {
 	}
 }
 
-func TestWrongRequestsAreRefusedWithTheReason(t *testing.T) {
+func TestWrongRequestsAreRejectedWithTheReason(t *testing.T) {
 	to := &logstest.Sink{}
 	c := config(to)
 	c.MaxSendMessageSize = 2 * component.KiB
@@ -221,7 +221,7 @@ func TestPagesOfOtherSitesAndOtherPathsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatNoReceiverTakesIsTheClients(t *testing.T) {
+func TestWhatNoReceiverAcceptsStaysWithTheClient(t *testing.T) {
 	bad := pipeline.Permanent(errors.New("bad"))
 	f := func(status int, words string, wantLost float64, errs ...error) {
 		t.Helper()
@@ -252,7 +252,7 @@ func TestWhatNoReceiverTakesIsTheClients(t *testing.T) {
 	f(400, "bad", 0, bad, bad)
 }
 
-func TestAClientHearsNothingBeforeAllIsTaken(t *testing.T) {
+func TestAClientGetsNoAnswerBeforeAllIsAccepted(t *testing.T) {
 	to := &logstest.Sink{Block: make(chan struct{})}
 	s := start(t, config(to), nil)
 	answered := make(chan int)
@@ -341,7 +341,7 @@ func TestWithoutAForwardToEntriesAreCountedAsDropped(t *testing.T) {
 	}
 }
 
-func TestBadSettingsAreRefused(t *testing.T) {
+func TestBadSettingsAreRejected(t *testing.T) {
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Labels = map[string]string{"a-b": "c"} },
 		func(c *Config) { c.GracefulShutdownTimeout = -1 },
@@ -356,7 +356,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	}
 }
 
-func TestGRPCDrawsAWarning(t *testing.T) {
+func TestGRPCCausesAWarning(t *testing.T) {
 	c, warned := config(), ""
 	c.GRPC = &httpserver.GRPCConfig{}
 	if _, err := New(c, component.Options{Warn: func(path, _ string) { warned += path }}); err != nil || warned != "grpc" {

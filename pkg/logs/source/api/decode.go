@@ -90,7 +90,7 @@ func (d *decoder) copied(text []byte) (string, error) {
 }
 
 // time is the time of an entry: what the client says, or now. Each entry of a request
-// has another time, as Loki keeps one of those that are the same in everything.
+// gets its own time, as Loki keeps only one of several identical entries.
 func (d *decoder) time(incoming time.Time) time.Time {
 	if d.source.config.UseIncomingTimestamp && !incoming.IsZero() {
 		return incoming
@@ -145,7 +145,7 @@ func (d *decoder) labels() labels.Labels {
 	for _, l := range d.source.own {
 		d.builder.Set(l.Name, l.Value)
 	}
-	d.builder.Reset(d.builder.Labels()) // rules ask for labels in their order
+	d.builder.Reset(d.builder.Labels()) // rules need sorted labels
 	return d.source.config.RelabelRules.Series(d.builder, d.source.names)
 }
 
@@ -184,7 +184,7 @@ func (d *decoder) raw(r io.Reader) error {
 	return nil
 }
 
-// eachLine hands the text of r to piece, and calls end at the end of each line.
+// eachLine passes the text of r to piece, and calls end at the end of each line.
 func eachLine(r io.Reader, piece func([]byte) error, end func() error) error {
 	var window [16 << 10]byte
 	for {

@@ -42,8 +42,8 @@ type format struct {
 	limit int64
 }
 
-// pushFormat is the format of a push. Protobuf is what everything is that says it is
-// something else than JSON, as with Loki.
+// pushFormat is the format of a push. As with Loki, everything that does not claim to be
+// JSON is protobuf.
 func pushFormat(h http.Header, messageSize int64) (format, error) {
 	f := format{kind: kindProtobuf, limit: messageSize}
 	coding, err := codingOf(h, "gzip, deflate, snappy")
@@ -167,8 +167,8 @@ func (f format) unpack(claim *listen.Claim, data []byte) ([]byte, error) {
 	return claim.ReadAbout(&bounded{r, f.limit}, size, f.limit)
 }
 
-// unpacked reads what data holds packed. Deflate is what Loki has by that name,
-// or what HTTP has: zlib's format, with which nothing of the other begins.
+// unpacked reads what data holds packed. Deflate is raw, as Loki has it, or in zlib's
+// format, as HTTP has it, which begins differently.
 func (f format) unpacked(data []byte) (io.Reader, error) {
 	var r io.Reader
 	var err error

@@ -69,7 +69,7 @@ func (s *selector) label(pairs []labels.Label) ([]labels.Label, error) {
 	return append(pairs, labels.Label{Name: name, Value: value}), err
 }
 
-// peek returns the next byte behind white space and comments; 0: the end.
+// peek returns the next byte after white space and comments; 0: the end.
 func (s *selector) peek() byte {
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; c {
@@ -179,7 +179,7 @@ func unquote(raw string, quote byte) (string, error) {
 	return b.String(), nil
 }
 
-// wrong is the error for what is where want is due.
+// wrong is the error for anything else in the place of want.
 func (s *selector) wrong(want string) error {
 	if c := s.peek(); s.at < len(s.text) {
 		return fmt.Errorf("byte %d of the labels is %q, where %s is expected: they are written {name=\"value\", …}", s.at+1, c, want)

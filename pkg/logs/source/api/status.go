@@ -16,7 +16,7 @@ type Status struct {
 	Dropped     uint64    `json:"dropped"`   // entries
 	Refused     uint64    `json:"refused"`   // requests
 	Newest      time.Time `json:"newest,omitzero"`
-	// LastProblem is why the last request was refused that was.
+	// LastProblem is why the last refused request was refused.
 	LastProblem   string    `json:"lastProblem,omitempty"`
 	LastProblemAt time.Time `json:"lastProblemAt,omitzero"`
 

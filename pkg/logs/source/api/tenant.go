@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// tenantHeader names the tenant of a push, and tenantLabel what becomes of it: the
-// label by which loki.write knows the tenant.
+// tenantHeader names the tenant of a push, and tenantLabel what it becomes: the label by
+// which loki.write knows the tenant.
 const (
 	tenantHeader = "X-Scope-OrgID"
 	tenantLabel  = "__tenant_id__"
 	maxTenant    = 150
 )
 
-// tenantOf is the tenant of a push; empty if there is none, or one that Loki would
-// not take. Its entries go on without it, as in Alloy.
+// tenantOf is the tenant of a push; empty if there is none, or one that Loki would not
+// accept. Its entries are forwarded without it, as in Alloy.
 func (s *Source) tenantOf(r *http.Request) string {
 	given := r.Header.Get(tenantHeader)
 	if given == "" {

@@ -43,21 +43,21 @@ func (c *cursor) since() time.Time {
 	return time.Unix(0, newest-int64(interleave))
 }
 
-// completed reports whether nothing older than the newest line can come any more.
-// That the streams were read up to one time may as well be chance: complete and
-// what else sets a position leave no line at it.
+// completed reports whether nothing older than the newest line can come any more. That
+// the streams were read up to the same time may also be chance: complete and other
+// functions that set a position leave no line at it.
 func (c *cursor) completed() bool {
 	return c[stdout].Time == c[stderr].Time && (c[stdout].Lines == 0 || c[stderr].Lines == 0)
 }
 
-// findable reports whether reading can go on from any place before the cursor,
-// not only from the first line at its time: lines are not to be counted.
+// findable reports whether reading can resume from any place before the cursor, not only
+// from the first line at its time: no lines have to be counted.
 func (c *cursor) findable() bool {
 	return c.newest() != 0 && c[stdout].Lines <= 1 && c[stderr].Lines <= 1
 }
 
-// complete records that both streams have been read to the end, so that the
-// next read starts behind the newest line of either.
+// complete records that both streams have been read to the end, so that the next read
+// starts after the newest line of either.
 func (c *cursor) complete() {
 	newest := c.newest()
 	for i := range c {
@@ -90,7 +90,7 @@ func (p *position) output(ns int64) int64 {
 // resume skips the lines at the start of a connection that were read already.
 type resume struct {
 	from    position
-	left    int64 // lines still to be skipped once the first at from.Time has come
+	left    int64 // lines still to be skipped once the first one at from.Time has been read
 	started bool
 	over    bool
 }

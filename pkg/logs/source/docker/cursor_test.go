@@ -136,7 +136,7 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	}
 }
 
-func TestCursorsAreKeptInMemoryWhileTheDiskTakesNone(t *testing.T) {
+func TestCursorsAreKeptInMemoryWhileTheDiskIsFull(t *testing.T) {
 	dir, log := filepath.Join(t.TempDir(), "gone"), &bytes.Buffer{}
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the directory should be
 		t.Fatal(err)

@@ -65,11 +65,11 @@ type cursorEntry struct {
 	gone   int64 // seconds since the epoch; 0 while the container exists
 }
 
-// openCursorStore reads what is in dir, and the positions of a Promtail at legacy,
-// which may be empty. Without cursors of its own, or if others have taken those over,
-// it takes over those that were left. It fails where the folder is another one's.
-// Cursors that can't be read are lost, which is logged, and those that can't be
-// written are retried.
+// openCursorStore reads what is in dir, and the positions of a Promtail at legacy, which
+// may be empty. Without cursors of its own, or if others have taken those over, it takes
+// over those that were left. It fails if the folder is in use by another component.
+// Cursors that can't be read are lost, which is logged, and those that can't be written
+// are retried.
 func openCursorStore(dir, legacy string, left positions.Left, logger *slog.Logger, metrics *metrics, now func() time.Time) (*cursorStore, error) {
 	s := &cursorStore{
 		dir: dir, logger: logger, metrics: metrics, now: now,
@@ -96,9 +96,8 @@ func openCursorStore(dir, legacy string, left positions.Left, logger *slog.Logge
 	return s, nil
 }
 
-// lockDir makes the folder and keeps others out of it. Where it can't be made,
-// as on a full disk, there is nobody to keep out, and compact retries. It
-// holds mu.
+// lockDir makes the folder and keeps others out of it. If it can't be made, as on a full
+// disk, there is nothing to lock, and compact retries. It holds mu.
 func (s *cursorStore) lockDir() error {
 	if s.lock != nil {
 		if _, err := os.Lstat(filepath.Join(s.dir, durable.LockName)); !errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +191,7 @@ func entriesOf(data []byte) map[string]cursorEntry {
 	return s.entries
 }
 
-// lookup returns where to go on reading a container.
+// lookup returns where to continue reading a container.
 func (s *cursorStore) lookup(id string) cursor {
 	s.mu.Lock()
 	e, ok := s.entries[id]
@@ -213,7 +212,7 @@ func (s *cursorStore) lookup(id string) cursor {
 	return e.cursor
 }
 
-// put records that everything up to c has been taken by the sinks.
+// put records that the sinks have accepted everything up to c.
 func (s *cursorStore) put(id string, c cursor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,8 +244,8 @@ func (s *cursorStore) existing() []string {
 }
 
 // refresh rewrites the file, without the cursors of containers that no longer exist for
-// long. What it held becomes the previous copy, which cursors fall back to when
-// the file is lost and which must not grow old for that.
+// long. What it held becomes the previous copy, which cursors fall back to when the file
+// is lost, so it must not get too old.
 func (s *cursorStore) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,15 +19,15 @@ const (
 	// corruptAttempts is how often the Engine may fail to read its log at the
 	// same place before what it can't read is given up.
 	corruptAttempts = 5
-	// settled is how long a connection has to hold to be no failure.
+	// settled is how long a connection has to last not to count as a failure.
 	settled = 10 * time.Second
 	// window is how many messages from the end of a log are read first when
 	// reading goes on: to find the cursor from its beginning, the Engine would
 	// decode all of the log.
 	window = 500
-	// lookBack is how much older than the cursor the messages of a window may
-	// be: it has to hold one that is, and the Engine leaves files that are older
-	// compressed.
+	// lookBack is how much older than the cursor the messages of a window may be: it has
+	// to hold one that is older, and the Engine does not decompress files that are older
+	// still.
 	lookBack = 24 * time.Hour
 )
 
@@ -44,14 +44,14 @@ const (
 // errSilent ends a connection that has been silent for too long.
 var errSilent = errors.New("the connection was silent")
 
-// errWindow ends a connection that began behind the cursor.
+// errWindow ends a connection that began after the cursor.
 var errWindow = errors.New("more was written than the window holds")
 
 // connection is one reading of the container's output.
 type connection struct {
 	container docker.Container
 	reader    frameReader
-	windowed  bool // reading may have begun behind the cursor
+	windowed  bool // reading may have begun after the cursor
 	end       context.CancelCauseFunc
 	ctx       context.Context // ends with the connection
 }
@@ -102,9 +102,9 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 	c.ctx, c.end = context.WithCancelCause(ctx)
 	timeout := time.AfterFunc(openTimeout, func() { c.end(context.DeadlineExceeded) })
 	defer timeout.Stop()
-	// A container that is about to be removed makes the Engine take its time
-	// to answer an inspection, after which there is no log any more. That one
-	// has ended may be old news, on which only its first reading relies.
+	// A container that is about to be removed makes the Engine take its time to answer an
+	// inspection, after which there is no log any more. That a container has ended may be
+	// outdated, and only matters for its first reading.
 	from := t.position()
 	known := false
 	if c.container, known = t.source.engine.Known(t.id); !known || !c.container.Running && from != (cursor{}) {
@@ -130,8 +130,7 @@ func (t *tail) open(ctx context.Context) (c connection, err error) {
 	return c, err
 }
 
-// pump reads lines until the output ends. It returns nil when it ended in good
-// order.
+// pump reads lines until the output ends. It returns nil when it ended normally.
 func (t *tail) pump(ctx context.Context, c connection) error {
 	t.connected(c)
 	defer t.disconnected(c)
@@ -212,9 +211,9 @@ func newPump(from cursor, limit int) *pump {
 	return p
 }
 
-// fits tells, frame by frame, whether a connection that may have begun behind
-// the cursor has not: its first frame was read before. A stream that begins at
-// the very time of its position may begin with the line there, or after it.
+// fits checks, frame by frame, whether a connection that may have begun after the cursor
+// has not: its first frame was read before. A stream that begins at the very time of its
+// position may begin with the line there, or after it.
 func (p *pump) fits(f docker.Frame) bool {
 	stream, ns := streamIndex(f.Stream), f.Time.UnixNano()
 	from := p.resumes[stream].from.Time
@@ -281,9 +280,9 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, retry *
 	case err == nil && !c.Running:
 		return t.pauseEnded(ctx, c.StartedAt)
 	case err == nil:
-		// The container may have ended: the next attempt reads it to the end
-		// once more, and knows. The first is made at once, since the container
-		// may be removed in a moment.
+		// The container may have ended: the next attempt reads it to the end once more,
+		// and finds out. The first is made at once, since the container may be removed in
+		// a moment.
 		t.setError(nil)
 		if t.ended = !t.ended; t.ended {
 			return false
@@ -295,7 +294,7 @@ func (t *tail) pause(ctx context.Context, c docker.Container, err error, retry *
 	case docker.IsUnreadable(err):
 		return t.pauseUnreadable(ctx, c, err)
 	case docker.IsRefused(err):
-		t.setState(stateRefused, err) // the Engine says so once for all
+		t.setState(stateRefused, err) // the Engine says so once, for good
 		return t.pauseFor(ctx, unreadablePause)
 	default:
 		if _, gone := t.source.inspect(ctx, t.id); docker.IsNotFound(gone) {
@@ -325,13 +324,12 @@ func (t *tail) retire() bool {
 	if t.present.Load() {
 		return false
 	}
-	t.deliveries.Wait() // or a tail that comes after would read the same again
+	t.deliveries.Wait() // or a later tail would read the same lines again
 	return t.source.retire(t)
 }
 
-// pauseEnded waits until the container has been started again. It looks when
-// the target changes, and now and then while discovery takes the container to
-// be running.
+// pauseEnded waits until the container has been started again. It checks when the target
+// changes, and now and then while discovery considers the container running.
 func (t *tail) pauseEnded(ctx context.Context, startedAt time.Time) bool {
 	t.setState(stateEnded, nil)
 	poll := backoff.New(500*time.Millisecond, t.source.cfg.RefreshInterval)

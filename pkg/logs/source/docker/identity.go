@@ -26,9 +26,8 @@ type identity struct {
 	streams [streamCount]streamLabels
 }
 
-// newIdentity labels the streams of target. As in Alloy, the extra labels win
-// over those of the target, and the rules see both. Names that Loki would refuse
-// are made valid.
+// newIdentity labels the streams of target. As in Alloy, the extra labels win over those
+// of the target, and the rules see both. Names that Loki would reject are made valid.
 func newIdentity(target discovery.Target, extra map[string]string, rules *discovery.Rules, names *discovery.LabelNames) *identity {
 	id := &identity{target: target}
 	for stream := range streamCount {

@@ -25,7 +25,7 @@ func TestLabelsOfContainersGetNamesThatLokiAccepts(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.cfg.RelabelRules, b.cfg.Labels = mapLabels(t), map[string]string{"data-center": "x"}
 		b.start()
-		// What a rule before the source has made is no better.
+		// The same for what a rule before the source has made.
 		id := b.container(dockertest.Container{}, "__meta_docker_container_label_5g_interface", "eth0", "__meta_docker_container_label_2fa", "on", "3d", "yes")
 		b.daemon.Print(id, "stdout", "line\n")
 		b.settle(time.Second)

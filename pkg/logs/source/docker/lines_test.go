@@ -107,7 +107,7 @@ func TestEmptyLinesMakeNoEntry(t *testing.T) {
 	})
 }
 
-func TestLineEndsOfTwoBytesAreNoPartOfALine(t *testing.T) {
+func TestLineEndsOfTwoBytesAreRemoved(t *testing.T) {
 	for _, tty := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tty=%v", tty), func(t *testing.T) {
 			inBubble(t, func(b *bench) {
@@ -150,7 +150,7 @@ func TestBytesThatAreNotTextAreKept(t *testing.T) {
 	})
 }
 
-func TestSinkThatFailsGetsEverythingInTheEnd(t *testing.T) {
+func TestASinkThatFailsGetsEverythingInTheEnd(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		other := &logstest.Sink{}
 		b.cfg.ForwardTo = append(b.cfg.ForwardTo, other)
@@ -224,7 +224,7 @@ func TestSinkThatWaitsStopsReading(t *testing.T) {
 	})
 }
 
-func TestWhatNoSinkTookIsReadAgain(t *testing.T) {
+func TestWhatNoSinkAcceptedIsReadAgain(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.sink.Block = make(chan struct{})
 		b.start()

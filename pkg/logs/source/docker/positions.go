@@ -18,9 +18,9 @@ const positionsFile = "positions.yml"
 
 const cursorPrefix = "cursor-"
 
-// readAlloyPositions reads the file that an Alloy left behind or, if there is none,
-// the one at legacy, which a Promtail wrote. Neither is ever written; a container
-// that has a cursor of ours doesn't look at them.
+// readAlloyPositions reads the file that an Alloy left behind or, if there is none, the
+// one at legacy, which a Promtail wrote. Neither is ever written; they are not used for a
+// container that has a cursor of its own.
 func (s *cursorStore) readAlloyPositions(legacy string) map[string]int64 {
 	path := filepath.Join(s.dir, positionsFile)
 	data, err := durable.ReadFile(path, 0)
@@ -46,9 +46,9 @@ func (s *cursorStore) readAlloyPositions(legacy string) map[string]int64 {
 	return seconds
 }
 
-// parsePositions returns the seconds by container. A container that is listed
-// with several sets of labels has had its labels changed; the newest counts.
-// What is not the cursor of a container is ignored.
+// parsePositions returns the seconds by container. A container that is listed with
+// several sets of labels has had its labels changed; the newest counts. Anything but
+// container cursors is ignored.
 func parsePositions(data []byte) (map[string]int64, error) {
 	out := make(map[string]int64)
 	err := positions.EachOfAlloy(data, func(path, _, value string) {

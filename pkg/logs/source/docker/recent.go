@@ -13,12 +13,11 @@ const (
 	recentGap = time.Second
 )
 
-// recent remembers the last lines of a stream. An Engine that keeps a single
-// log file empties it when it is full; if it has sent the first lines of the
-// new contents by the time that it notices, it sends them again. The times of
-// a stream rise, unless the clock is set back: a line that is not newer than
-// the one before it, and that has been seen with that time and text, is a
-// repetition.
+// recent remembers the last lines of a stream. An Engine that keeps a single log file
+// empties it when it is full; if it has sent the first lines of the new contents before
+// it notices, it sends them again. The times of a stream rise, unless the clock is set
+// back: a line that is not newer than the one before it, and that has been seen with that
+// time and text, is a repetition.
 type recent struct {
 	seed  maphash.Seed
 	lines []uint64 // hashes of time and text; a ring once it is full

@@ -7,8 +7,8 @@ import (
 	"collector/pkg/docker/dockertest"
 )
 
-// For a week, in which Docker is asked again and again whether it is still
-// there, a container says nothing.
+// A container writes nothing for a week, during which Docker is asked again and again
+// whether it still exists.
 func TestContainerSilentForAWeekRepeatsNothing(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()

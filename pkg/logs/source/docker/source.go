@@ -176,7 +176,7 @@ func openEngine(cfg Config, o component.Options) (*docker.Engine, error) {
 		}
 		c.Client = client
 		if block != nil {
-			c.Key = o.ID // the secrets in the block tell clients apart, and are not to be compared
+			c.Key = o.ID // the secrets in the block distinguish clients, and must not be compared
 		}
 	case block != nil:
 		o.Warn(name, "without tls_config, a tcp:// host takes no HTTP client settings; write http:// or https://")
@@ -268,8 +268,8 @@ func (s *Source) retire(t *tail) bool {
 	return true
 }
 
-// write hands a batch to every sink, to each until it takes it. It fails only
-// when ctx ends.
+// write gives a batch to every sink, to each until it accepts it. It fails only when ctx
+// ends.
 func (s *Source) write(ctx context.Context, t *tail, b *batch) error {
 	if err := lines.Deliver(ctx, s.cfg.ForwardTo, b.Logs(), s.metrics.dropped.WithLabelValues(reasonRejected), t.warn); err != nil {
 		return err

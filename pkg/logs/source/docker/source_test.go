@@ -257,7 +257,7 @@ func TestLinesWithoutLabelsAreForwarded(t *testing.T) {
 	})
 }
 
-func TestRelabellingDropsAndCounts(t *testing.T) {
+func TestRelabelingDropsAndCounts(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		rules, err := discovery.Compile([]discovery.Rule{{
 			SourceLabels: []string{logStreamLabel}, Separator: ";", Regex: "stderr", Action: "drop",
@@ -340,7 +340,7 @@ func TestShortLivedContainerArrivesWhole(t *testing.T) {
 		known := b.daemon.Count("/containers/" + id + "/json")
 		b.target(id)
 		b.daemon.AwaitFollowers(id, 1)
-		// Its log may be gone once the Engine has answered another question.
+		// Its log may no longer exist once the Engine has answered another request.
 		if n := b.daemon.Count("/containers/"+id+"/json") - known; known == 0 || n > 0 {
 			t.Errorf("it was inspected %d times, and %d times again before its log was opened", known, n)
 		}
@@ -463,7 +463,7 @@ func TestCursorOfARemovedContainerIsForgottenAfterADay(t *testing.T) {
 	})
 }
 
-func TestStatusTellsWhatATailDoes(t *testing.T) {
+func TestStatusShowsWhatATailDoes(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.start()
 		id := b.container(dockertest.Container{Name: "web"})
@@ -566,7 +566,7 @@ func TestPromtailsPositionsAreContinued(t *testing.T) {
 		}
 		b.target(read)
 		b.target(other)
-		for range 2 { // and once more, from cursors of ours
+		for range 2 { // and once more, from its own cursors
 			b.start()
 			b.settle(time.Second)
 			got, want := b.sink.Lines(), logstest.Numbered(6, 11)

@@ -8,7 +8,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-// tailState is what a tail tells of itself.
+// tailState is what a tail reports about itself.
 type tailState struct {
 	name        string
 	state       string
@@ -120,7 +120,7 @@ func (t *tail) snapshot(now time.Time) TailStatus {
 	return out
 }
 
-// label names the container for people.
+// label is the container's name for people.
 func (t *tail) label() string {
 	t.mu.Lock()
 	name := t.status.name

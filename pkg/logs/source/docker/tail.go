@@ -13,8 +13,8 @@ import (
 	"collector/pkg/throttle"
 )
 
-// tail follows the output of one container. Its run reads; the lines are
-// handed to the sinks by deliver, which runs only while there are any.
+// tail follows the output of one container. Its run reads; deliver sends the lines to the
+// sinks, and runs only while there are any.
 type tail struct {
 	id     string
 	source *Source
@@ -28,7 +28,7 @@ type tail struct {
 
 	// Of the goroutine of run:
 	unfinished      *pump  // the lines that had begun when the last connection ended
-	wideAt          cursor // going on there, a window at the log's end is too small
+	wideAt          cursor // a window at the log's end is too small to continue there
 	recent          [streamCount]recent
 	ended           bool      // the output has ended, and was opened again at once
 	corrupt         int       // attempts in a row that ended at damage
@@ -78,7 +78,7 @@ func (t *tail) leave() {
 	}
 }
 
-// listed reports whether discovery takes the container to be running.
+// listed reports whether discovery considers the container running.
 func (t *tail) listed() bool {
 	return t.present.Load() && !hasEnded(t.identity.Load().target)
 }
@@ -142,8 +142,8 @@ func (t *tail) add(ctx context.Context, stream int, l rawLine) error {
 	return nil
 }
 
-// ensureBatch returns the batch to fill, and sees to it that it will be
-// delivered. It is called with mu held.
+// ensureBatch returns the batch to fill, and ensures that it will be delivered. It is
+// called with mu held.
 func (t *tail) ensureBatch(ctx context.Context) *batch {
 	if t.filling == nil {
 		t.filling = t.source.batches.Get().(*batch)
@@ -155,8 +155,8 @@ func (t *tail) ensureBatch(ctx context.Context) *batch {
 	return t.filling
 }
 
-// deliver hands batches to the sinks, one after the other, until there is
-// none, and moves the stored cursor behind each.
+// deliver hands batches to the sinks, one after the other, until there is none, and moves
+// the stored cursor after each.
 func (t *tail) deliver(ctx context.Context) {
 	timer := time.NewTimer(batchAge)
 	defer timer.Stop()
@@ -196,8 +196,8 @@ func (t *tail) take() *batch {
 	return b
 }
 
-// abandon ends the delivery with lines that no sink has acknowledged; the
-// stored cursor is before them.
+// abandon ends the delivery, leaving lines that no sink has acknowledged; the stored
+// cursor is before them.
 func (t *tail) abandon(b *batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -48,8 +48,8 @@ func streams() []string {
 	return names
 }
 
-// trace labels a stream of a target as the source does. It gives nothing of a
-// stream that does not exist.
+// trace labels a stream of a target as the source does. It returns nothing for a stream
+// that does not exist.
 func (s *Source) trace(t discovery.Target, stream string) (out inspect.Trace) {
 	for i := range streamCount {
 		if streamName(i) != stream {

@@ -102,9 +102,9 @@ func TestReconnectReadsTheEndOfTheLog(t *testing.T) {
 	})
 }
 
-// Lines that an Engine with a single log file sends again make no entry; other
-// lines with an old time do.
-func TestLinesThatTheEngineRepeatsAreLeftOut(t *testing.T) {
+// Lines that an Engine with a single log file repeats make no entry; other lines with an
+// old time do.
+func TestLinesThatTheEngineRepeatsAreSkipped(t *testing.T) {
 	var r recent
 	base := time.Now().UnixNano()
 	take := func(ms int, text string) bool {
@@ -139,7 +139,7 @@ func TestLinesThatTheEngineRepeatsAreLeftOut(t *testing.T) {
 	}
 }
 
-// After a stop in order, either of the two files is enough.
+// After a clean stop, either of the two files is enough.
 func TestLostCursorFileCostsNothingAfterAStop(t *testing.T) {
 	for _, damage := range []func(path string) error{
 		os.Remove,

@@ -216,7 +216,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	for kill := range kills + 1 {
 		stop := logstest.StartChild(t, []string{"-test.run=^TestCrashChild$"}, "FILE_CRASH_LOG="+b.path("a.log"), "FILE_CRASH_DIR="+b.logs)
 		burst(5000)
-		if kill%2 == 1 { // rotated while it runs, and perhaps before it has read the rest
+		if kill%2 == 1 { // rotated while it is running, perhaps before it has read the rest
 			b.rename("a.log", "a.log."+strconv.Itoa(kill))
 		}
 		burst(5000)

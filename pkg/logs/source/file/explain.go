@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// explain says what an error about a file means, and what to do about it; empty where
-// the error says it all.
+// explain says what an error about a file means, and what to do about it; empty if the
+// error needs no explanation.
 func explain(path string, err error) (cause, fix string) {
 	switch {
 	case err == nil:

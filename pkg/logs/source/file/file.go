@@ -1,6 +1,6 @@
 // Package file is loki.source.file: it reads lines from files.
 //
-// A file is followed through whatever happens to it. One goroutine reads all of
+// A file is followed through renames, truncation and removal. One goroutine reads all of
 // them in turn:
 //
 //	files ──ready──▶ parts ──lines──▶ batch ──WriteLogs──▶ sinks
@@ -30,13 +30,13 @@ import (
 var page string
 
 const (
-	// defaultMaxLineSize is far above what Loki takes: what is too long for it is
-	// for a stage to shorten.
+	// defaultMaxLineSize is far above Loki's limit: a stage can shorten lines that are
+	// too long for Loki.
 	defaultMaxLineSize = 16 * component.MiB
 	minMaxLineSize     = 1 * component.KiB
 )
 
-// What to do with a file whose position was lost.
+// What to do with files whose positions were lost.
 const (
 	onErrorBeginning = "restart_from_beginning"
 	onErrorEnd       = "restart_from_end"

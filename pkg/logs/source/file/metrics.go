@@ -2,7 +2,7 @@ package file
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// reasonRejected is why lines are dropped: a sink will never take them.
+// reasonRejected is why lines are dropped: a sink will never accept them.
 const reasonRejected = "rejected"
 
 // metrics are the metrics of loki.source.file; the first four have Alloy's names.
@@ -57,7 +57,7 @@ func newMetrics(r prometheus.Registerer, active func() float64) *metrics {
 	return m
 }
 
-// forget removes what is told of a file.
+// forget removes a file's metrics.
 func (m *metrics) forget(path string) {
 	m.readBytes.DeleteLabelValues(path)
 	m.totalBytes.DeleteLabelValues(path)

@@ -28,7 +28,7 @@ const (
 // errTruncated says that a file no longer holds what was read from it.
 var errTruncated = errors.New("the file was truncated")
 
-// fileID is what the kernel tells files apart by.
+// fileID is how the kernel distinguishes files.
 type fileID struct {
 	Dev   uint64
 	Inode uint64
@@ -158,7 +158,7 @@ func (p *part) seek(offset int64) {
 	p.last = b[:n]
 }
 
-// seekEnd sets the position behind the last line end.
+// seekEnd sets the position after the last line end.
 func (p *part) seekEnd() {
 	unit := int64(len(p.text.end))
 	first := p.offset
@@ -251,9 +251,8 @@ func leadingNulls(b []byte) int {
 	return len(b)
 }
 
-// skipNulls moves the position behind NULs if there are enough of them and
-// something follows. Nothing does where a writer has made room for what it will
-// write.
+// skipNulls moves the position behind NULs if there are enough of them and something
+// follows. Nothing follows where a writer has allocated space for what it will write.
 func (p *part) skipNulls(buf []byte, eof bool) (more bool, err error) {
 	if eof {
 		return false, nil
@@ -297,8 +296,8 @@ func (p *part) readLong(buf []byte, limit int, emit func(line []byte, size int64
 	}
 }
 
-// emitLong gives the line of size bytes at the position to emit, and moves the
-// position behind its end of so many bytes.
+// emitLong gives the line of size bytes at the position to emit, and moves the position
+// after its line end.
 func (p *part) emitLong(size, end int64, limit int, emit func(line []byte, size int64)) error {
 	// Two bytes of UTF-16 may be one of UTF-8.
 	line := make([]byte, min(size, int64(limit)*int64(len(p.text.end))))

@@ -27,7 +27,7 @@ type mark struct {
 	Sent string `json:",omitempty"`
 }
 
-// imported reports whether the mark is another program's, which knows no
+// imported reports whether the mark comes from another program, which does not record
 // identities.
 func (m mark) imported() bool { return m.fileID == fileID{} }
 

@@ -244,7 +244,7 @@ func (r *reader) end(t *tail) {
 	s.metrics.forget(t.path)
 }
 
-// touch says that the position of t has changed.
+// touch records that the position of t has changed.
 func (r *reader) touch(t *tail) {
 	if !t.touched {
 		t.touched = true
@@ -252,8 +252,8 @@ func (r *reader) touch(t *tail) {
 	}
 }
 
-// emitter puts lines that are read from p now into the batch. They have one time after
-// the other, which it takes few numbers to store.
+// emitter puts lines that are read from p now into the batch. Their times follow one
+// another, so that few numbers are enough to store them.
 func (r *reader) emitter(t *tail, p *part) func(line []byte, size int64) {
 	now := r.source.now().UnixNano()
 	return func(line []byte, size int64) {
@@ -331,7 +331,7 @@ func (r *reader) prepare() {
 	r.source.store.Put(values)
 }
 
-// lag says that the tails of the batch wait for the sinks.
+// lag records that the tails of the batch wait for the sinks.
 func (r *reader) lag() {
 	r.source.mu.Lock()
 	defer r.source.mu.Unlock()
@@ -343,7 +343,7 @@ func (r *reader) lag() {
 	}
 }
 
-// count tells the metrics and the tails of entries that were delivered.
+// count updates the metrics and the tails for delivered entries.
 func (r *reader) count(logs pipeline.Logs) {
 	s := r.source
 	for i, t := range r.batch.tails {
@@ -366,7 +366,7 @@ func (r *reader) count(logs pipeline.Logs) {
 	}
 }
 
-// measure tells the metrics how far a file has been read.
+// measure updates the metrics with how far a file has been read.
 func (r *reader) measure(t *tail) {
 	if t.gone || len(t.parts) == 0 {
 		return

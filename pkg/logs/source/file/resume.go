@@ -218,8 +218,8 @@ func (r *reader) opened(t *tail, p *part) *part {
 
 // adoptStored is adopt for what has been read by a tail that doesn't read it now.
 func (r *reader) adoptStored(t *tail, p *part) bool {
-	// Several tails may have read the file one after the other. Of their marks those
-	// that the file still matches are true, and of these the farthest is the last.
+	// Several tails may have read the file in turn. The marks that the file still matches
+	// are valid, and the farthest of these is the last.
 	var last *pastMark
 	for _, m := range r.past[p.id] {
 		path, base := splitKey(m.key)
@@ -274,7 +274,7 @@ func (r *reader) forget(keys []string) {
 	}
 }
 
-// finishStored says in a stored position that a file is read by another tail.
+// finishStored records in a stored position that a file is read by another tail.
 func (r *reader) finishStored(key string, id fileID) {
 	value, _ := r.source.store.Get(key)
 	marks, err := decodeMarks(value)
@@ -298,8 +298,8 @@ func (r *reader) startedTail(key string) bool {
 	return t != nil && t.started
 }
 
-// truncated deals with a file that no longer holds what was read of it. If it was
-// copied before, the rest is in the copy.
+// truncated handles a file that no longer holds what was read of it. If it was copied
+// before, the rest is in the copy.
 func (r *reader) truncated(t *tail, p *part) {
 	i := slices.Index(t.parts, p)
 	m := p.known()

@@ -14,8 +14,8 @@ import (
 // grow.
 type patience struct {
 	unwritten time.Duration // quiet, and no program has it open to write to it
-	replaced  time.Duration // quiet, another file has its name, and the kernel doesn't tell
-	alone     time.Duration // quiet, nothing has its name, and the kernel doesn't tell
+	replaced  time.Duration // quiet, another file has its name, and the kernel doesn't know
+	alone     time.Duration // quiet, nothing has its name, and the kernel doesn't know
 	files     int           // quiet files that stay open; beyond that, those that were quiet for longest are closed
 }
 

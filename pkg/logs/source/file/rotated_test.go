@@ -78,7 +78,7 @@ func (b *bench) abandoned() float64 { return logstest.ValueOf(b.source.metrics.a
 
 func unknown(*os.File) writers { return unknownWriters }
 
-func TestTheKernelTellsWhetherAFileIsWritten(t *testing.T) {
+func TestTheKernelReportsWhetherAFileIsWritten(t *testing.T) {
 	b := newBench(t)
 	w := b.writer("a.log")
 	f, err := os.Open(b.path("a.log"))
@@ -94,7 +94,7 @@ func TestTheKernelTellsWhetherAFileIsWritten(t *testing.T) {
 	if got := writersOf(f); got != noWriters {
 		t.Errorf("when it has closed it: %v", got)
 	}
-	// It has kept no lease, which the next writer would break.
+	// It holds no lease, which would delay the next writer.
 	again, err := os.OpenFile("/proc/self/fd/"+fdOf(f), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -152,8 +152,8 @@ func TestARenamedFileIsReadUntilItsProgramReopensIt(t *testing.T) {
 	b.until("the old one is closed", func() bool { return b.reading() == 1 })
 }
 
-// Programs that nobody tells to reopen their log do so, and logrotate's
-// "delaycompress" is for those that do it late.
+// Programs that are not told to reopen their log keep writing to it, and logrotate's
+// "delaycompress" is for those that reopen it late.
 func TestAReplacedFileIsReadWhileAProgramWritesToIt(t *testing.T) {
 	b := newBench(t)
 	w := b.writer("a.log")
@@ -209,7 +209,7 @@ func TestAFileThatIsRenamedBackIsNotReadAgain(t *testing.T) {
 	b.until("it is the file of its name", func() bool { return b.source.Tails()[0].State == stateReading })
 }
 
-func TestWhereTheKernelDoesNotTellAReplacedFileIsClosedAndCounted(t *testing.T) {
+func TestWithoutTheKernelsHelpAReplacedFileIsClosedAndCounted(t *testing.T) {
 	b := newBench(t)
 	b.writers = unknown
 	b.write("a.log", "1\n")
@@ -222,7 +222,7 @@ func TestWhereTheKernelDoesNotTellAReplacedFileIsClosedAndCounted(t *testing.T) 
 	b.until("it is closed and counted", func() bool { return b.reading() == 1 && b.abandoned() == 1 })
 }
 
-func TestWhereTheKernelDoesNotTellAFileThatNothingReplacesIsKept(t *testing.T) {
+func TestWithoutTheKernelsHelpAFileThatNothingReplacesIsKept(t *testing.T) {
 	b := newBench(t)
 	b.writers = unknown
 	w := b.writer("a.log")
@@ -257,7 +257,7 @@ func TestFilesThatAreKeptOpenAreBounded(t *testing.T) {
 	b.until("some are closed and counted", func() bool { return b.reading() == 2 && b.abandoned() == 3 })
 }
 
-func TestAKeptFileThatIsGoneAfterARestartIsCounted(t *testing.T) {
+func TestAKeptFileThatIsMissingAfterARestartIsCounted(t *testing.T) {
 	b := newBench(t)
 	w := b.writer("a.log")
 	w.write("1\n")

@@ -283,7 +283,7 @@ func (s *Source) next() *tail {
 	return t
 }
 
-// index has changes of a path wake a tail. It holds mu.
+// index makes changes of a path wake a tail. It holds mu.
 func (s *Source) index(t *tail, path string) {
 	if !slices.Contains(s.paths[path], t) {
 		s.watch.add(path)
@@ -319,8 +319,8 @@ func (s *Source) changed(paths map[string]bool) {
 	}
 }
 
-// poll looks at the files of which the kernel reports no changes, and from time to
-// time at all.
+// poll looks at the files for which the kernel reports no changes, and from time to time
+// at all files.
 func (s *Source) poll(ctx context.Context) {
 	pause := s.cfg.FileWatch.MinPollFrequency
 	timer := time.NewTimer(pause)

@@ -273,7 +273,7 @@ func TestPositionsOfAlloyAndPromtailAreTakenOver(t *testing.T) {
 	f("Promtail", "positions:\n  PATH: \"2\"\n", true)
 }
 
-func TestAPositionMovesOnlyWhenTheSinkHasTakenTheLines(t *testing.T) {
+func TestAPositionMovesOnlyWhenTheSinkHasAcceptedTheLines(t *testing.T) {
 	b := newBench(t)
 	b.sink.Fail = func(int) error { return pipeline.ErrFull }
 	b.write("a.log", "1\n")
@@ -286,7 +286,7 @@ func TestAPositionMovesOnlyWhenTheSinkHasTakenTheLines(t *testing.T) {
 	b.wait("1")
 }
 
-func TestARejectedBatchIsCountedAndTheNextGoesOn(t *testing.T) {
+func TestARejectedBatchIsCountedAndTheNextIsSent(t *testing.T) {
 	b := newBench(t)
 	b.sink.Fail = func(call int) error {
 		if call == 1 {
@@ -305,7 +305,7 @@ func TestARejectedBatchIsCountedAndTheNextGoesOn(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeReadCostsItselfOnly(t *testing.T) {
+func TestAFileThatCannotBeReadAffectsNoOther(t *testing.T) {
 	b := newBench(t)
 	b.write("ok.log", "fine\n")
 	if err := os.Mkdir(b.path("folder"), 0o700); err != nil {
@@ -432,7 +432,7 @@ func TestCompressedFilesAreReadOnce(t *testing.T) {
 	b.wait("1", "2", "last", "3")
 }
 
-func TestADamagedFileOfPositionsIsDealtWithAsConfigured(t *testing.T) {
+func TestADamagedPositionsFileIsHandledAsConfigured(t *testing.T) {
 	f := func(action string, want ...string) {
 		t.Helper()
 		b := newBench(t)

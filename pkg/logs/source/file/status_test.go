@@ -13,7 +13,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-func TestASourceSaysWhichTargetsItTakes(t *testing.T) {
+func TestASourceSaysWhichTargetsItReads(t *testing.T) {
 	good, bad := labels.FromStrings("__path__", "/var/log/a.log"), labels.FromStrings("job", "a")
 	var s inspect.TargetConsumer = &Source{cfg: Config{Targets: discovery.NewSet(good, bad)}}
 	for target, want := range map[*labels.Labels]string{&good: "listed, taken", &bad: "listed, not taken", {}: "not listed"} {
@@ -29,7 +29,7 @@ func TestASourceSaysWhichTargetsItTakes(t *testing.T) {
 	}
 }
 
-func TestATailTellsHowFarAFileIsRead(t *testing.T) {
+func TestATailShowsHowFarAFileIsRead(t *testing.T) {
 	b := newBench(t)
 	b.target("a.log")
 	w := b.writer("a.log")

@@ -53,7 +53,7 @@ type tail struct {
 	zip     zipState
 }
 
-// tailState is what a tail tells of itself.
+// tailState is what a tail reports about itself.
 type tailState struct {
 	state       string
 	open        bool
@@ -61,7 +61,7 @@ type tailState struct {
 	bytes       uint64
 	offset      int64
 	readAt      time.Time
-	partial     int64     // bytes behind offset that are not a whole line
+	partial     int64     // bytes after offset that are not a whole line
 	unreadSince time.Time // zero if everything is read
 	rotated     int
 	size        int64
@@ -70,7 +70,8 @@ type tailState struct {
 	cause, fix  string // of lastError
 }
 
-// measure says whether there is something to read; behind, that there is in any case.
+// measure records whether there is something to read; behind means that there is in any
+// case.
 func (t *tailState) measure(behind bool) {
 	switch behind = behind || t.open && t.size > t.offset+t.partial; {
 	case !behind:
@@ -97,7 +98,7 @@ func (t *tail) marks() []mark {
 	return out
 }
 
-// sent says that the lines in the batch have been delivered.
+// sent records that the lines in the batch have been delivered.
 func (t *tail) sent() {
 	for _, s := range t.sending {
 		s.part.sending = nil
@@ -167,7 +168,7 @@ func (r *reader) check(ctx context.Context, t *tail) error {
 		return nil
 	}
 	if cur != nil && cur.id == p.id {
-		p.close() // it was there again
+		p.close() // it was back
 		return nil
 	}
 	r.rotate(t)
@@ -184,8 +185,8 @@ func (r *reader) check(ctx context.Context, t *tail) error {
 }
 
 // announce stores that p is read from now on, before its first line is delivered: a
-// process that dies right after that, and comes back when the file has been
-// renamed, has to look for the rest. Of what is in the batch it says nothing.
+// process that dies right after that, and comes back when the file has been renamed, has
+// to look for the rest. It says nothing about what is in the batch.
 func (r *reader) announce(t *tail, p *part) {
 	if p.adopted || slices.ContainsFunc(t.stored, func(m mark) bool { return m.fileID == p.id }) {
 		return
@@ -201,14 +202,14 @@ func (r *reader) hasLeft(t *tail) bool {
 	return t.left
 }
 
-// rotate says that the path leads to the current file no more.
+// rotate records that the path no longer leads to the current file.
 func (r *reader) rotate(t *tail) {
 	if cur := t.current(); cur != nil {
 		cur.rotated, cur.grown = true, time.Now()
 	}
 }
 
-// follow has changes of the file reported to which links lead.
+// follow requests reports of changes of the file that links lead to.
 func (r *reader) follow(t *tail) {
 	real, err := filepath.EvalSymlinks(t.path)
 	if err != nil {

@@ -121,7 +121,7 @@ func TestACompressedFileIsReadAfterItsDelay(t *testing.T) {
 	})
 }
 
-func TestFilesThatAreTooOldAreNotReadIfSoConfigured(t *testing.T) {
+func TestFilesThatAreTooOldAreNotReadIfConfigured(t *testing.T) {
 	b := newBench(t)
 	b.change = func(c *Config) {
 		c.FileMatch.Enabled, c.FileMatch.IgnoreOlderThan = true, time.Hour

@@ -88,7 +88,7 @@ func TestLinesThatAreSentAgainHaveTheirTimesAndLabels(t *testing.T) {
 	remove := func(*bench) {}
 	for name, test := range map[string]struct {
 		delivered bool         // the first lines are, before the others are read
-		live      func(*bench) // what happens to the file after lines of it are in the batch
+		live      func(*bench) // what happens to the file after its lines are in the batch
 		down      func(*bench) // and after the reader has died
 		names     []string
 	}{

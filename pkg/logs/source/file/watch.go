@@ -13,11 +13,11 @@ import (
 	"collector/pkg/throttle"
 )
 
-// watcher has the kernel report changes in the folders of files.
+// watcher makes the kernel report changes in the folders of files.
 type watcher struct {
 	logger  *slog.Logger
 	changed func(paths map[string]bool)
-	fs      *fsnotify.Watcher // nil where the kernel has none to give
+	fs      *fsnotify.Watcher // nil if the kernel has none left
 
 	quiet throttle.Log
 
@@ -41,8 +41,8 @@ func newWatcher(logger *slog.Logger, changed func(map[string]bool)) *watcher {
 	return w
 }
 
-// add has changes of a file reported until remove is called as often, if its folder
-// is on a file system that knows of all of them.
+// add requests reports of changes of a file until remove has been called as often, if its
+// folder is on a file system that knows of all of them.
 func (w *watcher) add(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,7 +76,7 @@ func (w *watcher) remove(path string) {
 	}
 }
 
-// watch has changes in a folder reported, and says whether they are.
+// watch requests reports of changes in a folder, and returns whether there will be any.
 func (w *watcher) watch(dir string) bool {
 	if w.fs == nil || !tellsChanges(dir) {
 		return false
@@ -115,7 +115,7 @@ func (w *watcher) retry() {
 	}
 }
 
-// run passes the reports on until ctx ends.
+// run forwards the reports until ctx ends.
 func (w *watcher) run(ctx context.Context) {
 	if w.fs == nil {
 		return
@@ -139,7 +139,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// collect puts an event together with those that wait behind it.
+// collect combines an event with those waiting behind it.
 func (w *watcher) collect(event fsnotify.Event) map[string]bool {
 	paths := make(map[string]bool)
 	for {
@@ -154,8 +154,8 @@ func (w *watcher) collect(event fsnotify.Event) map[string]bool {
 	}
 }
 
-// tellsChanges reports whether a folder is on a file system on which only this
-// machine writes, so that its kernel knows of all changes.
+// tellsChanges reports whether a folder is on a file system that only this machine writes
+// to, so that its kernel knows all changes.
 func tellsChanges(dir string) bool {
 	var stat unix.Statfs_t
 	return unix.Statfs(dir, &stat) == nil && isLocal(stat)

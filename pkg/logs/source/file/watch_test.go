@@ -26,7 +26,7 @@ func watches(t *testing.T) (n int) {
 	return n
 }
 
-func TestWatchesOfFilesThatAreGoneAreGivenBack(t *testing.T) {
+func TestWatchesOfRemovedFilesAreReleased(t *testing.T) {
 	const waves, files = 10, 1000
 	b := newBench(t)
 	before := watches(t)

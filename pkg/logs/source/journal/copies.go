@@ -88,8 +88,8 @@ func (r *reader) forgetMissing() {
 	}
 }
 
-// expire removes the positions of files in memory that were removed, and of which no
-// copies can come any more.
+// expire removes the positions of files in memory that were removed and can't have any
+// more copies.
 func (r *reader) expire(now time.Time) {
 	for id, m := range r.marks {
 		switch {

@@ -147,8 +147,8 @@ func (r *reader) refresh(f *file) {
 	}
 }
 
-// update reads the header of a file again, and reports whether the file can be read
-// on: who removes a journal file may remove its contents from under its readers.
+// update reads the header of a file again, and reports whether reading can go on:
+// removing a journal file may also remove its contents from under its readers.
 func (r *reader) update(f *file) bool {
 	err := f.j.Refresh()
 	switch {
@@ -191,7 +191,7 @@ func (r *reader) fill(f *file) {
 	}
 }
 
-// end says that a file has been read to its present end.
+// end records that a file has been read to its current end.
 func (r *reader) end(f *file) {
 	f.active = false
 	if p := f.j.Position(); p != f.mark.Position {
@@ -207,8 +207,8 @@ func (r *reader) end(f *file) {
 	}
 }
 
-// obstacle deals with what can't be read. A file that is being written may be
-// inconsistent for a moment; after some time, what can't be read is skipped.
+// obstacle handles what can't be read. A file that is being written may be inconsistent
+// for a moment; after some time, what can't be read is skipped.
 func (r *reader) obstacle(f *file, err error) {
 	if !r.update(f) {
 		return
@@ -245,7 +245,7 @@ func (r *reader) harm(f *file, err error, lost uint64) {
 	s.quiet.Warn(s.opts.Logger, f.path(), "a journal file is damaged; what can be read of it is read", "path", f.path(), "err", err, "lost", lost)
 }
 
-// fail notes that a file can't be read at present; the next look tries again.
+// fail records that a file can't be read at present; the next look retries.
 func (r *reader) fail(f *file, err error) {
 	s := r.source
 	s.metrics.readErrors.Inc()
@@ -259,7 +259,7 @@ func isDamage(err error) bool {
 	return errors.As(err, &d)
 }
 
-// count tells how many files are open.
+// count updates the number of open files.
 func (r *reader) count() {
 	n := 0
 	for _, f := range r.files {

@@ -84,7 +84,7 @@ func TestAnArchivedFileIsClosedAndForgottenWhenItIsRemoved(t *testing.T) {
 	}
 }
 
-func TestWhatIsVacuumedUnreadIsCounted(t *testing.T) {
+func TestEntriesVacuumedUnreadAreCounted(t *testing.T) {
 	b := newBench(t)
 	block := make(chan struct{})
 	b.sink.Set(func() { b.sink.Block = block })
@@ -129,7 +129,7 @@ func TestAFileThatWasRemovedWhileNobodyLookedIsReported(t *testing.T) {
 	}
 }
 
-func TestDamageIsCountedShownAndCostsItself(t *testing.T) {
+func TestDamageIsCountedAndShownAndAffectsNothingElse(t *testing.T) {
 	b := newBench(t)
 	j := b.file(1, "system@1.journal")
 	for i := range 100 {
@@ -162,7 +162,7 @@ func TestDamageIsCountedShownAndCostsItself(t *testing.T) {
 	b.until("the next file is read", func() bool { return len(b.sink.Lines()) == 100 })
 }
 
-func TestDamageIsNotShownForEver(t *testing.T) {
+func TestDamageIsNotShownForever(t *testing.T) {
 	b := newBench(t)
 	var ahead atomic.Int64
 	b.clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
@@ -277,7 +277,7 @@ func TestCopiesAreKnownAfterARestart(t *testing.T) {
 	b.wait("before", "m1", "m2", "m3, which was not read from memory")
 }
 
-func TestAManyFoldCopyOfAFileIsReadOnce(t *testing.T) {
+func TestManyCopiesOfAFileAreReadOnce(t *testing.T) {
 	b := newBench(t)
 	j := b.file(1, "system.journal").log("a")
 	if err := os.MkdirAll(filepath.Join(b.disk, machine), 0o755); err != nil {

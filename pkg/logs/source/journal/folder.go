@@ -14,8 +14,8 @@ import (
 	"collector/pkg/logs/source/journal/journalfile"
 )
 
-// settle is for how long after a change a folder is listed again: its time does not
-// tell changes apart that follow close on each other.
+// settle is for how long after a change a folder is listed again: its modification time
+// does not distinguish changes in quick succession.
 const settle = 2 * time.Second
 
 // folder is a folder of journal files.
@@ -53,7 +53,7 @@ func sightOf(info fs.FileInfo) sight {
 	return out
 }
 
-// errNoJournal is for who has forgotten to mount the journal into a container.
+// errNoJournal is for users who forgot to mount the journal into the container.
 var errNoJournal = errors.New("no journal is found in /var/log/journal or /run/log/journal: mount the host's folders there, or set path")
 
 // look looks for folders and files that have come, were renamed, or were removed.
@@ -167,8 +167,8 @@ func (r *reader) wants(root root, name string) bool {
 	return !root.local || r.source.machine == "" || machine == r.source.machine
 }
 
-// warnForeign tells who reads the journal of another machine that the path would
-// have to be configured.
+// warnForeign tells users who want another machine's journal that they have to configure
+// its path.
 func (r *reader) warnForeign(top *folder) {
 	if !top.root.local || r.source.machine == "" || len(top.subs) > 0 {
 		return
@@ -183,7 +183,7 @@ func (r *reader) warnForeign(top *folder) {
 	}
 }
 
-// meet deals with a file in a folder that is new, or is known by another name.
+// meet handles a file in a folder that is new, or is known by another name.
 func (r *reader) meet(f *folder, name string) {
 	path := filepath.Join(f.path, name)
 	info, err := os.Stat(path)
@@ -225,7 +225,7 @@ func (f *folder) refused() (n int) {
 	return n
 }
 
-// helped adds to an error what to do.
+// helped adds advice to an error.
 func helped(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: add the collector's user to the group that may read it, such as systemd-journal", err)
@@ -233,7 +233,7 @@ func helped(err error) error {
 	return err
 }
 
-// refuse says that a file can't be read at all.
+// refuse records that a file can't be read at all.
 func (r *reader) refuse(f *folder, path string, err error, final bool) {
 	s := r.source
 	if errors.Is(err, errCopy) {
@@ -249,8 +249,8 @@ func (r *reader) refuse(f *folder, path string, err error, final bool) {
 	s.quiet.Warn(s.opts.Logger, path, "cannot read a journal file; the others continue", "path", path, "err", err)
 }
 
-// leave notes which files of a folder are there no more. One that was renamed while
-// the folder was listed may have been missed, so that a second look decides.
+// leave records which files of a folder no longer exist. One that was renamed while the
+// folder was listed may have been missed, so that a second look decides.
 func (r *reader) leave(f *folder, names map[string]bool) {
 	for _, file := range r.files {
 		switch {

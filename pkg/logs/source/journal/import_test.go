@@ -26,7 +26,7 @@ func (b *bench) leave(path, text string) {
 	}
 }
 
-func TestAnotherProgramsPositionIsContinuedFrom(t *testing.T) {
+func TestAnotherProgramsPositionIsContinued(t *testing.T) {
 	const alloy = "positions:\n  ? path: %s\n    labels: '%s'\n  : %q\n"
 	for name, leave := range map[string]func(b *bench, cursor string){
 		"Alloy": func(b *bench, cursor string) {
@@ -45,7 +45,7 @@ func TestAnotherProgramsPositionIsContinuedFrom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.change = func(c *Config) {
-				c.MaxAge = 0 // a position counts, however old it is
+				c.MaxAge = 0 // a position is used, however old it is
 				c.LegacyPosition = &LegacyPosition{File: filepath.Join(b.disk, "positions.yaml"), Name: "sys"}
 			}
 			j := b.file(1, "system@1.journal").log("a", "b")
@@ -67,7 +67,7 @@ func TestAnotherProgramsPositionIsContinuedFrom(t *testing.T) {
 	}
 }
 
-func TestAnImportedPositionIsKeptBeforeTheFirstEntryComes(t *testing.T) {
+func TestAnImportedPositionIsStoredBeforeTheFirstEntry(t *testing.T) {
 	b := newBench(t)
 	j := b.file(1, "system.journal").log("a")
 	b.leave(filepath.Join(b.storage, alloyFile), "positions:\n  ? path: cursor-loki.source.journal.test\n    labels: ''\n  : "+cursorOf(1, b.now)+"\n")
@@ -93,7 +93,7 @@ func TestAPositionThatCannotBeImportedIsReported(t *testing.T) {
 	}
 }
 
-func TestAFileThatCameWhileTheCollectorDidNotRunIsReadFromThePositionOn(t *testing.T) {
+func TestAFileThatAppearedWhileTheCollectorWasDownIsReadFromThePosition(t *testing.T) {
 	b := newBench(t)
 	j := b.file(1, "system.journal").log("a", "b")
 	b.start()

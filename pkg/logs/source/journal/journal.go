@@ -24,8 +24,7 @@ import (
 var page string
 
 const (
-	// defaultMaxLineSize is as for files: what is too long for Loki is for a stage
-	// to shorten.
+	// defaultMaxLineSize is as for files: a stage can shorten what is too long for Loki.
 	defaultMaxLineSize = 16 * component.MiB
 	minMaxLineSize     = 1 * component.KiB
 )

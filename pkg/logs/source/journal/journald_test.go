@@ -75,9 +75,9 @@ func TestJournaldsEntriesAreReadOnce(t *testing.T) {
 	logstest.WantNumbered(t, got(), sent, (kills+1)*lines.BatchLines)
 }
 
-// TestWhatJournaldVacuumsUnreadIsCounted has the receivers accept nothing until
+// TestEntriesThatJournaldVacuumsUnreadAreCounted has the receivers accept nothing until
 // journald has removed files.
-func TestWhatJournaldVacuumsUnreadIsCounted(t *testing.T) {
+func TestEntriesThatJournaldVacuumsUnreadAreCounted(t *testing.T) {
 	d := journaltest.StartDaemon(t, "SystemMaxFileSize=512K\nSystemMaxUse=3M\nSystemKeepFree=1M\n")
 	d.Flush()
 	b := newBench(t)
@@ -120,9 +120,9 @@ func journalOf(t *testing.T, dir string) string {
 	return found[0]
 }
 
-// TestAJournaldThatCrashesCostsNothing kills journald itself, which then puts its
+// TestAJournaldThatCrashesLosesNothing kills journald itself, which then puts its
 // file aside.
-func TestAJournaldThatCrashesCostsNothing(t *testing.T) {
+func TestAJournaldThatCrashesLosesNothing(t *testing.T) {
 	d := journaltest.StartDaemon(t, "")
 	d.Flush()
 	b := newBench(t)

@@ -46,7 +46,7 @@ type labeler struct {
 	rules  *discovery.Rules
 	names  *discovery.LabelNames
 	wanted map[string]bool // labels that the rules name
-	all    bool            // the rules may look at any others, too
+	all    bool            // the rules may use any others, too
 
 	known   map[string]fieldLabel // by the name of the field
 	key     []byte
@@ -154,8 +154,8 @@ func (l *labeler) of(f *journalfile.Field) fieldLabel {
 	return label
 }
 
-// input is what the rules are applied to. Of a field that occurs several times, the
-// last counts, and the labels of the configuration count more than fields.
+// input is what the rules are applied to. Of a field that occurs several times, the last
+// counts, and configured labels take precedence over fields.
 func (l *labeler) input(fields []journalfile.Field) labels.Labels {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for i := range fields {

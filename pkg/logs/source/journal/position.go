@@ -107,8 +107,8 @@ func findCursor(data []byte, name string) (string, error) {
 	return found[keys[i]], nil
 }
 
-// startFrom decides from which entry on files are read of which no position is
-// stored: after a cursor, if there is one.
+// startFrom decides where to start in files without a stored position: after a cursor, if
+// there is one.
 func (r *reader) startFrom() {
 	s := r.source
 	if value, ok := r.store.Get(cursorKey); ok {

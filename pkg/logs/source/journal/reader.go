@@ -143,8 +143,8 @@ func (r *reader) read(ctx context.Context) error {
 	}
 }
 
-// choose returns the file with the oldest entry. One that has not been begun is not
-// read before its time, so that few files need buffers.
+// choose returns the file with the oldest entry. A file is not opened before it is its
+// turn, so that few files need buffers.
 func (r *reader) choose() *file {
 	var best *file
 	var oldest uint64
@@ -326,8 +326,8 @@ func (r *reader) deliver(ctx context.Context) error {
 	return nil
 }
 
-// write gives entries to the sinks. While it waits for them, it looks at the files:
-// of what is removed then, it must be known what was in it.
+// write gives entries to the sinks. While it waits for them, it looks at the files: what
+// a file contained must be known before it is removed.
 func (r *reader) write(ctx context.Context, logs pipeline.Logs) error {
 	done := make(chan error, 1)
 	s := r.source

@@ -157,7 +157,7 @@ func TestTheUIShowsWhichRuleDropsAnEntry(t *testing.T) {
 	}
 }
 
-func TestEntriesAreForwardedAsJSONIfSoConfigured(t *testing.T) {
+func TestEntriesAreForwardedAsJSONIfConfigured(t *testing.T) {
 	b := newBench(t)
 	b.change = func(c *Config) { c.FormatAsJSON = true }
 	b.file(1, "system.journal").entry("MESSAGE=<a> & b", "CODE_FILE=x.go", "BINARY=\xff\n", "X=1", "X=2").entry("ONLY=this").write()
@@ -196,7 +196,7 @@ func TestOnlyWhatMatchesIsForwarded(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoMatchIsRefused(t *testing.T) {
+func TestInvalidMatchesAreRejected(t *testing.T) {
 	for _, text := range []string{"nginx.service", "=x", "a=b", "U=x +", "+ U=x", "U=x + + U=y", "1U=x", "U=x or U=y"} {
 		c := Config{Matches: text, MaxLineSize: defaultMaxLineSize}
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "matches") {
@@ -209,7 +209,7 @@ func TestWhatIsNoMatchIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheFirstStartReadsWhatIsYoungEnough(t *testing.T) {
+func TestTheFirstStartReadsRecentEntries(t *testing.T) {
 	b := newBench(t)
 	b.change = func(c *Config) { c.MaxAge = time.Hour }
 	now := time.Now()

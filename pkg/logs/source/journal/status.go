@@ -23,7 +23,7 @@ const (
 	stateFailed  = "can't be read"
 )
 
-// tailState is what is told of the journal in a folder.
+// tailState is what is reported about the journal in a folder.
 type tailState struct {
 	state       string
 	lines       uint64
@@ -82,7 +82,7 @@ func (s *Source) at(f *folder, cursor string) {
 	}
 }
 
-// errorStays is how long damage that has been dealt with is shown as an error.
+// errorStays is how long handled damage is shown as an error.
 const errorStays = 15 * time.Minute
 
 // SourceStatus is a snapshot of loki.source.journal.
@@ -185,8 +185,8 @@ func (s *Source) fail(f *folder, path string, err error) {
 	})
 }
 
-// explain says what an error of a file or a folder means, and what to do about it;
-// empty where the error says it all.
+// explain says what an error of a file or a folder means, and what to do about it; empty
+// if the error needs no explanation.
 func explain(path string, err error) (cause, fix string) {
 	if !errors.Is(err, fs.ErrPermission) {
 		return "", ""

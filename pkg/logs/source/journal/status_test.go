@@ -12,7 +12,7 @@ import (
 	"collector/pkg/inspect"
 )
 
-func TestATailTellsWhatIsRead(t *testing.T) {
+func TestATailShowsWhatIsRead(t *testing.T) {
 	b := newBench(t)
 	b.change = func(c *Config) { c.Matches = "PRIORITY=6" }
 	j := b.file(1, machine, "system.journal")

@@ -99,7 +99,7 @@ func (b *Batch) Reset() {
 	*b = Batch{Text: b.Text[:0], lines: b.lines[:0], streams: b.streams[:0]}
 }
 
-// Deliver gives entries to every sink, to each until it takes them; rejected counts
+// Deliver gives entries to every sink, to each until it accepts them; rejected counts
 // those that one rejects. It fails only when ctx ends.
 func Deliver(ctx context.Context, to []pipeline.LogsSink, logs pipeline.Logs, rejected prometheus.Counter, warn func(message string, args ...any)) error {
 	_, err := pipeline.UntilAccepted(ctx, to, 0,

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// bumpWindow is how far a line may be moved forward in time to stay behind the
-// line before it. What lies further back is a clock that was set.
+// bumpWindow is how far a line may be moved forward in time to stay after the previous
+// line. A larger step back means that the clock was set.
 const bumpWindow = time.Second
 
 // Time is the timestamp of the entry for a line of the time ns that follows an
@@ -24,11 +24,10 @@ func Time(last, ns int64) int64 {
 	return ns
 }
 
-// Append appends a line to dst as it is stored: as valid UTF-8, each run of
-// invalid bytes replaced by U+FFFD, and cut to limit bytes with a marker that
-// tells its length. text is the line, or its beginning if it is not whole, and
-// size is how many bytes it has where it comes from. Append returns whether it had
-// to replace or to cut anything.
+// Append appends a line to dst as it is stored: as valid UTF-8, each run of invalid bytes
+// replaced by U+FFFD, and cut to limit bytes with a marker that gives its length. text is
+// the line, or its beginning if it is not whole, and size is how many bytes it has where
+// it comes from. Append returns whether it had to replace or to cut anything.
 func Append(dst, text []byte, size int64, whole bool, limit int) (out []byte, replaced, cut bool) {
 	if !utf8.Valid(text) {
 		if !whole {

@@ -111,11 +111,11 @@ func Back(dir string) { _ = os.Remove(filepath.Join(dir, takenName)) }
 type Part[V comparable] struct{ Entries, Inherited map[string]V }
 
 // Merge is what a component has that had the entries before, with those of several
-// others. Where they differ, an entry that
-// a component took over and has never changed doesn't count. Of others nobody knows
-// whose is whose: none is taken, and what it is about is read again. Others may
-// have taken over the entries before: what became of them is newer. But where others
-// have no entries at all, their file may be damaged, and the entries before are used.
+// others. Where they differ, an entry that a component took over and has never changed
+// doesn't count. For the others the owner is unknown: none is used, and their logs are
+// read again. Others may have taken over the previous entries: their versions are newer.
+// But where others have no entries at all, their file may be damaged, and the entries
+// before are used.
 func Merge[V comparable](before map[string]V, parts []Part[V]) map[string]V {
 	if !slices.ContainsFunc(parts, func(p Part[V]) bool { return len(p.Entries) > 0 }) {
 		return before

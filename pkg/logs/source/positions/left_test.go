@@ -42,7 +42,7 @@ func TestARenamedComponentContinues(t *testing.T) {
 	leave(t, at("b"), map[string]string{"2": "y", "both": "b", "same": "s"})
 	want := map[string]string{"1": "x", "2": "y", "same": "s"}
 
-	// Both of one load get all, but for that of which nobody knows whose it is.
+	// Both components of one load get everything except what has no known owner.
 	s := openAfter(t, at("a2"), "1", at("a"), at("b"), at("none"))
 	if s.Fresh() {
 		t.Error("a store that has taken over positions is fresh")
@@ -64,9 +64,9 @@ func TestARenamedComponentContinues(t *testing.T) {
 	expect(t, openAfter(t, at("d"), "3", at("b")), map[string]string{"2": "y", "both": "b", "same": "s", "3": "z"})
 }
 
-// What a component took over with its own, and another one reads, is not taken for
-// its own when both are renamed again.
-func TestARenamedComponentContinuesAgainAndAgain(t *testing.T) {
+// What a component took over beside its own, and another one reads, does not count as its
+// own when both are renamed again.
+func TestAComponentRenamedRepeatedlyContinues(t *testing.T) {
 	root := t.TempDir()
 	at := func(name string) string { return filepath.Join(root, name) }
 	leave(t, at("a1"), map[string]string{"a": "1", "quiet": "q"})
@@ -142,7 +142,7 @@ func TestAComponentThatGetsItsOldNameBackContinues(t *testing.T) {
 			}
 			s := openAfter(t, at("a"), "back", left[1:]...)
 			expect(t, s, want)
-			// And there and back again.
+			// And back and forth again.
 			s.Put(map[string]string{"read": "again"})
 			s.Close()
 			want["read"] = "again"
@@ -151,8 +151,8 @@ func TestAComponentThatGetsItsOldNameBackContinues(t *testing.T) {
 	}
 }
 
-// What a component had keeps where nobody has continued from it, and isn't used where
-// others, which have nothing of it, differ.
+// A component's positions stay valid if nobody has continued from them, and aren't used
+// if others, which have none of them, differ.
 func TestAComponentThatComesBackKeepsWhatNobodyHasContinuedFrom(t *testing.T) {
 	root := t.TempDir()
 	at := func(name string) string { return filepath.Join(root, name) }
@@ -168,7 +168,7 @@ func TestAComponentThatComesBackKeepsWhatNobodyHasContinuedFrom(t *testing.T) {
 
 // A component that comes back keeps its positions where those who continued from them
 // have none at all, or differ about all of them: it reads again what they have read.
-func TestAComponentThatComesBackKeepsItsOwnWhereNothingIsLeft(t *testing.T) {
+func TestAComponentThatComesBackKeepsItsOwnPositionsIfNoneAreLeft(t *testing.T) {
 	for name, change := range map[string]func(s *Store, by string){
 		"none":   func(s *Store, _ string) { s.Delete("read") },
 		"differ": func(s *Store, by string) { s.Put(map[string]string{"read": by}) },

@@ -68,9 +68,9 @@ type Store struct {
 	fresh   bool            // there was no file
 }
 
-// Open reads the positions in dir. It fails where the folder is another one's.
-// Positions that can't be read are lost, which is logged, and those that can't be
-// written are retried.
+// Open reads the positions in dir. It fails if the folder is in use by another component.
+// Positions that can't be read are lost, which is logged, and those that can't be written
+// are retried.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, o: o, dirty: make(chan struct{}, 1),
@@ -91,9 +91,8 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// lockDir makes the folder and keeps others out of it. Where it can't be made,
-// as on a full disk, there is nobody to keep out, and compact retries. It
-// holds mu.
+// lockDir makes the folder and keeps others out of it. If it can't be made, as on a full
+// disk, there is nothing to lock, and compact retries. It holds mu.
 func (s *Store) lockDir() error {
 	if s.lock != nil {
 		if _, err := os.Lstat(filepath.Join(s.dir, durable.LockName)); !errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package stdin is a source of the lines of standard input, for the program in
-// Promtail's place.
+// Package stdin is a source of the lines of standard input, for the program when it
+// replaces Promtail.
 package stdin
 
 import (
@@ -113,8 +113,8 @@ type Source struct {
 	rejected prometheus.Counter
 }
 
-// Definition is the component loki.source.stdin, which reads in. Configurations can't
-// have it: it is what a Promtail that reads standard input is made of.
+// Definition is the component loki.source.stdin, which reads in. Configurations can't use
+// it: it implements a Promtail that reads standard input.
 func Definition(in *Input) component.Definition {
 	return component.Define("loki.source.stdin", func(cfg Config, o component.Options) (*Source, error) {
 		o = o.WithDefaults()

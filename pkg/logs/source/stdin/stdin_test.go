@@ -56,8 +56,8 @@ func TestAllLinesAreDeliveredBeforeTheEnd(t *testing.T) {
 	}
 }
 
-// What was read when a reload came, the next component delivers.
-func TestReloadsCostNoLine(t *testing.T) {
+// The next component delivers what had been read before a reload.
+func TestReloadsLoseNoLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from, to := io.Pipe()
 		ended := make(chan error, 1)

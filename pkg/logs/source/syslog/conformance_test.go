@@ -18,7 +18,7 @@ import (
 )
 
 // Every recorded case of loki.source.syslog has the output that Alloy gave.
-func TestMessagesBecomeWhatAlloyMakesOfThem(t *testing.T) {
+func TestMessagesBecomeAlloysEntries(t *testing.T) {
 	for _, c := range recordedtest.Load(t, "loki.source.syslog") {
 		t.Run(strings.TrimPrefix(c.Name, "loki.source.syslog/"), func(t *testing.T) {
 			c.Run(t, []component.Definition{syslog.Definition(), relabel.Definition(), process.Definition()},

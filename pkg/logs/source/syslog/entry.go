@@ -27,8 +27,8 @@ type parser struct {
 	last     int64 // the time of the last entry that has the time of its arrival
 }
 
-// take adds the message of a frame from a client to b. Labels of the client are
-// those of its connection. What is no entry is counted.
+// take adds the message of a frame from a client to b. Labels of the client come from its
+// connection. Messages that give no entry are counted.
 func (p *parser) take(b *batch, f frame, client labels.Labels, now time.Time) {
 	l, m := p.listener, &p.message
 	metrics := l.source.metrics
@@ -143,8 +143,8 @@ func (p *parser) setMessage(b *labels.Builder) {
 	}
 }
 
-// dropped is what rules make of labels that they drop. Without it they could not be
-// told from labels of which none is left, which loki.write may add others to.
+// dropped is what rules make of labels that they drop. Without it they would look like an
+// empty label set, which loki.write may add labels to.
 func dropped() labels.Labels { return labels.FromStrings(internal+"dropped", "true") }
 
 func (s *Source) relabel(b *labels.Builder) labels.Labels {

@@ -32,8 +32,8 @@ type frame struct {
 // read.
 var errTooLong = errors.New("the message is longer than max_message_length")
 
-// framingError says that nobody knows where the next message begins. It quotes one
-// byte only: the others may be a secret of another protocol.
+// framingError says that it is unknown where the next message begins. It quotes one byte
+// only: the others may be a secret of another protocol.
 type framingError struct{ found byte }
 
 func (e framingError) Error() string {
@@ -116,7 +116,7 @@ func (f *frames) lost() error {
 
 // nextCounted returns a message that has its length before it.
 func (f *frames) nextCounted() (frame, error) {
-	for f.need(1) == nil && f.buf[f.start] == '\n' { // some end messages with a line all the same
+	for f.need(1) == nil && f.buf[f.start] == '\n' { // some senders end messages with a line end anyway
 		f.start++
 	}
 	if err := f.need(1); err != nil {
@@ -223,7 +223,7 @@ func (f *frames) read(within time.Duration) error {
 	n, err := f.r.Read(f.buf[f.end:])
 	f.end += n
 	if n > 0 {
-		return nil // err comes again
+		return nil // err recurs
 	}
 	if err != nil && (within == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 		f.err = err
@@ -270,8 +270,7 @@ func (f *frames) nextLine() (frame, error) {
 	}
 }
 
-// ends reports whether an error of reading leaves a message that is whole as far as
-// anybody will know.
+// ends reports whether a message can be considered complete after a read error.
 func ends(err error) bool {
 	return err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded)
 }
@@ -296,7 +295,7 @@ func (f *frames) seek() bool {
 	}
 }
 
-// line returns the message up to end, and goes on behind the end of its line.
+// line returns the message up to end, and continues after its line end.
 func (f *frames) line(end int) frame {
 	text := f.buf[f.start:max(f.start, end)]
 	out := frame{text[:min(len(text), f.limit())], len(text) + f.over}

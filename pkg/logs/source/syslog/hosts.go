@@ -141,7 +141,7 @@ func (h *hosts) look(ctx context.Context, client netip.Addr) string {
 		return h.known[client].name
 	}
 	if none := (*net.DNSError)(nil); err != nil && !(errors.As(err, &none) && none.IsNotFound) {
-		name = h.known[client].name // nobody says that it has none now
+		name = h.known[client].name // it is not known to have none now
 	}
 	if len(h.known) >= maxHosts {
 		clear(h.known)

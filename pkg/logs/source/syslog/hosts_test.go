@@ -16,7 +16,7 @@ import (
 	"collector/pkg/logs/logstest"
 )
 
-// By UDP, nobody waits for the name of somebody else.
+// Over UDP, nobody waits for another client's name to be looked up.
 func TestASlowNameServerDelaysNoDatagrams(t *testing.T) {
 	var sink logstest.Sink
 	c := config(&sink, func(l *ListenerConfig) { l.Protocol = udp })
@@ -66,7 +66,7 @@ func TestASlowNameServerDelaysNoDatagrams(t *testing.T) {
 	}
 }
 
-// A name stays until there is another, and more clients than can be asked for do no
+// A name is used until there is a new one, and more clients than can be looked up do no
 // harm.
 func TestANameThatIsOldIsUsedUntilThereIsAnother(t *testing.T) {
 	h := newHosts(rules(t, func(r *discovery.Rule) { r.SourceLabels, r.TargetLabel = []string{hostLabel}, "from" }))

@@ -187,7 +187,7 @@ func (m *message) parseData(s string) (rest string, err error) {
 	return s, nil
 }
 
-// cutName cuts the name of an element or a parameter off; empty: there is none.
+// cutName cuts off the name of an element or a parameter; empty: there is none.
 func cutName(s string) (name, rest string) {
 	end := strings.IndexAny(s, `= ]"`)
 	if end < 0 || !isGraphic(s[:end], maxField) {
@@ -196,8 +196,8 @@ func cutName(s string) (name, rest string) {
 	return s[:end], s[end:]
 }
 
-// cutValue cuts a value off, up to the quote that ends it. A backslash that escapes
-// nothing is one.
+// cutValue cuts off a value, up to the quote that ends it. A backslash that escapes
+// nothing is kept.
 func cutValue(s string) (value, rest string, ok bool) {
 	escaped := false
 	for i := 0; i < len(s); i++ {

@@ -10,7 +10,7 @@ const (
 	reasonStopped  = "stopped"    // no receiver took them in time when the component stopped
 	reasonFull     = "full"       // receivers do not keep up
 	reasonKernel   = "kernel"     // the kernel's buffer was full
-	reasonFraming  = "framing"    // nobody knows where the next message begins
+	reasonFraming  = "framing"    // it is unknown where the next message begins
 	reasonTLS      = "tls"        // no handshake
 	reasonOverload = "overload"   // no memory for a long message
 	reasonTooSlow  = "too_slow"   // a long message trickled in

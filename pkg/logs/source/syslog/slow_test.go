@@ -61,8 +61,8 @@ func TestALongMessageMustNotTrickleIn(t *testing.T) {
 	})
 }
 
-// Stalled long messages end for the sake of one that comes on; one that has arrived,
-// and waits for receivers, does not.
+// Stalled long messages are ended in favor of one that makes progress; one that has
+// arrived, and waits for receivers, is not.
 func TestStalledLongMessagesMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		block := make(chan struct{})

@@ -84,7 +84,7 @@ func TestAListenerAccountsForEveryMessage(t *testing.T) {
 	}
 }
 
-func TestWithoutTheIncomingTimeEntriesHaveThatOfTheirArrivalInTheirOrder(t *testing.T) {
+func TestWithoutTheIncomingTimeEntriesHaveTheirArrivalTimeInOrder(t *testing.T) {
 	var sink logstest.Sink
 	before := time.Now()
 	s := start(t, config(&sink, func(*ListenerConfig) {}))
@@ -121,7 +121,7 @@ func TestTimesOfRFC3164(t *testing.T) {
 	}
 }
 
-func TestTheWholeMessageIsTheLineIfSoConfigured(t *testing.T) {
+func TestTheWholeMessageIsTheLineIfConfigured(t *testing.T) {
 	var sink logstest.Sink
 	start(t, config(&sink, func(l *ListenerConfig) { l.UseRFC5424Message = true })).send(t, hello+"\n")
 	awaitLines(t, &sink, hello)
@@ -157,7 +157,7 @@ func TestBothFramingsAndLinesThatContinue(t *testing.T) {
 	awaitLines(t, &sink, "hello", "hello\n\tat x", "hello", "hello of a connection that stays open")
 }
 
-func TestWhatIsNoMessageIsCountedAndTheRestTaken(t *testing.T) {
+func TestInvalidMessagesAreCountedAndTheRestIsAccepted(t *testing.T) {
 	var sink logstest.Sink
 	s := start(t, config(&sink, func(*ListenerConfig) {}))
 	s.send(t, "<13>1 - - - - - - good\n<999>1 broken\n<13>1 - - - - - - \n<13>1 - - - - - - better\n")
@@ -289,7 +289,7 @@ func TestTCPSendersWaitForReceivers(t *testing.T) {
 }
 
 // A busy sender of datagrams: each one is forwarded or counted as dropped.
-func TestUDPDropsWhatReceiversDoNotTakeAndCountsIt(t *testing.T) {
+func TestUDPDropsAndCountsWhatReceiversDoNotAccept(t *testing.T) {
 	const datagrams = 5000
 	block := make(chan struct{})
 	sink := logstest.Sink{Block: block}
@@ -368,7 +368,7 @@ func TestWhatHasBeenReadIsForwardedWhenTheComponentStops(t *testing.T) {
 	}
 }
 
-func TestWhatNoReceiverTakesAtTheEndIsCounted(t *testing.T) {
+func TestWhatNoReceiverAcceptsAtShutdownIsCounted(t *testing.T) {
 	sink := logstest.Sink{Fail: func(int) error { return pipeline.ErrFull }}
 	s := start(t, config(&sink, func(*ListenerConfig) {}))
 	s.send(t, hello)
@@ -381,9 +381,9 @@ func TestWhatNoReceiverTakesAtTheEndIsCounted(t *testing.T) {
 	}
 }
 
-// A component that replaces another one, as at a reload, has its addresses at once.
-// A TCP sender that sees the end of its connection, and connects again, loses
-// nothing; datagrams wait in the kernel.
+// A component that replaces another one, as at a reload, gets its addresses at once. A
+// TCP sender that sees the end of its connection, and connects again, loses nothing;
+// datagrams wait in the kernel.
 func TestNothingIsLostAtAReload(t *testing.T) {
 	for _, protocol := range []string{tcp, udp} {
 		var sink logstest.Sink
@@ -477,7 +477,7 @@ func TestAClientsNameIsLookedUpIfARuleWantsIt(t *testing.T) {
 	}
 }
 
-func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
+func TestSettingsThatCannotWorkAreRejected(t *testing.T) {
 	for want, change := range map[string]func(*ListenerConfig){
 		"address":            func(l *ListenerConfig) { l.Address = "nowhere" },
 		"protocol":           func(l *ListenerConfig) { l.Protocol = "unix" },

@@ -41,7 +41,7 @@ func (s *Source) Status() any {
 			Address: l.Address(), Protocol: l.config.Protocol, Format: l.config.SyslogFormat, TLS: l.tls != nil, Labels: l.config.Labels,
 			Connections: c.connections.Load(), Forwarded: c.lines.Load(), Bytes: c.bytes.Load(), Dropped: c.dropped.Load(), Invalid: c.invalid.Load(),
 		}
-		st.Received = max(c.received.Load(), st.Forwarded+st.Dropped) // read after these
+		st.Received = max(c.received.Load(), st.Forwarded+st.Dropped) // read after the counts above
 		last := c.lastProblem()
 		st.LastProblem, st.LastProblemAt = last.text, last.at
 		if at := c.newest.Load(); at != 0 {

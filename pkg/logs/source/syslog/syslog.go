@@ -1,9 +1,9 @@
 // Package syslog is loki.source.syslog: a server for syslog messages, by TCP with or
 // without TLS, and by UDP.
 //
-// By TCP nothing is dropped: while the receivers take nothing, nothing is read, and
-// the senders wait. By UDP nobody can be made to wait: what the receivers do not take
-// in time waits in memory, and beyond that is dropped and counted.
+// By TCP nothing is dropped: while the receivers accept nothing, nothing is read, and the
+// senders wait. UDP senders can't be made to wait: what the receivers do not accept in
+// time waits in memory, up to a limit, beyond which it is dropped and counted.
 package syslog
 
 import (

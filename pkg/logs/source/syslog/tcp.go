@@ -192,7 +192,7 @@ func (c *conn) end(address netip.Addr, err error) {
 	}
 }
 
-// arriving reads a connection, and has a long message end that comes too slowly.
+// arriving reads a connection, and ends a long message that arrives too slowly.
 type arriving struct{ *conn }
 
 func (c arriving) Read(p []byte) (int, error) {

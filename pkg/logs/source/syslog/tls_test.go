@@ -109,7 +109,7 @@ func TestTLSWithAndWithoutClientCertificates(t *testing.T) {
 
 // A client may connect, and send its first message, when the component has just
 // stopped. With TLS 1.3, it sends that before it knows that it is accepted.
-func TestAConnectionThatComesAtTheEndIsRead(t *testing.T) {
+func TestAConnectionDuringShutdownIsRead(t *testing.T) {
 	server, own := makeCertificate(t, "server"), makeCertificate(t, "client")
 	for name, settings := range map[string]*httpclient.TLS{"plain": nil, "TLS": {Cert: server.cert, Key: component.Secret(server.key), CA: own.cert}} {
 		var sink logstest.Sink
@@ -179,7 +179,7 @@ func TestAClientOfTLSAtAPlainListenerIsNamed(t *testing.T) {
 	await(t, "it is counted", func() bool { return s.metric(t, failedMetric, reasonFraming) == 1 })
 }
 
-func TestTLSSettingsThatCannotWorkAreRefused(t *testing.T) {
+func TestTLSSettingsThatCannotWorkAreRejected(t *testing.T) {
 	server := makeCertificate(t, "server")
 	for want, settings := range map[string]httpclient.TLS{
 		"key_file":                   {Cert: server.cert},

@@ -180,7 +180,7 @@ type worker struct {
 	reader  bytes.Reader
 }
 
-// sender is who sent the last datagram to a listener.
+// sender is the sender of the last datagram to a listener.
 type sender struct {
 	parser
 	frames  frames
@@ -194,7 +194,7 @@ func (w *worker) forward(lasting context.Context, some []datagram) {
 	for i := range some {
 		d := &some[i]
 		if w.batch.from != d.listener {
-			_ = w.source.forward(lasting, &w.batch) // what is not taken is counted
+			_ = w.source.forward(lasting, &w.batch) // what is not accepted is counted
 			w.batch.from = d.listener
 		}
 		w.take(d)

@@ -116,7 +116,7 @@ func (c *Connector) stop(stopped bool) {
 	c.stopped = stopped
 }
 
-// WriteOTLP notes the hosts of spans.
+// WriteOTLP records the hosts of spans.
 func (c *Connector) WriteOTLP(_ context.Context, request pipeline.OTLP) error {
 	if !c.emitter.Accepts(request, pipeline.SignalTraces) {
 		return nil

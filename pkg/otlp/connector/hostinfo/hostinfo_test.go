@@ -127,7 +127,7 @@ func TestHostsWaitForTheirOutputAndAreSentWhenTheComponentStops(t *testing.T) {
 	})
 }
 
-func TestWhatNoOutputAcceptsAtTheEndIsCounted(t *testing.T) {
+func TestWhatNoOutputAcceptsAtShutdownIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		metrics := prometheus.NewRegistry()
 		p, stop := start(t, otlptest.SinkFunc(func(context.Context, pipeline.OTLP) error { return pipeline.ErrFull }), metrics, nil)
@@ -151,7 +151,7 @@ func TestWhatCannotBeDecodedIsRejected(t *testing.T) {
 	})
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "host_identifiers: ", func(c *Config) { c.HostIdentifiers = nil })
 	otlptest.Says(t, "metrics_flush_interval: ", func(c *Config) { c.MetricsFlushInterval = 0 })
 	otlptest.Says(t, "output > traces: ", func(c *Config) { c.Output.Traces = []pipeline.OTLPSink{nil} })

@@ -95,7 +95,7 @@ func New(c Config, o component.Options) (*bridge.Connector, error) {
 		made, err := factory.CreateTracesToMetrics(context.Background(), set, config, next)
 		flush := func(ctx context.Context) {
 			// With this interval the library sends its metrics whenever it is given spans. It
-			// reads the interval each time, and is given spans by nobody else now.
+			// reads the interval each time, and nobody else gives it spans now.
 			*config.MetricsFlushInterval = 0
 			_ = made.ConsumeTraces(ctx, ptrace.NewTraces()) // the library logs what fails
 		}

@@ -121,7 +121,7 @@ func TestEachArgumentHasItsEffect(t *testing.T) {
 	}
 }
 
-func TestSoManySpansWaitForTheirOtherHalf(t *testing.T) {
+func TestWaitingHalvesOfEdgesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to otlptest.Sink
 		metrics := prometheus.NewRegistry()
@@ -178,7 +178,7 @@ func TestWhatIsCountedIsSentWhenTheComponentStops(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "cache_loop: ", func(c *Config) { c.CacheLoop = 0 })
 	otlptest.Says(t, "store_expiration_loop: ", func(c *Config) { c.StoreExpirationLoop = -1 })
 	otlptest.Says(t, "exponential_histogram_max_size: ", func(c *Config) { c.ExponentialHistogramMaxSize = -1 })

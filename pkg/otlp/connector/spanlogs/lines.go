@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	// largest bounds the lines of a request, in bytes: each line of an event says again
-	// what its span says.
+	// largest bounds the lines of a request, in bytes: each line of an event repeats what
+	// its span says.
 	largest = 16 << 20
 	// lineCost and pairCost are what a line and a pair take besides their text.
 	lineCost, pairCost = 200, 32
@@ -54,8 +54,8 @@ func (c *Config) logs(td ptrace.Traces) (plog.Logs, error) {
 	return out, nil
 }
 
-// scope writes the lines of the spans of one scope. A process is logged where its trace
-// differs from the trace of the span before.
+// scope writes the lines of the spans of one scope. A process is logged if its trace
+// differs from the previous span's.
 func (c *writer) scope(resource pcommon.Map, spans ptrace.SpanSlice, to plog.LogRecordSlice) error {
 	last := pcommon.TraceID{}
 	for _, span := range spans.All() {
@@ -136,7 +136,7 @@ func add(pairs, from pcommon.Map, names []string) {
 	}
 }
 
-// record appends a line. A name that logfmt has no notation for is not in it.
+// record appends a line. Names that logfmt can't express are omitted.
 func (c *writer) record(to plog.LogRecordSlice, kind string, pairs pcommon.Map) error {
 	expected := lineCost
 	for name, v := range pairs.All() {

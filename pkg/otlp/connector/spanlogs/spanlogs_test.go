@@ -136,7 +136,7 @@ func TestItKeepsTheContractOfSinks(t *testing.T) {
 	}.TestPassing(t)
 }
 
-func TestARequestIsItsSendersUntilItsLinesAreAccepted(t *testing.T) {
+func TestARequestStaysWithItsSenderUntilItsLinesAreAccepted(t *testing.T) {
 	to := &otlptest.Sink{Err: pipeline.ErrFull}
 	metrics := prometheus.NewRegistry()
 	p := connector(t, to, component.Options{Metrics: metrics}, func(c *Config) { c.Spans = true })
@@ -162,7 +162,7 @@ func TestWhatHasNoEffectIsWarnedOf(t *testing.T) {
 }
 
 // Each line of an event repeats what its span says, and each span what its process says.
-func TestARequestOfWhichTooManyLinesWouldBeMadeIsRejected(t *testing.T) {
+func TestARequestThatMakesTooManyLinesIsRejected(t *testing.T) {
 	long := strings.Repeat("x", 100<<10)
 	many := func(element string) string { return strings.TrimSuffix(strings.Repeat(element+",", 5000), ",") }
 	for name, test := range map[string]struct {

@@ -8,8 +8,8 @@ import (
 	"github.com/jonboulle/clockwork"
 )
 
-// clock is the connector's clock, by which it can be had to forward what it has
-// gathered at any time: the library itself does so only when its ticker ticks.
+// clock is the connector's clock, by which it can be made to forward what it has gathered
+// at any time: the library itself does so only when its ticker ticks.
 type clock struct {
 	clockwork.Clock
 	ticks chan time.Time // taken by the library between two forwards
@@ -19,7 +19,7 @@ func newClock() *clock {
 	return &clock{Clock: clockwork.NewRealClock(), ticks: make(chan time.Time)}
 }
 
-// within has the library use the clock.
+// within makes the library use the clock.
 func (c *clock) within(ctx context.Context) context.Context { return clockwork.AddToContext(ctx, c) }
 
 // NewTicker makes the library's ticker. It begins to tick when the library waits for it.
@@ -27,7 +27,7 @@ func (c *clock) NewTicker(d time.Duration) clockwork.Ticker {
 	return &ticker{interval: d, ticks: c.ticks, stopped: make(chan struct{})}
 }
 
-// flush has the library forward what it has gathered. It returns when the library has
+// flush makes the library forward what it has gathered. It returns when the library has
 // begun to, or ctx has ended.
 func (c *clock) flush(ctx context.Context) {
 	select {

@@ -149,7 +149,7 @@ func TestEachArgumentHasItsEffect(t *testing.T) {
 	}
 }
 
-func TestResourcesAreToldApartAndForgotten(t *testing.T) {
+func TestResourcesAreDistinguishedAndForgotten(t *testing.T) {
 	requests := []pipeline.OTLP{spans(t, "h1", "a"), spans(t, "h2", "a")}
 	for name, test := range map[string]struct {
 		change    func(*Config)
@@ -168,7 +168,7 @@ func TestResourcesAreToldApartAndForgotten(t *testing.T) {
 	}
 }
 
-func TestTheTimeOfTheLastDeltaIsKeptOfSoManySeries(t *testing.T) {
+func TestTimesOfLastDeltasAreBounded(t *testing.T) {
 	for size, want := range map[int]int{1000: 4, 1: 2} { // points that follow the last ones
 		synctest.Test(t, func(t *testing.T) {
 			var to otlptest.Sink
@@ -189,7 +189,7 @@ func TestTheTimeOfTheLastDeltaIsKeptOfSoManySeries(t *testing.T) {
 	}
 }
 
-func TestSoManyExemplarsAreKept(t *testing.T) {
+func TestExemplarsAreBounded(t *testing.T) {
 	for most, want := range map[int]int{5: 4, 1: 2, 0: 0} {
 		synctest.Test(t, func(t *testing.T) {
 			var to otlptest.Sink
@@ -258,7 +258,7 @@ func TestWhatIsCountedIsSentWhenTheComponentStops(t *testing.T) {
 	})
 }
 
-func TestWhatNoOutputAcceptsAtTheEndIsCounted(t *testing.T) {
+func TestWhatNoOutputAcceptsAtShutdownIsCounted(t *testing.T) {
 	for reason, err := range map[string]error{"stopped": pipeline.ErrFull, "rejected": pipeline.Permanent(errors.ErrUnsupported)} {
 		synctest.Test(t, func(t *testing.T) {
 			var to fickle
@@ -295,7 +295,7 @@ func TestOtherSignalsAndNoOutputAreCounted(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "metrics_flush_interval: ", func(c *Config) { c.MetricsFlushInterval = 0 })
 	otlptest.Says(t, "aggregation_temporality: ", func(c *Config) { c.AggregationTemporality = "delta" })
 	otlptest.Says(t, "aggregation_cardinality_limit: ", func(c *Config) { c.AggregationCardinalityLimit = -1 })

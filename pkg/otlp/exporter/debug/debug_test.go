@@ -147,6 +147,6 @@ func TestItemsAreCounted(t *testing.T) {
 	}
 }
 
-func TestAnUnknownVerbosityIsRejectedWithItsPlace(t *testing.T) {
+func TestAnUnknownVerbosityIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "verbosity: ", func(c *Config) { c.Verbosity = "loud" })
 }

@@ -20,8 +20,8 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// DropsAndWarns checks that e takes and drops the signals of off and has a
-// destination for the others, and that it has said so once.
+// DropsAndWarns checks that e accepts and drops the signals of off and has a destination
+// for the others, and that it has warned once.
 func DropsAndWarns(t *testing.T, e *exporter.Exporter, off []pipeline.Signal, warned []string, want string) {
 	t.Helper()
 	if len(warned) != 1 || !strings.HasPrefix(warned[0], want) || !strings.Contains(warned[0], "dropped and counted") {

@@ -27,7 +27,7 @@ import (
 // Config is a configuration of an exporter.
 type Config interface{ Validate() error }
 
-// Soon makes an exporter try again soon.
+// Soon makes an exporter retry soon.
 func Soon(r *exporter.Retry) {
 	r.InitialInterval, r.MaxInterval = 5*time.Millisecond, 50*time.Millisecond
 }
@@ -56,7 +56,7 @@ type Suite struct {
 	Make func(t *testing.T, endpoint, dir string, change func(Blocks)) Exporter
 	// Endpoint is where the exporter reaches the receiver, by TLS or without.
 	Endpoint func(sv receivertest.Receiver, tls bool) string
-	// Secure has the receiver serve TLS there.
+	// Secure makes the receiver serve TLS there.
 	Secure func(c *receiver.Config, tls *security.TLSServer)
 }
 
@@ -124,8 +124,8 @@ func (s Suite) WaitsForTheFilesOfTLS(t *testing.T) {
 	to.One(t)
 }
 
-// ShowsItsCertificate checks that a server that asks for certificates takes data of who
-// has one, and of nobody else.
+// ShowsItsCertificate checks that a server that asks for certificates accepts data from
+// clients that have one, and from nobody else.
 func (s Suite) ShowsItsCertificate(t *testing.T) {
 	server, client := Certified(t)
 	var to otlptest.Sink
@@ -142,8 +142,8 @@ func (s Suite) ShowsItsCertificate(t *testing.T) {
 }
 
 // DeliversWhatWasAcknowledged checks that what fails is sent again, also with neither
-// queue nor retries: who switches off both has senders that send again what fails,
-// which were told that this is not needed. With the queue alone, it is dropped.
+// queue nor retries: senders would send again what fails, but have been told that the
+// data is stored. With the queue alone, it is dropped.
 func (s Suite) DeliversWhatWasAcknowledged(t *testing.T) {
 	for _, test := range []struct{ queue, retry, delivered bool }{
 		{true, true, true}, {false, false, true}, {false, true, true}, {true, false, false},

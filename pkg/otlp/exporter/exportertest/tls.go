@@ -8,8 +8,7 @@ import (
 	"collector/pkg/otlp/security"
 )
 
-// Certified is what a server and its clients need that show each other
-// certificates.
+// Certified is what a server and its clients need to show each other certificates.
 func Certified(t *testing.T) (server security.TLSServer, client security.TLSClient) {
 	t.Helper()
 	a := otlptest.NewAuthority(t)

@@ -77,8 +77,9 @@ func TestARequestWithLargeEntriesIsForwardedInPieces(t *testing.T) {
 	}
 }
 
-// What was accepted of a request is forwarded again with the rest, and counted once.
-func TestARequestOfWhichAPieceWasNotAcceptedIsSentAgain(t *testing.T) {
+// The part of a request that was accepted is forwarded again with the rest, and counted
+// once.
+func TestARequestWithAnUnacceptedPieceIsSentAgain(t *testing.T) {
 	to := &measuring{fail: func(n int64) error {
 		if n == 2 {
 			return pipeline.ErrFull

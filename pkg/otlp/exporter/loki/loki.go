@@ -55,7 +55,7 @@ func (e *Exporter) Exports() map[string]any { return map[string]any{"input": pip
 // ReadsOTLP reports whether requests of the signal are decoded.
 func (e *Exporter) ReadsOTLP(s pipeline.Signal) bool { return s == pipeline.SignalLogs }
 
-// Run waits for ctx to end: entries are forwarded by who writes them.
+// Run waits for ctx to end: entries are forwarded by their writers.
 func (e *Exporter) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

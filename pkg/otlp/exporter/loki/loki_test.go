@@ -32,7 +32,7 @@ func TestRecordsBecomeTheEntriesThatAlloyMakes(t *testing.T) {
 		Definition(), attributes.Definition(), batch.Definition())
 }
 
-// sink keeps the entries that it is given, or refuses them with err.
+// sink keeps the entries that it receives, or fails with err.
 type sink struct {
 	mu      sync.Mutex
 	streams []pipeline.Stream
@@ -133,7 +133,7 @@ func TestEachRecordIsCountedOnceItIsAccepted(t *testing.T) {
 	})
 }
 
-func TestOtherSignalsAreRefusedForGood(t *testing.T) {
+func TestOtherSignalsAreRejectedPermanently(t *testing.T) {
 	e, _ := exporter(t, &sink{})
 	for _, s := range []pipeline.Signal{pipeline.SignalTraces, pipeline.SignalMetrics} {
 		if err := e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: s}); !pipeline.IsPermanent(err) || e.ReadsOTLP(s) {
@@ -182,7 +182,7 @@ func TestHintsNameLabelsAlsoWithinMaps(t *testing.T) {
 }
 
 // A name with many dots costs no more than its length.
-func TestALongHintIsNotSearchedForEver(t *testing.T) {
+func TestALongHintIsNotSearchedForever(t *testing.T) {
 	long := strings.Repeat("a.", 200) + "a"
 	s := one(t, func(_ pcommon.Map, lr plog.LogRecord) {
 		lr.Attributes().PutStr(hintAttributes, long)
@@ -206,7 +206,7 @@ func TestALevelThatNoHintNamesStaysInTheLine(t *testing.T) {
 	}
 }
 
-func TestKeysOfAMapAreReplacedInLogfmtAndThoseOfATextAreNot(t *testing.T) {
+func TestOnlyKeysOfAMapAreReplacedInLogfmt(t *testing.T) {
 	f := func(want string, body func(pcommon.Value)) {
 		t.Helper()
 		s := one(t, func(_ pcommon.Map, lr plog.LogRecord) {

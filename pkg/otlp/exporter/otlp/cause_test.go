@@ -17,7 +17,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// What a real server, or none, makes of a request is told in words.
+// What a real server, or none, answers to a request is explained in words.
 func TestCausesOfFailedExports(t *testing.T) {
 	answering := func(err error) string {
 		return startBackend(t, &backend{answer: func(int, pipeline.Signal, []byte) (int64, error) { return 0, err }}, "127.0.0.1:0").address

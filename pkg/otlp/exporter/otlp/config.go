@@ -37,7 +37,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	if c.Timeout < 0 {
 		return component.At("timeout", errors.New("it cannot be negative"))
@@ -71,7 +71,7 @@ func (c *Client) SetToDefault() {
 	}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Client) Validate() error {
 	errs := []error{c.Auth.CheckClient()}
 	switch c.Compression {
@@ -93,13 +93,13 @@ func (c *Client) Validate() error {
 	return errors.Join(errs...)
 }
 
-// namesAuthority reports whether a header represents the host that is asked for:
-// gRPC has a field of its own for it, and would send such a header beside it.
+// namesAuthority reports whether a header names the requested host: gRPC has a field of
+// its own for it, and would send such a header beside it.
 func namesAuthority(header string) bool {
 	return strings.EqualFold(header, "Host") || header == ":authority"
 }
 
-// authority is the host that is asked for; "" for that of the endpoint.
+// authority is the requested host; "" for the endpoint's own.
 func (c *Client) authority() string {
 	if c.Authority != "" {
 		return c.Authority
@@ -119,8 +119,8 @@ var headerName = regexp.MustCompile(`^[a-z0-9._-]+$`)
 // to an authority.
 var grpcScheme = regexp.MustCompile(`^(dns|passthrough):(//[^/]*/)?`)
 
-// target is the endpoint as the gRPC library has it. http:// and https:// are
-// taken off; that https:// means TLS, dialOptions knows.
+// target is the endpoint as the gRPC library has it. http:// and https:// are removed;
+// dialOptions knows that https:// means TLS.
 func (c *Client) target() string {
 	return strings.TrimPrefix(strings.TrimPrefix(c.Endpoint, "http://"), "https://")
 }

@@ -20,7 +20,7 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "", func(c *Config) { c.Timeout = 0 })
 }
 
-func TestSettingsWithoutEffectDrawAWarning(t *testing.T) {
+func TestSettingsWithoutEffectCauseAWarning(t *testing.T) {
 	warnings := func(change func(*Config)) string {
 		t.Helper()
 		var c Config

@@ -72,7 +72,7 @@ func dialed(t *testing.T, change func(*Config), server func(testing.TB, net.Conn
 	return g, p
 }
 
-// send sends a request of that size, and returns what comes of it.
+// send sends a request of that size, and returns the outcome.
 func send(t *testing.T, g *transport, size int) <-chan error {
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, size)
 	ended := make(chan error, 1)
@@ -164,7 +164,7 @@ func TestPingsWithoutARequestAreSentAsConfigured(t *testing.T) {
 	}
 }
 
-// serveInMemory starts a server that takes requests.
+// serveInMemory starts a server that accepts requests.
 func serveInMemory(t *testing.T) (*backend, *listen.Memory) {
 	b, l := new(backend), listen.NewMemory()
 	b.serve(t, l)
@@ -192,7 +192,7 @@ func TestARequestWaitsForTheConnectionAsConfigured(t *testing.T) {
 	}
 }
 
-func TestRequestsAreSharedOutAsConfigured(t *testing.T) {
+func TestRequestsAreBalancedAsConfigured(t *testing.T) {
 	for balancer, want := range map[string][2]int{"": {5, 5}, "round_robin": {5, 5}, "pick_first": {10, 0}} {
 		synctest.Test(t, func(t *testing.T) {
 			first, l1 := serveInMemory(t)
@@ -206,7 +206,7 @@ func TestRequestsAreSharedOutAsConfigured(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn.Connect()
-			synctest.Wait() // until both are connected, where both are to be
+			synctest.Wait() // until both are connected, if both should be
 			for range 10 {
 				if err := <-send(t, g, 1); err != nil {
 					t.Fatal(err)

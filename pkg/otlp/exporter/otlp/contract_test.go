@@ -44,7 +44,7 @@ func TestWithoutQueueAndRetriesWhatWasAcknowledgedIsDelivered(t *testing.T) {
 	suite().DeliversWhatWasAcknowledged(t)
 }
 
-func TestPlainTextAtAPortOfTLSDrawsAHint(t *testing.T) {
+func TestPlainTextAtAPortOfTLSCausesAHint(t *testing.T) {
 	server, _ := exportertest.Certified(t)
 	var to otlptest.Sink
 	sv := receivertest.Start(t, otlptest.All(&to), func(c *receiver.Config) { c.GRPC.TLS = &server })

@@ -14,9 +14,9 @@ import (
 	"collector/pkg/httpclient"
 )
 
-// grpcError says what a failed call means, as OTLP has it. Besides, what a
-// change of either side's configuration fixes is held back rather than lost:
-// wrong credentials, and a server that lacks the service.
+// grpcError says what a failed call means, as OTLP has it. Moreover, what a change of
+// either side's configuration fixes is held back rather than lost: wrong credentials, and
+// a server that lacks the service.
 func grpcError(err error, plain bool) *deliver.Error {
 	st := status.Convert(err)
 	text := st.Message()
@@ -28,7 +28,7 @@ func grpcError(err error, plain bool) *deliver.Error {
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:
 		e.Rejected = true
 	case codes.Internal:
-		// A server that cannot decode a request answers so, and will again.
+		// A server that cannot decode a request answers like this, and always will.
 		e.Rejected = strings.Contains(text, "unmarshal")
 	case codes.ResourceExhausted:
 		if tooLargeText(text) {
@@ -37,7 +37,7 @@ func grpcError(err error, plain bool) *deliver.Error {
 	}
 	if !e.Rejected {
 		e.RetryAfter = httpsend.RetryInfo(said)
-		// The client itself says so of a connection that it cannot make.
+		// The client itself reports this for a connection that it cannot make.
 		e.Unreachable = st.Code() == codes.Unavailable && e.RetryAfter == 0 ||
 			st.Code() == codes.DeadlineExceeded && strings.Contains(text, "waiting for connection") ||
 			closing(err)
@@ -45,9 +45,9 @@ func grpcError(err error, plain bool) *deliver.Error {
 	return e
 }
 
-// tooLargeText reports whether a server speaks of the size of a message. Such an
-// answer has the code of an exhausted quota. The last of the texts is what this
-// program's receiver says, now and in older versions.
+// tooLargeText reports whether a server complains about the size of a message. Such an
+// answer has the code of an exhausted quota. The last of the texts is what this program's
+// receiver says, now and in older versions.
 func tooLargeText(text string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc([]string{"larger than max", "message size", "exceeds maximum size", "larger than the receiver"},

@@ -39,7 +39,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// backend is a real OTLP server that keeps what it takes.
+// backend is a real OTLP server that keeps what it accepts.
 type backend struct {
 	address string
 	server  *grpc.Server
@@ -48,8 +48,8 @@ type backend struct {
 	requests map[pipeline.Signal][][]byte
 	metadata []metadata.MD
 	calls    int
-	// answer, when set, says what to make of a request: an error refuses it,
-	// rejected items are told of as a partial success.
+	// answer, when set, decides on a request: an error refuses it, rejected items are
+	// reported as a partial success.
 	answer func(call int, s pipeline.Signal, data []byte) (rejected int64, err error)
 }
 
@@ -162,7 +162,7 @@ func made(t *testing.T, address, dir string, change func(*Config)) exportertest.
 	var c Config
 	c.SetToDefault()
 	c.Client.Endpoint, c.Client.TLS.Insecure = address, true
-	c.Timeout = time.Minute // a machine that is busy is no server that hangs
+	c.Timeout = time.Minute // a busy machine is not a server that hangs
 	exportertest.Soon(&c.Retry)
 	if change != nil {
 		change(&c)
@@ -213,7 +213,7 @@ func TestExporterMakesNothingBeforeTheFirstRequest(t *testing.T) {
 	}
 }
 
-func TestExporterCutsWhatADefaultReceiverWouldRefuse(t *testing.T) {
+func TestExporterCutsWhatADefaultReceiverWouldReject(t *testing.T) {
 	b := startBackend(t, &backend{}, "127.0.0.1:0") // takes 4 MiB
 	e := start(t, b.address, t.TempDir(), nil)
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 6000, 2400)
@@ -246,8 +246,8 @@ func TestExporterCutsFurtherForASmallerReceiver(t *testing.T) {
 	}
 }
 
-// A collector's answer is no quota that one waits for: what is behind would wait, too.
-func TestExporterCutsFurtherForACollectorThatTakesLess(t *testing.T) {
+// A collector's answer is not a quota to wait for: what comes after would wait, too.
+func TestExporterCutsFurtherForACollectorWithALowerLimit(t *testing.T) {
 	var to otlptest.Sink
 	sv := receivertest.Start(t, otlptest.All(&to), func(c *receiver.Config) { c.GRPC.MaxRecvMsgSize = 100 << 10 })
 	e := start(t, sv.GRPC, t.TempDir(), func(c *Config) { c.Client.Compression = "none" })
@@ -281,7 +281,7 @@ func TestExporterDropsOnlyTheItemAtFault(t *testing.T) {
 	}
 }
 
-func TestExporterHoldsWhatMayBeTakenLater(t *testing.T) {
+func TestExporterHoldsWhatMayBeAcceptedLater(t *testing.T) {
 	withDelay, _ := status.New(codes.ResourceExhausted, "quota").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)})
 	for _, err := range []error{
 		status.Error(codes.Unavailable, "x"), status.Error(codes.Aborted, "x"), status.Error(codes.OutOfRange, "x"),
@@ -304,7 +304,7 @@ func TestExporterHoldsWhatMayBeTakenLater(t *testing.T) {
 	}
 }
 
-func TestExporterTellsGRPCErrorsApart(t *testing.T) {
+func TestExporterDistinguishesGRPCErrors(t *testing.T) {
 	delayed, _ := status.New(codes.ResourceExhausted, "slow down").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(7 * time.Second)})
 	for _, c := range []struct {
 		err                error
@@ -464,7 +464,7 @@ func TestExporterKeepsGroupsAndItemLimits(t *testing.T) {
 		if n := len(otlptest.Flatten(t, pipeline.SignalTraces, r)); n > 20 {
 			t.Errorf("a request has %d spans, at most 20 were asked for", n)
 		}
-		// The tenants are told apart by the length of an attribute.
+		// The tenants are distinguished by the length of an attribute.
 		decoded := ptraceotlp.NewExportRequest()
 		if err := decoded.UnmarshalProto(r); err != nil {
 			t.Fatal(err)

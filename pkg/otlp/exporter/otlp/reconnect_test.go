@@ -43,7 +43,7 @@ func TestEachAttemptWithoutAConnectionMakesOne(t *testing.T) {
 
 // Signals share a connection: when it is given up for one, the others' requests
 // end too.
-func TestARequestThatAnothersFailureEndsHasThatOnesReason(t *testing.T) {
+func TestARequestEndedByAnothersFailureHasItsReason(t *testing.T) {
 	var c Config
 	c.SetToDefault()
 	c.Client.Endpoint, c.Client.TLS.Insecure = "127.0.0.1:1", true

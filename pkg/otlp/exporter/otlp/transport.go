@@ -179,15 +179,14 @@ func (g *transport) Close() {
 	}
 }
 
-// maxTimeouts is after how many requests in a row that were not answered in
-// time a connection is given up: a peer that has vanished without a word is
-// otherwise missed for as long as TCP sends again, a quarter of an hour.
+// maxTimeouts is after how many requests in a row that were not answered in time a
+// connection is given up: otherwise a peer that has vanished silently goes unnoticed for
+// as long as TCP retransmits, a quarter of an hour.
 const maxTimeouts = 3
 
-// answered takes note of what came of a request over conn. A client that has no
-// connection waits in its own time before it looks the name up or connects
-// again, up to two minutes; deliver has chosen the time already, so that the
-// next request is made with a new client.
+// answered records the outcome of a request over conn. A client without a connection has
+// its own back-off, of up to two minutes, before it looks up the name or connects again;
+// deliver has its own already, so the next request is made with a new client.
 func (g *transport) answered(conn *grpc.ClientConn, err error) {
 	code := status.Code(err)
 	late := code == codes.DeadlineExceeded
@@ -204,15 +203,15 @@ func (g *transport) answered(conn *grpc.ClientConn, err error) {
 	}
 }
 
-// closing reports whether a request failed only as answered has closed the
-// connection, because of another request.
+// closing reports whether a request failed only because answered closed the connection,
+// on account of another request.
 func closing(err error) bool {
 	st := status.Convert(err)
 	return st.Code() == codes.Canceled && strings.Contains(st.Message(), "connection is closing")
 }
 
-// failure is what a failed call means. One that only another's failure ended
-// has that one's reason.
+// failure is what a failed call means. A call that ended only because another one failed
+// has the reason of that one.
 func (g *transport) failure(err error, headers []string) *deliver.Error {
 	e := judge(err, g.plain, headers)
 	g.mu.Lock()

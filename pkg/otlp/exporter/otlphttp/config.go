@@ -45,7 +45,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.Encoding != encodingProto && c.Encoding != encodingJSON {
@@ -69,9 +69,9 @@ func (c *Config) own(s pipeline.Signal) (argument, endpoint string) {
 	}[s]
 }
 
-// off says why nothing can be sent to the endpoint of a signal, and which
-// argument that is. A signal that has no endpoint though another has one is not
-// switched off: who sends it is refused.
+// off says why nothing can be sent to the endpoint of a signal, and which argument that
+// is. A signal that has no endpoint although another has one is not switched off: its
+// requests are refused.
 func (c *Config) off(s pipeline.Signal) (argument, why string) {
 	if name, own := c.own(s); own != "" {
 		return name, httpclient.Off(own)
@@ -146,7 +146,7 @@ func (c *Client) SetToDefault() {
 	}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Client) Validate() error {
 	errs := []error{c.Auth.CheckClient()}
 	compressed := c.Compression != "" && c.Compression != "none"

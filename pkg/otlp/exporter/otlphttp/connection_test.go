@@ -46,7 +46,7 @@ func inMemory(t *testing.T, change func(*Config), dial func(context.Context) (ne
 	return h, watch
 }
 
-// send sends a request of that size, and returns what comes of it.
+// send sends a request of that size, and returns the outcome.
 func send(t *testing.T, h *transport, s pipeline.Signal, size int) <-chan error {
 	data := otlptest.Request(t, s, 1, 1, 1, size)
 	ended := make(chan error, 1)
@@ -145,7 +145,7 @@ func TestTheBuffersOfAConnectionAreAsLargeAsConfigured(t *testing.T) {
 			t.Fatal(err)
 		}
 		passed := watch.Passed()
-		// What comes behind a full buffer is written without.
+		// What comes after a full buffer is written without one.
 		if read, _ := passed.Largest(); read != 3000 || passed.Writes[0] != 2000 {
 			t.Errorf("at most %d bytes are read at a time, and %d are written first", read, passed.Writes[0])
 		}

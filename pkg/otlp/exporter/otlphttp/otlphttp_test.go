@@ -32,7 +32,7 @@ func made(t *testing.T, endpoint, dir string, change func(*Config)) exportertest
 	var c Config
 	c.SetToDefault()
 	c.Client.Endpoint = endpoint
-	c.Client.Timeout = time.Minute // a machine that is busy is no server that hangs
+	c.Client.Timeout = time.Minute // a busy machine is not a server that hangs
 	exportertest.Soon(&c.Retry)
 	if change != nil {
 		change(&c)
@@ -46,7 +46,7 @@ func start(t *testing.T, endpoint, dir string, change func(*Config)) exportertes
 	return made(t, endpoint, dir, change).Run(t)
 }
 
-// web is an HTTP server that keeps requests and answers as it is told.
+// web is an HTTP server that keeps requests and answers as the test says.
 type web struct {
 	*httptest.Server
 	mu       sync.Mutex

@@ -144,14 +144,14 @@ func (h *transport) Off(s pipeline.Signal) (argument, why string) { return h.con
 // URL implements exporter.Transport.
 func (h *transport) URL(s pipeline.Signal) string {
 	u, err := url.Parse(h.config.endpoint(s))
-	if err != nil { // refused by Validate
+	if err != nil { // rejected by Validate
 		return ""
 	}
 	return httpclient.CleanURL(u)
 }
 
-// maxAnswer is how much of an answer is read: what a server did not take may be
-// a long list.
+// maxAnswer is how much of an answer is read: the list of what a server did not accept
+// may be long.
 const maxAnswer = 64 << 10
 
 // Send implements exporter.Transport.

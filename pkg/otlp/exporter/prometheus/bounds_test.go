@@ -115,8 +115,9 @@ func TestARequestWithLargeSeriesIsForwardedInPieces(t *testing.T) {
 	}
 }
 
-// What was accepted of a request is forwarded again with the rest, and counted once.
-func TestARequestOfWhichAPieceWasNotAcceptedIsSentAgain(t *testing.T) {
+// The part of a request that was accepted is forwarded again with the rest, and counted
+// once.
+func TestARequestWithAnUnacceptedPieceIsSentAgain(t *testing.T) {
 	refuse := func(n int64) error {
 		if n == 2 {
 			return pipeline.ErrFull
@@ -161,7 +162,7 @@ func TestARequestThatMakesTooMuchLosesItsLastPoints(t *testing.T) {
 	}
 }
 
-func TestExemplarsOfARequestThatWasRefusedComeAgain(t *testing.T) {
+func TestExemplarsOfARefusedRequestAreSentAgain(t *testing.T) {
 	to := &sink{err: pipeline.ErrFull}
 	e, reg := exporter(t, nil, to)
 	r := request(t, func(all pmetric.MetricSlice) {

@@ -38,9 +38,9 @@ const (
 // bounds are maxPoint, maxPiece and maxRequest, or less where memory is scarce.
 type bounds struct{ point, piece, request int64 }
 
-// cache has the series of recent data points, so that a point whose attributes are
-// known costs no labels, and goes on as the *pipeline.Series that it was before, with
-// all that receivers derived of it.
+// cache has the series of recent data points, so that a point whose attributes are known
+// costs no labels, and stays the same *pipeline.Series, with all that receivers derived
+// of it.
 //
 // A series is found by a key: the number of its resource and of its metric, its
 // attributes as they came, and which of the series of its point it is.
@@ -88,7 +88,7 @@ type resource struct {
 	seen          int64
 }
 
-// familyKey tells metrics apart that have different names in Prometheus.
+// familyKey distinguishes metrics that have different names in Prometheus.
 type familyKey struct {
 	name, unit string
 	kind       promname.Kind
@@ -147,7 +147,7 @@ func (c *cache) family(name, unit string, kind promname.Kind, suffixes bool, now
 	return f
 }
 
-// resource returns what attributes tell of a resource. The caller holds mu.
+// resource returns what attributes say about a resource. The caller holds mu.
 func (c *cache) resource(attributes pcommon.Map, now int64) *resource {
 	c.key = appendAttributes(c.key[:0], attributes)
 	r := c.resources[string(c.key)]
@@ -316,7 +316,7 @@ func (c *cache) labeledEntry(now int64) *entry {
 	return e
 }
 
-// room takes bytes for something that will be remembered, if there are as many.
+// room takes bytes for something that will be remembered, if that many are left.
 func (c *cache) room(bytes int64) bool {
 	if c.used+bytes > c.max {
 		c.full = true
@@ -326,8 +326,8 @@ func (c *cache) room(bytes int64) bool {
 	return true
 }
 
-// wasFull reports whether there was no room for something since it was called last.
-// The caller holds mu.
+// wasFull reports whether there was no room for something since the last call. The caller
+// holds mu.
 func (c *cache) wasFull() bool {
 	full := c.full
 	c.full = false

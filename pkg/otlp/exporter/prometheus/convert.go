@@ -19,7 +19,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// batch is what becomes of one request, or of a piece of one whose series are large. Its
+// batch is the result of one request, or of a piece of one whose series are large. Its
 // slices are used again.
 type batch struct {
 	options *Config
@@ -47,7 +47,7 @@ type mark struct {
 	from, to int64
 }
 
-// told is metadata that receivers are told of.
+// told is metadata to send to receivers.
 type told struct {
 	of   *family
 	what pipeline.Metadata
@@ -130,7 +130,7 @@ func (b *batch) flush() {
 	b.cache.made = 0
 }
 
-// settle notes whether the samples were accepted: the times of series go back if they
+// settle records whether the samples were accepted: the times of series go back if they
 // were not, as the sender sends the same points again. The caller holds cache.mu.
 func (b *batch) settle(accepted bool) {
 	if accepted {

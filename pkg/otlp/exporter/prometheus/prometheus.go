@@ -37,7 +37,7 @@ func (c *Config) SetToDefault() {
 	*c = Config{IncludeTargetInfo: true, IncludeScopeLabels: true, GCFrequency: 5 * time.Minute, AddMetricSuffixes: true}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	if c.GCFrequency <= 0 {
 		return component.At("gc_frequency", errors.New("it must be positive"))

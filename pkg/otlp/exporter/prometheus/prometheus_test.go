@@ -30,7 +30,7 @@ func TestPointsBecomeTheSamplesThatAlloyMakes(t *testing.T) {
 	recordedtest.Run(t, "otelcol.exporter.prometheus", nil, Definition(), relabel.Definition())
 }
 
-// sink keeps the batches that it is given, or refuses them with err.
+// sink keeps the batches that it receives, or fails with err.
 type sink struct {
 	mu      sync.Mutex
 	batches []pipeline.Metrics
@@ -147,7 +147,7 @@ func TestAnOlderPointIsDroppedAndCounted(t *testing.T) {
 	counts(t, reg, 4, 3, map[reason]float64{outOfOrder: 1})
 }
 
-func TestAPointThatWasRefusedIsTakenWhenItComesAgain(t *testing.T) {
+func TestARefusedPointIsAcceptedWhenRepeated(t *testing.T) {
 	to := &sink{err: pipeline.ErrFull}
 	e, reg := exporter(t, nil, to)
 	if err := e.WriteOTLP(t.Context(), counter(t, 5, 5)); !errors.Is(err, pipeline.ErrFull) {
@@ -189,7 +189,7 @@ func TestWhatIsNotCumulativeIsDroppedAndCounted(t *testing.T) {
 	}
 }
 
-func TestEachReceiverThatDoesNotTakeSamplesIsCounted(t *testing.T) {
+func TestEachReceiverThatAcceptsNoSamplesIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := &sink{}
 		e, reg := exporter(t, nil, good, &sink{err: pipeline.Permanent(errors.New("bad"))})
@@ -203,7 +203,7 @@ func TestEachReceiverThatDoesNotTakeSamplesIsCounted(t *testing.T) {
 	})
 }
 
-func TestOtherSignalsAreRefusedForGood(t *testing.T) {
+func TestOtherSignalsAreRejectedPermanently(t *testing.T) {
 	e, _ := exporter(t, nil, &sink{})
 	for _, s := range []pipeline.Signal{pipeline.SignalTraces, pipeline.SignalLogs} {
 		if err := e.WriteOTLP(t.Context(), pipeline.OTLP{Signal: s}); !pipeline.IsPermanent(err) || e.ReadsOTLP(s) {

@@ -31,7 +31,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what one of the signals cannot match.
+// Validate rejects what one of the signals cannot match.
 func (c *Config) Validate() error {
 	var errs []error
 	for _, s := range flow.Signals() {
@@ -53,7 +53,7 @@ type Action struct {
 	Action        string `alloy:"action,attr"`
 }
 
-// takes says which arguments a kind of action has a use for, besides key.
+// takes says which arguments a kind of action uses, besides key.
 func takes(action string) (arguments []string, known bool) {
 	switch strings.ToLower(action) {
 	case "insert", "update", "upsert":
@@ -68,7 +68,7 @@ func takes(action string) (arguments []string, known bool) {
 	return nil, false
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (a *Action) Validate() error {
 	allowed, known := takes(a.Action)
 	if !known {

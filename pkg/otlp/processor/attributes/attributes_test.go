@@ -279,7 +279,7 @@ func TestMetricsAreChosenByName(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	strict := func(change func(*match.Properties)) Config {
 		p := match.Properties{MatchType: "strict"}
 		change(&p)

@@ -35,7 +35,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.SendBatchMaxSize > 0 && c.SendBatchMaxSize < c.SendBatchSize {
@@ -110,7 +110,7 @@ func (b *Processor) Run(ctx context.Context) error {
 	return nil
 }
 
-// WriteOTLP passes request on. A signal that has no output is dropped and counted.
+// WriteOTLP forwards request. A signal that has no output is dropped and counted.
 func (b *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	out := b.outputs[request.Signal]
 	if out == nil {
@@ -128,13 +128,13 @@ func (b *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	return out.WriteOTLP(flow.WithBatchCounter(ctx, b.metrics), request)
 }
 
-// ReadsOTLP reports whether one behind the processor decodes requests.
+// ReadsOTLP reports whether a component after the processor decodes requests.
 func (b *Processor) ReadsOTLP(s pipeline.Signal) bool {
 	out := b.outputs[s]
 	return out != nil && out.Reads()
 }
 
-// groupOf names the combination of the metadata's values, unmistakably.
+// groupOf names the combination of the metadata's values, unambiguously.
 func (b *Processor) groupOf(ctx context.Context, before string) string {
 	metadata := flow.MetadataOf(ctx)
 	name := []byte(before)
@@ -165,8 +165,8 @@ func (b *Processor) admit(group string) error {
 	return nil
 }
 
-// metrics are the metrics of a batch processor. Exporters behind it count what
-// they sent, merged as it asked.
+// metrics are the metrics of a batch processor. Exporters after it count what they sent,
+// merged as it asked.
 type metrics struct {
 	size, bytes       prometheus.Histogram
 	bySize, byTimeout prometheus.Counter

@@ -36,7 +36,7 @@ func newBatch(t *testing.T, change func(*Config), sinks ...pipeline.OTLPSink) (*
 	return b, metrics
 }
 
-func TestBatchPassesOnAtOnceWithANote(t *testing.T) {
+func TestBatchForwardsAtOnceWithANote(t *testing.T) {
 	var to otlptest.Sink
 	b, _ := newBatch(t, func(c *Config) { c.SendBatchMaxSize = 9000 }, &to)
 	if err := b.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalLogs, Data: []byte("x"), Items: 3}); err != nil {
@@ -51,7 +51,7 @@ func TestBatchPassesOnAtOnceWithANote(t *testing.T) {
 	}
 }
 
-func TestBatchTellsItsSenderOfErrors(t *testing.T) {
+func TestBatchReturnsErrorsToItsSender(t *testing.T) {
 	to := otlptest.Sink{Err: pipeline.ErrFull}
 	b, _ := newBatch(t, nil, &to)
 	if err := b.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalLogs}); !errors.Is(err, pipeline.ErrFull) {
@@ -114,7 +114,7 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "metadata_keys: ", func(c *Config) { c.MetadataKeys = []string{"a", "A"} })
 }
 
-// taker takes requests and looks at none.
+// taker accepts requests and looks at none.
 type taker struct{ taken int }
 
 func (k *taker) WriteOTLP(context.Context, pipeline.OTLP) error {
@@ -122,7 +122,7 @@ func (k *taker) WriteOTLP(context.Context, pipeline.OTLP) error {
 	return nil
 }
 
-func TestABatchProcessorReadsWhatThoseBehindItRead(t *testing.T) {
+func TestABatchProcessorReadsWhatLaterComponentsRead(t *testing.T) {
 	b, _ := newBatch(t, func(c *Config) {
 		c.Output = flow.Output{Traces: []pipeline.OTLPSink{&otlptest.Reader{}}, Logs: []pipeline.OTLPSink{&taker{}}}
 	})
@@ -133,7 +133,7 @@ func TestABatchProcessorReadsWhatThoseBehindItRead(t *testing.T) {
 	}
 }
 
-// What cannot be decoded shows that it isn't: a receiver would not take it.
+// Data that cannot be decoded shows that it is not: a receiver would reject it.
 func TestWhatPassesIsNotDecoded(t *testing.T) {
 	var got []pipeline.OTLP
 	to := otlptest.SinkFunc(func(_ context.Context, r pipeline.OTLP) error { got = append(got, r); return nil })

@@ -45,11 +45,11 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.MaxStaleness < 0 {
-		errs = append(errs, component.At("max_staleness", errors.New("it cannot be negative; 0s keeps values for ever")))
+		errs = append(errs, component.At("max_staleness", errors.New("it cannot be negative; 0s keeps values forever")))
 	}
 	if values := []string{"auto", "keep", "drop"}; !slices.Contains(values, c.InitialValue) {
 		errs = append(errs, component.At("initial_value", fmt.Errorf("%q is not known: use auto, keep or drop", c.InitialValue)))
@@ -57,7 +57,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (m *Match) Validate() error {
 	var errs []error
 	switch {

@@ -103,7 +103,7 @@ func TestEachArgumentChoosesWhatIsChanged(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "max_staleness: ", func(c *Config) { c.MaxStaleness = -1 })
 	otlptest.Says(t, "initial_value: ", func(c *Config) { c.InitialValue = "maybe" })
 	for want, m := range map[string]Match{

@@ -79,7 +79,7 @@ func TestItKeepsTheContractOfSinks(t *testing.T) {
 	}
 }
 
-func TestSoManySeriesHaveASumAndWhatHasNoneIsCounted(t *testing.T) {
+func TestSeriesAreBoundedAndTheOthersAreCounted(t *testing.T) {
 	var to otlptest.Sink
 	metrics := prometheus.NewRegistry()
 	p := processor(t, metrics, &to, func(c *Config) { c.MaxStreams = 2 })
@@ -108,7 +108,7 @@ func TestAStaleSumIsForgotten(t *testing.T) {
 	})
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "max_stale: ", func(c *Config) { c.MaxStale = 0 })
 	otlptest.Says(t, "max_streams: ", func(c *Config) { c.MaxStreams = -1 })
 }

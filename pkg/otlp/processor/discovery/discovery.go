@@ -54,7 +54,7 @@ func (c *Config) SetToDefault() {
 	*c = Config{OperationType: upsert, PodAssociations: associations()}
 }
 
-// Validate refuses what is not known.
+// Validate rejects what is not known.
 func (c *Config) Validate() error {
 	var errs []error
 	if !slices.Contains([]string{insert, update, upsert}, c.OperationType) {
@@ -122,8 +122,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	return nil
 }
 
-// WriteOTLP adds the labels of targets to the resources of their own, and forwards
-// the request.
+// WriteOTLP adds the labels of targets to their resources, and forwards the request.
 func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	if !p.out.Has(request.Signal) {
 		return p.out.WriteOTLP(ctx, request)

@@ -110,7 +110,7 @@ func TestResourcesGetTheLabelsOfTheirTarget(t *testing.T) {
 	}
 }
 
-func TestTargetsThatChangeAreTakenIntoAccount(t *testing.T) {
+func TestChangedTargetsAreUsed(t *testing.T) {
 	var to otlptest.Sink
 	targets := discovery.NewSet(target("10.0.0.1", "core"))
 	p := processor(t, component.Options{}, func(c *Config) {
@@ -143,7 +143,7 @@ func TestOnlyTracesAreProcessed(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatIsNotKnownIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "operation_type: ", func(c *Config) { c.OperationType = "replace" })
 	otlptest.Says(t, "pod_associations 2: ", func(c *Config) { c.PodAssociations = []string{"ip", "uid"} })
 }

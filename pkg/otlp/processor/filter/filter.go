@@ -12,8 +12,8 @@ import (
 	"collector/pkg/otlp/processor/ottl"
 )
 
-// Config is the configuration of otelcol.processor.filter. What one of the
-// conditions is true of is dropped.
+// Config is the configuration of otelcol.processor.filter. Items for which one of the
+// conditions holds are dropped.
 type Config struct {
 	ErrorMode    ottl.ErrorMode    `alloy:"error_mode,attr,optional"`
 	Traces       Traces            `alloy:"traces,block,optional"`
@@ -62,7 +62,7 @@ func (c *Config) lists() []list {
 	}
 }
 
-// Validate refuses conditions that the language does not know.
+// Validate rejects conditions that the language does not know.
 func (c *Config) Validate() error {
 	var parts []ottl.Part
 	for _, l := range c.lists() {

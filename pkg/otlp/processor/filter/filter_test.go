@@ -47,7 +47,7 @@ const (
 )
 
 // What was received is forwarded or counted as dropped.
-func TestEachListOfConditionsDropsWhatItIsAboutAndCountsIt(t *testing.T) {
+func TestEachListOfConditionsDropsAndCounts(t *testing.T) {
 	for name, test := range map[string]struct {
 		signal  pipeline.Signal
 		request string
@@ -102,7 +102,7 @@ func TestAConditionThatFailsRejectsTheRequestOrIsFalse(t *testing.T) {
 	}
 }
 
-func TestAConditionThatIsWrongIsRefusedWhereItIsWritten(t *testing.T) {
+func TestAnInvalidConditionIsRejectedWhereItIsWritten(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"traces > span 2: ":      func(c *Config) { c.Traces.Span = []string{`name == "a"`, `name ==`} },
 		"traces > spanevent 1: ": func(c *Config) { c.Traces.SpanEvent = []string{`nonsense == 1`} },

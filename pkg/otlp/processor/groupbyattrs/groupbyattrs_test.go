@@ -73,7 +73,7 @@ func TestEachSignalIsForwarded(t *testing.T) {
 }
 
 // The library copies the attributes of a resource for each item.
-func TestARequestThatIsTooMuchWorkIsRejected(t *testing.T) {
+func TestARequestThatTakesTooMuchWorkIsRejected(t *testing.T) {
 	var attributes []string
 	for i := range 1000 {
 		attributes = append(attributes, fmt.Sprintf(`{"key":"a%d","value":{"intValue":"1"}}`, i))

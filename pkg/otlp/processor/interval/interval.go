@@ -127,7 +127,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 }
 
-// open reads what the outputs did not have when the component ended.
+// open reads what the outputs had not accepted when the component stopped.
 func (p *Processor) open() error {
 	j, older, damaged, err := openJournal(p.dir)
 	if err != nil {
@@ -185,8 +185,8 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	if err != nil {
 		return err
 	}
-	// What is held comes first: to hold it again, when the sender sends the request again
-	// for the others, changes nothing.
+	// What is held comes first: holding it again, when the sender repeats the request for
+	// the others, changes nothing.
 	if err := p.hold(p.config.PassThrough.take(d.Metrics)); err != nil {
 		return err
 	}

@@ -159,8 +159,9 @@ func TestWhatPassesThroughDoesNotWait(t *testing.T) {
 	})
 }
 
-// What a request holds survives that its sender sends it again for the rest.
-func TestARequestIsItsSendersUntilAllOfItIsKept(t *testing.T) {
+// What is held of a request is unaffected when its sender repeats the request for the
+// rest.
+func TestARequestStaysWithItsSenderUntilAllOfItIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to sink
 		p, _ := start(t, &to, component.Options{}, nil)
@@ -190,7 +191,7 @@ func TestWhatWaitsSurvivesTheDeathOfTheCollector(t *testing.T) {
 		var to sink
 		p, _ := start(t, &to, component.Options{Dir: dir}, nil)
 		write(t, p, request(t, 10, 1), request(t, 20, 2))
-		// As after a kill: the files as they are, beside which another begins.
+		// As after a kill: the files stay as they are, and another one is begun.
 		copied := filepath.Join(t.TempDir(), "x")
 		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
@@ -210,7 +211,7 @@ func TestWhatWaitsSurvivesTheDeathOfTheCollector(t *testing.T) {
 	})
 }
 
-func TestWhatNoOutputAcceptsIsKeptOverAStop(t *testing.T) {
+func TestWhatNoOutputAcceptsIsKeptAcrossAStop(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	metrics := prometheus.NewRegistry()
 	synctest.Test(t, func(t *testing.T) {
@@ -296,7 +297,7 @@ func TestADamagedJournalIsReadAsFarAsItIsWhole(t *testing.T) {
 	}
 }
 
-func TestAFullJournalAndAFolderThatIsNoneAreErrorsForTheSender(t *testing.T) {
+func TestAFullJournalAndABadFolderAreErrorsForTheSender(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	j, _, _, err := openJournal(dir)
 	if err != nil {
@@ -335,6 +336,6 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "interval: ", func(c *Config) { c.Interval = 0 })
 }

@@ -100,7 +100,7 @@ func (j *journal) append(data []byte) error {
 	n, err := j.file.Write(append(record, data...))
 	j.size += int64(n)
 	if err != nil {
-		// What comes behind a torn record would not be read: the next one is in another file.
+		// What follows a torn record would not be read: the next one goes into another file.
 		j.end()
 		return fmt.Errorf("hold metrics: %w", err)
 	}

@@ -24,7 +24,7 @@ type Config struct {
 	Exclude *Properties `alloy:"exclude,block,optional"`
 }
 
-// Properties are what one of the blocks asks for: all of what is set.
+// Properties are the conditions of one of the blocks: all that are set must hold.
 type Properties struct {
 	MatchType        string      `alloy:"match_type,attr"`
 	Services         []string    `alloy:"services,attr,optional"`
@@ -50,7 +50,7 @@ type Regexp struct {
 // would be all that there ever are.
 const cacheEntries = 10_000
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Regexp) Validate() error {
 	if c.CacheMaxNumEntries < 0 {
 		return component.At("cache_max_num_entries", errors.New("it cannot be negative"))
@@ -110,7 +110,7 @@ const (
 	byPatterns = "regexp"
 )
 
-// Validate refuses what cannot work, whatever the signal.
+// Validate rejects what cannot work, whatever the signal.
 func (p *Properties) Validate() error {
 	if p.MatchType != strict && p.MatchType != byPatterns {
 		return component.At("match_type", fmt.Errorf("%q is not known: use %s or %s", p.MatchType, strict, byPatterns))
@@ -147,7 +147,7 @@ func (p *Properties) checkAttribute(a Attribute) error {
 	return component.At("value", CheckValue(a.Value))
 }
 
-// CheckValue refuses what no attribute can hold.
+// CheckValue rejects what no attribute can hold.
 func CheckValue(v any) error {
 	if _, secret := v.(component.Secret); secret {
 		return errors.New("a secret cannot be the value of an attribute; convert.nonsensitive(...) makes it a string that is shown")
@@ -186,8 +186,8 @@ func compiles(pattern string) error {
 	return nil
 }
 
-// Check refuses what a processor with an output for a signal cannot match there,
-// since each such output gets a processor with the same blocks.
+// Check rejects what a processor with an output for a signal cannot match there, since
+// each such output gets a processor with the same blocks.
 func (c *Config) Check(s pipeline.Signal) error {
 	var errs []error
 	if c.Include != nil {
@@ -222,7 +222,7 @@ func (p *Properties) check(s pipeline.Signal) error {
 	return p.checkKinds()
 }
 
-// checkKinds refuses kinds of spans that none is.
+// checkKinds rejects kinds of spans that do not exist.
 func (p *Properties) checkKinds() error {
 	kinds := []string{"SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
 	for i, kind := range p.SpanKinds {
@@ -233,7 +233,7 @@ func (p *Properties) checkKinds() error {
 	return nil
 }
 
-// set lists the arguments and blocks that ask for something.
+// set lists the arguments and blocks that are set.
 func (p *Properties) set() (names []string) {
 	for _, of := range []struct {
 		name string

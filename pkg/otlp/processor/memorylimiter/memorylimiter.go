@@ -38,7 +38,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.CheckInterval <= 0 {
@@ -82,7 +82,8 @@ func (c *Config) limits() (soft, hard uint64, err error) {
 	return hard - total/100*uint64(c.SpikeLimitPercentage), hard, nil
 }
 
-// collectEvery is how often at most garbage is collected for the limit's sake.
+// collectEvery is the shortest time between two garbage collections that the limit
+// causes.
 const collectEvery = time.Second
 
 // Limiter is otelcol.processor.memory_limiter.
@@ -147,7 +148,7 @@ func heap() uint64 {
 // Exports is the sink for all signals.
 func (l *Limiter) Exports() map[string]any { return map[string]any{"input": pipeline.OTLPSink(l)} }
 
-// ReadsOTLP reports whether one behind the limiter decodes requests.
+// ReadsOTLP reports whether a component after the limiter decodes requests.
 func (l *Limiter) ReadsOTLP(s pipeline.Signal) bool { return l.out.Reads(s) }
 
 // Run checks the memory until ctx ends.

@@ -99,8 +99,8 @@ func TestGarbageIsCollectedAtMostOnceASecond(t *testing.T) {
 	})
 }
 
-// The measure is the program's own memory: what it holds makes the limiter reject
-// requests, and what it lets go lets them pass.
+// The measure is the program's own memory: allocating makes the limiter reject requests,
+// and freeing lets them pass.
 func TestTheMemoryOfTheProgramIsMeasured(t *testing.T) {
 	const size = 64 << 20
 	runtime.GC()
@@ -160,7 +160,7 @@ func TestLimitsAreSizesOrSharesOfTheMemory(t *testing.T) {
 	}
 }
 
-func TestTheMemoryIsThatOfTheSmallestGroup(t *testing.T) {
+func TestTheMemoryIsTheSmallestGroups(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	machine := file("MemFree: 1 kB\nMemTotal:        1000 kB\n")
 	for name, test := range map[string]struct {
@@ -188,7 +188,7 @@ func TestTheMemoryIsThatOfTheSmallestGroup(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	for _, test := range []struct {
 		want string
 		c    Config

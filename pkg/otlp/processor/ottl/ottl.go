@@ -38,7 +38,7 @@ type Part struct {
 	Settings bridge.Settings
 }
 
-// Check has a processor's factory check the settings, and says which of the parts are
+// Check makes a processor's factory check the settings, and says which of the parts are
 // wrong.
 func Check(factory otelprocessor.Factory, settings bridge.Settings, parts []Part) error {
 	whole := settings.Check(factory)
@@ -51,14 +51,14 @@ func Check(factory otelprocessor.Factory, settings bridge.Settings, parts []Part
 			errs = append(errs, component.At(p.Path, short(err)))
 		}
 	}
-	if len(errs) == 0 { // only together they are wrong
+	if len(errs) == 0 { // they are wrong only together
 		return short(whole)
 	}
 	return errors.Join(errs...)
 }
 
-// quoted is how the language's parser begins an error: with what it parses, which
-// whoever shows the error shows, too.
+// quoted is how the language's parser begins an error: with what it parses, which is
+// shown beside the error anyway.
 var quoted = regexp.MustCompile(`^unable to parse OTTL (?:statement|condition|value expression) "(?:[^"\\]|\\.)*": `)
 
 // short is err without the text that it is about.

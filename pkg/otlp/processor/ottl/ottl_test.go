@@ -14,7 +14,7 @@ func TestAnErrorModeIsOneOfThree(t *testing.T) {
 	}
 }
 
-func TestAnErrorDoesNotRepeatWhatIsShownBesideIt(t *testing.T) {
+func TestAnErrorDoesNotRepeatWhatIsShownNextToIt(t *testing.T) {
 	for text, want := range map[string]string{
 		`unable to parse OTTL statement "set(\"a\": b)": statement has invalid syntax: 1:2: no`: `statement has invalid syntax: 1:2: no`,
 		`unable to parse OTTL condition "a": undefined`:                                         `undefined`,

@@ -64,7 +64,7 @@ func (c *System) SetToDefault() {
 	c.ResourceAttributes.OSType.Enabled = true
 }
 
-// Validate refuses unknown sources.
+// Validate rejects unknown sources.
 func (c *System) Validate() error {
 	var errs []error
 	for i, source := range c.HostnameSources {
@@ -107,7 +107,7 @@ func elsewhere() []string {
 	}
 }
 
-// Validate refuses detectors that there are not.
+// Validate rejects detectors that do not exist.
 func (c *Config) Validate() error {
 	var errs []error
 	if len(c.Detectors) == 0 {

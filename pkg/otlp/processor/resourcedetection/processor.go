@@ -61,7 +61,7 @@ type Processor struct {
 	results []result // of detectors, in their order; guarded by mu
 }
 
-// result is what has become of a detector; nothing yet if both are nil.
+// result is the outcome of a detector; none yet if both are nil.
 type result struct {
 	found *found
 	err   error
@@ -109,7 +109,7 @@ func (p *Processor) Exports() map[string]any { return map[string]any{"input": pi
 // ReadsOTLP reports whether requests of the signal are decoded.
 func (p *Processor) ReadsOTLP(s pipeline.Signal) bool { return p.out.Has(s) }
 
-// Run asks the detectors, those that fail again and again, until ctx ends.
+// Run asks the detectors, and retries those that fail, until ctx ends.
 func (p *Processor) Run(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	defer cancel()
@@ -157,7 +157,7 @@ func (p *Processor) ask(ctx context.Context, i int, answered chan<- struct{}) {
 	}
 }
 
-// note notes what a detector has found.
+// note records what a detector has found.
 func (p *Processor) note(i int, f found, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -343,7 +343,7 @@ func TestTheNameOfTheHostComesFromTheFirstSourceThatHasOne(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatIsNotKnownIsRejectedAtItsArgument(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		`detectors 2: "moon" is not known`:           func(c *Config) { c.Detectors = []string{"env", "moon"} },
 		"detectors 1: the detector ec2 is not":       func(c *Config) { c.Detectors = []string{"ec2"} },

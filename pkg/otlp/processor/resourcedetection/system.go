@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// system is the detector system: what the machine, or the container, says of itself.
+// system is the detector system: what the machine, or the container, says about itself.
 type system struct {
 	config     System
 	root       fs.FS
@@ -33,8 +33,8 @@ func newSystem(c System) *system {
 	}
 }
 
-// detect finds the attributes that are enabled. What one of them lacks costs the
-// others nothing, except for the name of the host.
+// detect finds the attributes that are enabled. A missing one does not affect the others,
+// except for the name of the host.
 func (s *system) detect(ctx context.Context) (found, error) {
 	f := nothing()
 	f.schema = schema

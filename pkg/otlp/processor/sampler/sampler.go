@@ -36,10 +36,10 @@ func (c *Config) SetToDefault() {
 
 const (
 	mostDigits = 14                // hexadecimal, of a sampling threshold
-	leastShare = 100.0 / (1 << 56) // percent that a threshold can say
+	leastShare = 100.0 / (1 << 56) // percent that a threshold can express
 )
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Config) Validate() error {
 	var errs []error
 	if p := c.SamplingPercentage; !(p >= 0) || p != 0 && p < leastShare {

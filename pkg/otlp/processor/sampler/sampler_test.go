@@ -154,7 +154,7 @@ func TestLogsAreSampledByWhatTheArgumentsSay(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"sampling_percentage: ": func(c *Config) { c.SamplingPercentage = -1 },
 		"mode: ":                func(c *Config) { c.Mode = "even" },

@@ -40,7 +40,7 @@ type ToAttributes struct {
 	KeepOriginalName bool     `alloy:"keep_original_name,attr,optional"`
 }
 
-// Validate refuses what is no regular expression.
+// Validate rejects what is not a regular expression.
 func (a *ToAttributes) Validate() error {
 	var errs []error
 	for i, rule := range a.Rules {
@@ -56,7 +56,7 @@ type Status struct {
 	Description string `alloy:"description,attr,optional"`
 }
 
-// Validate refuses what no span can have.
+// Validate rejects what no span can have.
 func (s *Status) Validate() error {
 	if !slices.Contains([]string{"Ok", "Error", "Unset"}, s.Code) {
 		return component.At("code", fmt.Errorf("%q is not known: use Ok, Error or Unset", s.Code))
@@ -73,7 +73,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses what cannot be matched.
+// Validate rejects what cannot be matched.
 func (c *Config) Validate() error { return c.Match.Check(pipeline.SignalTraces) }
 
 // changesNothing reports whether spans stay as they are.

@@ -73,7 +73,7 @@ func TestEachArgumentChangesSpans(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	if _, err := New(Config{}, component.Options{}); err == nil || !strings.HasPrefix(err.Error(), "it changes nothing: ") {
 		t.Errorf("got %v", err)
 	}

@@ -78,8 +78,8 @@ func (c *Config) signals() []signal {
 	}
 }
 
-// Validate refuses contexts that a signal does not have, and what the language does
-// not.
+// Validate rejects contexts that a signal does not have, and statements that are not
+// valid.
 func (c *Config) Validate() error {
 	var errs []error
 	for _, s := range c.signals() {

@@ -45,7 +45,7 @@ func TestItKeepsTheContractOfSinks(t *testing.T) {
 const twoRecords = `{"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[
 	{"body":{"stringValue":"plain"}},{"body":{"stringValue":"{\"n\":1}"}}]}]}]}`
 
-func TestAFailingStatementCostsWhatItsModeSays(t *testing.T) {
+func TestAFailingStatementFollowsItsErrorMode(t *testing.T) {
 	parse := []string{`set(attributes["first"], true)`, `merge_maps(attributes, ParseJSON(body), "upsert")`, `set(attributes["last"], true)`}
 	for name, test := range map[string]struct {
 		mode, own ottl.ErrorMode // of the component, and of the group
@@ -79,7 +79,7 @@ func TestAFailingStatementCostsWhatItsModeSays(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongIsSaidWhereItIsWritten(t *testing.T) {
+func TestErrorsAreReportedWhereTheyAreWritten(t *testing.T) {
 	for _, test := range []struct {
 		want   string
 		change func(*Config)

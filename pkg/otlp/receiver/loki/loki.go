@@ -66,7 +66,7 @@ func (r *Receiver) Exports() map[string]any {
 	return map[string]any{"receiver": pipeline.LogsSink(r)}
 }
 
-// Run waits for ctx to end: records are forwarded by who writes them.
+// Run waits for ctx to end: records are forwarded by their writers.
 func (r *Receiver) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

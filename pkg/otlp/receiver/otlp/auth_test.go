@@ -25,8 +25,8 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// asking is a receiver that asks for the name ann and the password pw, and who the
-// clients were whose requests it has taken.
+// asking is a receiver that asks for the name ann and the password pw, and the clients
+// whose requests it has accepted.
 func asking(t *testing.T) (receivertest.Receiver, func() []string) {
 	t.Helper()
 	c, err := auth.NewBasic(auth.BasicConfig{Username: "ann", Password: "pw"}, component.Options{})
@@ -55,7 +55,7 @@ const (
 	wrong = "Basic YW5uOm5v"
 )
 
-func TestWhoDoesNotAuthenticateByHTTPGets401(t *testing.T) {
+func TestUnauthenticatedHTTPClientsGet401(t *testing.T) {
 	r, users := asking(t)
 	for _, c := range []struct {
 		method, path, contentType, authorization string
@@ -101,7 +101,7 @@ func TestWhoDoesNotAuthenticateByHTTPGets401(t *testing.T) {
 	}
 }
 
-func TestWhoDoesNotAuthenticateByGRPCIsUnauthenticated(t *testing.T) {
+func TestUnauthenticatedGRPCClientsGetUnauthenticated(t *testing.T) {
 	r, users := asking(t)
 	conn, err := grpc.NewClient("passthrough:///"+r.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

@@ -26,7 +26,7 @@ type Config struct {
 	Output       flow.Output       `alloy:"output,block"`
 }
 
-// SetToDefault sets the defaults: no protocol is served whose block is absent.
+// SetToDefault sets the defaults: a protocol without a block is not served.
 func (c *Config) SetToDefault() {
 	*c = Config{}
 	c.DebugMetrics.SetToDefault()
@@ -61,7 +61,7 @@ func (c *GRPCServer) SetToDefault() {
 	}
 }
 
-// withDefaults is c with what 0 represents.
+// withDefaults is c with the defaults in place of 0.
 func (c *GRPCServer) withDefaults() GRPCServer {
 	d := *c
 	if d.MaxRecvMsgSize <= 0 {
@@ -70,7 +70,7 @@ func (c *GRPCServer) withDefaults() GRPCServer {
 	return d
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *GRPCServer) Validate() error {
 	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, c.Transport) {
 		return component.At("transport", fmt.Errorf("%q is not supported: use tcp, tcp4, tcp6 or unix", c.Transport))
@@ -159,7 +159,7 @@ func (c *HTTPServer) SetToDefault() {
 	}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *HTTPServer) Validate() error {
 	errs := []error{c.Auth.CheckServer(), checkListenAddress("tcp", c.Endpoint)}
 	for _, name := range c.CompressionAlgorithms {
@@ -175,7 +175,7 @@ func (c *HTTPServer) Validate() error {
 		}
 	}
 	if c.TracesURLPath == c.MetricsURLPath || c.TracesURLPath == c.LogsURLPath || c.MetricsURLPath == c.LogsURLPath {
-		errs = append(errs, component.At("traces_url_path", errors.New("it, metrics_url_path and logs_url_path must differ, as the path tells the signals apart")))
+		errs = append(errs, component.At("traces_url_path", errors.New("it, metrics_url_path and logs_url_path must differ, as the path distinguishes the signals")))
 	}
 	return errors.Join(errs...)
 }
@@ -190,7 +190,7 @@ type CORS struct {
 // SetToDefault sets the defaults.
 func (c *CORS) SetToDefault() { *c = CORS{AllowedHeaders: []string{"X-Requested-With"}} }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *CORS) Validate() error {
 	if c.MaxAge < 0 {
 		return component.At("max_age", errors.New("it cannot be negative"))

@@ -22,7 +22,7 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "max_age: ", func(c *CORS) { c.MaxAge = -1 })
 }
 
-// clientsOnly is a handler that servers have no use for.
+// clientsOnly is a handler that servers can't use.
 func clientsOnly(t *testing.T) *auth.Handler {
 	t.Helper()
 	c, err := auth.NewHeaders(auth.HeadersConfig{}, component.Options{ID: "otelcol.auth.headers.x"})

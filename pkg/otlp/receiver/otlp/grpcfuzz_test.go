@@ -26,8 +26,8 @@ func framed(flag byte, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{flag}, uint32(len(message))), message...)
 }
 
-// messageIn is the message of a request's body: the first one, as a unary call
-// has no other. ok: the receiver has to take it.
+// messageIn is the message of a request's body: the first one, as a unary call has no
+// other. ok: the receiver has to accept it.
 func messageIn(s pipeline.Signal, compression string, body []byte) (message []byte, ok bool) {
 	if len(body) < 5 {
 		return nil, false
@@ -85,14 +85,14 @@ func statusOfBody(t *testing.T, transport *http.Transport, address string, s pip
 		t.Fatalf("it is not answered: %v", err)
 	}
 	defer answer.Body.Close()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil { // the trailer comes behind it
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil { // the trailer follows it
 		t.Fatalf("the answer does not end: %v", err)
 	}
 	return answer.Header.Get("Grpc-Status") + answer.Trailer.Get("Grpc-Status")
 }
 
 // FuzzGRPCRequest: whatever the body of a call is, it is answered with a status; a
-// message that is valid is taken as it was sent, and nothing else is; and the memory
+// message that is valid is accepted as it was sent, and nothing else is; and the memory
 // that was claimed is given back.
 func FuzzGRPCRequest(f *testing.F) {
 	compressions := []string{"", "gzip", "zstd", "snappy", "zlib", "br"}

@@ -24,9 +24,9 @@ import (
 const streamCost = 16 << 10
 
 // roomTime is how long each claim of a request waits for room until its message is in,
-// the first one included: the messages of one connection delay each other, so that to
-// begin one again costs more than by HTTP. To refuse at once those that come while
-// HTTP's hold the room leaves it to HTTP's, which come again sooner.
+// the first one included: the messages of one connection delay each other, so that
+// restarting one costs more than over HTTP. Refusing at once while HTTP requests hold the
+// room would leave it to these, which retry sooner.
 const roomTime = time.Second
 
 // A message is read in pieces of these sizes. The library lets a client send as much
@@ -42,9 +42,9 @@ const (
 // frames that may be small.
 const aheadCost = 3
 
-// rawStream is what the library's streams can do that it shows to no handler: hand
-// out a message as it arrives. RecvMsg returns what is there as a whole, and
-// unpacked, which is too late to say that there is no room for it.
+// rawStream is what the library's streams can do that it shows to no handler: deliver a
+// message as it arrives. RecvMsg returns what is there as a whole, and unpacked, which is
+// too late to say that there is no room for it.
 type rawStream interface {
 	// ReadMessageHeader fills p, which need not be a header.
 	ReadMessageHeader(p []byte) error

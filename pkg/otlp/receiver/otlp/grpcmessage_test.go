@@ -84,7 +84,7 @@ func unfinished(t *testing.T, transport *http.Transport, address string, size ui
 			return
 		}
 		defer answer.Body.Close()
-		_, _ = io.Copy(io.Discard, answer.Body) // the trailer comes behind it
+		_, _ = io.Copy(io.Discard, answer.Body) // the trailer follows it
 		ended <- answer.Header.Get("Grpc-Status") + answer.Trailer.Get("Grpc-Status")
 	}()
 	go func() {
@@ -99,8 +99,8 @@ func http2Transport(t testing.TB) *http.Transport { return http2TransportFrom(t,
 // goodClient is the address from which good senders send.
 const goodClient = "127.0.0.1"
 
-// badClients are those from which others send, whom memory is shared out to beside
-// the good one, or with it.
+// badClients are the addresses from which others send, with a share of the memory beside
+// the good one's, or within it.
 func badClients() map[string]string {
 	return map[string]string{"of another address": "127.0.0.2", "of the same address": goodClient}
 }
@@ -116,7 +116,7 @@ func http2TransportFrom(t testing.TB, from string) *http.Transport {
 
 // The messages of a hundred streams of one connection, which never end, take no
 // more than the budget lets one request take.
-func TestUnfinishedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
+func TestUnfinishedGRPCMessagesStayWithinTheBudget(t *testing.T) {
 	for name, from := range badClients() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it takes seconds, and no CPU time
@@ -151,7 +151,7 @@ func unfinishedMessagesFrom(t *testing.T, from string) {
 	if most > 4*budget {
 		t.Errorf("%d bytes are claimed", most)
 	}
-	// Good requests come in beside them, and those that stall make room.
+	// Good requests get through beside them, and stalled ones make room.
 	for range 20 {
 		data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 300_000)
 		listentest.Eventually(t, "a good request is taken", func() bool {
@@ -164,8 +164,8 @@ func unfinishedMessagesFrom(t *testing.T, from string) {
 	}
 }
 
-// Clients that have gone hold no places among the few that may wait for room.
-func TestAGRPCRequestWhoseClientHasGoneWaitsForNoRoom(t *testing.T) {
+// Clients that have disconnected hold no places among the few that may wait for room.
+func TestADisconnectedGRPCClientWaitsForNoRoom(t *testing.T) {
 	const more = 10 // than may wait of one client
 	synctest.Test(t, func(t *testing.T) {
 		var to otlptest.Sink
@@ -209,8 +209,8 @@ func TestAGRPCRequestWhoseClientHasGoneWaitsForNoRoom(t *testing.T) {
 	})
 }
 
-// A message that stalls ends when others need its memory, and its client is told
-// to send it again.
+// A message that stalls ends when others need its memory, and its client is asked to
+// retry.
 func TestAStalledGRPCMessageMakesRoom(t *testing.T) {
 	for name, from := range badClients() {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestUnpackedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
 	const budget, clients = 4 << 20, 50
 	to := newHoldingSink()
 	sv := serveWithin(t, budget, otlptest.All(to), nil)
-	// A field that nobody knows makes it large.
+	// An unknown field makes it large.
 	data := append(otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 0), otlptest.Nested(100, make([]byte, 3<<20))...)
 	var wg sync.WaitGroup
 	answers := make(chan error, clients)

@@ -42,8 +42,8 @@ const (
 )
 
 // maxStreams is how many calls of one connection are in progress at once, where the
-// configuration does not say. The client holds the others back, which costs neither
-// side anything, and leaves the connection to those that get on.
+// configuration does not say. The client holds the others back, which costs neither side
+// anything, and leaves the connection to those that make progress.
 func maxStreams(budget *listen.Budget) uint32 {
 	const message, least = 512 << 10, 4
 	return uint32(min(max(budget.Max()/message, least), mostStreams))
@@ -86,8 +86,8 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	// GracefulStop cuts off a connection that is accepted after it has begun,
-	// and one of before that the server has not got to.
+	// GracefulStop cuts off a connection that is accepted after it has begun, and an
+	// earlier one that the server has not got to.
 	accepting.Close()
 	<-ended
 	accepting.untouched.Wait()
@@ -168,10 +168,10 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
 }
 
-// refused is the answer to a request that is not taken. When to send it again
-// is said in each of the places where clients look: Go's in the status's details,
-// Python's in a trailer that has them alone, and clients for which gRPC
-// itself retries in the trailer that it defines for that.
+// refused is the answer to a request that is not accepted. When to retry is given in each
+// of the places where clients look: Go's in the status's details, Python's in a trailer
+// that has them alone, and clients for which gRPC itself retries in the trailer that it
+// defines for that.
 func refused(stream grpc.ServerStream, err error) error {
 	st := statusOf(err)
 	if st.Code() == codes.Unavailable {
@@ -184,7 +184,7 @@ func refused(stream grpc.ServerStream, err error) error {
 	return st.Err()
 }
 
-// senderOf is who called by gRPC.
+// senderOf is the sender of a gRPC call.
 func senderOf(ctx context.Context) sender {
 	from := sender{transport: transportGRPC}
 	if p, ok := peer.FromContext(ctx); ok {
@@ -193,8 +193,8 @@ func senderOf(ctx context.Context) sender {
 	return from
 }
 
-// unreadable counts a request whose message could not be received, and returns
-// what its client is told.
+// unreadable counts a request whose message could not be received, and returns the error
+// for its client.
 func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
 	ctx := stream.Context()
 	reason := refusedMalformed
@@ -209,7 +209,7 @@ func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
 		reason = refusedTooLarge
 		err = fmt.Errorf("%w; send smaller batches, or raise grpc > max_recv_msg_size above %s", err, g.config.MaxRecvMsgSize)
 	case ctx.Err() != nil:
-		return status.FromContextError(ctx.Err()).Err() // the client has gone
+		return status.FromContextError(ctx.Err()).Err() // the client has disconnected
 	case status.Code(err) == codes.Unavailable:
 		return err // so has its connection
 	default:

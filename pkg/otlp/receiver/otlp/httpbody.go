@@ -21,9 +21,8 @@ type httpBody struct {
 	unheld wire.Unheld
 }
 
-// read reads the body of a request, unpacks and decodes it. On failure it counts
-// the refusal and says with which status to answer; 0: the one that the error
-// represents.
+// read reads the body of a request, unpacks and decodes it. On failure it counts the
+// refusal and returns the status to answer with; 0: the one that matches the error.
 func (h *httpServer) read(arrival *listen.Arrival, s pipeline.Signal, contentType string, w http.ResponseWriter, r *http.Request) (body httpBody, code int, err error) {
 	from := sender{transportHTTP, r.RemoteAddr}
 	name := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))

@@ -127,7 +127,7 @@ func (h *httpServer) timed(w http.ResponseWriter, r *http.Request) {
 	}
 	method := r.Method
 	if method != http.MethodPost && method != http.MethodGet && method != http.MethodOptions {
-		method = "_OTHER" // anyone can send any word
+		method = "_OTHER" // clients can send any method
 	}
 	h.intake.metrics.httpDuration.WithLabelValues(method, scheme, strconv.Itoa(code)).
 		Observe(float64(time.Since(start).Microseconds()) / 1000)
@@ -209,8 +209,8 @@ func (h *httpServer) signalOf(path string) (pipeline.Signal, bool) {
 	return "", false
 }
 
-// refuse answers with a google.rpc.Status in the encoding of the request. code
-// is the HTTP status; 0: the one that err represents.
+// refuse answers with a google.rpc.Status in the encoding of the request. code is the
+// HTTP status; 0: the one that matches err.
 func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int, err error) int {
 	st := statusOf(err).Proto()
 	if code == 0 {
@@ -230,12 +230,12 @@ func (h *httpServer) refuse(w http.ResponseWriter, contentType string, code int,
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // the client may have gone
+	_, _ = w.Write(body) // the client may have disconnected
 	return code
 }
 
-// accepted answers with an Export…ServiceResponse, whose partial_success is empty
-// or says what of a request in JSON was lost.
+// accepted answers with an Export…ServiceResponse, whose partial_success is empty or says
+// which part of a request in JSON was lost.
 func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost wire.Partial) int {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(http.StatusOK)
@@ -243,7 +243,7 @@ func accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost
 	if contentType == wire.TypeJSON {
 		answer = lost.JSON(s)
 	}
-	_, _ = w.Write(answer) // the client may have gone
+	_, _ = w.Write(answer) // the client may have disconnected
 	return http.StatusOK
 }
 
@@ -260,7 +260,7 @@ func (h *httpServer) wrongProtocol(w http.ResponseWriter, r *http.Request) int {
 func plain(w http.ResponseWriter, code int, text string) int {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(code)
-	_, _ = w.Write([]byte(text)) // the client may have gone
+	_, _ = w.Write([]byte(text)) // the client may have disconnected
 	return code
 }
 

@@ -15,20 +15,19 @@ import (
 	"collector/pkg/throttle"
 )
 
-// maxInFlight bounds what the requests of a receiver take of the memory; above it,
-// senders are told to come back.
+// maxInFlight bounds the memory of a receiver's requests; above it, senders are asked to
+// retry.
 const maxInFlight = 64 << 20
 
-// retryAfter is when a refused sender is told to come back. SDKs give up 10 s
-// after the first try: they come back three times, the last time after 9 s. By
-// its own back-off, or told 5 s, JavaScript's would come for the last time after
-// 8 s or 5 s.
+// retryAfter is when a refused sender is asked to retry. SDKs give up 10 s after the
+// first attempt: they retry three times, the last time after 9 s. With its own back-off,
+// or with 5 s, the last retry of JavaScript's would be after 8 s or 5 s.
 const retryAfter = 3 * time.Second
 
 // errOverload says that a receiver holds as many bytes as it may.
 var errOverload = errors.New("the receiver has reached its limit of concurrent requests; send again later")
 
-// intake takes the requests of both transports of a receiver.
+// intake accepts the requests of both transports of a receiver.
 type intake struct {
 	sinks    map[pipeline.Signal]*flow.Fanout // of the wired signals
 	metrics  *metrics
@@ -60,9 +59,9 @@ func newIntake(output flow.Output, m *metrics, logger *slog.Logger) *intake {
 	return in
 }
 
-// usualGrowth is how many times its bytes a request may be when it is decoded
-// without being charged for it, as those of SDKs are, where only destinations and
-// viewers are behind the receiver.
+// usualGrowth is how many times its size a request may grow when it is decoded without
+// being charged for it, as requests of SDKs do, if only destinations and viewers come
+// after the receiver.
 const usualGrowth = 8
 
 // take checks a request and writes it to the signal's sinks, under the claim for
@@ -106,13 +105,13 @@ func (in *intake) take(ctx context.Context, s pipeline.Signal, data []byte, clai
 	return nil
 }
 
-// refuseItems counts the items of a request that is not taken.
+// refuseItems counts the items of a request that is not accepted.
 func (in *intake) refuseItems(s pipeline.Signal, transport string, items int) {
 	in.metrics.refused[s].WithLabelValues(transport).Add(float64(items))
 	in.tally.RefuseItems(string(s), items)
 }
 
-// refuse counts and logs a request that is not taken, and returns err.
+// refuse counts and logs a request that is not accepted, and returns err.
 func (in *intake) refuse(from sender, reason string, err error) error {
 	in.count(from, reason, err)
 	in.refusals.Log(in.logger, slog.LevelWarn, from.transport+reason, "request rejected",
@@ -136,13 +135,13 @@ func (in *intake) authenticate(h *auth.Handler, headers flow.Metadata, from send
 	return known, nil
 }
 
-// count counts a request that is not taken, and that is logged elsewhere.
+// count counts a request that is not accepted, and that is logged elsewhere.
 func (in *intake) count(from sender, reason string, err error) {
 	in.metrics.refusedRequests.WithLabelValues(from.transport, reason).Inc()
 	in.tally.Refuse(reason, from.client, err)
 }
 
-// lostIn counts and logs what of a request could not be held.
+// lostIn counts and logs the parts of a request that could not be represented.
 func (in *intake) lostIn(s pipeline.Signal, u wire.Unheld, client string) wire.Partial {
 	if u.Values == 0 {
 		return wire.Partial{}

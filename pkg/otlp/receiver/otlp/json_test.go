@@ -29,7 +29,7 @@ func oneSpan(name string) string {
 	return `{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"` + name + `"}]}]}]}`
 }
 
-func TestReceiverTakesAllDocumentsOfABody(t *testing.T) {
+func TestReceiverAcceptsAllDocumentsOfABody(t *testing.T) {
 	for name, body := range map[string]string{
 		"lines":              oneSpan("a") + "\n" + oneSpan("b") + "\n" + oneSpan("c") + "\n",
 		"lines with CR":      oneSpan("a") + "\r\n" + oneSpan("b") + "\r\n" + oneSpan("c"),
@@ -48,7 +48,7 @@ func TestReceiverTakesAllDocumentsOfABody(t *testing.T) {
 	}
 }
 
-func TestReceiverRefusesABodyWholeThatEndsInWhatCannotBeRead(t *testing.T) {
+func TestReceiverRejectsAllOfABodyWithAnUnreadableEnd(t *testing.T) {
 	for _, rest := range []string{"{", "x", "[]", "\x00", `"`, "{}}", oneSpan("b") + ","} {
 		var to otlptest.Sink
 		sv := serve(t, otlptest.All(&to), nil)
@@ -63,7 +63,7 @@ func TestReceiverRefusesABodyWholeThatEndsInWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestReceiverNamesTheCauseOfJSONThatIsNone(t *testing.T) {
+func TestReceiverNamesTheCauseOfInvalidJSON(t *testing.T) {
 	protobuf := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 3, 40)
 	zipped := otlptest.Compress(t, compression.New("gzip", compression.Fastest, 0), []byte(oneSpan("a")))
 	for name, f := range map[string]struct{ body, says string }{
@@ -88,7 +88,7 @@ func TestReceiverNamesTheCauseOfJSONThatIsNone(t *testing.T) {
 	}
 }
 
-func TestReceiverTakesJSONWithAByteOrderMark(t *testing.T) {
+func TestReceiverAcceptsJSONWithAByteOrderMark(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), nil)
 	if answer, text := post(t, "http://"+sv.http+"/v1/traces", wire.TypeJSON, "", []byte("\xef\xbb\xbf"+oneSpan("a"))); answer.StatusCode != 200 {
@@ -99,9 +99,9 @@ func TestReceiverTakesJSONWithAByteOrderMark(t *testing.T) {
 	}
 }
 
-// TestReceiverTakesWhatJavaScriptSends: NaN and infinities, which JSON.stringify
+// TestReceiverAcceptsWhatJavaScriptSends: NaN and infinities, which JSON.stringify
 // writes as null, and numbers beyond those that are written with all digits.
-func TestReceiverTakesWhatJavaScriptSends(t *testing.T) {
+func TestReceiverAcceptsWhatJavaScriptSends(t *testing.T) {
 	attribute := func(key, value string) string { return `{"key":"` + key + `","value":{` + value + `}}` }
 	attributes := []string{attribute("nan", `"doubleValue":null`), attribute("huge", `"intValue":1e+21`), attribute("n", `"intValue":1e3`), attribute("s", `"stringValue":"kept"`)}
 	var to otlptest.Sink
@@ -134,7 +134,7 @@ func TestReceiverTakesWhatJavaScriptSends(t *testing.T) {
 	}
 }
 
-func TestReceiverTellsHowManyPointsWereRejected(t *testing.T) {
+func TestReceiverReportsHowManyPointsWereRejected(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), nil)
 	body := `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"explicitBounds":[1,null]},{"explicitBounds":[1]}]}}]}]}]}`
@@ -150,7 +150,7 @@ func TestReceiverTellsHowManyPointsWereRejected(t *testing.T) {
 	}
 }
 
-func TestAnUnknownEncodingIsRefusedForGood(t *testing.T) {
+func TestAnUnknownEncodingIsRejectedPermanently(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), nil)
 	for _, contentType := range []string{wire.TypeProtobuf, wire.TypeJSON} {
@@ -243,9 +243,9 @@ func TestAClientOfAnotherPathIsNamedOnce(t *testing.T) {
 	}
 }
 
-// TestARefusalThatIsToBeRetriedSaysWhenToEveryClient: each SDK reads it in
+// TestARetryableRefusalSaysWhenToEveryClient: each SDK reads it in
 // another place.
-func TestARefusalThatIsToBeRetriedSaysWhenToEveryClient(t *testing.T) {
+func TestARetryableRefusalSaysWhenToEveryClient(t *testing.T) {
 	to := otlptest.Sink{Err: pipeline.ErrFull}
 	sv := serve(t, otlptest.All(&to), nil)
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 1)

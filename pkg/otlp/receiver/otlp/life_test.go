@@ -43,7 +43,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	if w := ask(bytes.NewReader(data)); w.Code != 200 {
 		t.Errorf("a request of %d bytes that is alone is answered %d", len(data), w.Code)
 	}
-	// One that has arrived by half holds the memory.
+	// A half-arrived request holds the memory.
 	slow, client := io.Pipe()
 	answered := make(chan *httptest.ResponseRecorder)
 	go func() { answered <- ask(slow) }()
@@ -184,7 +184,7 @@ func TestReceiverEndsInTimeThoughASinkHangs(t *testing.T) {
 	}
 }
 
-// hangingSink takes nothing until its caller gives up.
+// hangingSink accepts nothing until its caller gives up.
 type hangingSink struct{ entered chan struct{} }
 
 func (s hangingSink) WriteOTLP(ctx context.Context, _ pipeline.OTLP) error {

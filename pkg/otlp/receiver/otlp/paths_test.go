@@ -14,9 +14,9 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// TestClientsAreNotToldLocalPaths has a queue fail in each way; what remote
-// clients are told has no path, and the log has all of it.
-func TestClientsAreNotToldLocalPaths(t *testing.T) {
+// TestClientsDoNotSeeLocalPaths has a queue fail in each way; the errors that remote
+// clients get have no path, and the log has all of it.
+func TestClientsDoNotSeeLocalPaths(t *testing.T) {
 	const dir = "/var/lib/alloy/data/otelcol.exporter.otlp.tempo/traces"
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 3, 1)
 	full := &fs.PathError{Op: "write", Path: dir + "/0000000000000001-00000000.seg", Err: errors.New("no space left on device")}

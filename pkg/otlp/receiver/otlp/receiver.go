@@ -1,4 +1,4 @@
-// Package otlp is otelcol.receiver.otlp: OTLP by gRPC and HTTP, taken in as bytes.
+// Package otlp is otelcol.receiver.otlp: OTLP over gRPC and HTTP, received as bytes.
 package otlp
 
 import (
@@ -62,8 +62,8 @@ func New(c Config, o component.Options) (*Receiver, error) {
 	return r, nil
 }
 
-// loadTLS reads the certificates. Run does so until their files are there, as
-// Alloy, too, starts without them.
+// loadTLS reads the certificates. Run retries until their files exist, as Alloy starts
+// without them, too.
 func (r *Receiver) loadTLS() error {
 	var err1, err2 error
 	if r.grpc != nil && r.grpc.tls == nil {

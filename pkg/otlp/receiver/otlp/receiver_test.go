@@ -70,7 +70,7 @@ func TestReceiverPassesBytesThrough(t *testing.T) {
 	}
 }
 
-func TestReceiverTakesJSON(t *testing.T) {
+func TestReceiverAcceptsJSON(t *testing.T) {
 	for _, s := range flow.Signals() {
 		data := otlptest.Request(t, s, 1, 1, 2, 10)
 		asJSON, err := wire.ToJSON(s, data)
@@ -89,7 +89,7 @@ func TestReceiverTakesJSON(t *testing.T) {
 	}
 }
 
-func TestReceiverTakesEveryEncoding(t *testing.T) {
+func TestReceiverAcceptsEveryEncoding(t *testing.T) {
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 50, 100)
 	for _, name := range []string{"gzip", "zstd", "zlib", "deflate", "snappy", "lz4"} {
 		for _, blocks := range []int64{0, 1 << 20} {
@@ -120,7 +120,7 @@ func TestReceiverTakesEveryEncoding(t *testing.T) {
 	}
 }
 
-func TestReceiverRefusesEncodingsThatAreNotListed(t *testing.T) {
+func TestReceiverRejectsEncodingsThatAreNotListed(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), func(c *Config) { c.HTTP.CompressionAlgorithms = []string{"gzip"} })
 	data := otlptest.Request(t, pipeline.SignalLogs, 1, 1, 1, 1)
@@ -131,7 +131,7 @@ func TestReceiverRefusesEncodingsThatAreNotListed(t *testing.T) {
 	}
 }
 
-func TestReceiverTakes16MiB(t *testing.T) {
+func TestReceiverAccepts16MiB(t *testing.T) {
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 6000, 2400)
 	if len(data) < 15<<20 || len(data) > 16<<20 {
 		t.Fatalf("the request has %d bytes", len(data))
@@ -149,7 +149,7 @@ func TestReceiverTakes16MiB(t *testing.T) {
 	}
 }
 
-func TestReceiverRefusesWhatIsTooLarge(t *testing.T) {
+func TestReceiverRejectsWhatIsTooLarge(t *testing.T) {
 	small := func(c *Config) { c.GRPC.MaxRecvMsgSize, c.HTTP.MaxRequestBodySize = 64<<10, 64<<10 }
 	bomb := make([]byte, 8<<20)
 	for name, encoding := range map[string]string{"plain": "", "gzip": "gzip", "zstd": "zstd", "snappy": "snappy", "lz4": "lz4", "zlib": "zlib"} {
@@ -184,7 +184,7 @@ func TestReceiverRefusesWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-func TestAnAnnouncedLengthThatIsTooLargeIsRefusedBeforeTheBody(t *testing.T) {
+func TestAnAnnouncedLengthThatIsTooLargeIsRejectedBeforeTheBody(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), nil)
 	conn, err := net.Dial("tcp", sv.http)
@@ -203,7 +203,7 @@ func TestAnAnnouncedLengthThatIsTooLargeIsRefusedBeforeTheBody(t *testing.T) {
 	}
 }
 
-func TestReceiverRefusesMalformedRequests(t *testing.T) {
+func TestReceiverRejectsMalformedRequests(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), nil)
 	bad := []byte{0x0a, 0x7f}
@@ -240,7 +240,7 @@ func TestReceiverRefusesMalformedRequests(t *testing.T) {
 	}
 }
 
-func TestReceiverTellsWhenToRetry(t *testing.T) {
+func TestReceiverSaysWhenToRetry(t *testing.T) {
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 3, 1)
 	for _, err := range []error{pipeline.ErrFull, fmt.Errorf("append: %w", pipeline.ErrClosed), errors.New("disk on fire")} {
 		to := otlptest.Sink{Err: err}
@@ -451,7 +451,7 @@ func TestReceiverWritesToEverySink(t *testing.T) {
 	}
 }
 
-func TestReceiverTakesWhatTheSDKsSend(t *testing.T) {
+func TestReceiverAcceptsWhatTheSDKsSend(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), nil)
 	ctx := t.Context()

@@ -15,7 +15,7 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// A refusal that only the client sees leaves nobody at the receiver a trace.
+// A refusal must not leave its only trace with the client.
 func TestEveryRefusalOfARequestIsCountedAndLogged(t *testing.T) {
 	for reason, test := range map[string]struct {
 		method, path, contentType string

@@ -29,8 +29,7 @@ type sniffer struct {
 	intake   *intake
 	logger   *slog.Logger
 	hints    throttle.Log
-	// untouched are the connections that were accepted and that the server has
-	// done nothing about yet.
+	// untouched are the connections that were accepted but not yet served.
 	untouched sync.WaitGroup
 }
 
@@ -109,8 +108,8 @@ func (c *sniffedConn) Read(b []byte) (int, error) {
 	if c.begun.Load() {
 		return n, err
 	}
-	// A protocol that cannot be told yet: the server waits no longer for the rest
-	// than for a request or a preface, by its own deadline.
+	// The protocol is not known yet: the server's own deadline for a request or a preface
+	// bounds the wait for the rest.
 	for err == nil && n < len(b) && c.sniffer.undecided(b[:n]) {
 		var more int
 		more, err = c.Conn.Read(b[n:])
@@ -149,8 +148,8 @@ func (s *sniffer) look(c net.Conn, start []byte) bool {
 	return false
 }
 
-// linger lets a client read its answer: to close a connection on which something
-// has arrived that nobody read resets it, and the client may lose the answer.
+// linger lets a client read its answer: closing a connection with unread data resets it,
+// and the client may lose the answer.
 func linger(c net.Conn) {
 	half, ok := c.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
@@ -193,7 +192,7 @@ func isHTTP1(start []byte) bool {
 	return false
 }
 
-// serverLog takes what net/http would print about single connections.
+// serverLog receives what net/http would print about single connections.
 type serverLog struct {
 	logger *slog.Logger
 	errs   throttle.Log

@@ -35,11 +35,11 @@ func unwired(s pipeline.Signal) error {
 	return fmt.Errorf("the receiver has no output for %s", s)
 }
 
-// statusOf says to a client why its request was not taken, in the terms of
-// OTLP: InvalidArgument for what no retry fixes, and otherwise Unavailable
-// with the time after which to send again.
+// statusOf tells a client why its request was not accepted, in the terms of OTLP:
+// InvalidArgument for what no retry fixes, and otherwise Unavailable with the time after
+// which to send again.
 func statusOf(err error) *status.Status {
-	// A status holds a text: one with other bytes could not be encoded.
+	// A status must be valid text: other bytes could not be encoded.
 	message := strings.ToValidUTF8(err.Error(), "\uFFFD")
 	switch {
 	case errors.As(err, new(unknownClient)):

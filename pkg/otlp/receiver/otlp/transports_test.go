@@ -20,8 +20,8 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// Under an overload by both transports from one address, each gets requests
-// through: gRPC's share one connection, and so take longer to arrive.
+// When both transports overload the receiver from one address, requests of both get
+// through: those of gRPC share one connection, and so take longer to arrive.
 func TestNeitherTransportStarvesUnderOverload(t *testing.T) {
 	const budget, clients, size, enough = 9 << 19, 24, 2 << 20, 5
 	var to otlptest.Sink
@@ -65,7 +65,7 @@ func TestNeitherTransportStarvesUnderOverload(t *testing.T) {
 	t.Logf("gRPC: %d taken, %d refused; HTTP: %d, %d", taken[0].Load(), refused[0].Load(), taken[1].Load(), refused[1].Load())
 }
 
-// Of requests that are refused at once, gRPC's lose: HTTP's come again sooner.
+// If requests were refused at once, gRPC would lose: HTTP clients retry sooner.
 func TestARequestByGRPCWaitsForRoomFromItsBeginning(t *testing.T) {
 	const budget, calls = 128 << 10, 20
 	var to otlptest.Sink
@@ -80,7 +80,7 @@ func TestARequestByGRPCWaitsForRoomFromItsBeginning(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- exportOn(t, conn, data) }()
-		for range 10 { // answers behind which the request has begun, and would be refused
+		for range 10 { // answers by which the request has begun, and would be refused
 			if err := conn.Invoke(t.Context(), "/none/None", mem.BufferSlice{}, new(rawgrpc.Message), grpc.ForceCodecV2(rawgrpc.Codec{})); status.Code(err) != codes.Unimplemented {
 				t.Fatal(err)
 			}

@@ -22,8 +22,8 @@ const (
 	badBuckets = "bad_buckets" // of a native histogram
 )
 
-// batch is what becomes of one call: families of metrics by the resource and the scope
-// that their labels tell.
+// batch is the result of one call: families of metrics by the resource and the scope in
+// their labels.
 type batch struct {
 	in        pipeline.Metrics
 	resources []*resource // in the order in which they came
@@ -38,7 +38,7 @@ type resource struct {
 	scopes        []*scope
 }
 
-// scope is what the labels otel_scope_* tell.
+// scope is what the labels otel_scope_* say.
 type scope struct {
 	name, version, schema string
 	info                  []labels.Label // of otel_scope_info
@@ -60,7 +60,7 @@ func newBatch(m pipeline.Metrics) *batch {
 	return b
 }
 
-// resource returns the resource that labels tell, or the scraped target.
+// resource returns the resource in the labels, or the scraped target.
 func (b *batch) resource(lset labels.Labels) *resource {
 	job, instance := lset.Get(model.JobLabel), lset.Get(model.InstanceLabel)
 	if o := b.in.Origin; o != nil {
@@ -81,7 +81,7 @@ func (b *batch) resource(lset labels.Labels) *resource {
 	return r
 }
 
-// The labels that tell of the scope.
+// The labels about the scope.
 const (
 	scopeName    = "otel_scope_name"
 	scopeVersion = "otel_scope_version"
@@ -202,8 +202,8 @@ func (b *batch) metrics() pmetric.Metrics {
 	return md
 }
 
-// ownScope is the scope of samples whose labels tell of none, by the name that
-// the OpenTelemetry Collector's receiver has.
+// ownScope is the scope of samples without such labels, by the name that the
+// OpenTelemetry Collector's receiver has.
 const ownScope = "otelcol/prometheusreceiver"
 
 func (s *scope) describe(sm pmetric.ScopeMetrics) {
@@ -243,7 +243,7 @@ func (b *batch) describe(r *resource, to pcommon.Map) {
 	}
 }
 
-// tellsApart reports whether a host is not just this one, whichever that is.
+// tellsApart reports whether a host name identifies a machine, unlike localhost.
 func tellsApart(host string) bool {
 	if ip := net.ParseIP(host); ip != nil {
 		return !ip.IsLoopback() && !ip.IsUnspecified()

@@ -25,7 +25,7 @@ func TestSamplesBecomeTheMetricsThatAlloyMakes(t *testing.T) {
 		Definition(), prometheus.Definition(), relabel.Definition(), showing)...)
 }
 
-// show does what the cases do with otelcol.processor.transform: it has attributes show
+// show does what the cases do with otelcol.processor.transform: it makes attributes show
 // what a point belongs to.
 type show struct{ config showConfig }
 

@@ -23,7 +23,7 @@ type family struct {
 	groups  map[uint64]*group // the latest of each series
 	earlier map[moment]*group // those before, of series with several times
 	order   []*group
-	without []string // labels that do not tell points apart, sorted
+	without []string // labels that do not distinguish points, sorted
 }
 
 type familyKey struct {
@@ -72,7 +72,7 @@ type keyed struct {
 	about pipeline.Metadata
 }
 
-// key tells to which family a series of that name belongs.
+// key returns the family that a series of that name belongs to.
 func (b *batch) key(name string, native bool) keyed {
 	unknown := keyed{familyKey{name, native}, pipeline.Metadata{Family: name, Type: model.MetricTypeUnknown}}
 	if b.in.Origin == nil || b.in.Origin.Describe == nil {

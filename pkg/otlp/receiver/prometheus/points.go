@@ -104,8 +104,8 @@ func (g *group) sortPoints() {
 	sort.SliceStable(g.points, func(i, j int) bool { return g.points[i].at < g.points[j].at })
 }
 
-// classic adds the point of a histogram with explicit bounds. The bucket without a
-// bound has what the others lack of the count.
+// classic adds the point of a histogram with explicit bounds. The bucket without a bound
+// has the rest of the count.
 func (f *family) classic(m pmetric.Metric, g *group) {
 	if m.Type() == pmetric.MetricTypeEmpty {
 		m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
@@ -235,7 +235,7 @@ func dense(spans []histogram.Span, counts []float64, to pmetric.ExponentialHisto
 	}
 }
 
-// attributes are the labels that tell the points of the metric apart.
+// attributes are the labels that distinguish the points of the metric.
 func (f *family) attributes(g *group, to pcommon.Map) {
 	to.EnsureCapacity(g.series.Len())
 	g.series.Range(func(l labels.Label) {

@@ -133,7 +133,7 @@ func TestTheResourceIsTheLabelsOrTheTarget(t *testing.T) {
 	}
 }
 
-func TestSamplesOfNoTargetAreTakenToo(t *testing.T) {
+func TestSamplesOfNoTargetAreAcceptedToo(t *testing.T) {
 	to := &keeping{}
 	r, _ := receiver(t, to)
 	err := r.WriteMetrics(t.Context(), pipeline.Metrics{Samples: []pipeline.Sample{{Series: series1("g"), T: 1000, V: 2}}})

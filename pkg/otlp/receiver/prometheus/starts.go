@@ -16,14 +16,14 @@ type starts struct {
 	max  int // series
 
 	mu    sync.Mutex
-	known map[uint64]*start // by the hash of what tells series apart; guarded by mu
+	known map[uint64]*start // by the hash of what distinguishes series; guarded by mu
 }
 
 // start is what is remembered of a series.
 type start struct {
 	at         pcommon.Timestamp
 	count, sum float64 // of the last point
-	seen       bool    // since forget was called last
+	seen       bool    // since the last call of forget
 }
 
 const (
@@ -48,7 +48,7 @@ func (s *starts) size() int {
 	return len(s.known)
 }
 
-// forget removes the series that were not seen since it was called before.
+// forget removes the series that were not seen since the last call.
 func (s *starts) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,8 +123,8 @@ func (s *starts) metric(h *maphash.Hash, of uint64, m pmetric.Metric) {
 	}
 }
 
-// point gives a point the start of its series. Values that fall are a reset; where they
-// are optional, a value of 0 is one that is not there.
+// point gives a point the start of its series. A value that falls means a reset; where
+// values are optional, 0 means none.
 func (s *starts) point(key uint64, dp point, count, sum float64, optional bool) {
 	st := s.known[key]
 	if st == nil && len(s.known) >= s.max {

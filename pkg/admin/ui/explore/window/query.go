@@ -26,7 +26,7 @@ func Labels(values url.Values) map[string]string {
 	return out
 }
 
-// Notes says of each filter of a query that it is not known, or not understood.
+// Notes names each filter of a query that is unknown or can't be understood.
 func Notes(values url.Values, known page.Filters) []string {
 	notes := known.Notes(values)
 	for _, pair := range values["label"] {
@@ -57,7 +57,7 @@ func Notes(values url.Values, known page.Filters) []string {
 }
 
 // Unmatched says which of the label filters match nothing by themselves, once all
-// together have matched nothing. found tells of one.
+// together have matched nothing. found reports whether one matches.
 func Unmatched(labels map[string]string, what string, found func(label map[string]string) bool) []string {
 	var notes []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

@@ -21,8 +21,8 @@ func (c Cursor) String() string {
 	return fmt.Sprintf("s=%s;i=%x;b=%s;m=%x;t=%x;x=%x", c.SeqnumID, c.Seqnum, c.Boot, c.Monotonic, c.Realtime, c.XorHash)
 }
 
-// ParseCursor reads a cursor. It must have a time or a number; what it has not is
-// zero, and what it has besides is ignored.
+// ParseCursor reads a cursor. It must have a time or a number; what it lacks is zero, and
+// anything else is ignored.
 func ParseCursor(s string) (c Cursor, err error) {
 	for part := range strings.SplitSeq(s, ";") {
 		name, value, _ := strings.Cut(part, "=")

@@ -130,7 +130,7 @@ func (f *File) Head() (Entry, error) {
 // Position is how far the file has been read.
 func (f *File) Position() Position { return f.next }
 
-// Skip goes on after what Next failed at, and returns how many entries that costs.
+// Skip continues after what Next failed at, and returns how many entries that costs.
 func (f *File) Skip() (lost uint64) {
 	n := f.next.Entries
 	if f.searching { // to the end
@@ -145,8 +145,8 @@ func (f *File) Skip() (lost uint64) {
 	return 1
 }
 
-// search looks for the next entry object. What is no object is searched for the
-// next in steps of their alignment.
+// search looks for the next entry object. Between objects it searches in steps of their
+// alignment.
 func (f *File) search() (Entry, error) {
 	at := f.searched
 	for at+objectHeader <= f.head.end {
@@ -197,8 +197,8 @@ func (f *File) refers(e Entry) bool {
 
 func align(size uint64) uint64 { return (size + 7) &^ 7 }
 
-// Resume goes on after a position. If the entry there is not the one that was
-// read, it goes on at the first with a higher number.
+// Resume continues after a position. If the entry there is not the one that was read, it
+// continues at the first with a higher number.
 func (f *File) Resume(p Position) {
 	if p.Entries > 0 && p.Entries <= f.head.Entries {
 		if e, err := f.entry(p.Entries - 1); err == nil && e.Position == p {

@@ -36,9 +36,9 @@ type Field struct {
 	Whole bool  // Value is the whole
 }
 
-// Fields appends the fields of an entry to dst, in the order of the file. Of a
-// value, it returns no more than the first limit bytes. bad says how many fields
-// are damaged, or follow when those before them have four times as many, and a MiB.
+// Fields appends the fields of an entry to dst, in the order of the file. Of a value, it
+// returns no more than the first limit bytes. bad is how many fields are damaged, or come
+// after fields of four times limit and a MiB.
 func (f *File) Fields(dst []Field, e Entry, limit int) (out []Field, bad int, err error) {
 	n := (e.size - entryHeader) / f.itemSize()
 	if n > maxFields {

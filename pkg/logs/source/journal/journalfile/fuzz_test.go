@@ -108,7 +108,7 @@ func FuzzLZ4(f *testing.F) {
 		if why != "" || size != int64(len(text)) || !bytes.Equal(got, text[:min(limit, len(text))]) {
 			t.Fatalf("%d of %d bytes, %s", len(got), size, why)
 		}
-		// What is no block is refused, or gives no more than asked for.
+		// Anything that is not a block is rejected, or gives no more than requested.
 		for i := range block[:n] {
 			packed[8+i] ^= 0x55
 			if got, _, _ := journalfile.DecompressLZ4(packed, limit); len(got) > limit {

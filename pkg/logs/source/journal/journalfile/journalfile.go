@@ -10,11 +10,11 @@
 //	              ▼ ▼ ▼
 //	           data data data                        "NAME=value", perhaps compressed
 //
-// systemd documents it as its Journal File Format. The file is read with pread: a
-// mapping would end the process when somebody truncates the file. What the header
-// counts is complete; what lies beyond may be half written, and is not looked at.
-// Nothing in a file is believed: every offset is checked, every chain leads forward
-// only, and a file costs no more memory than the limits of its reader.
+// systemd documents it as its Journal File Format. The file is read with pread: a mapping
+// would end the process when somebody truncates the file. What the header counts is
+// complete; what lies beyond may be half written, and is not looked at. Nothing in a file
+// is trusted: every offset is checked, every chain leads forward only, and a file costs
+// no more memory than the limits of its reader.
 package journalfile
 
 import (
@@ -102,7 +102,7 @@ var (
 	ErrNotAJournal = errors.New("it is not a journal file")
 	// ErrUnsupported says that a file needs a newer reader.
 	ErrUnsupported = errors.New("the file uses a newer format")
-	// ErrReplaced says that another file is at the place of the one that was opened.
+	// ErrReplaced says that another file has taken the place of the one that was opened.
 	ErrReplaced = errors.New("another journal was written to the file")
 )
 

@@ -301,7 +301,7 @@ func TestATruncatedFileIsReadAsFarAsItGoes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoJournalIsRefused(t *testing.T) {
+func TestWhatIsNoJournalIsRejected(t *testing.T) {
 	w := journaltest.NewWriter(journaltest.Options{FileID: 1})
 	newer := slices.Clone(w.Bytes())
 	newer[12] |= 1 << 6

@@ -103,7 +103,7 @@ exec "$@"`
 	return exec.Command("unshare", append([]string{"-m", "sh", "-c", script, d.dir}, args...)...)
 }
 
-// Seal has files sealed from the next start on.
+// Seal makes the daemon seal files from the next start on.
 func (d *Daemon) Seal() {
 	d.t.Helper()
 	if out, err := d.command("journalctl", "--setup-keys", "--force", "--interval=1s").CombinedOutput(); err != nil {
