@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"collector/pkg/cause/causetest"
+
 	"go.opentelemetry.io/otel/attribute"
 	collectortrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -53,17 +55,6 @@ func startOTLPServer(t *testing.T) *otlpServer {
 	return s
 }
 
-// closedAddress is one at which nobody listens.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func TestSpansArriveAtTheLatestOnStop(t *testing.T) {
 	server := startOTLPServer(t)
 	tracing, err := StartTracing(t.Context(), server.endpoint, about, 0, slog.New(slog.DiscardHandler))
@@ -96,7 +87,7 @@ func TestSpansArriveAtTheLatestOnStop(t *testing.T) {
 }
 
 func TestTracingStartsAndStopsWithoutACollector(t *testing.T) {
-	tracing, err := StartTracing(t.Context(), closedAddress(t), about, 0, slog.New(slog.DiscardHandler))
+	tracing, err := StartTracing(t.Context(), causetest.Refusing(t), about, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

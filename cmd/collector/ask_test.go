@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"collector/pkg/cause/causetest"
 )
 
 // running answers as a collector does, to clients that know the password.
@@ -90,15 +92,14 @@ func TestTheCommandsThatAskARunningCollector(t *testing.T) {
 
 func TestACollectorThatCannotBeReachedSaysWhatToDo(t *testing.T) {
 	open := running(t, "", false).URL
-	gone := running(t, "", false)
-	gone.Close()
+	gone := "http://" + causetest.Refusing(t)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 	for args, want := range map[string]string{
 		"why":                                             "why needs one name",
 		"why a b --addr " + open:                          "why needs one name",
 		"why nobody --addr " + open:                       "No container is called that",
-		"why x --addr " + gone.URL:                        "is it running? --addr says where",
+		"why x --addr " + gone:                            "is it running? --addr says where",
 		"why x --addr " + plain.URL:                       "is this a collector",
 		"why x --addr ftp://host":                         "not a valid URL",
 		"targets --ca-file /nowhere":                      "--ca-file: open /nowhere",

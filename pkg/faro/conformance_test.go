@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/graph"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/logs/logstest"
 	"collector/pkg/logs/process"
 	"collector/pkg/otlp/otlptest"
@@ -87,7 +87,7 @@ func TestRequestsAreAnsweredAndForwardedAsByAlloy(t *testing.T) {
 }
 
 func (c *recordedCase) run(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), strconv.Itoa(listentest.FreePort(t))
 	fill := strings.NewReplacer("@DIR@", dir, "@PORT@", port).Replace
 	for name, text := range c.Files {
 		path := filepath.Join(dir, name)
@@ -117,7 +117,7 @@ func (c *recordedCase) run(t *testing.T) {
 		}
 	}
 	var diff string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
 		if diff = c.compare(t, out, controller); diff == "" {
 			return
 		}
@@ -220,14 +220,4 @@ func (c *recordedCase) metrics(controller *graph.Controller) (out []string) {
 	}
 	slices.Sort(out)
 	return out
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

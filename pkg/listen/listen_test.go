@@ -10,18 +10,15 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"collector/pkg/listen/listentest"
 )
 
 // mustListen listens on a free port of the loopback interface, by its number,
 // so that it can be shared.
 func mustListen(t *testing.T, p *Pool) (net.Listener, string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := listentest.FreeAddress(t)
 	l, err := p.Listen("tcp", address, "a")
 	if err != nil {
 		t.Fatal(err)

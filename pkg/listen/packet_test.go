@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"collector/pkg/listen/listentest"
 )
 
 // readAll sends what is read to out until c is closed.
@@ -40,19 +42,8 @@ func write(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-// freeAddress is an address of a port that was free.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
-}
-
 func TestDatagramsGoToWhoeverHoldsTheAddressAtAReload(t *testing.T) {
-	pool, address := NewPool(), freeAddress(t)
+	pool, address := NewPool(), listentest.FreeAddress(t)
 	got, ended := make(chan string, 100), make(chan error, 10)
 	first, err := pool.View().ListenPackets("udp", address, "a")
 	if err != nil {
@@ -91,7 +82,7 @@ func TestDatagramsGoToWhoeverHoldsTheAddressAtAReload(t *testing.T) {
 
 // Several that read one address at once do not end each other.
 func TestClosingEndsNobodyElse(t *testing.T) {
-	pool, address := NewPool(), freeAddress(t)
+	pool, address := NewPool(), listentest.FreeAddress(t)
 	got, ended := make(chan string, 1000), make(chan error, 100)
 	last, err := pool.View().ListenPackets("udp", address, "last")
 	if err != nil {
@@ -125,7 +116,7 @@ func TestClosingEndsNobodyElse(t *testing.T) {
 
 func TestAnAddressForDatagramsIsHeldOnce(t *testing.T) {
 	for _, pool := range []*Pool{NewPool(), NewDryPool()} {
-		view, address := pool.View(), freeAddress(t)
+		view, address := pool.View(), listentest.FreeAddress(t)
 		a, err := view.ListenPackets("udp", address, "first")
 		if err != nil {
 			t.Fatal(err)
@@ -165,7 +156,7 @@ func TestWhatTheKernelDropsIsCounted(t *testing.T) {
 	}
 	got, ended := make(chan string, 1000), make(chan error, 1)
 	go readAll(c, got, ended)
-	for deadline := time.Now().Add(20 * time.Second); read+int(c.Lost()) != sent; {
+	for deadline := time.Now().Add(time.Minute); read+int(c.Lost()) != sent; {
 		if time.Now().After(deadline) {
 			t.Fatalf("of %d datagrams, %d were read and %d are counted as lost", sent, read, c.Lost())
 		}

@@ -16,6 +16,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/listen"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 )
 
@@ -130,14 +131,9 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 }
 
 func TestReplacingAReceiverLosesNoRequest(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
 	s := &sink{}
 	c := receiveConfig(s)
-	c.HTTP.ListenPort = free.Addr().(*net.TCPAddr).Port
+	c.HTTP.ListenPort = listentest.FreePort(t)
 	pool := listen.NewPool()
 	r := startIn(t, pool.View(), c)
 	url := r.url

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
@@ -195,12 +196,10 @@ func TestSendTimesOutEachAttempt(t *testing.T) {
 }
 
 func TestSendShowsNoCredentials(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	address := strings.TrimPrefix(server.URL, "http://")
+	address := causetest.Refusing(t)
 	var authorization string
 	answering := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { authorization = r.Header.Get("Authorization") }))
 	defer answering.Close()
-	server.Close()
 	s := mustSender(t, endpointConfig("http://user:hunter2@"+address))
 	_, err := s.Send(t.Context(), []queue.Block{ingestBlock("x 1\n")})
 	if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "user") || !strings.Contains(err.Error(), address) {

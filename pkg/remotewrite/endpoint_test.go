@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"errors"
 	"math"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/deliver"
 	"collector/pkg/discovery"
 	"collector/pkg/pipeline"
@@ -132,14 +132,9 @@ func TestWithoutRetryA429DropsTheBatchUncut(t *testing.T) {
 }
 
 func TestErrorsHoldNoCredentials(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := causetest.Refusing(t)
 	e := testEndpoint(t, "http://user:hunter2@"+address+"/write?token=hunter3", nil)
-	_, err = e.Send(t.Context(), testBlocks(t, samples(1, 1), encodingZstd))
+	_, err := e.Send(t.Context(), testBlocks(t, samples(1, 1), encodingZstd))
 	if err == nil || strings.Contains(err.Error(), "hunter") || strings.Contains(e.destination().URL+e.id, "hunter") {
 		t.Errorf("error %v, destination %q, id %q", err, e.destination().URL, e.id)
 	}

@@ -6,9 +6,6 @@ package harness
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"collector/pkg/listen/listentest"
 )
 
 // patience is how long tests wait at least for what has to come: a machine may be busy,
@@ -67,55 +66,16 @@ func Root() string {
 	}
 }
 
-// FreePort returns a port of the loopback interface that is this test's until it ends,
-// whoever else runs tests: it lies below those that the kernel assigns, and an abstract
-// socket of its name keeps other tests off it while the collector that listens there is
-// killed and started again.
+// FreePort is listentest's.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	return FreePorts(t, 1)
+	return listentest.FreePort(t)
 }
 
-// FreePorts returns the first of n free ports in a row, which are this test's as
-// FreePort's is.
+// FreePorts is listentest's.
 func FreePorts(t testing.TB, n int) int {
 	t.Helper()
-	for range 1000 {
-		port := 10_000 + rand.IntN(20_000)
-		if reservePorts(t, port, n) {
-			return port
-		}
-	}
-	t.Fatalf("there are no %d free ports in a row", n)
-	return 0
-}
-
-// reservePorts reports whether it could reserve n ports from first on, and keeps
-// none of them otherwise.
-func reservePorts(t testing.TB, first, n int) bool {
-	var reservations []io.Closer
-	for port := first; port < first+n; port++ {
-		reservation, err := net.Listen("unix", fmt.Sprintf("@collector-test-port-%d", port))
-		if err == nil {
-			reservations = append(reservations, reservation)
-			var l net.Listener
-			if l, err = net.Listen("tcp", Address(port)); err == nil {
-				l.Close()
-			}
-		}
-		if err != nil {
-			for _, r := range reservations {
-				r.Close()
-			}
-			return false
-		}
-	}
-	t.Cleanup(func() {
-		for _, r := range reservations {
-			r.Close()
-		}
-	})
-	return true
+	return listentest.FreePorts(t, n)
 }
 
 // Process is a running child process.

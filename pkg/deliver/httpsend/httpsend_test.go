@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/deliver"
 	"collector/pkg/httpclient"
 )
@@ -108,12 +108,7 @@ func TestRedirectsThatKeepTheDataCarryAllOfIt(t *testing.T) {
 }
 
 func TestErrorsNameTheURLWithoutItsSecrets(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := listener.Addr().String()
-	listener.Close()
+	closed := causetest.Refusing(t)
 	answering := strings.TrimPrefix(serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such\nkey: "+r.URL.Query().Get("key"), http.StatusNotFound)
 	}), "http://")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/exporters/exporter/exportertest"
 )
 
@@ -41,7 +42,7 @@ func served(t *testing.T, host, text string, serve func(http.Handler) *httptest.
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
 func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
-	address := exportertest.Closed(t)
+	address := causetest.Refusing(t)
 	e := exportertest.New(t, Definition(), fmt.Sprintf("scrape_uri = \"http://me:hunter2@%s/server-status?auto\"", address))
 	code, page := e.Page()
 	if page.IsAlloys(t); code != 200 || !page.Has("apache_up 0") {

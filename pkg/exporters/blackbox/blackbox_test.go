@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/exporters/exporter"
@@ -88,7 +89,7 @@ func TestEachKindOfProbeAsksARealServer(t *testing.T) {
 	mail := exportertest.Serve(t, func(conn net.Conn) { fmt.Fprint(conn, "220 mail ready\r\n") })
 	site := web(t)
 	e := exportertest.New(t, Definition(), modules+target("page", site, "")+target("broken", site+"/broken", "http_2xx")+
-		target("mail", mail, "tcp")+target("closed", exportertest.Closed(t), "tcp")+target("names", names(t), "dns")+target("services", services(t), "grpc"))
+		target("mail", mail, "tcp")+target("closed", causetest.Refusing(t), "tcp")+target("names", names(t), "dns")+target("services", services(t), "grpc"))
 	success := map[string]string{"page": "1", "broken": "0", "mail": "1", "closed": "0", "names": "1", "services": "1"}
 	more := map[string]string{
 		"page": "probe_http_status_code 200", "broken": "probe_http_status_code 500", "mail": "probe_failed_due_to_regex 0",

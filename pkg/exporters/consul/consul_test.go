@@ -21,6 +21,7 @@ import (
 
 	"crypto/tls"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/exporters/exporter/exportertest"
 	"collector/pkg/tlsconfig/tlstest"
 )
@@ -86,7 +87,7 @@ func answers() map[string]string {
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
 func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
-	address := exportertest.Closed(t)
+	address := causetest.Refusing(t)
 	e := exportertest.New(t, Definition(), fmt.Sprintf("server = \"http://me:hunter2@%s\"", address))
 	code, page := e.Page()
 	if page.IsAlloys(t); code != 200 || !page.Has("consul_up 0") {

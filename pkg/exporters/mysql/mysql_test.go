@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	library "github.com/prometheus/mysqld_exporter/collector"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/component"
 	"collector/pkg/exporters/exporter/exportertest"
 )
@@ -42,7 +43,7 @@ func tables() map[string][][]string {
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
 func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
-	address := exportertest.Closed(t)
+	address := causetest.Refusing(t)
 	e := exportertest.New(t, Definition(), "data_source_name = \"root:hunter2@("+address+")/shop\"")
 	code, page := e.Page()
 	if page.IsAlloys(t); code != 200 || !page.Has("mysql_up 0") {

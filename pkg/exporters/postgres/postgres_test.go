@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/exporters/exporter"
 	"collector/pkg/exporters/exporter/exportertest"
 )
@@ -48,7 +49,7 @@ func queries(t *testing.T) string {
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
 func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
-	address := exportertest.Closed(t)
+	address := causetest.Refusing(t)
 	e := exportertest.New(t, Definition(), sources("postgresql://u:hunter2@"+address+"/db1?sslmode=disable"))
 	code, page := e.Page()
 	if page.IsAlloys(t); code != 200 || !page.Has("pg_up 0") {

@@ -4,14 +4,16 @@ package redis
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"collector/pkg/listen/listentest"
 
 	"github.com/gomodule/redigo/redis"
 )
@@ -36,7 +38,7 @@ func real(t *testing.T, arguments ...string) string {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	var last error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if last = ping(socket); last == nil {
 			return "unix://" + socket
 		}
@@ -72,16 +74,6 @@ func do(t *testing.T, address string, commands ...string) {
 			t.Fatalf("%s: %v", command, err)
 		}
 	}
-}
-
-// freePort is a port that nobody listens at.
-func freePort(t *testing.T) string {
-	t.Helper()
-	_, port, err := net.SplitHostPort(closed(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func TestTheMetricsOfARealServer(t *testing.T) {
@@ -137,7 +129,7 @@ func TestARealServerIsAskedAsConfigured(t *testing.T) {
 }
 
 func TestClientsOfARealServerHaveTheirPorts(t *testing.T) {
-	port := freePort(t)
+	port := strconv.Itoa(listentest.FreePort(t))
 	real(t, "--port", port)
 	for settings, want := range map[string]bool{"": false, "export_client_port = true": true} {
 		_, page := exported(t, fmt.Sprintf("redis_addr = %q\nexport_client_list = true\n%s", "127.0.0.1:"+port, settings)).page()
@@ -149,10 +141,10 @@ func TestClientsOfARealServerHaveTheirPorts(t *testing.T) {
 }
 
 func TestKeysOfARealCluster(t *testing.T) {
-	port := freePort(t)
-	address := real(t, "--port", port, "--cluster-enabled", "yes", "--cluster-port", freePort(t))
+	port := strconv.Itoa(listentest.FreePort(t))
+	address := real(t, "--port", port, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(listentest.FreePort(t)))
 	do(t, address, "CLUSTER ADDSLOTSRANGE 0 16383")
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
 		_, page := exported(t, fmt.Sprintf("redis_addr = %q", address)).page()
 		if has(page, "redis_cluster_state 1") {
 			break
@@ -169,7 +161,7 @@ func TestKeysOfARealCluster(t *testing.T) {
 }
 
 func TestARealServerWithTLS(t *testing.T) {
-	port := freePort(t)
+	port := strconv.Itoa(listentest.FreePort(t))
 	certFile, keyFile := certified(t)
 	real(t, "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile)
 	checkTLS(t, port, certFile, keyFile)

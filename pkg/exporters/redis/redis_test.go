@@ -15,22 +15,13 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/exporters/exporter"
 )
 
 // closed is an address at which nobody listens.
-func closed(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
 func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	recorded, err := os.ReadFile("testdata/alloy.txt")
@@ -43,7 +34,7 @@ func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 			want = append(want, strings.TrimSpace(line))
 		}
 	}
-	address := closed(t)
+	address := causetest.Refusing(t)
 	r := exported(t, fmt.Sprintf("redis_addr = %q", address))
 	code, page := r.page()
 	if code != 200 || !has(page, "redis_up 0") || !has(page, `redis_exporter_last_scrape_error{err="dial tcp `+address) {

@@ -4,7 +4,6 @@ package snmp
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,25 +12,21 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"collector/pkg/exporters/exporter/exportertest"
+	"collector/pkg/listen/listentest"
 )
 
 // real starts snmpd, and returns its address.
 func real(t *testing.T) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := conn.LocalAddr().(*net.UDPAddr)
-	conn.Close()
+	port := listentest.FreePort(t)
 	p := exportertest.NewProgram(t, "Debian-snmp")
 	path := filepath.Join(p.Dir, "snmpd.conf")
-	text := fmt.Sprintf("agentaddress udp:127.0.0.1:%d\nrocommunity public\nsysName shop\ncreateUser me SHA hunter2hunter2 AES hunter2hunter2\nrouser me priv\n", address.Port)
+	text := fmt.Sprintf("agentaddress udp:127.0.0.1:%d\nrocommunity public\nsysName shop\ncreateUser me SHA hunter2hunter2 AES hunter2hunter2\nrouser me priv\n", port)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p.Start(t, func() error {
-		g := &gosnmp.GoSNMP{Target: "127.0.0.1", Port: uint16(address.Port), Community: "public", Version: gosnmp.Version2c, Timeout: time.Second}
+		g := &gosnmp.GoSNMP{Target: "127.0.0.1", Port: uint16(port), Community: "public", Version: gosnmp.Version2c, Timeout: time.Second}
 		if err := g.Connect(); err != nil {
 			return err
 		}
@@ -39,7 +34,7 @@ func real(t *testing.T) string {
 		_, err := g.Get([]string{"1.3.6.1.2.1.1.5.0"})
 		return err
 	}, exportertest.Find(t, "snmpd", "/usr/sbin/snmpd"), "-f", "-Lo", "-C", "-c", path, "-p", filepath.Join(p.Dir, "pid"), "--persistentDir="+p.Dir)
-	return address.String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 func TestTheMetricsOfARealAgent(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package listentest has misbehaving clients that a server must tolerate beside its good
-// ones.
+// Package listentest has free ports for servers, and clients that they have to bear beside
+// their good ones.
 package listentest
 
 import (

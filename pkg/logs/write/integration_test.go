@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/listen/listentest"
 	"collector/pkg/pipeline"
 	"collector/test/harness"
 )
@@ -24,12 +24,7 @@ import (
 // VictoriaLogs takes what this package sends as Loki does.
 func TestVictoriaLogsStoresWhatIsSent(t *testing.T) {
 	binary := harness.Tool(t, "victoria-logs")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := listentest.FreeAddress(t)
 	server := exec.Command(binary, "-storageDataPath="+t.TempDir(), "-httpListenAddr="+address, "-retentionPeriod=100y")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

@@ -177,17 +177,6 @@ func (e Effect) Check(t testing.TB, d component.Definition, base string) {
 	}
 }
 
-// Closed is an address at which nobody listens.
-func Closed(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // Serve calls serve for each connection to an address, which it returns. When the
 // test is over, connections are closed, and it waits for serve.
 func Serve(t testing.TB, serve func(net.Conn)) string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/listen"
+	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/rawgrpc"
 	"collector/pkg/otlp/wire"
@@ -62,19 +62,8 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	}
 }
 
-// freeAddress is one that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer probe.Close()
-	return probe.Addr().String()
-}
-
 func TestReceiverIsReplacedWithoutALostRequest(t *testing.T) {
-	overGRPC, overHTTP := freeAddress(t), freeAddress(t)
+	overGRPC, overHTTP := listentest.FreeAddress(t), listentest.FreeAddress(t)
 	pool := listen.NewPool()
 	var to otlptest.Sink
 	start := func() (stop func()) {
