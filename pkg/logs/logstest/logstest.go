@@ -3,6 +3,7 @@ package logstest
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,6 +106,17 @@ func ValueOf(m prometheus.Metric) float64 {
 		return -1
 	}
 	return out.GetCounter().GetValue()
+}
+
+// WantValue waits until a counter has a value, as lines are counted after a sink has
+// them, and fails if it has a higher one.
+func WantValue(t *testing.T, what string, m prometheus.Metric, want float64) {
+	t.Helper()
+	state := func() string { return fmt.Sprintf("it is %v", ValueOf(m)) }
+	Until(t, fmt.Sprintf("%s is %v", what, want), func() bool { return ValueOf(m) >= want }, time.Minute, state)
+	if got := ValueOf(m); got != want {
+		t.Errorf("%s is %v, want %v", what, got, want)
+	}
 }
 
 // Numbered is lines with the numbers from one up to another.

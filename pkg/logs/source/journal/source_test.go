@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"collector/pkg/component"
 	"collector/pkg/discovery"
 	"collector/pkg/logs/logstest"
@@ -75,20 +73,10 @@ func TestEntriesArriveWithTheirTimeAndLabels(t *testing.T) {
 		}
 	}
 	m := b.source.metrics
-	for name, counted := range map[string]struct {
-		counter prometheus.Counter
-		want    float64
-	}{
-		"lines":        {m.lines, 4},
-		"no_message":   {m.errors.WithLabelValues(errorNoMessage), 1},
-		"empty_labels": {m.errors.WithLabelValues(errorEmptyLabels), 1},
-		"invalid":      {m.invalidLines, 1},
-	} {
-		b.until(fmt.Sprintf("%s is %v", name, counted.want), func() bool { return logstest.ValueOf(counted.counter) >= counted.want })
-		if got := logstest.ValueOf(counted.counter); got != counted.want {
-			t.Errorf("%s is %v, want %v", name, got, counted.want)
-		}
-	}
+	logstest.WantValue(t, "lines", m.lines, 4)
+	logstest.WantValue(t, "no_message", m.errors.WithLabelValues(errorNoMessage), 1)
+	logstest.WantValue(t, "empty_labels", m.errors.WithLabelValues(errorEmptyLabels), 1)
+	logstest.WantValue(t, "invalid", m.invalidLines, 1)
 }
 
 func TestRulesThatMayLookAtAnyFieldDo(t *testing.T) {
@@ -295,6 +283,7 @@ func TestSeveralMachinesAndNamespacesAreRead(t *testing.T) {
 	b.wait("a", "b", "c", "d")
 	b.file(7, "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "system.journal").log("e")
 	b.wait("a", "b", "c", "d", "e")
+	b.end()
 	var paths []string
 	for _, tail := range b.source.LogTails() {
 		paths = append(paths, strings.TrimPrefix(tail.Container, b.disk))

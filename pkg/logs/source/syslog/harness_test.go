@@ -167,7 +167,7 @@ const (
 // await waits until a condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); {
+	for deadline := time.Now().Add(time.Minute); !holds(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("it never came to this: %s", what)
 		}
@@ -178,7 +178,7 @@ func await(t *testing.T, what string, holds func() bool) {
 // awaitLines waits until the sink has lines, and returns its entries.
 func awaitLines(t *testing.T, sink *logstest.Sink, want ...string) []logstest.Received {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !slices.Equal(sink.Lines(), want) {
 		if time.Now().After(deadline) {
 			t.Fatalf("lines %q, want %q", sink.Lines(), want)
