@@ -129,7 +129,7 @@ func runPublicFile(t *testing.T, text string) {
 			return slices.ContainsFunc(entries, func(e lokitest.Entry) bool { return strings.Contains(e.Labels, fmt.Sprintf("filename=%q", path)) })
 		})
 	}
-	for deadline := time.Now().Add(20 * time.Second); len(missing(loki.Entries())) > 0; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(missing(loki.Entries())) > 0; <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("of %d files, nothing of %s arrives\n%s\n%s", len(paths), missing(loki.Entries()), text, result.Config.Text)
 		}

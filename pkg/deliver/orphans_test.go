@@ -46,7 +46,7 @@ func (r *recorder) Split(queue.Block) []queue.Block { return nil }
 
 func (r *recorder) waitFor(t *testing.T, n int) []string {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		r.mu.Lock()
 		got := slices.Clone(r.got)

@@ -58,7 +58,7 @@ func follow(t *testing.T, f *File) {
 // awaitTargets waits until there are targets at these addresses, in any order.
 func awaitTargets(t *testing.T, s *Set, want ...string) []Target {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		targets, changed := s.Targets()
 		var got []string
@@ -273,7 +273,7 @@ func TestFilesAreReadAgainEachRefreshInterval(t *testing.T) {
 	}
 	follow(t, f)
 	// Nothing changes, so that no event of the file system has them read.
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		var m dto.Metric
 		if err := f.metrics.scan.Write(&m); err != nil {

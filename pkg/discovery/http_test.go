@@ -226,7 +226,7 @@ func TestTheListIsFetchedEachRefreshInterval(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, h)
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for n.Load() < 3 {
 		_, changed := h.poll.out.Targets()
 		select {

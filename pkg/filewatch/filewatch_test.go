@@ -33,7 +33,7 @@ func looking(t *testing.T, o Options) <-chan string {
 
 func await(t *testing.T, seen <-chan string, want string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case got := <-seen:

@@ -88,7 +88,7 @@ func (r *running) send(url string, change func(*httpclient.Config)) {
 
 // patience is how long a case waits for what has to come. It is no measure of
 // anything: machines are busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // await waits until s has heard what is expected.
 func (r *running) await(s *server, what string, is func(heard) bool) {

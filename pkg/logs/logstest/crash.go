@@ -124,7 +124,7 @@ func Until(t *testing.T, what string, ok func() bool, patience time.Duration, st
 // Wait waits until the sink has as many lines as wanted, and compares them.
 func (s *Sink) Wait(t *testing.T, want []string, state func() string) {
 	t.Helper()
-	Until(t, "the lines have come", func() bool { return len(s.Lines()) >= len(want) }, 20*time.Second, state)
+	Until(t, "the lines have come", func() bool { return len(s.Lines()) >= len(want) }, time.Minute, state)
 	if got := strings.Join(s.Lines(), "\n"); got != strings.Join(want, "\n") {
 		t.Fatalf("got\n%.2000s\nwant\n%.2000s", got, strings.Join(want, "\n"))
 	}

@@ -211,7 +211,7 @@ func (c *Case) Run(t *testing.T, definitions []component.Definition, request fun
 		return
 	}
 	c.feed(t, in, request)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		diff := c.compare(out, controller)
 		if diff == "" {
 			return

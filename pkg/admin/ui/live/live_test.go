@@ -121,7 +121,7 @@ func TestWatchersEndWithTheirClients(t *testing.T) {
 	for _, w := range all {
 		w.leave()
 	}
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(uitest.Get(t, u, "/api/v1/live"), `"watchers":0`); <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(uitest.Get(t, u, "/api/v1/live"), `"watchers":0`); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("watchers are left")
 		}

@@ -120,7 +120,7 @@ func (b *bench) wait(want ...string) {
 
 func (b *bench) until(what string, ok func() bool) {
 	b.t.Helper()
-	logstest.Until(b.t, what, ok, 20*time.Second, b.state)
+	logstest.Until(b.t, what, ok, time.Minute, b.state)
 }
 
 func (b *bench) state() string {

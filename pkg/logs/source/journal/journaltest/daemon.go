@@ -205,7 +205,7 @@ func (d *Daemon) signal(sig syscall.Signal, name string) {
 // Until waits for a condition.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
