@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -87,24 +88,53 @@ func acceptIdle(set *pflag.FlagSet) {
 		"cluster.name", "cluster.tls-ca-path", "cluster.tls-cert-path", "cluster.tls-key-path", "cluster.tls-server-name",
 		"cluster.wait-for-size", "cluster.wait-timeout", "windows.priority", "feature.prometheus.metric-validation-scheme")
 	idleSwitch(set, "disable-reporting", "cluster.enable-tls", "cluster.use-discovery-v1")
-	set.Duration("feature.component-shutdown-deadline", 10*time.Minute, "accepted for compatibility: shutdown always takes at most 5 s")
+	set.Duration("feature.component-shutdown-deadline", 10*time.Minute, "")
+	withoutEffect(set, "feature.component-shutdown-deadline") // shutdown takes at most 5 s
 }
 
-const idleUsage = "accepted for compatibility; has no effect"
+// idleAnnotation marks the flags that --help lists by their names alone.
+const idleAnnotation = "without effect"
 
 func idle(set *pflag.FlagSet, value string, names ...string) {
 	for _, name := range names {
-		set.String(name, value, idleUsage)
+		set.String(name, value, "")
+		withoutEffect(set, name)
 	}
 }
 
 func idleSwitch(set *pflag.FlagSet, names ...string) {
 	for _, name := range names {
-		set.Bool(name, false, idleUsage)
+		set.Bool(name, false, "")
+		withoutEffect(set, name)
 	}
 }
 
-// check refuses what would ask for behavior that is not there.
+func withoutEffect(set *pflag.FlagSet, name string) {
+	if err := set.SetAnnotation(name, idleAnnotation, nil); err != nil {
+		panic("BUG: " + err.Error())
+	}
+}
+
+// flagUsages describes the flags of a command. Those without effect come last, without
+// descriptions.
+func flagUsages(set *pflag.FlagSet) string {
+	effective := pflag.NewFlagSet("", pflag.ContinueOnError)
+	var idle []string
+	set.VisitAll(func(f *pflag.Flag) {
+		if _, ok := f.Annotations[idleAnnotation]; ok {
+			idle = append(idle, "      --"+f.Name+"\n")
+		} else {
+			effective.AddFlag(f)
+		}
+	})
+	text := effective.FlagUsages()
+	if len(idle) > 0 {
+		text += "\nAccepted for compatibility with Alloy, without effect:\n" + strings.Join(idle, "")
+	}
+	return text
+}
+
+// check rejects flags for features that do not exist here.
 func (f *runFlags) check() error {
 	if _, err := admin.CleanPrefix(f.prefix); err != nil {
 		return fmt.Errorf("--%s: %w", prefixFlag, err)
@@ -118,7 +148,7 @@ func (f *runFlags) check() error {
 	return f.format.check()
 }
 
-// warn says which flags ask for what is not there.
+// warn names the flags whose features do not exist here.
 func (f *runFlags) warn(logger *slog.Logger) {
 	if f.cluster {
 		logger.Warn("clustering is not supported: this collector scrapes all of its targets, and so does every other one with the same configuration", "flag", "--"+clusterFlag)

@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 func TestFlagsOfAlloyAreAccepted(t *testing.T) {
@@ -31,7 +34,36 @@ func TestFlagsOfAlloyAreAccepted(t *testing.T) {
 	}
 }
 
-func TestFlagsThatAskForMoreAreRefused(t *testing.T) {
+// Whoever reads --help finds the flags that do something, and below them the names of those
+// that are only accepted.
+func TestHelpSeparatesFlagsWithoutEffect(t *testing.T) {
+	const heading = "\nAccepted for compatibility with Alloy, without effect:\n"
+	set, _ := newRunFlags()
+	effective, idle, found := strings.Cut(flagUsages(set), heading)
+	if !found {
+		t.Fatalf("no heading %q in:\n%s", heading, flagUsages(set))
+	}
+	names := strings.Fields(idle)
+	for _, name := range []string{"--disable-reporting", "--stability.level", "--cluster.name", "--feature.component-shutdown-deadline"} {
+		if strings.Contains(effective, name) || !slices.Contains(names, name) {
+			t.Errorf("%s is not listed below the heading", name)
+		}
+	}
+	set.VisitAll(func(f *pflag.Flag) {
+		name := "--" + f.Name
+		if listed := slices.Contains(names, name); listed != (f.Usage == "") || listed == strings.Contains(effective, name+" ") {
+			t.Errorf("%s: described: %v, below the heading: %v", name, f.Usage != "", listed)
+		}
+	})
+	if set, _ = newRunFlags(); set.Parse([]string{"--cluster.name=a", "--disable-reporting"}) != nil {
+		t.Error("a flag without effect is not accepted")
+	}
+	if text := flagUsages(pflag.NewFlagSet("", pflag.ContinueOnError)); text != "" {
+		t.Errorf("a command without flags has %q", text)
+	}
+}
+
+func TestFlagsForMissingFeaturesAreRejected(t *testing.T) {
 	for _, arg := range []string{"--config.format=static", "--config.format=otelcol"} {
 		set, f := newRunFlags()
 		if err := set.Parse([]string{arg}); err != nil {
@@ -44,7 +76,7 @@ func TestFlagsThatAskForMoreAreRefused(t *testing.T) {
 	}
 }
 
-func TestClustersAreNotThereAndTheFlagSaysSo(t *testing.T) {
+func TestTheFlagForClustersWarns(t *testing.T) {
 	for args, want := range map[string]string{
 		"": "", "--cluster.enabled=false": "", "--cluster.node-name=a --cluster.join-addresses=b:1": "",
 		"--cluster.enabled --cluster.join-addresses=a:1,b:2 --cluster.rejoin-interval=1m --cluster.max-join-peers=3": "--cluster.enabled",
@@ -122,7 +154,7 @@ func TestHealthcheckKnowsTLSAndPasswords(t *testing.T) {
 	}
 }
 
-func TestAPrefixThatIsNoneIsRefused(t *testing.T) {
+func TestAnInvalidPrefixIsRejected(t *testing.T) {
 	for prefix, want := range map[string]string{"/": "", "/ui/": "/ui"} {
 		set, f := newRunFlags()
 		if err := set.Parse([]string{"--" + prefixFlag, prefix}); err != nil || f.check() != nil || f.cleanPrefix() != want {

@@ -69,8 +69,8 @@ func main() {
 	}
 }
 
-// shownError is an error as it may be printed: URLs and addresses in it are
-// without their secrets. What is wrong with a configuration says so by itself.
+// shownError is an error as it may be printed: URLs and addresses in it are without their
+// secrets. Errors of a configuration are already safe.
 func shownError(err error) string {
 	var diagnostics config.Diagnostics
 	if errors.As(err, &diagnostics) {
@@ -135,5 +135,5 @@ func defaultConfig(args []string, out io.Writer) error {
 
 // describe makes --help begin with what a command does: text follows the program's name.
 func describe(set *pflag.FlagSet, text string) {
-	set.Usage = func() { fmt.Fprintf(set.Output(), "collector %s\n\nFlags:\n%s", text, set.FlagUsages()) }
+	set.Usage = func() { fmt.Fprintf(set.Output(), "collector %s\n\nFlags:\n%s", text, flagUsages(set)) }
 }
