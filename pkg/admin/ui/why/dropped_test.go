@@ -1,6 +1,7 @@
 package why
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +51,29 @@ func TestLossesAreDistinguishedFromWhatRulesDrop(t *testing.T) {
 		if len(a.Texts) != 1 || a.Texts[0].Kind != c.kind {
 			t.Errorf("%s, %q: %+v, want %s", c.name, c.reason, a.Texts, c.kind)
 		}
+	}
+}
+
+// A source says of each of its tails what rules dropped. What its receivers rejected is in its
+// metric alone.
+func TestWhatASourceLosesIsNamedBesideWhatItsRulesDrop(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	made := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "collector_log_lines_dropped_total", Help: "Toy."}, []string{"reason"})
+	registry.MustRegister(made)
+	made.WithLabelValues("relabel").Add(3)
+	made.WithLabelValues("rejected").Add(7)
+	k := &collection{
+		onWay:     []string{"toy"},
+		tails:     []inspect.LogTail{{Component: "toy", Dropped: 3}},
+		situation: &situation{page: &Page{Source: counts{Registry: registry}}, redaction: redact.New(func() []inspect.Relabeling { return nil }).Current()},
+	}
+	a := k.whyDropped()
+	want := []Text{
+		{Kind: "info", Text: "toy: its rules dropped 3 lines."},
+		{Kind: "bad", Text: "toy: collector_log_lines_dropped_total is 7 (reason: rejected)."},
+	}
+	if !slices.Equal(a.Texts, want) {
+		t.Errorf("%+v, want %+v", a.Texts, want)
 	}
 }
 

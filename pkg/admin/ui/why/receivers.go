@@ -241,6 +241,9 @@ func (k *collection) droppedOnTheWay(a *Answer) {
 				if n := m.GetCounter().GetValue(); n > 0 && len(a.Texts) < maxTexts && !k.isRefusal(id, m) {
 					kind := "bad"
 					if asked(name, m) {
+						if k.hasTails(id) {
+							continue // each of its tails says what its rules dropped
+						}
 						kind = "info"
 					}
 					a.say(kind, "%s: %s is %s%s.", id, name, page.Count(n), k.labelsOf(m))
@@ -281,11 +284,15 @@ func (k *collection) isRefusal(id string, m *dto.Metric) bool {
 	})
 }
 
-// hasOwnCounts reports whether what a component drops is reported elsewhere.
+// hasOwnCounts reports whether all that a component drops is reported elsewhere.
 func (k *collection) hasOwnCounts(id string) bool {
 	return slices.ContainsFunc(k.ends, func(d destination) bool { return d.Component == id }) ||
-		slices.ContainsFunc(k.tails, func(t inspect.LogTail) bool { return t.Component == id }) ||
 		slices.ContainsFunc(k.targets, func(t target) bool { return t.Component == id })
+}
+
+// hasTails reports whether a component reads logs that the answers are about.
+func (k *collection) hasTails(id string) bool {
+	return slices.ContainsFunc(k.tails, func(t inspect.LogTail) bool { return t.Component == id })
 }
 
 // labelsOf is " (reason: x)", or nothing.
