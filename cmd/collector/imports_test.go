@@ -93,12 +93,12 @@ var allowedImports = map[string]string{
 	"pkg/promtail": "pkg/component pkg/config",
 
 	"pkg/local":           "pkg/component pkg/filewatch pkg/lastgood pkg/local/filematch",
-	"pkg/local/filematch": "pkg/component pkg/discovery pkg/throttle",
+	"pkg/local/filematch": "pkg/component pkg/discovery pkg/filewatch pkg/throttle",
 
 	"pkg/logs":                            "pkg/component pkg/logs/echo pkg/logs/enrich pkg/logs/process pkg/logs/relabel pkg/logs/secretfilter pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/source/journal pkg/logs/source/syslog pkg/logs/source/windowsevent pkg/logs/write",
 	"pkg/logs/source/api":                 signalPackages,
 	"pkg/logs/source/docker":              signalPackages + " pkg/logs/source/lines pkg/logs/source/positions",
-	"pkg/logs/source/file":                signalPackages + " pkg/local/filematch pkg/logs/source/lines pkg/logs/source/positions",
+	"pkg/logs/source/file":                signalPackages + " pkg/filewatch pkg/local/filematch pkg/logs/source/lines pkg/logs/source/positions",
 	"pkg/logs/source/syslog":              signalPackages + " pkg/logs/source/lines",
 	"pkg/logs/source/stdin":               "pkg/component pkg/logs/source/lines pkg/pipeline",
 	"pkg/logs/source/windowsevent":        "pkg/component pkg/pipeline",

@@ -48,6 +48,7 @@ type FileMatch struct {
 	cfg   Config
 	opts  component.Options
 	out   *discovery.Set
+	find  *Finder
 	quiet throttle.Log
 
 	mu      sync.Mutex
@@ -70,7 +71,7 @@ func New(cfg Config, o component.Options) (*FileMatch, error) {
 	if cfg.PathTargets == nil {
 		cfg.PathTargets = discovery.NewSet()
 	}
-	return &FileMatch{cfg: cfg, opts: o.WithDefaults(), out: discovery.NewSet()}, nil
+	return &FileMatch{cfg: cfg, opts: o.WithDefaults(), out: discovery.NewSet(), find: NewFinder()}, nil
 }
 
 // Exports returns the files that exist, as a live list.
@@ -94,16 +95,11 @@ func (m *FileMatch) Run(ctx context.Context) error {
 }
 
 func (m *FileMatch) look(targets []discovery.Target) []discovery.Target {
-	var out []discovery.Target
 	var failed error
-	for _, t := range targets {
-		found, err := Expand(t, m.cfg.IgnoreOlderThan)
-		if err != nil {
-			failed = err
-			m.quiet.Warn(m.opts.Logger, t.Get(PathLabel), "cannot check some files", "path", t.Get(PathLabel), "err", err)
-		}
-		out = append(out, found...)
-	}
+	out := m.find.Find(targets, m.cfg.IgnoreOlderThan, func(t discovery.Target, err error) {
+		failed = err
+		m.quiet.Warn(m.opts.Logger, t.Get(PathLabel), "cannot check some files", "path", t.Get(PathLabel), "err", err)
+	})
 	m.mu.Lock()
 	m.lastErr = failed
 	m.mu.Unlock()

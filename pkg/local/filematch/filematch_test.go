@@ -39,10 +39,7 @@ func TestExpand(t *testing.T) {
 		if exclude != "" {
 			target = labels.FromMap(map[string]string{PathLabel: filepath.Join(dir, path), ExcludeLabel: filepath.Join(dir, exclude), "job": "x"})
 		}
-		found, err := Expand(target, olderThan)
-		if err != nil {
-			t.Fatal(err)
-		}
+		found := NewFinder().Find([]discovery.Target{target}, olderThan, func(_ discovery.Target, err error) { t.Error(err) })
 		var got []string
 		for _, one := range found {
 			name, _ := filepath.Rel(dir, one.Get(PathLabel))
@@ -63,7 +60,9 @@ func TestExpand(t *testing.T) {
 	f("{a,b}.*", "", 0, "a.log", "b.txt")
 	f("*", "", 0, "a.log", "b.txt", "old.log") // without the folder
 	f("none/*", "", 0)
-	if _, err := Expand(labels.FromStrings(PathLabel, "[a"), 0); err == nil {
+	var failed error
+	NewFinder().Find([]discovery.Target{labels.FromStrings(PathLabel, "[a")}, 0, func(_ discovery.Target, err error) { failed = err })
+	if failed == nil {
 		t.Error("a broken pattern is no error")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"collector/pkg/filewatch"
 )
 
 // patience is how long a file stays open to which its path no longer leads, as a
@@ -42,7 +44,7 @@ func writersOf(f *os.File) (answer writers) {
 	}
 	_ = conn.Control(func(fd uintptr) {
 		var stat unix.Statfs_t
-		if unix.Fstatfs(int(fd), &stat) != nil || !isLocal(stat) {
+		if unix.Fstatfs(int(fd), &stat) != nil || !filewatch.IsLocal(stat) {
 			return
 		}
 		switch _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK); {

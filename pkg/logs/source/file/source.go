@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"maps"
@@ -55,6 +56,9 @@ type Source struct {
 
 	wake chan struct{} // has a token when ready may hold something
 
+	find    *filematch.Finder  // of follow
+	targets []discovery.Target // as follow has set them; nil: it has not yet
+
 	// Set by Run before anything else.
 	store *positions.Store
 	watch *watcher
@@ -84,7 +88,7 @@ func New(cfg Config, o component.Options) (*Source, error) {
 	}
 	s := &Source{
 		cfg: cfg, opts: o, names: discovery.NewLabelNames(model.LegacyValidation, o.Logger),
-		now: time.Now, patience: defaultPatience(), writers: writersOf,
+		now: time.Now, patience: defaultPatience(), writers: writersOf, find: filematch.NewFinder(),
 		wake: make(chan struct{}, 1), tails: make(map[string]*tail), paths: make(map[string][]*tail),
 	}
 	if s.text, s.textErr = newText(cfg.Encoding); s.textErr != nil {
@@ -111,7 +115,7 @@ func (s *Source) Run(ctx context.Context) error {
 	s.watch = newWatcher(s.opts.Logger, s.changed)
 	clear(s.tails)
 	clear(s.paths)
-	s.ready = nil
+	s.ready, s.targets = nil, nil
 	s.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -166,7 +170,15 @@ func (s *Source) setTargets(targets []discovery.Target) {
 	if s.cfg.FileMatch.Enabled {
 		targets = s.expand(targets)
 	}
-	wanted := make(map[string]*tail, len(targets))
+	if s.targets != nil && slices.EqualFunc(targets, s.targets, labels.Equal) {
+		return
+	}
+	s.targets = targets
+	type want struct {
+		path string
+		base labels.Labels
+	}
+	wanted := make(map[string]want, len(targets))
 	for _, target := range targets {
 		path := target.Get(filematch.PathLabel)
 		if path == "" {
@@ -174,67 +186,63 @@ func (s *Source) setTargets(targets []discovery.Target) {
 			continue
 		}
 		base := public(target)
-		key := keyOf(path, base.String())
-		if wanted[key] == nil {
-			wanted[key] = s.newTail(key, path, base)
-		}
+		wanted[keyOf(path, base.String())] = want{path, base}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, t := range s.tails {
-		left := wanted[key] == nil
-		if t.left != left {
-			t.left = left
+		_, stays := wanted[key]
+		if t.left == stays {
+			t.left = !stays
 			s.enqueue(t)
 		}
+		delete(wanted, key)
 	}
-	for _, key := range s.inOrder(wanted) {
-		t := wanted[key]
-		s.tails[key] = t
+	var fresh []*tail
+	for key, w := range wanted {
+		fresh = append(fresh, s.newTail(key, w.path, w.base))
+	}
+	s.inOrder(fresh)
+	for _, t := range fresh {
+		s.tails[t.key] = t
 		s.index(t, filepath.Clean(t.path))
 		s.enqueue(t)
 	}
 }
 
-// inOrder returns the keys of targets that are new. First come those of which lines may
-// have been sent: these are read again under this key, and not under one to which the
-// file has been renamed since. It holds mu.
-func (s *Source) inOrder(wanted map[string]*tail) []string {
-	var first, rest []string
-	for _, key := range slices.Sorted(maps.Keys(wanted)) {
-		if s.tails[key] != nil {
-			continue
+// inOrder sorts tails that are new. First come those of which lines may have been sent:
+// these are read again under this key, and not under one to which the file has been
+// renamed since.
+func (s *Source) inOrder(fresh []*tail) {
+	rank := func(t *tail) int {
+		if value, _ := s.store.Get(t.key); strings.Contains(value, `"Sent":`) {
+			return 0
 		}
-		if value, _ := s.store.Get(key); strings.Contains(value, `"Sent":`) {
-			first = append(first, key)
-		} else {
-			rest = append(rest, key)
-		}
+		return 1
 	}
-	return append(first, rest...)
+	slices.SortFunc(fresh, func(a, b *tail) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.key, b.key))
+	})
 }
 
 // expand replaces patterns by the files that they match. As in Alloy, a file that
 // is read already goes on however old it gets.
 func (s *Source) expand(targets []discovery.Target) []discovery.Target {
-	var out []discovery.Target
+	found := s.find.Find(targets, 0, func(t discovery.Target, err error) {
+		s.quiet.Warn(s.opts.Logger, t.Get(filematch.PathLabel), "cannot check some files", "path", t.Get(filematch.PathLabel), "err", err)
+	})
 	limit := s.cfg.FileMatch.IgnoreOlderThan
-	for _, t := range targets {
-		found, err := filematch.Expand(t, 0)
-		if err != nil {
-			s.quiet.Warn(s.opts.Logger, t.Get(filematch.PathLabel), "cannot check some files", "path", t.Get(filematch.PathLabel), "err", err)
-		}
-		for _, f := range found {
-			path := f.Get(filematch.PathLabel)
-			if limit > 0 && !s.has(keyOf(path, public(f).String())) {
-				if info, err := os.Stat(path); err != nil || time.Since(info.ModTime()) > limit {
-					continue
-				}
-			}
-			out = append(out, f)
-		}
+	if limit == 0 {
+		return found
 	}
-	return out
+	return slices.DeleteFunc(found, func(f discovery.Target) bool {
+		path := f.Get(filematch.PathLabel)
+		if s.has(keyOf(path, public(f).String())) {
+			return false
+		}
+		info, err := os.Stat(path)
+		return err != nil || time.Since(info.ModTime()) > limit
+	})
 }
 
 func (s *Source) has(key string) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
+	"collector/pkg/filewatch"
 	"collector/pkg/throttle"
 )
 
@@ -78,7 +79,7 @@ func (w *watcher) remove(path string) {
 
 // watch requests reports of changes in a folder, and returns whether there will be any.
 func (w *watcher) watch(dir string) bool {
-	if w.fs == nil || !tellsChanges(dir) {
+	if w.fs == nil || !filewatch.KnowsChanges(dir) {
 		return false
 	}
 	err := w.fs.Add(dir)
@@ -153,22 +154,3 @@ func (w *watcher) collect(event fsnotify.Event) map[string]bool {
 		}
 	}
 }
-
-// tellsChanges reports whether a folder is on a file system that only this machine writes
-// to, so that its kernel knows all changes.
-func tellsChanges(dir string) bool {
-	var stat unix.Statfs_t
-	return unix.Statfs(dir, &stat) == nil && isLocal(stat)
-}
-
-// isLocal reports whether only this machine writes to a file system.
-func isLocal(stat unix.Statfs_t) bool {
-	switch uint32(stat.Type) {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
-		unix.F2FS_SUPER_MAGIC, unix.RAMFS_MAGIC, unix.REISERFS_SUPER_MAGIC, unix.BCACHEFS_SUPER_MAGIC, zfsMagic:
-		return true
-	}
-	return false
-}
-
-const zfsMagic = 0x2fc12fc1
