@@ -46,6 +46,7 @@ func identify(info fs.FileInfo) fileID {
 type part struct {
 	tail    *tail
 	name    string // by which it was opened
+	real    string // where that led; empty if it was no link
 	file    *os.File
 	id      fileID
 	text    text
@@ -125,7 +126,7 @@ func (p *part) mark() mark {
 // known is the mark as far as it is known without reading.
 func (p *part) known() mark {
 	return mark{
-		fileID: p.id, Offset: p.offset, HeadLen: p.headLen, Head: p.head,
+		fileID: p.id, Real: p.real, Offset: p.offset, HeadLen: p.headLen, Head: p.head,
 		LastLen: len(p.last), Last: durable.Checksum(0, p.last), Lines: p.lines, Sent: encodeRuns(p.again),
 	}
 }

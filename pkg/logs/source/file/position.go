@@ -15,6 +15,7 @@ import (
 // mark is how far a file has been read, and what it is recognized by.
 type mark struct {
 	fileID
+	Real    string `json:",omitempty"` // the path of the file, where that of the tail is a link
 	Offset  int64
 	HeadLen int64  // of the bytes at the beginning
 	Head    uint32 // their checksum

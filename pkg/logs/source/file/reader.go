@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"collector/pkg/backoff"
@@ -231,7 +232,10 @@ func (r *reader) settle(t *tail, more bool) {
 func (r *reader) end(t *tail) {
 	s := r.source
 	if len(t.parts) > 0 {
-		// The position stays as it is.
+		// The position stays as it is, also for the same file under another path.
+		for _, p := range t.parts {
+			r.past[p.id] = append(slices.DeleteFunc(r.past[p.id], func(m pastMark) bool { return m.key == t.key }), pastMark{t.key, p.mark()})
+		}
 		r.touch(t)
 		r.ended = append(r.ended, t)
 	}

@@ -125,7 +125,10 @@ func (r *reader) restore(ctx context.Context, t *tail, p *part, marks []mark) er
 // reopen looks for the file of a mark beside the path and, if it is there, makes it
 // a part of t. It may have been renamed, or copied before it was truncated.
 func (r *reader) reopen(t *tail, p *part, m mark) bool {
-	q := r.search(t, func(info os.FileInfo) bool { return identify(info) == m.fileID }, m)
+	q := r.linked(t, m)
+	if q == nil {
+		q = r.search(t, func(info os.FileInfo) bool { return identify(info) == m.fileID }, m)
+	}
 	if q == nil && m.fileID == p.id && (m.LastLen > 0 || m.HeadLen >= lastSize) {
 		q = r.search(t, func(info os.FileInfo) bool { return identify(info) != p.id && info.Size() >= m.Offset }, m)
 	}
@@ -136,6 +139,23 @@ func (r *reader) reopen(t *tail, p *part, m mark) bool {
 	q.rotated, q.grown = true, time.Now()
 	r.addPart(t, q)
 	return true
+}
+
+// linked opens the file of a mark to which a link led, which leads elsewhere now.
+func (r *reader) linked(t *tail, m mark) *part {
+	if m.Real == "" {
+		return nil
+	}
+	p, err := openPart(t, m.Real, r.source.text)
+	if err != nil {
+		return nil
+	}
+	if p.id != m.fileID || !p.matches(m) {
+		p.close()
+		return nil
+	}
+	p.real = m.Real
+	return p
 }
 
 // search opens the first file in the folder of t's that may be the one of m by
@@ -204,12 +224,12 @@ func (r *reader) adopt(ctx context.Context, t *tail, p *part) (bool, error) {
 	return r.adoptStored(t, p), nil
 }
 
-// opened is the part of another tail that reads the file p, to which that one's path
-// no longer leads; nil: none.
+// opened is the part of another tail that reads the file p, and whose path no longer
+// leads to it or is no target any more; nil: none.
 func (r *reader) opened(t *tail, p *part) *part {
 	for _, q := range r.byID[p.id] {
 		other := q.tail
-		if other != t && other.base == t.base && p.matches(q.known()) && look(other.path).id != p.id {
+		if other != t && other.base == t.base && p.matches(q.known()) && (r.hasLeft(other) || look(other.path).id != p.id) {
 			return q
 		}
 	}
@@ -223,7 +243,8 @@ func (r *reader) adoptStored(t *tail, p *part) bool {
 	var last *pastMark
 	for _, m := range r.past[p.id] {
 		path, base := splitKey(m.key)
-		if base != t.base || m.key == t.key || last != nil && m.Offset <= last.Offset || !p.matches(m.mark) || look(path).id == p.id {
+		if base != t.base || m.key == t.key || last != nil && m.Offset <= last.Offset || !p.matches(m.mark) ||
+			r.source.has(m.key) && look(path).id == p.id {
 			continue
 		}
 		last = &m
@@ -233,7 +254,10 @@ func (r *reader) adoptStored(t *tail, p *part) bool {
 	}
 	p.resume(last.mark)
 	p.lines = last.Lines
-	if !r.startedTail(last.key) {
+	switch path, _ := splitKey(last.key); {
+	case look(path).id == p.id: // under another path, for what was one target before
+		r.orphans = append(r.orphans, last.key)
+	case !r.startedTail(last.key):
 		r.finishStored(last.key, p.id)
 	}
 	return true

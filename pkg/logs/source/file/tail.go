@@ -171,6 +171,7 @@ func (r *reader) check(ctx context.Context, t *tail) error {
 		p.close() // it was back
 		return nil
 	}
+	p.real = realOf(t.path)
 	r.rotate(t)
 	if err := r.resume(ctx, t, p); err != nil {
 		p.close()
@@ -179,9 +180,21 @@ func (r *reader) check(ctx context.Context, t *tail) error {
 	r.addPart(t, p)
 	r.announce(t, p)
 	r.touch(t)
-	r.follow(t)
+	r.follow(t, p.real)
 	r.setState(t, stateReading, nil)
 	return nil
+}
+
+// realOf is where a path leads that is a link, or has one in it; empty if it doesn't.
+func realOf(path string) string {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || real == filepath.Clean(path) {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil && abs == real {
+		return ""
+	}
+	return real
 }
 
 // announce stores that p is read from now on, before its first line is delivered: a
@@ -209,15 +222,8 @@ func (r *reader) rotate(t *tail) {
 	}
 }
 
-// follow requests reports of changes of the file that links lead to.
-func (r *reader) follow(t *tail) {
-	real, err := filepath.EvalSymlinks(t.path)
-	if err != nil {
-		return
-	}
-	if abs, err := filepath.Abs(t.path); err == nil && abs == real || real == filepath.Clean(t.path) {
-		real = ""
-	}
+// follow has changes of the file reported to which links lead; empty: there are none.
+func (r *reader) follow(t *tail, real string) {
 	s := r.source
 	s.mu.Lock()
 	defer s.mu.Unlock()
