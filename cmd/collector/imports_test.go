@@ -103,7 +103,7 @@ var allowedImports = map[string]string{
 	"pkg/logs/source/stdin":               "pkg/component pkg/logs/source/lines pkg/pipeline",
 	"pkg/logs/source/windowsevent":        "pkg/component pkg/pipeline",
 	"pkg/logs/source/lines":               "pkg/pipeline",
-	"pkg/logs/source/positions":           "pkg/durable",
+	"pkg/logs/source/positions":           "pkg/backoff pkg/durable",
 	"pkg/logs/echo":                       "pkg/component pkg/pipeline",
 	"pkg/logs/enrich":                     "pkg/component pkg/discovery pkg/inspect pkg/pipeline pkg/throttle",
 	"pkg/logs/secretfilter":               "pkg/component pkg/inspect pkg/pipeline pkg/throttle",

@@ -290,7 +290,9 @@ func (r *reader) deliver(ctx context.Context) error {
 	if s := r.source; r.batch.Len() > 0 {
 		logs := r.batch.Logs()
 		r.lag()
-		r.prepare()
+		if err := r.prepare(ctx); err != nil {
+			return err
+		}
 		if err := lines.Deliver(ctx, s.cfg.ForwardTo, logs, s.metrics.rejected, s.warn); err != nil {
 			return err
 		}
@@ -323,8 +325,9 @@ func (r *reader) deliver(ctx context.Context) error {
 
 // prepare stores from where the lines in the batch are read again, with their times, if
 // the process dies before their position is stored. It also stores what has changed of
-// tails without lines, as a file may have moved from one to another.
-func (r *reader) prepare() {
+// tails without lines, as a file may have moved from one to another. It waits for room on
+// a full disk, and fails only when ctx ends.
+func (r *reader) prepare(ctx context.Context) error {
 	for _, t := range r.batch.tails {
 		r.touch(t)
 	}
@@ -332,7 +335,7 @@ func (r *reader) prepare() {
 	for _, t := range r.touched {
 		values[t.key] = encodeMarks(t.sendingMarks())
 	}
-	r.source.store.Put(values)
+	return r.source.store.PutBefore(ctx, values)
 }
 
 // lag records that the tails of the batch wait for the sinks.

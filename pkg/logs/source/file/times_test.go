@@ -61,7 +61,9 @@ func (l life) dieAccepted(to *logstest.Sink) {
 	if l.batch.Len() == 0 {
 		l.t.Error("no line is in the batch")
 	}
-	l.prepare()
+	if err := l.prepare(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
 	if err := to.WriteLogs(l.t.Context(), l.batch.Logs()); err != nil {
 		l.t.Fatal(err)
 	}

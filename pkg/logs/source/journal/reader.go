@@ -295,8 +295,7 @@ func asJSON(fields []journalfile.Field) message {
 // when ctx ends.
 func (r *reader) deliver(ctx context.Context) error {
 	if r.batch.Len() > 0 {
-		r.prepare()
-		if err := r.write(ctx, r.batch.Logs()); err != nil {
+		if err := r.write(ctx, r.prepare(), r.batch.Logs()); err != nil {
 			return err
 		}
 		r.source.metrics.lines.Add(float64(r.batch.Len()))
@@ -326,12 +325,19 @@ func (r *reader) deliver(ctx context.Context) error {
 	return nil
 }
 
-// write gives entries to the sinks. While it waits for them, it looks at the files: what
-// a file contained must be known before it is removed.
-func (r *reader) write(ctx context.Context, logs pipeline.Logs) error {
+// write stores the times of entries, and then gives them to the sinks. While it waits for
+// them, or for room on the disk, it looks at the files: of what is removed then, it must be
+// known what was in it.
+func (r *reader) write(ctx context.Context, times map[string]string, logs pipeline.Logs) error {
 	done := make(chan error, 1)
 	s := r.source
-	go func() { done <- lines.Deliver(ctx, s.cfg.ForwardTo, logs, s.metrics.rejected, s.warn) }()
+	go func() {
+		err := r.store.PutBefore(ctx, times)
+		if err == nil {
+			err = lines.Deliver(ctx, s.cfg.ForwardTo, logs, s.metrics.rejected, s.warn)
+		}
+		done <- err
+	}()
 	woken := false
 	for {
 		select {

@@ -60,9 +60,10 @@ func (r *reader) stamp(f *file) int64 {
 	return at
 }
 
-// prepare stores the times of the lines in the batch, and of those that the former process
-// may have sent and that are still to be read. Of the batch before, none can be read again.
-func (r *reader) prepare() {
+// prepare returns the times of the lines in the batch, and of those that the former process
+// may have sent and that are still to be read, to be stored before the batch is delivered.
+// Of the batch before, none can be read again.
+func (r *reader) prepare() map[string]string {
 	for id, sent := range r.sent {
 		s := r.sending[id]
 		if s == nil {
@@ -81,6 +82,7 @@ func (r *reader) prepare() {
 		}
 		s.Through = sent.Through
 	}
-	r.store.Put(map[string]string{sentKey: encode(r.sending)})
+	values := map[string]string{sentKey: encode(r.sending)}
 	clear(r.sending)
+	return values
 }

@@ -56,7 +56,7 @@ func sentAgain(t *testing.T, split bool) {
 	first.readAll(t.Context(), t)
 	user.at(at(20), "MESSAGE=5").at(at(30), "MESSAGE=6").write() // readable later
 	first.readAll(t.Context(), t)
-	first.prepare()
+	first.store.Put(first.prepare())
 	if err := b.sink.WriteLogs(t.Context(), first.batch.Logs()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ package positions
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,9 +25,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/backoff"
 	"collector/pkg/durable"
 )
 
@@ -35,6 +39,8 @@ const (
 	previousName = "positions.previous"
 	// compactAbove is the size under which the file is left to grow.
 	compactAbove = 256 << 10
+	// roomEvery is how often a write is retried for which a full disk has no room.
+	roomEvery = 250 * time.Millisecond
 )
 
 // Options are what the owner of a Store gives to it.
@@ -198,7 +204,24 @@ func (s *Store) All() map[string]string {
 }
 
 // Put sets values. What can't be written now is kept and written later.
-func (s *Store) Put(values map[string]string) {
+func (s *Store) Put(values map[string]string) { _ = s.put(values) }
+
+// PutBefore sets values that have to be stored before something else is done: it waits
+// for room on a disk that is full. Where positions can't be stored at all, they are kept
+// as by Put. It fails only when ctx ends.
+func (s *Store) PutBefore(ctx context.Context, values map[string]string) error {
+	for err := s.put(values); isFull(err); err = s.put(nil) {
+		if err := backoff.Sleep(ctx, roomEvery, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isFull reports whether there was no room on a disk.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+func (s *Store) put(values map[string]string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, value := range values {
@@ -208,7 +231,7 @@ func (s *Store) Put(values map[string]string) {
 		s.entries[key] = value
 		s.pending[key] = true
 	}
-	s.write()
+	return s.write()
 }
 
 // Delete removes keys.
@@ -221,27 +244,32 @@ func (s *Store) Delete(keys ...string) {
 			s.pending[key] = true
 		}
 	}
-	s.write()
+	_ = s.write()
 }
 
 // Dirty has a token when Sync is due.
 func (s *Store) Dirty() <-chan struct{} { return s.dirty }
 
 // write appends what is pending. It holds mu.
-func (s *Store) write() {
+func (s *Store) write() error {
 	if len(s.pending) == 0 {
-		return
+		return nil
 	}
 	select {
 	case s.dirty <- struct{}{}:
 	default:
 	}
-	s.report(s.append())
+	err := s.append()
+	s.report(err)
+	return err
 }
 
 func (s *Store) append() error {
 	if s.file == nil || s.size > compactAbove && s.size > 4*s.liveSize() {
-		return s.compact()
+		// A disk may have room for a line, and none for another file.
+		if err := s.compact(); err == nil || s.file == nil {
+			return err
+		}
 	}
 	var data []byte
 	if s.torn {
@@ -283,9 +311,6 @@ func (s *Store) compact() error {
 	if err = keepPrevious(path, filepath.Join(s.dir, previousName)); err == nil {
 		err = os.Rename(path+".new", path)
 	}
-	if err == nil {
-		err = durable.SyncDir(s.dir)
-	}
 	if err != nil {
 		_ = file.Close()
 		return fmt.Errorf("write positions: %w", err)
@@ -295,6 +320,9 @@ func (s *Store) compact() error {
 	}
 	s.file, s.size, s.torn = file, int64(len(data)), false
 	clear(s.pending)
+	if err := durable.SyncDir(s.dir); err != nil {
+		return fmt.Errorf("write positions: %w", err)
+	}
 	return nil
 }
 
@@ -318,7 +346,7 @@ func keepPrevious(path, previous string) error {
 func (s *Store) Sync() {
 	s.mu.Lock()
 	if len(s.pending) > 0 {
-		s.write()
+		_ = s.write()
 	}
 	file := s.file
 	s.mu.Unlock()
@@ -337,7 +365,11 @@ func (s *Store) Sync() {
 func (s *Store) report(err error) {
 	if err != nil {
 		s.o.Failed.Inc()
-		if !s.failing {
+		switch {
+		case s.failing:
+		case isFull(err):
+			s.o.Logger.Error("the disk is full: positions are not stored, and nothing is read until there is room", "dir", s.dir, "err", err)
+		default:
 			s.o.Logger.Error("positions are not stored: after a crash, lines would be sent again", "dir", s.dir, "err", err)
 		}
 	} else if s.failing {
