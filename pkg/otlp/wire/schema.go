@@ -98,6 +98,16 @@ const (
 	fieldDeprecatedScopes = 1000
 	fieldScopeItems       = 2 // of ScopeSpans, ScopeMetrics and ScopeLogs
 	fieldDataPoints       = 1 // of Gauge, Sum and the others
+	fieldDescribed        = 1 // of ResourceSpans, ScopeSpans and the others: what they are about
+	fieldScopeName        = 1 // of InstrumentationScope
+	fieldScopeVersion     = 2
+	fieldMetricName       = 1 // of Metric
+	fieldMetricUnit       = 3
+	fieldKey              = 1 // of KeyValue
+	fieldValue            = 2
+	fieldStringValue      = 1 // of AnyValue
+
+	metricLevel = 3 // below the request, a resource and a scope
 )
 
 func requestOf(s pipeline.Signal) message {
