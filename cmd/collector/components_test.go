@@ -41,6 +41,8 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"pyroscope_relabel_profiles_dropped":         alloys,
 			"pyroscope_relabel_profiles_processed":       alloys,
 			"pyroscope_relabel_profiles_written":         alloys,
+
+			"otelcol_processor_tail_sampling_sampling_decision_timer_latency_milliseconds": alloys,
 		},
 		Defaults: map[string]string{
 			"azuread":                    oneOfSeveral,

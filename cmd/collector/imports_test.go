@@ -140,7 +140,7 @@ var allowedImports = map[string]string{
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages + " pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
-	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
+	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/tailsampling pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
 	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
 	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
@@ -181,6 +181,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/processor/resourcedetection": "pkg/backoff pkg/component pkg/docker pkg/inspect pkg/otlp/flow pkg/pipeline pkg/throttle",
 	"pkg/otlp/processor/sampler":           "pkg/component pkg/otlp/bridge pkg/otlp/flow",
 	"pkg/otlp/processor/span":              "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/match pkg/pipeline",
+	"pkg/otlp/processor/tailsampling":      "pkg/component pkg/durable pkg/listen pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/ottl pkg/otlp/wire pkg/pipeline pkg/throttle",
 	"pkg/otlp/processor/transform":         "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/ottl",
 
 	"pkg/otlp/exporter":          signalPackages + " pkg/otlp/auth pkg/otlp/flow pkg/otlp/storage pkg/otlp/wire",

@@ -13,6 +13,7 @@ import (
 	"collector/pkg/otlp/processor/groupbyattrs"
 	"collector/pkg/otlp/processor/sampler"
 	"collector/pkg/otlp/processor/span"
+	"collector/pkg/otlp/processor/tailsampling"
 	"collector/pkg/otlp/processor/transform"
 )
 
@@ -28,6 +29,7 @@ func contrib() []component.Definition {
 		groupbyattrs.Definition(),
 		sampler.Definition(),
 		span.Definition(),
+		tailsampling.Definition(),
 		transform.Definition(),
 	}
 }

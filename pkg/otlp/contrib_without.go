@@ -21,6 +21,7 @@ func LeftOut() map[string]string {
 		"otelcol.processor.groupbyattrs",
 		"otelcol.processor.probabilistic_sampler",
 		"otelcol.processor.span",
+		"otelcol.processor.tail_sampling",
 		"otelcol.processor.transform",
 	} {
 		left[name] = "no_otel_contrib"

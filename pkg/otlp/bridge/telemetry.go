@@ -32,11 +32,16 @@ func telemetryOf(o component.Options) (otelcomponent.TelemetrySettings, error) {
 		return otelcomponent.TelemetrySettings{}, err
 	}
 	return otelcomponent.TelemetrySettings{
-		Logger:         zap.New(logCore{logger: o.Logger, failures: &throttle.Log{}}),
+		Logger:         Logger(o),
 		TracerProvider: o.Spans.Of(o.ID),
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(reader)),
 		Resource:       pcommon.NewResource(),
 	}, nil
+}
+
+// Logger lets code of the Collector log as a component does.
+func Logger(o component.Options) *zap.Logger {
+	return zap.New(logCore{logger: o.Logger, failures: &throttle.Log{}})
 }
 
 // logCore writes what a processor logs to the component's log. Processors report each

@@ -48,11 +48,11 @@ func Check(factory otelprocessor.Factory, settings bridge.Settings, parts []Part
 	var errs []error
 	for _, p := range parts {
 		if err := p.Settings.Check(factory); err != nil {
-			errs = append(errs, component.At(p.Path, short(err)))
+			errs = append(errs, component.At(p.Path, Short(err)))
 		}
 	}
-	if len(errs) == 0 { // they are wrong only together
-		return short(whole)
+	if len(errs) == 0 { // only together they are wrong
+		return Short(whole)
 	}
 	return errors.Join(errs...)
 }
@@ -61,7 +61,7 @@ func Check(factory otelprocessor.Factory, settings bridge.Settings, parts []Part
 // shown beside the error anyway.
 var quoted = regexp.MustCompile(`^unable to parse OTTL (?:statement|condition|value expression) "(?:[^"\\]|\\.)*": `)
 
-// short is err without the text that it is about.
-func short(err error) error {
+// Short is err without the text that it is about.
+func Short(err error) error {
 	return errors.New(quoted.ReplaceAllString(err.Error(), ""))
 }

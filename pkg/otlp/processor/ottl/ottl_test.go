@@ -20,7 +20,7 @@ func TestAnErrorDoesNotRepeatWhatIsShownNextToIt(t *testing.T) {
 		`unable to parse OTTL condition "a": undefined`:                                         `undefined`,
 		`some other error "a": b`: `some other error "a": b`,
 	} {
-		if got := short(errors.New(text)).Error(); got != want {
+		if got := Short(errors.New(text)).Error(); got != want {
 			t.Errorf("%s: got %q", text, got)
 		}
 	}
