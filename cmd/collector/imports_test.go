@@ -151,7 +151,9 @@ var allowedImports = map[string]string{
 	"pkg/otlp/storage":     "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/bridge":      "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
 
-	"pkg/otlp/receiver/otlp": signalPackages + otlpPackages,
+	"pkg/otlp/server": signalPackages + otlpPackages,
+
+	"pkg/otlp/receiver/otlp": signalPackages + otlpPackages + " pkg/otlp/server",
 
 	// Where other signals become OTLP, and OTLP becomes other signals. What flows is
 	// defined by pkg/pipeline; of the other signals' packages nothing is needed.

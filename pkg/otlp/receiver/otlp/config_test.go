@@ -6,6 +6,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/otlp/auth"
 	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/server"
 )
 
 func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
@@ -19,7 +20,7 @@ func TestConfigsAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "compression_algorithms: ", func(c *HTTPServer) { c.CompressionAlgorithms = []string{"br"} })
 	otlptest.Says(t, "traces_url_path: ", func(c *HTTPServer) { c.TracesURLPath = "" })
 	otlptest.Says(t, "traces_url_path: it, ", func(c *HTTPServer) { c.TracesURLPath = c.LogsURLPath })
-	otlptest.Says(t, "max_age: ", func(c *CORS) { c.MaxAge = -1 })
+	otlptest.Says(t, "max_age: ", func(c *server.CORS) { c.MaxAge = -1 })
 }
 
 // clientsOnly is a handler that servers can't use.

@@ -19,6 +19,7 @@ import (
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/rawgrpc"
+	"collector/pkg/otlp/server"
 	"collector/pkg/pipeline"
 )
 
@@ -30,7 +31,7 @@ type inMemory struct {
 }
 
 // serveInMemory starts a server, which change may change before.
-func serveInMemory(t *testing.T, to flow.Output, change func(*grpcServer)) *inMemory {
+func serveInMemory(t *testing.T, to flow.Output, change func(*Receiver)) *inMemory {
 	t.Helper()
 	var c Config
 	c.SetToDefault()
@@ -41,10 +42,10 @@ func serveInMemory(t *testing.T, to flow.Output, change func(*grpcServer)) *inMe
 	if err != nil {
 		t.Fatal(err)
 	}
-	change(r.grpc)
+	change(r)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.grpc.serve(ctx, m.watch.Listener(m.listener)) }()
+	go func() { done <- r.grpc.Serve(ctx, m.watch.Listener(m.listener)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -54,14 +55,14 @@ func serveInMemory(t *testing.T, to flow.Output, change func(*grpcServer)) *inMe
 	return m
 }
 
-// configured starts a server that reads requests, but never queues them.
-func configured(t *testing.T, change func(*GRPCServer)) *inMemory {
+// configured starts a server that takes requests, but never has them queued.
+func configured(t *testing.T, change func(*server.GRPCConfig)) *inMemory {
 	t.Helper()
 	never := otlptest.SinkFunc(func(ctx context.Context, _ pipeline.OTLP) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	return serveInMemory(t, otlptest.All(never), func(g *grpcServer) { change(&g.config) })
+	return serveInMemory(t, otlptest.All(never), func(r *Receiver) { change(&r.grpc.Config) })
 }
 
 // dial connects with a client that acknowledges pings, or does not.
@@ -95,8 +96,8 @@ func call(p *otlptest.Peer, stream uint32) {
 }
 
 // parameters configures when connections end.
-func parameters(p ServerParameters) func(*GRPCServer) {
-	return func(c *GRPCServer) { c.Keepalive = &ServerKeepalive{ServerParameters: &p} }
+func parameters(p server.ServerParameters) func(*server.GRPCConfig) {
+	return func(c *server.GRPCConfig) { c.Keepalive = &server.ServerKeepalive{ServerParameters: &p} }
 }
 
 // after lets time pass, and says what the client has seen by then.
@@ -107,7 +108,7 @@ func after(d time.Duration, p *otlptest.Peer) otlptest.Seen {
 }
 
 func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
-	f := func(want time.Duration, change func(*GRPCServer)) {
+	f := func(want time.Duration, change func(*server.GRPCConfig)) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			p := configured(t, change).dial(t, otlptest.CallingPeer)
@@ -119,13 +120,13 @@ func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
 			}
 		})
 	}
-	var byDefault ServerParameters
+	var byDefault server.ServerParameters
 	byDefault.SetToDefault()
-	f(5*time.Minute, func(*GRPCServer) {})
-	f(5*time.Minute, func(c *GRPCServer) { c.Keepalive = &ServerKeepalive{} })
+	f(5*time.Minute, func(*server.GRPCConfig) {})
+	f(5*time.Minute, func(c *server.GRPCConfig) { c.Keepalive = &server.ServerKeepalive{} })
 	f(5*time.Minute, parameters(byDefault))
-	f(24*time.Hour, parameters(ServerParameters{MaxConnectionIdle: 0})) // never
-	f(30*time.Minute, parameters(ServerParameters{MaxConnectionIdle: 30 * time.Minute}))
+	f(24*time.Hour, parameters(server.ServerParameters{MaxConnectionIdle: 0})) // never
+	f(30*time.Minute, parameters(server.ServerParameters{MaxConnectionIdle: 30 * time.Minute}))
 }
 
 // A connection ends at its age, give or take a tenth, also one that is in use; what is
@@ -133,7 +134,7 @@ func TestIdleConnectionsOfGRPCEndAsTheUserSays(t *testing.T) {
 func TestConnectionsOfGRPCEndAtTheirAge(t *testing.T) {
 	for _, grace := range []time.Duration{0, 30 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			p := configured(t, parameters(ServerParameters{MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: grace})).dial(t, otlptest.CallingPeer)
+			p := configured(t, parameters(server.ServerParameters{MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: grace})).dial(t, otlptest.CallingPeer)
 			call(p, 1)
 			if seen := after(53*time.Minute, p); len(seen.GoAways) > 0 || seen.Closed {
 				t.Error("the connection ends before its time")
@@ -158,7 +159,7 @@ func TestConnectionsOfGRPCEndAtTheirAge(t *testing.T) {
 }
 
 func TestAGRPCClientThatHasVanishedIsFoundOut(t *testing.T) {
-	found := parameters(ServerParameters{Time: 30 * time.Second, Timeout: 7 * time.Second})
+	found := parameters(server.ServerParameters{Time: 30 * time.Second, Timeout: 7 * time.Second})
 	synctest.Test(t, func(t *testing.T) {
 		p := configured(t, found).dial(t, otlptest.SilentCaller)
 		if seen := after(29*time.Second, p); seen.Pings > 0 {
@@ -180,11 +181,11 @@ func TestAGRPCClientThatHasVanishedIsFoundOut(t *testing.T) {
 }
 
 func TestAGRPCClientMayPingAsOftenAsConfigured(t *testing.T) {
-	f := func(policy *EnforcementPolicy, busy, want bool) {
+	f := func(policy *server.EnforcementPolicy, busy, want bool) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			p := configured(t, func(c *GRPCServer) {
-				c.Keepalive = &ServerKeepalive{EnforcementPolicy: policy}
+			p := configured(t, func(c *server.GRPCConfig) {
+				c.Keepalive = &server.ServerKeepalive{EnforcementPolicy: policy}
 			}).dial(t, otlptest.CallingPeer)
 			if busy {
 				call(p, 1)
@@ -200,16 +201,16 @@ func TestAGRPCClientMayPingAsOftenAsConfigured(t *testing.T) {
 		})
 	}
 	f(nil, true, false) // gRPC's own policy is five minutes
-	f(&EnforcementPolicy{MinTime: 5 * time.Second}, true, true)
-	f(&EnforcementPolicy{MinTime: 20 * time.Second}, true, false)
-	f(&EnforcementPolicy{MinTime: 5 * time.Second}, false, false)
-	f(&EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}, false, true)
-	f(&EnforcementPolicy{MinTime: 20 * time.Second, PermitWithoutStream: true}, false, false)
+	f(&server.EnforcementPolicy{MinTime: 5 * time.Second}, true, true)
+	f(&server.EnforcementPolicy{MinTime: 20 * time.Second}, true, false)
+	f(&server.EnforcementPolicy{MinTime: 5 * time.Second}, false, false)
+	f(&server.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}, false, true)
+	f(&server.EnforcementPolicy{MinTime: 20 * time.Second, PermitWithoutStream: true}, false, false)
 }
 
 func TestAConnectionHasAsManyGRPCCallsAsConfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := configured(t, func(c *GRPCServer) { c.MaxConcurrentStreams = 2 }).dial(t, otlptest.CallingPeer)
+		p := configured(t, func(c *server.GRPCConfig) { c.MaxConcurrentStreams = 2 }).dial(t, otlptest.CallingPeer)
 		for stream := range uint32(3) {
 			call(p, 2*stream+1)
 		}
@@ -225,7 +226,7 @@ func TestAConnectionHasAsManyGRPCCallsAsConfigured(t *testing.T) {
 
 func TestTheBuffersOfGRPCConnectionsAreAsLargeAsConfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := configured(t, func(c *GRPCServer) { c.ReadBufferSize, c.WriteBufferSize = 3000, 16 })
+		m := configured(t, func(c *server.GRPCConfig) { c.ReadBufferSize, c.WriteBufferSize = 3000, 16 })
 		p := m.dial(t, otlptest.CallingPeer)
 		m.watch.Passed() // the server's first words are held back, and written as one
 		p.Call(1, "/none/None", nil)

@@ -20,8 +20,12 @@ import (
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/rawgrpc"
+	"collector/pkg/otlp/server"
 	"collector/pkg/pipeline"
 )
+
+// The transports, as metrics name them.
+const overGRPC, overHTTP = server.TransportGRPC, server.TransportHTTP
 
 // served is a receiver that runs.
 type served struct {
@@ -35,10 +39,10 @@ type served struct {
 // serve runs a receiver on free ports. change may change its configuration.
 func serve(t testing.TB, output flow.Output, change func(*Config)) served {
 	t.Helper()
-	return serveWithin(t, listen.WithinMemory(maxInFlight), output, change)
+	return serveWithin(t, 0, output, change)
 }
 
-// serveWithin is serve, with a budget of so many bytes.
+// serveWithin is serve, with a budget of so many bytes; 0: its own.
 func serveWithin(t testing.TB, budget int64, output flow.Output, change func(*Config)) served {
 	t.Helper()
 	var c Config
@@ -50,7 +54,7 @@ func serveWithin(t testing.TB, budget int64, output flow.Output, change func(*Co
 	if change != nil {
 		change(&c)
 	}
-	sv := served{metrics: prometheus.NewRegistry(), log: new(otlptest.Log), inFlight: listen.NewBudget(budget)}
+	sv := served{metrics: prometheus.NewRegistry(), log: new(otlptest.Log)}
 	r, err := New(c, component.Options{
 		ID: "otelcol.receiver.otlp.test", Metrics: sv.metrics, Logger: slog.New(slog.NewTextHandler(sv.log, nil)),
 	})
@@ -61,17 +65,15 @@ func serveWithin(t testing.TB, budget int64, output flow.Output, change func(*Co
 	if err := r.Bind(); err != nil {
 		t.Fatal(err)
 	}
+	if budget > 0 {
+		r.intake.Budget = listen.NewBudget(budget)
+	}
+	sv.inFlight = r.intake.Budget
 	if r.grpc != nil {
-		r.grpc.intake.inFlight = sv.inFlight
+		sv.grpc = r.group.Addr(overGRPC).String()
 	}
 	if r.http != nil {
-		r.http.intake.inFlight = sv.inFlight
-	}
-	if r.grpcListener != nil {
-		sv.grpc = r.grpcListener.Addr().String()
-	}
-	if r.httpListener != nil {
-		sv.http = r.httpListener.Addr().String()
+		sv.http = r.group.Addr(overHTTP).String()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

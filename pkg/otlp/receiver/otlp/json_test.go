@@ -21,6 +21,7 @@ import (
 	"collector/pkg/otlp/compression"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/rawgrpc"
+	"collector/pkg/otlp/server"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
@@ -258,7 +259,7 @@ func TestARetryableRefusalSaysWhenToEveryClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	var info errdetails.RetryInfo
-	if raw := trailer.Get("google.rpc.retryinfo-bin"); len(raw) != 1 || proto.Unmarshal([]byte(raw[0]), &info) != nil || info.RetryDelay.AsDuration() != retryAfter {
+	if raw := trailer.Get("google.rpc.retryinfo-bin"); len(raw) != 1 || proto.Unmarshal([]byte(raw[0]), &info) != nil || info.RetryDelay.AsDuration() != server.RetryAfter {
 		t.Errorf("the trailer for Python has %q", raw)
 	}
 	if got := trailer.Get("grpc-retry-pushback-ms"); len(got) != 1 || got[0] != "3000" {

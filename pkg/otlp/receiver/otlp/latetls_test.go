@@ -30,7 +30,7 @@ func TestAReceiverFailsUntilTheFilesOfItsTLSAreThere(t *testing.T) {
 	if err := r.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "http > tls > cert_file: open "+cert) {
 		t.Fatalf("got %v", err)
 	}
-	if r.httpListener != nil {
+	if r.group.Addr(overHTTP) != nil {
 		t.Error("it listens, although nothing is served")
 	}
 	a.Issue(t, 2, cert, key)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 
@@ -27,16 +26,21 @@ import (
 
 func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	var to otlptest.Sink
-	var c HTTPServer
+	var c Config
 	c.SetToDefault()
-	in := newIntake(otlptest.All(&to), newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-	in.inFlight = listen.NewBudget(9000)
-	h := newHTTPServer(c, nil, in, in.logger)
+	c.HTTP, c.Output = new(HTTPServer), otlptest.All(&to)
+	c.HTTP.SetToDefault()
+	receiver, err := New(c, component.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := receiver.intake
+	in.Budget = listen.NewBudget(9000)
 	ask := func(body io.Reader) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/v1/traces", body)
 		r.Header.Set("Content-Type", wire.TypeProtobuf)
-		h.answer(w, r)
+		receiver.http.Handler().ServeHTTP(w, r)
 		return w
 	}
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 5000)
@@ -57,7 +61,7 @@ func TestReceiverBoundsWhatItHoldsInMemory(t *testing.T) {
 	if w := <-answered; w.Code != 200 {
 		t.Errorf("the request that was there before is answered %d", w.Code)
 	}
-	if used := in.inFlight.Used(); used != 0 || len(to.Got()) != 2 {
+	if used := in.Budget.Used(); used != 0 || len(to.Got()) != 2 {
 		t.Errorf("%d bytes are held, %d requests arrived", used, len(to.Got()))
 	}
 }
@@ -157,7 +161,7 @@ func TestReceiverEndsInTimeThoughASinkHangs(t *testing.T) {
 	if err := r.Bind(); err != nil {
 		t.Fatal(err)
 	}
-	address := r.grpcListener.Addr().String()
+	address := r.group.Addr(overGRPC).String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()

@@ -40,6 +40,7 @@ import (
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/rawgrpc"
+	"collector/pkg/otlp/server"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
@@ -265,7 +266,7 @@ func TestReceiverSaysWhenToRetry(t *testing.T) {
 	if answer, _ := post(t, "http://"+sv.http+"/v1/traces", wire.TypeProtobuf, "", data); answer.StatusCode != 400 {
 		t.Errorf("permanent: %s", answer.Status)
 	}
-	if n := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedRejected); n != 1 {
+	if n := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", "rejected"); n != 1 {
 		t.Errorf("%v requests are counted as rejected, want 1", n)
 	}
 }
@@ -347,7 +348,7 @@ func TestReceiverCarriesMetadata(t *testing.T) {
 func TestReceiverCORS(t *testing.T) {
 	var to otlptest.Sink
 	sv := serve(t, otlptest.All(&to), func(c *Config) {
-		c.HTTP.CORS = &CORS{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"X-Token"}, MaxAge: 60}
+		c.HTTP.CORS = &server.CORS{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"X-Token"}, MaxAge: 60}
 	})
 	for origin, want := range map[string]string{"https://a.example.com": "https://a.example.com", "https://evil.com": ""} {
 		r, _ := http.NewRequest(http.MethodOptions, "http://"+sv.http+"/v1/traces", nil)
@@ -384,7 +385,7 @@ func TestPagesOfOtherSitesSendNothingUnlessCORSAllows(t *testing.T) {
 		"allowed page that is not so named": {[]string{"Origin", "https://example.com.evil.example"}, true},
 	} {
 		var to otlptest.Sink
-		sv := serve(t, otlptest.All(&to), func(c *Config) { c.HTTP.CORS = &CORS{AllowedOrigins: []string{"https://*.example.com"}} })
+		sv := serve(t, otlptest.All(&to), func(c *Config) { c.HTTP.CORS = &server.CORS{AllowedOrigins: []string{"https://*.example.com"}} })
 		r, _ := http.NewRequest(http.MethodPost, "http://"+sv.http+"/v1/traces", strings.NewReader("{}"))
 		r.Header.Set("Content-Type", wire.TypeJSON)
 		for i := 0; i < len(test.headers); i += 2 {
@@ -403,7 +404,7 @@ func TestPagesOfOtherSitesSendNothingUnlessCORSAllows(t *testing.T) {
 		if test.refused && !strings.Contains(string(text), "allowed_origins") {
 			t.Errorf("%s: the answer does not tell what to do: %s", name, text)
 		}
-		if got := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", refusedOtherSite); (got == 1) != test.refused {
+		if got := otlptest.Counter(t, sv.metrics, "otelcol_receiver_refused_requests_total", "other_site"); (got == 1) != test.refused {
 			t.Errorf("%s: %v refusals are counted", name, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"context"
@@ -7,20 +7,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/component"
+	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
 
-func intakeTo(sinks ...pipeline.OTLPSink) *intake {
-	return newIntake(otlptest.All(sinks...), newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+func intakeTo(sinks ...pipeline.OTLPSink) *Intake {
+	return NewIntake(Accepts{Receiver: "otlp", Signals: flow.Signals(), Transports: []string{TransportGRPC}}, otlptest.All(sinks...),
+		component.Options{Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
 }
 
 // taking takes a request as a transport does.
-func (in *intake) taking(tb testing.TB, s pipeline.Signal, data []byte) {
-	claim := in.inFlight.Claim("", nil)
+func (in *Intake) taking(tb testing.TB, s pipeline.Signal, data []byte) {
+	claim := in.Budget.Claim("", nil)
 	defer claim.Release()
-	if err := in.take(context.Background(), s, data, claim, sender{transportGRPC, "192.0.2.1:7"}); err != nil {
+	if err := in.Take(context.Background(), s, Payload{Data: data}, claim, Sender{TransportGRPC, "192.0.2.1:7"}); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -43,9 +46,9 @@ func TestARequestThatWillBeDecodedIsClaimedAsSuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var in *intake
+	var in *Intake
 	var used int64
-	use := otlptest.SinkFunc(func(context.Context, pipeline.OTLP) error { used = in.inFlight.Used(); return nil })
+	use := otlptest.SinkFunc(func(context.Context, pipeline.OTLP) error { used = in.Budget.Used(); return nil })
 	in = intakeTo(use)
 	if in.taking(t, pipeline.SignalTraces, data); used != 0 {
 		t.Errorf("%d bytes are claimed of one that passes", used)

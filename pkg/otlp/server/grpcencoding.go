@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// encodingWatch counts and logs the requests by gRPC whose compression is not supported.
-// The library rejects them by itself, permanently and with the names of those that it
-// knows, and calls no handler.
-type encodingWatch struct{ intake *intake }
+// encodingWatch counts and logs the requests by gRPC whose compression is not
+// supported. The library refuses them by itself, for good and with the names of
+// those that it knows, and tells no handler.
+type encodingWatch struct{ intake *Intake }
 
 // TagRPC implements stats.Handler.
 func (encodingWatch) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
@@ -28,9 +28,9 @@ func (w encodingWatch) HandleRPC(_ context.Context, event stats.RPCStats) {
 	if !ok || h.Compression == "" || h.Compression == encoding.Identity || encoding.GetCompressor(h.Compression) != nil {
 		return
 	}
-	from := sender{transport: transportGRPC}
+	from := Sender{Transport: TransportGRPC}
 	if h.RemoteAddr != nil {
-		from.client = h.RemoteAddr.String()
+		from.Client = h.RemoteAddr.String()
 	}
-	_ = w.intake.refuse(from, refusedEncoding, fmt.Errorf("grpc-encoding %.40q is not supported", h.Compression))
+	_ = w.intake.Refuse(from, refusedEncoding, fmt.Errorf("grpc-encoding %.40q is not supported", h.Compression))
 }

@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"bytes"
@@ -24,9 +24,10 @@ import (
 // library says so.
 type sniffer struct {
 	net.Listener
-	protocol string // transportGRPC or transportHTTP
+	protocol string // TransportGRPC or TransportHTTP
 	isTLS    bool
-	intake   *intake
+	httpHint string // what a client of HTTP/1 at a port of gRPC is told
+	intake   *Intake
 	logger   *slog.Logger
 	hints    throttle.Log
 	// untouched are the connections that were accepted but not yet served.
@@ -137,8 +138,8 @@ func (s *sniffer) look(c net.Conn, start []byte) bool {
 	case !s.isTLS && len(start) > 1 && start[0] == 0x16 && start[1] == 0x03:
 		s.hint("tls", c.RemoteAddr(), "a client sent TLS to a port that serves plain text; set insecure in the client, or add a tls block to the receiver")
 		return true
-	case s.protocol == transportGRPC && isHTTP1(start):
-		const text = "this port serves OTLP/gRPC, and this looks like OTLP/HTTP: use the HTTP port, usually 4318, or set the client's protocol to grpc"
+	case s.protocol == TransportGRPC && isHTTP1(start):
+		text := s.httpHint
 		s.hint("http", c.RemoteAddr(), text)
 		fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s\n",
 			http.StatusBadRequest, http.StatusText(http.StatusBadRequest), len(text)+1, text)
@@ -164,7 +165,7 @@ const (
 )
 
 func (s *sniffer) hint(kind string, from net.Addr, text string) {
-	s.intake.count(sender{s.protocol, from.String()}, refusedProtocol, errors.New(text))
+	s.intake.count(Sender{s.protocol, from.String()}, refusedProtocol, errors.New(text))
 	s.hints.Log(s.logger, slog.LevelWarn, kind, "wrong protocol", "transport", s.protocol, "client", from.String(), "hint", text)
 }
 
@@ -173,7 +174,7 @@ func (s *sniffer) undecided(start []byte) bool {
 	if !s.isTLS && len(start) == 1 && start[0] == 0x16 {
 		return true
 	}
-	return s.protocol == transportGRPC && slices.ContainsFunc(methods(), func(method string) bool {
+	return s.protocol == TransportGRPC && slices.ContainsFunc(methods(), func(method string) bool {
 		return len(start) < len(method) && strings.HasPrefix(method, string(start))
 	})
 }

@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"context"
@@ -69,14 +69,14 @@ type incoming struct {
 }
 
 // arrive begins a request, which ends by release.
-func (g *grpcServer) arrive(ctx context.Context) (*incoming, error) {
+func (g *GRPC) arrive(ctx context.Context) (*incoming, error) {
 	stream, isRaw := grpc.ServerTransportStreamFromContext(ctx).(rawStream)
 	cancel, isEndable := ctx.Value(cancelKey{}).(context.CancelFunc)
 	if !isRaw || !isEndable {
 		return nil, errors.New("BUG: the gRPC library has changed")
 	}
 	in := &incoming{stream: stream, piece: leastPiece, timer: time.AfterFunc(time.Hour, cancel)}
-	in.Arrival = g.intake.inFlight.Arrive(listen.ClientBy("gRPC", senderOf(ctx).client), func(t time.Time) {
+	in.Arrival = g.Intake.Budget.Arrive(listen.ClientBy("gRPC", senderOf(ctx).Client), func(t time.Time) {
 		if t.IsZero() {
 			in.timer.Stop()
 		} else {

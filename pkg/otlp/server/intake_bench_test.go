@@ -1,13 +1,9 @@
-package otlp
+package server
 
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/live"
 	"collector/pkg/otlp/otlptest"
@@ -30,14 +26,14 @@ func BenchmarkPassThrough(b *testing.B) {
 				for i := range sinks {
 					sinks[i] = live.NewEdge(&hub, "from", "to").Wrap(passing{}).(pipeline.OTLPSink)
 				}
-				in := newIntake(otlptest.All(sinks...), newMetrics(prometheus.NewRegistry()), slog.New(slog.NewTextHandler(io.Discard, nil)))
+				in := intakeTo(sinks...)
 				data := otlptest.Request(b, pipeline.SignalTraces, 1, 1, items, 100)
-				claim := in.inFlight.Claim("", nil)
-				from := sender{transportGRPC, "192.0.2.1:7"}
+				claim := in.Budget.Claim("", nil)
+				from := Sender{TransportGRPC, "192.0.2.1:7"}
 				b.SetBytes(int64(len(data)))
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := in.take(context.Background(), pipeline.SignalTraces, data, claim, from); err != nil {
+					if err := in.Take(context.Background(), pipeline.SignalTraces, Payload{Data: data}, claim, from); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -7,10 +7,10 @@ import (
 	"collector/pkg/pipeline"
 )
 
-// The transports of a receiver, as its metrics name them.
+// The transports of servers, as metrics name them.
 const (
-	transportGRPC = "grpc"
-	transportHTTP = "http"
+	TransportGRPC = "grpc"
+	TransportHTTP = "http"
 )
 
 // Reasons of otelcol_receiver_refused_requests_total.
@@ -22,13 +22,14 @@ const (
 	refusedOtherSite = "other_site" // from a page that CORS does not allow
 	refusedTooSlow   = "too_slow"   // it trickled in
 	refusedQueueFull = "queue_full"
-	refusedType      = "content_type" // neither protobuf nor JSON
+	refusedType      = "content_type" // none that the server decodes
 	refusedMethod    = "method"       // not POST
 	refusedUnwired   = "unwired"      // a signal without an output
 	refusedUnknown   = "unauthenticated"
 	refusedProtocol  = "wrong_protocol"
 	refusedRejected  = "rejected" // a sink will never accept it
 	refusedSink      = "sink"     // any other error of a sink
+	refusedStopped   = "stopped"  // it waited when the receiver stopped
 )
 
 type metrics struct {
@@ -40,7 +41,7 @@ type metrics struct {
 	httpDuration      *prometheus.HistogramVec                   // by method and code
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(a Accepts, r prometheus.Registerer) *metrics {
 	m := &metrics{
 		accepted: make(map[pipeline.Signal]*prometheus.CounterVec),
 		refused:  make(map[pipeline.Signal]*prometheus.CounterVec),
@@ -63,14 +64,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "http_server_duration_milliseconds", Help: "Duration of the HTTP requests received.", Buckets: flow.DurationBuckets(),
 		}, []string{"http_method", "http_scheme", "http_status_code"}),
 	}
-	for _, s := range flow.Signals() {
+	receiver := prometheus.Labels{"receiver": a.Receiver}
+	for _, s := range a.Signals {
 		m.accepted[s] = prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_accepted_" + flow.Items(s) + "_total", Help: "Items that were queued.",
-			ConstLabels: prometheus.Labels{"receiver": "otlp"},
+			ConstLabels: receiver,
 		}, []string{"transport"})
 		m.refused[s] = prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otelcol_receiver_refused_" + flow.Items(s) + "_total", Help: "Items that could not be queued; their sender got an error.",
-			ConstLabels: prometheus.Labels{"receiver": "otlp"},
+			ConstLabels: receiver,
 		}, []string{"transport"})
 		r.MustRegister(m.accepted[s], m.refused[s])
 	}

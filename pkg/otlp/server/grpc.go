@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"context"
@@ -49,35 +49,68 @@ func maxStreams(budget *listen.Budget) uint32 {
 	return uint32(min(max(budget.Max()/message, least), mostStreams))
 }
 
-// grpcServer serves OTLP/gRPC.
-type grpcServer struct {
-	config GRPCServer
-	tls    *tls.Config // nil: plain text
-	intake *intake
-	logger *slog.Logger
+// Method is a method of a service of gRPC.
+type Method struct {
+	Service, Name string
+	Signal        pipeline.Signal
+	// Decode makes a payload of a message, which it does not keep. Nil: the message is
+	// a request of OTLP.
+	Decode func(claim *listen.Claim, message []byte) (Payload, error)
+}
 
-	limit   *listen.Limit
-	paths   *listen.Paths
+func (m Method) path() string { return "/" + m.Service + "/" + m.Name }
+
+// GRPCOptions are what a server of gRPC is made with.
+type GRPCOptions struct {
+	Config   GRPCConfig
+	Methods  []Method // all; those of signals without an output are not served
+	Intake   *Intake
+	Logger   *slog.Logger
+	Paths    *listen.Paths
+	Limit    *listen.Limit
+	Block    string // where its arguments are, for messages: "grpc > "
+	HTTPHint string // what a client that speaks HTTP/1 is told
+}
+
+// GRPC is a server of gRPC. Answers are empty messages.
+type GRPC struct {
+	GRPCOptions
+	TLS *tls.Config // nil: plain text
+
 	unwired throttle.Log
 }
 
-// serve answers requests until ctx ends; it closes l.
-func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
-	l = g.limit.Listener(l)
-	if g.tls != nil {
-		l = tls.NewListener(l, g.tls)
-	}
-	s := grpc.NewServer(g.options()...)
-	for signal := range g.intake.sinks {
-		s.RegisterService(&grpc.ServiceDesc{
-			ServiceName: rawgrpc.Service(signal),
-			HandlerType: (*any)(nil),
+// NewGRPC makes a server.
+func NewGRPC(o GRPCOptions) *GRPC {
+	rawgrpc.Setup()
+	o.Config = o.Config.withDefaults()
+	return &GRPC{GRPCOptions: o}
+}
+
+// services are the methods of each service that is served.
+func (g *GRPC) services() map[string][]grpc.StreamDesc {
+	services := make(map[string][]grpc.StreamDesc)
+	for _, m := range g.Methods {
+		if g.Intake.Wired(m.Signal) {
 			// A unary call is a stream of one message each way; as a stream, it
 			// reaches the handler even when its message cannot be read.
-			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.export(signal)}},
-		}, g)
+			services[m.Service] = append(services[m.Service], grpc.StreamDesc{StreamName: m.Name, ServerStreams: true, Handler: g.handler(m)})
+		}
 	}
-	accepting := &sniffer{Listener: l, protocol: transportGRPC, isTLS: g.tls != nil, intake: g.intake, logger: g.logger}
+	return services
+}
+
+// Serve answers requests until ctx ends; it closes l.
+func (g *GRPC) Serve(ctx context.Context, l net.Listener) error {
+	l = g.Limit.Listener(l)
+	if g.TLS != nil {
+		l = tls.NewListener(l, g.TLS)
+	}
+	s := grpc.NewServer(g.options()...)
+	for service, methods := range g.services() {
+		s.RegisterService(&grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil), Streams: methods}, g)
+	}
+	accepting := &sniffer{Listener: l, protocol: TransportGRPC, isTLS: g.TLS != nil, httpHint: g.HTTPHint, intake: g.Intake, logger: g.Logger}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(accepting) }()
 	select {
@@ -97,14 +130,14 @@ func (g *grpcServer) serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-func (g *grpcServer) options() []grpc.ServerOption {
-	c := g.config
+func (g *GRPC) options() []grpc.ServerOption {
+	c := g.Config
 	if c.MaxConcurrentStreams == 0 {
-		c.MaxConcurrentStreams = maxStreams(g.intake.inFlight)
+		c.MaxConcurrentStreams = maxStreams(g.Intake.Budget)
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawgrpc.Codec{}),
-		grpc.StatsHandler(encodingWatch{intake: g.intake}),
+		grpc.StatsHandler(encodingWatch{intake: g.Intake}),
 		grpc.InTapHandle(endable),
 		grpc.MaxRecvMsgSize(int(c.MaxRecvMsgSize)),
 		grpc.MaxConcurrentStreams(c.MaxConcurrentStreams),
@@ -126,21 +159,21 @@ func (g *grpcServer) options() []grpc.ServerOption {
 	return append(options, grpc.KeepaliveParams(c.serverParameters()))
 }
 
-// export is the method Export of the signal's service.
-func (g *grpcServer) export(s pipeline.Signal) grpc.StreamHandler {
+// handler answers the calls of a method.
+func (g *GRPC) handler(m Method) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
 		start := time.Now()
-		err := g.receive(s, stream)
-		g.intake.metrics.rpcDuration.WithLabelValues("grpc", rawgrpc.Service(s), "Export", rawgrpc.StatusNumber(err)).
+		err := g.receive(m, stream)
+		g.Intake.metrics.rpcDuration.WithLabelValues("grpc", m.Service, m.Name, rawgrpc.StatusNumber(err)).
 			Observe(float64(time.Since(start).Microseconds()) / 1000)
 		return err
 	}
 }
 
-func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error {
+func (g *GRPC) receive(m Method, stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	md, _ := metadata.FromIncomingContext(ctx)
-	known, err := g.intake.authenticate(g.config.Auth, flow.Metadata(md), senderOf(ctx))
+	known, err := g.Intake.authenticate(g.Config.Auth, flow.Metadata(md), senderOf(ctx))
 	if err != nil {
 		return refused(stream, err)
 	}
@@ -149,7 +182,7 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 		defer in.release()
 	}
 	if err == nil {
-		err = in.receive(int(g.config.MaxRecvMsgSize))
+		err = in.receive(int(g.Config.MaxRecvMsgSize))
 	}
 	if errors.Is(err, listen.ErrGone) {
 		err = in.Arrival.Read(0, err) // its context also ends when it is too slow
@@ -157,12 +190,18 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 	if err != nil {
 		return g.unreadable(stream, err)
 	}
+	payload := Payload{Data: in.message}
+	if m.Decode != nil {
+		if payload, err = decoded(func() (Payload, error) { return m.Decode(in.Claim, in.message) }); err != nil {
+			return g.unreadable(stream, err)
+		}
+	}
 	ctx = flow.WithAuth(ctx, known)
-	if g.config.IncludeMetadata {
+	if g.Config.IncludeMetadata {
 		md.Set("host", md[":authority"]...)
 		ctx = flow.WithMetadata(ctx, flow.Metadata(md))
 	}
-	if err := g.intake.take(ctx, s, in.message, in.Claim, senderOf(ctx)); err != nil {
+	if err := g.Intake.Take(ctx, m.Signal, payload, in.Claim, senderOf(ctx)); err != nil {
 		return refused(stream, err)
 	}
 	return stream.SendMsg(mem.BufferSlice{}) // an empty Export…Response
@@ -173,9 +212,9 @@ func (g *grpcServer) receive(s pipeline.Signal, stream grpc.ServerStream) error 
 // that has them alone, and clients for which gRPC itself retries in the trailer that it
 // defines for that.
 func refused(stream grpc.ServerStream, err error) error {
-	st := statusOf(err)
+	st := StatusOf(err)
 	if st.Code() == codes.Unavailable {
-		trailer := metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(retryAfter.Milliseconds(), 10))
+		trailer := metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(RetryAfter.Milliseconds(), 10))
 		if info, err := proto.Marshal(retryInfo()); err == nil {
 			trailer.Set("google.rpc.retryinfo-bin", string(info))
 		}
@@ -184,18 +223,18 @@ func refused(stream grpc.ServerStream, err error) error {
 	return st.Err()
 }
 
-// senderOf is the sender of a gRPC call.
-func senderOf(ctx context.Context) sender {
-	from := sender{transport: transportGRPC}
+// senderOf is who called by gRPC.
+func senderOf(ctx context.Context) Sender {
+	from := Sender{Transport: TransportGRPC}
 	if p, ok := peer.FromContext(ctx); ok {
-		from.client = p.Addr.String()
+		from.Client = p.Addr.String()
 	}
 	return from
 }
 
-// unreadable counts a request whose message could not be received, and returns the error
-// for its client.
-func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
+// unreadable counts a request whose message could not be received, and returns
+// what its client is told.
+func (g *GRPC) unreadable(stream grpc.ServerStream, err error) error {
 	ctx := stream.Context()
 	reason := refusedMalformed
 	switch {
@@ -205,9 +244,11 @@ func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
 		reason = refusedTooSlow
 	case errors.Is(err, listen.ErrTooLarge):
 		reason, err = refusedTooLarge, fmt.Errorf("%w: %w; send smaller batches, or give the collector more memory", wire.ErrTooLarge, err)
+	case errors.Is(err, ErrTooMuchWork):
+		reason = refusedTooLarge
 	case errors.Is(err, wire.ErrTooLarge):
 		reason = refusedTooLarge
-		err = fmt.Errorf("%w; send smaller batches, or raise grpc > max_recv_msg_size above %s", err, g.config.MaxRecvMsgSize)
+		err = fmt.Errorf("%w; send smaller batches, or raise %smax_recv_msg_size above %s", err, g.Block, g.Config.MaxRecvMsgSize)
 	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Err() // the client has disconnected
 	case status.Code(err) == codes.Unavailable:
@@ -215,31 +256,31 @@ func (g *grpcServer) unreadable(stream grpc.ServerStream, err error) error {
 	default:
 		err = pipeline.Permanent(fmt.Errorf("read the message: %w", err))
 	}
-	return refused(stream, g.intake.refuse(senderOf(ctx), reason, err))
+	return refused(stream, g.Intake.Refuse(senderOf(ctx), reason, err))
 }
 
 // serves lists the methods of the wired signals.
-func (g *grpcServer) serves() (methods []string) {
-	for _, s := range flow.Signals() {
-		if g.intake.sinks[s] != nil {
-			methods = append(methods, "/"+rawgrpc.Service(s)+"/Export")
+func (g *GRPC) serves() (methods []string) {
+	for _, m := range g.Methods {
+		if g.Intake.Wired(m.Signal) {
+			methods = append(methods, m.path())
 		}
 	}
 	return methods
 }
 
-// unknown answers calls of services that are not served.
-func (g *grpcServer) unknown(_ any, stream grpc.ServerStream) error {
+// unknown answers calls of methods that are not served.
+func (g *GRPC) unknown(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	for _, s := range flow.Signals() {
-		if service == rawgrpc.Service(s) {
-			g.intake.count(senderOf(stream.Context()), refusedUnwired, unwired(s))
-			g.unwired.Log(g.logger, slog.LevelWarn, "", "a client sends a signal that is not connected; add it to the output block of the receiver", "signal", s)
+	for _, m := range g.Methods {
+		if service == m.Service && !g.Intake.Wired(m.Signal) {
+			g.Intake.count(senderOf(stream.Context()), refusedUnwired, unwired(m.Signal))
+			g.unwired.Log(g.Logger, slog.LevelWarn, "", "a client sends a signal that is not connected; add it to the output block of the receiver", "signal", m.Signal)
 			return status.Errorf(codes.Unimplemented, "unknown service %s", service)
 		}
 	}
-	if hint := g.paths.Unknown(g.serves(), http.MethodPost, method, senderOf(stream.Context()).client); hint != "" {
+	if hint := g.Paths.Unknown(g.serves(), http.MethodPost, method, senderOf(stream.Context()).Client); hint != "" {
 		return status.Errorf(codes.Unimplemented, "unknown service %s: %s", service, hint)
 	}
 	return status.Errorf(codes.Unimplemented, "unknown service %s", service)

@@ -1,4 +1,4 @@
-package otlp
+package server
 
 import (
 	"context"
@@ -13,33 +13,20 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"collector/pkg/listen"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
-
-// Receiving is part of inspect.Receiver.
-func (r *Receiver) Receiving() listen.Received {
-	var listens []string
-	if r.grpc != nil {
-		listens = append(listens, "gRPC on "+r.grpc.config.Endpoint)
-	}
-	if r.http != nil {
-		listens = append(listens, "HTTP on "+r.http.config.Endpoint)
-	}
-	return r.tally.Received(listens...)
-}
 
 // unwired is the error of a signal without an output.
 func unwired(s pipeline.Signal) error {
 	return fmt.Errorf("the receiver has no output for %s", s)
 }
 
-// statusOf tells a client why its request was not accepted, in the terms of OTLP:
-// InvalidArgument for what no retry fixes, and otherwise Unavailable with the time after
-// which to send again.
-func statusOf(err error) *status.Status {
-	// A status must be valid text: other bytes could not be encoded.
+// StatusOf says to a client why its request was not taken, in the terms of
+// OTLP: InvalidArgument for what no retry fixes, and otherwise Unavailable
+// with the time after which to send again.
+func StatusOf(err error) *status.Status {
+	// A status holds a text: one with other bytes could not be encoded.
 	message := strings.ToValidUTF8(err.Error(), "\uFFFD")
 	switch {
 	case errors.As(err, new(unknownClient)):
@@ -62,11 +49,11 @@ func statusOf(err error) *status.Status {
 
 // retryInfo tells a client when to send again.
 func retryInfo() *errdetails.RetryInfo {
-	return &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)}
+	return &errdetails.RetryInfo{RetryDelay: durationpb.New(RetryAfter)}
 }
 
-// httpCodeOf is the HTTP status that says the same as s.
-func httpCodeOf(s *spb.Status) int {
+// CodeOf is the HTTP status that says the same as s.
+func CodeOf(s *spb.Status) int {
 	switch codes.Code(s.GetCode()) {
 	case codes.InvalidArgument:
 		return http.StatusBadRequest
