@@ -79,6 +79,8 @@ func TestATraceIsWhatTheStagesDo(t *testing.T) {
 					continue
 				}
 				compared++
+				logstest.Until(t, "as many have come out as the trace has", func() bool { return len(made.out.All()) >= len(trace.Output) },
+					time.Minute, func() string { return strings.Join(came(made.out.All(), true), "\n") })
 				times := !slices.Contains(c.Volatile, "ts")
 				if diff := cmp.Diff(came(made.out.All(), times), came(outputOf(trace), times)); diff != "" {
 					t.Errorf("%s\n(-component +trace):\n%s", c.Config, diff)
