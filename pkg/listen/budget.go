@@ -188,12 +188,15 @@ func (c *Claim) Grow(n int) error {
 	}
 	timeout := time.After(max(endingTime, c.patience))
 	defer c.waitsNoMore()
+	again := time.NewTicker(slowArrival) // others may have become slow
+	defer again.Stop()
 	for waits {
 		if end != nil {
 			end()
 		}
 		select {
 		case <-c.look:
+		case <-again.C:
 		case <-c.ended:
 			return ErrNoRoom
 		case <-c.gone:

@@ -238,3 +238,23 @@ func blocked(b *Budget) int {
 	defer b.mu.Unlock()
 	return len(b.blocked)
 }
+
+// A request that waits for room ends another that has become slow since, and does not
+// only keep those that come later from it.
+func TestARequestThatWaitsEndsOneThatBecomesSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		var stalled *Claim
+		stalled = b.Claim("a", func() { go stalled.Release() })
+		first := b.Claim("a", nil)
+		if !takes(stalled, 60) || !takes(first, 50) { // exceeds the budget
+			t.Fatal("there is no room")
+		}
+		begun, waits := time.Now(), b.Claim("a", nil)
+		waits.Wait(time.Minute)
+		if err := waits.Grow(20); err != nil || time.Since(begun) > 2*slowArrival {
+			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+		first.Release()
+	})
+}

@@ -80,7 +80,7 @@ func TestStalledLongMessagesMakeRoom(t *testing.T) {
 			go io.WriteString(client, text)
 			clients, stalled = append(clients, client), append(stalled, ended)
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(5 * time.Second) // one of them ends for the one that has arrived, if that waits for memory
 		good, goodEnded := s.connect(t)
 		sent := make(chan error, 1)
 		go func() {
