@@ -21,25 +21,6 @@ import (
 // diskSize is the size of the file system that is filled.
 const diskSize = 64 << 20
 
-// smallDisk mounts a file system of diskSize.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "disk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", diskSize)); err != nil {
-		t.Fatalf("mount a small disk: %v (that takes root)", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-		os.RemoveAll(dir)
-	})
-	return dir
-}
-
 // free is the space that is left on a file system.
 func free(t *testing.T, dir string) int64 {
 	t.Helper()
@@ -138,7 +119,7 @@ func TestM3_AFullDiskHeals(t *testing.T) {
 	t.Parallel()
 	daemon := dockertest.New(t)
 	s := startFourSignals(t, daemon.Host(), 0)
-	s.Collector.Storage = smallDisk(t)
+	s.Collector.Storage = harness.SmallDisk(t, diskSize)
 	id := daemon.Run(dockertest.Container{Name: "writer"})
 	s.Collector.Start(t)
 	written := 0

@@ -34,6 +34,8 @@ type browser struct {
 	ctx  context.Context
 	base string // without a slash at its end
 
+	clicks int // since open
+
 	mu       sync.Mutex
 	requests int
 	trouble  []string
@@ -160,6 +162,7 @@ func (b *browser) text() (text string) {
 // open navigates to a path below the base.
 func (b *browser) open(path string) {
 	b.t.Helper()
+	b.clicks = 0
 	b.do(chromedp.Navigate(b.base + path))
 }
 
@@ -198,9 +201,18 @@ func (b *browser) untilWithin(limit time.Duration, expression string) {
 	})
 }
 
+// click clicks the element that a JavaScript expression finds, once there is one.
+func (b *browser) click(found string) {
+	b.t.Helper()
+	b.until(found)
+	b.clicks++
+	eval[bool](b, "("+found+".click(), true)")
+}
+
 // follow clicks a link or button and waits until its path is there.
 func (b *browser) follow(selector, path string) {
 	b.t.Helper()
+	b.clicks++
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 	b.until(fmt.Sprintf("document.readyState === 'complete' && location.pathname.startsWith(%q)", path))
 }

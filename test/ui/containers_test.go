@@ -58,8 +58,7 @@ func (b *browser) headings() []string {
 func (b *browser) press(text, address string) {
 	b.t.Helper()
 	found := fmt.Sprintf("[...document.querySelectorAll('main a, main button')].find((e) => e.innerText.replace(/ [↑↓]$/, '').trim() === %q)", text)
-	b.until(found)
-	eval[bool](b, "("+found+".click(), true)")
+	b.click(found)
 	b.until(fmt.Sprintf("document.readyState === 'complete' && (location.pathname + location.search).includes(%q)", address))
 }
 

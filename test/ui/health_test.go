@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -170,5 +172,49 @@ func TestAQueueThatFillsUp(t *testing.T) {
 	if !strings.Contains(b.text(), "collector_refused_items_total") {
 		t.Errorf("the page of the component does not count what was refused:\n%s", b.text())
 	}
+	c.Stop(t)
+}
+
+// A disk with less free space than a queue on it may still take is reported before it is
+// full, and no longer once there is enough.
+func TestADiskThatWillBeFullBeforeTheQueue(t *testing.T) {
+	in := harness.FreePort(t)
+	disk := harness.SmallDisk(t, 64<<20)
+	c := harness.NewCollector(t, fmt.Sprintf(`
+		otelcol.receiver.otlp "x" {
+			http { endpoint = "127.0.0.1:%d" }
+			output { traces = [otelcol.exporter.otlphttp.x.input] }
+		}
+		otelcol.exporter.otlphttp "x" {
+			client { endpoint = %q }
+			sending_queue {
+				sizer      = "bytes"
+				queue_size = 20000000
+			}
+		}
+	`, in, harness.Refusing(t)))
+	c.Storage = filepath.Join(disk, "storage")
+	c.Start(t)
+	resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/v1/traces", in), "application/json", strings.NewReader(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"x"}]}]}]}`))
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v %+v", err, resp)
+	}
+	resp.Body.Close()
+	const warning = `[...document.querySelectorAll('.notice.warn')].find((n) => n.innerText.includes('The disk has '))`
+	b := newBrowser(t, c.URL)
+	b.open("/")
+	b.until("document.querySelector('#destinations').innerText.includes('of 20 MB')")
+	if eval[bool](b, "Boolean("+warning+")") {
+		t.Errorf("there is room for the queue:\n%s", b.text())
+	}
+	stranger := filepath.Join(disk, "stranger")
+	if err := os.WriteFile(stranger, make([]byte, 50<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.until(warning + `?.innerText.match(/The disk has 1\d(\.\d)? MiB free, less than a queue on it may still use: otelcol\.exporter\.otlphttp\.x \(traces, up to 20 MB\)\. Free some space,/)`)
+	if err := os.Remove(stranger); err != nil {
+		t.Fatal(err)
+	}
+	b.until("!" + warning)
 	c.Stop(t)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,10 +19,20 @@ import (
 	"collector/test/harness"
 )
 
-// questions are those that the pages and the command answer, according to docs/ui.md.
-var questions = []string{
-	"Is it flowing?", "How far behind is it?", "Where does it stop?", "Why is it not scraped?",
-	"Which labels does it have, and from which rule?", "Why is data dropped?", "What changed?",
+// questions are those that docs/ui.md says how to get answered.
+var questions = []struct {
+	text  string                             // as the document has it
+	click func(*testing.T, *stack, *browser) // from the Overview to the answer
+	// title is what `collector why NAME` calls it, and answer a part of what it says then.
+	title, name, answer string
+}{
+	{"Is it flowing?", answersWhetherItFlows, "Is it flowing?", "shop-api-1", "Metrics: yes, 1 of 1 target up."},
+	{"How far behind is it?", answersHowFarBehind, "How far behind is it?", "loki.write.refusing", " lines waiting ("},
+	{"Where does it stop?", answersWhereItStops, "Where does it stop?", "loki.write.refusing", "At loki.write.refusing, which cannot deliver to http://127.0.0.1:"},
+	{"Why is it not scraped?", answersWhyNotScraped, "Is it collected, and if not, why?", "shop-worker-1", "It is not scraped: in discovery.relabel.scrape, rule 1 drops it: "},
+	{"Which labels does it have, and from which rule?", answersWhichLabels, "Which labels does it have, and from which rule?", "shop-api-1", "discovery.relabel.scrape, rule 3"},
+	{"Why is data dropped?", answersWhyDropped, "Is data dropped, and why?", "prometheus.remote_write.rejecting", " dropped since the start (reason: "},
+	{"What changed?", answersWhatChanged, "What changed?", "shop-api-1", "by SIGHUP: 1 file, +1 −1 lines; rebuilt: prometheus.scrape.containers"},
 }
 
 // startTroubled starts containers of which one is well, one is not scraped, one is in a
@@ -82,21 +93,31 @@ loki.write "refusing" { endpoint { url = "http://127.0.0.1:%d/loki/api/v1/push" 
 
 // Each question is answered within two clicks of the Overview, and by the command.
 func TestQuestionsAreAnsweredInTwoClicks(t *testing.T) {
+	documentsTheQuestions(t)
 	s := startTroubled(t)
 	b := newBrowser(t, s.URL)
 	b.allowed = provoked
+	for _, q := range questions {
+		t.Run(q.text, func(t *testing.T) {
+			b.t = t
+			b.open("/")
+			q.click(t, s, b)
+			if b.clicks < 1 || b.clicks > 2 {
+				t.Errorf("%d clicks", b.clicks)
+			}
+			p := s.Command(t, "why", q.name, "--addr", s.URL)
+			if <-p.Done(); p.ExitCode() != 0 || !strings.Contains(answerTo(q.title, p.Output()), q.answer) {
+				t.Errorf("exit code %d, want %q below %q:\n%s", p.ExitCode(), q.answer, q.title, p.Output())
+			}
+		})
+	}
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *stack, *browser)
 	}{
-		{"Documented", documentsTheQuestions},
-		{"IsItFlowing", answersWhetherItFlows},
-		{"HowFarBehind", answersHowFarBehind},
-		{"WhyNotScraped", answersWhyNotScraped},
-		{"WhichLabels", answersWhichLabels},
-		{"WhyDropped", answersWhyDropped},
-		{"WhatChanged", answersWhatChanged},
-		{"CrashLoopsAndThoseThatAreGone", showsLoopsAndTheGone},
+		{"AFailingTarget", answersWhyATargetFails},
+		{"AChangeOfAContainer", answersWhatChangedForAContainer},
+		{"CrashLoopsAndRemovedContainers", showsLoopsAndRemoved},
 		{"LinksByService", filtersByService},
 		{"FiltersThatMatchNothing", saysThatFiltersMatchNothing},
 		{"ATraceThatHasLeft", showsThatATraceHasLeft},
@@ -112,16 +133,46 @@ func TestQuestionsAreAnsweredInTwoClicks(t *testing.T) {
 	s.Stop(t)
 }
 
-func documentsTheQuestions(t *testing.T, _ *stack, _ *browser) {
+// documentsTheQuestions compares the questions with the table in docs/ui.md.
+func documentsTheQuestions(t *testing.T) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "ui.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range questions {
-		if !strings.Contains(string(text), "\n| "+q+" | ") {
-			t.Errorf("docs/ui.md has no row for %q", q)
-		}
+	const head = "| Question | On the Overview | One click further | `collector why NAME` |\n|---|---|---|---|\n"
+	_, table, found := strings.Cut(string(text), head)
+	if !found {
+		t.Fatalf("docs/ui.md has no table with the head %s", head)
 	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	var got, want []string
+	for row := range strings.Lines(table) {
+		cells := strings.Split(row, "|")
+		if len(cells) != 6 || strings.TrimSpace(cells[2]) == "" {
+			t.Fatalf("a row without a way from the Overview: %q", row)
+		}
+		got = append(got, strings.TrimSpace(cells[1])+" – "+strings.TrimSpace(cells[4]))
+	}
+	for _, q := range questions {
+		want = append(want, q.text+" – "+q.title)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/ui.md has the questions\n%s\nand the test\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// answerTo is what `collector why` prints below the title of a question.
+func answerTo(title, output string) string {
+	_, text, _ := strings.Cut(output, "\n  "+title+"\n")
+	var answer strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "    ") {
+			break
+		}
+		answer.WriteString(line)
+	}
+	return answer.String()
 }
 
 // answers waits until a question of the first subject has an answer with a text.
@@ -134,8 +185,7 @@ func (b *browser) answers(question, want string) {
 func (b *browser) whyOf(component string) {
 	b.t.Helper()
 	link := fmt.Sprintf("[...document.querySelectorAll('#destinations tbody tr')].find((row) => row.cells[0].innerText.startsWith(%q))?.querySelector('a[href*=\"/why?\"]')", component)
-	b.until(link)
-	eval[bool](b, "("+link+".click(), true)")
+	b.click(link)
 	b.until("document.readyState === 'complete' && location.pathname === '/why'")
 }
 
@@ -157,17 +207,23 @@ func answersHowFarBehind(_ *testing.T, _ *stack, b *browser) {
 	b.answers("stops", "At loki.write.refusing, which cannot deliver to http://127.0.0.1:")
 }
 
+func answersWhereItStops(_ *testing.T, _ *stack, b *browser) {
+	notice := "[...document.querySelectorAll('.notice.bad')].find((n) => n.innerText.includes('The destination loki.write.refusing (logs to http://127.0.0.1:') && n.innerText.includes(' is failing. Nothing listens '))"
+	b.click(notice + "?.querySelector('a')")
+	b.until("location.pathname === '/component/loki.write.refusing' && document.readyState === 'complete' && document.querySelector('main').innerText.includes('Nothing listens ')")
+}
+
 func answersWhyNotScraped(_ *testing.T, _ *stack, b *browser) {
 	row := "[...document.querySelectorAll('#containers tbody tr')].find((row) => row.cells[0].innerText === 'worker')"
 	b.until(row + "?.innerText.includes('none – why?')")
-	eval[bool](b, "("+row+".querySelector('a[href*=\"/relabel?\"]').click(), true)")
+	b.click(row + ".querySelector('a[href*=\"/relabel?\"]')")
 	b.until("location.search === '?project=shop&service=worker' && document.readyState === 'complete'")
 	link := "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('dropped by rule'))?.querySelector('a')"
-	b.until(link)
-	eval[bool](b, "("+link+".click(), true)")
+	b.click(link)
 	b.until("document.querySelector('.notice.warn')?.innerText.includes('Rule 1 drops it')")
-	// A failing target says why, too.
-	b.open("/")
+}
+
+func answersWhyATargetFails(_ *testing.T, _ *stack, b *browser) {
 	b.press("wrong", "/why?q=shop%2Fwrong")
 	b.answers("scraped", "which is down: ")
 	b.answers("stops", "At prometheus.scrape.containers, which cannot scrape")
@@ -206,14 +262,16 @@ func answersWhatChanged(t *testing.T, s *stack, b *browser) {
 	b.follow(`nav a[href="/configuration"]`, "/configuration")
 	row := "document.querySelector('#history tbody tr')"
 	b.until(row + ".innerText.includes('SIGHUP') && " + row + ".innerText.includes('rebuilt: prometheus.scrape.containers')")
-	eval[bool](b, "("+row+".querySelector('summary').click(), true)")
+	b.click(row + ".querySelector('summary')")
 	b.until(row + `.querySelector('.line.added').innerText.includes('scrape_interval = "6s"') && ` + row + `.querySelector('.line.removed').innerText.includes('"5s"')`)
-	b.open("/")
+}
+
+func answersWhatChangedForAContainer(_ *testing.T, _ *stack, b *browser) {
 	b.press("api", "/why?q=shop%2Fapi")
 	b.answers("changed", "by SIGHUP: 1 file, +1 −1 lines; rebuilt: prometheus.scrape.containers")
 }
 
-func showsLoopsAndTheGone(_ *testing.T, _ *stack, b *browser) {
+func showsLoopsAndRemoved(_ *testing.T, _ *stack, b *browser) {
 	b.until(`[...document.querySelectorAll('.notice.bad')].some((n) => /^.?\s*shop-loop-1 is in a crash loop: restarting, exit code 2, \d+ times in 5 min\./.test(n.innerText.trim()))`)
 	b.until(`[...document.querySelectorAll('.notice.warn')].some((n) => /shop-gone-1 failed and no longer runs: exit code 2, .* ago, removed\./.test(n.innerText))`)
 	b.until(`[...document.querySelectorAll('#containers tbody tr')].some((row) => row.cells[0].innerText === 'gone' && row.innerText.includes('ended: exit code 2'))`)
@@ -228,8 +286,7 @@ func showsLoopsAndTheGone(_ *testing.T, _ *stack, b *browser) {
 
 func filtersByService(t *testing.T, _ *stack, b *browser) {
 	row := "[...document.querySelectorAll('#containers tbody tr')].find((row) => row.cells[0].innerText === 'api')"
-	b.until(row)
-	eval[bool](b, "("+row+".cells[3].querySelector('a').click(), true)")
+	b.click(row + "?.cells[3].querySelector('a')")
 	b.until("location.pathname === '/targets/logs' && location.search === '?project=shop&service=api' && document.readyState === 'complete'")
 	if got := b.headings(); len(got) != 1 || got[0] != "shop-api-1" {
 		t.Errorf("%q", got)
@@ -297,8 +354,7 @@ otelcol.exporter.otlphttp "x" { client { endpoint = %q } }
 		}
 		resp.Body.Close()
 	}
-	b.until(link)
-	eval[bool](b, "("+link+".click(), true)")
+	b.click(link)
 	b.until("location.pathname === '/why' && document.readyState === 'complete'")
 	b.answers("flowing", "Traces: otelcol.receiver.otlp.x has received 1 span, the last ")
 	b.answers("behind", "otelcol.exporter.otlphttp.x: 1 span waiting (")

@@ -3,66 +3,77 @@
 package ui
 
 import (
-	"math"
-	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
-// times are the texts of the times of day on a page, each with its exact time on hover.
-func (b *browser) times() [][2]string {
-	b.t.Helper()
-	const all = "[...document.querySelectorAll('main time[data-clock]')]"
-	b.until(all + ".length > 2")
-	return eval[[][2]string](b, all+".map((t) => [t.innerText, t.title])")
+// shownTime is a time on a page: its text may be a time of day, or relative to now.
+type shownTime struct {
+	At, Title, Text string
+	Clock           bool
 }
 
-// zoned fails the test unless every time of a page is shown in one time zone.
-func (b *browser) zoned(path, zone string, hours float64) {
+// times are all times in the content of the page that is open, which has some.
+func (b *browser) times() []shownTime {
 	b.t.Helper()
-	b.open(path)
-	b.until("document.getElementById('zone').innerText === 'Time: " + zone + "'")
+	const all = "[...document.querySelectorAll('main time')]"
+	b.until(all + ".length > 0")
+	return eval[[]shownTime](b, all+".map((t) => ({At: t.dateTime, Title: t.title, Text: t.innerText, Clock: 'clock' in t.dataset}))")
+}
+
+// shownIn fails the test unless every time of the page that is open is shown in one time
+// zone: on hover, with its name, and in texts that are times of day.
+func (b *browser) shownIn(zone *time.Location) {
+	b.t.Helper()
+	b.until("document.getElementById('zone').innerText === 'Time: " + zone.String() + "'")
 	for _, shown := range b.times() {
-		if !strings.HasSuffix(shown[1], " "+shown[0]+" "+zone) {
-			b.t.Errorf("%s: %q on hover of %q, which is not in %s", path, shown[1], shown[0], zone)
+		at, err := time.Parse(time.RFC3339Nano, shown.At)
+		want := at.In(zone).Format("2006-01-02 15:04:05.000")
+		if err != nil || shown.Title != want+" "+zone.String() || shown.Clock && shown.Text != want[len("2006-01-02 "):] {
+			b.t.Errorf("%s: %+v, want %s in %s", eval[string](b, "location.pathname"), shown, want, zone)
 		}
-	}
-	from := eval[float64](b, `(() => {
-		const t = document.querySelector('main time[data-clock]');
-		return (Date.parse(t.title.slice(0, 10) + 'T' + t.innerText + 'Z') - Date.parse(t.dateTime)) / 3600e3;
-	})()`)
-	if math.Abs(from-hours) > 0.001 { // a clock shows no more than milliseconds
-		b.t.Errorf("%s: %v h from UTC, not %v", path, from, hours)
 	}
 }
 
 // All pages show times in the browser's time zone, which they name, or in UTC.
 func TestOneTimeZoneEverywhere(t *testing.T) {
 	b := newBrowser(t, startDemo(t))
-	const zone = "Asia/Tokyo"
-	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
-	pages := []string{"/explore/logs", "/explore/traces", "/live?signal=logs"}
+	tokyo := time.FixedZone("Asia/Tokyo", 9*3600)
+	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: tokyo.String()})
+	toggle := func() { b.do(chromedp.Click(chromedp.CSS("#zone"))) }
 	b.open("/explore/logs")
-	b.until(`document.querySelectorAll('tbody a[href*="/explore/traces/"]').length > 3`)
+	const link = `document.querySelector('tbody a[href*="/explore/traces/"]')`
+	b.until(link)
+	trace := eval[string](b, link+".getAttribute('href')")
+	b.open("/targets")
+	target := eval[string](b, `document.querySelector('tbody a[href^="/targets/"]').getAttribute('href')`)
+	pages := []string{"/", "/targets", target, "/components", "/configuration", "/explore", "/explore/logs", "/explore/traces", trace, "/explore/profiles", "/live?signal=logs"}
 	for _, path := range pages {
-		b.zoned(path, zone, 9)
+		b.open(path)
+		b.shownIn(tokyo)
+		toggle() // what is on the page changes at once
+		b.shownIn(time.UTC)
+		toggle()
+		b.shownIn(tokyo)
 	}
 	// A refresh keeps it.
 	b.open("/explore/logs")
 	before := eval[string](b, "document.querySelector('main time[data-clock]').dateTime")
 	b.until("document.querySelector('main time[data-clock]').dateTime !== '" + before + "'")
-	if shown := b.times()[0]; !strings.HasSuffix(shown[1], zone) || !strings.Contains(shown[1], shown[0]) {
-		t.Errorf("after a refresh: %q", shown)
-	}
-	b.open("/")
-	b.until("document.querySelector('#state time').title.endsWith('" + zone + "')")
-	b.do(chromedp.Click(chromedp.CSS("#zone")))
-	b.until("document.getElementById('zone').innerText === 'Time: UTC' && document.querySelector('#state time').title.endsWith(' UTC')")
+	b.shownIn(tokyo)
+	// So do other pages, and what flows into the live view.
+	toggle()
 	for _, path := range pages {
-		b.zoned(path, "UTC", 0)
+		b.open(path)
+		b.shownIn(time.UTC)
 	}
-	b.do(chromedp.Click(chromedp.CSS("#zone")))
-	b.zoned("/explore/logs", zone, 9)
+	before = eval[string](b, "[...document.querySelectorAll('main time')].map((t) => t.dateTime).sort().at(-1)")
+	b.until("[...document.querySelectorAll('main time')].some((t) => t.dateTime > '" + before + "')")
+	b.shownIn(time.UTC)
+	b.open("/explore/logs")
+	toggle()
+	b.shownIn(tokyo)
 }
