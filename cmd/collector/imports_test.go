@@ -33,6 +33,7 @@ var allowedImports = map[string]string{
 	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask pkg/spans",
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/cause pkg/component pkg/mask pkg/tlsconfig",
+	"pkg/aws":        "pkg/component pkg/httpclient",
 	"pkg/httpserver": "pkg/component pkg/listen pkg/pipeline pkg/throttle pkg/tlsconfig",
 	"pkg/jsonscan":   "",
 	"pkg/logging":    "pkg/component pkg/mask pkg/pipeline",
@@ -138,7 +139,7 @@ var allowedImports = map[string]string{
 	"pkg/exporters/windows":               "pkg/component pkg/exporters/exporter",
 
 	"pkg/scrape":      signalPackages,
-	"pkg/remotewrite": signalPackages + " pkg/protofield",
+	"pkg/remotewrite": signalPackages + " pkg/aws pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
 	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/tailsampling pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",

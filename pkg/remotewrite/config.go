@@ -287,7 +287,7 @@ func (c *Config) warn(report func(path, why string)) {
 
 func (e *Endpoint) warn(at string, report func(path, why string)) {
 	if e.SigV4 != nil {
-		if err := e.SigV4.unsigned(); err != nil {
+		if err := e.SigV4.identity().Check(); err != nil {
 			report(at+"/sigv4", fmt.Sprintf("nothing can be delivered: %v", err))
 		}
 	}

@@ -113,16 +113,16 @@ func TestSettingsWithoutEffectCauseAWarning(t *testing.T) {
 
 func TestSigningWithoutKeysCausesAWarning(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"} {
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true") // else this may be an instance
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"} {
 		t.Setenv(name, "")
 	}
 	keys := SigV4{Region: "eu-1", AccessKey: "a", SecretKey: "b"}
 	for want, sigv4 := range map[string]SigV4{
-		"":                            keys,
-		"keys of an instance":         {Region: "eu-1"},
-		"set region, or":              {AccessKey: "a", SecretKey: "b"},
-		"credentials: no such file":   {Region: "eu-1", Profile: "absent"},
-		"keys of an instance, a task": {Region: "eu-1", RoleARN: "arn:aws:iam::1:role/r"},
+		"":                          keys,
+		"set region, or":            {AccessKey: "a", SecretKey: "b"},
+		"credentials: no such file": {Region: "eu-1", Profile: "absent"},
+		"METADATA_DISABLED is true": {Region: "eu-1", RoleARN: "arn:aws:iam::1:role/r"},
 	} {
 		got := ""
 		c := testConfig("http://vm")

@@ -37,8 +37,8 @@ type endpoint struct {
 	logger  *slog.Logger
 	// snappy is set once the destination has rejected zstd and accepted snappy.
 	snappy atomic.Bool
-	two    bool         // it is sent remote write 2.0, which has snappy alone
-	aws    *awsIdentity // nil: requests are not signed
+	two    bool     // it is sent remote write 2.0, which has snappy alone
+	aws    *signing // nil: requests are not signed
 }
 
 // request is what is sent at once.

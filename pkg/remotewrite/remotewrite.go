@@ -144,9 +144,9 @@ func newEndpoint(cfg *Endpoint, names map[string]string, own, all shape, codec *
 	if err != nil {
 		return nil, err
 	}
-	var aws *awsIdentity
+	var aws *signing
 	if cfg.SigV4 != nil {
-		if aws, err = newAWSIdentity(cfg.SigV4, &cfg.Client, o.UserAgent); err != nil {
+		if aws, err = newSigning(cfg.SigV4, &cfg.Client, o.UserAgent); err != nil {
 			return nil, err
 		}
 		client.CheckRedirect = aws.resigning(client.CheckRedirect)

@@ -1,7 +1,6 @@
-package remotewrite
+package aws
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 )
 
 // awsOf is an identity with this environment and these files in HOME/.aws.
-func awsOf(t *testing.T, cfg SigV4, env, files map[string]string) *awsIdentity {
+func awsOf(t *testing.T, cfg Config, env, files map[string]string) *Identity {
 	t.Helper()
 	home := t.TempDir()
 	if err := os.Mkdir(filepath.Join(home, ".aws"), 0o700); err != nil {
@@ -29,7 +28,7 @@ func awsOf(t *testing.T, cfg SigV4, env, files map[string]string) *awsIdentity {
 			t.Fatal(err)
 		}
 	}
-	a, err := newAWSIdentity(&cfg, &httpclient.Config{}, "collector")
+	a, err := New(cfg, &httpclient.Config{}, "collector")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,38 +56,59 @@ func TestKeysAreFoundWhereAWSHasThem(t *testing.T) {
 	files := map[string]string{"credentials": credentials, "config": "[default]\nregion = eu-1\n[profile other]\nregion = eu-2\n"}
 	env := map[string]string{"AWS_ACCESS_KEY_ID": "E", "AWS_SECRET_ACCESS_KEY": "es", "AWS_SESSION_TOKEN": "et"}
 	for name, test := range map[string]struct {
-		cfg    SigV4
+		cfg    Config
 		env    map[string]string
-		want   awsKeys
+		want   Keys
 		region string
 	}{
-		"the configuration":  {SigV4{Region: "r", AccessKey: "C", SecretKey: "cs"}, env, awsKeys{access: "C", secret: "cs"}, "r"},
-		"the environment":    {SigV4{}, env, awsKeys{access: "E", secret: "es", session: "et"}, "eu-1"},
-		"the default":        {SigV4{}, nil, awsKeys{access: "D", secret: "ds"}, "eu-1"},
-		"a profile":          {SigV4{Profile: "other"}, env, awsKeys{access: "O", secret: "os=", session: "ot"}, "eu-2"},
-		"AWS_PROFILE":        {SigV4{}, map[string]string{"AWS_PROFILE": "other", "AWS_REGION": "eu-3"}, awsKeys{access: "O", secret: "os=", session: "ot"}, "eu-3"},
-		"AWS_DEFAULT_REGION": {SigV4{}, map[string]string{"AWS_DEFAULT_REGION": "eu-4"}, awsKeys{access: "D", secret: "ds"}, "eu-4"},
+		"the configuration":  {Config{Region: "r", AccessKey: "C", SecretKey: "cs"}, env, Keys{Access: "C", Secret: "cs"}, "r"},
+		"the environment":    {Config{}, env, Keys{Access: "E", Secret: "es", Session: "et"}, "eu-1"},
+		"the default":        {Config{}, nil, Keys{Access: "D", Secret: "ds"}, "eu-1"},
+		"a profile":          {Config{Profile: "other"}, env, Keys{Access: "O", Secret: "os=", Session: "ot"}, "eu-2"},
+		"AWS_PROFILE":        {Config{}, map[string]string{"AWS_PROFILE": "other", "AWS_REGION": "eu-3"}, Keys{Access: "O", Secret: "os=", Session: "ot"}, "eu-3"},
+		"AWS_DEFAULT_REGION": {Config{}, map[string]string{"AWS_DEFAULT_REGION": "eu-4"}, Keys{Access: "D", Secret: "ds"}, "eu-4"},
 	} {
 		a := awsOf(t, test.cfg, test.env, files)
-		got, err := a.keys(t.Context())
+		got, err := a.Keys(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(awsKeys{})); diff != "" {
+		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
-		if region, err := a.region(); region != test.region || err != nil {
+		if region, err := a.Region(); region != test.region || err != nil {
 			t.Errorf("%s: region %q, %v", name, region, err)
 		}
 	}
-	for want, a := range map[string]*awsIdentity{
-		"has none of the profile \"none\"": awsOf(t, SigV4{Region: "r", Profile: "none"}, nil, files),
-		"no such file":                     awsOf(t, SigV4{Region: "r"}, nil, nil),
-		"no region is set":                 awsOf(t, SigV4{AccessKey: "a", SecretKey: "b"}, nil, map[string]string{"config": ""}),
+	for want, a := range map[string]*Identity{
+		"has none of the profile \"none\"":  awsOf(t, Config{Region: "r", Profile: "none"}, nil, files),
+		"no such file":                      awsOf(t, Config{Region: "r", Profile: "none"}, nil, nil),
+		"AWS_EC2_METADATA_DISABLED is true": awsOf(t, Config{Region: "r"}, map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}, nil),
 	} {
-		if _, err := a.signer(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := a.Keys(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+func TestWhatIsMissingIsKnownWithoutAService(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_DISABLED"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HOME", t.TempDir())
+	if err := (Config{AccessKey: "a", SecretKey: "b"}).Check(); err == nil || !strings.Contains(err.Error(), "set region, or AWS_REGION") {
+		t.Errorf("without a region: %v", err)
+	}
+	t.Setenv("AWS_REGION", "r")
+	if err := (Config{}).Check(); err != nil {
+		t.Errorf("an instance may have keys: %v", err)
+	}
+	if err := (Config{Profile: "p"}).Check(); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("without the profile: %v", err)
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	if err := (Config{}).Check(); err == nil {
+		t.Error("there can be no keys")
 	}
 }
 
@@ -97,11 +117,11 @@ type awsTrip func(*http.Request) (*http.Response, error)
 func (f awsTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestTheKeysOfARoleComeFromTheService(t *testing.T) {
-	a := awsOf(t, SigV4{Region: "cn-north-1", AccessKey: "C", SecretKey: "cs", RoleARN: "arn:aws:iam::1:role/x"}, nil, nil)
+	a := awsOf(t, Config{Region: "cn-north-1", AccessKey: "C", SecretKey: "cs", RoleARN: "arn:aws:iam::1:role/x"}, nil, nil)
 	now := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
 	a.now = func() time.Time { return now }
 	asked, status := 0, http.StatusOK
-	a.client.Transport = awsTrip(func(r *http.Request) (*http.Response, error) {
+	a.remote.Transport = awsTrip(func(r *http.Request) (*http.Response, error) {
 		asked++
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -120,27 +140,27 @@ func TestTheKeysOfARoleComeFromTheService(t *testing.T) {
 		return &http.Response{StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status)), Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 	})
 	for i, want := range []string{"R1", "R1", "R2"} {
-		keys, err := a.keys(t.Context())
-		if err != nil || keys.access != want || keys.secret != "rs" || keys.session != "rt" {
+		keys, err := a.Keys(t.Context())
+		if err != nil || keys.Access != want || keys.Secret != "rs" || keys.Session != "rt" {
 			t.Errorf("%d: %+v, %v", i, keys, err)
 		}
 		if i == 1 {
 			now = now.Add(56 * time.Minute) // less than the margin is left
 		}
 	}
-	signed, err := a.signer(t.Context())
+	keys, err := a.Keys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequest(http.MethodPost, "https://aps.example/", bytes.NewReader(nil))
+	r, err := http.NewRequest(http.MethodPost, "https://aps.example/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if signed(r, nil); r.Header.Get("X-Amz-Security-Token") != "rt" || !strings.Contains(r.Header.Get("Authorization"), ";x-amz-security-token, Signature=") {
+	if Sign(r, nil, Request{}, keys, now); r.Header.Get("X-Amz-Security-Token") != "rt" || !strings.Contains(r.Header.Get("Authorization"), ";x-amz-security-token, Signature=") {
 		t.Errorf("%v", r.Header)
 	}
 	now, status = now.Add(2*time.Hour), http.StatusForbidden
-	if _, err := a.keys(t.Context()); err == nil || !strings.Contains(err.Error(), "assume the role arn:aws:iam::1:role/x: the token service answers 403 Forbidden") {
+	if _, err := a.Keys(t.Context()); err == nil || !strings.Contains(err.Error(), "assume the role arn:aws:iam::1:role/x: the token service answers 403 Forbidden") {
 		t.Error(err)
 	}
 }
@@ -163,7 +183,7 @@ func FuzzReadSection(f *testing.F) {
 func FuzzReadRole(f *testing.F) {
 	f.Add([]byte(`<a><AssumeRoleResult><Credentials><AccessKeyId>R</AccessKeyId></Credentials></AssumeRoleResult></a>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if keys, err := readRole(body); err == nil && (keys.access == "" || keys.secret == "") {
+		if keys, err := readRole(body); err == nil && (keys.Access == "" || keys.Secret == "") {
 			t.Fatalf("%+v", keys)
 		}
 	})

@@ -1,0 +1,190 @@
+// Package aws signs requests and finds the keys for it where AWS's own programs do,
+// without AWS's kit.
+package aws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"collector/pkg/component"
+	"collector/pkg/httpclient"
+)
+
+// Keys are what requests are signed with.
+type Keys struct {
+	Access  string
+	Secret  component.Secret
+	Session component.Secret // of keys that expire
+	Expires time.Time        // the zero time: never
+}
+
+// Config says whose keys they are. All of it is optional.
+type Config struct {
+	Region    string
+	AccessKey string
+	SecretKey component.Secret
+	Profile   string
+	RoleARN   string // a role that is assumed
+}
+
+const (
+	// margin is how long before their end keys are no longer used.
+	margin = 5 * time.Minute
+	// serviceTimeout bounds a request for keys.
+	serviceTimeout = 10 * time.Second
+	// localDial bounds how long a service of the machine is looked for: where there is
+	// none, nobody refuses.
+	localDial = 2 * time.Second
+	// largestAnswer bounds what such a service answers.
+	largestAnswer = 64 << 10
+)
+
+// Identity finds the keys that requests are signed with: those of the configuration, of
+// the environment, of a web identity (EKS), of a profile, of a container (ECS, EKS), or
+// of an instance (EC2), the first that there are; and with them, those of a role.
+type Identity struct {
+	cfg    Config
+	remote *http.Client // of STS
+	local  *http.Client // of services of the machine, which have no proxy
+	getenv func(string) string
+	now    func() time.Time
+
+	turn       chan struct{} // holds one element while nobody is at what follows
+	base, role Keys          // as they were fetched last
+}
+
+// New makes an Identity that reaches AWS's token service by the proxy of settings.
+func New(cfg Config, settings *httpclient.Config, userAgent string) (*Identity, error) {
+	own := httpclient.Config{
+		ProxyURL: settings.ProxyURL, NoProxy: settings.NoProxy, ProxyFromEnvironment: settings.ProxyFromEnvironment, ProxyConnectHeader: settings.ProxyConnectHeader,
+	}
+	client, err := own.NewPush("sts", userAgent)
+	if err != nil {
+		return nil, err
+	}
+	client.Timeout = serviceTimeout
+	i := &Identity{cfg: cfg, remote: client, getenv: os.Getenv, now: time.Now, turn: make(chan struct{}, 1)}
+	i.local = &http.Client{
+		Timeout: serviceTimeout, CheckRedirect: httpclient.FollowNone,
+		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: localDial}).DialContext, DisableKeepAlives: true},
+	}
+	i.turn <- struct{}{}
+	return i, nil
+}
+
+// Check says why requests cannot be signed, as far as that is known without asking a
+// service.
+func (c Config) Check() error {
+	i := &Identity{cfg: c, getenv: os.Getenv}
+	if _, err := i.Region(); err != nil {
+		return err
+	}
+	if _, _, err := i.source(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Region comes from the configuration, the environment, or the profile.
+func (i *Identity) Region() (string, error) {
+	if region := cmp.Or(i.cfg.Region, i.getenv("AWS_REGION"), i.getenv("AWS_DEFAULT_REGION")); region != "" {
+		return region, nil
+	}
+	values, err := i.section(i.file("AWS_CONFIG_FILE", "config"), "profile "+i.profile())
+	if err == nil && values["region"] == "" && i.profile() == "default" {
+		values, err = i.section(i.file("AWS_CONFIG_FILE", "config"), "default")
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the region of AWS: %w: set region, or AWS_REGION", err)
+	}
+	if values["region"] == "" {
+		return "", errors.New("no region is set: neither in the configuration nor in AWS_REGION nor in the profile")
+	}
+	return values["region"], nil
+}
+
+// Keys are the keys to sign with now. One caller at a time asks a service for them.
+func (i *Identity) Keys(ctx context.Context) (Keys, error) {
+	select {
+	case <-i.turn:
+		defer func() { i.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return Keys{}, fmt.Errorf("wait for the keys of AWS: %w", ctx.Err())
+	}
+	if i.cfg.RoleARN == "" {
+		return i.own(ctx)
+	}
+	if i.good(i.role) {
+		return i.role, nil
+	}
+	own, err := i.own(ctx)
+	if err != nil {
+		return Keys{}, err
+	}
+	role, err := i.assume(ctx, own)
+	if err != nil {
+		return Keys{}, fmt.Errorf("assume the role %s: %w", i.cfg.RoleARN, err)
+	}
+	i.role = role
+	return role, nil
+}
+
+// good reports whether keys that expire can still be used.
+func (i *Identity) good(k Keys) bool { return k.Access != "" && i.now().Add(margin).Before(k.Expires) }
+
+// own are the keys without a role. Keys that a service gives are kept until they
+// expire.
+func (i *Identity) own(ctx context.Context) (Keys, error) {
+	if i.good(i.base) {
+		return i.base, nil
+	}
+	keys, fetch, err := i.source()
+	if err != nil || fetch == nil {
+		return keys, err
+	}
+	keys, err = fetch(ctx)
+	if err != nil {
+		return Keys{}, fmt.Errorf("find the keys of AWS: %w", err)
+	}
+	i.base = keys
+	return keys, nil
+}
+
+const whereKeysAre = "set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+
+// source is where the keys are: they themselves, or what fetches them.
+func (i *Identity) source() (Keys, func(context.Context) (Keys, error), error) {
+	if i.cfg.AccessKey != "" {
+		return Keys{Access: i.cfg.AccessKey, Secret: i.cfg.SecretKey}, nil, nil
+	}
+	if i.cfg.Profile == "" {
+		if id := i.getenv("AWS_ACCESS_KEY_ID"); id != "" {
+			return Keys{Access: id, Secret: component.Secret(i.getenv("AWS_SECRET_ACCESS_KEY")), Session: component.Secret(i.getenv("AWS_SESSION_TOKEN"))}, nil, nil
+		}
+		if i.getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" && i.getenv("AWS_ROLE_ARN") != "" {
+			return Keys{}, i.webIdentity, nil
+		}
+	}
+	path := i.file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+	values, err := i.section(path, i.profile())
+	switch {
+	case err == nil && values["aws_access_key_id"] != "":
+		return Keys{Access: values["aws_access_key_id"], Secret: component.Secret(values["aws_secret_access_key"]), Session: component.Secret(values["aws_session_token"])}, nil, nil
+	case i.cfg.Profile != "" && err == nil:
+		err = fmt.Errorf("%s has none of the profile %q", path, i.profile())
+		fallthrough
+	case i.cfg.Profile != "":
+		return Keys{}, nil, fmt.Errorf("find the keys of AWS: %w: %s", err, whereKeysAre)
+	case i.getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || i.getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
+		return Keys{}, i.container, nil
+	case i.getenv("AWS_EC2_METADATA_DISABLED") == "true":
+		return Keys{}, nil, fmt.Errorf("find the keys of AWS: there are none in the configuration, the environment and %s, and AWS_EC2_METADATA_DISABLED is true: %s", path, whereKeysAre)
+	}
+	return Keys{}, i.instance, nil
+}
