@@ -20,6 +20,7 @@ import (
 	"collector/pkg/otlp"
 	"collector/pkg/pipeline"
 	"collector/pkg/profiles"
+	"collector/pkg/remote"
 	"collector/pkg/remotecfg"
 	"collector/pkg/remotewrite"
 	"collector/pkg/scrape"
@@ -37,6 +38,7 @@ func components(log *logging.Log, access *admin.Access, own prometheus.Gatherer,
 		imports.Components(),
 		remotecfg.Components(version, registry),
 		local.Components(),
+		remote.Components(),
 		discovery.Components(),
 		scrape.Components(),
 		exporters.Components(own),
