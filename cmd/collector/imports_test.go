@@ -56,7 +56,7 @@ var allowedImports = map[string]string{
 	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient pkg/mask",
 	"pkg/remotecfg/remotecfgtest": "",
 
-	"pkg/discovery":  "pkg/component pkg/docker pkg/durable pkg/filewatch pkg/httpclient pkg/inspect pkg/mask pkg/pipeline pkg/throttle",
+	"pkg/discovery":  "pkg/backoff pkg/component pkg/docker pkg/durable pkg/filewatch pkg/httpclient pkg/inspect pkg/mask pkg/pipeline pkg/throttle",
 	"pkg/config":     "pkg/component pkg/mask pkg/suggest",
 	"pkg/live":       "pkg/pipeline",
 	"pkg/schedule":   "pkg/discovery",

@@ -5,6 +5,7 @@ import "collector/pkg/component"
 // Components are those that find targets.
 func Components() []component.Definition {
 	return []component.Definition{
+		consulDefinition(),
 		dnsDefinition(),
 		dockerDefinition(),
 		fileDefinition(),

@@ -1,13 +1,8 @@
 package discovery
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +11,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
-	"collector/pkg/durable"
 	"collector/pkg/inspect"
 	"collector/pkg/throttle"
 )
@@ -40,6 +34,7 @@ type poll struct {
 	options component.Options
 	out     *Set
 	quiet   throttle.Log
+	saved   saved
 
 	failures prometheus.Counter
 	duration prometheus.Observer
@@ -63,7 +58,8 @@ func newPoll(c pollConfig, o component.Options) *poll {
 		config: c, options: o, out: NewSet(),
 		failures: failures.WithLabelValues(c.mechanism), duration: duration.WithLabelValues(c.mechanism),
 	}
-	p.out.Replace(p.load())
+	p.saved = saved{key: c.key, options: o, quiet: &p.quiet}
+	p.out.Replace(p.saved.load())
 	return p
 }
 
@@ -101,7 +97,7 @@ func (p *poll) refresh(ctx context.Context) {
 	}
 	before, _ := p.out.Targets()
 	if p.out.Replace(targets); !slices.EqualFunc(before, targets, labels.Equal) {
-		p.save(targets)
+		p.saved.write(targets)
 	}
 }
 
@@ -139,46 +135,4 @@ func (p *poll) status() pollStatus {
 		s.LastRefresh = &good
 	}
 	return s
-}
-
-// savedTargets is the file of the last list: a line with the digest of the source,
-// and the targets as JSON.
-const savedTargets = "targets.json"
-
-func (p *poll) source() []byte {
-	sum := sha256.Sum256([]byte(p.config.key))
-	return append(hex.AppendEncode(nil, sum[:]), '\n')
-}
-
-// load returns the last list, or nil if there is none of this source.
-func (p *poll) load() []Target {
-	if p.config.key == "" || p.options.Dir == "" {
-		return nil
-	}
-	text, err := durable.ReadFile(filepath.Join(p.options.Dir, savedTargets), maxTargetFile)
-	if err != nil {
-		return nil // the first start, as a rule; the source is asked soon
-	}
-	text, ok := bytes.CutPrefix(text, p.source())
-	var targets []Target
-	if !ok || json.Unmarshal(text, &targets) != nil {
-		return nil
-	}
-	return targets
-}
-
-func (p *poll) save(targets []Target) {
-	if p.config.key == "" || p.options.Dir == "" {
-		return
-	}
-	text, err := json.Marshal(targets)
-	if err == nil {
-		err = durable.Own(p.options.Dir)
-	}
-	if err == nil {
-		err = durable.WriteFile(filepath.Join(p.options.Dir, savedTargets), append(p.source(), text...))
-	}
-	if err != nil {
-		p.quiet.Warn(p.options.Logger, "save", "cannot save the targets to disk; they are not available after a restart without their source", "path", p.options.Dir, "err", err)
-	}
 }
