@@ -123,6 +123,15 @@ func (c *Packets) read(b []byte) (int, netip.AddrPort, error) {
 // far as it has reported: it does so with the next one that is read.
 func (c *Packets) Lost() uint64 { return c.lost.Load() }
 
+// SetReadBuffer has the kernel hold so many bytes, or as many as it allows, of datagrams
+// that nobody has read yet.
+func (c *Packets) SetReadBuffer(bytes int) error {
+	if c.socket.conn == nil {
+		return nil
+	}
+	return c.socket.conn.SetReadBuffer(bytes)
+}
+
 // Addr is the address that is bound.
 func (c *Packets) Addr() net.Addr {
 	if c.socket.conn == nil {
