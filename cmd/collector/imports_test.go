@@ -145,7 +145,7 @@ var allowedImports = map[string]string{
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages + " pkg/aws pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
-	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/tailsampling pkg/otlp/processor/transform pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/storage pkg/pipeline",
+	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/tailsampling pkg/otlp/processor/transform pkg/otlp/receiver/jaeger pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/receiver/zipkin pkg/otlp/storage pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
 	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
 	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
@@ -156,9 +156,12 @@ var allowedImports = map[string]string{
 	"pkg/otlp/storage":     "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/bridge":      "pkg/component pkg/otlp/flow pkg/pipeline pkg/throttle",
 
-	"pkg/otlp/server": signalPackages + otlpPackages,
+	"pkg/otlp/server":    signalPackages + otlpPackages,
+	"pkg/otlp/translate": "pkg/listen pkg/otlp/server pkg/pipeline",
 
-	"pkg/otlp/receiver/otlp": signalPackages + otlpPackages + " pkg/otlp/server",
+	"pkg/otlp/receiver/otlp":   signalPackages + otlpPackages + " pkg/otlp/server",
+	"pkg/otlp/receiver/jaeger": signalPackages + otlpPackages + " pkg/otlp/server pkg/otlp/translate",
+	"pkg/otlp/receiver/zipkin": signalPackages + otlpPackages + " pkg/otlp/server pkg/otlp/translate",
 
 	// Where other signals become OTLP, and OTLP becomes other signals. What flows is
 	// defined by pkg/pipeline; of the other signals' packages nothing is needed.

@@ -176,6 +176,17 @@ func (s *Scanner) Name() ([]byte, error) {
 	return name, err
 }
 
+// SkipName reads a name, however long it is, and the colon.
+func (s *Scanner) SkipName() error {
+	if err := s.EachPiece(nothing); err != nil {
+		return err
+	}
+	return s.punctuation(':')
+}
+
+// nothing is for pieces that nobody wants.
+func nothing([]byte) error { return nil }
+
 // ErrLongToken says that a token is longer than MaxToken.
 var ErrLongToken = errors.New("a name, number or id is longer than 4 KiB")
 
@@ -351,14 +362,10 @@ func (s *Scanner) Skip(depth int) error {
 	if depth > MaxDepth {
 		return ErrDepth
 	}
-	nothing := func([]byte) error { return nil }
 	switch c := s.Next(); c {
 	case '{':
 		return s.List('{', '}', func() error {
-			if err := s.EachPiece(nothing); err != nil {
-				return err
-			}
-			if err := s.punctuation(':'); err != nil {
+			if err := s.SkipName(); err != nil {
 				return err
 			}
 			return s.Skip(depth + 1)

@@ -15,6 +15,8 @@ import (
 	"collector/pkg/otlp/processor/span"
 	"collector/pkg/otlp/processor/tailsampling"
 	"collector/pkg/otlp/processor/transform"
+	"collector/pkg/otlp/receiver/jaeger"
+	"collector/pkg/otlp/receiver/zipkin"
 )
 
 // contrib are the components that run the OpenTelemetry Collector's own code.
@@ -31,6 +33,8 @@ func contrib() []component.Definition {
 		span.Definition(),
 		tailsampling.Definition(),
 		transform.Definition(),
+		jaeger.Definition(),
+		zipkin.Definition(),
 	}
 }
 

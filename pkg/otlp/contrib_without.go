@@ -23,6 +23,8 @@ func LeftOut() map[string]string {
 		"otelcol.processor.span",
 		"otelcol.processor.tail_sampling",
 		"otelcol.processor.transform",
+		"otelcol.receiver.jaeger",
+		"otelcol.receiver.zipkin",
 	} {
 		left[name] = "no_otel_contrib"
 	}

@@ -109,6 +109,16 @@ func (e *Emitter) Offer(ctx context.Context, request pipeline.OTLP) error {
 	}
 }
 
+// WarnOther reports outputs of signals that a component does not send, which Alloy
+// accepts.
+func (o *Output) WarnOther(s pipeline.Signal, to component.Options) {
+	for _, other := range Signals() {
+		if other != s && len(o.Sinks(other)) > 0 {
+			to.Warn("output/"+string(other), "the component sends only "+string(s))
+		}
+	}
+}
+
 // Only rejects outputs of signals that a component does not send.
 func (o *Output) Only(s pipeline.Signal) error {
 	var errs []error
