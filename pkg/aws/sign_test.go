@@ -31,7 +31,7 @@ func TestSignatureAgreesWithAWS(t *testing.T) {
 
 // The example in AWS's documentation of S3:
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
-func TestSignatureForS3IsThatOfAWSsExample(t *testing.T) {
+func TestSignatureForS3MatchesAWSsExample(t *testing.T) {
 	r, err := http.NewRequest(http.MethodGet, "https://examplebucket.s3.amazonaws.com/test.txt", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -187,7 +187,7 @@ func TestInstancesInConsulAreTargets(t *testing.T) {
 	}
 }
 
-func TestHealthInConsulIsThatOfTheWorstCheck(t *testing.T) {
+func TestHealthInConsulMatchesTheWorstCheck(t *testing.T) {
 	for want, checks := range map[string][]consulCheck{
 		"passing":     {{"a", "passing"}},
 		"warning":     {{"a", "warning"}, {"b", "passing"}},

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Answering is the URL of a server that answers every request with a status and a
-// text.
+// Answering is the URL of a server that answers every request with a status and a text.
 func Answering(t testing.TB, status int, text string) string {
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

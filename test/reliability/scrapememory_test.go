@@ -45,8 +45,8 @@ prometheus.remote_write "default" {
 }
 `
 
-// TestTargetsThatExposeTooMuchAffectNoOthers gives the collector 256 MiB, and
-// targets whose series would take several times as much.
+// TestTargetsThatExposeTooMuchAffectNoOthers gives the collector 256 MiB, and targets
+// whose series would take several times as much.
 func TestTargetsThatExposeTooMuchAffectNoOthers(t *testing.T) {
 	good := harness.StartTarget(t, 100)
 	receiver := remotewritetest.New(t, nil)

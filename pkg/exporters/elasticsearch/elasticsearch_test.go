@@ -100,7 +100,7 @@ func answers() map[string]string {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
-func TestWithoutAServerThePageIsThatOfAlloy(t *testing.T) {
+func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
 	address := exportertest.Closed(t)
 	e := exportertest.New(t, Definition(), fmt.Sprintf("address = \"http://me:hunter2@%s\"", address))
 	code, page := e.Page()
@@ -271,7 +271,7 @@ func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	})
 }
 
-func TestAPanicOfOneOfSeveralCollectorsIsThatOfAll(t *testing.T) {
+func TestAPanicOfOneCollectorFailsAll(t *testing.T) {
 	c := atOnce{panics{}, panics{}}
 	defer func() {
 		if recover() == nil {

@@ -113,7 +113,7 @@ func (s *server) await(lines ...string) exportertest.Lines {
 }
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave for these lines.
-func TestThePageIsThatOfAlloy(t *testing.T) {
+func TestThePageMatchesAlloys(t *testing.T) {
 	s := start(t, "")
 	s.send("udp", s.udp, "hits.web:3|c\ndepth:7|g\nlat:320|ms\nsize:10|h\ntagged:1|c|#env:prod")
 	page := s.await("hits_web 3", "depth 7", `lat{quantile="0.5"} 0.32`, "lat_count 1", "size_sum 10", `tagged{env="prod"} 1`)

@@ -86,8 +86,8 @@ func (r *running) send(url string, change func(*httpclient.Config)) {
 	})
 }
 
-// patience is how long a case waits for what has to come. It is no measure of
-// anything: machines are busy.
+// patience is how long a case waits for what has to come. It is generous, as machines are
+// busy.
 const patience = time.Minute
 
 // await waits until s has heard what is expected.

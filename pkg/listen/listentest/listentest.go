@@ -115,7 +115,7 @@ func GetsThrough(t testing.TB, send func() (status int)) {
 	})
 }
 
-// Eventually waits until what is true, as it must become.
+// Eventually waits until what is true, as it has to become.
 func Eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(pause)

@@ -45,7 +45,7 @@ func GRPCDefaults(endpoint string) GRPCConfig {
 	}
 }
 
-// withDefaults is c with what 0 represents.
+// withDefaults is c with the defaults in place of 0.
 func (c *GRPCConfig) withDefaults() GRPCConfig {
 	d := *c
 	if d.MaxRecvMsgSize <= 0 {
@@ -54,7 +54,7 @@ func (c *GRPCConfig) withDefaults() GRPCConfig {
 	return d
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *GRPCConfig) Validate() error {
 	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, c.Transport) {
 		return component.At("transport", fmt.Errorf("%q is not supported: use tcp, tcp4, tcp6 or unix", c.Transport))
@@ -138,7 +138,7 @@ func HTTPDefaults(endpoint string) HTTPConfig {
 	}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *HTTPConfig) Validate() error {
 	errs := []error{c.Auth.CheckServer(), CheckAddress("tcp", c.Endpoint)}
 	for _, name := range c.CompressionAlgorithms {
@@ -159,7 +159,7 @@ type CORS struct {
 // SetToDefault sets the defaults.
 func (c *CORS) SetToDefault() { *c = CORS{AllowedHeaders: []string{"X-Requested-With"}} }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *CORS) Validate() error {
 	if c.MaxAge < 0 {
 		return component.At("max_age", errors.New("it cannot be negative"))

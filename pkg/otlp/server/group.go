@@ -17,7 +17,7 @@ import (
 type Endpoint struct {
 	Network, Address string
 	Argument         string // that sets the address: "grpc > endpoint"
-	Transport        string // for the log, and to tell endpoints apart
+	Transport        string // for the log, and to distinguish endpoints
 	// Serve serves until ctx ends, and closes the listener. Of datagrams, ServePackets.
 	Serve        func(ctx context.Context, l net.Listener) error
 	ServePackets func(ctx context.Context, p *listen.Packets) error

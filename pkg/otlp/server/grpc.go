@@ -223,7 +223,7 @@ func refused(stream grpc.ServerStream, err error) error {
 	return st.Err()
 }
 
-// senderOf is who called by gRPC.
+// senderOf is the sender of a gRPC call.
 func senderOf(ctx context.Context) Sender {
 	from := Sender{Transport: TransportGRPC}
 	if p, ok := peer.FromContext(ctx); ok {
@@ -232,8 +232,8 @@ func senderOf(ctx context.Context) Sender {
 	return from
 }
 
-// unreadable counts a request whose message could not be received, and returns
-// what its client is told.
+// unreadable counts a request whose message could not be received, and returns the error
+// for its client.
 func (g *GRPC) unreadable(stream grpc.ServerStream, err error) error {
 	ctx := stream.Context()
 	reason := refusedMalformed

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// encodingWatch counts and logs the requests by gRPC whose compression is not
-// supported. The library refuses them by itself, for good and with the names of
-// those that it knows, and tells no handler.
+// encodingWatch counts and logs the requests by gRPC whose compression is not supported.
+// The library rejects them by itself, permanently and with the names of those that it
+// knows, and calls no handler.
 type encodingWatch struct{ intake *Intake }
 
 // TagRPC implements stats.Handler.

@@ -153,7 +153,7 @@ func (h *HTTP) timed(w http.ResponseWriter, r *http.Request) {
 	}
 	method := r.Method
 	if method != http.MethodPost && method != http.MethodGet && method != http.MethodOptions {
-		method = "_OTHER" // anyone can send any word
+		method = "_OTHER" // clients can send any method
 	}
 	h.Intake.metrics.httpDuration.WithLabelValues(method, scheme, strconv.Itoa(code)).
 		Observe(float64(time.Since(start).Microseconds()) / 1000)
@@ -244,7 +244,7 @@ func (h *HTTP) wrongProtocol(w http.ResponseWriter, from Sender) int {
 func Plain(w http.ResponseWriter, code int, text string) int {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(code)
-	_, _ = w.Write([]byte(text)) // the client may have gone
+	_, _ = w.Write([]byte(text)) // the client may have disconnected
 	return code
 }
 

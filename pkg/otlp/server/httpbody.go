@@ -69,8 +69,8 @@ func (b *Body) free(data []byte) {
 	}
 }
 
-// read reads the body of a request. On failure it counts the refusal and says with
-// which status to answer; 0: the one that the error represents.
+// read reads the body of a request. On failure it counts the refusal and returns the
+// status to answer with; 0: the one that matches the error.
 func (h *HTTP) read(arrival *listen.Arrival, w http.ResponseWriter, r *http.Request, from Sender) (body *Body, code int, err error) {
 	name := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	c := h.codings[name]

@@ -21,8 +21,8 @@ import (
 	"collector/pkg/throttle"
 )
 
-// maxInFlight bounds what the requests of a receiver take of the memory; above it,
-// senders are told to come back.
+// maxInFlight bounds the memory of a receiver's requests; above it, senders are asked to
+// retry.
 const maxInFlight = 64 << 20
 
 // RetryAfter is when a refused sender is told to come back. SDKs give up 10 s
@@ -89,9 +89,9 @@ func (in *Intake) Wired(s pipeline.Signal) bool { return in.sinks[s] != nil }
 // ErrTooMuchWork says that spans have too many tags.
 var ErrTooMuchWork = fmt.Errorf("%w: thousands of tags of one span are too much work", wire.ErrTooLarge)
 
-// usualGrowth is how many times its bytes a request may be when it is decoded
-// without being charged for it, as those of SDKs are, where only destinations and
-// viewers are behind the receiver.
+// usualGrowth is how many times its size a request may grow when it is decoded without
+// being charged for it, as requests of SDKs do, if only destinations and viewers come
+// after the receiver.
 const usualGrowth = 8
 
 // Payload is what a request carries: bytes, or what was made of another protocol's.
@@ -233,7 +233,7 @@ func (in *Intake) write(ctx context.Context, request pipeline.OTLP, from Sender)
 	return nil
 }
 
-// refuseItems counts the items of a request that is not taken.
+// refuseItems counts the items of a request that is not accepted.
 func (in *Intake) refuseItems(s pipeline.Signal, transport string, items int) {
 	in.metrics.refused[s].WithLabelValues(transport).Add(float64(items))
 	in.Tally.RefuseItems(string(s), items)
@@ -263,13 +263,13 @@ func (in *Intake) authenticate(h *auth.Handler, headers flow.Metadata, from Send
 	return known, nil
 }
 
-// count counts a request that is not taken, and that is logged elsewhere.
+// count counts a request that is not accepted, and that is logged elsewhere.
 func (in *Intake) count(from Sender, reason string, err error) {
 	in.metrics.refusedRequests.WithLabelValues(from.Transport, reason).Inc()
 	in.Tally.Refuse(reason, from.Client, err)
 }
 
-// lostIn counts and logs what of a request could not be held.
+// lostIn counts and logs the parts of a request that could not be represented.
 func (in *Intake) lostIn(s pipeline.Signal, u wire.Unheld, from Sender) wire.Partial {
 	if u.Values == 0 {
 		return wire.Partial{}

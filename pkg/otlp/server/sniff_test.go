@@ -62,7 +62,7 @@ func TestAWrongProtocolThatArrivesInPiecesIsNamed(t *testing.T) {
 	}
 }
 
-// What is cut off while its protocol cannot be told is the server's.
+// A connection that is cut off before its protocol is known goes to the server.
 func TestABeginningThatIsCutOffReachesTheServer(t *testing.T) {
 	c, client, _ := sniffed(t, TransportGRPC)
 	go func() {

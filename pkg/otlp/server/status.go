@@ -26,7 +26,7 @@ func unwired(s pipeline.Signal) error {
 // OTLP: InvalidArgument for what no retry fixes, and otherwise Unavailable
 // with the time after which to send again.
 func StatusOf(err error) *status.Status {
-	// A status holds a text: one with other bytes could not be encoded.
+	// A status must be valid text: other bytes could not be encoded.
 	message := strings.ToValidUTF8(err.Error(), "\uFFFD")
 	switch {
 	case errors.As(err, new(unknownClient)):

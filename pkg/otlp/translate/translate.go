@@ -27,7 +27,7 @@ type Weight struct {
 	work   int
 }
 
-// AddTags takes note of all tags of one span, log or process.
+// AddTags records all tags of one span, log or process.
 func (w *Weight) AddTags(n int) {
 	if n > freeTags {
 		w.work += n * n

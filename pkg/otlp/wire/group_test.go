@@ -63,7 +63,7 @@ func TestGroupByFailsWithItsKey(t *testing.T) {
 	}
 }
 
-func TestTraceIDIsThatOfTheItem(t *testing.T) {
+func TestTraceIDMatchesTheItems(t *testing.T) {
 	for _, s := range []pipeline.Signal{pipeline.SignalTraces, pipeline.SignalLogs} {
 		id := "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"
 		text := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","name":"x"},{"name":"y"}]}]}]}`

@@ -51,7 +51,7 @@ func Check(factory otelprocessor.Factory, settings bridge.Settings, parts []Part
 			errs = append(errs, component.At(p.Path, Short(err)))
 		}
 	}
-	if len(errs) == 0 { // only together they are wrong
+	if len(errs) == 0 { // they are wrong only together
 		return Short(whole)
 	}
 	return errors.Join(errs...)

@@ -158,7 +158,7 @@ func TestADamagedJournalIsReadAsFarAsItIsWhole(t *testing.T) {
 	}
 }
 
-func TestAFullJournalAndAFolderThatIsNoneAreErrorsForTheSender(t *testing.T) {
+func TestAFullJournalAndABadFolderAreErrorsForTheSender(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	j, _ := openedJournal(t, dir)
 	one := []record{{traceID{1}, 1, []byte("x")}}

@@ -356,7 +356,7 @@ func TestAPolicyThatPanicsHasNoSay(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	says := func(want string, change func(*Config)) {
 		t.Helper()
 		otlptest.Says(t, want, func(c *Config) {

@@ -363,7 +363,7 @@ func TestItDecidesOnAllWhenItStops(t *testing.T) {
 	})
 }
 
-func TestWhatNoOutputAcceptsIsKeptOverAStop(t *testing.T) {
+func TestWhatNoOutputAcceptsIsKeptAcrossAStop(t *testing.T) {
 	dir, metrics := filepath.Join(t.TempDir(), "x"), prometheus.NewRegistry()
 	synctest.Test(t, func(t *testing.T) {
 		var to sink

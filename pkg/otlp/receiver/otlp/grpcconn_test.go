@@ -55,7 +55,7 @@ func serveInMemory(t *testing.T, to flow.Output, change func(*Receiver)) *inMemo
 	return m
 }
 
-// configured starts a server that takes requests, but never has them queued.
+// configured starts a server that reads requests, but never queues them.
 func configured(t *testing.T, change func(*server.GRPCConfig)) *inMemory {
 	t.Helper()
 	never := otlptest.SinkFunc(func(ctx context.Context, _ pipeline.OTLP) error {
