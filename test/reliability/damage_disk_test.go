@@ -47,29 +47,31 @@ type diskFill struct {
 }
 
 func (s *fourSignals) diskFills(t *testing.T) []diskFill {
-	stranger := filepath.Join(s.Collector.Storage, "stranger")
-	return []diskFill{
-		{"another's file", func() {
-			f, err := os.Create(stranger)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			block := make([]byte, 1<<20)
-			for err == nil {
-				_, err = f.Write(block)
-			}
-		}, func() {
-			if err := os.Remove(stranger); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"an outage", func() {
-			s.setAway(t, true)
-		}, func() {
-			s.setAway(t, false)
-		}},
-	}
+	return []diskFill{strangersFile(t, s.Collector.Storage), {"an outage", func() {
+		s.setAway(t, true)
+	}, func() {
+		s.setAway(t, false)
+	}}}
+}
+
+// strangersFile fills the disk of a directory with the file of another program.
+func strangersFile(t *testing.T, dir string) diskFill {
+	path := filepath.Join(dir, "stranger")
+	return diskFill{"another's file", func() {
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		block := make([]byte, 1<<20)
+		for err == nil {
+			_, err = f.Write(block)
+		}
+	}, func() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}}
 }
 
 // fillOnce fills the disk, sees clients refused, makes room, and waits until everything
