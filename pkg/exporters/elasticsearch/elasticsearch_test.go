@@ -21,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"collector/pkg/cause/causetest"
 	"collector/pkg/exporters/exporter/exportertest"
 	"collector/pkg/tlsconfig/tlstest"
 )
@@ -101,7 +102,7 @@ func answers() map[string]string {
 
 // testdata/alloy.txt lists the metrics that Alloy 1.12 gave without a server.
 func TestWithoutAServerThePageMatchesAlloys(t *testing.T) {
-	address := exportertest.Closed(t)
+	address := causetest.Refusing(t)
 	e := exportertest.New(t, Definition(), fmt.Sprintf("address = \"http://me:hunter2@%s\"", address))
 	code, page := e.Page()
 	if page.IsAlloys(t); code != 200 || !page.Has("elasticsearch_cluster_health_up 0") || !page.Has(fmt.Sprintf("elasticsearch_clusterinfo_up{url=\"http://%s\"} 0", address)) {
