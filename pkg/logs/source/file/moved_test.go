@@ -53,6 +53,27 @@ func TestAFileUnderAnotherPathIsNotReadAgain(t *testing.T) {
 	}
 }
 
+// A path that is found later than another one to the same file keeps its position.
+func TestAPathThatBecomesATargetLaterIsContinued(t *testing.T) {
+	b := newBench(t)
+	b.append("one.log", "0\n")
+	if err := os.Link(b.path("one.log"), b.path("two.log")); err != nil {
+		t.Fatal(err)
+	}
+	b.target("one.log")
+	b.start()
+	b.wait("0")
+	b.stored("one.log", 2)
+	b.end()
+	b.target("two.log")
+	b.start()
+	b.append("one.log", "1\n")
+	b.wait("0", "1")
+	b.stored("two.log", 4)
+	b.target("one.log", "two.log")
+	b.wait("0", "1", "1")
+}
+
 // What has been written to a file to which a link led is read first when the link leads
 // elsewhere after a restart.
 func TestALinkThatLedElsewhereWhileNobodyReadIsContinued(t *testing.T) {

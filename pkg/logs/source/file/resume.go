@@ -91,7 +91,7 @@ func (r *reader) restore(ctx context.Context, t *tail, p *part, marks []mark) er
 			}
 			found = true
 		case m.fileID == p.id && p.matches(m):
-			p.resume(m)
+			p.resume(r.farthest(t, p, m))
 			found = true
 		default:
 			if !r.reopen(t, p, m) {
@@ -254,13 +254,22 @@ func (r *reader) adoptStored(t *tail, p *part) bool {
 	}
 	p.resume(last.mark)
 	p.lines = last.Lines
-	switch path, _ := splitKey(last.key); {
-	case look(path).id == p.id: // under another path, for what was one target before
-		r.orphans = append(r.orphans, last.key)
-	case !r.startedTail(last.key):
+	if path, _ := splitKey(last.key); look(path).id != p.id && !r.startedTail(last.key) {
 		r.finishStored(last.key, p.id)
 	}
 	return true
+}
+
+// farthest is m or, if p has been read farther by another path since, which is no target
+// now, the mark of that.
+func (r *reader) farthest(t *tail, p *part, m mark) mark {
+	for _, other := range r.past[p.id] {
+		_, base := splitKey(other.key)
+		if base == t.base && other.key != t.key && other.Offset > m.Offset && !r.source.has(other.key) && p.matches(other.mark) {
+			m = other.mark
+		}
+	}
+	return m
 }
 
 // remember keeps the position of a file that a tail has read to its end, for it may
