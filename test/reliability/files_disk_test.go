@@ -62,7 +62,7 @@ func startHolding(t *testing.T, size int) *holding {
 	t.Helper()
 	d := journaltest.StartDaemon(t, "SystemMaxFileSize=8M\nSystemMaxFiles=1000\n")
 	d.Flush()
-	f := &holding{loki: startLokiBehind(t, "logs"), logs: startLogWriters(t), padding: incompressible(32 << 10)}
+	f := &holding{loki: startLokiBehind(t, "logs", 2), logs: startLogWriters(t), padding: incompressible(32 << 10)}
 	for _, w := range f.logs {
 		w.padding = " " + f.padding[:4<<10]
 		if size == 0 {

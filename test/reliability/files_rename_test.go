@@ -46,7 +46,7 @@ loki.process "p%[1]d" {
 // renamed.
 func TestF4_RenamedComponentsAndPathsRepeatNothing(t *testing.T) {
 	t.Parallel()
-	loki, logs := startLokiBehind(t, "lines"), startLogWriters(t)[:3]
+	loki, logs := startLokiBehind(t, "lines", 1), startLogWriters(t)[:3]
 	dir := filepath.Dir(logs[0].dir)
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {

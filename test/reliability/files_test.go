@@ -18,11 +18,12 @@ type twoWriters struct {
 	logs        logWriters
 	raw, joined *lokiBehind
 	push        string // the address
+	disk        diskFill
 }
 
 func newTwoWriters(t *testing.T) *twoWriters {
 	t.Helper()
-	w := &twoWriters{logs: startLogWriters(t), raw: startLokiBehind(t, "lines"), joined: startLokiBehind(t, "events")}
+	w := &twoWriters{logs: startLogWriters(t), raw: startLokiBehind(t, "lines", 1), joined: startLokiBehind(t, "events", 1)}
 	match, targets := w.logs.targets()
 	port := harness.FreePort(t)
 	w.push = harness.Address(port)
@@ -53,11 +54,13 @@ loki.source.api "a" {
 	forward_to             = [loki.write.raw.receiver]
 }
 `, targets, port)+w.raw.writer("raw")+w.joined.writer("joined"))
+	w.c.Storage = smallDisk(t, diskSize)
+	w.disk = strangersFile(t, w.c.Storage)
 	return w
 }
 
 // round starts the collector, rotates the files while it runs, or after it has been
-// killed, and kills it. In some rounds, destinations are away.
+// killed, and kills it. In some rounds, destinations are away, or the disk is full.
 func (w *twoWriters) round(t *testing.T, kill int, every time.Duration) {
 	t.Helper()
 	if n := kill % 9; n == 1 || n == 7 {
@@ -75,8 +78,15 @@ func (w *twoWriters) round(t *testing.T, kill int, every time.Duration) {
 		}
 	}
 	w.logs[3:].areRead(t, w.c) // by its new name
+	full := kill%9 == 3 || kill%9 == 6
+	if full {
+		w.disk.begin()
+	}
 	harness.Wait(every)
 	w.c.Kill()
+	if full {
+		w.disk.end()
+	}
 	w.raw.cut(t)
 	w.joined.cut(t)
 	for _, log := range w.logs[:3] {
@@ -132,7 +142,7 @@ func (w *twoWriters) finish(t *testing.T, kills int, acked []int) {
 
 // TestF1_FilesAndPushesSurviveKills kills the collector again and again while files are
 // written and rotated in every way, also while it does not run, and while one or both
-// destinations are away.
+// destinations are away or the disk is full.
 func TestF1_FilesAndPushesSurviveKills(t *testing.T) {
 	t.Parallel()
 	w := newTwoWriters(t)

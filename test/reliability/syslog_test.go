@@ -133,7 +133,7 @@ func (s *syslogClient) judge(t *testing.T, stored map[string]int) (sent, lost in
 // send over TCP, and in pauses, in which everything is queued.
 func TestS1_AKillCostsOnlyTheSyslogMessagesOnTheirWay(t *testing.T) {
 	t.Parallel()
-	loki, port := startLokiBehind(t, "syslog"), harness.FreePort(t)
+	loki, port := startLokiBehind(t, "syslog", 0), harness.FreePort(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`
 loki.source.syslog "s" {
 	listener {
