@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"testing"
 
@@ -14,6 +15,11 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 	const oneOfSeveral = "one of several arguments is needed"
 	server := http.NewServeMux()
 	server.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	for path, answer := range map[string]string{
+		"/v1/auth/approle/login": `{"auth": {"client_token": "t", "lease_duration": 3600, "renewable": true}}`, "/v1/secret/data/database": `{"data": {"data": {"password": "secret"}}}`,
+	} { // Vault
+		server.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
+	}
 	server.Handle("/modules.git/", gittest.Handler("v1.2", map[string]string{"shop.alloy": "declare \"shop\" { }"}))
 	componenttest.Suite{
 		Options: checkOptions,

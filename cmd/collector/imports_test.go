@@ -96,7 +96,8 @@ var allowedImports = map[string]string{
 	"pkg/local":           "pkg/component pkg/filewatch pkg/lastgood pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/filewatch pkg/throttle",
 
-	"pkg/remote": "pkg/component pkg/durable pkg/httpclient pkg/lastgood pkg/mask",
+	"pkg/remote":       "pkg/aws pkg/component pkg/durable pkg/httpclient pkg/lastgood pkg/mask pkg/remote/vault",
+	"pkg/remote/vault": "pkg/aws pkg/backoff pkg/component pkg/httpclient pkg/lastgood pkg/mask",
 
 	"pkg/logs":                            "pkg/component pkg/logs/echo pkg/logs/enrich pkg/logs/process pkg/logs/relabel pkg/logs/secretfilter pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/source/journal pkg/logs/source/syslog pkg/logs/source/windowsevent pkg/logs/write",
 	"pkg/logs/source/api":                 signalPackages,
