@@ -354,8 +354,9 @@ func TestLinesThatAreWrongOrTooMuchAreCounted(t *testing.T) {
 }
 
 func TestSeriesAreBounded(t *testing.T) {
-	s := start(t, "")
+	s := prepare(t, "")
 	s.updates.Registry.(*series).most = 3*seriesCost + 100
+	s.run()
 	s.send("udp", s.udp, "a:1|c\nb:1|c\nc:1|c\nd:1|c\na:1|c\ne:1|ms\nf:1|g\ng:1|h")
 	page := s.await("a 2", "c 1", `statsd_exporter_events_conflict_total{type="counter"} 1`, `statsd_exporter_events_conflict_total{type="observer"} 2`, `statsd_exporter_events_conflict_total{type="gauge"} 1`)
 	if page.Has("d ") || page.Has("e_count") {
@@ -368,8 +369,9 @@ func TestSeriesWhoseTimeIsOverMakeRoom(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mappings:\n- {match: old, name: old, ttl: 1ms}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, fmt.Sprintf("mapping_config_path = %q", path))
+	s := prepare(t, fmt.Sprintf("mapping_config_path = %q", path))
 	s.updates.Registry.(*series).most = seriesCost + 100
+	s.run()
 	s.send("udp", s.udp, "old:1|c")
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		s.send("udp", s.udp, "new:1|c")
