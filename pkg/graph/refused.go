@@ -22,6 +22,8 @@ func refusal(name string) string {
 		return "it reads from a Kubernetes cluster; use loki.source.docker or loki.source.file"
 	case name == "otelcol.processor.k8sattributes":
 		return "it queries a Kubernetes cluster; set the resource's attributes at the source, or with otelcol.processor.attributes"
+	case name == "otelcol.receiver.filelog":
+		return "its expressions would make the collector 6 MiB larger for everyone; read the files with loki.source.file, parse the lines with loki.process, and give them to otelcol.receiver.loki where they are to become OTLP"
 	case name == "pyroscope.ebpf":
 		return "it would make the collector 7 MiB larger for everyone, and privileged; run Grafana Alloy with it in a container of its own, and have its pyroscope.write send to pyroscope.receive_http"
 	case name == "pyroscope.java":

@@ -9,8 +9,8 @@ import (
 	"collector/pkg/config"
 )
 
-// refusedFamilies are the components that are not supported on purpose.
-var refusedFamilies = regexp.MustCompile(`^beyla\.|^mimir\.|^prometheus\.operator\.|^pyroscope\.(ebpf|java)$|kube|k8s|podlogs`)
+// refusedFamilies are the components that there will not be.
+var refusedFamilies = regexp.MustCompile(`^beyla\.|^mimir\.|^prometheus\.operator\.|^pyroscope\.(ebpf|java)$|kube|k8s|podlogs|filelog`)
 
 func TestUnsupportedComponentsAreRejectedWithAnAlternative(t *testing.T) {
 	instead := regexp.MustCompile(`\b(?:discovery|local|loki|otelcol|prometheus|pyroscope|remote)\.[a-z_.]*[a-z_]`)
