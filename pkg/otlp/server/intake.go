@@ -199,6 +199,7 @@ func (in *Intake) decodeInTime(ctx context.Context, claim *listen.Claim, decode 
 	claim.Until(ctx.Done())
 	for {
 		claim.Wait(roomTime)
+		claim.Counted() // the sender waits for nothing
 		p, err := decoded(func() (Payload, error) { return decode(claim) })
 		if err == nil || !errors.Is(err, listen.ErrNoRoom) || ctx.Err() != nil {
 			return p, err
