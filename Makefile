@@ -21,7 +21,7 @@ test: lint unit conformance integration ## everything that CI checks; the last t
 	$(MAKE) -j 2 --output-sync=target ui reliability
 
 # What is in modules of their own, beside the project's.
-MODULES := tools bench
+MODULES := tools bench test/clients
 
 lint: bin/tools/staticcheck bin/tools/actionlint govulncheck
 	@test -z "$$(gofmt -l cmd pkg test backend bench tools)" || { echo 'gofmt these:'; gofmt -l cmd pkg test backend bench tools; exit 1; }
@@ -78,7 +78,7 @@ ui: setup tools chromium ## the debug UI in a real browser; installs Chromium wh
 soak: setup tools ## the same in full: hours
 	SOAK=1 go test -tags integration -count=1 -timeout 12h -parallel 12 -v ./test/reliability/...
 
-setup: ## installs the Docker Engine, systemd-journald, Redis, memcached, PostgreSQL, MariaDB, snmpd and rsyslog where they are missing (Debian, as root)
+setup: ## installs the Docker Engine, systemd-journald, Redis, memcached, PostgreSQL, MariaDB, snmpd, rsyslog and Node.js where they are missing (Debian, as root)
 	@command -v dockerd >/dev/null && command -v iptables >/dev/null && command -v ip >/dev/null || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends docker.io iptables iproute2; }
 	@test -x /lib/systemd/systemd-journald && command -v journalctl unshare >/dev/null || \
@@ -89,6 +89,8 @@ setup: ## installs the Docker Engine, systemd-journald, Redis, memcached, Postgr
 		{ apt-get update -q && apt-get install -yq --no-install-recommends postgresql mariadb-server snmpd; }
 	@command -v rsyslogd >/dev/null && command -v logger >/dev/null && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || \
 		{ apt-get update -q && apt-get install -yq --no-install-recommends rsyslog rsyslog-gnutls bsdutils; }
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+		{ apt-get update -q && apt-get install -yq --no-install-recommends nodejs npm; }
 
 qemu: ## installs what runs arm64 programs where it is missing (Debian, as root)
 	@command -v qemu-aarch64-static >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends qemu-user-static; }
