@@ -46,6 +46,12 @@ type served struct {
 // configuration.
 func serve(t *testing.T, to pipeline.OTLPSink, change func(*Protocols)) served {
 	t.Helper()
+	return serveWithin(t, 0, to, change)
+}
+
+// serveWithin is serve, with a budget of so many bytes; 0: its own.
+func serveWithin(t *testing.T, budget int64, to pipeline.OTLPSink, change func(*Protocols)) served {
+	t.Helper()
 	var c Config
 	c.SetToDefault()
 	c.Output.Traces = []pipeline.OTLPSink{to}
@@ -65,6 +71,9 @@ func serve(t *testing.T, to pipeline.OTLPSink, change func(*Protocols)) served {
 	r, err := New(c, component.Options{ID: "otelcol.receiver.jaeger.test", Metrics: s.metrics, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if budget > 0 {
+		r.intake.Budget = listen.NewBudget(budget)
 	}
 	if err := r.Bind(); err != nil {
 		t.Fatal(err)
@@ -285,8 +294,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 // What a request becomes is claimed before it is made.
 func TestWhatIsMadeOfARequestIsClaimed(t *testing.T) {
 	var to otlptest.Sink
-	s := serve(t, &to, nil)
-	s.intake.Budget = listen.NewBudget(1 << 20)
+	s := serveWithin(t, 1<<20, &to, nil)
 	list := "\x0f\x00\x02\x0c" // of spans
 	for name, body := range map[string]string{
 		"a list of what does not follow": list + "\x7f\x00\x00\x00",
@@ -301,29 +309,32 @@ func TestWhatIsMadeOfARequestIsClaimed(t *testing.T) {
 			t.Errorf("%s: %s", name, answer.Status)
 		}
 	}
-	tags := batch(1)
-	for range 9000 {
-		tags.Spans[0].Tags = append(tags.Spans[0].Tags, &jaeger.Tag{Key: "k", VType: jaeger.TagType_BOOL})
-	}
-	s.intake.Budget = listen.NewBudget(64 << 20)
-	answer, err := http.Post("http://"+s.address[overHTTP]+path, "application/x-thrift", bytes.NewReader(encoded(t, overHTTP, tags)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusRequestEntityTooLarge {
-		t.Errorf("a span with 9,000 tags: %s", answer.Status)
-	}
 	for name, message := range map[string]string{
 		"empty spans": "\x0a\x80\x80\x08" + strings.Repeat("\x0a\x00", 1<<16),
 		"empty tags":  "\x0a\x84\x80\x08\x0a\x80\x80\x08" + strings.Repeat("\x42\x00", 1<<16),
 	} {
-		s.intake.Budget = listen.NewBudget(1 << 20)
 		if err := call(t.Context(), t, s.address[overGRPC], []byte(message)); status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if len(to.Got()) > 0 || s.intake.Budget.Used() != 0 {
 		t.Errorf("%d requests were accepted, %d bytes are claimed", len(to.Got()), s.intake.Budget.Used())
+	}
+}
+
+func TestASpanWithThousandsOfTagsIsTooMuchWork(t *testing.T) {
+	var to otlptest.Sink
+	s := serve(t, &to, nil)
+	tags := batch(1)
+	for range 9000 {
+		tags.Spans[0].Tags = append(tags.Spans[0].Tags, &jaeger.Tag{Key: "k", VType: jaeger.TagType_BOOL})
+	}
+	answer, err := http.Post("http://"+s.address[overHTTP]+path, "application/x-thrift", bytes.NewReader(encoded(t, overHTTP, tags)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusRequestEntityTooLarge || len(to.Got()) > 0 {
+		t.Errorf("%s, and %d requests were accepted", answer.Status, len(to.Got()))
 	}
 }

@@ -36,6 +36,12 @@ type served struct {
 // serve runs a receiver on a free port. change may change its configuration.
 func serve(t *testing.T, to pipeline.OTLPSink, change func(*Config)) served {
 	t.Helper()
+	return serveWithin(t, 0, to, change)
+}
+
+// serveWithin is serve, with a budget of so many bytes; 0: its own.
+func serveWithin(t *testing.T, budget int64, to pipeline.OTLPSink, change func(*Config)) served {
+	t.Helper()
 	var c Config
 	c.SetToDefault()
 	c.Endpoint, c.Output = "127.0.0.1:0", otlptest.All(to)
@@ -46,6 +52,9 @@ func serve(t *testing.T, to pipeline.OTLPSink, change func(*Config)) served {
 	r, err := New(c, component.Options{ID: "otelcol.receiver.zipkin.test", Metrics: s.metrics, Logger: slog.New(slog.NewTextHandler(s.log, nil))})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if budget > 0 {
+		r.intake.Budget = listen.NewBudget(budget)
 	}
 	if err := r.Bind(); err != nil {
 		t.Fatal(err)
@@ -204,8 +213,7 @@ func TestWhatCannotBeTranslatedIsRejected(t *testing.T) {
 // rejected where there is too little memory.
 func TestWhatIsMadeOfARequestIsClaimed(t *testing.T) {
 	var to otlptest.Sink
-	s := serve(t, &to, nil)
-	s.intake.Budget = listen.NewBudget(1 << 20)
+	s := serveWithin(t, 1<<20, &to, nil)
 	for name, r := range map[string]struct{ path, contentType, body string }{
 		"spans":       {"/api/v2/spans", "application/json", "[" + strings.Repeat("{},", 10_000) + "{}]"},
 		"annotations": {"/api/v2/spans", "application/json", `[{"annotations":[` + strings.Repeat("{},", 20_000) + "{}]}]"},
