@@ -80,3 +80,75 @@ func TestTraceIDMatchesTheItems(t *testing.T) {
 		}
 	}
 }
+
+// items calls f for each item of a request, as GroupBy has them.
+func items(t *testing.T, s pipeline.Signal, points bool, text string, f func(Item) (string, error)) (got []string) {
+	t.Helper()
+	data, err := otlptest.JSON(t, s, text).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = GroupBy(s, data, points, func(i Item) (string, error) {
+		value, err := f(i)
+		got = append(got, value)
+		return value, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestAnAttributeIsThatOfTheResourceOrTheScopeOrTheItem(t *testing.T) {
+	const text = `{"resourceSpans":[
+		{"resource":{"attributes":[{"key":"a","value":{"stringValue":"resource"}}]},"scopeSpans":[{"scope":{"attributes":[{"key":"a","value":{"stringValue":"scope"}}]},"spans":[{"name":"x"}]}]},
+		{"scopeSpans":[{"scope":{"attributes":[{"key":"b","value":{"stringValue":"x"}},{"key":"a","value":{"stringValue":"scope"}}]},"spans":[{"attributes":[{"key":"a","value":{"stringValue":"span"}}]}]}]},
+		{"scopeSpans":[{"spans":[{"attributes":[{"key":"a","value":{"stringValue":"span"}},{"key":"a","value":{"stringValue":"second"}}]},{"attributes":[{"key":"a","value":{"intValue":"3"}}]},{}]}]}]}`
+	got := items(t, pipeline.SignalTraces, false, text, func(i Item) (string, error) { return i.Attribute("a") })
+	if diff := cmp.Diff([]string{"resource", "scope", "span", "", ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStreamsAreToldApartByAllThatMakesThem(t *testing.T) {
+	point := func(resource, scope, name, unit, kind, attributes string) string {
+		return fmt.Sprintf(`{"resourceMetrics":[{"resource":{"attributes":[%s]},"scopeMetrics":[{"scope":{"name":"%s"},"metrics":[{"name":"%s","description":"of %d","unit":"%s",%s}]}]}]}`,
+			resource, scope, name, len(attributes), unit, fmt.Sprintf(kind, attributes))
+	}
+	const (
+		a      = `{"key":"a","value":{"stringValue":"x"}}`
+		b      = `{"key":"b","value":{"intValue":"1"}}`
+		gauge  = `"gauge":{"dataPoints":[{"asInt":"1","attributes":[%s]}]}`
+		delta  = `"sum":{"aggregationTemporality":1,"dataPoints":[{"asInt":"1","attributes":[%s]}]}`
+		total  = `"sum":{"aggregationTemporality":2,"dataPoints":[{"asInt":"1","attributes":[%s]}]}`
+		bucket = `"histogram":{"dataPoints":[{"count":"1","attributes":[%s]}]}`
+	)
+	of := func(text string, f func(Item) (string, error)) string {
+		return items(t, pipeline.SignalMetrics, true, text, f)[0]
+	}
+	all := map[string]string{}
+	for _, text := range []string{
+		point(a, "s", "m", "1", gauge, ``), point(b, "s", "m", "1", gauge, ``), point(a, "r", "m", "1", gauge, ``), point(a, "s", "n", "1", gauge, ``),
+		point(a, "s", "m", "2", gauge, ``), point(a, "s", "m", "1", delta, ``), point(a, "s", "m", "1", total, ``), point(a, "s", "m", "1", bucket, ``),
+		point(a, "s", "m", "1", gauge, b), point(a, "s", "m", "1", bucket, b), point("", "s", "m", "1", gauge, a),
+	} {
+		id := of(text, Item.StreamID)
+		if other := all[id]; other != "" {
+			t.Errorf("%s has the identity of %s", text, other)
+		}
+		all[id] = text
+	}
+	one, other := point(a+","+b, "s", "m", "1", gauge, a+","+b), point(b+","+a, "s", "m", "1", gauge, b+","+a)
+	if of(one, Item.StreamID) != of(other, Item.StreamID) || of(one, Item.ResourceID) != of(other, Item.ResourceID) {
+		t.Error("the order of attributes matters")
+	}
+	if of(one, Item.ResourceID) == of(point(a, "s", "m", "1", gauge, ``), Item.ResourceID) {
+		t.Error("resources are not told apart")
+	}
+	if got := of(one, Item.MetricName); got != "m" {
+		t.Errorf("the name of a point's metric is %q", got)
+	}
+	if got := items(t, pipeline.SignalMetrics, false, one, Item.MetricName); got[0] != "m" {
+		t.Errorf("the name of a metric is %q", got)
+	}
+}
