@@ -264,7 +264,7 @@ func (j *journal) free(refs []ref) {
 // trim removes the oldest files, as far as nothing of them is needed.
 func (j *journal) trim() error {
 	var errs []error
-	for len(j.segments) > 0 && j.segments[0].waiting == 0 && (j.segments[0] != j.current || j.records == 0) {
+	for len(j.segments) > 0 && j.segments[0].waiting == 0 {
 		s := j.segments[0]
 		if s == j.current {
 			j.current = nil
