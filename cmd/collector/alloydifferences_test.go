@@ -61,6 +61,11 @@ var deliberateDifferences = map[string]string{
 
 	"otelcol.processor.resourcedetection: * is missing": "the detectors of clouds and clusters are refused by name",
 
+	"otelcol.exporter.loadbalancing: *client > write_buffer_size is \"32KiB\" by default*":    "it is held for each connection",
+	"otelcol.exporter.loadbalancing: *queue > batch > flush_timeout is \"200ms\" by default*": "as Alloy documents; its program refuses the block without it",
+	"otelcol.exporter.loadbalancing: *queue > batch > min_size is 8192 by default*":           "as Alloy documents",
+	"otelcol.exporter.loadbalancing: *queue > batch > sizer is \"items\" by default*":         "as Alloy documents; its program refuses the block without it",
+
 	"otelcol.exporter.*: sending_queue > batch > flush_timeout is \"200ms\" by default*": "as Alloy documents; its program refuses the block without it",
 	"otelcol.exporter.*: sending_queue > batch > min_size is 8192 by default*":           "as Alloy documents",
 	"otelcol.exporter.*: sending_queue > batch > sizer is \"items\" by default*":         "as Alloy documents; its program refuses the block without it",

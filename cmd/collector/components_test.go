@@ -56,6 +56,7 @@ func TestEveryComponentPassesTheSuite(t *testing.T) {
 			"header":                     oneOfSeveral,
 			"histogram":                  oneOfSeveral,
 			"oauth2":                     "Alloy's Go types require nothing, and its library does",
+			"resolver":                   oneOfSeveral,
 			"rule":                       "the default action needs target_label",
 			"stage.drop":                 oneOfSeveral,
 			"stage.json":                 oneOfSeveral,

@@ -146,7 +146,7 @@ var allowedImports = map[string]string{
 	"pkg/scrape":      signalPackages,
 	"pkg/remotewrite": signalPackages + " pkg/aws pkg/protofield",
 	// Roles of OTLP never import each other: what two of them need lies beside them.
-	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/tailsampling pkg/otlp/processor/transform pkg/otlp/receiver/jaeger pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/receiver/zipkin pkg/otlp/storage pkg/pipeline",
+	"pkg/otlp":             "pkg/component pkg/otlp/auth pkg/otlp/connector/hostinfo pkg/otlp/connector/servicegraph pkg/otlp/connector/spanlogs pkg/otlp/connector/spanmetrics pkg/otlp/exporter/debug pkg/otlp/exporter/loadbalancing pkg/otlp/exporter/loki pkg/otlp/exporter/otlp pkg/otlp/exporter/otlphttp pkg/otlp/exporter/prometheus pkg/otlp/processor/attributes pkg/otlp/processor/batch pkg/otlp/processor/cumulativetodelta pkg/otlp/processor/deltatocumulative pkg/otlp/processor/discovery pkg/otlp/processor/filter pkg/otlp/processor/groupbyattrs pkg/otlp/processor/interval pkg/otlp/processor/memorylimiter pkg/otlp/processor/resourcedetection pkg/otlp/processor/sampler pkg/otlp/processor/span pkg/otlp/processor/tailsampling pkg/otlp/processor/transform pkg/otlp/receiver/jaeger pkg/otlp/receiver/loki pkg/otlp/receiver/otlp pkg/otlp/receiver/prometheus pkg/otlp/receiver/zipkin pkg/otlp/storage pkg/pipeline",
 	"pkg/otlp/wire":        "pkg/jsonscan pkg/listen pkg/pipeline",
 	"pkg/otlp/compression": "pkg/listen pkg/otlp/wire",
 	"pkg/otlp/rawgrpc":     "pkg/otlp/compression pkg/pipeline",
@@ -176,6 +176,8 @@ var allowedImports = map[string]string{
 	"pkg/otlp/exporter/debug":         "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/connector/servicegraph": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/connector/spanmetrics":  "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/pipeline",
+
+	"pkg/otlp/exporter/loadbalancing": "pkg/component pkg/deliver pkg/otlp/exporter pkg/otlp/exporter/otlp pkg/otlp/flow pkg/otlp/wire pkg/pipeline pkg/queue pkg/throttle",
 
 	"pkg/otlp/processor/batch":      "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/match":      "pkg/component pkg/otlp/bridge pkg/pipeline",

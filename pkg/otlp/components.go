@@ -28,6 +28,7 @@ import (
 	"collector/pkg/otlp/connector/hostinfo"
 	"collector/pkg/otlp/connector/spanlogs"
 	debugexporter "collector/pkg/otlp/exporter/debug"
+	"collector/pkg/otlp/exporter/loadbalancing"
 	lokiexporter "collector/pkg/otlp/exporter/loki"
 	otlpexporter "collector/pkg/otlp/exporter/otlp"
 	"collector/pkg/otlp/exporter/otlphttp"
@@ -65,6 +66,7 @@ func Components() []component.Definition {
 			hostinfo.Definition(),
 			spanlogs.Definition(),
 			debugexporter.Definition(),
+			loadbalancing.Definition(),
 			otlpexporter.Definition(),
 			otlphttp.Definition(),
 			lokiexporter.Definition(),

@@ -4,6 +4,7 @@
 package exporter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ import (
 	"collector/pkg/queue"
 )
 
-// destinationID names the one destination of each of an exporter's queues.
-const destinationID = "default"
+// defaultDestination names the one destination of each of an exporter's queues.
+const defaultDestination = "default"
 
 // Exporter is an exporter of OTLP, but for how it sends. Each signal
 // has a queue and a writer of its own, so that none delays another, and they
@@ -36,6 +37,7 @@ type Exporter struct {
 	queue     SendingQueue
 	auth      auth.Client // nil: there is none
 	transport Transport
+	to        string // names the destination
 	metrics   *metrics
 	writers   [3]*signalWriter
 
@@ -72,12 +74,13 @@ type Blocks struct {
 	Retry        Retry
 	DebugMetrics flow.DebugMetrics
 	Auth         *auth.Handler // of the client
+	Destination  string        // names it in metrics, and to people; "" is the one destination of a component
 }
 
 // New makes an exporter that sends by t. kind is the label exporter of its
 // metrics; o has its defaults.
 func New(kind string, c Blocks, t Transport, o component.Options) *Exporter {
-	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, auth: c.Auth.Client(), transport: t, failed: make(chan error, 3)}
+	e := &Exporter{o: o, retry: c.Retry, queue: c.Queue, auth: c.Auth.Client(), transport: t, to: cmp.Or(c.Destination, defaultDestination), failed: make(chan error, 3)}
 	for i, s := range flow.Signals() {
 		argument, why := t.Off(s)
 		l := &signalWriter{signal: s, dir: filepath.Join(o.Dir, string(s)), e: e, limits: limitsOf(c.Queue.Batch, nil)}
@@ -157,7 +160,7 @@ func (e *Exporter) Idle() []deliver.Status {
 	var idle []deliver.Status
 	for _, l := range e.writers {
 		if to := e.transport.URL(l.signal); l.writer == nil && l.off == "" && to != "" {
-			idle = append(idle, deliver.Status{ID: destinationID, URL: to, Signal: string(l.signal), Healthy: true})
+			idle = append(idle, deliver.Status{ID: e.to, URL: to, Signal: string(l.signal), Healthy: true})
 		}
 	}
 	return idle
@@ -298,7 +301,7 @@ func (e *Exporter) options(l *signalWriter) deliver.Options {
 		Dir:       l.dir,
 		Signal:    string(l.signal),
 		Destinations: []deliver.Destination{{
-			ID:          destinationID,
+			ID:          e.to,
 			URL:         e.transport.URL(l.signal),
 			Key:         e.key(l),
 			Sender:      sender{l},
@@ -380,7 +383,21 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 	return nil
 }
 
-// carriedMark precedes, in a tag, what the client's authentication carries.
+// Requeue queues blocks of another exporter of the same configuration, as they are: all or
+// none. nil means durable.
+func (e *Exporter) Requeue(ctx context.Context, s pipeline.Signal, blocks ...queue.Block) error {
+	l := e.writer(s)
+	if l == nil {
+		return pipeline.Permanent(fmt.Errorf("signal %q is unknown", s))
+	}
+	w, err := e.start(l)
+	if err != nil {
+		return err
+	}
+	return w.Append(ctx, blocks...)
+}
+
+// carriedMark is in a tag what comes before what the client's authentication carries.
 const carriedMark = "\x00"
 
 // tag separates what must not be in one request.

@@ -52,7 +52,7 @@ func (l *signalWriter) setBatching(w *deliver.Writer, asked *pipeline.Batching, 
 	}
 	own := *asked
 	l.asked, l.limits = &own, limitsOf(l.e.queue.Batch, &own)
-	w.SetBatch(destinationID, l.limits.batch)
+	w.SetBatch(l.e.to, l.limits.batch)
 	return l.limits
 }
 

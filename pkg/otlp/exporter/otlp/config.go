@@ -47,7 +47,12 @@ func (c *Config) Validate() error {
 
 // Client is the client block of otelcol.exporter.otlp.
 type Client struct {
-	Endpoint        string             `alloy:"endpoint,attr"`
+	Endpoint string `alloy:"endpoint,attr"`
+	Settings `alloy:",squash"`
+}
+
+// Settings are what a client block has but for the endpoint.
+type Settings struct {
 	Compression     string             `alloy:"compression,attr,optional"`
 	ReadBufferSize  component.Bytes    `alloy:"read_buffer_size,attr,optional"`
 	WriteBufferSize component.Bytes    `alloy:"write_buffer_size,attr,optional"`
@@ -62,8 +67,8 @@ type Client struct {
 
 // SetToDefault sets the defaults. The write buffer is 32 KiB, not Alloy's
 // 512 KiB, which makes no request faster.
-func (c *Client) SetToDefault() {
-	*c = Client{
+func (c *Settings) SetToDefault() {
+	*c = Settings{
 		Compression:     "gzip",
 		WriteBufferSize: 32 * component.KiB,
 		BalancerName:    "round_robin",
@@ -71,8 +76,8 @@ func (c *Client) SetToDefault() {
 	}
 }
 
-// Validate rejects what cannot work.
-func (c *Client) Validate() error {
+// Validate refuses what cannot work.
+func (c *Settings) Validate() error {
 	errs := []error{c.Auth.CheckClient()}
 	switch c.Compression {
 	case "", "none", "gzip", "zlib", "deflate", "snappy", "zstd":

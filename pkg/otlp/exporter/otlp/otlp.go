@@ -7,7 +7,6 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/otlp/exporter"
-	"collector/pkg/otlp/rawgrpc"
 )
 
 //go:embed otelcol.exporter.otlp.md
@@ -21,7 +20,6 @@ func Definition() component.Definition {
 // New checks c and starts nothing.
 func New(c Config, o component.Options) (*exporter.Exporter, error) {
 	o = o.WithDefaults()
-	rawgrpc.Setup()
 	g, err := newTransport(c, o)
 	if err != nil {
 		return nil, err
@@ -30,4 +28,10 @@ func New(c Config, o component.Options) (*exporter.Exporter, error) {
 		o.Warn("client/endpoint", "it names no port, so port "+grpcPort+" is used, as gRPC does")
 	}
 	return exporter.New("otlp", exporter.Blocks{Queue: c.Queue, Retry: c.Retry, DebugMetrics: c.DebugMetrics, Auth: c.Client.Auth}, g, o), nil
+}
+
+// NewTransport makes what sends to the endpoint of c, and connects to nothing. o has its
+// defaults.
+func NewTransport(c Config, o component.Options) (exporter.Transport, error) {
+	return newTransport(c, o)
 }

@@ -56,6 +56,7 @@ type transport struct {
 
 // newTransport makes the transport, and connects to nothing.
 func newTransport(c Config, o component.Options) (*transport, error) {
+	rawgrpc.Setup()
 	creds, err := c.Client.credentials()
 	if err != nil {
 		return nil, err
