@@ -28,7 +28,9 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/deliver"
 	"collector/pkg/listen/listentest"
+	"collector/pkg/otlp/exporter"
 	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
 
@@ -569,4 +571,36 @@ func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "protocol > otlp > client > tls") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// An endpoint may be removed after a request was cut and before its part is queued.
+func TestAPartIsCutAnewIfItsEndpointIsRemoved(t *testing.T) {
+	servers, addresses := startServers(t, 2)
+	var n names
+	n.set(nil, addresses...)
+	e, _ := running(t, config(nil), &n, component.Options{Metrics: prometheus.NewRegistry()})
+	data, err := traces(t, count(0, 100)...).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := false
+	err = e.spread(t.Context(), pipeline.SignalTraces, wire.Part{Data: data, Items: 100}, map[uint64]bool{}, func(to *exporter.Exporter, part wire.Part) error {
+		e.mu.Lock()
+		second := e.backends[addresses[1]]
+		e.mu.Unlock()
+		if !removed && second.active == to {
+			removed = true
+			n.set(nil, addresses[0])
+			listentest.Eventually(t, "the endpoint is removed", func() bool {
+				wanted, _ := second.isWanted()
+				return !wanted
+			})
+			return pipeline.ErrClosed
+		}
+		return to.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalTraces, Data: part.Data, Items: part.Items})
+	})
+	if err != nil || !removed {
+		t.Fatalf("got %v, removed: %v", err, removed)
+	}
+	arrived(t, 100, servers[0])
 }
