@@ -71,6 +71,34 @@ func TestWhatWasExtractedBeforeALineIsHeldSurvivesAKill(t *testing.T) {
 	})
 }
 
+// What was extracted from the entries of one call is not that of another's, whether
+// they are of one stream or of several.
+func TestWhatWasExtractedIsOfItsOwnEntry(t *testing.T) {
+	inProcessBubble(t, func(b *processBench) {
+		b.cfg.Stages = []StageConfig{
+			{Regex: &RegexConfig{Expression: `user=(?P<user>\w+)`}},
+			b.cfg.Stages[0],
+			{StructuredMetadata: &StructuredMetadataConfig{Values: map[string]*string{"user": nil}}},
+		}
+		b.start()
+		b.write(linesAt("a", 1, "A1 user=ann", "A2"), linesAt("b", 1, "A3 user=ben", " x"), linesAt("c", 1, "A4 user=cid", "A5 user=dan"))
+		b.write(linesAt("b", 3, "A6", "A7 user=eva"), linesAt("a", 3, "A8 user=fay"))
+		b.write(linesAt("c", 3, "A9"), linesAt("a", 4, "A10"), linesAt("b", 5, "A11"))
+		b.pass(5 * time.Second)
+		got := map[string]string{}
+		for _, e := range b.sink.All() {
+			got[e.Line] = e.Metadata
+		}
+		want := map[string]string{
+			"A1 user=ann": `{user="ann"}`, "A2": "", "A3 user=ben\n x": `{user="ben"}`, "A4 user=cid": `{user="cid"}`, "A5 user=dan": `{user="dan"}`, "A6": "",
+			"A7 user=eva": `{user="eva"}`, "A8 user=fay": `{user="fay"}`, "A9": "", "A10": "", "A11": "",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("metadata (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // The journal has what comes to the first stage that holds: what stages before it
 // drop isn't in it, and what they make is.
 func TestTheJournalBeginsAtTheFirstStageThatHolds(t *testing.T) {

@@ -28,39 +28,67 @@ func (a *arrival) begin(e *Entry, i int) {
 	e.Time, e.Line, e.Metadata = in.Time, in.Line, in.Metadata
 }
 
-// intake gathers what comes to the first Holder.
+// intake gathers what comes to the first Holder. What arrivals returns is valid until
+// reset.
 type intake struct {
-	out  output
-	from [][]Extracted // by stream
+	out    output
+	from   [][]Extracted // by stream; empty: nothing but the labels
+	fields []field       // of all in from
 }
+
+// keptFields is the number of extracted values for which an intake keeps its memory.
+const keptFields = 16 * keptEntries
 
 func (in *intake) add(lset labels.Labels, e *Entry) {
 	in.out.add(lset, pipeline.Entry{Time: e.Time, Line: e.Line, Metadata: e.Metadata})
 	i := in.out.last
-	if n := len(in.out.streams) - len(in.from); n > 0 {
-		in.from = append(in.from, make([][]Extracted, n)...)
+	for len(in.from) <= i {
+		in.from = slices.Grow(in.from, 1)[:len(in.from)+1] // with the memory of an earlier one
 	}
-	if e.Extracted.only(lset) && in.from[i] == nil {
+	if e.Extracted.only(lset) && len(in.from[i]) == 0 {
 		return
 	}
 	for len(in.from[i]) < len(in.out.streams[i].Entries)-1 {
 		in.from[i] = append(in.from[i], Extracted{initial: lset})
 	}
-	in.from[i] = append(in.from[i], e.Extracted.Clone())
+	in.from[i] = append(in.from[i], in.clone(&e.Extracted))
+}
+
+func (in *intake) clone(x *Extracted) Extracted {
+	first := len(in.fields)
+	in.fields = append(in.fields, x.fields...)
+	out := Extracted{initial: x.initial, fields: slices.Clip(in.fields[first:])}
+	if x.index != nil {
+		out.reindex()
+	}
+	return out
 }
 
 func (in *intake) arrivals() []arrival {
 	out := make([]arrival, len(in.out.streams))
 	for i := range in.out.streams {
 		s := &in.out.streams[i]
-		out[i] = arrival{s.Labels, s.Entries, in.from[i]}
+		out[i] = arrival{labels: s.Labels, entries: s.Entries}
+		if len(in.from[i]) > 0 {
+			out[i].from = in.from[i]
+		}
 	}
 	return out
 }
 
+// reset empties in. It keeps memory, but nothing of what was in it.
 func (in *intake) reset() {
+	if in.out.entries > keptEntries || cap(in.fields) > keptFields {
+		*in = intake{}
+		return
+	}
 	in.out.reset()
-	in.from = in.from[:0]
+	for i := range in.from {
+		clear(in.from[i])
+		in.from[i] = in.from[i][:0]
+	}
+	clear(in.fields)
+	in.from, in.fields = in.from[:0], in.fields[:0]
 }
 
 // byLabels joins the streams that have the same labels, as stdout and stderr

@@ -1,12 +1,12 @@
 package process
 
 import (
-	"container/list"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
@@ -68,7 +68,7 @@ func (c *MultilineConfig) Validate() error {
 type multiline struct {
 	cfg     MultilineConfig
 	first   *expression.Expression
-	metrics *metrics
+	flushed map[string]prometheus.Counter // by what ended a block
 	cache   *Cache
 	out     Entry // reused
 
@@ -76,8 +76,8 @@ type multiline struct {
 
 	streams map[string]*block // by the labels' bytes
 	key     []byte            // reused
-	holding *list.List        // of *block, those with lines, the one touched first in front
-	idle    *list.List        // of *block, those without, likewise
+	holding blockList         // those with lines, the one touched first in front
+	idle    blockList         // those without, likewise
 	lines   int               // held
 	bytes   int               // held
 }
@@ -85,20 +85,64 @@ type multiline struct {
 // block is a stream, and what is held of it.
 type block struct {
 	key     string
-	at      *list.Element
 	held    Block
 	touched time.Time
+
+	in         *blockList
+	prev, next *block
+}
+
+// blockList is a list of blocks, each of which is in one list.
+type blockList struct {
+	front, back *block
+	size        int
+}
+
+// push moves a block to the back of l.
+func (l *blockList) push(b *block) {
+	b.leave()
+	b.in, b.prev = l, l.back
+	if l.back == nil {
+		l.front = b
+	} else {
+		l.back.next = b
+	}
+	l.back = b
+	l.size++
+}
+
+// leave removes the block from its list, if it is in one.
+func (b *block) leave() {
+	if b.in == nil {
+		return
+	}
+	if b.prev == nil {
+		b.in.front = b.next
+	} else {
+		b.prev.next = b.next
+	}
+	if b.next == nil {
+		b.in.back = b.prev
+	} else {
+		b.next.prev = b.prev
+	}
+	b.in.size--
+	b.in, b.prev, b.next = nil, nil, nil
 }
 
 func newMultiline(cfg MultilineConfig, v *env) (*multiline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &multiline{
-		cfg: cfg, first: expression.MustCompile(cfg.FirstLine), metrics: v.metrics, cache: v.cache,
+	m := &multiline{
+		cfg: cfg, first: expression.MustCompile(cfg.FirstLine), flushed: make(map[string]prometheus.Counter), cache: v.cache,
 		maxBlock: maxBlockBytes, maxHeld: maxHeldBytes, maxStreams: maxKnownStreams,
-		streams: make(map[string]*block), holding: list.New(), idle: list.New(),
-	}, nil
+		streams: make(map[string]*block),
+	}
+	for _, reason := range []string{endedByFirstLine, endedByLines, endedByBytes, endedByFlush, endedByMemory} {
+		m.flushed[reason] = v.metrics.flushed.WithLabelValues(reason)
+	}
+	return m, nil
 }
 
 func (m *multiline) get(stream labels.Labels) *block {
@@ -109,7 +153,7 @@ func (m *multiline) get(stream labels.Labels) *block {
 // know makes m know the stream that get has not found.
 func (m *multiline) know(stream labels.Labels) *block {
 	b := &block{key: string(m.key), held: Block{Labels: stream}}
-	b.at = m.idle.PushBack(b)
+	m.idle.push(b)
 	m.streams[b.key] = b
 	return b
 }
@@ -167,22 +211,16 @@ func (m *multiline) hold(b *block, e *Entry, line string) {
 	before := len(h.Text)
 	if h.Lines == 0 {
 		h.Time, h.Metadata = e.Time, e.Metadata
-		h.Extracted = e.Extracted.Clone()
-		m.move(b, m.idle, m.holding)
+		h.Extracted.copyFrom(&e.Extracted)
 	} else {
 		h.Text = append(h.Text, '\n')
-		m.holding.MoveToBack(b.at)
 	}
+	m.holding.push(b)
 	h.Text = append(h.Text, line...)
 	h.Lines++
 	m.lines++
 	m.bytes += len(h.Text) - before
 	b.touched = e.Now
-}
-
-func (m *multiline) move(b *block, from, to *list.List) {
-	from.Remove(b.at)
-	b.at = to.PushBack(b)
 }
 
 // end emits the block of a stream, if there is one.
@@ -191,15 +229,18 @@ func (m *multiline) end(b *block, reason string, now time.Time, emit Emit) {
 	if h.Lines == 0 {
 		return
 	}
-	m.metrics.flushed.WithLabelValues(reason).Inc()
+	m.flushed[reason].Inc()
 	m.lines -= h.Lines
 	m.bytes -= len(h.Text)
 	h.entry(&m.out, now)
 	if cap(h.Text) > keptBuffer {
 		h.Text = nil
 	}
-	*h = Block{Labels: h.Labels, Text: h.Text[:0]}
-	m.move(b, m.holding, m.idle)
+	if h.Extracted.reset(labels.EmptyLabels()); cap(h.Extracted.fields) > indexAbove {
+		h.Extracted = Extracted{}
+	}
+	*h = Block{Labels: h.Labels, Text: h.Text[:0], Extracted: h.Extracted}
+	m.idle.push(b)
 	emit(&m.out)
 }
 
@@ -207,13 +248,14 @@ func (m *multiline) end(b *block, reason string, now time.Time, emit Emit) {
 // streams not heard of for the longest time are forgotten.
 func (m *multiline) shrink(now time.Time, emit Emit) {
 	for m.bytes > m.maxHeld {
-		m.end(m.holding.Front().Value.(*block), endedByMemory, now, emit)
+		m.end(m.holding.front, endedByMemory, now, emit)
 	}
 	for len(m.streams) > m.maxStreams {
-		if m.idle.Len() == 0 {
-			m.end(m.holding.Front().Value.(*block), endedByMemory, now, emit)
+		if m.idle.size == 0 {
+			m.end(m.holding.front, endedByMemory, now, emit)
 		}
-		b := m.idle.Remove(m.idle.Front()).(*block)
+		b := m.idle.front
+		b.leave()
 		delete(m.streams, b.key)
 	}
 }
@@ -227,21 +269,19 @@ func (m *multiline) Flush(stream labels.Labels, now time.Time, emit Emit) {
 
 // Due implements Holder.
 func (m *multiline) Due() (at time.Time, any bool) {
-	front := m.holding.Front()
-	if front == nil {
+	if m.holding.front == nil {
 		return at, false
 	}
-	return front.Value.(*block).touched.Add(m.cfg.MaxWaitTime), true
+	return m.holding.front.touched.Add(m.cfg.MaxWaitTime), true
 }
 
 // Held implements Holder.
-func (m *multiline) Held() (streams, lines, bytes int) { return m.holding.Len(), m.lines, m.bytes }
+func (m *multiline) Held() (streams, lines, bytes int) { return m.holding.size, m.lines, m.bytes }
 
 // Each implements Holder.
 func (m *multiline) Each(f func(Block) bool) {
-	for _, l := range []*list.List{m.holding, m.idle} {
-		for at := l.Front(); at != nil; at = at.Next() {
-			b := at.Value.(*block)
+	for _, l := range []*blockList{&m.holding, &m.idle} {
+		for b := l.front; b != nil; b = b.next {
 			h := b.held
 			h.Due = b.touched.Add(m.cfg.MaxWaitTime)
 			if !f(h) {

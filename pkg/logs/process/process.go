@@ -45,6 +45,7 @@ type Process struct {
 	entry   Entry    // the one that is in the stages
 	into    *output  // takes what comes out of the stages
 	intake  intake   // what came to the first Holder
+	records []byte   // for the journal; reused
 	journal *journal // nil while Run does not run, and without anything to hold
 	dirLock *os.File // keeps others out of dir; nil likewise
 	recent  *recentCalls
@@ -260,12 +261,15 @@ func (p *Process) pass(ctx context.Context, logs pipeline.Logs, taken int) error
 	return nil
 }
 
+// keptRecords is the largest size of a call's records whose memory is kept.
+const keptRecords = 1 << 20
+
 // accept takes entries of which some are held. When the journal has them, they
 // are taken, whatever becomes of what comes out. Of the entries that came, those
 // that did not arrive count as taken with those that pass.
 func (p *Process) accept(ctx context.Context, arrivals []arrival, came int) error {
 	now := time.Now()
-	var buf []byte
+	buf := p.records[:0]
 	var passing []*arrival
 	var calls []call
 	for i := range arrivals {
@@ -281,7 +285,11 @@ func (p *Process) accept(ctx context.Context, arrivals []arrival, came int) erro
 		came -= len(a.entries)
 		calls = append(calls, c)
 	}
-	if err := p.write(buf); err != nil {
+	err := p.write(buf)
+	if p.records = buf; cap(buf) > keptRecords {
+		p.records = nil
+	}
+	if err != nil {
 		return err
 	}
 	for i := range calls {
@@ -290,8 +298,7 @@ func (p *Process) accept(ctx context.Context, arrivals []arrival, came int) erro
 		p.metrics.repeated.Add(float64(len(calls[i].repeated)))
 	}
 	p.rouse()
-	err := p.drain(ctx)
-	if err == nil {
+	if err = p.drain(ctx); err == nil {
 		err = p.passAll(ctx, passing, came, now)
 	}
 	if err != nil { // the caller repeats all of it
@@ -341,7 +348,7 @@ func (p *Process) drain(ctx context.Context) (err error) {
 	if p.next, err = p.forward(ctx, p.next, p.backlog.logs()); err != nil {
 		return err
 	}
-	p.backlog = output{} // what was in it may be large
+	p.backlog.reset()
 	p.next = 0
 	// Without this record, all of it would be forwarded again after a crash.
 	p.report(p.journal.append(appendDone(nil)))
