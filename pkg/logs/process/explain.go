@@ -318,19 +318,12 @@ func (s *tenant) explain(e *Entry) (words string, failed bool) {
 }
 
 func (s *templateStage) explain(e *Entry) (words string, failed bool) {
-	data := map[string]any{"Entry": e.Line}
-	e.Extracted.Range(func(name string, v Value) {
-		if text, ok := v.String(); ok {
-			if data[name] = text; name == s.source {
-				data["Value"] = text
-			}
-		}
-	})
-	var out strings.Builder
-	switch err := s.template.Execute(&out, data); {
+	var in templateInput
+	in.of(e, s.source)
+	switch err := s.template.executeLibrary(&in); {
 	case err != nil:
 		return "The template fails, and changes nothing: " + strings.TrimPrefix(err.Error(), "template: template:") + ".", true
-	case out.Len() == 0:
+	case s.template.out.Len() == 0:
 		return "The template's result is empty, so the value is removed.", false
 	}
 	return "", false

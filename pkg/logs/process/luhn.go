@@ -1,9 +1,10 @@
 package process
 
 import (
-	"strconv"
+	"math"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // LuhnConfig is the block stage.luhn.
@@ -55,28 +56,32 @@ func (s *luhn) Process(e *Entry, emit Emit) {
 
 // number is a run of digits, with delimiters between them and after them.
 type number struct {
-	start, end, digitsEnd int // end includes the delimiters after the last digit
-	digits                []byte
+	start, end, digitsEnd int  // end includes the delimiters after the last digit
+	size                  int  // of the digits, in bytes
+	right                 bool // it fits an int, and its last digit is right
 }
 
 // redact copies the text only if there is something to replace.
 func (s *luhn) redact(text string) string {
 	var out strings.Builder
 	copied := 0
-	for at := 0; at < len(text); {
+	for at := 0; len(text)-at >= s.cfg.MinLength; {
 		n, ok := s.number(text, at)
 		if !ok {
 			break
 		}
 		at = n.end
-		if len(n.digits) < s.cfg.MinLength || !isLuhn(string(n.digits)) {
+		if n.size < s.cfg.MinLength || !n.right {
 			continue
+		}
+		if copied == 0 {
+			out.Grow(len(text) + len(s.cfg.Replacement))
 		}
 		out.WriteString(text[copied:n.start])
 		out.WriteString(s.cfg.Replacement)
 		copied = n.end
 		if n.digitsEnd < n.end { // the last delimiter is kept
-			_, size := lastRune(text[n.digitsEnd:n.end])
+			_, size := utf8.DecodeLastRuneInString(text[n.digitsEnd:n.end])
 			copied -= size
 		}
 	}
@@ -88,50 +93,58 @@ func (s *luhn) redact(text string) string {
 }
 
 // number finds the next number.
-func (s *luhn) number(text string, from int) (n number, ok bool) {
-	for i, c := range text[from:] {
-		i += from
+func (s *luhn) number(text string, at int) (n number, ok bool) {
+	sum := luhnSum{}
+	for at < len(text) {
+		c, size := rune(text[at]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRuneInString(text[at:])
+		}
 		switch {
-		case unicode.IsDigit(c):
-			if n.digits == nil {
-				n.start = i
+		case isDigit(c):
+			if n.size == 0 {
+				n.start = at
 			}
-			n.digits = append(n.digits, string(c)...)
-			n.digitsEnd = i + len(string(c))
-			n.end = n.digitsEnd
-		case n.digits == nil:
+			n.size += size
+			n.digitsEnd, n.end = at+size, at+size
+			sum.add(c)
+		case n.size == 0:
 		case strings.ContainsRune(s.cfg.Delimiters, c):
-			n.end = i + len(string(c))
+			n.end = at + size
 		default:
+			n.right = sum.right()
 			return n, true
 		}
+		at += size
 	}
-	return n, n.digits != nil
+	n.right = sum.right()
+	return n, n.size > 0
 }
 
-func lastRune(s string) (r rune, size int) {
-	for i, c := range s {
-		r, size = c, len(s)-i
-	}
-	return r, size
+// isDigit reports whether c is a digit, of any script.
+func isDigit(c rune) bool {
+	return '0' <= c && c <= '9' || c >= utf8.RuneSelf && unicode.IsDigit(c)
 }
 
-// isLuhn reports whether digits are a number that fits an int, and right.
-func isLuhn(digits string) bool {
-	n, err := strconv.Atoi(digits)
-	if err != nil {
-		return false
-	}
-	sum := 0
-	for double := false; n > 0; double = !double {
-		d := n % 10
-		if double {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-		n /= 10
-	}
-	return sum%10 == 0
+// luhnSum makes the sum of Luhn's algorithm, digit by digit from the first.
+type luhnSum struct {
+	number       uint64
+	other        bool // there was a digit that is not one of 0 to 9, or the number is too large
+	odd, doubled int  // the sums if the number ends here: of digits as they are, and with the last one doubled
 }
+
+func (l *luhnSum) add(c rune) {
+	d := int(c - '0')
+	if d < 0 || d > 9 || l.number > (math.MaxInt64-uint64(d))/10 {
+		l.other = true
+		return
+	}
+	l.number = 10*l.number + uint64(d)
+	twice := 2 * d
+	if twice > 9 {
+		twice -= 9
+	}
+	l.odd, l.doubled = l.doubled+d, l.odd+twice
+}
+
+func (l *luhnSum) right() bool { return !l.other && l.odd%10 == 0 }

@@ -1,8 +1,8 @@
 package process
 
 import (
+	"slices"
 	"strings"
-	"text/template"
 
 	"collector/pkg/logs/expression"
 )
@@ -25,8 +25,9 @@ func (c *ReplaceConfig) Validate() error {
 type replace struct {
 	expression *expression.Expression
 	source     string
-	template   *template.Template // nil: it can't be parsed, and nothing is replaced
-	data       map[string]string  // reused
+	named      bool          // a group has a name
+	template   *textTemplate // nil: it can't be parsed, and nothing is replaced
+	input      templateInput // reused
 }
 
 func newReplace(c ReplaceConfig, v *env) (Stage, error) {
@@ -34,8 +35,9 @@ func newReplace(c ReplaceConfig, v *env) (Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &replace{expression: re, source: c.Source, data: make(map[string]string)}
-	if s.template, err = parseTemplate(c.Replace); err != nil {
+	named := func(name string) bool { return name != "" }
+	s := &replace{expression: re, source: c.Source, named: slices.ContainsFunc(re.SubexpNames(), named)}
+	if s.template, err = newTextTemplate(c.Replace); err != nil {
 		v.logger.Warn("the template of a stage can't be parsed; it replaces nothing", "stage", "replace", "err", err)
 	}
 	return s, nil
@@ -53,14 +55,9 @@ func (s *replace) apply(e *Entry, text string) {
 	if matches == nil {
 		return
 	}
-	clear(s.data)
-	e.Extracted.Range(func(name string, v Value) {
-		if value, ok := v.String(); ok {
-			s.data[name] = value
-		}
-	})
-	result, made, err := s.rewrite(text, matches)
-	if err != nil {
+	s.input.extracted, s.input.isText = &e.Extracted, true
+	result, made, ok := s.rewrite(text, matches)
+	if !ok {
 		return
 	}
 	if s.source == "" {
@@ -82,11 +79,14 @@ func (s *replace) apply(e *Entry, text string) {
 	}
 }
 
-// rewrite replaces the groups. It also returns what became of each text that was
-// captured. Of groups within each other, the outermost is replaced.
-func (s *replace) rewrite(text string, matches [][]int) (string, map[string]string, error) {
-	var out, one strings.Builder
-	made := make(map[string]string)
+// rewrite replaces the groups. If some have names, it also returns what became of
+// each text that was captured; ok is false if the template fails. Of groups within
+// each other, the outermost is replaced.
+func (s *replace) rewrite(text string, matches [][]int) (result string, made map[string]string, ok bool) {
+	var out strings.Builder
+	if s.named {
+		made = make(map[string]string)
+	}
 	end := 0
 	for _, match := range matches {
 		for i := 2; i < len(match); i += 2 {
@@ -94,19 +94,21 @@ func (s *replace) rewrite(text string, matches [][]int) (string, map[string]stri
 				continue
 			}
 			captured := text[match[i]:match[i+1]]
-			s.data["Value"] = captured
-			one.Reset()
-			if err := s.template.Execute(&one, s.data); err != nil {
-				return "", nil, err
+			s.input.value = captured
+			one, ok := s.template.execute(&s.input)
+			if !ok {
+				return "", nil, false
 			}
-			made[captured] = one.String()
+			if s.named {
+				made[captured] = string(one)
+			}
 			if end <= match[i] {
 				out.WriteString(text[end:match[i]])
-				out.WriteString(one.String())
+				out.Write(one)
 				end = match[i+1]
 			}
 		}
 	}
 	out.WriteString(text[end:])
-	return out.String(), made, nil
+	return out.String(), made, true
 }

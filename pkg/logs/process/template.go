@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/sha3"
 	"encoding/hex"
@@ -32,44 +31,37 @@ func (c *TemplateConfig) Validate() error {
 // the value.
 type templateStage struct {
 	source   string
-	template *template.Template
-	data     map[string]any // reused
-	out      bytes.Buffer   // reused
+	template *textTemplate
+	input    templateInput // reused
 }
 
 func newTemplate(c TemplateConfig) (Stage, error) {
 	if c.Source == "" {
 		return nil, component.At("source", errors.New("it must not be empty"))
 	}
-	t, err := parseTemplate(c.Template)
+	t, err := newTextTemplate(c.Template)
 	if err != nil {
 		return nil, component.At("template", err)
 	}
-	return &templateStage{source: c.Source, template: t, data: make(map[string]any)}, nil
+	return &templateStage{source: c.Source, template: t}, nil
 }
 
 func (s *templateStage) Process(e *Entry, emit Emit) {
-	clear(s.data)
-	e.Extracted.Range(func(name string, v Value) {
-		text, ok := v.String()
-		if !ok {
-			return
-		}
-		s.data[name] = text
-		if name == s.source {
-			s.data["Value"] = text
-		}
-	})
-	s.data["Entry"] = e.Line
-	s.out.Reset()
-	if s.template.Execute(&s.out, s.data) == nil {
-		if s.out.Len() == 0 {
+	s.input.of(e, s.source)
+	if out, ok := s.template.execute(&s.input); ok {
+		if len(out) == 0 {
 			e.Extracted.Delete(s.source)
 		} else {
-			e.Extracted.Set(s.source, Text(s.out.String()))
+			e.Extracted.Set(s.source, Text(string(out)))
 		}
 	}
 	emit(e)
+}
+
+// of makes in what the template of a stage with this source can name.
+func (in *templateInput) of(e *Entry, source string) {
+	in.extracted, in.entry, in.isEntry = &e.Extracted, e.Line, true
+	in.value, in.isText = e.Extracted.Text(source)
 }
 
 // parseTemplate parses a template that has the functions of Sprig and Alloy's own.
@@ -86,14 +78,7 @@ func templateFunctions() template.FuncMap {
 		"ToLower": strings.ToLower, "ToUpper": strings.ToUpper, "Replace": strings.Replace,
 		"Trim": strings.Trim, "TrimLeft": strings.TrimLeft, "TrimRight": strings.TrimRight,
 		"TrimPrefix": strings.TrimPrefix, "TrimSuffix": strings.TrimSuffix, "TrimSpace": strings.TrimSpace,
-		"Hash": func(salt, text string) string {
-			sum := sha3.Sum256([]byte(salt + text))
-			return hex.EncodeToString(sum[:])
-		},
-		"Sha2Hash": func(salt, text string) string {
-			sum := sha256.Sum256([]byte(salt + text))
-			return hex.EncodeToString(sum[:])
-		},
+		"Hash": hash, "Sha2Hash": sha2Hash,
 		"regexReplaceAll": func(expression, text, with string) (string, error) {
 			re, err := regexp.Compile(expression)
 			if err != nil {
@@ -109,4 +94,14 @@ func templateFunctions() template.FuncMap {
 			return re.ReplaceAllLiteralString(text, with), nil
 		},
 	}
+}
+
+func hash(salt, text string) string {
+	sum := sha3.Sum256([]byte(salt + text))
+	return hex.EncodeToString(sum[:])
+}
+
+func sha2Hash(salt, text string) string {
+	sum := sha256.Sum256([]byte(salt + text))
+	return hex.EncodeToString(sum[:])
 }
