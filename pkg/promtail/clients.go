@@ -43,7 +43,7 @@ func (c *converter) readClients(f *fields) {
 		c.limit()
 		return
 	case len(clients) == 0:
-		c.fail(f.key("clients"), "", "there is no client: set clients to where the entries are sent, such as - url: http://loki:3100/loki/api/v1/push")
+		c.fail(f.key("clients"), "", "there is no client: set clients to where the entries are sent, such as - url: http://loki:3100/loki/api/v1/push, or the flag -client.url")
 		return
 	}
 	byLabels := map[string]*block{}
@@ -128,6 +128,7 @@ func (c *converter) readClient(f *fields) client {
 	if f.flag("drop_rate_limited_batches", false) {
 		b.set(f.line("drop_rate_limited_batches"), "retry_on_http_429", "false")
 	}
+	f.ignore("Promtail removed it, as Loki accepts entries that are out of order", "stream_lag_labels")
 	c.httpClient(f, b)
 	out.labels = f.entries("external_labels")
 	f.rest("backoff_config", "basic_auth", "batchsize", "batchwait", "external_labels", "headers", "tenant_id", "timeout", "tls_config", "url")

@@ -39,7 +39,7 @@ var kinds = []struct {
 
 // discoveries are the ways to find files that are not there, and what to do instead.
 var discoveries = map[string]string{
-	"azure_sd_configs": "", "consul_sd_configs": "", "consulagent_sd_configs": "", "digitalocean_sd_configs": "", "dns_sd_configs": "",
+	"azure_sd_configs": "", "consul_sd_configs": "", "consulagent_sd_configs": "", "digitalocean_sd_configs": "",
 	"dockerswarm_sd_configs": "", "ec2_sd_configs": "", "gce_sd_configs": "", "marathon_sd_configs": "", "nerve_sd_configs": "",
 	"openstack_sd_configs": "", "serverset_sd_configs": "", "triton_sd_configs": "",
 	"kubernetes_sd_configs": "; on a node, static_configs with the path /var/log/pods/*/*/*.log find the same files",
@@ -56,12 +56,13 @@ func unavailable(key, why string) func(*converter, *job) {
 func (c *converter) readJob(n *yaml.Node, seen map[string]int) {
 	f := c.fields(n, "scrape_configs")
 	j := &job{fields: f, name: f.plain("job_name")}
-	if j.name == "" {
-		c.fail(n, f.path, "job_name is missing")
-		return
+	if j.name != "" {
+		f.path = "scrape_configs > " + j.name
 	}
-	f.path = "scrape_configs > " + j.name
-	if line, ok := seen[j.name]; ok {
+	switch line, ok := seen[j.name]; {
+	case ok && j.name == "":
+		c.fail(n, "scrape_configs", "the job has no job_name, as the one in line %d; one at most may have none", line)
+	case ok:
 		c.fail(f.key("job_name"), "", "the job in line %d is also named %q", line, j.name)
 	}
 	seen[j.name] = n.Line
@@ -72,7 +73,10 @@ func (c *converter) readJob(n *yaml.Node, seen map[string]int) {
 	j.host = c.wantsHost(j)
 	kind := c.kind(j)
 	if kind == nil && !c.findsFiles(j) {
-		if len(c.notes.Errors()) == before && !c.options.Lenient {
+		switch {
+		case f.take("static_configs") != nil || f.take("file_sd_configs") != nil:
+			c.warn(n, f.path, "the job reads nothing: its list of targets is empty")
+		case len(c.notes.Errors()) == before && !c.options.Lenient:
 			c.fail(n, f.path, "the job reads nothing: it needs static_configs, file_sd_configs, docker_sd_configs, journal, syslog or loki_push_api")
 		}
 		c.finish(j)
@@ -99,6 +103,10 @@ func (c *converter) finish(j *job) {
 		}
 	}
 	j.accept("pipeline_stages", "relabel_configs", "encoding", "decompression")
+	if j.has("entry_parser") {
+		c.fail(j.key("entry_parser"), j.path, "entry_parser no longer exists in Promtail: begin pipeline_stages with - docker: {} or - cri: {}")
+		j.accept("entry_parser")
+	}
 	j.rest("docker_sd_configs", "file_sd_configs", "job_name", "journal", "loki_push_api", "pipeline_stages", "relabel_configs", "static_configs", "syslog")
 }
 
@@ -121,8 +129,10 @@ func (c *converter) kind(j *job) func(*converter, *job) {
 // findsFiles reports whether a job has static_configs or another discovery of
 // files.
 func (c *converter) findsFiles(j *job) bool {
-	if len(j.list("static_configs")) > 0 || len(j.list("file_sd_configs")) > 0 {
-		return true
+	for _, name := range []string{"static_configs", "file_sd_configs", "dns_sd_configs"} {
+		if len(j.list(name)) > 0 {
+			return true
+		}
 	}
 	return slices.ContainsFunc(j.pairs, func(p pair) bool {
 		_, ok := discoveries[p.key.Value]
@@ -204,6 +214,17 @@ func (c *converter) targets(j *job) []string {
 		b.texts(f, "files", "files")
 		b.time(f, "refresh_interval", "refresh_interval", 5*60e9)
 		f.rest("files", "refresh_interval")
+		c.sources = append(c.sources, b)
+		out = append(out, id+".targets")
+	}
+	for _, n := range j.list("dns_sd_configs") {
+		f := c.fields(n, j.at("dns_sd_configs"))
+		b, id := c.component(lineOf(n), "discovery.dns", j.label)
+		b.texts(f, "names", "names")
+		b.time(f, "refresh_interval", "refresh_interval", 30e9)
+		b.text(f, "type", "type")
+		b.whole(f, "port", "port", 0)
+		f.rest("names", "port", "refresh_interval", "type")
 		c.sources = append(c.sources, b)
 		out = append(out, id+".targets")
 	}

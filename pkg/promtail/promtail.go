@@ -129,9 +129,15 @@ func (r *Result) Translate(ds config.Diagnostics) config.Diagnostics {
 var (
 	// firstKey is how a YAML file begins.
 	firstKey = regexp.MustCompile(`\A\x{FEFF}?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:---|%YAML|[A-Za-z_"'][\w"']*[ \t]*:(?:\s|\z))`)
-	ownKey   = regexp.MustCompile(`(?m)^["']?(?:scrape_configs|clients|client|positions)["']?[ \t]*:`)
+	// foreignKey is what the files of foreign have.
+	foreignKey = regexp.MustCompile(`(?m)^(?:apiVersion|receivers|services|config|promtail|logs|metrics|remote_write)[ \t]*:(?:\s|\z)`)
+
+	ownKey = regexp.MustCompile(`(?m)^["']?(?:scrape_configs|clients|client|positions)["']?[ \t]*:`)
 )
 
-// Detect reports whether a text is a Promtail file rather than a configuration in
-// Alloy's syntax.
-func Detect(text []byte) bool { return firstKey.Match(text) && ownKey.Match(text) }
+// Detect reports whether a text is a Promtail file, or looks so much like one that
+// its errors are best told as those of one, rather than a configuration in Alloy's
+// syntax.
+func Detect(text []byte) bool {
+	return firstKey.Match(text) && (ownKey.Match(text) || foreignKey.Match(text))
+}

@@ -64,7 +64,36 @@ func (r *reader) parse() *yaml.Node {
 		r.fail(root, "", "this is not a Promtail file, which has sections such as clients and scrape_configs")
 		return nil
 	}
+	if key, what := foreign(root); what != "" {
+		r.fail(key, "", "%s", what)
+		return nil
+	}
 	return root
+}
+
+// foreign is what a file is, if it is somebody else's: the key by which it is known,
+// and what to do with it.
+func foreign(root *yaml.Node) (key *yaml.Node, what string) {
+	keys := map[string]*yaml.Node{}
+	for i := 0; i < len(root.Content); i += 2 {
+		keys[root.Content[i].Value] = root.Content[i]
+	}
+	known := []struct{ key, what string }{
+		{"remote_write", "this is a file of Prometheus; `alloy convert --source-format=prometheus` converts it"},
+		{"apiVersion", "this is a Kubernetes manifest; run the Promtail file that it has in its data"},
+		{"services", "this is a Compose file; run the Promtail file that it mounts"},
+		{"receivers", "this is a file of the OpenTelemetry Collector; `alloy convert --source-format=otelcol` converts it"},
+		{"logs", "this is a file of Grafana Agent; `alloy convert --source-format=static` converts it"},
+		{"metrics", "this is a file of Grafana Agent; `alloy convert --source-format=static` converts it"},
+		{"config", "these are the values of a Helm chart; run the Promtail file that `helm template` makes of them"},
+		{"promtail", "these are the values of a Helm chart; run the Promtail file that `helm template` makes of them"},
+	}
+	for _, k := range known {
+		if key := keys[k.key]; key != nil && keys["clients"] == nil && keys["client"] == nil && keys["positions"] == nil {
+			return key, k.what
+		}
+	}
+	return nil, ""
 }
 
 func (r *reader) syntaxError(err error, text string) {
@@ -73,18 +102,49 @@ func (r *reader) syntaxError(err error, text string) {
 		line, _ = strconv.Atoi(m[1] + m[2])
 		message = m[3]
 	}
+	if strings.HasPrefix(message, "did not find expected") {
+		line = brokenLine(text, line)
+	}
 	var typed *yaml.TypeError
 	if errors.As(err, &typed) {
 		message = strings.Join(typed.Errors, "; ")
 	}
-	message = "this is not valid YAML: " + message
 	switch {
-	case strings.Contains(text, "{{"):
+	case strings.Contains(lineOfText(text, line), "{{"), strings.Contains(lineOfText(text, line), "{%"):
 		message += "; it looks like a template: render it first"
 	case strings.Contains(text, "${") && !r.options.ExpandEnv:
 		message += "; set -config.expand-env to replace ${NAME} by environment variables"
+	case message == "found unknown escape character":
+		message += `; write the text in single quotes, or two backslashes for one`
 	}
-	r.notes = append(r.notes, config.Diagnostic{At: r.file.At(line, 0, 0), Message: message})
+	r.notes = append(r.notes, config.Diagnostic{At: r.file.At(line, 0, 0), Message: "this is not valid YAML: " + message})
+}
+
+// maxSearched bounds how many bytes brokenLine reads, of all attempts.
+const maxSearched = 8 << 20
+
+// brokenLine is the line after the longest beginning of a text that can be parsed.
+// The parser itself tells where the list or mapping begins that it is in, one line
+// too early: what is told then.
+func brokenLine(text string, told int) int {
+	lines := strings.SplitAfter(text, "\n")
+	for n, read := len(lines)-1, 0; n > told && read < maxSearched; n-- {
+		text = strings.TrimSuffix(text, lines[n])
+		read += len(text)
+		var document yaml.Node
+		if yaml.Unmarshal([]byte(text), &document) == nil {
+			return n + 1
+		}
+	}
+	return told + 1
+}
+
+// lineOfText is a line of a text, from 1; all of it if there is none.
+func lineOfText(text string, line int) string {
+	if lines := strings.Split(text, "\n"); line > 0 && line <= len(lines) {
+		return lines[line-1]
+	}
+	return text
 }
 
 // fits reports whether n is small enough, with its aliases resolved, which may
