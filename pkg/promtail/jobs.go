@@ -37,14 +37,6 @@ var kinds = []struct {
 	{"heroku_drain", unavailable("heroku_drain", "no component receives from Heroku")},
 }
 
-// discoveries are the ways to find files that are not there, and what to do instead.
-var discoveries = map[string]string{
-	"azure_sd_configs": "", "consul_sd_configs": "", "consulagent_sd_configs": "", "digitalocean_sd_configs": "",
-	"dockerswarm_sd_configs": "", "ec2_sd_configs": "", "gce_sd_configs": "", "marathon_sd_configs": "", "nerve_sd_configs": "",
-	"openstack_sd_configs": "", "serverset_sd_configs": "", "triton_sd_configs": "",
-	"kubernetes_sd_configs": "; on a node, static_configs with the path /var/log/pods/*/*/*.log find the same files",
-}
-
 func unavailable(key, why string) func(*converter, *job) {
 	return func(c *converter, j *job) {
 		c.unsupported(j.fields.key(key), j.path, "%s is not supported: %s", key, why)
@@ -126,20 +118,6 @@ func (c *converter) kind(j *job) func(*converter, *job) {
 	return nil
 }
 
-// findsFiles reports whether a job has static_configs or another discovery of
-// files.
-func (c *converter) findsFiles(j *job) bool {
-	for _, name := range []string{"static_configs", "file_sd_configs", "dns_sd_configs"} {
-		if len(j.list(name)) > 0 {
-			return true
-		}
-	}
-	return slices.ContainsFunc(j.pairs, func(p pair) bool {
-		_, ok := discoveries[p.key.Value]
-		return ok
-	})
-}
-
 // files makes what finds and reads the files of a job.
 func (c *converter) files(j *job) {
 	targets := c.targets(j)
@@ -200,79 +178,6 @@ func (c *converter) decompression(j *job, b *block) {
 	}
 	d.accept("format", "initial_delay")
 	d.rest("enabled", "format", "initial_delay")
-}
-
-// targets are expressions, each of a list of targets.
-func (c *converter) targets(j *job) []string {
-	var out []string
-	if static := c.static(j); static != "" {
-		out = append(out, static)
-	}
-	for _, n := range j.list("file_sd_configs") {
-		f := c.fields(n, j.at("file_sd_configs"))
-		b, id := c.component(lineOf(n), "discovery.file", j.label)
-		b.texts(f, "files", "files")
-		b.time(f, "refresh_interval", "refresh_interval", 5*60e9)
-		f.rest("files", "refresh_interval")
-		c.sources = append(c.sources, b)
-		out = append(out, id+".targets")
-	}
-	for _, n := range j.list("dns_sd_configs") {
-		f := c.fields(n, j.at("dns_sd_configs"))
-		b, id := c.component(lineOf(n), "discovery.dns", j.label)
-		b.texts(f, "names", "names")
-		b.time(f, "refresh_interval", "refresh_interval", 30e9)
-		b.text(f, "type", "type")
-		b.whole(f, "port", "port", 0)
-		f.rest("names", "port", "refresh_interval", "type")
-		c.sources = append(c.sources, b)
-		out = append(out, id+".targets")
-	}
-	for i := range j.pairs {
-		name := j.pairs[i].key.Value
-		if more, ok := discoveries[name]; ok {
-			j.take(name)
-			c.unsupported(j.pairs[i].key, j.path, "%s is not supported%s", name, more)
-		}
-	}
-	return out
-}
-
-// static is a list of the targets of static_configs, or nothing.
-func (c *converter) static(j *job) string {
-	var targets []string
-	for _, n := range j.list("static_configs") {
-		f := c.fields(n, j.at("static_configs"))
-		addresses := f.texts("targets")
-		labels := f.entries("labels")
-		f.rest("labels", "targets")
-		hasPath := slices.ContainsFunc(labels, func(e entry) bool { return e.name == "__path__" })
-		if !hasPath && len(j.rules) == 0 {
-			c.warn(f.node, f.path, "without the label __path__ nothing is read")
-			continue
-		}
-		if len(addresses) == 0 {
-			addresses = []string{"localhost"}
-		}
-		for _, address := range addresses {
-			all := labels
-			if j.target {
-				all = merged([]entry{{"__address__", address}}, labels)
-			}
-			// Targets that differ in their address alone are one, as the address is
-			// not sent.
-			if t := object(all); !slices.Contains(targets, t) {
-				targets = append(targets, t)
-			}
-		}
-	}
-	if len(targets) == 0 {
-		return ""
-	}
-	if short := "[" + strings.Join(targets, ", ") + "]"; len(targets) == 1 || !strings.Contains(short, "\n") && len(short) <= maxWidth {
-		return short
-	}
-	return "[\n" + strings.Join(targets, ",\n") + ",\n]"
 }
 
 // docker makes what reads Docker's containers.
