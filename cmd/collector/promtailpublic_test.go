@@ -31,7 +31,9 @@ var (
 	pathLine = regexp.MustCompile(`(?m)(^[^#\n]*__path__["']?\s*:\s*["']?)(/[^\s"',}]+)`)
 	urlLine  = regexp.MustCompile(`(?m)(^\s*(?:-\s+)?url\s*:\s*).*$`)
 	portLine = regexp.MustCompile(`(?m)(^\s*http_listen_port\s*:\s*).*$`)
-	// dropsFilename says that the entries have no label for their file.
+	// variable is one without a default; each is set, to what is a text and a switch.
+	variable = regexp.MustCompile(`\$\{(\w+)\}`)
+	// dropsFilename says that the entries do not tell their file.
 	dropsFilename = regexp.MustCompile(`(?m)^\s*-\s*labeldrop:\s*\n\s*-\s*filename`)
 
 	fileLine = regexp.MustCompile(`(?m)(^\s*filename\s*:\s*)["']?/.*(?:pos|tmp|run|data|mnt).*$`)
@@ -99,6 +101,9 @@ func runPublicFile(t *testing.T, text string) {
 	file := filepath.Join(dir, "promtail.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	for _, m := range variable.FindAllStringSubmatch(text, -1) {
+		t.Setenv(m[1], "true")
 	}
 	set, flags := newRunFlags()
 	if err := set.Parse([]string{file, "--server.http.listen-addr=127.0.0.1:0", "--storage.path=" + t.TempDir(), "--config.format=promtail",
