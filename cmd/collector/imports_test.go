@@ -46,6 +46,8 @@ var allowedImports = map[string]string{
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
 	"pkg/deliver":    "pkg/backoff pkg/cause pkg/pipeline pkg/queue pkg/durable pkg/spans pkg/throttle",
 
+	"pkg/dockerproxy": "pkg/docker pkg/listen pkg/throttle",
+
 	"pkg/deliver/httpsend": "pkg/cause pkg/deliver pkg/httpclient",
 
 	"pkg/filewatch": "",

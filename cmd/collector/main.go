@@ -40,6 +40,7 @@ Usage:
   collector queue                  list what is waiting in a running collector
   collector queue list|drain|drop  list, deliver or delete data waiting on disk for a removed writer
   collector healthcheck [URL]      check whether a running collector, or another URL, is ready
+  collector docker-proxy [flags]   let the requests that a collector makes through to Docker's socket, and no others
   collector --version
   collector -config.file=PATH      run as Promtail, with Promtail's flags
 
@@ -104,6 +105,8 @@ func command(args []string, in io.Reader, out, errOut io.Writer) error {
 		return queueCommand(args, out)
 	case "healthcheck":
 		return healthcheck(args, out)
+	case "docker-proxy":
+		return dockerProxy(args, errOut)
 	case "default-config":
 		return defaultConfig(args, out)
 	case "--version", "-v", "version":
