@@ -43,6 +43,10 @@ func startIsolated(t *testing.T) *isolated {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	// As with /run: what may be done with the socket is up to its own mode.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	path := func(name string) string { return filepath.Join(dir, name) }
 	e := &isolated{socket: path("docker.sock")}
 	e.Engine = &harness.Engine{Host: "unix://" + e.socket}
@@ -135,7 +139,6 @@ func (e *isolated) buildImages(t *testing.T) {
 	for _, name := range []string{"grafana/loki:3.5.9", "grafana/tempo:2.8.0", "grafana/pyroscope:1.17.0", "grafana/grafana:12.4.0"} {
 		e.importPrograms(t, name, "/bin/standin", map[string]string{"/bin/standin": standin})
 	}
-	e.importPrograms(t, "wollomatic/socket-proxy:1.11.0", "/socket-proxy", map[string]string{"/socket-proxy": standin, "/healthcheck": standin})
 }
 
 // importPrograms makes an image of programs, by their paths in it, and of the

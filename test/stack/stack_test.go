@@ -152,7 +152,10 @@ func TestStack(t *testing.T) {
 		t.Run(p.name+" has the rules", p.checkRules)
 		t.Run(p.name+" knows the host and its containers", p.checkDashboards)
 	}
-	t.Run("behind a socket proxy, with the host", func(t *testing.T) { checkSocketProxy(t, engine) })
+	for _, p := range []*environment{dev, staging} {
+		t.Run(p.name+" asks Docker for nothing that is refused", p.checkNothingRefused)
+	}
+	t.Run("with the host", func(t *testing.T) { checkWithHost(t, engine) })
 	if a, b := dev.received(t, "loki", ":3100"), staging.received(t, "loki", ":3100"); len(a.Lines) == len(b.Lines) {
 		t.Errorf("both projects have %d lines, although they had different load", len(a.Lines))
 	}
@@ -161,7 +164,7 @@ func TestStack(t *testing.T) {
 // checkHealth checks each container as its own health check says.
 func (p *environment) checkHealth(t *testing.T) {
 	containers := p.containers(t)
-	want := []string{"alertmanager", "backend", "collector", "grafana", "loki", "probe", "pyroscope", "tempo", "victoriametrics", "vmalert"}
+	want := []string{"alertmanager", "backend", "collector", "docker-proxy", "grafana", "loki", "probe", "pyroscope", "tempo", "victoriametrics", "vmalert"}
 	if got := slices.Sorted(maps.Keys(containers)); !slices.Equal(got, want) {
 		t.Errorf("services are %v, want %v", got, want)
 	}
@@ -316,31 +319,7 @@ func (p *environment) checkRules(t *testing.T) {
 	}
 }
 
-// checkSocketProxy starts what is collected, with the collector behind a proxy
-// that lets through what compose.socket-proxy.yaml allows, and with the host's
-// files.
-func checkSocketProxy(t *testing.T, engine *isolated) {
-	p := &environment{
-		engine: engine, name: "proxied", files: []string{"compose.yaml", "compose.socket-proxy.yaml", "compose.host.yaml"},
-		env: []string{"GRAFANA_PORT=3002", "BACKEND_PORT=8002", "COLLECTOR_PORT=12347"},
-	}
-	t.Cleanup(func() { p.down(t) })
-	p.up(t, "backend", "collector", "victoriametrics", "loki")
-	for _, mount := range p.containers(t)["collector"].Mounts {
-		if strings.Contains(mount.Destination, "docker.sock") {
-			t.Errorf("the collector has %s", mount.Source)
-		}
-	}
-	harness.Eventually(t, time.Minute, func() error {
-		if n := len(p.series(t, `up{job="containers", project="proxied"} == 1`)); n != 2 {
-			return fmt.Errorf("%d targets are up", n)
-		}
-		return p.checkLines(t, p.received(t, "loki", ":3100").Lines)
-	})
-	p.checkHost(t)
-}
-
-// once fails the test when something appears twice.
+// once fails the test when something is there twice.
 func once[T any](t *testing.T, what string, items []T, id func(T) string) {
 	t.Helper()
 	seen := make(map[string]bool)

@@ -21,9 +21,8 @@ const deployDir = "../../../deploy"
 // variants are the ways in which the stack is started, by name.
 func variants() map[string][]string {
 	return map[string][]string{
-		"plain":        {"compose.yaml"},
-		"socket proxy": {"compose.yaml", "compose.socket-proxy.yaml"},
-		"host":         {"compose.yaml", "compose.socket-proxy.yaml", "compose.host.yaml"},
+		"plain": {"compose.yaml"},
+		"host":  {"compose.yaml", "compose.host.yaml"},
 	}
 }
 
@@ -202,36 +201,89 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// locked reports what gives a service more than a plain process has.
+func locked(t *testing.T, name string, s types.ServiceConfig) {
+	t.Helper()
+	if user, _, _ := strings.Cut(s.User, ":"); user == "" || user == "0" || user == "root" {
+		t.Errorf("the user of %s is %q", name, s.User)
+	}
+	if !s.ReadOnly || s.Privileged || len(s.CapAdd) > 0 || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+		t.Errorf("%s: read-only %v, privileged %v, capabilities +%v -%v, %v", name, s.ReadOnly, s.Privileged, s.CapAdd, s.CapDrop, s.SecurityOpt)
+	}
+	for _, v := range s.Volumes {
+		if v.Type == "bind" && !v.ReadOnly {
+			t.Errorf("%s may write to %s", name, v.Source)
+		}
+	}
+}
+
+// mounts are the targets of a service's mounts of a kind, bind or volume, with "rw"
+// where it may write.
+func mounts(s types.ServiceConfig, kind string) (targets []string) {
+	for _, v := range s.Volumes {
+		target := v.Target
+		if !v.ReadOnly {
+			target += " rw"
+		}
+		if v.Type == kind {
+			targets = append(targets, target)
+		}
+	}
+	slices.Sort(targets)
+	return targets
+}
+
+// TestCollectorIsLockedIn: it sees nothing of Docker but the proxy's socket, and is
+// in no group.
 func TestCollectorIsLockedIn(t *testing.T) {
 	everyWay(t, func(t *testing.T, p *types.Project) {
 		c := p.Services["collector"]
-		if user, _, _ := strings.Cut(c.User, ":"); user == "" || user == "0" || user == "root" {
-			t.Errorf("its user is %q", c.User)
-		}
-		if !c.ReadOnly || c.Privileged || len(c.CapAdd) > 0 || !slices.Equal(c.CapDrop, []string{"ALL"}) || !slices.Contains(c.SecurityOpt, "no-new-privileges:true") {
-			t.Errorf("read-only %v, privileged %v, capabilities +%v -%v, %v", c.ReadOnly, c.Privileged, c.CapAdd, c.CapDrop, c.SecurityOpt)
-		}
-		kinds := make(map[string]int)
-		socket := false
-		for _, v := range c.Volumes {
-			kinds[v.Type]++
-			if v.Type == "bind" && !v.ReadOnly {
-				t.Errorf("it may write to %s", v.Source)
-			}
-			socket = socket || v.Target == "/var/run/docker.sock"
-		}
-		_, proxied := p.Services["socket-proxy"]
-		if kinds["volume"] != 1 || socket == proxied {
-			t.Errorf("volumes: %d; Docker's socket is mounted: %v", kinds["volume"], socket)
-		}
-		if proxied != (len(c.GroupAdd) == 0) {
+		locked(t, "collector", c)
+		if len(c.GroupAdd) > 0 {
 			t.Errorf("it is in %d groups", len(c.GroupAdd))
+		}
+		if got := mounts(c, "volume"); !slices.Equal(got, []string{"/run/docker-proxy", "/var/lib/alloy/data rw"}) {
+			t.Errorf("its volumes are %v", got)
+		}
+		if host := c.Environment["DOCKER_HOST"]; host == nil || *host != "unix:///run/docker-proxy/docker.sock" {
+			t.Errorf("it asks %v", host)
+		}
+		if _, ok := c.DependsOn["docker-proxy"]; !ok {
+			t.Error("it starts without docker-proxy")
 		}
 	})
 }
 
-func TestCollectorIsInTheGroupOfTheSocket(t *testing.T) {
-	groups := load(t, "dev", []string{"DOCKER_GID=1001"}, "compose.yaml").Services["collector"].GroupAdd
+// TestOnlyTheProxyHasDockersSocket: and nothing else of the host, no network, and a
+// user of its own.
+func TestOnlyTheProxyHasDockersSocket(t *testing.T) {
+	everyWay(t, func(t *testing.T, p *types.Project) {
+		for name, s := range p.Services {
+			if has := slices.Contains(mounts(s, "bind"), "/var/run/docker.sock"); has != (name == "docker-proxy") {
+				t.Errorf("%s has Docker's socket: %v", name, has)
+			}
+			if len(s.GroupAdd) > 0 != (name == "docker-proxy") {
+				t.Errorf("%s is in %d groups", name, len(s.GroupAdd))
+			}
+		}
+		proxy := p.Services["docker-proxy"]
+		locked(t, "docker-proxy", proxy)
+		if proxy.NetworkMode != "none" || len(proxy.Ports) > 0 || proxy.MemLimit == 0 {
+			t.Errorf("network %q, ports %v, memory %d", proxy.NetworkMode, proxy.Ports, proxy.MemLimit)
+		}
+		if got := append(mounts(proxy, "bind"), mounts(proxy, "volume")...); !slices.Equal(got, []string{"/var/run/docker.sock", "/run/docker-proxy rw"}) {
+			t.Errorf("its mounts are %v", got)
+		}
+		user, group, _ := strings.Cut(proxy.User, ":")
+		theirs, theirGroup, _ := strings.Cut(p.Services["collector"].User, ":")
+		if user == theirs || group != theirGroup {
+			t.Errorf("it is user %s of group %s, and the collector is user %s of group %s", user, group, theirs, theirGroup)
+		}
+	})
+}
+
+func TestProxyIsInTheGroupOfTheSocket(t *testing.T) {
+	groups := load(t, "dev", []string{"DOCKER_GID=1001"}, "compose.yaml").Services["docker-proxy"].GroupAdd
 	for _, gid := range []int{0, 1, 100, 105, 133, 999, 1001} {
 		if !slices.Contains(groups, fmt.Sprint(gid)) {
 			t.Errorf("group %d is missing", gid)
@@ -242,31 +294,13 @@ func TestCollectorIsInTheGroupOfTheSocket(t *testing.T) {
 	}
 }
 
-// TestHostNeedsTheSocketProxy: with the groups that it has without the proxy, the
-// collector could read files of the host that not everyone may read.
-func TestHostNeedsTheSocketProxy(t *testing.T) {
-	for _, alone := range []bool{true, false} {
-		files := variants()["host"]
-		if alone {
-			files = []string{"compose.yaml", "compose.host.yaml"}
-		}
-		var paths []string
-		for _, file := range files {
-			paths = append(paths, filepath.Join(deployDir, file))
-		}
-		options, err := cli.NewProjectOptions(paths, cli.WithName("dev"), cli.WithResolvedPaths(true))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := options.LoadProject(context.Background()); (err != nil) != alone {
-			t.Errorf("%v: %v", files, err)
-		}
-	}
-}
-
 // TestServicesAreKeptAlive checks restarts, logs and health checks.
 func TestServicesAreKeptAlive(t *testing.T) {
 	everyWay(t, func(t *testing.T, p *types.Project) {
+		built := make(map[string]bool)
+		for _, service := range p.Services {
+			built[service.Image] = built[service.Image] || service.Build != nil
+		}
 		for name, service := range p.Services {
 			if service.Logging == nil || service.Logging.Options["max-size"] == "" || service.Logging.Options["max-file"] == "" {
 				t.Errorf("the log of %s grows without end", name)
@@ -277,8 +311,8 @@ func TestServicesAreKeptAlive(t *testing.T) {
 			if service.Restart != "unless-stopped" {
 				t.Errorf("%s: restart %q", name, service.Restart)
 			}
-			// Images that are built here have one.
-			if service.HealthCheck == nil && service.Build == nil {
+			// What is built has one in its image.
+			if service.HealthCheck == nil && !built[service.Image] {
 				t.Errorf("%s has no health check", name)
 			}
 			if check := service.HealthCheck; check != nil && check.Test[0] != "CMD" {
@@ -336,7 +370,7 @@ func TestEveryMountedFileIsThere(t *testing.T) {
 // those in .env.example.
 func TestSettingsAreDocumented(t *testing.T) {
 	used := make(map[string]bool)
-	for _, file := range []string{"compose.yaml", "compose.socket-proxy.yaml", "compose.host.yaml"} {
+	for _, file := range []string{"compose.yaml", "compose.host.yaml"} {
 		text, err := os.ReadFile(filepath.Join(deployDir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -367,31 +401,6 @@ func TestConfigurationsAreYAML(t *testing.T) {
 		var into map[string]any
 		if err := yaml.Unmarshal(text, &into); err != nil {
 			t.Errorf("%s: %v", file, err)
-		}
-	}
-}
-
-func TestSocketProxyLetsThroughWhatTheCollectorAsksFor(t *testing.T) {
-	command := load(t, "dev", nil, variants()["socket proxy"]...).Services["socket-proxy"].Command
-	var allow *regexp.Regexp
-	for _, arg := range command {
-		if strings.HasPrefix(arg, "-allow") && !strings.HasPrefix(arg, "-allowGET=") && arg != "-allowfrom=collector" && arg != "-allowhealthcheck" {
-			t.Errorf("it allows %s", arg)
-		}
-		if expression, ok := strings.CutPrefix(arg, "-allowGET="); ok {
-			allow = regexp.MustCompile("^" + expression + "$") // as the proxy does
-		}
-	}
-	id := strings.Repeat("0123456789abcdef", 4)
-	for path, want := range map[string]bool{
-		"/_ping": true, "/version": true, "/v1.41/events": true, "/v1.53/networks": true, "/v1.24/containers/json": true,
-		"/v1.41/containers/" + id + "/json": true, "/v1.41/containers/" + id + "/logs": true,
-		"/v1.41/containers/" + id + "/archive": false, "/v1.41/containers/" + id + "/export": false,
-		"/v1.41/containers/" + id + "/attach/ws": false, "/v1.41/images/x/get": false, "/v1.41/secrets": false,
-		"/v1.41/containers/a/../../secrets/json": false, "/v1.41/info": false, "/v1.41/volumes": false,
-	} {
-		if got := allow.MatchString(path); got != want {
-			t.Errorf("%s: allowed is %v", path, got)
 		}
 	}
 }

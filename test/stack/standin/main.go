@@ -1,7 +1,7 @@
-// Command standin takes the place of Loki, Tempo, Pyroscope and Grafana in tests of the
-// stack: it listens where they do, accepts what they accept, and reports at /received
-// what has arrived. A configuration file that it is given has to be there; it does not
-// read it. With the flags of the socket proxy it takes its place.
+// Command standin takes the place of Loki, Tempo, Pyroscope and Grafana in
+// tests of the stack: it listens where they do, takes what they take, and
+// tells at /received what has arrived. A configuration file that it is given
+// has to be there; it does not read it.
 package main
 
 import (
@@ -14,12 +14,8 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,16 +43,7 @@ func main() {
 		<-stop
 		os.Exit(0)
 	}()
-	if filepath.Base(os.Args[0]) == "healthcheck" {
-		if err := healthy(); err != nil {
-			log.Fatal(err)
-		}
-		return
-	}
 	for _, arg := range os.Args[1:] {
-		if expression, ok := strings.CutPrefix(arg, "-allowGET="); ok {
-			log.Fatal(socketProxy(regexp.MustCompile("^" + expression + "$")))
-		}
 		if path, ok := strings.CutPrefix(arg, "-config.file="); ok {
 			if _, err := os.ReadFile(path); err != nil {
 				log.Fatal(err)
@@ -83,33 +70,6 @@ func main() {
 	tracecollector.RegisterTraceServiceServer(server, s)
 	go func() { failed <- server.Serve(l) }()
 	log.Fatal(<-failed)
-}
-
-// socketProxy serves of the Engine's API what allowed matches, by GET.
-func socketProxy(allowed *regexp.Regexp) error {
-	engine := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "engine"})
-	engine.FlushInterval = -1
-	engine.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", "/var/run/docker.sock")
-	}}
-	return http.ListenAndServe(":2375", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet || !allowed.MatchString(r.URL.Path) {
-			log.Printf("refused: %s %s", r.Method, r.URL.Path)
-			http.Error(w, "refused", http.StatusForbidden)
-			return
-		}
-		engine.ServeHTTP(w, r)
-	}))
-}
-
-// healthy reports whether the socket proxy listens, like the program of that name in its
-// image.
-func healthy() error {
-	conn, err := net.Dial("tcp", "127.0.0.1:2375")
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }
 
 func (s *store) push(w http.ResponseWriter, r *http.Request) {
