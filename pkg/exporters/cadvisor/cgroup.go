@@ -145,7 +145,7 @@ func (c cgroup) read(controller, file string) (text []byte, ok bool) {
 	if folder == "" {
 		return nil, false
 	}
-	text, err := os.ReadFile(path.Join(folder, file))
+	text, err := readFile(path.Join(folder, file))
 	return text, err == nil
 }
 

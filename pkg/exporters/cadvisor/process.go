@@ -15,7 +15,7 @@ func (p procfs) read(pid int, file string) (text []byte, ok bool) {
 	if p == "" || pid <= 0 {
 		return nil, false
 	}
-	text, err := os.ReadFile(path.Join(string(p), strconv.Itoa(pid), file))
+	text, err := readFile(path.Join(string(p), strconv.Itoa(pid), file))
 	return text, err == nil
 }
 
