@@ -22,11 +22,11 @@ import (
 // healthcheckTime bounds the whole check; Docker's own limit is longer.
 const healthcheckTime = 3 * time.Second
 
-// healthcheck asks a running collector whether it is ready. Inside a container
-// it needs no flag: it reads the address from the command line of process 1.
-// With a URL it asks for that instead, and so serves as the check of containers
-// that have no program that could. unix://PATH is a socket of Docker's API, which is
-// pinged; it is also what is asked where process 1 is `collector docker-proxy`.
+// healthcheck asks a running collector whether it is ready. Inside a container it needs
+// no flag: it reads the address from the command line of process 1. With a URL it fetches
+// that instead, and so can be the check of containers without a suitable program.
+// unix://PATH is a socket of Docker's API, which is pinged; it is also what is asked
+// where process 1 is `collector docker-proxy`.
 func healthcheck(args []string, out io.Writer) error {
 	set := pflag.NewFlagSet("healthcheck", pflag.ContinueOnError)
 	set.SetOutput(out)
@@ -76,9 +76,9 @@ func healthcheck(args []string, out io.Writer) error {
 	return err
 }
 
-// fetch gives the status and the beginning of an answer, through a Unix socket if
-// one is named. It does not ask whose certificate it is: the answer says that
-// something runs, and is trusted with nothing.
+// fetch gives the status and the beginning of an answer, through a Unix socket if one is
+// named. It does not verify the certificate: the answer only says that something runs,
+// and is not trusted otherwise.
 func fetch(req *http.Request, socket string) (status int, body []byte, err error) {
 	// Without a proxy, whichever the environment names.
 	direct := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}

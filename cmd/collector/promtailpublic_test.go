@@ -33,7 +33,7 @@ var (
 	portLine = regexp.MustCompile(`(?m)(^\s*http_listen_port\s*:\s*).*$`)
 	// variable is one without a default; each is set, to what is a text and a switch.
 	variable = regexp.MustCompile(`\$\{(\w+)\}`)
-	// dropsFilename says that the entries do not tell their file.
+	// dropsFilename says that the entries have no label for their file.
 	dropsFilename = regexp.MustCompile(`(?m)^\s*-\s*labeldrop:\s*\n\s*-\s*filename`)
 
 	fileLine = regexp.MustCompile(`(?m)(^\s*filename\s*:\s*)["']?/.*(?:pos|tmp|run|data|mnt).*$`)

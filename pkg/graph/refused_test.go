@@ -9,7 +9,7 @@ import (
 	"collector/pkg/config"
 )
 
-// refusedFamilies are the components that there will not be.
+// refusedFamilies are the components that are not supported on purpose.
 var refusedFamilies = regexp.MustCompile(`^beyla\.|^mimir\.|^prometheus\.operator\.|^pyroscope\.(ebpf|java)$|kube|k8s|podlogs|filelog`)
 
 func TestUnsupportedComponentsAreRejectedWithAnAlternative(t *testing.T) {

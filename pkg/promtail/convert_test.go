@@ -101,9 +101,8 @@ func rewrite(t *testing.T, name string, archive *txtar.Archive, got map[string]s
 	}
 }
 
-// comingComponents are those that configurations are made for and that may not be
-// there yet. A case that has none of them, or all of whose components are there, is
-// loaded.
+// comingComponents are those that configurations use and that may not exist yet. A case
+// that has none of them, or all of whose components are there, is loaded.
 var comingComponents = []string{"discovery.consul"}
 
 func definitions() []component.Definition {

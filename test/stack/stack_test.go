@@ -319,7 +319,7 @@ func (p *environment) checkRules(t *testing.T) {
 	}
 }
 
-// once fails the test when something is there twice.
+// once fails the test when something appears twice.
 func once[T any](t *testing.T, what string, items []T, id func(T) string) {
 	t.Helper()
 	seen := make(map[string]bool)

@@ -397,7 +397,7 @@ func (e *Exporter) Requeue(ctx context.Context, s pipeline.Signal, blocks ...que
 	return w.Append(ctx, blocks...)
 }
 
-// carriedMark is in a tag what comes before what the client's authentication carries.
+// carriedMark precedes, in a tag, what the client's authentication carries.
 const carriedMark = "\x00"
 
 // tag separates what must not be in one request.

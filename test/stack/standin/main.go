@@ -1,7 +1,7 @@
-// Command standin takes the place of Loki, Tempo, Pyroscope and Grafana in
-// tests of the stack: it listens where they do, takes what they take, and
-// tells at /received what has arrived. A configuration file that it is given
-// has to be there; it does not read it.
+// Command standin takes the place of Loki, Tempo, Pyroscope and Grafana in tests of the
+// stack: it listens where they do, accepts what they accept, and reports at /received
+// what has arrived. A configuration file that it is given has to be there; it does not
+// read it.
 package main
 
 import (

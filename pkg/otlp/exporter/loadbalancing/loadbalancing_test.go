@@ -541,7 +541,7 @@ func TestWhatHasNoEffectIsWarnedOf(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsRejectedWithItsPlace(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "routing_key: ", func(c *Config) { c.RoutingKey = "span" })
 	otlptest.Says(t, "protocol > otlp > timeout: ", func(c *Config) { c.Protocol.OTLP.Timeout = -1 })
 	for want, r := range map[string]Resolver{

@@ -76,7 +76,7 @@ func (c *Settings) SetToDefault() {
 	}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *Settings) Validate() error {
 	errs := []error{c.Auth.CheckClient()}
 	switch c.Compression {
