@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
@@ -603,4 +604,23 @@ func TestAPartIsCutAnewIfItsEndpointIsRemoved(t *testing.T) {
 		t.Fatalf("got %v, removed: %v", err, removed)
 	}
 	arrived(t, 100, servers[0])
+}
+
+func TestSeriesOfOneMetricAreSharedOut(t *testing.T) {
+	servers, addresses := startServers(t, 2)
+	e, _ := running(t, config(func(c *Config) { c.RoutingKey = "streamID"; static(addresses...)(c) }), nil, component.Options{Metrics: prometheus.NewRegistry()})
+	md := pmetric.NewMetrics()
+	m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName("one")
+	points := m.SetEmptyGauge().DataPoints()
+	for i := range 100 {
+		points.AppendEmpty().Attributes().PutInt("series", int64(i))
+	}
+	if err := e.WriteOTLP(t.Context(), pipeline.OTLP{}.With(pipeline.SignalMetrics, pipeline.Decoded{Metrics: md})); err != nil {
+		t.Fatal(err)
+	}
+	listentest.Eventually(t, "all points arrive", func() bool { return len(servers[0].items())+len(servers[1].items()) == 100 })
+	if n := len(servers[0].items()); n < 10 || n > 90 {
+		t.Errorf("%d of 100 series are at one endpoint", n)
+	}
 }
