@@ -93,8 +93,12 @@ func (c *SendingQueue) SetToDefault() {
 	*c = SendingQueue{Enabled: true, NumConsumers: 10, QueueSize: defaultQueueSize, Sizer: sizerRequests}
 }
 
-// Validate rejects what cannot work.
+// Validate refuses what cannot work. Of a queue that is switched off, Alloy's converter
+// writes zeros.
 func (c *SendingQueue) Validate() error {
+	if !c.Enabled {
+		return nil
+	}
 	errs := []error{checkSizer(c.Sizer)}
 	if c.NumConsumers <= 0 {
 		errs = append(errs, component.At("num_consumers", errors.New("it must be positive")))

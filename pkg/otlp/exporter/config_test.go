@@ -43,6 +43,7 @@ func TestBlocksAreCheckedAndSayWhere(t *testing.T) {
 	otlptest.Says(t, "sizer: ", func(c *SendingQueue) { c.Sizer = "x" })
 	otlptest.Says(t, "queue_size: ", func(c *SendingQueue) { c.QueueSize = 0 })
 	otlptest.Says(t, "num_consumers: ", func(c *SendingQueue) { c.NumConsumers = 0 })
+	otlptest.Says(t, "", func(c *SendingQueue) { *c = SendingQueue{} }) // as Alloy's converter writes one that is off
 	otlptest.Says(t, "", func(*QueueBatch) {})
 	otlptest.Says(t, "max_size: ", func(c *QueueBatch) { c.MaxSize = 5 })
 	otlptest.Says(t, "sizer: ", func(c *QueueBatch) { c.Sizer = "requests" })
