@@ -137,13 +137,16 @@ bench-peers: setup build peers ## the same work done by the collector and its pe
 	cd bench && CGO_ENABLED=0 go build -o ../bin/bench . && ../bin/bench -bin ../bin $(BENCH)
 
 # vmagent is faster with cgo, with which it is released.
-peers: bin/peers/vmagent bin/peers/otelcol
+peers: bin/peers/vmagent bin/peers/otelcol bin/peers/node_exporter bin/tools/cadvisor
 
 bin/peers/vmagent: test/backends/victoriametrics/go.mod
 	cd test/backends/victoriametrics && go build -trimpath -ldflags '-s -w' -o ../../../$@ github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent
 
 bin/peers/otelcol: bench/peers/otelcol/go.mod bench/peers/otelcol/main.go
 	cd bench/peers/otelcol && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../../$@ .
+
+bin/peers/node_exporter: bench/peers/node_exporter/go.mod
+	cd bench/peers/node_exporter && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../../$@ github.com/prometheus/node_exporter
 
 image: export IMAGE := $(IMAGE)
 image: build ## needs a Docker Engine; GOARCH=arm64 makes it for another machine

@@ -55,8 +55,8 @@ func measure(args []string) error {
 	var who, kinds, compressions string
 	err := flags("bench", args, func(f *flag.FlagSet) {
 		f.StringVar(&o.Bin, "bin", "../bin", "folder of the collector; its peers are in peers/ below")
-		f.StringVar(&who, "who", "", "programs, separated by commas: collector, vmagent, otelcol (default all)")
-		f.StringVar(&kinds, "rows", "", "kinds of work, separated by commas: scrape, otlp, logs, profiles, idle (default all)")
+		f.StringVar(&who, "who", "", "programs, separated by commas: collector, vmagent, otelcol, node_exporter, cadvisor (default all)")
+		f.StringVar(&kinds, "rows", "", "kinds of work, separated by commas: scrape, otlp, logs, profiles, idle, host, containers, engine (default all)")
 		f.StringVar(&compressions, "compression", "", "compressions, separated by commas: snappy, zstd of samples; none, gzip of spans (default all)")
 		f.IntVar(&o.Targets, "targets", 100, "targets to scrape")
 		f.IntVar(&o.Series, "series", 1000, "series of each target")

@@ -18,6 +18,10 @@ func collector(bin string) Contender {
 		Name: "collector", Binary: filepath.Join(bin, "collector"), ready: "/-/ready",
 		kinds: map[string]func(Contender, Job) ([]string, error){
 			Scrape: configure(scrapeConfig), OTLP: configure(otlpConfig), Logs: configure(logsConfig), Profiles: configure(profilesConfig), Idle: idleArguments,
+			Host: configure(hostConfig), Containers: configure(containersConfig), Engine: configure(containersConfig),
+		},
+		page: map[string]string{
+			Host: pageOf("prometheus.exporter.unix"), Containers: pageOf("prometheus.exporter.cadvisor"), Engine: pageOf("prometheus.exporter.cadvisor"),
 		},
 		// Read by the built-in configuration only.
 		env: func(j Job) []string {
@@ -131,6 +135,14 @@ pyroscope.write "bench" {
 	}
 }
 `, host, port, j.OutHTTP)
+}
+
+func pageOf(exporter string) string { return "/api/v0/component/" + exporter + ".bench/metrics" }
+
+func hostConfig(Job) string { return "prometheus.exporter.unix \"bench\" { }\n" }
+
+func containersConfig(j Job) string {
+	return fmt.Sprintf("prometheus.exporter.cadvisor \"bench\" {\n\tdocker_host = %q\n}\n", j.Engine)
 }
 
 // idleArguments is the built-in configuration with all its parts, on ports that

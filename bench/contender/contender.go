@@ -22,6 +22,11 @@ const (
 	Logs     = "logs"
 	Profiles = "profiles"
 	Idle     = "idle"
+	// Host is a page with metrics of the host, Containers one of its containers, from
+	// their cgroups, and Engine the same through the Engine's API.
+	Host       = "host"
+	Containers = "containers"
+	Engine     = "engine"
 )
 
 // Job is what a program is started for. Addresses are host:port.
@@ -48,15 +53,20 @@ type Contender struct {
 	// "" means that it is ready when Job.In accepts connections.
 	ready string
 	env   func(j Job) []string
+	// page is the path of a page at Job.Listen, by the kind of work.
+	page map[string]string
 }
 
 // Can reports whether the program does that kind of work.
 func (c Contender) Can(kind string) bool { return c.kinds[kind] != nil }
 
+// Page is where the page of that kind of work is.
+func (c Contender) Page(j Job) string { return "http://" + j.Listen + c.page[j.Kind] }
+
 // All returns all programs, with their binaries in the folder bin. The first one
 // is the one that the others are compared with.
 func All(bin string) []Contender {
-	return []Contender{collector(bin), vmagent(bin), otelcol(bin)}
+	return []Contender{collector(bin), vmagent(bin), otelcol(bin), nodeExporter(bin), cadvisor(bin)}
 }
 
 // Process is a program that runs.
@@ -78,7 +88,12 @@ func (c Contender) Start(ctx context.Context, j Job) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure %s: %w", c.Name, err)
 	}
-	p := &Process{command: exec.Command(c.Binary, arguments...), log: filepath.Join(j.Dir, "log"), ended: make(chan struct{})}
+	program := append([]string{c.Binary}, arguments...)
+	if j.Kind == Engine {
+		// What a container sees that has nothing of the host: no cgroups.
+		program = append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /sys/fs/cgroup && exec "$0" "$@"`}, program...)
+	}
+	p := &Process{command: exec.Command(program[0], program[1:]...), log: filepath.Join(j.Dir, "log"), ended: make(chan struct{})}
 	p.command.Dir = j.Dir
 	if c.env != nil {
 		p.command.Env = append(os.Environ(), c.env(j)...)

@@ -19,7 +19,7 @@ func job(t *testing.T, kind string) Job {
 // arguments or in the file that they name.
 func TestEveryProgramGetsItsJob(t *testing.T) {
 	in := map[string][]string{Scrape: {"127.0.0.1:3", "127.0.0.1:4", "127.0.0.1:5"}, OTLP: {"127.0.0.1:2", "127.0.0.1:6", "snappy"},
-		Logs: {"unix:///e", "127.0.0.1:5"}, Profiles: {`"127.0.0.1"`, "= 2", "127.0.0.1:5"}}
+		Logs: {"unix:///e", "127.0.0.1:5"}, Profiles: {`"127.0.0.1"`, "= 2", "127.0.0.1:5"}, Host: {}, Containers: {"unix:///e"}, Engine: {"unix:///e"}}
 	for _, c := range All("bin") {
 		for kind, want := range in {
 			if !c.Can(kind) {
@@ -58,7 +58,7 @@ func TestVmagentUsesTheCompressionThatIsMeasured(t *testing.T) {
 }
 
 func TestEachKindHasTheCollector(t *testing.T) {
-	for _, kind := range []string{Scrape, OTLP, Logs, Profiles, Idle} {
+	for _, kind := range []string{Scrape, OTLP, Logs, Profiles, Idle, Host, Containers, Engine} {
 		if !All("bin")[0].Can(kind) {
 			t.Errorf("the collector can't do %s", kind)
 		}

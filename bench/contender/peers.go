@@ -37,6 +37,28 @@ scrape_configs:
 		"-remoteWrite.tmpDataPath=" + filepath.Join(j.Dir, "queue"), protocol}, err
 }
 
+// nodeExporter is node_exporter with the collectors that prometheus.exporter.unix and
+// Alloy have on by default: its own, and processes.
+func nodeExporter(bin string) Contender {
+	return Contender{
+		Name: "node_exporter", Binary: filepath.Join(bin, "peers", "node_exporter"), Module: "github.com/prometheus/node_exporter", ready: "/",
+		kinds: map[string]func(Contender, Job) ([]string, error){Host: func(_ Contender, j Job) ([]string, error) {
+			return []string{"--web.listen-address=" + j.Listen, "--collector.processes"}, nil
+		}},
+		page: map[string]string{Host: "/metrics"},
+	}
+}
+
+// cadvisor is cAdvisor with Alloy's settings (see test/backends/cadvisor).
+func cadvisor(bin string) Contender {
+	arguments := func(_ Contender, j Job) ([]string, error) { return []string{j.Listen, j.Engine}, nil }
+	return Contender{
+		Name: "cadvisor", Binary: filepath.Join(bin, "tools", "cadvisor"), Module: "github.com/google/cadvisor", ready: "/metrics",
+		kinds: map[string]func(Contender, Job) ([]string, error){Containers: arguments},
+		page:  map[string]string{Containers: "/metrics"},
+	}
+}
+
 // otelcol is the core of the OpenTelemetry Collector (see peers/otelcol).
 func otelcol(bin string) Contender {
 	return Contender{

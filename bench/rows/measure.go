@@ -79,6 +79,10 @@ func (m *meter) measure(ctx context.Context, r row, c contender.Contender) (tabl
 	if err := m.needEngine(ctx, r); err != nil {
 		return out, err
 	}
+	if r.asks() {
+		err := m.measurePages(ctx, r, c, &out)
+		return out, err
+	}
 	receiver, err := control.Start(ctx, m.Self, "receive", fmt.Sprintf("-zstd=%v", r.compression != "snappy"))
 	if err != nil {
 		return out, err
@@ -115,7 +119,7 @@ func (m *meter) measure(ctx context.Context, r row, c contender.Contender) (tabl
 
 // needEngine starts the Engine before the first row that needs one.
 func (m *meter) needEngine(ctx context.Context, r row) error {
-	if m.engine != nil || r.kind != contender.Logs && r.kind != contender.Idle {
+	if m.engine != nil || !r.usesEngine() {
 		return nil
 	}
 	if err := engine.Missing(); err != nil {
@@ -203,7 +207,7 @@ func (s *session) moment(ctx context.Context, question string) (moment, error) {
 	if now.usage, err = proc.Read(s.process.Pid); err != nil {
 		return now, err
 	}
-	if s.engine != nil && (s.row.kind == contender.Logs || s.row.kind == contender.Idle) {
+	if s.row.usesEngine() {
 		usage, err := proc.Read(s.engine.Pid)
 		now.engine = usage.CPU
 		return now, err

@@ -38,6 +38,13 @@ const (
 	lineSize = 200
 	// idleDuration is the minimum: what costs so little has to be measured longer.
 	idleDuration = 20 * time.Second
+	// pageEvery is how often pages are asked for, and pagesDuration for how long at
+	// least: what one costs is too little for /proc to count.
+	pageEvery     = 15 * time.Second
+	pagesDuration = 4 * pageEvery
+	// settled is when the programs have started, and the collector has also given back
+	// the memory that only its start needs.
+	settled = 12 * time.Second
 )
 
 // row is one kind of work, which has the name that the table shows.
@@ -52,7 +59,7 @@ type row struct {
 
 // kinds are all kinds of work, in the order of the table.
 func kinds() []string {
-	return []string{contender.Scrape, contender.OTLP, contender.Logs, contender.Profiles, contender.Idle}
+	return []string{contender.Scrape, contender.OTLP, contender.Logs, contender.Profiles, contender.Idle, contender.Host, contender.Containers, contender.Engine}
 }
 
 // list returns the rows that o asks for.
@@ -97,6 +104,12 @@ func rowsOf(kind string, o Options) []row {
 		r := row{kind: kind, unit: "profile", duration: o.Duration, rate: rate(profilesRate)}
 		r.name = fmt.Sprintf("profiles, %.0f/s", r.rate)
 		return []row{r}
+	case contender.Host:
+		return []row{{kind: kind, unit: "page", duration: max(o.Duration, pagesDuration), name: "metrics of the host, a page / 15 s"}}
+	case contender.Containers:
+		return []row{{kind: kind, unit: "page", duration: max(o.Duration, pagesDuration), name: fmt.Sprintf("metrics of %d containers, a page / 15 s", idle)}}
+	case contender.Engine:
+		return []row{{kind: kind, unit: "page", duration: max(o.Duration, pagesDuration), name: fmt.Sprintf("the same through the Engine's API, %d containers", idle)}}
 	default:
 		return []row{{kind: kind, unit: "line", duration: max(o.Duration, idleDuration), rate: 1,
 			name: fmt.Sprintf("idle, %d containers × 1 line/s, all parts on", idle)}}

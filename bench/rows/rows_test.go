@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestOnlyRequestedRowsAreMeasured(t *testing.T) {
 		options Options
 		want    []string
 	}{
-		{Options{}, []string{"scrape snappy", "scrape zstd", "otlp none", "otlp gzip", "logs", "profiles", "idle"}},
+		{Options{}, []string{"scrape snappy", "scrape zstd", "otlp none", "otlp gzip", "logs", "profiles", "idle", "host", "containers", "engine"}},
 		{Options{Rows: []string{"idle", "otlp"}}, []string{"otlp none", "otlp gzip", "idle"}},
 		{Options{Rows: []string{"scrape", "otlp"}, Compressions: []string{"zstd", "none"}}, []string{"scrape zstd", "otlp none"}},
 	} {
@@ -106,6 +107,26 @@ func TestAPageThatWasNotScrapedIsNoLoss(t *testing.T) {
 	} {
 		if problem, note := judge(made, c.arrived, 100); problem != c.problem || note != c.note {
 			t.Errorf("%+v: %q and %q, want %q and %q", c.arrived, problem, note, c.problem, c.note)
+		}
+	}
+}
+
+func TestAPageLacksWhatIsNotOnIt(t *testing.T) {
+	host := "# TYPE\nnode_memory_MemTotal_bytes 1\nnode_cpu_seconds_total{cpu=\"0\"} 1\n"
+	var containers strings.Builder
+	containers.WriteString("# TYPE\n")
+	for n := range idle {
+		fmt.Fprintf(&containers, "container_cpu_usage_seconds_total{name=\"bench-%d\"} 1\n", n)
+	}
+	whole := containers.String()
+	for _, c := range []struct{ kind, text, want string }{
+		{contender.Host, host, ""},
+		{contender.Host, strings.Replace(host, "MemTotal", "MemFree", 1), "metrics of the host"},
+		{contender.Containers, whole, ""},
+		{contender.Engine, strings.Replace(whole, `"bench-19"`, `"x"`, 1), "container bench-19"},
+	} {
+		if got := missing(c.kind, c.text); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.kind, got, c.want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type work interface {
 func (m *meter) workOf(r row) work {
 	switch r.kind {
 	case contender.Scrape:
-		return &pages{self: m.Self, targets: m.Targets, series: m.Series}
+		return &scraped{self: m.Self, targets: m.Targets, series: m.Series}
 	case contender.OTLP:
 		return &pushes{self: m.Self, arguments: func(j contender.Job) []string {
 			return []string{"spans", "-to=" + j.In, "-rate=" + number(r.rate), "-compression=" + r.compression}
@@ -48,14 +48,14 @@ func (m *meter) workOf(r row) work {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// pages are metrics pages, which the program scrapes from its start on.
-type pages struct {
+// scraped are metrics pages, which the program scrapes from its start on.
+type scraped struct {
 	self            string
 	targets, series int
 	child           *control.Child
 }
 
-func (p *pages) prepare(ctx context.Context, j *contender.Job) (err error) {
+func (p *scraped) prepare(ctx context.Context, j *contender.Job) (err error) {
 	p.child, err = control.Start(ctx, p.self, "targets", "-targets="+strconv.Itoa(p.targets), "-series="+strconv.Itoa(p.series))
 	if err == nil {
 		j.Targets = p.child.Addresses
@@ -63,13 +63,13 @@ func (p *pages) prepare(ctx context.Context, j *contender.Job) (err error) {
 	return err
 }
 
-func (p *pages) begin(context.Context, contender.Job) (time.Time, error) { return time.Now(), nil }
+func (p *scraped) begin(context.Context, contender.Job) (time.Time, error) { return time.Now(), nil }
 
-func (p *pages) end(ctx context.Context) (total generate.Total, err error) {
+func (p *scraped) end(ctx context.Context) (total generate.Total, err error) {
 	return total, p.child.Ask(ctx, generate.Stop, &total)
 }
 
-func (p *pages) close() { stop(p.child) }
+func (p *scraped) close() { stop(p.child) }
 
 // pushes are requests that are sent to the program.
 type pushes struct {
