@@ -198,11 +198,17 @@ func (r *reader) settle(t *tail, more bool) {
 	s := r.source
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if t.restless || t.keeps {
+		s.uneasy--
+	}
 	t.restless, t.keeps = t.zip.waiting && !more, false
 	for _, p := range t.parts {
 		_, kept := r.kept[p]
 		t.keeps = t.keeps || kept
 		t.restless = t.restless || p.rotated && !kept
+	}
+	if t.restless || t.keeps {
+		s.uneasy++
 	}
 	if n := len(t.parts); n > 0 {
 		last := t.parts[n-1]

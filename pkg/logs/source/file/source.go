@@ -63,10 +63,11 @@ type Source struct {
 	store *positions.Store
 	watch *watcher
 
-	mu    sync.Mutex
-	tails map[string]*tail   // by key; guarded by mu
-	paths map[string][]*tail // by the paths whose changes concern them; guarded by mu
-	ready []*tail            // in the order in which they are read; guarded by mu
+	mu     sync.Mutex
+	tails  map[string]*tail   // by key; guarded by mu
+	paths  map[string][]*tail // by the paths whose changes concern them; guarded by mu
+	ready  []*tail            // in the order in which they are read; guarded by mu
+	uneasy int                // tails that are restless or keep quiet files; guarded by mu
 
 	forgotten []string // keys of positions that have been removed; guarded by mu
 }
@@ -115,7 +116,7 @@ func (s *Source) Run(ctx context.Context) error {
 	s.watch = newWatcher(s.opts.Logger, s.changed)
 	clear(s.tails)
 	clear(s.paths)
-	s.ready, s.targets = nil, nil
+	s.ready, s.targets, s.uneasy = nil, nil, 0
 	s.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -367,6 +368,9 @@ func (s *Source) poll(ctx context.Context) {
 func (s *Source) polled(all, kept bool) (out []*tail, often bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !all && s.uneasy == 0 && s.watch.watchesAll() {
+		return nil, false
+	}
 	for _, t := range s.tails {
 		now := t.restless || !s.watch.watches(t.path) || t.real != "" && !s.watch.watches(t.real)
 		often = often || now

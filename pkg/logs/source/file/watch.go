@@ -97,6 +97,18 @@ func (w *watcher) watches(path string) bool {
 	return f != nil && f.watched
 }
 
+// watchesAll reports whether the changes of all files are reported.
+func (w *watcher) watchesAll() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.folders {
+		if !f.watched {
+			return false
+		}
+	}
+	return true
+}
+
 // retry tries to watch what could not be watched before, and what has been
 // removed and may exist again.
 func (w *watcher) retry() {

@@ -126,3 +126,27 @@ func TestWhatIsKnownOfFilesIsForgottenWithTheirPositions(t *testing.T) {
 		t.Errorf("%d, %d and %d are known of the one that is there", len(r.past), len(r.stored), len(s.store.All()))
 	}
 }
+
+// Files of which the kernel reports changes are looked at often only once they have been
+// rotated away.
+func TestOnlyRotatedFilesAreLookedAtOften(t *testing.T) {
+	b := newBench(t)
+	b.write("a.log", "1\n")
+	b.target("a.log")
+	b.start()
+	b.wait("1")
+	polled := func(n int) func() bool {
+		return func() bool {
+			tails, _ := b.source.polled(false, true)
+			return len(tails) == n
+		}
+	}
+	b.until("a quiet file is not looked at", polled(0))
+	f, err := os.OpenFile(b.path("a.log"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b.rename("a.log", "a.log.1")
+	b.until("a file that was renamed is looked at", polled(1))
+}
