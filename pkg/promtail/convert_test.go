@@ -101,16 +101,8 @@ func rewrite(t *testing.T, name string, archive *txtar.Archive, got map[string]s
 	}
 }
 
-// comingComponents are those that configurations use and that may not exist yet. A case
-// that has none of them, or all of whose components are there, is loaded.
-var comingComponents = []string{"discovery.consul"}
-
 func definitions() []component.Definition {
 	return slices.Concat(logging.Components(logging.New(&bytes.Buffer{})), local.Components(), discovery.Components(), logs.Components())
-}
-
-func has(name string) bool {
-	return slices.ContainsFunc(definitions(), func(d component.Definition) bool { return d.Name == name })
 }
 
 // loads checks that the configuration is in the canonical layout, and that it loads.
@@ -124,7 +116,7 @@ func loads(t *testing.T, r *Result, getenv func(string) (string, bool)) {
 		t.Errorf("the layout is not the canonical one:\n%s", r.Config.Text)
 	}
 	for _, b := range doc.Blocks {
-		if slices.Contains(comingComponents, b.Name) && !has(b.Name) || b.Name == "http" {
+		if b.Name == "http" { // the program's own, with files of certificates
 			return
 		}
 	}
