@@ -54,7 +54,7 @@ loki.source.api "a" {
 	forward_to             = [loki.write.raw.receiver]
 }
 `, targets, port)+w.raw.writer("raw")+w.joined.writer("joined"))
-	w.c.Storage = smallDisk(t, diskSize)
+	w.c.Storage = harness.SmallDisk(t, diskSize)
 	w.disk = strangersFile(t, w.c.Storage)
 	return w
 }
