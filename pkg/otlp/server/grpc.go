@@ -43,9 +43,10 @@ const (
 
 // maxStreams is how many calls of one connection are in progress at once, where the
 // configuration does not say. The client holds the others back, which costs neither side
-// anything, and leaves the connection to those that make progress.
+// anything, and leaves the connection to those that make progress: more of them would
+// each hold a part of the room and wait for the rest.
 func maxStreams(budget *listen.Budget) uint32 {
-	const message, least = 512 << 10, 4
+	const message, least = 1 << 20, 4
 	return uint32(min(max(budget.Max()/message, least), mostStreams))
 }
 
