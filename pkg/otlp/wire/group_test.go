@@ -99,7 +99,7 @@ func items(t *testing.T, s pipeline.Signal, points bool, text string, f func(Ite
 	return got
 }
 
-func TestAnAttributeIsThatOfTheResourceOrTheScopeOrTheItem(t *testing.T) {
+func TestAnAttributeMayBeTheResourcesTheScopesOrTheItems(t *testing.T) {
 	const text = `{"resourceSpans":[
 		{"resource":{"attributes":[{"key":"a","value":{"stringValue":"resource"}}]},"scopeSpans":[{"scope":{"attributes":[{"key":"a","value":{"stringValue":"scope"}}]},"spans":[{"name":"x"}]}]},
 		{"scopeSpans":[{"scope":{"attributes":[{"key":"b","value":{"stringValue":"x"}},{"key":"a","value":{"stringValue":"scope"}}]},"spans":[{"attributes":[{"key":"a","value":{"stringValue":"span"}}]}]}]},
@@ -143,7 +143,7 @@ func TestStreamsAreToldApartByAllThatMakesThem(t *testing.T) {
 		t.Error("the order of attributes matters")
 	}
 	if of(one, Item.ResourceID) == of(point(a, "s", "m", "1", gauge, ``), Item.ResourceID) {
-		t.Error("resources are not told apart")
+		t.Error("resources are not distinguished")
 	}
 	if got := of(one, Item.MetricName); got != "m" {
 		t.Errorf("the name of a point's metric is %q", got)

@@ -159,7 +159,7 @@ func (e *Exporter) follow(ctx context.Context) error {
 	}
 }
 
-// looked takes note of a lookup. Without any endpoint so far, what comes waits for one.
+// looked records a lookup. Without any endpoint so far, what comes waits for one.
 func (e *Exporter) looked(ctx context.Context, endpoints []string, err error) error {
 	if err == nil && len(endpoints) == 0 {
 		err = errors.New("the lookup has found no endpoints")
