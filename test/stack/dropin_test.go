@@ -3,7 +3,10 @@
 package stack
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"collector/test/harness"
@@ -19,4 +22,33 @@ func TestConfigurations(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSpanMetricsTakeTheSectionTraces checks the configuration with span-metrics.alloy in
+// place of the section that it replaces.
+func TestSpanMetricsTakeTheSectionTraces(t *testing.T) {
+	config, section := readFile(t, "config.alloy"), readFile(t, "span-metrics.alloy")
+	before, rest, found := strings.Cut(config, "-- traces\n")
+	_, after, ended := strings.Cut(rest, "\n// ------")
+	if !found || !ended {
+		t.Fatal("config.alloy has no section traces")
+	}
+	path := filepath.Join(t.TempDir(), "config.alloy")
+	if err := os.WriteFile(path, []byte(before+"-- traces\n\n"+section+"\n// ------"+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"validate", path}, {"fmt", "-t", path}} {
+		if out, err := exec.Command(harness.BuildCollector(t), args...).CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(deployed(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
