@@ -42,9 +42,10 @@ const (
 	keyHeader              = "X-Api-Key"
 )
 
-// allowedHeaders are those that the SDKs send.
+// allowedHeaders are those that the SDKs send. Without idempotency-key, which is not
+// allowed by Alloy 1.12, browsers block everything that version 2.12 of the SDK sends.
 func allowedHeaders() []string {
-	return []string{"content-type", "traceparent", keyHeader, "x-faro-session-id", "x-scope-orgid"}
+	return []string{"content-type", "idempotency-key", "traceparent", keyHeader, "x-faro-session-id", "x-scope-orgid"}
 }
 
 // Receiver is faro.receiver.

@@ -394,3 +394,24 @@ func TestDownloadsCauseAWarning(t *testing.T) {
 		t.Errorf("without anything set, warnings are about %q", s.warn)
 	}
 }
+
+// Version 2.12 of the SDK sends these headers; browsers ask for them in this order.
+func TestPagesOfAllowedOriginsMaySendTheHeadersOfTheSDK(t *testing.T) {
+	s := start(t, settings([]pipeline.LogsSink{&logstest.Sink{}}, nil, func(c *Config) { c.Server.CORSAllowedOrigins = []string{"https://shop.test"} }))
+	r, err := http.NewRequest(http.MethodOptions, s.url+collectPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const headers = "content-type,idempotency-key,x-faro-session-id"
+	for name, value := range map[string]string{"Origin": "https://shop.test", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": headers} {
+		r.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := resp.Header.Get("Access-Control-Allow-Headers"); got != headers {
+		t.Errorf("allowed are %q, want %q", got, headers)
+	}
+}
