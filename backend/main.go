@@ -55,5 +55,6 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	}
 	return service.Run(ctx, listener, service.Settings{
 		Name: s.appName, Version: version, LogLevel: s.logLevel, OTLPEndpoint: s.otlpEndpoint(), PyroscopeURL: s.pyroscopeURL(),
+		FaroURL: s.faroURL,
 	}, stdout)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type settings struct {
 	otlpPort      int        // OTLP_PORT
 	pyroscopeHost string     // PYROSCOPE_HOST
 	pyroscopePort int        // PYROSCOPE_PORT
+	faroURL       string     // FARO_URL
 }
 
 // readSettings reports everything that is wrong, not only the first.
@@ -32,6 +34,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 		otlpPort:      e.port("OTLP_PORT", "4317"),
 		pyroscopeHost: e.host("PYROSCOPE_HOST", "localhost"),
 		pyroscopePort: e.port("PYROSCOPE_PORT", "4040"),
+		faroURL:       e.url("FARO_URL"),
 	}
 	return s, errors.Join(e.errs...)
 }
@@ -80,6 +83,14 @@ func (e *environment) host(key, otherwise string) string {
 	v := e.value(key, otherwise)
 	if !hostPattern.MatchString(v) && net.ParseIP(v) == nil {
 		e.wrong(key, v, "want a host name or an IP address, without scheme or port")
+	}
+	return v
+}
+
+func (e *environment) url(key string) string {
+	v := e.getenv(key)
+	if u, err := url.Parse(v); v != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+		e.wrong(key, v, "want the URL of a Faro receiver for browsers, such as http://localhost:12347/collect")
 	}
 	return v
 }

@@ -12,13 +12,15 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// newHandler puts the service together. Requests pass tracing, access, metrics and
-// recovery before they come to the router; those that only monitor the service leave no
-// trace in what they monitor.
-func newHandler(service *api.API, provider trace.TracerProvider, metrics *observe.Metrics, log *slog.Logger) http.Handler {
+// newHandler puts the service together. Requests pass tracing, access, metrics
+// and recovery before they come to the router; those that only watch the
+// service leave no trace in what they watch.
+func newHandler(service *api.API, pages map[string]http.Handler, provider trace.TracerProvider, metrics *observe.Metrics, log *slog.Logger) http.Handler {
 	router := http.NewServeMux()
-	for pattern, handler := range service.Routes() {
-		router.Handle(pattern, handler)
+	for _, routes := range []map[string]http.Handler{service.Routes(), pages} {
+		for pattern, handler := range routes {
+			router.Handle(pattern, handler)
+		}
 	}
 	route := observe.RouteOf(router)
 	observed := observe.Chain(api.Missing(router),

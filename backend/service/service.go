@@ -14,6 +14,7 @@ import (
 
 	"collector/backend/api"
 	"collector/backend/observe"
+	"collector/backend/page"
 )
 
 // Settings are what the program decides.
@@ -25,6 +26,7 @@ type Settings struct {
 	LogLevel     slog.Level
 	OTLPEndpoint string // host:port, of OTLP over gRPC
 	PyroscopeURL string
+	FaroURL      string // for browsers; empty: the page sends no telemetry
 	// SpansEvery and ProfilesEvery are how long spans and samples are gathered
 	// before they are sent; 0 means 5 s and 10 s.
 	SpansEvery, ProfilesEvery time.Duration
@@ -49,7 +51,8 @@ func Run(ctx context.Context, listener net.Listener, s Settings, out io.Writer) 
 		return errors.Join(err, flush(tracing.Stop))
 	}
 	backend := api.New(api.Options{Name: s.Name, Version: s.Version, Log: log, Provider: tracing.Provider})
-	handler := newHandler(backend, tracing.Provider, observe.NewMetrics(s.Version), log)
+	pages := page.Routes(page.Options{Name: s.Name, Version: s.Version, FaroURL: s.FaroURL})
+	handler := newHandler(backend, pages, tracing.Provider, observe.NewMetrics(s.Version), log)
 
 	log.Info("listening", "address", listener.Addr().String(), "version", s.Version,
 		"otlp", s.OTLPEndpoint, "pyroscope", s.PyroscopeURL)

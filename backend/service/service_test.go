@@ -15,6 +15,7 @@ import (
 
 	"collector/backend/api"
 	"collector/backend/observe"
+	"collector/backend/page"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
@@ -30,7 +31,8 @@ func newService(t *testing.T) (http.Handler, *bytes.Buffer, *tracetest.SpanRecor
 		Name: "backend", Version: "v1", Log: log, Provider: provider,
 		Wait: func(context.Context, time.Duration) error { return nil },
 	})
-	return newHandler(service, provider, observe.NewMetrics("v1"), log), out, spans
+	pages := page.Routes(page.Options{Name: "backend", Version: "v1"})
+	return newHandler(service, pages, provider, observe.NewMetrics("v1"), log), out, spans
 }
 
 func get(handler http.Handler, path string) *httptest.ResponseRecorder {
@@ -86,11 +88,11 @@ func TestHealthAndMetricsLeaveNoTrace(t *testing.T) {
 
 func TestEveryRouteHasItsTemplateInTheMetrics(t *testing.T) {
 	handler, _, _ := newService(t)
-	for _, path := range []string{"/", "/docs", "/api/items/1", "/api/orders/1", "/nowhere"} {
+	for _, path := range []string{"/", "/docs", "/api/items/1", "/api/orders/1", "/nowhere", "/shop"} {
 		get(handler, path)
 	}
 	page := get(handler, "/metrics").Body.String()
-	for _, path := range []string{"/", "/docs", "/api/items/{item_id}", "/api/orders/{order_id}", "unmatched"} {
+	for _, path := range []string{"/", "/docs", "/api/items/{item_id}", "/api/orders/{order_id}", "unmatched", "/shop"} {
 		if !strings.Contains(page, `http_requests_total{method="GET",path="`+path+`"} 1`) {
 			t.Errorf("no requests for %s", path)
 		}

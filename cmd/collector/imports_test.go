@@ -16,7 +16,8 @@ var allowedImports = map[string]string{
 	"cmd/collector":         "cmd/collector/builtin pkg/* backend/service",
 
 	"backend":         "backend/observe backend/service",
-	"backend/service": "backend/api backend/observe",
+	"backend/service": "backend/api backend/observe backend/page",
+	"backend/page":    "",
 	"backend/api":     "backend/observe",
 	"backend/observe": "",
 
