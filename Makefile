@@ -59,7 +59,7 @@ test-arm64: qemu ## tests of the queue, the configuration and the parsers as an 
 shipping: qemu ## builds that are shipped: for each architecture, with each tag, with papers
 	go test -tags integration -count=1 -timeout 15m ./test/shipping
 
-integration: setup tools ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
+integration: setup tools chromium ## real parts: a Docker Engine, VictoriaMetrics, vmalert, Alertmanager, Compose
 	go test -tags integration -shuffle=on -count=1 -timeout 40m -p 1 ./test/integration/... ./test/stack/... ./test/dashboards ./pkg/docker ./pkg/exporters/... ./pkg/logs/... ./pkg/remotewrite
 
 reliability: setup tools ## the promises of docs/reliability.md, in their short form

@@ -108,7 +108,7 @@ func spansCounted(metrics *harness.VictoriaMetrics, tempo *harness.OTLPServer) e
 	return nil
 }
 
-// checkSpanLabels checks that the labels are those of Tempo.
+// checkSpanLabels checks that series have the labels that they have from Tempo.
 func checkSpanLabels(t *testing.T, metrics *harness.VictoriaMetrics) {
 	t.Helper()
 	series, err := query(metrics, target{Expr: "last_over_time(traces_spanmetrics_calls_total[5m])", Instant: true}, nil)

@@ -57,7 +57,19 @@ func buildParsers(t *testing.T) string {
 // parse returns an error, or "", for each query.
 func parse(t *testing.T, tool, language string, queries []string) []string {
 	t.Helper()
-	input, err := json.Marshal(map[string][]string{language: queries})
+	return answers(t, tool, language, len(queries), map[string]any{language: queries})
+}
+
+// find returns an error, or "", for each LogQL query: whether it finds something in lines
+// by their labels.
+func find(t *testing.T, tool string, queries []string, streams map[string][]string) []string {
+	t.Helper()
+	return answers(t, tool, "logql", len(queries), map[string]any{"logql": queries, "streams": streams})
+}
+
+func answers(t *testing.T, tool, language string, n int, request map[string]any) []string {
+	t.Helper()
+	input, err := json.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +83,8 @@ func parse(t *testing.T, tool, language string, queries []string) []string {
 	if err := json.Unmarshal(output, &answers); err != nil {
 		t.Fatal(err)
 	}
-	if len(answers[language]) != len(queries) {
-		t.Fatalf("%d answers to %d queries", len(answers[language]), len(queries))
+	if len(answers[language]) != n {
+		t.Fatalf("%d answers to %d queries", len(answers[language]), n)
 	}
 	return answers[language]
 }

@@ -55,6 +55,12 @@ var required = map[string][]string{
 		"Context switches and interrupts",
 		"Open files",
 	},
+	"frontend.json": {
+		"Page views", "Sessions", "Errors", "Errors per page view", "Page views by page", "Page views by browser",
+		"Largest contentful paint", "Interaction to next paint", "Cumulative layout shift", "First contentful paint", "Time to first byte",
+		"Web vitals (P75)", "Largest contentful paint by page",
+		"Errors by type", "Most frequent errors", "Errors and log lines",
+	},
 	"containers.json": {
 		"Containers running",
 		"CPU cores in use",
@@ -80,6 +86,7 @@ var requiredVariables = map[string][]string{
 	"collector.json":          {"project", "collector"},
 	"host.json":               {"project", "host"},
 	"containers.json":         {"project", "service"},
+	"frontend.json":           {"project", "service"},
 }
 
 // measuring are the types of panels that show numbers, which need a unit.

@@ -30,7 +30,7 @@ func (p *environment) checkNothingRefused(t *testing.T) {
 func checkWithHost(t *testing.T, engine *isolated) {
 	p := &environment{
 		engine: engine, name: "hosted", files: []string{"compose.yaml", "compose.host.yaml"},
-		env: []string{"GRAFANA_PORT=3002", "BACKEND_PORT=8002", "COLLECTOR_PORT=12347"},
+		env: []string{"GRAFANA_PORT=3002", "BACKEND_PORT=8002", "COLLECTOR_PORT=12349", "FARO_PORT=12350"},
 	}
 	t.Cleanup(func() { p.down(t) })
 	p.up(t, "backend", "collector", "victoriametrics", "loki")

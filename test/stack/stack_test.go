@@ -116,7 +116,7 @@ func TestStack(t *testing.T) {
 	engine := startIsolated(t)
 	engine.buildImages(t)
 	dev := &environment{engine: engine, name: "dev"}
-	staging := &environment{engine: engine, name: "staging", env: []string{"GRAFANA_PORT=3001", "BACKEND_PORT=8001", "COLLECTOR_PORT=12346"}}
+	staging := &environment{engine: engine, name: "staging", env: []string{"GRAFANA_PORT=3001", "BACKEND_PORT=8001", "COLLECTOR_PORT=12346", "FARO_PORT=12348"}}
 	for _, p := range []*environment{dev, staging} {
 		t.Cleanup(func() { p.down(t) })
 	}

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -21,11 +19,11 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	window "collector/test/browser"
 	"collector/test/harness"
 )
 
-// waiting bounds each wait for the browser: machines that run tests are slow.
-const waiting = time.Minute
+const waiting = window.Patience
 
 // browser is a window of a real Chromium. It fails its test for whatever a page
 // complains about, and for a request to another host than the collector's.
@@ -44,33 +42,8 @@ type browser struct {
 
 func newBrowser(t *testing.T, base string) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("these tests need Chromium; `make setup` installs it: %v", err)
-	}
-	profile, err := os.MkdirTemp("", "collector-chromium-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(profile) })
-	flags := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(waiting)}
-	for _, name := range []string{
-		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-		"disable-component-update", "disable-sync", "disable-dev-shm-usage", "hide-scrollbars",
-	} {
-		flags = append(flags, chromedp.Flag(name, true))
-	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), flags...)
-	t.Cleanup(stop)
 	b := &browser{t: t, base: strings.TrimSuffix(base, "/"), allowed: func(string) bool { return false }}
-	ctx, closeWindow := chromedp.NewContext(allocator, chromedp.WithListener(b.hear))
-	t.Cleanup(closeWindow)
-	b.ctx = ctx
-	// The first call starts the browser, which lives as long as the call's
-	// context: it has no time limit.
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
+	b.ctx = window.Start(t, chromedp.WithListener(b.hear))
 	call(b, network.Enable, network.EnableParams{})
 	call(b, log.Enable, cdp.Empty{})
 	call(b, runtime.Enable, cdp.Empty{})

@@ -190,9 +190,9 @@ func published(p *types.Project) map[string]string {
 
 func TestPorts(t *testing.T) {
 	for env, want := range map[string]map[string]string{
-		"": {"grafana": "127.0.0.1:3000->3000", "backend": "127.0.0.1:8000->8000", "collector": "127.0.0.1:12345->12345"},
-		"GRAFANA_PORT=3001 BACKEND_PORT=8001 COLLECTOR_PORT=12346 BIND_ADDRESS=0.0.0.0": {
-			"grafana": "0.0.0.0:3001->3000", "backend": "0.0.0.0:8001->8000", "collector": "0.0.0.0:12346->12345"},
+		"": {"grafana": "127.0.0.1:3000->3000", "backend": "127.0.0.1:8000->8000", "collector": "127.0.0.1:12345->12345 127.0.0.1:12347->12347"},
+		"GRAFANA_PORT=3001 BACKEND_PORT=8001 COLLECTOR_PORT=12346 FARO_PORT=12348 BIND_ADDRESS=0.0.0.0": {
+			"grafana": "0.0.0.0:3001->3000", "backend": "0.0.0.0:8001->8000", "collector": "0.0.0.0:12346->12345 0.0.0.0:12348->12347"},
 	} {
 		got := published(load(t, "dev", strings.Fields(env), "compose.yaml"))
 		if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -1,8 +1,11 @@
-// Command queries parses queries with the parsers of the programs that will run them:
-// Prometheus's own and Loki's own. It reads {"promql": […], "logql": […]} and writes the
-// same with an error, or "", for each query. It is a separate module because Loki has a
-// huge number of dependencies. Loki's parser is the one of 3.7; what the dashboards use
-// of LogQL is older than the version that the stack runs.
+// Command queries parses queries with the parsers of the programs that will
+// run them: Prometheus's own and Loki's own. It reads {"promql": […],
+// "logql": […]} and writes the same with an error, or "", for each query. With
+// "streams", which are lines by their labels, it also is an error if a part of a
+// LogQL query finds nothing in them. It
+// is a module apart because Loki brings half of what runs in a cloud along.
+// Loki's parser is the one of 3.7; what the dashboards use of LogQL is older than
+// the version that the stack runs.
 package main
 
 import (
@@ -14,29 +17,42 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
+type queries struct {
+	PromQL  []string            `json:"promql"`
+	LogQL   []string            `json:"logql"`
+	Streams map[string][]string `json:"streams,omitempty"`
+}
+
 func main() {
+	var q queries
+	if err := json.NewDecoder(os.Stdin).Decode(&q); err != nil {
+		log.Fatal(err)
+	}
+	streams, err := parseStreams(q.Streams)
+	if err != nil {
+		log.Fatal(err)
+	}
 	promql := parser.NewParser(parser.Options{})
-	parsers := map[string]func(query string) error{
-		"promql": func(query string) error { _, err := promql.ParseExpr(query); return err },
-		"logql":  func(query string) error { _, err := syntax.ParseExpr(query); return err },
-	}
-	var queries map[string][]string
-	if err := json.NewDecoder(os.Stdin).Decode(&queries); err != nil {
+	check(q.PromQL, func(query string) error { _, err := promql.ParseExpr(query); return err })
+	check(q.LogQL, func(query string) error {
+		expr, err := syntax.ParseExpr(query)
+		if err != nil || len(streams) == 0 {
+			return err
+		}
+		return find(expr, streams)
+	})
+	q.Streams = nil
+	if err := json.NewEncoder(os.Stdout).Encode(q); err != nil {
 		log.Fatal(err)
 	}
-	for language, list := range queries {
-		parse, ok := parsers[language]
-		if !ok {
-			log.Fatalf("no parser for %q", language)
+}
+
+// check replaces each query by what is wrong with it.
+func check(list []string, parse func(query string) error) {
+	for i, query := range list {
+		list[i] = ""
+		if err := parse(query); err != nil {
+			list[i] = err.Error()
 		}
-		for i, query := range list {
-			list[i] = ""
-			if err := parse(query); err != nil {
-				list[i] = err.Error()
-			}
-		}
-	}
-	if err := json.NewEncoder(os.Stdout).Encode(queries); err != nil {
-		log.Fatal(err)
 	}
 }
