@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"collector/pkg/component"
@@ -138,9 +137,4 @@ var page string
 // Definition defines otelcol.processor.resourcedetection.
 func Definition() component.Definition {
 	return component.Define("otelcol.processor.resourcedetection", New, component.Doc{Page: page, Exports: []component.Export{{Name: "input", Type: "otelcol.Consumer"}}})
-}
-
-// dockerHost is where the Engine is, as its own client would find it.
-func dockerHost(env func(string) string) string {
-	return strings.TrimSpace(env("DOCKER_HOST"))
 }

@@ -16,7 +16,6 @@ import (
 
 	"collector/pkg/backoff"
 	"collector/pkg/component"
-	"collector/pkg/docker"
 	"collector/pkg/inspect"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
@@ -86,11 +85,11 @@ func New(c Config, o component.Options) (*Processor, error) {
 		case "system":
 			d.detect = newSystem(c.System).detect
 		case "docker":
-			host := dockerHost(os.Getenv)
-			if host == "" {
-				host = docker.DefaultHost
+			config, err := engineOf(os.Getenv)
+			if err != nil {
+				return nil, component.At("detectors", err)
 			}
-			engine, err := o.Docker.Engine(docker.Config{Host: host})
+			engine, err := o.Docker.Engine(config)
 			if err != nil {
 				return nil, component.At("detectors", err)
 			}
