@@ -36,7 +36,7 @@ const (
 // The exporters of Alloy's metric for errors.
 const logsExporter, tracesExporter = "logs exporter", "traces exporter"
 
-// metrics count items; the server counts requests. All but the last two have Alloy's
+// metrics count items; the server counts requests. All but the last three have Alloy's
 // names.
 type metrics struct {
 	logs, exceptions, measurements, events prometheus.Counter
@@ -44,6 +44,8 @@ type metrics struct {
 	errors  *prometheus.CounterVec // by exporter
 	refused *prometheus.CounterVec // by reason
 	lost    *prometheus.CounterVec // by signal and reason
+
+	repeated prometheus.Counter // requests
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -64,6 +66,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		events:       count("events_total", "Events that were accepted."),
 		errors:       vec("exporter_errors_total", "Payloads that an output did not accept, by kind of output.", "exporter"),
 		refused:      vec("refused_requests_total", "Requests that were not accepted, by reason; the client got an error.", "reason"),
+		repeated:     count("repeated_requests_total", "Requests that were sent again after they had been accepted, by their Idempotency-Key; nothing of them is stored again."),
 		lost:         vec("lost_items_total", "Items that one of several outputs accepted and another did not, or that have no output.", "signal", "reason"),
 	}
 	for _, reason := range []string{reasonMalformed, reasonTooLarge, reasonOverload, reasonQueueFull, reasonRate} {

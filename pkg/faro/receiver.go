@@ -59,6 +59,7 @@ type Receiver struct {
 	apps     *appLimits    // nil: the strategy is another
 	labels   []extraLabel
 	maps     *sourceMaps // nil: there are none
+	repeats  *repeats
 	metrics  *metrics
 	refusals *httpserver.Refusals
 	readers  sync.Pool // of *wire.JSONReader
@@ -79,7 +80,7 @@ func Components() []component.Definition {
 // New checks c and starts nothing.
 func New(c Config, o component.Options) (*Receiver, error) {
 	o = o.WithDefaults()
-	r := &Receiver{config: c, options: o, budget: o.Listeners.Budget(), labels: extraLabels(c.LogLabels), metrics: newMetrics(o.Metrics)}
+	r := &Receiver{config: c, options: o, budget: o.Listeners.Budget(), labels: extraLabels(c.LogLabels), repeats: newRepeats(), metrics: newMetrics(o.Metrics)}
 	r.readers.New = func() any { return new(wire.JSONReader) }
 	if origins := c.Server.CORSAllowedOrigins; len(origins) > 0 {
 		r.cors = cors.New(cors.Options{AllowedOrigins: origins, AllowedHeaders: allowedHeaders()})
@@ -164,8 +165,9 @@ func (r *Receiver) collect(w http.ResponseWriter, req *http.Request) {
 	arrival, err := r.server.Arrive(r.budget, w, req)
 	defer arrival.Release()
 	var p *Payload
+	var id requestID
 	if err == nil {
-		p, err = r.read(arrival, w, req)
+		p, id, err = r.read(arrival, w, req)
 	}
 	switch {
 	case err != nil:
@@ -175,7 +177,7 @@ func (r *Receiver) collect(w http.ResponseWriter, req *http.Request) {
 	case !r.hasKey(req):
 		r.refuseFor(w, req, errKey)
 	default:
-		r.receive(w, req, arrival, p)
+		r.once(w, req, arrival, p, id)
 	}
 }
 
@@ -195,14 +197,15 @@ func (r *Receiver) maxPayload() int64 {
 	return largestPayload
 }
 
-// read reads a payload. One that says that it is too large is not read.
-func (r *Receiver) read(arrival *listen.Arrival, w http.ResponseWriter, req *http.Request) (*Payload, error) {
+// read reads a payload, and the ID of its request. One that says that it is too large is
+// not read.
+func (r *Receiver) read(arrival *listen.Arrival, w http.ResponseWriter, req *http.Request) (p *Payload, id requestID, err error) {
 	limit := r.maxPayload()
 	if req.ContentLength > limit {
 		if !r.hasKey(req) {
-			return nil, errKey
+			return nil, id, errKey
 		}
-		return nil, &http.MaxBytesError{Limit: limit}
+		return nil, id, &http.MaxBytesError{Limit: limit}
 	}
 	body := http.MaxBytesReader(w, req.Body, limit)
 	data, err := arrival.ReadAll(arrival.Reader(body), req.ContentLength, limit)
@@ -211,15 +214,17 @@ func (r *Receiver) read(arrival *listen.Arrival, w http.ResponseWriter, req *htt
 		err = httpserver.Drain(w, body, err)
 	}
 	if err != nil {
-		return nil, httpserver.Unread{Err: err}
+		return nil, id, httpserver.Unread{Err: err}
 	}
 	arrival.Arrived()
 	defer arrival.Free(data)
-	return parse(arrival.Claim, data)
+	p, err = parse(arrival.Claim, data)
+	return p, idOf(req, data), err
 }
 
-// receive forwards what is in a payload, and answers when it is queued.
-func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *listen.Arrival, p *Payload) {
+// receive forwards what is in a payload, and answers when it is queued. It reports
+// whether it was accepted.
+func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *listen.Arrival, p *Payload) (accepted bool) {
 	if r.maps != nil {
 		r.maps.resolve(req.Context(), p)
 	}
@@ -227,13 +232,13 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *li
 	logs, err := entries.entries(p)
 	if err != nil {
 		r.refuseFor(w, req, err)
-		return
+		return false
 	}
 	traces, free, err := r.traces(arrival.Claim, p)
 	defer free()
 	if err != nil {
 		r.refuseFor(w, req, err)
-		return
+		return false
 	}
 	r.received.Add(uint64(p.items() + traces.Items))
 	ctx := req.Context()
@@ -244,12 +249,17 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request, arrival *li
 		r.server.Tally.RefuseItems("logs", p.items())
 		r.server.Tally.RefuseItems("traces", traces.Items)
 		r.unaccepted(w, req, err)
-		return
+		return false
 	}
 	r.metrics.accept(p)
 	r.forwarded.Add(uint64(p.items() + traces.Items))
 	r.server.Tally.Accept("logs", p.items())
 	r.server.Tally.Accept("traces", traces.Items)
+	acknowledge(w)
+	return true
+}
+
+func acknowledge(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = io.WriteString(w, "ok") // the client may have disconnected
 }
