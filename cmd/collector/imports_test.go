@@ -210,7 +210,7 @@ var allowedImports = map[string]string{
 
 	// What pages send is of two signals. Of OTLP, it needs only what lies beside its
 	// roles.
-	"pkg/faro": "pkg/component pkg/httpserver pkg/listen pkg/otlp/flow pkg/otlp/wire pkg/pipeline pkg/throttle",
+	"pkg/faro": "pkg/component pkg/httpserver pkg/listen pkg/otlp/compression pkg/otlp/flow pkg/otlp/wire pkg/pipeline pkg/throttle",
 }
 
 const signalPackages = "pkg/backoff pkg/cause pkg/component pkg/deliver pkg/deliver/httpsend pkg/discovery pkg/docker pkg/httpclient pkg/httpserver pkg/inspect pkg/jsonscan pkg/listen pkg/mask pkg/pipeline pkg/queue pkg/durable pkg/clock pkg/schedule pkg/throttle pkg/tlsconfig"

@@ -3,8 +3,8 @@
 // forwarded as they are.
 //
 // It imports nothing of the packages that read or write logs: package pipeline defines
-// what flows. Of OTLP, it needs the decoder of JSON, and what the components behind a
-// receiver learn about its clients.
+// what flows. Of OTLP, it needs the decoders of JSON and gzip, and what the components behind
+// a receiver learn about its clients.
 package faro
 
 import (
@@ -13,8 +13,10 @@ import (
 	"crypto/subtle"
 	_ "embed"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +27,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/httpserver"
 	"collector/pkg/listen"
+	"collector/pkg/otlp/compression"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
@@ -45,7 +48,7 @@ const (
 // allowedHeaders are those that the SDKs send. Without idempotency-key, which is not
 // allowed by Alloy 1.12, browsers block everything that version 2.12 of the SDK sends.
 func allowedHeaders() []string {
-	return []string{"content-type", "idempotency-key", "traceparent", keyHeader, "x-faro-session-id", "x-scope-orgid"}
+	return []string{"content-encoding", "content-type", "idempotency-key", "traceparent", keyHeader, "x-faro-session-id", "x-scope-orgid"}
 }
 
 // Receiver is faro.receiver.
@@ -60,6 +63,7 @@ type Receiver struct {
 	labels   []extraLabel
 	maps     *sourceMaps // nil: there are none
 	repeats  *repeats
+	gzip     *compression.Coding
 	metrics  *metrics
 	refusals *httpserver.Refusals
 	readers  sync.Pool // of *wire.JSONReader
@@ -80,7 +84,7 @@ func Components() []component.Definition {
 // New checks c and starts nothing.
 func New(c Config, o component.Options) (*Receiver, error) {
 	o = o.WithDefaults()
-	r := &Receiver{config: c, options: o, budget: o.Listeners.Budget(), labels: extraLabels(c.LogLabels), repeats: newRepeats(), metrics: newMetrics(o.Metrics)}
+	r := &Receiver{config: c, options: o, budget: o.Listeners.Budget(), labels: extraLabels(c.LogLabels), repeats: newRepeats(), gzip: compression.New("gzip", 0, 0), metrics: newMetrics(o.Metrics)}
 	r.readers.New = func() any { return new(wire.JSONReader) }
 	if origins := c.Server.CORSAllowedOrigins; len(origins) > 0 {
 		r.cors = cors.New(cors.Options{AllowedOrigins: origins, AllowedHeaders: allowedHeaders()})
@@ -218,8 +222,15 @@ func (r *Receiver) read(arrival *listen.Arrival, w http.ResponseWriter, req *htt
 	}
 	arrival.Arrived()
 	defer arrival.Free(data)
+	id = idOf(req, data)
+	if strings.EqualFold(req.Header.Get("Content-Encoding"), "gzip") { // requestCompression of the SDK
+		if data, err = r.gzip.Unpack(data, limit, arrival.Claim); err != nil {
+			return nil, id, fmt.Errorf("decompress the payload: %w", err)
+		}
+		defer arrival.Free(data)
+	}
 	p, err = parse(arrival.Claim, data)
-	return p, idOf(req, data), err
+	return p, id, err
 }
 
 // receive forwards what is in a payload, and answers when it is queued. It reports

@@ -395,14 +395,14 @@ func TestDownloadsCauseAWarning(t *testing.T) {
 	}
 }
 
-// Version 2.12 of the SDK sends these headers; browsers ask for them in this order.
+// Version 2.12 of the SDK sends these headers, the first with requestCompression; browsers ask for them in this order.
 func TestPagesOfAllowedOriginsMaySendTheHeadersOfTheSDK(t *testing.T) {
 	s := start(t, settings([]pipeline.LogsSink{&logstest.Sink{}}, nil, func(c *Config) { c.Server.CORSAllowedOrigins = []string{"https://shop.test"} }))
 	r, err := http.NewRequest(http.MethodOptions, s.url+collectPath, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const headers = "content-type,idempotency-key,x-faro-session-id"
+	const headers = "content-encoding,content-type,idempotency-key,x-faro-session-id"
 	for name, value := range map[string]string{"Origin": "https://shop.test", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": headers} {
 		r.Header.Set(name, value)
 	}
