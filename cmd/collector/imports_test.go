@@ -180,7 +180,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/connector/servicegraph": "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/connector/spanmetrics":  "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/pipeline",
 
-	"pkg/otlp/exporter/loadbalancing": "pkg/component pkg/deliver pkg/otlp/exporter pkg/otlp/exporter/otlp pkg/otlp/flow pkg/otlp/wire pkg/pipeline pkg/queue pkg/throttle",
+	"pkg/otlp/exporter/loadbalancing": "pkg/component pkg/deliver pkg/listen pkg/otlp/exporter pkg/otlp/exporter/otlp pkg/otlp/flow pkg/otlp/wire pkg/pipeline pkg/queue pkg/throttle",
 
 	"pkg/otlp/processor/batch":      "pkg/component pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/match":      "pkg/component pkg/otlp/bridge pkg/pipeline",

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"slices"
 
 	"collector/pkg/pipeline"
@@ -17,11 +19,18 @@ type Group struct {
 // first occur. key is called for each span, log record and metric; with points, for each
 // data point instead of its metric.
 //
+// Each group repeats the resources, scopes and metrics that its items are in: together,
+// groups can have many times the bytes of the request. Above room bytes more than it,
+// GroupBy fails with ErrTooLarge.
+//
 // data is a request that Measure accepts. A resource or a scope without items is in no
 // group.
-func GroupBy(s pipeline.Signal, data []byte, points bool, key func(Item) (string, error)) ([]Group, error) {
-	g := grouper{key: key, points: points, groups: map[string]*grouping{}}
+func GroupBy(s pipeline.Signal, data []byte, points bool, room int64, key func(Item) (string, error)) ([]Group, error) {
+	g := grouper{key: key, points: points, room: int64(len(data)) + room, groups: map[string]*grouping{}}
 	if err := g.cut(0, data, requestOf(s)); err != nil {
+		if errors.Is(err, ErrTooLarge) {
+			err = fmt.Errorf("%w: it repeats its resources and scopes in each of its parts, which would have %d bytes more than it; send smaller batches, or fewer attributes of a resource", err, room)
+		}
 		return nil, err
 	}
 	groups := make([]Group, 0, len(g.order))
@@ -40,6 +49,7 @@ const mostLevels = 5
 type grouper struct {
 	key     func(Item) (string, error)
 	points  bool
+	room    int64    // bytes that the groups may still get
 	path    [][]byte // of each message, its fields other than what it is cut by
 	kinds   []message
 	touched [mostLevels][]*grouping // have something of the current message of the level
@@ -84,8 +94,10 @@ func (g *grouper) cut(num int32, value []byte, m message) error {
 		return g.cut(n, v, inner)
 	})
 	for _, of := range g.touched[level] {
+		if level > 0 && err == nil {
+			err = g.add(of, level-1, num, of.open[level])
+		}
 		if level > 0 {
-			g.add(of, level-1, num, of.open[level])
 			of.open[level] = nil
 		}
 	}
@@ -113,18 +125,25 @@ func (g *grouper) leaf(num int32, value []byte, m message) error {
 		g.order = append(g.order, of)
 	}
 	of.Items += n
-	g.add(of, len(g.path)-1, num, value)
-	return nil
+	g.room -= int64(len(value))
+	return g.add(of, len(g.path)-1, num, value)
 }
 
 // add adds a field to what a group has of the current message of a level.
-func (g *grouper) add(of *grouping, level int, num int32, value []byte) {
+func (g *grouper) add(of *grouping, level int, num int32, value []byte) error {
+	if of.open[level] == nil {
+		g.room -= int64(len(g.path[level]))
+	}
+	if g.room < 0 {
+		return ErrTooLarge
+	}
 	if of.open[level] == nil {
 		of.open[level] = append([]byte{}, g.path[level]...)
 		g.touched[level] = append(g.touched[level], of)
 	}
 	b := appendUvarint(appendTag(of.open[level], num), uint64(len(value)))
 	of.open[level] = append(b, value...)
+	return nil
 }
 
 // Item is a span, a log record, a metric or a data point in its request.

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
@@ -19,7 +22,7 @@ func TestGroupByKeepsContent(t *testing.T) {
 		data := otlptest.Request(t, s, 2, 3, 7, 100)
 		n := 0
 		points := s == pipeline.SignalMetrics
-		groups, err := GroupBy(s, data, points, func(Item) (string, error) {
+		groups, err := GroupBy(s, data, points, 1<<20, func(Item) (string, error) {
 			n++
 			return fmt.Sprint(n % 3), nil
 		})
@@ -46,7 +49,7 @@ func TestGroupByKeepsContent(t *testing.T) {
 func TestGroupByOneKeyIsTheRequest(t *testing.T) {
 	for _, s := range flow.Signals() {
 		data := otlptest.Request(t, s, 2, 3, 4, 50)
-		groups, err := GroupBy(s, data, false, func(Item) (string, error) { return "x", nil })
+		groups, err := GroupBy(s, data, false, 1<<20, func(Item) (string, error) { return "x", nil })
 		if err != nil || len(groups) != 1 {
 			t.Fatalf("%s: %d groups, %v", s, len(groups), err)
 		}
@@ -58,8 +61,33 @@ func TestGroupByOneKeyIsTheRequest(t *testing.T) {
 
 func TestGroupByFailsWithItsKey(t *testing.T) {
 	data := otlptest.Request(t, pipeline.SignalTraces, 1, 1, 1, 10)
-	if _, err := GroupBy(pipeline.SignalTraces, data, false, func(Item) (string, error) { return "", errDepth }); !errors.Is(err, errDepth) {
+	if _, err := GroupBy(pipeline.SignalTraces, data, false, 1<<20, func(Item) (string, error) { return "", errDepth }); !errors.Is(err, errDepth) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A resource of 100 KiB is in each of the groups.
+func TestGroupsHaveAsManyBytesMoreThanTheirRequestAsAllowed(t *testing.T) {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("a", strings.Repeat("x", 100<<10))
+	spans := rs.ScopeSpans().AppendEmpty().Spans()
+	for i := range 50 {
+		spans.AppendEmpty().SetTraceID(pcommon.TraceID{1, byte(i)})
+	}
+	data, err := pipeline.OTLP{}.With(pipeline.SignalTraces, pipeline.Decoded{Traces: td}).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room, fits := range map[int64]bool{50 * 100 << 10: true, 48 * 100 << 10: false, 0: false} {
+		groups, err := GroupBy(pipeline.SignalTraces, data, false, room, Item.TraceID)
+		if fits && (err != nil || len(groups) != 50) || !fits && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%d bytes more: %d groups, %v", room, len(groups), err)
+		}
+	}
+	one := func(Item) (string, error) { return "", nil }
+	if _, err := GroupBy(pipeline.SignalTraces, data, false, 0, one); err != nil {
+		t.Errorf("a single group repeats nothing: %v", err)
 	}
 }
 
@@ -74,7 +102,7 @@ func TestTraceIDMatchesTheItems(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		groups, err := GroupBy(s, data, false, Item.TraceID)
+		groups, err := GroupBy(s, data, false, 1<<20, Item.TraceID)
 		if err != nil || len(groups) != 2 || groups[0].Key != id || groups[1].Key != "" {
 			t.Errorf("%s: %+v, %v", s, groups, err)
 		}
@@ -88,7 +116,7 @@ func items(t *testing.T, s pipeline.Signal, points bool, text string, f func(Ite
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = GroupBy(s, data, points, func(i Item) (string, error) {
+	_, err = GroupBy(s, data, points, 1<<20, func(i Item) (string, error) {
 		value, err := f(i)
 		got = append(got, value)
 		return value, err

@@ -25,6 +25,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
+	"collector/pkg/listen"
 	"collector/pkg/otlp/exporter"
 	"collector/pkg/otlp/exporter/otlp"
 	"collector/pkg/otlp/wire"
@@ -32,6 +33,10 @@ import (
 	"collector/pkg/queue"
 	"collector/pkg/throttle"
 )
+
+// maxRepeated is how many bytes a request may grow by when it is cut, as each part has the
+// resources and scopes of its items.
+const maxRepeated = 64 << 20
 
 // Exporter is the component.
 type Exporter struct {
@@ -294,7 +299,7 @@ func (e *Exporter) cut(s pipeline.Signal, whole wire.Part, r ring) ([]wire.Group
 	if s == pipeline.SignalLogs {
 		none = strconv.FormatUint(rand.Uint64(), 10) // such records can go anywhere
 	}
-	return wire.GroupBy(s, whole.Data, by.points, func(i wire.Item) (string, error) {
+	return wire.GroupBy(s, whole.Data, by.points, listen.WithinMemory(maxRepeated), func(i wire.Item) (string, error) {
 		key, err := by.key(i)
 		if key == "" && e.config.RoutingKey == "traceID" || key == "" && s == pipeline.SignalLogs {
 			key = none

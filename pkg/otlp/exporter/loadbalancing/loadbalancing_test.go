@@ -9,13 +9,16 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
@@ -416,5 +419,24 @@ func TestSeriesOfOneMetricAreSharedOut(t *testing.T) {
 	listentest.Eventually(t, "all points arrive", func() bool { return len(servers[0].items())+len(servers[1].items()) == 100 })
 	if n := len(servers[0].items()); n < 10 || n > 90 {
 		t.Errorf("%d of 100 series are at one endpoint", n)
+	}
+}
+
+// Each part has the resource of its items: of many endpoints, they would take many times
+// the memory of the request.
+func TestARequestThatCannotBeCutWithinMemoryIsRejected(t *testing.T) {
+	_, addresses := startServers(t, 3)
+	e, _ := running(t, config(static(addresses...)), nil, component.Options{Metrics: prometheus.NewRegistry()})
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("a", strings.Repeat("x", 1<<20))
+	spans := rs.ScopeSpans().AppendEmpty().Spans()
+	for i := range 100 {
+		spans.AppendEmpty().SetTraceID(pcommon.TraceID{1, byte(i)})
+	}
+	r := pipeline.OTLP{}.With(pipeline.SignalTraces, pipeline.Decoded{Traces: td})
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(24 << 20)) // 1 MiB more than the request
+	if err := e.WriteOTLP(t.Context(), r); !pipeline.IsPermanent(err) || !errors.Is(err, wire.ErrTooLarge) {
+		t.Errorf("got %v", err)
 	}
 }

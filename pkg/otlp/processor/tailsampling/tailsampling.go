@@ -27,6 +27,9 @@ const (
 	decisionInterval = time.Second
 	// recordCost is what a record in the journal takes of the memory, at most.
 	recordCost = 128
+	// maxRepeated is how many bytes a request may grow by when it is cut into its traces,
+	// each with the resources and scopes of its spans.
+	maxRepeated = 64 << 20
 )
 
 // maxRecords is how many records may be in the journal.
@@ -48,6 +51,8 @@ type Processor struct {
 	begun chan struct{} // closed when the component runs for the first time
 	begin sync.Once
 	wake  chan struct{} // has something when late has
+
+	cutting sync.Mutex // one request at a time grows by up to maxRepeated; locked before mu
 
 	mu      sync.Mutex
 	running bool       // guarded by mu
@@ -194,7 +199,9 @@ func (p *Processor) WriteOTLP(ctx context.Context, request pipeline.OTLP) error 
 	if err != nil {
 		return err
 	}
-	groups, err := wire.GroupBy(pipeline.SignalTraces, data, false, wire.Item.TraceID)
+	p.cutting.Lock()
+	defer p.cutting.Unlock()
+	groups, err := wire.GroupBy(pipeline.SignalTraces, data, false, listen.WithinMemory(maxRepeated), wire.Item.TraceID)
 	if err != nil {
 		return pipeline.Permanent(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"collector/pkg/component"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
 
@@ -494,5 +496,27 @@ func TestASenderWaitsForTheFirstRun(t *testing.T) {
 	otlptest.Run(t, p)
 	if err := p.WriteOTLP(t.Context(), pipeline.OTLP{Signal: pipeline.SignalTraces, Data: []byte{0x0a, 0xff}}); !pipeline.IsPermanent(err) {
 		t.Errorf("what cannot be read: %v", err)
+	}
+}
+
+// Each trace of a request is held with its resource: those of a small request could fill
+// the memory and the journal.
+func TestARequestThatCannotBeCutWithinMemoryIsRejected(t *testing.T) {
+	p, _ := start(t, &sink{}, component.Options{}, nil)
+	r := request(t, "aa one", "bb one", "cc one", "dd one", "ee one", "ff one")
+	d, err := r.Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Traces.ResourceSpans().At(0).Resource().Attributes().PutStr("a", strings.Repeat("x", 1<<20))
+	r = r.With(pipeline.SignalTraces, d)
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(24 << 20)) // 1 MiB more than the request
+	if err := p.WriteOTLP(t.Context(), r); !pipeline.IsPermanent(err) || !errors.Is(err, wire.ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.journal.size > 0 {
+		t.Errorf("%d bytes of it are held", p.journal.size)
 	}
 }
