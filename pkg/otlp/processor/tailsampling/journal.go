@@ -232,12 +232,30 @@ func (j *journal) write(b []byte) error {
 	j.current.size += int64(n)
 	j.size += int64(n)
 	if err != nil {
-		// What comes behind a torn record would not be read: the next one is in another file.
-		j.current = nil
-		return fmt.Errorf("hold spans: %w", err)
+		return errors.Join(fmt.Errorf("hold spans: %w", err), j.undo(int64(n)))
 	}
 	j.dirty = true
 	return nil
+}
+
+// undo removes the last n bytes of current, which are of a write that failed: what comes
+// behind a torn record would not be read, and its sender sends all of it again. If that
+// fails as well, the next record is in another file.
+func (j *journal) undo(n int64) error {
+	s := j.current
+	err := s.file.Truncate(s.size - n)
+	if err == nil {
+		s.size -= n
+		j.size -= n
+		return nil
+	}
+	j.current = nil
+	if s.size > n {
+		return err // there are records before it
+	}
+	j.segments = slices.DeleteFunc(j.segments, func(of *segment) bool { return of == s })
+	j.size -= s.size
+	return errors.Join(err, os.Remove(s.file.Name()), s.file.Close())
 }
 
 // done notes that records of a trace, and all of it that came before them, are no longer
