@@ -1,10 +1,12 @@
 package tailsampling
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -70,5 +72,29 @@ func TestABrokenDiskLeavesNoEmptyFiles(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || len(j.segments) > 0 || j.size != 0 {
 		t.Errorf("%d files, %d open, of %d bytes, %v", len(left), len(j.segments), j.size, err)
+	}
+}
+
+// What a sync has to bring to disk may be in several files, when one has become full.
+func TestAFileThatIsFullIsSyncedToo(t *testing.T) {
+	j, _ := openedJournal(t, filepath.Join(t.TempDir(), "x"))
+	var refs [][]ref
+	for i := range 3 {
+		refs = append(refs, appended(t, j, byte(i), "a"), appended(t, j, byte(i), "b"))
+		j.current.size = segmentSize
+	}
+	if err := errors.Join(j.done(traceID{0}, refs[0]), j.done(traceID{0}, refs[1])); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{refs[2][0].in.file.Name(), refs[4][0].in.file.Name(), j.current.file.Name()} // but for the one that is removed
+	var got []string
+	for _, f := range j.unsynced() {
+		got = append(got, f.Name())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if again := j.unsynced(); len(again) > 0 {
+		t.Errorf("%d files are to be synced again", len(again))
 	}
 }

@@ -72,7 +72,7 @@ type journal struct {
 	record   uint64     // number of the next record
 	size     int64      // of all files
 	records  int        // that are needed
-	dirty    bool       // current was written to since the last sync
+	dirty    []*os.File // that were written to since the last sync
 }
 
 // kept is a trace that the journal has from before.
@@ -234,7 +234,9 @@ func (j *journal) write(b []byte) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("hold spans: %w", err), j.undo(int64(n)))
 	}
-	j.dirty = true
+	if !slices.Contains(j.dirty, j.current.file) {
+		j.dirty = append(j.dirty, j.current.file)
+	}
 	return nil
 }
 
@@ -289,6 +291,7 @@ func (j *journal) trim() error {
 		}
 		j.segments = j.segments[1:]
 		j.size -= s.size
+		j.dirty = slices.DeleteFunc(j.dirty, func(f *os.File) bool { return f == s.file })
 		errs = append(errs, os.Remove(s.file.Name()), s.file.Close())
 	}
 	return errors.Join(errs...)
@@ -303,23 +306,18 @@ func (r ref) read() ([]byte, error) {
 	return data, nil
 }
 
-// unsynced returns the file if it must be synced, which the caller does.
-func (j *journal) unsynced() *os.File {
-	if !j.dirty || j.current == nil {
-		return nil
-	}
-	j.dirty = false
-	return j.current.file
+// unsynced returns the files that must be synced, which the caller does.
+func (j *journal) unsynced() []*os.File {
+	files := j.dirty
+	j.dirty = nil
+	return files
 }
 
-// close syncs what is left.
+// close syncs what is left: all files, as a sync may have begun and not reached each.
 func (j *journal) close() error {
 	var errs []error
 	for _, s := range j.segments {
-		if s == j.current {
-			errs = append(errs, s.file.Sync())
-		}
-		errs = append(errs, s.file.Close())
+		errs = append(errs, s.file.Sync(), s.file.Close())
 	}
 	return errors.Join(errs...)
 }

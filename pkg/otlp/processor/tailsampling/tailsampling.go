@@ -175,9 +175,9 @@ func (p *Processor) sync(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.mu.Lock()
-			f := p.journal.unsynced()
+			files := p.journal.unsynced()
 			p.mu.Unlock()
-			if f != nil {
+			for _, f := range files {
 				_ = f.Sync() // best effort: the page cache has it; it may be closed by now
 			}
 		}
