@@ -23,8 +23,9 @@ import (
 //
 // The length counts, and the checksum covers, what comes after the checksum. A record of
 // kind spans holds some spans of a trace; their numbers grow. A record of kind done has
-// no spans, and says that the records of the trace up to that number are no longer
-// needed. A file ends at a record that is torn or damaged.
+// no spans and, instead of a request, another number, in 8 bytes: from that one up to its
+// own, the records of the trace are no longer needed. A file ends at a record that is torn
+// or damaged.
 const (
 	frameSize  = 8
 	headerSize = 1 + 16 + 8 + 4
@@ -94,17 +95,8 @@ func openJournal(dir string) (j *journal, traces []kept, damaged int, err error)
 	j = &journal{dir: dir}
 	refs := map[traceID][]ref{}
 	for _, name := range names {
-		whole, err := j.load(name, func(id traceID, r ref) {
-			if r.in != nil {
-				refs[id] = append(refs[id], r)
-				return
-			}
-			done := 0
-			for done < len(refs[id]) && refs[id][done].number <= r.number {
-				done++
-			}
-			j.free(refs[id][:done])
-			refs[id] = refs[id][done:]
+		whole, err := j.load(name, func(id traceID, r ref) { refs[id] = append(refs[id], r) }, func(id traceID, first, last uint64) {
+			refs[id] = j.without(refs[id], first, last)
 		})
 		if err != nil {
 			return nil, nil, 0, fmt.Errorf("read held spans: %w", errors.Join(err, j.close()))
@@ -122,9 +114,24 @@ func openJournal(dir string) (j *journal, traces []kept, damaged int, err error)
 	return j, traces, damaged, j.trim()
 }
 
-// load reads a file. each is called with each record; one of kind done is in no segment.
-// whole reports that the file is not damaged.
-func (j *journal) load(name string, each func(id traceID, r ref)) (whole bool, err error) {
+// without frees the records of those numbers, and returns the others. refs are of a trace,
+// in order.
+func (j *journal) without(refs []ref, first, last uint64) []ref {
+	from, _ := slices.BinarySearchFunc(refs, first, func(r ref, n uint64) int { return cmp.Compare(r.number, n) })
+	to := from
+	for to < len(refs) && refs[to].number <= last {
+		to++
+	}
+	j.free(refs[from:to])
+	if from == 0 {
+		return refs[to:] // as most are: nothing is moved
+	}
+	return slices.Delete(refs, from, to)
+}
+
+// load reads a file: held is called with each record of spans, done with the first and the
+// last number of those that are done. whole reports that the file is not damaged.
+func (j *journal) load(name string, held func(traceID, ref), done func(id traceID, first, last uint64)) (whole bool, err error) {
 	var number uint64
 	if _, err := fmt.Sscanf(filepath.Base(name), "%x", &number); err == nil && number >= j.file {
 		j.file = number + 1
@@ -156,12 +163,15 @@ func (j *journal) load(name string, each func(id traceID, r ref)) (whole bool, e
 			at: int64(at + frameSize + headerSize), length: int32(n - headerSize),
 		}
 		j.record = max(j.record, r.number+1)
-		if body[0] == kindSpans {
+		switch id := traceID(body[1:17]); {
+		case body[0] == kindSpans:
 			r.in = s
 			s.waiting++
 			j.records++
+			held(id, r)
+		case body[0] == kindDone && len(body) == headerSize+8:
+			done(id, binary.LittleEndian.Uint64(body[headerSize:]), r.number)
 		}
-		each(traceID(body[1:17]), r)
 		at += frameSize + int(n)
 	}
 	return at == len(data), nil
@@ -260,9 +270,9 @@ func (j *journal) undo(n int64) error {
 	return errors.Join(err, os.Remove(s.file.Name()), s.file.Close())
 }
 
-// done notes that records of a trace, and all of it that came before them, are no longer
-// needed. Files of which nothing is needed are removed, in order: a later one may say of an
-// earlier one what is done.
+// done notes that records of a trace, in order and with none between them that is still
+// needed, are no longer needed. Files of which nothing is needed are removed, in order: a
+// later one may say of an earlier one what is done.
 func (j *journal) done(id traceID, refs []ref) error {
 	j.free(refs)
 	if len(refs) == 0 || j.records == 0 {
@@ -271,7 +281,8 @@ func (j *journal) done(id traceID, refs []ref) error {
 	if _, err := j.writable(); err != nil {
 		return errors.Join(err, j.trim())
 	}
-	return errors.Join(j.write(appendRecord(nil, kindDone, id, refs[len(refs)-1].number, 0, nil)), j.trim())
+	first := binary.LittleEndian.AppendUint64(nil, refs[0].number)
+	return errors.Join(j.write(appendRecord(nil, kindDone, id, refs[len(refs)-1].number, 0, first)), j.trim())
 }
 
 func (j *journal) free(refs []ref) {

@@ -87,6 +87,21 @@ func TestTheJournalHasWhatIsNotDone(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatIsDoneIsForgotten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "x")
+	j, _ := openedJournal(t, dir)
+	refs := appended(t, j, 1, "a", "b", "c", "d", "e")
+	for _, done := range [][]ref{refs[1:3], refs[4:]} {
+		if err := j.done(traceID{1}, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, traces := openedJournal(t, killed(t, dir))
+	if got := fmt.Sprint(texts(t, traces)); got != "[1:a/1 1:d/1]" || next.records != 2 {
+		t.Errorf("got %s, %d records", got, next.records)
+	}
+}
+
 func TestFilesOfWhichNothingIsNeededAreRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	j, _ := openedJournal(t, dir)
@@ -208,7 +223,7 @@ func TestMoreRecordsThanMemoryIsForAreRefused(t *testing.T) {
 }
 
 func FuzzJournal(f *testing.F) {
-	f.Add(appendRecord(appendRecord(nil, kindSpans, traceID{1}, 3, 2, []byte("text")), kindDone, traceID{1}, 3, 0, nil))
+	f.Add(appendRecord(appendRecord(nil, kindSpans, traceID{1}, 3, 2, []byte("text")), kindDone, traceID{1}, 3, 0, make([]byte, 8)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		if err := errors.Join(os.Chmod(dir, 0o700), os.WriteFile(filepath.Join(dir, "0"+suffix), data, 0o600)); err != nil {

@@ -427,6 +427,25 @@ func TestAKillLosesAndRepeatsNothing(t *testing.T) {
 	})
 }
 
+// A trace may come anew while late spans of a trace with its id wait for the outputs.
+func TestAKillLosesNoLateSpansOfATraceThatIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var to sink
+		p, _ := start(t, &to, component.Options{}, func(c *Config) { c.NumTraces = 1 })
+		write(t, p, "aa keep")
+		time.Sleep(12 * time.Second)
+		to.fail(pipeline.ErrFull)
+		write(t, p, "aa keep")
+		write(t, p, "bb one")
+		write(t, p, "aa new")
+		write(t, p, "cc one") // for which the new trace gives way
+		var next sink
+		_, _ = start(t, &next, component.Options{Dir: killed(t, p.dir)}, nil)
+		time.Sleep(12 * time.Second)
+		expect(t, "after the kill", next.text(), "aa: keep")
+	})
+}
+
 func TestWhatAnOutputRejectsIsCountedAndNotKept(t *testing.T) {
 	dir, metrics := filepath.Join(t.TempDir(), "x"), prometheus.NewRegistry()
 	synctest.Test(t, func(t *testing.T) {
