@@ -74,6 +74,15 @@ func TestAPathThatBecomesATargetLaterIsContinued(t *testing.T) {
 	b.wait("0", "1", "1")
 }
 
+// lead leads a link to another file, or makes it.
+func (b *bench) lead(name, to string) {
+	b.t.Helper()
+	if err := os.Symlink(to, b.path("new")); err != nil {
+		b.t.Fatal(err)
+	}
+	b.rename("new", name)
+}
+
 // What has been written to a file to which a link led is read first when the link leads
 // elsewhere after a restart.
 func TestALinkThatLedElsewhereWhileNobodyReadIsContinued(t *testing.T) {
@@ -83,14 +92,8 @@ func TestALinkThatLedElsewhereWhileNobodyReadIsContinued(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	lead := func(to string) {
-		if err := os.Symlink(to, b.path("new")); err != nil {
-			t.Fatal(err)
-		}
-		b.rename("new", "a.log")
-	}
 	b.append("one/1.log", "1\n")
-	lead("one/1.log")
+	b.lead("a.log", "one/1.log")
 	b.target("a.log")
 	b.start()
 	b.wait("1")
@@ -98,7 +101,32 @@ func TestALinkThatLedElsewhereWhileNobodyReadIsContinued(t *testing.T) {
 	b.end()
 	b.append("one/1.log", "2\n")
 	b.append("two/7.log", "3\n")
-	lead("two/7.log")
+	b.lead("a.log", "two/7.log")
 	b.start()
 	b.wait("1", "2", "3")
+}
+
+// So it is if the file has been truncated before.
+func TestALinkToATruncatedFileThatLedElsewhereWhileNobodyReadIsContinued(t *testing.T) {
+	b := newBench(t)
+	for _, folder := range []string{"one", "two"} {
+		if err := os.Mkdir(b.path(folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.append("one/1.log", "first\n")
+	b.lead("a.log", "one/1.log")
+	b.target("a.log")
+	b.start()
+	b.wait("first")
+	b.stored("a.log", 6)
+	b.write("one/1.log", "x\n")
+	b.wait("first", "x")
+	b.stored("a.log", 2)
+	b.end()
+	b.append("one/1.log", "2\n")
+	b.append("two/7.log", "3\n")
+	b.lead("a.log", "two/7.log")
+	b.start()
+	b.wait("first", "x", "2", "3")
 }

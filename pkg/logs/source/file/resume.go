@@ -358,5 +358,7 @@ func (r *reader) truncated(t *tail, p *part) {
 	if err != nil {
 		return // the next look opens it
 	}
+	again.real = realOf(name)
 	r.addPart(t, again)
+	r.follow(t, again.real)
 }
