@@ -8,7 +8,7 @@ import (
 
 	"collector/pkg/component"
 	"collector/pkg/deliver"
-	"collector/pkg/logs/process"
+	"collector/pkg/inspect"
 	"collector/pkg/logs/source/stdin"
 )
 
@@ -85,8 +85,8 @@ func (p *program) waiting() (n uint64) {
 // held is how many lines stages hold back.
 func (p *program) held() (n int) {
 	p.graph.Components(func(_ string, c any) {
-		if c, ok := c.(*process.Process); ok {
-			n += c.Status().(process.Status).Lines
+		if c, ok := c.(inspect.Holder); ok {
+			n += c.HeldLines()
 		}
 	})
 	return n

@@ -195,6 +195,12 @@ type Life struct {
 	EndedAt  time.Time `json:"endedAt,omitzero"`
 }
 
+// Holder is a component that holds log lines back until more of them arrive or a time
+// has passed, as the stage multiline does.
+type Holder interface {
+	HeldLines() int
+}
+
 // Viewer is a component that only shows what it is given, by signal; it stores and
 // delivers nothing.
 type Viewer interface {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/component"
+	"collector/pkg/inspect"
 	"collector/pkg/logs/logstest"
 	"collector/pkg/pipeline"
 )
@@ -516,6 +517,9 @@ func TestStatusShowsWhatIsHeld(t *testing.T) {
 		s.JournalBytes = min(s.JournalBytes, 1)
 		if d := cmp.Diff(Status{Streams: 2, Lines: 3, Bytes: 6, JournalBytes: 1}, s); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
+		}
+		if n := inspect.Holder(b.p).HeldLines(); n != 3 {
+			t.Errorf("%d held lines", n)
 		}
 	})
 }

@@ -18,6 +18,13 @@ func (p *Process) Status() any {
 	return p.shown.Status
 }
 
+// HeldLines implements inspect.Holder.
+func (p *Process) HeldLines() int {
+	p.shown.Lock()
+	defer p.shown.Unlock()
+	return p.shown.Lines
+}
+
 func (p *Process) show() {
 	s := Status{Backlog: p.backlog.entries}
 	s.Streams, s.Lines, s.Bytes = p.chain.held()
