@@ -2,10 +2,12 @@ package otlptest
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"sync"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
@@ -69,10 +71,14 @@ func (g *Gathering) WriteOTLP(_ context.Context, r pipeline.OTLP) error {
 	return nil
 }
 
-// WriteSpan gives a sink a span that is called by the number.
+// WriteSpan gives a sink a span that is called by the number, of a trace of its own.
 func WriteSpan(ctx context.Context, to pipeline.OTLPSink, number int) error {
 	traces := ptrace.NewTraces()
-	traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName(fmt.Sprint(number))
+	span := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.SetName(fmt.Sprint(number))
+	trace := pcommon.TraceID{1}
+	binary.BigEndian.PutUint32(trace[12:], uint32(number))
+	span.SetTraceID(trace)
 	data, err := ptraceotlp.NewExportRequestFromTraces(traces).MarshalProto()
 	if err != nil {
 		return err
@@ -80,6 +86,11 @@ func WriteSpan(ctx context.Context, to pipeline.OTLPSink, number int) error {
 	err = to.WriteOTLP(ctx, pipeline.OTLP{Signal: pipeline.SignalTraces, Data: data, Items: 1})
 	clear(data)
 	return err
+}
+
+// BadBytes gives a sink a request of traces that cannot be decoded.
+func BadBytes(ctx context.Context, r pipelinetest.Runner) error {
+	return r.(pipeline.OTLPSink).WriteOTLP(ctx, pipeline.OTLP{Signal: pipeline.SignalTraces, Data: []byte{0xff}, Items: 1})
 }
 
 // BadSignal gives a sink a request of a signal that does not exist.

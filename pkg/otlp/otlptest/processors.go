@@ -27,10 +27,7 @@ func PassesOn[P Processor](t *testing.T, make func(t *testing.T, to pipeline.OTL
 		Write: func(ctx context.Context, r pipelinetest.Runner, number int) error {
 			return WriteSpan(ctx, r.(pipeline.OTLPSink), number)
 		},
-		Serve: to.Serve, Arrived: to.Got,
-		Bad: func(ctx context.Context, r pipelinetest.Runner) error {
-			return r.(pipeline.OTLPSink).WriteOTLP(ctx, pipeline.OTLP{Signal: pipeline.SignalTraces, Data: []byte{0xff}, Items: 1})
-		},
+		Serve: to.Serve, Arrived: to.Got, Bad: BadBytes,
 	}.TestPassing(t)
 }
 
