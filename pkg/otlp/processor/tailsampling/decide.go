@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"collector/pkg/listen"
+	"collector/pkg/otlp/wire"
 	"collector/pkg/pipeline"
 )
 
@@ -16,7 +18,13 @@ const (
 	// maxForwarded is how many bytes of a trace are forwarded at once, at most, unless one
 	// request had more.
 	maxForwarded = 4 << 20
+	// maxDecoded is how much memory what is read of a trace takes, at most, once a policy
+	// or an output has decoded it, unless one request takes more.
+	maxDecoded = 128 << 20
 )
+
+// mostDecoded is maxDecoded, or less where memory is limited.
+func mostDecoded() int { return int(2 * listen.WithinMemory(maxDecoded/2)) }
 
 // round decides on the traces that are due, or, at the end, on all.
 func (p *Processor) round(ctx context.Context, end bool) {
@@ -93,9 +101,10 @@ func (p *Processor) evaluate(ctx context.Context, h *held, refs []ref, spans int
 	}), nil
 }
 
-// read reads records, as one request, but stops before it has more bytes than limit. It
-// returns how many records those are, one at least.
+// read reads records, as one request, but stops before it has more bytes than limit, or
+// takes more memory than mostDecoded. It returns how many records those are, one at least.
 func read(refs []ref, limit int) (data []byte, n int, err error) {
+	memory := mostDecoded()
 	for _, r := range refs {
 		if n > 0 && len(data)+int(r.length) > limit {
 			break
@@ -103,6 +112,14 @@ func read(refs []ref, limit int) (data []byte, n int, err error) {
 		part, err := r.read()
 		if err != nil {
 			return nil, 0, err
+		}
+		_, decoded, err := wire.Measure(pipeline.SignalTraces, part)
+		if err != nil {
+			return nil, 0, err
+		}
+		memory -= decoded + 2*len(part) // with a copy of its strings
+		if n > 0 && memory < 0 {
+			break
 		}
 		if n++; n == 1 {
 			data = part

@@ -486,6 +486,34 @@ func TestALargeTraceIsForwardedInPieces(t *testing.T) {
 	})
 }
 
+// Decoded, spans of a few bytes take many times their size.
+func TestATraceOfManySmallSpansIsReadWithinMemory(t *testing.T) {
+	j, _ := openedJournal(t, filepath.Join(t.TempDir(), "x"))
+	data, err := request(t, slices.Repeat([]string{"aa x"}, 1000)...).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, decoded, err := wire.Measure(pipeline.SignalTraces, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs, err := j.append(slices.Repeat([]record{{traceID{1}, 1000, data}}, 30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(12 * 5 * int64(decoded+2*len(data)))) // five of them fit
+	for limit, want := range map[int]int{maxEvaluated: 5, 3 * len(data): 3, 0: 1} {
+		got, n, err := read(refs, limit)
+		if err != nil || n != want || len(got) != want*len(data) {
+			t.Errorf("within %d bytes: %d records of %d bytes, %v", limit, n, len(got), err)
+		}
+	}
+	debug.SetMemoryLimit(12 * int64(decoded)) // one takes more
+	if _, n, err := read(refs, maxEvaluated); err != nil || n != 1 {
+		t.Errorf("got %d records, %v", n, err)
+	}
+}
+
 func TestWhatHasNoEffectIsWarnedOf(t *testing.T) {
 	var warned []string
 	newProcessor(t, &sink{}, component.Options{Warn: func(path, _ string) { warned = append(warned, path) }}, func(c *Config) {
