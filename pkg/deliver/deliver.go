@@ -54,7 +54,13 @@ type Error struct {
 	OfTag bool
 }
 
-func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "the send failed, and it is not known why"
+	}
+	return e.Err.Error()
+}
+
 func (e *Error) Unwrap() error { return e.Err }
 
 // ofTag returns err if it is about the tag of the blocks alone.

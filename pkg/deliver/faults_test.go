@@ -557,3 +557,21 @@ func anyFault(rnd *rand.Rand) func([]string) error {
 	}
 	return nil
 }
+
+func TestAFailureWithoutAnErrorIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fault: func([]string) error { return &Error{} }}
+		r := start(t, Options{Destinations: []Destination{{ID: "a", Sender: f}}})
+		r.append("x")
+		time.Sleep(time.Minute)
+		if s := r.Status()[0]; s.Queued != 1 || s.LastError == "" {
+			t.Errorf("%+v", s)
+		}
+		f.setFault(nil)
+		time.Sleep(time.Hour)
+		if got := f.got(); len(got) != 1 {
+			t.Errorf("got %q", got)
+		}
+		r.stop()
+	})
+}
