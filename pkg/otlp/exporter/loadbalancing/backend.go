@@ -113,6 +113,9 @@ func (b *backend) runOnce(ctx context.Context, wanted bool, changed <-chan struc
 		transport = unresolved{transport, b.e}
 	}
 	blocks := b.e.blocks(b.endpoint)
+	if !wanted || b.endpoint == unresolvedEndpoint {
+		blocks.Retry.Enabled = true // no request has been sent yet that could be given up
+	}
 	if !wanted {
 		transport = &moving{Transport: transport, e: b.e, done: map[uint64]map[uint64]bool{}}
 		blocks.Queue.NumConsumers = 1
@@ -217,7 +220,12 @@ type unresolved struct {
 }
 
 // URL implements exporter.Transport: for people.
-func (u unresolved) URL(pipeline.Signal) string { return "dns:" + u.e.config.Resolver.DNS.Hostname }
+func (u unresolved) URL(s pipeline.Signal) string {
+	if dns := u.e.config.Resolver.DNS; dns != nil {
+		return "dns://" + dns.Hostname
+	}
+	return u.Transport.URL(s) // what is left was queued when a name was configured
+}
 
 // Send implements exporter.Transport.
 func (u unresolved) Send(context.Context, pipeline.Signal, []queue.Block) (deliver.Result, error) {

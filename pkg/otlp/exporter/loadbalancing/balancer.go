@@ -52,7 +52,7 @@ type Exporter struct {
 
 	mu       sync.Mutex
 	ended    bool                // Run has ended; guarded by mu
-	lookup   error               // of the last lookup; guarded by mu
+	lookup   error               // of the last lookup that has failed; guarded by mu
 	ring     ring                // nil: no endpoint is known; guarded by mu
 	backends map[string]*backend // by endpoint; guarded by mu
 	changed  chan struct{}       // closed when one of the above changes; guarded by mu
@@ -169,11 +169,11 @@ func (e *Exporter) looked(ctx context.Context, endpoints []string, err error) er
 	if err == nil && len(endpoints) == 0 {
 		err = errors.New("the lookup has found no endpoints")
 	}
-	e.mu.Lock()
-	e.lookup = err
-	none := e.ring == nil
-	e.mu.Unlock()
 	if err != nil {
+		e.mu.Lock()
+		e.lookup = err
+		none := e.ring == nil
+		e.mu.Unlock()
 		e.failures.Warn(e.o.Logger, "", "endpoints cannot be looked up; those of before are kept", "err", err)
 		if !none {
 			return nil

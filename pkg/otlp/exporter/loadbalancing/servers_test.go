@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -191,6 +192,21 @@ func traces(t *testing.T, numbers ...int) pipeline.OTLP {
 	return pipeline.OTLP{}.With(pipeline.SignalTraces, pipeline.Decoded{Traces: td})
 }
 
+// logs is a request of one log record for each number, of which the odd ones have no
+// trace.
+func logs(t *testing.T, numbers ...int) pipeline.OTLP {
+	t.Helper()
+	ld := plog.NewLogs()
+	for _, n := range numbers {
+		record := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		if n%2 == 0 {
+			record.SetTraceID(pcommon.TraceID{1, 2, byte(n >> 8), byte(n), 9})
+		}
+		record.Body().SetStr(fmt.Sprintf("span <%d>", n))
+	}
+	return pipeline.OTLP{}.With(pipeline.SignalLogs, pipeline.Decoded{Logs: ld})
+}
+
 func count(from, to int) (all []int) {
 	for n := from; n < to; n++ {
 		all = append(all, n)
@@ -201,12 +217,18 @@ func count(from, to int) (all []int) {
 // arrived waits until the spans of all numbers below n are at the servers, each once.
 func arrived(t *testing.T, n int, servers ...*server) {
 	t.Helper()
+	allArrived(t, count(0, n), servers...)
+}
+
+// allArrived waits until the spans of numbers are at the servers, each once.
+func allArrived(t *testing.T, numbers []int, servers ...*server) {
+	t.Helper()
 	listentest.Eventually(t, "all spans arrive", func() bool {
 		total := 0
 		for _, s := range servers {
 			total += len(s.items())
 		}
-		return total >= n
+		return total >= len(numbers)
 	})
 	seen := map[string]int{}
 	for _, s := range servers {
@@ -216,7 +238,7 @@ func arrived(t *testing.T, n int, servers ...*server) {
 			seen[number]++
 		}
 	}
-	for i := range n {
+	for _, i := range numbers {
 		if seen[fmt.Sprint(i)] != 1 {
 			t.Errorf("span %d has arrived %d times", i, seen[fmt.Sprint(i)])
 		}
