@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -297,7 +296,8 @@ func (e *Exporter) cut(s pipeline.Signal, whole wire.Part, r ring) ([]wire.Group
 	by := e.routes[s]
 	none := string(make([]byte, 16)) // the trace id of spans that have none
 	if s == pipeline.SignalLogs {
-		none = strconv.FormatUint(rand.Uint64(), 10) // such records can go anywhere
+		// Such records can go anywhere, but to the same endpoint when they are sent again.
+		none = strconv.FormatUint(xxh3.Hash(whole.Data), 10)
 	}
 	return wire.GroupBy(s, whole.Data, by.points, listen.WithinMemory(maxRepeated), func(i wire.Item) (string, error) {
 		key, err := by.key(i)

@@ -216,13 +216,19 @@ func TestNothingIsLostWhileEndpointsChange(t *testing.T) {
 // A sender that sends a request again, of which one endpoint has its part, does not have
 // that part queued twice.
 func TestARequestThatIsSentAgainIsNotQueuedTwice(t *testing.T) {
+	for name, request := range map[string]func(*testing.T, ...int) pipeline.OTLP{"spans": traces, "log records": logs} {
+		t.Run(name, func(t *testing.T) { sendsAgain(t, request) })
+	}
+}
+
+func sendsAgain(t *testing.T, request func(*testing.T, ...int) pipeline.OTLP) {
 	servers, addresses := startServers(t, 2)
 	servers[0].set(true)
 	e, _ := running(t, config(func(c *Config) {
 		static(addresses...)(c)
 		c.Protocol.OTLP.Queue.Sizer, c.Protocol.OTLP.Queue.QueueSize = "bytes", 64<<10
 	}), nil, component.Options{Metrics: prometheus.NewRegistry()})
-	send := func(i int) error { return e.WriteOTLP(t.Context(), traces(t, count(100*i, 100*i+100)...)) }
+	send := func(i int) error { return e.WriteOTLP(t.Context(), request(t, count(100*i, 100*i+100)...)) }
 	// The queue of the other one is empty soon, whatever is sent.
 	settled := func() {
 		listentest.Eventually(t, "nothing waits for the endpoint that is up", func() bool {
