@@ -86,7 +86,9 @@ func (r *Receiver) endpoints(o component.Options) (all []server.Endpoint) {
 	lost := newLost(o.Metrics)
 	add := func(c UDP, block, transport string, protocol newThrift) {
 		u := newUDP(c, transport, protocol, in, lost, o.Logger)
-		all = append(all, server.Endpoint{Network: "udp", Address: c.Endpoint, Argument: "protocols > " + block + " > endpoint", Transport: transport, ServePackets: u.serve})
+		all = append(all, server.Endpoint{Network: "udp", Address: c.Endpoint, Argument: "protocols > " + block + " > endpoint", Transport: transport, ServePackets: func(ctx context.Context, p *listen.Packets) error {
+			return u.serve(ctx, p)
+		}})
 	}
 	if p.ThriftBinary != nil {
 		add(p.ThriftBinary.UDP, "thrift_binary", udpBinary, translate.Binary)

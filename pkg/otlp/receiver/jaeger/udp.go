@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -66,9 +67,17 @@ func newUDP(c UDP, transport string, protocol newThrift, in *server.Intake, lost
 	}
 }
 
-// serve receives datagrams until ctx ends, and closes p. Those that are waiting then are
+// socket is what is used of listen.Packets.
+type socket interface {
+	Read(b []byte) (n int, from netip.AddrPort, err error)
+	Lost() uint64
+	SetReadBuffer(bytes int) error
+	Close() error
+}
+
+// serve receives datagrams until ctx ends, or p cannot be read, and closes p. Those that are waiting then are
 // still forwarded, for as long as stopPatience.
-func (u *udp) serve(ctx context.Context, p *listen.Packets) error {
+func (u *udp) serve(ctx context.Context, p socket) error {
 	if size := int(u.config.SocketBufferSize); size > 0 {
 		if err := p.SetReadBuffer(size); err != nil {
 			p.Close()
@@ -81,10 +90,7 @@ func (u *udp) serve(ctx context.Context, p *listen.Packets) error {
 	}
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	stop := context.AfterFunc(ctx, func() {
-		p.Close()
-		time.AfterFunc(stopPatience, end)
-	})
+	stop := context.AfterFunc(ctx, func() { p.Close() })
 	defer stop()
 	var workers sync.WaitGroup
 	u.waiting.open()
@@ -93,12 +99,14 @@ func (u *udp) serve(ctx context.Context, p *listen.Packets) error {
 	}
 	err := u.read(p)
 	u.waiting.close()
+	patience := time.AfterFunc(stopPatience, end)
+	defer patience.Stop()
 	workers.Wait()
 	return err
 }
 
 // read reads datagrams until p is closed, and never waits for the workers.
-func (u *udp) read(p *listen.Packets) error {
+func (u *udp) read(p socket) error {
 	defer p.Close()
 	buf := make([]byte, longestDatagram)
 	var inKernel uint64

@@ -2,12 +2,19 @@ package jaeger
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/component"
 	"collector/pkg/listen/listentest"
 	"collector/pkg/otlp/otlptest"
+	"collector/pkg/otlp/translate"
 	"collector/pkg/pipeline"
 )
 
@@ -126,4 +133,45 @@ func TestADatagramIsOfferedUntilItIsAccepted(t *testing.T) {
 	if got := len(to.Got()); got != 1 {
 		t.Errorf("%d datagrams have arrived", got)
 	}
+}
+
+// broken is a socket of which one datagram can be read.
+type broken struct {
+	datagram []byte
+	failed   error
+}
+
+func (b *broken) Read(to []byte) (int, netip.AddrPort, error) {
+	if b.datagram == nil {
+		synctest.Wait() // until a worker has the datagram
+		return 0, netip.AddrPort{}, b.failed
+	}
+	n := copy(to, b.datagram)
+	b.datagram = nil
+	return n, netip.MustParseAddrPort("127.0.0.1:9"), nil
+}
+
+func (*broken) Lost() uint64            { return 0 }
+func (*broken) SetReadBuffer(int) error { return nil }
+func (*broken) Close() error            { return nil }
+
+func TestASocketThatFailsEndsTheReceiverWhileNothingIsAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &held{open: make(chan struct{})}
+		var c Config
+		c.SetToDefault()
+		c.Output.Traces = []pipeline.OTLPSink{to}
+		c.Protocols.ThriftBinary = new(ThriftBinary)
+		c.Protocols.ThriftBinary.SetToDefault()
+		r, err := New(c, component.Options{ID: "otelcol.receiver.jaeger.test", Metrics: prometheus.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := newUDP(c.Protocols.ThriftBinary.UDP, udpBinary, translate.Binary, r.intake, newLost(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+		failed := errors.New("broken for the test")
+		err = u.serve(t.Context(), &broken{encoded(t, udpBinary, batch(1)), failed})
+		if !errors.Is(err, failed) || to.waiting() != 1 {
+			t.Errorf("got %v while %d datagrams are waiting", err, to.waiting())
+		}
+	})
 }
