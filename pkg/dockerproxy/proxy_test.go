@@ -169,13 +169,19 @@ func TestAllThatTheCollectorDoesWorksThroughTheProxy(t *testing.T) {
 	d.AwaitCount("/networks/", 1)
 	d.AwaitCount("/containers/"+later+"/json", 1)
 	for what, ask := range map[string]func() error{
-		"info":      func() error { _, err := e.Info(ctx); return err },
-		"inspect":   func() error { _, err := e.Inspect(ctx, container); return err },
-		"details":   func() error { _, err := e.Details(ctx, container); return err },
-		"usage":     func() error { _, err := e.Usage(ctx, container); return err },
-		"running":   func() error { _, err := e.Running(ctx); return err },
-		"match":     func() error { _, err := e.Match(ctx, map[string][]string{"label": {"a=b"}}); return err },
-		"last logs": func() error { r, err := e.Logs(ctx, container, docker.LogOptions{Tail: 5}); r.Close(); return err },
+		"info":    func() error { _, err := e.Info(ctx); return err },
+		"inspect": func() error { _, err := e.Inspect(ctx, container); return err },
+		"details": func() error { _, err := e.Details(ctx, container); return err },
+		"usage":   func() error { _, err := e.Usage(ctx, container); return err },
+		"running": func() error { _, err := e.Running(ctx); return err },
+		"match":   func() error { _, err := e.Match(ctx, map[string][]string{"label": {"a=b"}}); return err },
+		"last logs": func() error {
+			r, err := e.Logs(ctx, container, docker.LogOptions{Tail: 5})
+			if err != nil {
+				return err
+			}
+			return r.Close()
+		},
 	} {
 		if err := ask(); err != nil {
 			t.Errorf("%s: %v", what, err)
