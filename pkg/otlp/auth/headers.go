@@ -44,7 +44,7 @@ const (
 // SetToDefault sets the defaults.
 func (h *Header) SetToDefault() { *h = Header{Action: actionUpsert} }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (h *Header) Validate() error {
 	var errs []error
 	switch strings.ToLower(h.Action) {

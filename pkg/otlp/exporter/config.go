@@ -93,7 +93,7 @@ func (c *SendingQueue) SetToDefault() {
 	*c = SendingQueue{Enabled: true, NumConsumers: 10, QueueSize: defaultQueueSize, Sizer: sizerRequests}
 }
 
-// Validate refuses what cannot work. Of a queue that is switched off, Alloy's converter
+// Validate rejects what cannot work. Of a queue that is switched off, Alloy's converter
 // writes zeros.
 func (c *SendingQueue) Validate() error {
 	if !c.Enabled {

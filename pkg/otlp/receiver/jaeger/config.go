@@ -22,7 +22,7 @@ func (c *Config) SetToDefault() {
 	c.DebugMetrics.SetToDefault()
 }
 
-// Validate refuses a receiver of nothing.
+// Validate rejects a receiver of nothing.
 func (c *Config) Validate() error {
 	if c.Protocols == (Protocols{}) {
 		return component.At("protocols", errors.New("nothing would be received: add grpc, thrift_http, thrift_binary or thrift_compact"))
@@ -67,7 +67,7 @@ func udpDefaults(endpoint string) UDP {
 	return UDP{Endpoint: endpoint, QueueSize: 1000, MaxPacketSize: 65 * component.KiB, Workers: 10}
 }
 
-// Validate refuses what cannot work.
+// Validate rejects what cannot work.
 func (c *UDP) Validate() error {
 	errs := []error{server.CheckAddress("udp", c.Endpoint)}
 	if c.QueueSize <= 0 {
