@@ -37,7 +37,8 @@ import (
 const (
 	fileName     = "positions"
 	previousName = "positions.previous"
-	// compactAbove is the size under which the file is left to grow.
+	// compactAbove is the size under which the file is left to grow, and how much it
+	// grows after it couldn't be replaced.
 	compactAbove = 256 << 10
 	// roomEvery is how often a write is retried for which a full disk has no room.
 	roomEvery = 250 * time.Millisecond
@@ -62,10 +63,13 @@ type Store struct {
 	o     Options
 	dirty chan struct{} // has a token when a sync is due
 
+	syncDir func(dir string) error
+
 	mu      sync.Mutex
 	lock    *os.File // keeps others out of dir; guarded by mu
 	file    *os.File // nil while there is none; guarded by mu
 	size    int64    // of file; guarded by mu
+	limit   int64    // the size under which file is left to grow; guarded by mu
 	torn    bool     // the last write may have left half a line; guarded by mu
 	failing bool     // the last write failed; guarded by mu
 	entries map[string]string
@@ -79,7 +83,7 @@ type Store struct {
 // are retried.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
-		dir: dir, o: o, dirty: make(chan struct{}, 1),
+		dir: dir, o: o, dirty: make(chan struct{}, 1), limit: compactAbove, syncDir: durable.SyncDir,
 		entries: make(map[string]string), pending: make(map[string]bool),
 	}
 	s.mu.Lock()
@@ -265,11 +269,12 @@ func (s *Store) write() error {
 }
 
 func (s *Store) append() error {
-	if s.file == nil || s.size > compactAbove && s.size > 4*s.liveSize() {
+	if s.file == nil || s.size > s.limit && s.size > 4*s.liveSize() {
 		// A disk may have room for a line, and none for another file.
-		if err := s.compact(); err == nil || s.file == nil {
+		if err := s.compact(); s.file == nil || len(s.pending) == 0 {
 			return err
 		}
+		s.limit = s.size + compactAbove
 	}
 	var data []byte
 	if s.torn {
@@ -305,22 +310,24 @@ func (s *Store) compact() error {
 	data := appendAll(nil, s.entries)
 	path := filepath.Join(s.dir, fileName)
 	file, err := durable.Create(path+".new", data)
-	if err != nil {
-		return fmt.Errorf("write positions: %w", err)
+	if err == nil {
+		if err = keepPrevious(path, filepath.Join(s.dir, previousName)); err == nil {
+			err = os.Rename(path+".new", path)
+		}
+		if err != nil {
+			_ = file.Close()
+		}
 	}
-	if err = keepPrevious(path, filepath.Join(s.dir, previousName)); err == nil {
-		err = os.Rename(path+".new", path)
-	}
 	if err != nil {
-		_ = file.Close()
+		_ = os.Remove(path + ".new") // what it takes may be what a full disk lacks
 		return fmt.Errorf("write positions: %w", err)
 	}
 	if s.file != nil {
 		_ = s.file.Close()
 	}
-	s.file, s.size, s.torn = file, int64(len(data)), false
+	s.file, s.size, s.limit, s.torn = file, int64(len(data)), compactAbove, false
 	clear(s.pending)
-	if err := durable.SyncDir(s.dir); err != nil {
+	if err := s.syncDir(s.dir); err != nil {
 		return fmt.Errorf("write positions: %w", err)
 	}
 	return nil
