@@ -55,17 +55,39 @@ func (s *StatsD) line(q *queue, text, client string) {
 	s.tally.Refuse(reason, client, fmt.Errorf("a line is rejected: %s", strings.ReplaceAll(reason, "_", " ")))
 }
 
-// expands reports whether the sampling factors of a line make too many events of it.
+// expands reports whether the sampling factors of a line make too many events of it. It
+// finds the samples as the library does: several values before the first "|" have the rest
+// of the line in common; otherwise each ":" begins a sample, unless the line has tags.
 func expands(text string) bool {
-	values := 1 + strings.Count(text, ":")
-	for part := range strings.SplitSeq(text, "|") {
-		factor, sampled := strings.CutPrefix(part, "@")
-		factor, _, _ = strings.Cut(factor, ":")
-		if f, err := strconv.ParseFloat(factor, 64); sampled && err == nil && f > 0 && float64(values)/f > maxEvents {
-			return true
+	_, text, _ = strings.Cut(text, ":")
+	values, rest, _ := strings.Cut(text, "|")
+	if n := strings.Count(values, ":"); n > 0 || strings.Contains(text, "|#") {
+		return float64(n+1)*times(rest) > maxEvents
+	}
+	events := 0.0
+	for sample := range strings.SplitSeq(text, ":") {
+		_, rest, _ := strings.Cut(sample, "|")
+		events += times(rest)
+	}
+	return events > maxEvents
+}
+
+// times is how many events what follows a value makes of it. The factors of counters and
+// gauges make no more of them.
+func times(rest string) float64 {
+	kind, rest, _ := strings.Cut(rest, "|")
+	n := 1.0
+	if kind != "ms" && kind != "h" && kind != "d" {
+		return n
+	}
+	for part := range strings.SplitSeq(rest, "|") {
+		if factor, sampled := strings.CutPrefix(part, "@"); sampled {
+			if f, err := strconv.ParseFloat(factor, 64); err == nil && f > 0 {
+				n = max(n, 1/f)
+			}
 		}
 	}
-	return false
+	return n
 }
 
 // parse makes events of a line. A panic of the library costs the line.

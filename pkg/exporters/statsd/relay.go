@@ -24,7 +24,8 @@ type relay struct {
 
 	mu     sync.Mutex
 	packet bytes.Buffer // guarded by mu, as all below
-	conn   net.Conn     // nil: there is none yet
+	conn   net.Conn     // nil: there is none
+	stale  bool         // conn has failed
 }
 
 // add puts a line into the next packet.
@@ -45,30 +46,47 @@ func (r *relay) add(line string) {
 	r.metrics.relayLines.Inc()
 }
 
-// send sends the packet. The caller holds mu.
+// send sends the packet, which is lost without a connection. The caller holds mu.
 func (r *relay) send() {
 	if r.packet.Len() == 0 {
 		return
 	}
 	defer r.packet.Reset()
-	err := r.dial()
-	if err == nil {
-		_, err = r.conn.Write(r.packet.Bytes())
+	if r.conn == nil {
+		return // connect has said why
 	}
-	if err != nil { // of the packet before, if nobody listened
-		r.quiet.Warn(r.log, "relay", "cannot relay lines", "address", r.address, "err", err)
-		r.close()
+	if _, err := r.conn.Write(r.packet.Bytes()); err != nil { // of the packet before, if nobody listened
+		r.warn(err)
+		r.stale = true
 		return
 	}
 	r.metrics.relayPackets.Inc()
 }
 
-// dial looks the address up, if there is no connection. The caller holds mu.
-func (r *relay) dial() (err error) {
-	if r.conn == nil {
-		r.conn, err = net.DialTimeout("udp", r.address, relayInterval)
+func (r *relay) warn(err error) {
+	r.quiet.Warn(r.log, "relay", "cannot relay lines", "address", r.address, "err", err)
+}
+
+// connect looks the address up, if there is no connection or it has failed. Nobody who
+// has a line waits for it.
+func (r *relay) connect(ctx context.Context) {
+	r.mu.Lock()
+	good := r.conn != nil && !r.stale
+	r.mu.Unlock()
+	if good {
+		return
 	}
-	return err
+	conn, err := (&net.Dialer{Timeout: relayInterval}).DialContext(ctx, "udp", r.address)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.warn(err)
+		}
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.close()
+	r.conn, r.stale = conn, false
 }
 
 func (r *relay) close() {
@@ -86,6 +104,7 @@ func (r *relay) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+			r.connect(ctx)
 		}
 		r.mu.Lock()
 		r.send()

@@ -200,6 +200,9 @@ func (s *StatsD) Run(ctx context.Context) error {
 	}
 	packets, stream := s.take()
 	ctx, stop := context.WithCancel(ctx)
+	if s.relay != nil {
+		s.relay.connect(ctx) // before the first line comes
+	}
 	q := newQueue(s.config.EventQueueSize, s.config.EventFlushThreshold, s.metrics.flushed)
 	var receiving, others sync.WaitGroup
 	failed := make(chan error, 3)

@@ -3,6 +3,7 @@ package statsd
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -98,7 +99,7 @@ func (s *server) send(network, address, text string) {
 // await waits until all lines are on the page.
 func (s *server) await(lines ...string) exportertest.Lines {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, page := s.Exporter.Page()
 		missing := slices.IndexFunc(lines, func(line string) bool { return !slices.Contains(page, line) })
@@ -137,7 +138,7 @@ func TestLinesComeByEachListener(t *testing.T) {
 	s.send("tcp", s.tcp, "a:2|c\nb:1")
 	s.send("tcp", s.tcp, "0|g\n")
 	s.await("a 3", "b 10", "statsd_exporter_udp_packets_total 1", "statsd_exporter_tcp_connections_total 1")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm() == 0o620 {
 			break
 		} else if time.Now().After(deadline) {
@@ -168,7 +169,7 @@ func TestTheKernelHoldsAsMuchAsConfigured(t *testing.T) {
 	}
 	flood("").await(fmt.Sprintf("statsd_exporter_udp_packets_total %d", sent), "statsd_exporter_udp_packet_drops_total 0")
 	s := flood("read_buffer = 5000")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s.send("udp", s.udp, "b:1|c") // the kernel says with a datagram what it has dropped before
 		if _, page := s.Exporter.Page(); page.Has("b ") && !page.Has("statsd_exporter_udp_packet_drops_total 0") {
 			break
@@ -206,7 +207,7 @@ func TestASocketThatAKilledProcessLeftIsReplaced(t *testing.T) {
 	}
 	l.Close()
 	s := start(t, settings)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if c, err := net.Dial("unixgram", path); err == nil {
 			c.Close()
 			break
@@ -337,7 +338,7 @@ func TestLinesAreRelayed(t *testing.T) {
 
 func TestLinesThatAreWrongOrTooMuchAreCounted(t *testing.T) {
 	s := start(t, "")
-	s.send("udp", s.udp, "nonsense\na:1|ms|@0.00001\nb:1:2:3|ms|@0.0003\nc:1:2|ms|@0.5\n"+strings.Repeat("x", maxLine)+":1|c\nd:-1|c\ne:1|c\ne:1|g")
+	s.send("udp", s.udp, "nonsense\na:1|ms|@0.00001\nb:1:2:3|ms|@0.0002\nc:1:2|ms|@0.5\n"+strings.Repeat("x", maxLine)+":1|c\nd:-1|c\ne:1|c\ne:1|g")
 	page := s.await(
 		`statsd_exporter_sample_errors_total{reason="malformed_line"} 1`, `statsd_exporter_sample_errors_total{reason="invalid_sample_factor"} 2`,
 		`statsd_exporter_sample_errors_total{reason="line_too_long"} 1`, "c_count 4", `statsd_exporter_events_error_total{reason="illegal_negative_counter"} 1`,
@@ -373,7 +374,7 @@ func TestSeriesWhoseTimeIsOverMakeRoom(t *testing.T) {
 	s.updates.Registry.(*series).most = seriesCost + 100
 	s.run()
 	s.send("udp", s.udp, "old:1|c")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		s.send("udp", s.udp, "new:1|c")
 		if _, page := s.Exporter.Page(); page.Has("new ") {
 			break
@@ -412,7 +413,54 @@ func TestWrongSettingsAreRejectedAtTheirArgument(t *testing.T) {
 	}
 }
 
+// linesOfFewEvents have small factors or many ":", which make no events of them.
+var linesOfFewEvents = []string{
+	"hits:1|c|@0.0001", "hits:1|c|@0.00001:2|c", "g:5|g|@0.0001", "a:1|ms|@0.001", "a:1:2|h|@0.001|#a:b", "a:1|c|@0.00001:2|ms|@0.1",
+	"req:5|ms|@0.001|#a:1,b:2,c:3,d:4,e:5,f:6,g:7,h:8,i:9,j:10", "req:5|d|#a:1,b:2,c:3,d:4,e:5,f:6,g:7,h:8,i:9,j:10|@0.001",
+}
+
+func TestFactorsAndTagsThatMakeFewEventsAreAccepted(t *testing.T) {
+	for _, text := range linesOfFewEvents {
+		if expands(text) {
+			t.Errorf("%s is rejected", text)
+		}
+	}
+	for _, text := range []string{"a:1|ms|@0.00001", "a:1:2|h|@0.00015", "a:1|c:1|d|@0.00001", "a:1|ms|#a:b|@0.00001", "a:1|h|@0.0002:2|h|@0.0002:3|h|@0.0002"} {
+		if !expands(text) {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+}
+
+// Whoever receives a line does not wait until the address of the relay is found, and a
+// relay that has ended opens no connection.
+func TestALineDoesNotConnectTheRelay(t *testing.T) {
+	to, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	r := &relay{address: to.LocalAddr().String(), longest: 10, metrics: newMetrics(prometheus.NewRegistry(), "x"), log: slog.New(slog.DiscardHandler)}
+	lines := func() {
+		t.Helper()
+		for range 3 {
+			r.add("a:1|c")
+		}
+		if r.conn != nil {
+			t.Error("a line connects")
+		}
+	}
+	lines()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.run(ctx)
+	lines()
+}
+
 func FuzzExpands(f *testing.F) {
+	for _, text := range linesOfFewEvents {
+		f.Add(text)
+	}
 	f.Add("a:1|ms|@0.1")
 	f.Add("a:1:2|ms|@1e-9:3|c")
 	f.Fuzz(func(t *testing.T, text string) {
