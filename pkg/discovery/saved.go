@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 
 	"collector/pkg/component"
@@ -50,11 +51,15 @@ func (s saved) write(targets []Target) {
 		return
 	}
 	text, err := json.Marshal(targets)
+	text = append(s.source(), text...)
+	if err == nil && len(text) > maxTargetFile {
+		err = fmt.Errorf("they take %d bytes, and at most %d are read", len(text), maxTargetFile)
+	}
 	if err == nil {
 		err = durable.Own(s.options.Dir)
 	}
 	if err == nil {
-		err = durable.WriteFile(filepath.Join(s.options.Dir, savedTargets), append(s.source(), text...))
+		err = durable.WriteFile(filepath.Join(s.options.Dir, savedTargets), text)
 	}
 	if err != nil {
 		s.quiet.Warn(s.options.Logger, "save", "cannot save the targets to disk; they are not available after a restart without their source", "path", s.options.Dir, "err", err)
