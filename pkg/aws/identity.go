@@ -34,8 +34,10 @@ type Config struct {
 }
 
 const (
-	// margin is how long before their end keys are no longer used.
+	// margin is how long before their end keys are replaced.
 	margin = 5 * time.Minute
+	// retryEvery is how often a service is asked that fails while there are keys to use.
+	retryEvery = 10 * time.Second
 	// serviceTimeout bounds a request for keys.
 	serviceTimeout = 10 * time.Second
 	// localDial bounds how long a service of the machine is looked for: where there is
@@ -56,7 +58,13 @@ type Identity struct {
 	now    func() time.Time
 
 	turn       chan struct{} // holds one element while nobody is at what follows
-	base, role Keys          // as they were fetched last
+	base, role fetched
+}
+
+// fetched are keys that expire, as they were fetched last.
+type fetched struct {
+	Keys
+	failed time.Time // when they could not be replaced
 }
 
 // New makes an Identity that reaches AWS's token service by the proxy of settings.
@@ -120,40 +128,53 @@ func (i *Identity) Keys(ctx context.Context) (Keys, error) {
 	if i.cfg.RoleARN == "" {
 		return i.own(ctx)
 	}
-	if i.good(i.role) {
-		return i.role, nil
-	}
-	own, err := i.own(ctx)
-	if err != nil {
-		return Keys{}, err
-	}
-	role, err := i.assume(ctx, own)
-	if err != nil {
-		return Keys{}, fmt.Errorf("assume the role %s: %w", i.cfg.RoleARN, err)
-	}
-	i.role = role
-	return role, nil
+	return i.refresh(&i.role, func() (Keys, error) {
+		own, err := i.own(ctx)
+		if err != nil {
+			return Keys{}, err
+		}
+		role, err := i.assume(ctx, own)
+		if err != nil {
+			return Keys{}, fmt.Errorf("assume the role %s: %w", i.cfg.RoleARN, err)
+		}
+		return role, nil
+	})
 }
 
-// good reports whether keys that expire can still be used.
-func (i *Identity) good(k Keys) bool { return k.Access != "" && i.now().Add(margin).Before(k.Expires) }
+// refresh returns the keys, which fetch replaces some time before they expire. If that
+// fails, they are used until they do.
+func (i *Identity) refresh(keys *fetched, fetch func() (Keys, error)) (Keys, error) {
+	now := i.now()
+	valid := keys.Access != "" && now.Before(keys.Expires)
+	if valid && (now.Add(margin).Before(keys.Expires) || now.Sub(keys.failed) < retryEvery) {
+		return keys.Keys, nil
+	}
+	got, err := fetch()
+	switch {
+	case err == nil:
+		*keys = fetched{Keys: got}
+	case valid:
+		keys.failed = now
+	default:
+		return Keys{}, err
+	}
+	return keys.Keys, nil
+}
 
 // own are the keys without a role. Keys that a service gives are kept until they
 // expire.
 func (i *Identity) own(ctx context.Context) (Keys, error) {
-	if i.good(i.base) {
-		return i.base, nil
-	}
 	keys, fetch, err := i.source()
 	if err != nil || fetch == nil {
 		return keys, err
 	}
-	keys, err = fetch(ctx)
-	if err != nil {
-		return Keys{}, fmt.Errorf("find the keys of AWS: %w", err)
-	}
-	i.base = keys
-	return keys, nil
+	return i.refresh(&i.base, func() (Keys, error) {
+		keys, err := fetch(ctx)
+		if err != nil {
+			return Keys{}, fmt.Errorf("find the keys of AWS: %w", err)
+		}
+		return keys, nil
+	})
 }
 
 const whereKeysAre = "set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"

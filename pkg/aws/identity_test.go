@@ -165,6 +165,28 @@ func TestTheKeysOfARoleComeFromTheService(t *testing.T) {
 	}
 }
 
+func TestKeysAreUsedUntilTheyExpireIfTheServiceFails(t *testing.T) {
+	a := awsOf(t, Config{Region: "r", AccessKey: "C", SecretKey: "cs", RoleARN: "x"}, nil, nil)
+	now := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
+	a.now = func() time.Time { return now }
+	a.role.Keys = Keys{Access: "R", Secret: "rs", Expires: now.Add(margin)}
+	asked := 0
+	a.remote.Transport = awsTrip(func(*http.Request) (*http.Response, error) {
+		asked++
+		return nil, io.ErrUnexpectedEOF
+	})
+	for i, want := range []int{1, 1, 2} {
+		if keys, err := a.Keys(t.Context()); err != nil || keys.Access != "R" || asked != want {
+			t.Errorf("%d: %+v, %v, asked %d times", i, keys, err, asked)
+		}
+		now = now.Add(retryEvery / 2)
+	}
+	now = now.Add(margin)
+	if _, err := a.Keys(t.Context()); err == nil {
+		t.Error("keys are used that have expired")
+	}
+}
+
 func FuzzReadSection(f *testing.F) {
 	f.Add(credentials, "other")
 	f.Fuzz(func(t *testing.T, text, name string) {

@@ -79,6 +79,7 @@ func TestAnInstanceGivesTheKeysOfItsRole(t *testing.T) {
 	if got := m.heard[1]; got != "GET "+roles {
 		t.Errorf("heard %q", got)
 	}
+	now = now.Add(time.Hour)
 	m.answers["GET "+roles+"role-1"] = `{"Code": "AssumeRoleUnauthorizedAccess", "Message": "EC2 cannot assume the role"}`
 	if _, err := i.Keys(t.Context()); err == nil || !strings.Contains(err.Error(), "AssumeRoleUnauthorizedAccess: EC2 cannot assume the role") {
 		t.Error(err)
