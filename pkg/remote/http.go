@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,13 +84,22 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 	}
 	h := &HTTP{config: c, client: client}
 	h.content, err = newContent(source{
-		where: mask.WithoutPasswords(c.URL), key: strings.Join([]string{c.Method, c.URL, c.Body}, "\n"),
+		where: mask.WithoutPasswords(c.URL), key: c.key(),
 		every: c.PollFrequency, secret: c.IsSecret, fetch: h.request,
 	}, o)
 	if err != nil {
 		return nil, component.At("url", err)
 	}
 	return h, nil
+}
+
+// key identifies the request. It is only written as a digest, as headers may be secret.
+func (c *HTTPConfig) key() string {
+	parts := []string{c.Method, c.URL, c.Body}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		parts = append(parts, name+": "+c.Headers[name])
+	}
+	return strings.Join(parts, "\n")
 }
 
 // userAgent comes from the headers, if they have one.

@@ -259,3 +259,13 @@ func TestARequestThatCannotWorkIsRejected(t *testing.T) {
 		t.Error("a timeout of 0 is accepted")
 	}
 }
+
+func TestTheKeptContentIsOfARequestWithTheSameHeaders(t *testing.T) {
+	c := httpConfig("http://h")
+	c.Headers = map[string]string{"X-Tenant": "a", "X-B": "b"}
+	other := c
+	other.Headers = map[string]string{"X-Tenant": "b", "X-B": "b"}
+	if c.key() == other.key() {
+		t.Error("the content of another tenant serves")
+	}
+}
