@@ -101,7 +101,7 @@ func TestAFolderThatHasJustChangedIsReadAgain(t *testing.T) {
 	}
 }
 
-func TestAPathThatIsNoPatternIsFoundInAFolderThatCannotBeRead(t *testing.T) {
+func TestAPathThatIsNoPatternIsFoundWithoutReadingItsFolder(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "x.log"))
 	f := NewFinder()

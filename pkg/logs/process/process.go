@@ -51,7 +51,7 @@ type Process struct {
 	recent  *recentCalls
 	backlog output // what the journal has to be forwarded, and who has not got it
 	next    int    // the first receiver that has not got the backlog
-	timed   bool   // when Run will next look at the clock by itself
+	timed   bool   // Run will look at the clock by itself, at looks
 	looks   time.Time
 
 	shown struct {

@@ -180,7 +180,7 @@ func TestTheSecretIsReadAgain(t *testing.T) {
 	defer func() { cancel(); running.Wait() }()
 	await := func(ok func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("health %v", v.Health())
 			}
