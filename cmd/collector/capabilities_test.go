@@ -66,7 +66,7 @@ func checkAssertions(t *testing.T, file string, packages map[string]bool) {
 				continue
 			}
 			if name, ok := selected.X.(*ast.Ident); ok && packages[imported[name.Name]] {
-				t.Errorf("%s asserts the type %s.%s of a component: ask for an interface, such as the ones of pkg/inspect", files.Position(one.Pos()), name.Name, selected.Sel.Name)
+				t.Errorf("%s asserts the type %s.%s of a component: ask for an interface of pkg/inspect", files.Position(one.Pos()), name.Name, selected.Sel.Name)
 			}
 		}
 	}
