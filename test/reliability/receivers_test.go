@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -155,9 +156,20 @@ prometheus.receive_http "in" {
 prometheus.remote_write "out" {
 	endpoint { url = %q }
 }
+
+prometheus.exporter.statsd "in" {
+	listen_udp = ""
+	listen_tcp = %q
+}
 `
 
 // listeners are the listeners of a collector, by their addresses.
+//
+// Some are in no suite. Those by UDP (otelcol.receiver.jaeger, loki.source.syslog,
+// prometheus.exporter.statsd) have nobody who is slow: a datagram comes whole or not at
+// all, is at most 64 KiB, is never compressed, and while none is read the kernel drops
+// what is too much. The Docker proxy is a command of its own, which forwards the few
+// requests that it allows to Docker, and buffers none; its own tests attack it.
 func listeners(t *testing.T, c *harness.Collector, grpc, otlp, push, pages, profiles, samples string) []receivertest.Listener {
 	lokiURL := "http://" + push + "/loki/api/v1/push"
 	pagesURL, profilesURL := "http://"+pages+"/collect", "http://"+profiles
@@ -208,8 +220,8 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 	traces, loki, pyroscope := harness.StartOTLPServer(t), lokitest.New(t), profilestest.NewServer(t) // not in parallel, as memory is limited
 	grpc, otlp, syslog := harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t)), harness.Address(harness.FreePort(t))
 	push, pages, profiles, samples := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
-	metrics := remotewritetest.New(t, nil)
-	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), pages, profiles, pyroscope.URL, samples, metrics.URL))
+	statsd, metrics := harness.Address(harness.FreePort(t)), remotewritetest.New(t, nil)
+	c := harness.NewCollector(t, fmt.Sprintf(receiversConfig, grpc, otlp, traces.Address, push, syslog, loki.URL(), pages, profiles, pyroscope.URL, samples, metrics.URL, statsd))
 	group := c.LimitMemory(t, receiversMemory)
 	c.Start(t)
 	pid := c.Pid()
@@ -219,6 +231,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 		t.Run(l.Name, func(t *testing.T) { l.Test(t, receiversGood) })
 	}
 	t.Run("loki.source.syslog", func(t *testing.T) { syslogListener(syslog).Test(t, receiversGood) })
+	t.Run("prometheus.exporter.statsd", func(t *testing.T) { statsdListener(statsd).Test(t, receiversGood) })
 	t.Logf("at most %d MiB resident", peak()>>20)
 	if kills := group.Kills(t); kills > 0 {
 		t.Errorf("the kernel has killed %d processes", kills)
@@ -234,6 +247,7 @@ func TestNoListenerStarvesGoodClientsForBadOnes(t *testing.T) {
 			"profiles": {len(harness.ProfileNumbers(pyroscope)), receiversGood},
 			"lines":    {len(loki.Entries()), 3 * receiversGood},
 			"samples":  {len(metrics.Samples()), receiversGood},
+			"counts":   {counted(t, c), receiversGood},
 		} {
 			if arrived[0] != arrived[1] {
 				return fmt.Errorf("%d of %d %s have arrived", arrived[0], arrived[1], name)
@@ -266,6 +280,54 @@ func syslogListener(address string) receivertest.Stream {
 			return err
 		},
 	}
+}
+
+// statsdListener is the TCP listener of prometheus.exporter.statsd at that address.
+func statsdListener(address string) receivertest.Stream {
+	return receivertest.Stream{
+		Address: address, Begin: "bad",
+		Bad: []receivertest.Body{
+			{Name: "no StatsD", Data: bytes.Repeat([]byte("bad\n"), mib/16)},
+			{Name: "no numbers", Data: bytes.Repeat([]byte("bad:x|c\n"), mib/16)},
+			{Name: "a long line", Data: append([]byte("bad:1|c|#"), make([]byte, 4*mib)...)},
+			{Name: "samples without end", Data: bytes.Repeat([]byte("bad:1|ms|@0.000000001\n"), mib/64)},
+			{Name: "another protocol", Data: []byte("GET / HTTP/1.1\r\n\r\n")},
+		},
+		Good: func(int) error {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = io.WriteString(conn, "good:1|c\n")
+			return err
+		},
+	}
+}
+
+// counted is how many good lines prometheus.exporter.statsd has counted; -1 if it has
+// counted bad ones.
+func counted(t *testing.T, c *harness.Collector) int {
+	t.Helper()
+	resp, err := http.Get(c.URL + "/api/v0/component/prometheus.exporter.statsd.in/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.SplitSeq(string(page), "\n") {
+		if value, is := strings.CutPrefix(line, "good "); is {
+			n, _ = strconv.Atoi(value) // 0 until it is a number
+		}
+		if strings.HasPrefix(line, "bad") {
+			return -1
+		}
+	}
+	return n
 }
 
 // pushLine pushes a line of that number to loki.source.api.
