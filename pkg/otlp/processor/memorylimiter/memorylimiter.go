@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"collector/pkg/component"
+	"collector/pkg/human"
 	"collector/pkg/inspect"
 	"collector/pkg/otlp/flow"
 	"collector/pkg/pipeline"
@@ -206,7 +207,11 @@ func (l *Limiter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 // Health says that requests are rejected.
 func (l *Limiter) Health() error {
 	if r := l.full.Load(); r != nil {
-		return inspect.Partial{Err: fmt.Errorf("requests are rejected since %s: %w", r.since.UTC().Format(time.TimeOnly), r)}
+		what := "rejects requests"
+		if d := time.Since(r.since).Truncate(time.Second); d > 0 {
+			what += " for " + human.Duration(d)
+		}
+		return inspect.Partial{Err: fmt.Errorf("%s: %w", what, r)}
 	}
 	return nil
 }

@@ -72,6 +72,10 @@ func TestRequestsAreRejectedWhileMemoryIsAboveTheSoftLimit(t *testing.T) {
 		}
 		check(71, 71, false)
 		check(90, 71, false)
+		time.Sleep(22 * time.Second)
+		if err := l.Health(); err == nil || !strings.HasPrefix(err.Error(), "rejects requests for 2") || !strings.Contains(err.Error(), " s: the collector uses 0.0 MiB") {
+			t.Errorf("health after a while: %v", err)
+		}
 		check(90, 20, true) // most of it is garbage
 		check(500, 500, false)
 		check(10, 10, true)
