@@ -13,7 +13,7 @@ import (
 // shownTime is a time on a page: its text may be a time of day, or relative to now.
 type shownTime struct {
 	At, Title, Text string
-	Clock           bool
+	Clock, Exact    bool
 }
 
 // times are all times in the content of the page that is open, which has some.
@@ -21,7 +21,7 @@ func (b *browser) times() []shownTime {
 	b.t.Helper()
 	const all = "[...document.querySelectorAll('main time')]"
 	b.until(all + ".length > 0")
-	return eval[[]shownTime](b, all+".map((t) => ({At: t.dateTime, Title: t.title, Text: t.innerText, Clock: 'clock' in t.dataset}))")
+	return eval[[]shownTime](b, all+".map((t) => ({At: t.dateTime, Title: t.title, Text: t.innerText, Clock: 'clock' in t.dataset, Exact: 'exact' in t.dataset}))")
 }
 
 // shownIn fails the test unless every time of the page that is open is shown in one time
@@ -32,7 +32,7 @@ func (b *browser) shownIn(zone *time.Location) {
 	for _, shown := range b.times() {
 		at, err := time.Parse(time.RFC3339Nano, shown.At)
 		want := at.In(zone).Format("2006-01-02 15:04:05.000")
-		if err != nil || shown.Title != want+" "+zone.String() || shown.Clock && shown.Text != want[len("2006-01-02 "):] {
+		if err != nil || shown.Title != want+" "+zone.String() || shown.Clock && shown.Text != want[len("2006-01-02 "):] || shown.Exact && shown.Text != shown.Title {
 			b.t.Errorf("%s: %+v, want %s in %s", eval[string](b, "location.pathname"), shown, want, zone)
 		}
 	}
@@ -50,7 +50,11 @@ func TestOneTimeZoneEverywhere(t *testing.T) {
 	trace := eval[string](b, link+".getAttribute('href')")
 	b.open("/targets")
 	target := eval[string](b, `document.querySelector('tbody a[href^="/targets/"]').getAttribute('href')`)
-	pages := []string{"/", "/targets", target, "/components", "/configuration", "/explore", "/explore/logs", "/explore/traces", trace, "/explore/profiles", "/live?signal=logs"}
+	b.open("/stages")
+	stages := eval[string](b, `document.querySelector('main a[href^="/stages/"]').getAttribute('href')`)
+	b.open(stages)
+	b.until("document.querySelector('main time[data-exact]')") // of a line that came in
+	pages := []string{"/", "/targets", target, stages, "/components", "/configuration", "/explore", "/explore/logs", "/explore/traces", trace, "/explore/profiles", "/live?signal=logs"}
 	for _, path := range pages {
 		b.open(path)
 		b.shownIn(tokyo)

@@ -61,8 +61,8 @@ function inZone(at) {
   return { date: p.year + "-" + p.month + "-" + p.day, clock: p.hour + ":" + p.minute + ":" + p.second + "." + p.fractionalSecond };
 }
 
-// showTimes shows the times in an element: those marked as a time of day by their
-// text, and all on hover, with the name of the zone.
+// showTimes shows the times in an element: those marked as a time of day or as exact
+// by their text, and all on hover, with the name of the zone.
 function showTimes(element) {
   for (const time of element.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
@@ -71,6 +71,7 @@ function showTimes(element) {
     const title = date + " " + clock + " " + root.dataset.zone;
     if (time.title !== title) time.title = title;
     if (time.hasAttribute("data-clock") && time.textContent !== clock) time.textContent = clock;
+    if (time.hasAttribute("data-exact") && time.textContent !== title) time.textContent = title;
   }
 }
 

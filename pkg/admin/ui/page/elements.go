@@ -76,7 +76,7 @@ func Ago(t time.Time) g.Node {
 }
 
 // exact is a time as it is shown on hover. A script shows it in the time zone of the
-// page, as it does the text of a Clock.
+// page, as it does the texts of Clock and Exact.
 const exact = "2006-01-02 15:04:05.000 UTC"
 
 // Clock is a time of day, to the millisecond.
@@ -85,6 +85,12 @@ func Clock(t time.Time) g.Node {
 		return h.Span(h.Class("dim"), g.Text("–"))
 	}
 	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Data("clock", ""), h.Title(t.UTC().Format(exact)), g.Text(t.UTC().Format("15:04:05.000")))
+}
+
+// Exact is a time with its date, to the millisecond.
+func Exact(t time.Time) g.Node {
+	text := t.UTC().Format(exact)
+	return h.Time(h.DateTime(t.UTC().Format(time.RFC3339Nano)), h.Data("exact", ""), h.Title(text), g.Text(text))
 }
 
 // ErrorCell is an error in a row of a list.

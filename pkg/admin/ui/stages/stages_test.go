@@ -77,6 +77,7 @@ func TestThePageTracesTheLastLine(t *testing.T) {
 	uitest.CheckPage(t, path, page)
 	contains(t, page, "a &lt;b&gt; (secret)", "1: stage.json", "2: stage.drop", `href="/configuration?file=c.alloy#L3"`, "c.alloy, line 7", "inside-1", "tenant", "changes 1 label, 1 extracted value",
 		"dropped by stage 2, stage.drop (reason: useless)", `?entry=1"`, "What comes out", "Passes.")
+	contains(t, page, `<dt>time</dt><dd><time datetime="1970-01-01T00:00:01Z" data-exact="" title="1970-01-01 00:00:01.000 UTC">1970-01-01 00:00:01.000 UTC</time>`)
 	page = uitest.Get(t, u, path+"?entry=1")
 	uitest.CheckPage(t, path, page)
 	contains(t, page, "Dropped by stage 2, stage.drop (reason: useless).", "dropped here, reason: useless")
@@ -103,6 +104,24 @@ func TestThePageTracesTheLastLine(t *testing.T) {
 	quiet := uitest.Get(t, newUI(t), path)
 	uitest.CheckPage(t, path, quiet)
 	contains(t, quiet, "No line has come in yet.", `data-refresh="5"`)
+}
+
+// Times that a stage changes are shown in the time zone of the page, unless they differ
+// by less than a millisecond.
+func TestChangedTimesAreShownInTheZoneOfThePage(t *testing.T) {
+	for after, wants := range map[string][]string{
+		"1970-01-02T00:00:00Z":           {`>1970-01-01 00:00:01.000 UTC</time>`, `<time datetime="1970-01-02T00:00:00Z" data-exact=""`},
+		"1970-01-01T00:00:01.000000005Z": {`<code>1970-01-01T00:00:01Z</code>`, `<code>1970-01-01T00:00:01.000000005Z</code>`},
+	} {
+		of := toy("x")
+		of.Trace = func(context.Context, []inspect.StagedEntry) (inspect.StageTrace, error) {
+			change := inspect.StageChange{What: inspect.ChangedTime, Before: "1970-01-01T00:00:01Z", After: after}
+			return inspect.StageTrace{Steps: []inspect.StageStep{{Entry: "1", Outcome: inspect.StagePassed, Changes: []inspect.StageChange{change}}}}, nil
+		}
+		page := uitest.Get(t, uitest.New(t, uitest.Small, uitest.Having(&uitest.Stock{Staged: []inspect.Stages{of}})), path)
+		uitest.CheckPage(t, path, page)
+		contains(t, page, wants...)
+	}
 }
 
 func post(u *uitest.UI, path, kind, body string) *httptest.ResponseRecorder {

@@ -112,7 +112,7 @@ func entryFacts(e *Entry, left *int) g.Node {
 	}
 	return page.Facts(
 		page.Fact("line", h.Code(g.Text(cut(e.Line, maxLine, left))), g.If(e.Cut, h.Span(h.Class("dim"), g.Text(" (its beginning)")))),
-		page.Fact("time", h.Code(g.Text(e.Time.UTC().Format(time.RFC3339Nano)))),
+		page.Fact("time", page.Exact(e.Time)),
 		page.Fact("labels", page.LabelList(e.Labels)),
 		g.If(len(e.Metadata) > 0, page.Fact("structured metadata", page.LabelList(e.Metadata))),
 		g.If(e.Tenant != "", page.Fact("tenant", h.Code(g.Text(page.Cut(e.Tenant, 200))))),
@@ -234,7 +234,21 @@ func changeRow(c *inspect.StageChange, left *int) g.Node {
 	if c.What == inspect.ChangedLine && c.Added {
 		return page.Row(what, h.Span(h.Class("dim"), g.Text("held")), value(c.After, false))
 	}
+	if before, after, is := timesOf(c); is {
+		return page.Row(what, page.Exact(before), page.Exact(after))
+	}
 	return page.Row(what, value(c.Before, c.Added), value(c.After, c.Removed))
+}
+
+// timesOf are the times of a change of the time; is: they differ as a page shows them, by
+// a millisecond or more.
+func timesOf(c *inspect.StageChange) (before, after time.Time, is bool) {
+	if c.What != inspect.ChangedTime {
+		return before, after, false
+	}
+	before, err := time.Parse(time.RFC3339Nano, c.Before)
+	after, err2 := time.Parse(time.RFC3339Nano, c.After)
+	return before, after, err == nil && err2 == nil && before.UnixMilli() != after.UnixMilli()
 }
 
 func metricsNode(all []inspect.StageMetric, left *int) g.Node {
