@@ -18,6 +18,8 @@ import (
 	"github.com/docker/docker/api"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
+
+	"collector/pkg/cause"
 )
 
 const (
@@ -246,15 +248,27 @@ func (e *endpoint) get(ctx context.Context, r right, path string) (http.Header, 
 // explain says in the user's terms why connecting failed, and how to fix that.
 func (e *endpoint) explain(err error) error {
 	err = withoutURL(err)
+	why := ""
 	switch {
 	case e.socket != "" && errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("connect to the Docker Engine at %s: permission denied: %s: %w", e.host, permissionAdvice(e.socket), err)
+		why = "permission denied: " + permissionAdvice(e.socket)
 	case e.socket != "" && errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("connect to the Docker Engine at %s: no such socket (is it mounted into this container?): %w", e.host, err)
+		why = "no such socket (is it mounted into this container?)"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("connect to the Docker Engine at %s: nothing is listening there (is it running?): %w", e.host, err)
+		why = "nothing is listening there (is it running?)"
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("connect to the Docker Engine at %s: no answer within %v: %w", e.host, connectTimeout, err)
+		why = fmt.Sprintf("no answer within %v", connectTimeout)
+	default:
+		why = cause.Words(err.Error())
 	}
-	return fmt.Errorf("connect to the Docker Engine at %s: %w", e.host, err)
+	return &connectError{fmt.Sprintf("connect to the Docker Engine at %s: %s", e.host, why), err}
 }
+
+// connectError is why connecting failed, in words.
+type connectError struct {
+	text string
+	err  error // of the library, whose text says no more
+}
+
+func (c *connectError) Error() string { return c.text }
+func (c *connectError) Unwrap() error { return c.err }

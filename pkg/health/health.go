@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"collector/pkg/cause"
 	"collector/pkg/deliver"
 	"collector/pkg/human"
 	"collector/pkg/inspect"
@@ -101,9 +102,9 @@ func input(err error) Finding {
 		return Finding{}
 	}
 	if partial := (inspect.Partial{}); errors.As(err, &partial) {
-		return Finding{Extent: Some, Message: err.Error(), Own: true}
+		return Finding{Extent: Some, Message: cause.Words(err.Error()), Own: true}
 	}
-	return Finding{Extent: All, Message: err.Error(), Own: true}
+	return Finding{Extent: All, Message: cause.Words(err.Error()), Own: true}
 }
 
 func (f *Finding) add(other Finding) {
@@ -178,7 +179,7 @@ func tails(c inspect.Tailer) Finding {
 func engine(e inspect.Engine, now time.Time) Finding {
 	switch {
 	case !e.Connected && e.Error != "":
-		return Finding{Extent: All, Message: "Docker unreachable" + lasting(e.Since, now) + ": " + firstLine(e.Error)}
+		return Finding{Extent: All, Message: "Docker unreachable" + lasting(e.Since, now) + ": " + cause.Words(firstLine(e.Error))}
 	case e.Error != "":
 		return Finding{Extent: Some, Message: "Docker rejects the filters: " + firstLine(e.Error)}
 	case e.Connected && len(e.Refused) > 0:

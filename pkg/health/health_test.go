@@ -109,20 +109,23 @@ func TestPartsAddUp(t *testing.T) {
 		component everything
 		want      Finding
 	}{
-		"nothing to do":             {everything{}, Finding{}},
-		"targets not scraped yet":   {everything{targets: []inspect.ScrapeTarget{unknown}}, Finding{}},
-		"one target of three":       {everything{targets: []inspect.ScrapeTarget{up, dead, unknown}}, Finding{Extent: Some, Message: "1 of 3 targets down"}},
-		"all targets":               {everything{targets: []inspect.ScrapeTarget{dead, dead}}, Finding{Extent: All, Message: "all 2 targets down"}},
-		"the only target":           {everything{targets: []inspect.ScrapeTarget{dead}}, Finding{Extent: All, Message: "its only target is down"}},
-		"one tail of two":           {everything{tails: []inspect.LogTail{failing, {}}}, Finding{Extent: Some, Message: "1 of 2 log tails failing"}},
-		"Docker":                    {everything{engine: gone}, Finding{Extent: All, Message: "Docker unreachable for 24 s: no such file"}},
-		"Docker, not asked yet":     {everything{engine: inspect.Engine{}}, Finding{}},
-		"a filter":                  {everything{engine: inspect.Engine{Connected: true, Error: "bad filter"}}, Finding{Extent: Some, Message: "Docker rejects the filters: bad filter"}},
-		"a proxy":                   {everything{engine: inspect.Engine{Connected: true, Refused: []string{"GET /a", "GET /b"}}}, Finding{Extent: Some, Message: "Docker does not allow GET /a, GET /b"}},
-		"its own input":             {everything{err: errors.New("no file")}, Finding{Extent: All, Own: true, Message: "no file"}},
-		"a part of its own input":   {everything{err: inspect.Partial{Err: errors.New("1 of 2 files")}}, Finding{Extent: Some, Own: true, Message: "1 of 2 files"}},
-		"the worst counts":          {everything{engine: gone, targets: []inspect.ScrapeTarget{up, dead}}, Finding{Extent: All, Message: "Docker unreachable for 24 s: no such file; 1 of 2 targets down"}},
-		"a target and destinations": {everything{writer: writer{down("logs", "http://a", time.Hour, 0)}, targets: []inspect.ScrapeTarget{up, dead}}, Finding{Extent: All, Failed: true, Message: "down 1 h 0 min; 1 of 2 targets down"}},
+		"nothing to do":              {everything{}, Finding{}},
+		"targets not scraped yet":    {everything{targets: []inspect.ScrapeTarget{unknown}}, Finding{}},
+		"one target of three":        {everything{targets: []inspect.ScrapeTarget{up, dead, unknown}}, Finding{Extent: Some, Message: "1 of 3 targets down"}},
+		"all targets":                {everything{targets: []inspect.ScrapeTarget{dead, dead}}, Finding{Extent: All, Message: "all 2 targets down"}},
+		"the only target":            {everything{targets: []inspect.ScrapeTarget{dead}}, Finding{Extent: All, Message: "its only target is down"}},
+		"one tail of two":            {everything{tails: []inspect.LogTail{failing, {}}}, Finding{Extent: Some, Message: "1 of 2 log tails failing"}},
+		"Docker":                     {everything{engine: gone}, Finding{Extent: All, Message: "Docker unreachable for 24 s: no such file"}},
+		"Docker, not asked yet":      {everything{engine: inspect.Engine{}}, Finding{}},
+		"a filter":                   {everything{engine: inspect.Engine{Connected: true, Error: "bad filter"}}, Finding{Extent: Some, Message: "Docker rejects the filters: bad filter"}},
+		"a proxy":                    {everything{engine: inspect.Engine{Connected: true, Refused: []string{"GET /a", "GET /b"}}}, Finding{Extent: Some, Message: "Docker does not allow GET /a, GET /b"}},
+		"a server that is not there": {everything{err: errors.New("fetch: dial tcp 10.0.0.1:1: connect: connection refused")}, Finding{Extent: All, Own: true, Message: "fetch: nothing listens at 10.0.0.1:1: start the server, or fix its address"}},
+		"a part that is not there":   {everything{err: inspect.Partial{Err: errors.New("1 of 2: open /x: no such file or directory")}}, Finding{Extent: Some, Own: true, Message: "1 of 2: /x does not exist: create it, or fix the path"}},
+		"a socket":                   {everything{engine: inspect.Engine{Error: "dial unix /x: connect: no such file or directory", Since: ago(24 * time.Second)}}, Finding{Extent: All, Message: "Docker unreachable for 24 s: there is no socket /x: start its server, mount the socket into the collector's container, or fix the path"}},
+		"its own input":              {everything{err: errors.New("no file")}, Finding{Extent: All, Own: true, Message: "no file"}},
+		"a part of its own input":    {everything{err: inspect.Partial{Err: errors.New("1 of 2 files")}}, Finding{Extent: Some, Own: true, Message: "1 of 2 files"}},
+		"the worst counts":           {everything{engine: gone, targets: []inspect.ScrapeTarget{up, dead}}, Finding{Extent: All, Message: "Docker unreachable for 24 s: no such file; 1 of 2 targets down"}},
+		"a target and destinations":  {everything{writer: writer{down("logs", "http://a", time.Hour, 0)}, targets: []inspect.ScrapeTarget{up, dead}}, Finding{Extent: All, Failed: true, Message: "down 1 h 0 min; 1 of 2 targets down"}},
 	} {
 		if got := Of(c.component, now); got != c.want {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)

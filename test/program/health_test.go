@@ -201,8 +201,8 @@ func TestTargetsAndInputsCauseNoAlert(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]struct{ state, says string }{
-		"discovery.http.x":       {"unhealthy", "fetch the targets: "},
-		"local.file.x":           {"unhealthy", "the last content"},
+		"discovery.http.x":       {"unhealthy", `^the last targets are kept: fetch the targets: nothing listens at 127\.0\.0\.1:\d+: start the server, or fix its address$`},
+		"local.file.x":           {"unhealthy", "^the last content is kept: .* does not exist: "},
 		"prometheus.scrape.some": {"degraded", "^1 of 2 targets down$"},
 		"prometheus.scrape.all":  {"unhealthy", "^all 2 targets down$"},
 		"discovery.docker.x":     {"unhealthy", `^Docker unreachable for \d+ s: .*nowhere\.sock`},
@@ -218,6 +218,17 @@ func TestTargetsAndInputsCauseNoAlert(t *testing.T) {
 		}
 		return nil
 	})
+	for _, path := range []string{"/api/v1/components", "/api/v1/overview", "/api/v1/graph", "/", "/components", "/component/discovery.http.x"} {
+		_, text := status(t, c.URL+path)
+		if path == "/component/discovery.http.x" { // below the message, its page has the error itself
+			text, _, _ = strings.Cut(text, `id="debug"`)
+		}
+		for _, foreign := range []string{"dial tcp", "dial unix", "connection refused", "no such file"} {
+			if strings.Contains(text, foreign) {
+				t.Errorf("%s: %q", path, foreign)
+			}
+		}
+	}
 	if n, all := running(t, c, "unhealthy"), running(t, c, "healthy"); n != 0 || int(all) != len(want)+1 {
 		t.Errorf("%v are unhealthy and %v healthy in Alloy's metric", n, all)
 	}

@@ -12,6 +12,7 @@ import (
 	"collector/pkg/admin/ui/flow"
 	"collector/pkg/admin/ui/page"
 	"collector/pkg/admin/ui/redact"
+	"collector/pkg/cause"
 	"collector/pkg/graph"
 	"collector/pkg/inspect"
 	"collector/pkg/mask"
@@ -113,7 +114,7 @@ func (s *situation) engineProblems() (out []problem) {
 		}
 		seen[e.Host] = true
 		p := problem{Kind: "bad", Component: e.Component, Since: e.Since, Fix: engineFix(e.Error),
-			Message: fmt.Sprintf("Cannot reach Docker at %s: %s. The container list is frozen until Docker answers.", e.Host, mask.WithoutPasswords(e.Error))}
+			Message: fmt.Sprintf("Cannot reach Docker at %s: %s. The container list is frozen until Docker answers.", e.Host, mask.WithoutPasswords(cause.Words(e.Error)))}
 		if e.Connected {
 			p.Kind, p.Message = "warn", fmt.Sprintf("Docker at %s rejects the filters of %s: %s. Its targets stay as they were.", e.Host, e.Component, mask.WithoutPasswords(e.Error))
 			p.Fix = "Fix the component's filter blocks."
@@ -129,7 +130,7 @@ func engineFix(err string) string {
 		return "Add the collector to the group that owns the socket, as the message says."
 	case strings.Contains(err, "permission denied"):
 		return "Give the collector access to the socket: add the group that owns it (docker run --group-add; group_add in Compose), or run it as root."
-	case strings.Contains(err, "no such file"):
+	case strings.Contains(err, "no such file"), strings.Contains(err, "no such socket"):
 		return "Mount the socket into the collector's container (-v /var/run/docker.sock:/var/run/docker.sock:ro), or fix the host in the configuration."
 	}
 	return "Check that Docker is running and that its address in the configuration is right. The collector keeps retrying."
