@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"collector/pkg/backoff"
+	"collector/pkg/cause"
 	"collector/pkg/httpclient"
 	"collector/pkg/mask"
 )
@@ -112,7 +113,7 @@ func (c *Consul) noteCatalog(err error) error {
 	if err == nil {
 		c.good = time.Now()
 	} else {
-		c.quiet.Warn(c.o.Logger, "catalog", "cannot read the catalog; keeping the last targets", "err", err)
+		c.quiet.Warn(c.o.Logger, "catalog", "cannot read the catalog; keeping the last targets", cause.Attributes(err)...)
 	}
 	return err
 }
@@ -165,7 +166,7 @@ func (c *Consul) readService(ctx context.Context, name string, s *consulService,
 		return 0, ctx.Err()
 	}
 	if err != nil {
-		c.quiet.Warn(c.o.Logger, "service", "cannot read a service; keeping its last targets", "service", name, "err", err)
+		c.quiet.Warn(c.o.Logger, "service", "cannot read a service; keeping its last targets", append([]any{"service", name}, cause.Attributes(err)...)...)
 	}
 	var targets []Target
 	for i := range instances {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/inspect"
 	"collector/pkg/throttle"
@@ -90,7 +91,7 @@ func (p *poll) refresh(ctx context.Context) {
 	p.note(err, usable)
 	if err != nil {
 		p.failures.Inc()
-		p.quiet.Warn(p.options.Logger, "refresh", "cannot refresh all targets; keeping the last ones", "err", err)
+		p.quiet.Warn(p.options.Logger, "refresh", "cannot refresh all targets; keeping the last ones", cause.Attributes(err)...)
 	}
 	if !usable {
 		return

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/config"
 	"collector/pkg/durable"
@@ -95,7 +96,7 @@ func NewHTTP(c HTTPConfig, o component.Options) (*HTTP, error) {
 	case cacheErr == nil:
 		i.text, i.kept = lastgood.New(kept, bytes.Equal), kept
 		i.text.Read(nil, err)
-		o.Logger.Warn("the module cannot be fetched; using the last working one", "err", err)
+		o.Logger.Warn("the module cannot be fetched; using the last working one", cause.Attributes(err)...)
 	case text == nil:
 		return nil, component.At("url", component.Absent(err))
 	} // the parser reports what is wrong with the text, and where
@@ -219,7 +220,7 @@ func (i *HTTP) look(ctx context.Context) {
 	}
 	changed, failed := i.text.Read(text, err)
 	if failed {
-		i.o.Logger.Warn("the module cannot be fetched; keeping the last one", "err", err)
+		i.o.Logger.Warn("the module cannot be fetched; keeping the last one", cause.Attributes(err)...)
 	}
 	if changed {
 		i.o.Changed()

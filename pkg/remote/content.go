@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/durable"
 	"collector/pkg/lastgood"
@@ -63,7 +64,7 @@ func newContent(s source, o component.Options) (*content, error) {
 	}
 	c.text = lastgood.New(kept, same)
 	c.text.Read("", err)
-	o.Logger.Warn("the content cannot be fetched; using the last one", "err", err)
+	o.Logger.Warn("the content cannot be fetched; using the last one", cause.Attributes(err)...)
 	return c, nil
 }
 
@@ -110,7 +111,7 @@ func (c *content) look(ctx context.Context) {
 	changed, failed := c.text.Read(text, err)
 	switch {
 	case failed:
-		c.o.Logger.Warn("the content cannot be fetched; keeping the last one", "err", err)
+		c.o.Logger.Warn("the content cannot be fetched; keeping the last one", cause.Attributes(err)...)
 	case err == nil:
 		c.got()
 	}

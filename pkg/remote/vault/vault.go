@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"collector/pkg/backoff"
+	"collector/pkg/cause"
 	"collector/pkg/component"
 	"collector/pkg/lastgood"
 )
@@ -252,7 +253,7 @@ func (v *Vault) step(ctx context.Context) error {
 	}
 	changed, failed := v.data.Read(data, err)
 	if failed {
-		v.o.Logger.Warn("the secret cannot be refreshed; keeping the last one", "err", err)
+		v.o.Logger.Warn("the secret cannot be refreshed; keeping the last one", cause.Attributes(err)...)
 	}
 	if changed {
 		v.o.Changed()
