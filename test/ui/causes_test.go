@@ -100,7 +100,7 @@ func TestCausesOfContainers(t *testing.T) {
 
 // inGo are words that only mean something to Go programmers.
 func inGo(text string) bool {
-	for _, foreign := range []string{"strconv.", "dial tcp", "context deadline", "i/o timeout", "connection refused"} {
+	for _, foreign := range []string{"strconv.", "dial tcp", "dial unix", "context deadline", "i/o timeout", "connection refused"} {
 		if strings.Contains(text, foreign) {
 			return true
 		}

@@ -97,7 +97,7 @@ func TestTargetsAndDockerColorTheGraph(t *testing.T) {
 	service := metricsService(t)
 	c := harness.NewCollector(t, fmt.Sprintf(`
 		prometheus.scrape "service" {
-			targets         = [{ __address__ = %q }, { __address__ = %q }]
+			targets         = [{ __address__ = %[1]q }, { __address__ = %[2]q }]
 			scrape_interval = "1s"
 			scrape_timeout  = "1s"
 			forward_to      = [explore.sink.x.metrics]
@@ -108,6 +108,7 @@ func TestTargetsAndDockerColorTheGraph(t *testing.T) {
 			targets    = discovery.docker.x.targets
 			forward_to = [explore.sink.x.logs]
 		}
+		discovery.http "x" { url = "http://%[2]s/targets" }
 		explore.sink "x" { }
 	`, service, strings.TrimPrefix(harness.Refusing(t), "http://")))
 	c.Start(t)
@@ -116,6 +117,13 @@ func TestTargetsAndDockerColorTheGraph(t *testing.T) {
 	b.until(`document.querySelector('.graph a.node.warn[aria-label^="prometheus.scrape.service, degraded"] .trouble').textContent === '1 of 2 targets down'`)
 	for _, id := range []string{"discovery.docker.x", "loki.source.docker.x"} {
 		b.until(fmt.Sprintf(`document.querySelector('.graph a.node.bad[aria-label^="%s, unhealthy"] .trouble').textContent.startsWith('Docker unreachable for ')`, id))
+	}
+	for _, path := range []string{"/", "/components"} {
+		b.open(path)
+		b.until("document.querySelector('main').innerText.includes('fetch the targets: nothing listens at ')")
+		if text := b.text(); inGo(text) {
+			t.Errorf("%s has an error of the library:\n%s", path, text)
+		}
 	}
 }
 
