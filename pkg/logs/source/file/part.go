@@ -49,7 +49,9 @@ type part struct {
 	real    string // where that led; empty if it was no link
 	file    *os.File
 	id      fileID
-	text    text
+	given   text  // the encoding that is configured
+	text    text  // the one that its byte order mark says
+	bom     int64 // the bytes of that mark
 	offset  int64 // the beginning of the first line that was not read
 	scanned int64 // bytes from there on that hold no line end
 	last    []byte
@@ -81,21 +83,30 @@ func openPart(t *tail, name string, text text) (*part, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	p := &part{tail: t, name: name, file: f, id: identify(info), text: text}
+	p := &part{tail: t, name: name, file: f, id: identify(info), given: text}
 	p.begin()
 	return p, nil
 }
 
 // begin looks for a byte order mark, which may be written after the file was
-// opened.
+// opened. The position does not move past it before the first line is read: a mark
+// alone is not something to recognize a file by.
 func (p *part) begin() {
-	if !p.text.marked || p.offset > 0 {
+	if p.offset > 0 {
 		return
 	}
-	head := make([]byte, 2)
+	head := make([]byte, maxByteOrderMark)
 	n, _ := p.file.ReadAt(head, 0)
-	p.text, p.offset = p.text.beginning(head[:n])
-	p.last = append(p.last[:0], head[:p.offset]...)
+	text, size := p.given.beginning(head[:n])
+	p.text, p.bom = text, int64(size)
+}
+
+// preamble is how many bytes at the position are a byte order mark.
+func (p *part) preamble() int64 {
+	if p.offset > 0 {
+		return 0
+	}
+	return p.bom
 }
 
 func (p *part) close() { _ = p.file.Close() }
@@ -147,8 +158,19 @@ func (p *part) sum(from, n int64) uint32 {
 
 // resume sets the position to that of m.
 func (p *part) resume(m mark) {
-	p.seek(m.Offset)
+	p.seek(p.aligned(m.Offset))
 	p.again = decodeRuns(m.Sent)
+}
+
+// aligned is the offset of the first character that begins at an offset or behind it.
+// What read the file before may have taken each byte for a character.
+func (p *part) aligned(offset int64) int64 {
+	unit := int64(len(p.text.end))
+	over := offset % unit
+	if over > 0 && offset-over+unit <= p.size() {
+		return offset - over + unit
+	}
+	return offset - over
 }
 
 // seek sets the position to an offset.
@@ -216,7 +238,8 @@ func (p *part) read(buf []byte, limit int, emit func(line []byte, size int64)) (
 	if p.scanned > 0 {
 		return p.readLong(buf, limit, emit)
 	}
-	done := 0
+	bom := min(int(p.preamble()), len(chunk))
+	done := bom
 	for done < len(chunk) {
 		rest := chunk[done:]
 		if nulls := leadingNulls(rest); nulls >= padding || nulls == len(rest) {
@@ -233,6 +256,9 @@ func (p *part) read(buf []byte, limit int, emit func(line []byte, size int64)) (
 		}
 		emit(rest[:end], int64(end))
 		done += end + len(p.text.end)
+	}
+	if done == bom {
+		done = 0 // no line was read
 	}
 	p.advance(chunk[:done])
 	if done == 0 && !eof {
@@ -297,18 +323,19 @@ func (p *part) readLong(buf []byte, limit int, emit func(line []byte, size int64
 	}
 }
 
-// emitLong gives the line of size bytes at the position to emit, and moves the position
-// after its line end.
+// emitLong gives the line of size bytes at the position to emit, without a byte order
+// mark, and moves the position after its line end.
 func (p *part) emitLong(size, end int64, limit int, emit func(line []byte, size int64)) error {
 	// Two bytes of UTF-16 may be one of UTF-8.
-	line := make([]byte, min(size, int64(limit)*int64(len(p.text.end))))
-	if n, err := p.file.ReadAt(line, p.offset); n < len(line) {
+	bom := p.preamble()
+	line := make([]byte, min(size-bom, int64(limit)*int64(len(p.text.end))))
+	if n, err := p.file.ReadAt(line, p.offset+bom); n < len(line) {
 		if errors.Is(err, io.EOF) {
 			return errTruncated
 		}
 		return err
 	}
-	emit(line, size)
+	emit(line, size-bom)
 	p.seek(p.offset + size + end)
 	return nil
 }
@@ -316,8 +343,9 @@ func (p *part) emitLong(size, end int64, limit int, emit func(line []byte, size 
 // finish gives the last line, which has no end, to emit.
 func (p *part) finish(limit int, emit func(line []byte, size int64)) {
 	_, _ = p.skipNulls(make([]byte, chunkSize), false)
-	size := p.size() - p.offset
-	if b := make([]byte, 1); size > 0 && p.sum(p.offset, 1) != durable.Checksum(0, b) {
-		_ = p.emitLong(size, 0, limit, emit)
+	begin := p.offset + p.preamble()
+	character := make([]byte, len(p.text.end))
+	if n, _ := p.file.ReadAt(character, begin); leadingNulls(character[:n]) < n {
+		_ = p.emitLong(p.size()-p.offset, 0, limit, emit)
 	}
 }

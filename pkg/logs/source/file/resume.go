@@ -87,7 +87,7 @@ func (r *reader) restore(ctx context.Context, t *tail, p *part, marks []mark) er
 			t.done = append(t.done, m)
 		case m.imported():
 			if m.Offset <= p.size() {
-				p.seek(m.Offset)
+				p.seek(p.aligned(m.Offset))
 			}
 			found = true
 		case m.fileID == p.id && p.matches(m):

@@ -350,24 +350,6 @@ func TestALineOfFiveMegabytesIsWhole(t *testing.T) {
 	b.wait("before", long, "after")
 }
 
-func TestEncodingsAreDecoded(t *testing.T) {
-	f := func(encoding, content string, want ...string) {
-		t.Helper()
-		b := newBench(t)
-		b.change = func(c *Config) { c.Encoding = encoding }
-		b.write("a.log", content)
-		b.target("a.log")
-		b.start()
-		b.wait(want...)
-	}
-	f("utf-16le", "a\x00\x0a\x0a\n\x00b\x00\r\x00\n\x00", "a\u0a0a", "b")
-	f("utf-16be", "\x00a\x0a\x0a\x00\n\x00b\x00\r\x00\n", "a\u0a0a", "b")
-	f("utf-16", "\xff\xfea\x00\n\x00", "a")
-	f("utf-16", "\xfe\xff\x00a\x00\n", "a")
-	f("iso-8859-1", "caf\xe9\n", "café")
-	f("", "bad \xff\xff byte\n", "bad \ufffd byte")
-}
-
 func TestNullsThatACrashLeftAreNotSent(t *testing.T) {
 	b := newBench(t)
 	b.write("a.log", "before\n"+strings.Repeat("\x00", 300<<10)+"after\nshort\x00\x00\n")

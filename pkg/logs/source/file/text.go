@@ -16,13 +16,35 @@ type text struct {
 	name   string
 	coding encoding.Encoding // nil: UTF-8
 	end    []byte            // the line end; lines begin at multiples of its length
-	marked bool              // a byte order mark at the beginning says which of two it is
+	marks  []byteOrderMark   // with which a file may begin
 }
 
-// newText returns the encoding that IANA registered under a name.
+// byteOrderMark is what a file may begin with, and what its text is then.
+type byteOrderMark struct {
+	bytes  string
+	coding encoding.Encoding // nil: UTF-8
+	end    string
+}
+
+// maxByteOrderMark is how long a byte order mark can be.
+const maxByteOrderMark = 3
+
+func markOfUTF8() byteOrderMark { return byteOrderMark{"\xef\xbb\xbf", nil, "\n"} }
+
+func markOfUTF16LE() byteOrderMark {
+	return byteOrderMark{"\xff\xfe", unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "\n\x00"}
+}
+
+func markOfUTF16BE() byteOrderMark {
+	return byteOrderMark{"\xfe\xff", unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "\x00\n"}
+}
+
+// newText returns the encoding that IANA registered under a name. Without a name, it
+// is UTF-8 unless a file begins with the mark of UTF-16.
 func newText(name string) (text, error) {
 	t := text{name: name, end: []byte("\n")}
 	if name == "" {
+		t.marks = []byteOrderMark{markOfUTF8(), markOfUTF16LE(), markOfUTF16BE()}
 		return t, nil
 	}
 	coding, err := ianaindex.IANA.Encoding(name)
@@ -35,30 +57,33 @@ func newText(name string) (text, error) {
 	t.coding = coding
 	switch canonical, _ := ianaindex.IANA.Name(coding); canonical {
 	case "UTF-8":
-		t.coding = nil
+		t.marks = []byteOrderMark{markOfUTF8()}
 	case "UTF-16LE":
-		t.end = []byte{'\n', 0}
+		t.marks = []byteOrderMark{markOfUTF16LE()}
 	case "UTF-16BE":
-		t.end = []byte{0, '\n'}
-	case "UTF-16":
-		t.end, t.marked = []byte{0, '\n'}, true
+		t.marks = []byteOrderMark{markOfUTF16BE()}
+	case "UTF-16": // without a mark, big-endian, as RFC 2781 has it
+		t.marks = []byteOrderMark{markOfUTF16BE(), markOfUTF16LE()}
+	}
+	if len(t.marks) > 0 {
+		t = t.as(t.marks[0])
 	}
 	return t, nil
 }
 
+// as is t in the encoding of a mark.
+func (t text) as(m byteOrderMark) text {
+	t.coding, t.end = m.coding, []byte(m.end)
+	return t
+}
+
 // beginning returns the encoding of a file that begins with head, and how many
-// bytes its mark takes.
-func (t text) beginning(head []byte) (text, int64) {
-	if !t.marked || len(head) < 2 {
-		return t, 0
-	}
-	t.coding = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
-	switch {
-	case head[0] == 0xff && head[1] == 0xfe:
-		t.end, t.coding = []byte{'\n', 0}, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
-		return t, 2
-	case head[0] == 0xfe && head[1] == 0xff:
-		return t, 2
+// bytes its byte order mark takes. head need not be longer than maxByteOrderMark.
+func (t text) beginning(head []byte) (text, int) {
+	for _, m := range t.marks {
+		if bytes.HasPrefix(head, []byte(m.bytes)) {
+			return t.as(m), len(m.bytes)
+		}
 	}
 	return t, 0
 }

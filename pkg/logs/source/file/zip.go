@@ -117,10 +117,7 @@ func (r *reader) decompress(ctx context.Context, t *tail, p *part) error {
 	if err != nil {
 		return err
 	}
-	if r.source.text.coding != nil {
-		in = r.source.text.coding.NewDecoder().Reader(in)
-	}
-	lines := bufio.NewReaderSize(in, chunkSize)
+	lines := decoded(in, r.source.text)
 	emit := r.emitter(t, p)
 	for n := int64(0); ; n++ {
 		line, size, err := nextLine(lines, int(r.source.cfg.MaxLineSize))
@@ -153,6 +150,18 @@ func open(f *os.File, format string) (io.Reader, error) {
 		return zlib.NewReader(f)
 	}
 	return bzip2.NewReader(f), nil
+}
+
+// decoded is in as UTF-8, without a byte order mark.
+func decoded(in io.Reader, text text) *bufio.Reader {
+	raw := bufio.NewReaderSize(in, chunkSize)
+	head, _ := raw.Peek(maxByteOrderMark) // an error comes again with the next byte
+	text, bom := text.beginning(head)
+	_, _ = raw.Discard(bom)
+	if text.coding == nil {
+		return raw
+	}
+	return bufio.NewReaderSize(text.coding.NewDecoder().Reader(raw), chunkSize)
 }
 
 // nextLine reads a line, of which it keeps limit bytes, and returns its size. The
