@@ -31,7 +31,7 @@ type proxyFlags struct {
 
 func newProxyFlags() (*pflag.FlagSet, *proxyFlags) {
 	set := pflag.NewFlagSet("docker-proxy", pflag.ContinueOnError)
-	describe(set, "docker-proxy lets the read-only requests that a collector makes through to a Docker Engine, and refuses all others.")
+	describe(set, "docker-proxy lets the read-only requests that a collector makes through to a Docker Engine, and rejects all others.")
 	f := &proxyFlags{}
 	set.StringVar(&f.listen, "listen", defaultProxySocket, "path of the Unix socket; one that an earlier run left is replaced")
 	set.StringVar(&f.mode, "listen-mode", "0660", "mode of the socket")

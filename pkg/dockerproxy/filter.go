@@ -2,8 +2,8 @@
 // read-only requests that the collector makes, and nothing else. Whoever has its
 // socket can see what the collector sees, but start, stop and change nothing.
 //
-// What the Engine gets is never what the client has sent: each request is written
-// anew from the operation and the parameters that were recognized in it.
+// The Engine never gets the client's bytes: the proxy builds a new request from the
+// operation and the parameters that it has recognized.
 package dockerproxy
 
 import (
@@ -41,19 +41,18 @@ type operation struct {
 	streams  bool
 }
 
-// parameter makes of the value of a query parameter what the Engine gets, or
-// reports that it is not allowed.
+// parameter returns what the Engine gets for the value of a query parameter, or
+// reports that the value is not allowed.
 type parameter func(value string) (string, bool)
 
-// operations are all that pkg/docker asks for, and those of a Swarm. Of the
-// parameters, those are missing that nobody uses, such as size, which makes an
-// Engine measure file systems.
+// operations are all that pkg/docker uses, and those of a Swarm. Parameters that nobody
+// uses are missing, such as size, which makes an Engine measure file systems.
 func operations() []operation {
 	return []operation{
 		{path: "/_ping", head: true},
 		{path: "/version"},
 		{path: "/info"},
-		// Without the type, it would also tell of images, volumes, plugins and secrets.
+		// Without the type, it would also report events of images, volumes, plugins and secrets.
 		{path: "/events", swarm: true, query: events("container", "network", "service", "node"), required: []string{"filters"}, streams: true},
 		{path: "/events", query: events("container", "network"), required: []string{"filters"}, streams: true},
 		{path: "/containers/json", query: map[string]parameter{"all": flag, "limit": number, "filters": anyFilters}},
@@ -167,7 +166,7 @@ func stamp(v string) (string, bool) { return v, stamps.MatchString(v) }
 
 func tail(v string) (string, bool) { return v, v == "all" || numbers.MatchString(v) }
 
-// anyFilters writes filters anew: a name that was there twice is there once.
+// anyFilters re-encodes filters, so that a name that was repeated is there once.
 func anyFilters(v string) (string, bool) {
 	filters, ok := parseFilters(v)
 	if !ok {

@@ -54,7 +54,7 @@ func TestWhatTheCollectorAsksForIsLetThrough(t *testing.T) {
 	}
 }
 
-func TestASwarmIsLetThroughWhereItIsWanted(t *testing.T) {
+func TestSwarmRequestsPassOnlyWithSwarm(t *testing.T) {
 	for _, target := range []string{
 		"/v1.41/services", "/v1.41/tasks" + query("filters", `{"desired-state":{"running":true}}`), "/v1.41/nodes", "/nodes",
 		"/v1.41/events" + query("filters", `{"type":["service","node","container"]}`),
@@ -73,16 +73,16 @@ func TestASwarmIsLetThroughWhereItIsWanted(t *testing.T) {
 	}
 }
 
-// refusedTargets are requests by GET that are refused, with a part of the reason.
-func refusedTargets() map[string]string {
-	all := refusedParameters()
-	for _, path := range refusedPaths() {
+// rejectedTargets are GET requests that are rejected, with a part of the reason.
+func rejectedTargets() map[string]string {
+	all := rejectedParameters()
+	for _, path := range rejectedPaths() {
 		all[path] = "does not make such a request"
 	}
 	return all
 }
 
-func refusedPaths() []string {
+func rejectedPaths() []string {
 	return []string{
 		// What else the Engine has.
 		"/v1.41/containers/" + id + "/archive?path=/etc/shadow",
@@ -142,7 +142,7 @@ func refusedPaths() []string {
 	}
 }
 
-func refusedParameters() map[string]string {
+func rejectedParameters() map[string]string {
 	return map[string]string{
 		"/v1.41/info?x=1":                                                               "parameter \"x\"",
 		"/v1.41/networks?filters={}":                                                    "parameter \"filters\"",
@@ -172,8 +172,8 @@ func refusedParameters() map[string]string {
 	}
 }
 
-func TestEverythingElseIsRefused(t *testing.T) {
-	for target, why := range refusedTargets() {
+func TestEverythingElseIsRejected(t *testing.T) {
+	for target, why := range rejectedTargets() {
 		if got, err := (Filter{}).checkLine(http.MethodGet, target); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: %+v, %v; want %q", target, got, err, why)
 		}
@@ -190,9 +190,9 @@ func TestEverythingElseIsRefused(t *testing.T) {
 	}
 }
 
-// TestFiltersAreWrittenAnew: what a reader of JSON may take in two ways is let
+// TestFiltersAreRewritten: what a reader of JSON may take in two ways is let
 // through in one.
-func TestFiltersAreWrittenAnew(t *testing.T) {
+func TestFiltersAreRewritten(t *testing.T) {
 	for given, want := range map[string]string{
 		`{"type":{"secret":true},"type":{"container":true}}`:          `{"type":{"container":true}}`,
 		`{"type":["network","container"]}`:                            lifecycle,

@@ -23,7 +23,7 @@ func FuzzOnlyListedRequestsReachTheEngine(f *testing.F) {
 		f.Add([]byte(line+" HTTP/1.1\r\nHost: d\r\n\r\n"), false)
 		f.Add([]byte(line+" HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), true)
 	}
-	for target := range refusedTargets() {
+	for target := range rejectedTargets() {
 		add("GET " + target)
 	}
 	for _, line := range []string{"HEAD /_ping", "GET /v1.41/containers/json?all=1", "POST /v1.41/containers/create", "GET /nodes", "GET /networks/stats", "GET /v1.41/containers/a/logs?follow=1"} {

@@ -78,11 +78,11 @@ func connections() int {
 	return int(max(minConnections, min(maxConnections, debug.SetMemoryLimit(-1)/2/connectionCost)))
 }
 
-// ServeHTTP lets a request through, or refuses it.
+// ServeHTTP lets a request through, or rejects it.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asked, err := p.filter.check(r)
 	if err != nil {
-		p.refuse(w, r, err)
+		p.reject(w, r, err)
 		return
 	}
 	ctx := r.Context()
@@ -101,14 +101,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.forward(ctx, w, asked)
 }
 
-// refuse answers as an Engine does that allows something to some of its clients.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, why error) {
+// reject answers as an Engine with an authorization plugin does.
+func (p *Proxy) reject(w http.ResponseWriter, r *http.Request, why error) {
 	what := fmt.Sprintf("%.20s %.200s", r.Method, r.URL.Path)
-	p.quiet.Warn(p.logger, what, "refused a request to the Docker Engine", "request", what, "reason", why.Error())
+	p.quiet.Warn(p.logger, what, "rejected a request to the Docker Engine", "request", what, "reason", why.Error())
 	// Nothing that follows on this connection is read: it may be the body.
 	w.Header().Set("Connection", "close")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime))
-	fail(w, http.StatusForbidden, fmt.Sprintf("collector docker-proxy refuses %s: %s", what, why))
+	fail(w, http.StatusForbidden, fmt.Sprintf("collector docker-proxy rejects %s: %s", what, why))
 }
 
 // fail answers with an error in the Engine's form.

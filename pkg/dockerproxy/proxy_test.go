@@ -197,9 +197,9 @@ func TestAllThatTheCollectorDoesWorksThroughTheProxy(t *testing.T) {
 	}
 }
 
-// TestARefusalSaysWhichRequestAndWhy sends each request as it is: the Engine gets
+// TestARejectionSaysWhichRequestAndWhy sends each request as it is: the Engine gets
 // none of them.
-func TestARefusalSaysWhichRequestAndWhy(t *testing.T) {
+func TestARejectionSaysWhichRequestAndWhy(t *testing.T) {
 	engine := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the Engine gets %s %s", r.Method, r.RequestURI)
 	}))
@@ -217,7 +217,7 @@ func TestARefusalSaysWhichRequestAndWhy(t *testing.T) {
 		{"CONNECT docker:80 HTTP/1.1\r\n\r\n", "only GET is allowed"},
 		{"OPTIONS * HTTP/1.1\r\n\r\n", "only GET is allowed"},
 	}
-	for target, why := range refusedTargets() {
+	for target, why := range rejectedTargets() {
 		if target != "" && !strings.ContainsAny(target, " ") { // these are no requests at all
 			requests = append(requests, request{"GET " + target + " HTTP/1.1\r\n\r\n", why})
 		}
@@ -227,16 +227,16 @@ func TestARefusalSaysWhichRequestAndWhy(t *testing.T) {
 		var said struct{ Message string }
 		if err := json.Unmarshal([]byte(body), &said); err != nil || status != http.StatusForbidden {
 			if status == http.StatusBadRequest {
-				continue // net/http itself refuses what is no HTTP
+				continue // net/http itself rejects what is not HTTP
 			}
 			t.Errorf("%q: %d %s, %v", r.head, status, body, err)
 		}
 		method, _, _ := strings.Cut(r.head, " ")
-		if !strings.Contains(said.Message, "refuses "+method) || !strings.Contains(said.Message, r.why) {
+		if !strings.Contains(said.Message, "rejects "+method) || !strings.Contains(said.Message, r.why) {
 			t.Errorf("%q: %s, want %s", r.head, said.Message, r.why)
 		}
 	}
-	for _, want := range []string{`level=WARN msg="refused a request to the Docker Engine" request="POST /v1.41/containers/create" reason="it has a body"`} {
+	for _, want := range []string{`level=WARN msg="rejected a request to the Docker Engine" request="POST /v1.41/containers/create" reason="it has a body"`} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}
@@ -270,7 +270,7 @@ func TestNothingBehindABodyIsRead(t *testing.T) {
 	}
 }
 
-func TestALargeHeaderIsRefused(t *testing.T) {
+func TestALargeHeaderIsRejected(t *testing.T) {
 	p, _ := open(t, "tcp://engine")
 	p.engine.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 		t.Errorf("the Engine gets %s", r.URL)
@@ -287,8 +287,8 @@ func TestALargeHeaderIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheEngineGetsNothingOfTheClients: not a field of its header.
-func TestTheEngineGetsNothingOfTheClients(t *testing.T) {
+// TestTheEngineGetsNoHeaderOfTheClient: not one field.
+func TestTheEngineGetsNoHeaderOfTheClient(t *testing.T) {
 	got := make(chan *http.Request, 1)
 	p, _ := open(t, "tcp://engine")
 	p.engine.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -309,30 +309,30 @@ func TestTheEngineGetsNothingOfTheClients(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreCountedInTheLog: a client that asks again and again fills no log.
-func TestRefusalsAreCountedInTheLog(t *testing.T) {
+// TestRejectionsAreCountedInTheLog: a client that asks again and again fills no log.
+func TestRejectionsAreCountedInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, log := open(t, "tcp://engine")
-		refused := func() {
+		rejected := func() {
 			p.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/secrets", nil))
 		}
 		for range 1000 {
-			refused()
+			rejected()
 		}
 		if n := strings.Count(log.String(), "\n"); n != 1 {
 			t.Errorf("%d lines:\n%s", n, log)
 		}
 		time.Sleep(time.Minute)
-		refused()
+		rejected()
 		if !strings.Contains(log.String(), `request="GET /secrets"`) || !strings.Contains(log.String(), "suppressed=999") {
 			t.Errorf("log:\n%s", log)
 		}
 	})
 }
 
-// TestAStreamComesPieceByPieceAndEndsWithItsClient follows events, of which there
+// TestAStreamIsForwardedAsItComesAndEndsWithItsClient follows events, of which there
 // are none at first.
-func TestAStreamComesPieceByPieceAndEndsWithItsClient(t *testing.T) {
+func TestAStreamIsForwardedAsItComesAndEndsWithItsClient(t *testing.T) {
 	d := dockertest.New(t)
 	socket, _ := inFrontOf(t, d.Host())
 	c, err := net.Dial("unix", socket)
@@ -368,8 +368,8 @@ type oneByOne struct{ io.Reader }
 
 func (o *oneByOne) Read(p []byte) (int, error) { return o.Reader.Read(p[:min(1, len(p))]) }
 
-// TestALogThatIsCutIsNotWhole: the client must not take the end for the log's.
-func TestALogThatIsCutIsNotWhole(t *testing.T) {
+// TestATruncatedLogDoesNotEndCleanly: the client must not take the end for the log's.
+func TestATruncatedLogDoesNotEndCleanly(t *testing.T) {
 	d := dockertest.New(t)
 	socket, _ := inFrontOf(t, d.Host())
 	container := d.Run(dockertest.Container{})
@@ -393,7 +393,7 @@ func TestALogThatIsCutIsNotWhole(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatIsAwayIsExplained(t *testing.T) {
+func TestAnUnreachableEngineIsExplained(t *testing.T) {
 	d := dockertest.New(t)
 	socket, log := inFrontOf(t, d.Host())
 	d.Shutdown()

@@ -46,7 +46,7 @@ func TestASocketHasItsModeAndGroup(t *testing.T) {
 	}
 }
 
-func TestASocketThatWasLeftIsReplaced(t *testing.T) {
+func TestAStaleSocketIsReplaced(t *testing.T) {
 	s := Socket{Path: filepath.Join(shortDir(t), "docker.sock"), Mode: 0o600, Group: -1}
 	listenOn(t, s).Close()
 	if _, err := os.Stat(s.Path); err != nil {
@@ -63,7 +63,7 @@ func TestASocketThatWasLeftIsReplaced(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNoSocketIsLeftAlone(t *testing.T) {
+func TestAFileThatIsNotASocketIsKept(t *testing.T) {
 	path := filepath.Join(shortDir(t), "docker.sock")
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestAFileThatIsNoSocketIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestASocketWithoutADirectorySaysSo(t *testing.T) {
+func TestASocketWithoutADirectoryIsExplained(t *testing.T) {
 	if _, err := (Socket{Path: filepath.Join(shortDir(t), "no", "s"), Mode: 0o600, Group: -1}).Listen(); err == nil || !strings.Contains(err.Error(), "its directory must exist") {
 		t.Errorf("got %v", err)
 	}

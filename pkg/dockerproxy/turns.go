@@ -10,8 +10,8 @@ import (
 // and no more than an Engine answers beside other work.
 const perClient = 64
 
-// turns lets each client make a few requests at a time; the others wait. So those of
-// one client keep neither the Engine busy nor another client waiting.
+// turns lets each client make a few requests at a time; the others wait. So one
+// client can neither keep the Engine busy nor another client waiting.
 type turns struct {
 	most int
 

@@ -17,8 +17,8 @@ import (
 	"collector/test/harness"
 )
 
-// checkNothingRefused reads the log of docker-proxy, which names what it has refused.
-func (p *environment) checkNothingRefused(t *testing.T) {
+// checkNothingRejected reads the log of docker-proxy, which names what it has rejected.
+func (p *environment) checkNothingRejected(t *testing.T) {
 	log := p.compose(t, "logs", "docker-proxy")
 	if !strings.Contains(log, "docker-proxy is running") || strings.Contains(log, "level=warn") {
 		t.Errorf("docker-proxy: %s", log)
@@ -41,9 +41,9 @@ func checkWithHost(t *testing.T, engine *isolated) {
 		return p.checkLines(t, p.received(t, "loki", ":3100").Lines)
 	})
 	p.checkHost(t)
-	t.Run("nothing is refused", p.checkNothingRefused)
+	t.Run("nothing is rejected", p.checkNothingRejected)
 	t.Run("the collector is locked in", p.checkLockedIn)
-	t.Run("what it does not ask for is refused", p.checkRefusals)
+	t.Run("what it does not ask for is rejected", p.checkRejections)
 }
 
 // checkHost checks what compose.host.yaml adds: the host's own file system, and
@@ -102,9 +102,9 @@ func (p *environment) checkLockedIn(t *testing.T) {
 	}
 }
 
-// checkRefusals makes requests to the real Engine through the collector's socket that
+// checkRejections makes requests to the real Engine through the collector's socket that
 // the collector does not make.
-func (p *environment) checkRefusals(t *testing.T) {
+func (p *environment) checkRejections(t *testing.T) {
 	all := p.containers(t)
 	id, socket := all["collector"].ID, ""
 	for _, mount := range all["collector"].Mounts {
@@ -146,7 +146,7 @@ func (p *environment) checkRefusals(t *testing.T) {
 	for _, line := range lines {
 		status, said := ask(line, "")
 		method, _, _ := strings.Cut(line, " ")
-		if status != http.StatusForbidden || method != http.MethodHead && !strings.Contains(said, "collector docker-proxy refuses "+method) {
+		if status != http.StatusForbidden || method != http.MethodHead && !strings.Contains(said, "collector docker-proxy rejects "+method) {
 			t.Errorf("%s: %d %s", line, status, said)
 		}
 	}
@@ -155,7 +155,7 @@ func (p *environment) checkRefusals(t *testing.T) {
 			t.Errorf("%q: %d %s", rest, status, said)
 		}
 	}
-	if n := strings.Count(p.compose(t, "logs", "docker-proxy"), "refused a request to the Docker Engine"); n < 20 {
-		t.Errorf("docker-proxy names %d requests that it has refused", n)
+	if n := strings.Count(p.compose(t, "logs", "docker-proxy"), "rejected a request to the Docker Engine"); n < 20 {
+		t.Errorf("docker-proxy names %d requests that it has rejected", n)
 	}
 }

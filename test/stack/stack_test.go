@@ -153,7 +153,7 @@ func TestStack(t *testing.T) {
 		t.Run(p.name+" knows the host and its containers", p.checkDashboards)
 	}
 	for _, p := range []*environment{dev, staging} {
-		t.Run(p.name+" asks Docker for nothing that is refused", p.checkNothingRefused)
+		t.Run(p.name+" asks Docker for nothing that is rejected", p.checkNothingRejected)
 	}
 	t.Run("with the host", func(t *testing.T) { checkWithHost(t, engine) })
 	if a, b := dev.received(t, "loki", ":3100"), staging.received(t, "loki", ":3100"); len(a.Lines) == len(b.Lines) {
