@@ -25,7 +25,7 @@ func Missing(router *http.ServeMux) http.Handler {
 	})
 }
 
-// headerOnly takes an answer without its body.
+// headerOnly writes only the header of a response.
 type headerOnly struct {
 	header http.Header
 	status int

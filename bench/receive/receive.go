@@ -14,7 +14,7 @@ type Tallies struct{ Samples, Lines, Profiles, Spans Tally }
 // The questions. Both are answered by Tallies.
 const (
 	Read   = "/read"   // what has arrived so far
-	Window = "/window" // the same; ages are counted anew from then on
+	Window = "/window" // the same; ages are counted from zero from then on
 )
 
 // Serve is the receiver's process. It has one address for HTTP, with the paths

@@ -111,7 +111,7 @@ func TestAPageThatWasNotScrapedIsNoLoss(t *testing.T) {
 	}
 }
 
-func TestAPageLacksWhatIsNotOnIt(t *testing.T) {
+func TestMissingMetricsOfAPageAreNamed(t *testing.T) {
 	host := "# TYPE\nnode_memory_MemTotal_bytes 1\nnode_cpu_seconds_total{cpu=\"0\"} 1\n"
 	var containers strings.Builder
 	containers.WriteString("# TYPE\n")

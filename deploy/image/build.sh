@@ -27,7 +27,7 @@ done < <(sed -e ':join' -e '/\\$/{N;s/\\\n *//;b join' -e '}' "$here/Dockerfile"
 docker import --platform "linux/$architecture" "${changes[@]}" "$layer" "$image" >/dev/null
 
 # Engines before 25 label what they import as their own: such an image is saved,
-# labelled anew, and loaded again.
+# relabeled, and loaded again.
 labelled() { docker image inspect -f '{{.Architecture}}' "$image"; }
 if [ "$(labelled)" != "$architecture" ]; then
 	mkdir "$context/saved"

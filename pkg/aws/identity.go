@@ -1,5 +1,5 @@
-// Package aws signs requests and finds the keys for it where AWS's own programs do,
-// without AWS's kit.
+// Package aws signs requests, and finds the credentials for it where AWS's own programs
+// do, without AWS's SDK.
 package aws
 
 import (
@@ -34,22 +34,22 @@ type Config struct {
 }
 
 const (
-	// margin is how long before their end keys are replaced.
+	// margin is how long before they expire keys are replaced.
 	margin = 5 * time.Minute
 	// retryEvery is how often a service is asked that fails while there are keys to use.
 	retryEvery = 10 * time.Second
 	// serviceTimeout bounds a request for keys.
 	serviceTimeout = 10 * time.Second
-	// localDial bounds how long a service of the machine is looked for: where there is
-	// none, nobody refuses.
+	// localDial bounds connecting to a service of the machine: where there is none,
+	// packets may vanish without a refusal.
 	localDial = 2 * time.Second
-	// largestAnswer bounds what such a service answers.
+	// largestAnswer bounds the response of such a service.
 	largestAnswer = 64 << 10
 )
 
 // Identity finds the keys that requests are signed with: those of the configuration, of
 // the environment, of a web identity (EKS), of a profile, of a container (ECS, EKS), or
-// of an instance (EC2), the first that there are; and with them, those of a role.
+// of an instance (EC2), whichever comes first; and with them, those of a role.
 type Identity struct {
 	cfg    Config
 	remote *http.Client // of STS
@@ -109,7 +109,7 @@ func (i *Identity) Region() (string, error) {
 		values, err = i.section(i.file("AWS_CONFIG_FILE", "config"), "default")
 	}
 	if err != nil {
-		return "", fmt.Errorf("find the region of AWS: %w: set region, or AWS_REGION", err)
+		return "", fmt.Errorf("find the AWS region: %w: set region, or AWS_REGION", err)
 	}
 	if values["region"] == "" {
 		return "", errors.New("no region is set: neither in the configuration nor in AWS_REGION nor in the profile")
@@ -123,7 +123,7 @@ func (i *Identity) Keys(ctx context.Context) (Keys, error) {
 	case <-i.turn:
 		defer func() { i.turn <- struct{}{} }()
 	case <-ctx.Done():
-		return Keys{}, fmt.Errorf("wait for the keys of AWS: %w", ctx.Err())
+		return Keys{}, fmt.Errorf("wait for AWS credentials: %w", ctx.Err())
 	}
 	if i.cfg.RoleARN == "" {
 		return i.own(ctx)
@@ -171,7 +171,7 @@ func (i *Identity) own(ctx context.Context) (Keys, error) {
 	return i.refresh(&i.base, func() (Keys, error) {
 		keys, err := fetch(ctx)
 		if err != nil {
-			return Keys{}, fmt.Errorf("find the keys of AWS: %w", err)
+			return Keys{}, fmt.Errorf("find AWS credentials: %w", err)
 		}
 		return keys, nil
 	})
@@ -179,7 +179,7 @@ func (i *Identity) own(ctx context.Context) (Keys, error) {
 
 const whereKeysAre = "set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
 
-// source is where the keys are: they themselves, or what fetches them.
+// source returns the keys, or what fetches them.
 func (i *Identity) source() (Keys, func(context.Context) (Keys, error), error) {
 	if i.cfg.AccessKey != "" {
 		return Keys{Access: i.cfg.AccessKey, Secret: i.cfg.SecretKey}, nil, nil
@@ -198,14 +198,14 @@ func (i *Identity) source() (Keys, func(context.Context) (Keys, error), error) {
 	case err == nil && values["aws_access_key_id"] != "":
 		return Keys{Access: values["aws_access_key_id"], Secret: component.Secret(values["aws_secret_access_key"]), Session: component.Secret(values["aws_session_token"])}, nil, nil
 	case i.cfg.Profile != "" && err == nil:
-		err = fmt.Errorf("%s has none of the profile %q", path, i.profile())
+		err = fmt.Errorf("%s has no credentials for profile %q", path, i.profile())
 		fallthrough
 	case i.cfg.Profile != "":
-		return Keys{}, nil, fmt.Errorf("find the keys of AWS: %w: %s", err, whereKeysAre)
+		return Keys{}, nil, fmt.Errorf("find AWS credentials: %w: %s", err, whereKeysAre)
 	case i.getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || i.getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
 		return Keys{}, i.container, nil
 	case i.getenv("AWS_EC2_METADATA_DISABLED") == "true":
-		return Keys{}, nil, fmt.Errorf("find the keys of AWS: there are none in the configuration, the environment and %s, and AWS_EC2_METADATA_DISABLED is true: %s", path, whereKeysAre)
+		return Keys{}, nil, fmt.Errorf("find AWS credentials: there are none in the configuration, the environment or %s, and AWS_EC2_METADATA_DISABLED is true: %s", path, whereKeysAre)
 	}
 	return Keys{}, i.instance, nil
 }

@@ -81,7 +81,7 @@ func TestKeysAreFoundWhereAWSHasThem(t *testing.T) {
 		}
 	}
 	for want, a := range map[string]*Identity{
-		"has none of the profile \"none\"":  awsOf(t, Config{Region: "r", Profile: "none"}, nil, files),
+		"has no credentials for profile \"none\"": awsOf(t, Config{Region: "r", Profile: "none"}, nil, files),
 		"no such file":                      awsOf(t, Config{Region: "r", Profile: "none"}, nil, nil),
 		"AWS_EC2_METADATA_DISABLED is true": awsOf(t, Config{Region: "r"}, map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}, nil),
 	} {

@@ -44,7 +44,7 @@ func (i *Identity) assume(ctx context.Context, own Keys) (Keys, error) {
 	return i.sts(ctx, form, &own)
 }
 
-// webIdentity gets the keys of a role for a token in a file, which others replace.
+// webIdentity gets the keys of a role for a token in a file, which is replaced from outside.
 func (i *Identity) webIdentity(ctx context.Context) (Keys, error) {
 	token, err := os.ReadFile(i.getenv("AWS_WEB_IDENTITY_TOKEN_FILE"))
 	if err != nil {
@@ -79,7 +79,7 @@ func (i *Identity) sts(ctx context.Context, form url.Values, own *Keys) (Keys, e
 	return readRole(body)
 }
 
-// ask sends a request to who, whose answer has status 200.
+// ask sends a request to who, and returns the body of a response with status 200.
 func ask(client *http.Client, r *http.Request, who string) ([]byte, error) {
 	answer, err := client.Do(r)
 	if err != nil {
@@ -101,7 +101,7 @@ type statusError struct {
 	error
 }
 
-// readRole reads what the token service answers.
+// readRole reads the response of the token service.
 func readRole(body []byte) (Keys, error) {
 	type credentials struct {
 		AccessKeyID     string    `xml:"AccessKeyId"`
@@ -119,7 +119,7 @@ func readRole(body []byte) (Keys, error) {
 		c = &got.Web
 	}
 	if err != nil || c.AccessKeyID == "" || c.SecretAccessKey == "" {
-		return Keys{}, errors.New("the token service answers without keys")
+		return Keys{}, errors.New("the response of the token service contains no credentials")
 	}
 	return Keys{Access: c.AccessKeyID, Secret: component.Secret(c.SecretAccessKey), Session: component.Secret(c.SessionToken), Expires: c.Expiration}, nil
 }
@@ -169,7 +169,7 @@ func safe(address string) error {
 	case ip == netip.MustParseAddr("169.254.170.2"), ip == netip.MustParseAddr("169.254.170.23"), ip == netip.MustParseAddr("fd00:ec2::23"):
 		return nil
 	}
-	return fmt.Errorf("%s is neither https nor this machine nor a service of ECS or EKS", u.Host)
+	return fmt.Errorf("%s must use https, unless it is this machine or a service of ECS or EKS", u.Host)
 }
 
 // instance gets the keys of the role of an EC2 instance.
@@ -206,13 +206,13 @@ func (i *Identity) Metadata(ctx context.Context, path string) ([]byte, error) {
 	if r, err = http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil); err != nil {
 		return nil, err
 	}
-	if refused == nil { // else there may be sessions of no kind
+	if refused == nil { // otherwise the service may have no sessions
 		r.Header.Set("X-Aws-Ec2-Metadata-Token", strings.TrimSpace(string(session)))
 	}
 	return ask(i.local, r, "the instance's metadata service")
 }
 
-// readKeys reads what the services of containers and instances answer.
+// readKeys reads the response of the services of containers and instances.
 func readKeys(body []byte) (Keys, error) {
 	var got struct {
 		Code, Message, AccessKeyID, SecretAccessKey, Token string
@@ -220,9 +220,9 @@ func readKeys(body []byte) (Keys, error) {
 	}
 	if err := json.Unmarshal(body, &got); err != nil || got.AccessKeyID == "" || got.SecretAccessKey == "" {
 		if got.Code != "" && got.Code != "Success" {
-			return Keys{}, fmt.Errorf("the service answers without keys: %s: %s", httpclient.OneLine(got.Code), httpclient.OneLine(got.Message))
+			return Keys{}, fmt.Errorf("the service returned no credentials: %s: %s", httpclient.OneLine(got.Code), httpclient.OneLine(got.Message))
 		}
-		return Keys{}, errors.New("the service answers without keys")
+		return Keys{}, errors.New("the response of the service contains no credentials")
 	}
 	return Keys{Access: got.AccessKeyID, Secret: component.Secret(got.SecretAccessKey), Session: component.Secret(got.Token), Expires: got.Expiration}, nil
 }

@@ -155,7 +155,7 @@ func TestOneCallerAtATimeAsksForKeys(t *testing.T) {
 	<-i.turn
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := i.Keys(ctx); err == nil || !strings.Contains(err.Error(), "wait for the keys of AWS") {
+	if _, err := i.Keys(ctx); err == nil || !strings.Contains(err.Error(), "wait for AWS credentials") {
 		t.Error(err)
 	}
 }

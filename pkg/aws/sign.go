@@ -18,8 +18,8 @@ type Request struct {
 	// Headers are signed besides the host, the date, the hash of the body, and what
 	// the body is.
 	Headers []string
-	// Plain says that the path is signed as it is sent, as S3 has it; all others have
-	// it escaped once more.
+	// Plain signs the path as it is sent, as S3 requires; all other services require
+	// it to be escaped once more.
 	Plain bool
 }
 

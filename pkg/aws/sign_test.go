@@ -46,7 +46,7 @@ func TestSignatureForS3MatchesAWSsExample(t *testing.T) {
 	}
 }
 
-func TestThePathIsEscapedOnceMoreButForS3(t *testing.T) {
+func TestThePathIsEscapedTwiceExceptForS3(t *testing.T) {
 	r, err := http.NewRequest(http.MethodGet, "https://h/a%20b", nil)
 	if err != nil {
 		t.Fatal(err)

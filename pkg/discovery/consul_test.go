@@ -204,7 +204,7 @@ func TestHealthInConsulMatchesTheWorstCheck(t *testing.T) {
 	}
 }
 
-func TestWhatChangesInConsulIsNoticed(t *testing.T) {
+func TestChangesInConsulAreNoticed(t *testing.T) {
 	s := newConsulServer(t)
 	s.instances["a"] = instance(1)
 	d := newConsul(t, s, component.Options{}, nil)
@@ -260,7 +260,7 @@ func TestConsulIsAskedAsConfigured(t *testing.T) {
 	}
 }
 
-func TestServicesInConsulThatAreNamedNeedNoCatalog(t *testing.T) {
+func TestNamedServicesNeedNoCatalog(t *testing.T) {
 	t.Setenv("CONSUL_HTTP_TOKEN", "of the environment")
 	t.Setenv("CONSUL_NAMESPACE", "n")
 	t.Setenv("CONSUL_PARTITION", "p")
@@ -335,7 +335,7 @@ func TestTargetsStayWhileConsulFails(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotConsulsAreFailures(t *testing.T) {
+func TestInvalidResponsesOfConsulAreFailures(t *testing.T) {
 	for want, answer := range map[string]string{"not Consul's": "<html>", "larger than 16 MiB": strings.Repeat(" ", maxConsulAnswer+1)} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
 		t.Cleanup(s.Close)
@@ -443,7 +443,7 @@ func TestTheServerOfConsulIsAnAddressOrAURL(t *testing.T) {
 	}
 }
 
-func TestConsulThatCannotBeAskedIsRejected(t *testing.T) {
+func TestInvalidConsulSettingsAreRejected(t *testing.T) {
 	for want, change := range map[string]func(*ConsulConfig){
 		"server: a Unix socket":        func(c *ConsulConfig) { c.Server = "unix:///run/consul.sock" },
 		"server: the scheme must be":   func(c *ConsulConfig) { c.Scheme = "ftp" },

@@ -64,7 +64,7 @@ func (c *Consul) repeat(ctx context.Context, ask func(index uint64) (uint64, err
 			index = 0
 			_ = retry.Wait(ctx)
 			continue
-		case next < index: // Consul has begun anew
+		case next < index: // Consul has reset its index
 			next = 0
 		}
 		index = next

@@ -239,7 +239,7 @@ func TestEventsAreReadAtABoundedRate(t *testing.T) {
 }
 
 // As a map, short labels take ten times the memory of their text.
-func TestLabelsThatWouldFillMemoryAreRefused(t *testing.T) {
+func TestLabelsThatWouldFillMemoryAreRejected(t *testing.T) {
 	var many strings.Builder
 	for i := range 40_000 {
 		fmt.Fprintf(&many, `,"%d":""`, i)

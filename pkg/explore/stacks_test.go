@@ -338,7 +338,7 @@ func TestASumIsMadeOnce(t *testing.T) {
 	}
 	first := sum("cpu")
 	if sum("cpu") != first {
-		t.Error("the same sum was made anew")
+		t.Error("the same sum was computed again")
 	}
 	if sum("samples").Value != 4 || sum("cpu") != first {
 		t.Error("the sum of another type changes something")

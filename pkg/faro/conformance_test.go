@@ -158,7 +158,7 @@ func (c *recordedCase) request(t *testing.T, i int, fill func(string) string) ma
 	return out
 }
 
-// without is an answer without what the case does not compare.
+// without removes what the case does not compare from an answer.
 func (c *recordedCase) without(answer map[string]any) map[string]any {
 	for _, key := range c.Volatile {
 		delete(answer, key)

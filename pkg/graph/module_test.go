@@ -400,7 +400,7 @@ func FuzzModule(f *testing.F) {
 		again, _ := build(o, newMetrics(""), sources, g)
 		for _, n := range again.nodes {
 			if ds.Err() == nil && !g.has(n) {
-				t.Fatalf("%q: %s is made anew though nothing changed", text, n.id)
+				t.Fatalf("%q: %s is created again though nothing changed", text, n.id)
 			}
 		}
 		if ds.Err() == nil {

@@ -12,7 +12,7 @@ import (
 // shorter one is part of other words.
 const minSecret = 6
 
-// WithoutCredentials is the text of an answer without what the request carried
+// WithoutCredentials is the text of a response, free of what the request carried
 // in its headers and its URL: some servers repeat it in their errors, which are
 // logged and shown.
 func WithoutCredentials(text string, answer *http.Response) string {

@@ -176,7 +176,7 @@ func TestASlowTokenServerHoldsNoRequestBeyondItsTime(t *testing.T) {
 	defer client.CloseIdleConnections()
 	request, _ := http.NewRequestWithContext(ctx, http.MethodGet, tokens.URL, nil)
 	if _, err := client.Do(request); err == nil {
-		t.Error("there is an answer without a token")
+		t.Error("a request without a token was answered")
 	}
 }
 

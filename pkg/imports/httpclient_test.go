@@ -69,7 +69,7 @@ func TestAModuleIsFetchedAsOftenAsConfigured(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotAnswerIsGivenUpAfterTheTimeout(t *testing.T) {
+func TestARequestFailsAfterTheTimeout(t *testing.T) {
 	ended := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)

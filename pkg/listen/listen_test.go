@@ -168,7 +168,7 @@ func TestConnectionThatAClosedListenerTakesGoesToAnother(t *testing.T) {
 	}
 }
 
-func TestBrokenSocketIsBoundAnew(t *testing.T) {
+func TestBrokenSocketIsBoundAgain(t *testing.T) {
 	p := NewPool()
 	a, address := mustListen(t, p)
 	s := a.(*listener).socket

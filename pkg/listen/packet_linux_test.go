@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheKernelHoldsAsMuchAsItIsAskedTo(t *testing.T) {
+func TestTheReceiveBufferHasTheSizeThatWasSet(t *testing.T) {
 	c, err := NewPool().ListenPackets("udp", "127.0.0.1:0", "a")
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 )
 
 // A file of another program is told by one error, at the key by which it is known.
-func TestFilesOfOthersAreNamed(t *testing.T) {
+func TestFilesOfOtherProgramsAreRecognized(t *testing.T) {
 	for text, want := range map[string]string{
 		"apiVersion: v1\nkind: ConfigMap\ndata:\n  promtail.yaml: |\n    clients: []\n":       "1:1: this is a Kubernetes manifest",
 		"global: {}\nscrape_configs: []\nremote_write:\n- url: http://x\n":                    "3:1: this is a file of Prometheus",
@@ -36,7 +36,7 @@ func TestFilesOfOthersAreNamed(t *testing.T) {
 }
 
 // What is wrong with a file is told at its line.
-func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
+func TestSyntaxErrorsNameTheirLine(t *testing.T) {
 	const begin = "clients:\n- url: http://loki:3100\nscrape_configs:\n"
 	long := strings.Repeat("x: y\n", 20_000)
 	for text, want := range map[string]string{

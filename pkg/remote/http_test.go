@@ -81,7 +81,7 @@ func (h *HTTP) exports(t *testing.T, want any) {
 	}
 }
 
-func TestTheContentIsWhatTheServerAnswers(t *testing.T) {
+func TestTheContentIsTheServersResponse(t *testing.T) {
 	s := newServer(t, "\n one \n")
 	changes := 0
 	h := newHTTP(t, httpConfig(s.URL), component.Options{Changed: func() { changes++ }})
@@ -175,7 +175,7 @@ func TestTheContentIsFetchedAsOftenAsConfigured(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotAnswerIsGivenUpAfterTheTimeout(t *testing.T) {
+func TestARequestFailsAfterTheTimeout(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(s.Close)
 	c := httpConfig(s.URL)
@@ -203,7 +203,7 @@ func TestASecretIsNeitherShownNorWritten(t *testing.T) {
 	}
 }
 
-func TestTheLastContentServesAStartWithoutTheServer(t *testing.T) {
+func TestWithoutTheServerTheLastContentIsUsed(t *testing.T) {
 	s := newServer(t, "one")
 	o := component.Options{Dir: filepath.Join(t.TempDir(), "remote.http.x")}
 	h := newHTTP(t, httpConfig(s.URL), o)

@@ -92,8 +92,8 @@ func (c *S3Client) Validate() error {
 	return nil
 }
 
-// S3 is the component remote.s3: the content of an object in S3, or in storage of the
-// same kind.
+// S3 is the component remote.s3: the content of an object in S3, or in storage that
+// is compatible with it.
 type S3 struct {
 	*content
 	url      *url.URL
@@ -127,7 +127,7 @@ func NewS3(c S3Config, o component.Options) (*S3, error) {
 	}
 	region, err := identity.Region()
 	if s.region = cmp.Or(c.Client.SigningRegion, region); c.Client.Endpoint != "" {
-		s.region, err = cmp.Or(s.region, "us-east-1"), nil // which storage of the same kind accepts
+		s.region, err = cmp.Or(s.region, "us-east-1"), nil // which compatible storage accepts
 	}
 	if err != nil {
 		return nil, component.At("client/region", component.Absent(err))

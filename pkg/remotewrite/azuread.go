@@ -212,7 +212,7 @@ func readToken(body []byte) (token string, lasts time.Duration, err error) {
 		Expires json.RawMessage `json:"expires_in"`
 	}
 	if err := json.Unmarshal(body, &got); err != nil || got.Token == "" {
-		return "", 0, errors.New("the identity service answers without a token")
+		return "", 0, errors.New("the response of the identity service contains no token")
 	}
 	var text string
 	if json.Unmarshal(got.Expires, &text) != nil {

@@ -105,7 +105,7 @@ func TestWithoutATokenNoRequestGoesOut(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"error": "invalid_request", "message": "Identity not found"}`)
 		},
-		"answers without a token": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) },
+		"contains no token": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) },
 		"does not say how long": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"access_token": "a", "expires_in": "soon"}`)
 		},

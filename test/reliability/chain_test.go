@@ -61,7 +61,7 @@ otelcol.exporter.loadbalancing "lb" {
 // Through a row of processors, all acknowledged spans arrive but for those that the filter
 // drops, whether the destinations are down or the collector is killed. Then, with a
 // sampler, each span has arrived or is counted as dropped.
-func TestARowOfProcessorsLosesNothingAndTheAccountHolds(t *testing.T) {
+func TestAChainOfProcessorsLosesNothingAndCountsWhatItDrops(t *testing.T) {
 	t.Parallel()
 	first, second, port := harness.StartOTLPServer(t), harness.StartOTLPServer(t), harness.FreePort(t)
 	proxies := []*harness.Proxy{harness.StartProxy(t, first.Address), harness.StartProxy(t, second.Address)}

@@ -158,7 +158,7 @@ func TestRequestsForServicesAreLimited(t *testing.T) {
 	}
 }
 
-func TestWhatFailsIsShownAndTheRestIsThere(t *testing.T) {
+func TestFailuresAreShownAndTheRestIsExposed(t *testing.T) {
 	some := answers()
 	some["/v1/catalog/nodes"] = "nonsense"
 	delete(some, "/v1/health/service/db")
@@ -188,7 +188,7 @@ func TestTheTokenStaysWithTheServer(t *testing.T) {
 	}
 }
 
-func TestAServerThatHangsIsLeftAfterTheTimeout(t *testing.T) {
+func TestAScrapeOfAHangingServerEndsAfterTheTimeout(t *testing.T) {
 	settings := fmt.Sprintf("server = \"http://%s\"\n", exportertest.Hanging(t))
 	e := exportertest.New(t, Definition(), settings+"timeout = \"10ms\"")
 	if code, page := e.Page(); code != 200 || !page.Has("consul_up 0") || e.Health() == nil {

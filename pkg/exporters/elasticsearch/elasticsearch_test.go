@@ -155,7 +155,7 @@ func TestArgumentsAreSeenOnThePage(t *testing.T) {
 	exportertest.Effect{Settings: "aliases = false", Without: "elasticsearch_indices_aliases{"}.Check(t, Definition(), c.settings()+"indices = true")
 }
 
-func TestWhatTheClusterIsIsAskedForOnceInAnInterval(t *testing.T) {
+func TestClusterInfoIsFetchedOncePerInterval(t *testing.T) {
 	for settings, want := range map[string]int{"": 1, "clusterinfo_interval = \"0s\"": 1, "clusterinfo_interval = \"1ns\"": 3} {
 		c := newCluster(t)
 		e := exportertest.New(t, Definition(), c.settings()+settings)
@@ -204,7 +204,7 @@ func TestAPasswordStaysWithTheServer(t *testing.T) {
 	}
 }
 
-func TestWhatFailsIsShownAndTheRestIsThere(t *testing.T) {
+func TestFailuresAreShownAndTheRestIsExposed(t *testing.T) {
 	c := newCluster(t)
 	c.answers["/_cluster/health"] = "nonsense"
 	e := exportertest.New(t, Definition(), c.settings())
@@ -235,7 +235,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-func TestAServerThatHangsIsLeftAfterTheTimeout(t *testing.T) {
+func TestAScrapeOfAHangingServerEndsAfterTheTimeout(t *testing.T) {
 	settings := fmt.Sprintf("address = \"http://%s\"\n", exportertest.Hanging(t))
 	e := exportertest.New(t, Definition(), settings+"timeout = \"10ms\"")
 	if code, page := e.Page(); code != 200 || !page.Has("elasticsearch_cluster_health_up 0") || e.Health() == nil {

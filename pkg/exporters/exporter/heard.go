@@ -15,7 +15,7 @@ type Heard struct {
 	first string // guarded by mu
 }
 
-// Forget begins anew.
+// Forget resets h.
 func (h *Heard) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

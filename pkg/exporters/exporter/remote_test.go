@@ -109,7 +109,7 @@ func TestAWrongMetricOfARemotePageIsSkipped(t *testing.T) {
 	}
 }
 
-func TestAPageOfMetricsThatCollideIsRefused(t *testing.T) {
+func TestAPageOfMetricsThatCollideIsRejected(t *testing.T) {
 	same := prometheus.NewGauge(prometheus.GaugeOpts{Name: "toy_exporter_build_info"})
 	if _, err := RemotePage(component.Options{}, Remote{Program: "toy_exporter", Collector: same}); err == nil {
 		t.Error("it is accepted")

@@ -131,7 +131,7 @@ func TestThePageMatchesAlloys(t *testing.T) {
 	}
 }
 
-func TestLinesComeByEachListener(t *testing.T) {
+func TestEachListenerReceivesLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	s := start(t, fmt.Sprintf("listen_udp = \"127.0.0.1:0\"\nlisten_tcp = \"127.0.0.1:0\"\nlisten_unixgram = %q\nunix_socket_mode = \"620\"\nread_buffer = 300000", path))
 	s.send("udp", s.udp, "a:1|c\n")
@@ -284,7 +284,7 @@ func TestTagsAreLabelsIfTheirKindIsParsed(t *testing.T) {
 	}
 }
 
-func TestEventsAreHandledOnceThereAreEnoughOrTheIntervalIsOver(t *testing.T) {
+func TestEventsAreHandledAtTheThresholdOrTheInterval(t *testing.T) {
 	s := start(t, "event_flush_interval = \"1h\"\nevent_flush_threshold = 3\nevent_queue_size = 3")
 	s.send("tcp", s.tcp, "a:1|c\na:1|c\n")
 	s.await("statsd_exporter_lines_total 2")
@@ -336,7 +336,7 @@ func TestLinesAreRelayed(t *testing.T) {
 	s.await("statsd_exporter_relay_packets_total"+target+" 2", "statsd_exporter_relay_long_lines_total"+target+" 1", "statsd_exporter_relay_lines_relayed_total"+target+" 3")
 }
 
-func TestLinesThatAreWrongOrTooMuchAreCounted(t *testing.T) {
+func TestInvalidAndOversizedLinesAreCounted(t *testing.T) {
 	s := start(t, "")
 	s.send("udp", s.udp, "nonsense\na:1|ms|@0.00001\nb:1:2:3|ms|@0.0002\nc:1:2|ms|@0.5\n"+strings.Repeat("x", maxLine)+":1|c\nd:-1|c\ne:1|c\ne:1|g")
 	page := s.await(
@@ -365,7 +365,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 }
 
-func TestSeriesWhoseTimeIsOverMakeRoom(t *testing.T) {
+func TestExpiredSeriesMakeRoom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.yaml")
 	if err := os.WriteFile(path, []byte("mappings:\n- {match: old, name: old, ttl: 1ms}\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func TestWhatWasExtractedBeforeALineIsHeldSurvivesAKill(t *testing.T) {
 
 // What was extracted from the entries of one call is not that of another's, whether
 // they are of one stream or of several.
-func TestWhatWasExtractedIsOfItsOwnEntry(t *testing.T) {
+func TestExtractedValuesStayWithTheirEntry(t *testing.T) {
 	inProcessBubble(t, func(b *processBench) {
 		b.cfg.Stages = []StageConfig{
 			{Regex: &RegexConfig{Expression: `user=(?P<user>\w+)`}},

@@ -175,7 +175,7 @@ const (
 	kindText
 	kindNumber
 	kindBool
-	kindDeleted // the value is not there, also if a label of its name was
+	kindDeleted // the value does not exist, even if there was a label of its name
 )
 
 // Text, Number, Bool and Null make values.

@@ -143,7 +143,7 @@ func checkEscapes(t *testing.T, text string) {
 	}
 }
 
-func TestEscapesAreRemovedAsByAnExpression(t *testing.T) {
+func TestEscapesAreRemovedLikeByAlloysExpression(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const characters = "\x1b\u009b\x1b[[]();;?0123456789mKxZQ\a ~=é\xff"
 	runes := []rune(characters)
@@ -203,7 +203,7 @@ func redactSlowly(text string, min int, delimiters, replacement string) string {
 	return out
 }
 
-func TestNumbersOfCardsAreRedacted(t *testing.T) {
+func TestCardNumbersAreRedacted(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	replaced := 0
 	for range 20_000 {

@@ -86,7 +86,7 @@ func New(cfg Config, o component.Options) (*Process, error) {
 }
 
 // build makes the stages, which know nothing yet. With a journal, what comes to
-// the first Holder is gathered, also if there is none any more.
+// the first Holder is gathered, even if the pipeline no longer has one.
 func (p *Process) build(journaled bool) error {
 	stages, err := newStages(p.cfg.Stages, p.env)
 	if err != nil {

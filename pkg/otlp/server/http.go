@@ -46,8 +46,8 @@ type Protocol interface {
 	Decode(b *Body) (Payload, error)
 	// Accepted answers a request that was queued, and returns the status.
 	Accepted(w http.ResponseWriter, contentType string, s pipeline.Signal, lost wire.Partial) int
-	// Refused answers a request that was not, and returns the status. code is 0 for
-	// the one that err represents, see CodeOf.
+	// Refused answers a request that was not queued, and returns the status. code is 0
+	// for the status that err represents, see CodeOf.
 	Refused(w http.ResponseWriter, contentType string, code int, err error) int
 }
 

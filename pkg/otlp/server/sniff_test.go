@@ -63,7 +63,7 @@ func TestAWrongProtocolThatArrivesInPiecesIsNamed(t *testing.T) {
 }
 
 // A connection that is cut off before its protocol is known goes to the server.
-func TestABeginningThatIsCutOffReachesTheServer(t *testing.T) {
+func TestATruncatedBeginningReachesTheServer(t *testing.T) {
 	c, client, _ := sniffed(t, TransportGRPC)
 	go func() {
 		client.Write([]byte("P"))

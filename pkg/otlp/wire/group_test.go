@@ -127,7 +127,7 @@ func items(t *testing.T, s pipeline.Signal, points bool, text string, f func(Ite
 	return got
 }
 
-func TestAnAttributeMayBeTheResourcesTheScopesOrTheItems(t *testing.T) {
+func TestAttributesOfResourceScopeAndItemAreFound(t *testing.T) {
 	const text = `{"resourceSpans":[
 		{"resource":{"attributes":[{"key":"a","value":{"stringValue":"resource"}}]},"scopeSpans":[{"scope":{"attributes":[{"key":"a","value":{"stringValue":"scope"}}]},"spans":[{"name":"x"}]}]},
 		{"scopeSpans":[{"scope":{"attributes":[{"key":"b","value":{"stringValue":"x"}},{"key":"a","value":{"stringValue":"scope"}}]},"spans":[{"attributes":[{"key":"a","value":{"stringValue":"span"}}]}]}]},
@@ -138,7 +138,7 @@ func TestAnAttributeMayBeTheResourcesTheScopesOrTheItems(t *testing.T) {
 	}
 }
 
-func TestStreamsAreToldApartByAllThatMakesThem(t *testing.T) {
+func TestStreamIDsDifferInEachPartOfASeries(t *testing.T) {
 	point := func(resource, scope, name, unit, kind, attributes string) string {
 		return fmt.Sprintf(`{"resourceMetrics":[{"resource":{"attributes":[%s]},"scopeMetrics":[{"scope":{"name":"%s"},"metrics":[{"name":"%s","description":"of %d","unit":"%s",%s}]}]}]}`,
 			resource, scope, name, len(attributes), unit, fmt.Sprintf(kind, attributes))

@@ -150,7 +150,7 @@ func (c *client) once(ctx context.Context, r call) (*answer, error) {
 	var a answer
 	if len(text) > 0 {
 		if err := json.Unmarshal(text, &a); err != nil {
-			return nil, fmt.Errorf("%s: the answer is not Vault's", r.path) // the text of err could quote it
+			return nil, fmt.Errorf("%s: the response is not from Vault", r.path) // the text of err could quote it
 		}
 	}
 	return &a, nil

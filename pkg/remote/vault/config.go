@@ -55,7 +55,7 @@ type AppRole struct {
 	MountPath     string           `alloy:"mount_path,attr,optional"`
 }
 
-// AWS logs in by keys of AWS (iam) or as an instance (ec2).
+// AWS logs in by AWS keys (iam) or as an instance (ec2).
 type AWS struct {
 	Type              string `alloy:"type,attr"`
 	Region            string `alloy:"region,attr,optional"`

@@ -1,5 +1,5 @@
 // Package vault is remote.vault: a secret of HashiCorp Vault, or of OpenBao. Vault's own
-// library brings the kits of all clouds with it.
+// library depends on the SDKs of all clouds.
 package vault
 
 import (

@@ -279,7 +279,7 @@ func logsIn(t *testing.T, auth Auth, path string, want map[string]string, m func
 	return got
 }
 
-func TestEachBlockLogsInAsVaultHasIt(t *testing.T) {
+func TestEachAuthBlockLogsIn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "jwt")
 	if err := os.WriteFile(file, []byte("a.b.c\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -334,7 +334,7 @@ func metadata(t *testing.T, header, value string, answers map[string]string) str
 	return s.URL
 }
 
-func TestAMachineOfAzureLogsIn(t *testing.T) {
+func TestAnAzureMachineLogsIn(t *testing.T) {
 	url := metadata(t, "Metadata", "true", map[string]string{
 		"GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fown%2F": `{"access_token": "jwt"}`,
 		"GET /metadata/instance?api-version=2021-12-13":                                            `{"compute": {"name": "vm", "resourceGroupName": "rg", "subscriptionId": "sub", "vmScaleSetName": "set"}}`,
@@ -344,7 +344,7 @@ func TestAMachineOfAzureLogsIn(t *testing.T) {
 	}, func(m *machine) { m.azure = url })
 }
 
-func TestAMachineOfGoogleLogsIn(t *testing.T) {
+func TestAGoogleMachineLogsIn(t *testing.T) {
 	url := metadata(t, "Metadata-Flavor", "Google", map[string]string{
 		"GET /computeMetadata/v1/instance/service-accounts/default/identity?audience=http%3A%2F%2Fvault%2Fr&format=full": "jwt\n",
 		"GET /computeMetadata/v1/instance/service-accounts/default/token":                                                `{"access_token": "own"}`,
@@ -355,7 +355,7 @@ func TestAMachineOfGoogleLogsIn(t *testing.T) {
 	logsIn(t, Auth{GCP: &GCP{Role: "r", Type: typeIAM, IAMServiceAccount: "sa@p", MountPath: "gcp"}}, "auth/gcp/login", map[string]string{"role": "r", "jwt": "signed"}, there)
 }
 
-func TestKeysOfAWSLogIn(t *testing.T) {
+func TestAWSKeysLogIn(t *testing.T) {
 	for _, region := range []string{"us-east-1", "eu-west-1"} {
 		auth := Auth{AWS: &AWS{Type: typeIAM, Region: region, Role: "r", IAMServerIDHeader: "vault.example.com", EC2SignatureType: "pkcs7", MountPath: "aws"}}
 		got := logsIn(t, auth, "auth/aws/login", nil, func(m *machine) {
@@ -384,7 +384,7 @@ func TestKeysOfAWSLogIn(t *testing.T) {
 	}
 }
 
-func TestAnInstanceOfAWSLogsIn(t *testing.T) {
+func TestAnEC2InstanceLogsIn(t *testing.T) {
 	const documents = "GET /latest/dynamic/instance-identity/"
 	url := metadata(t, "", "", map[string]string{"PUT /latest/api/token": "s", documents + "pkcs7": "MII\nxyz\n", documents + "document": "{}", documents + "signature": "si\ng\n"})
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
@@ -475,9 +475,9 @@ func TestTLSIsSetByTheVariablesOfVault(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotVaultsAreErrors(t *testing.T) {
+func TestInvalidResponsesOfVaultAreErrors(t *testing.T) {
 	for answer, want := range map[string]string{
-		"<html>": "not Vault's", `{"data": {"data": null}}`: "", `{"data": {"data": "x"}}`: "it has no fields", strings.Repeat(" ", maxAnswer+1): "larger than 4 MiB",
+		"<html>": "not from Vault", `{"data": {"data": null}}`: "", `{"data": {"data": "x"}}`: "it has no fields", strings.Repeat(" ", maxAnswer+1): "larger than 4 MiB",
 	} {
 		s := newServer(t, httptest.NewServer)
 		s.answers["GET /v1/secret/data/db"] = answer

@@ -53,7 +53,7 @@ func TestTheReloadButtonSaysHowItWent(t *testing.T) {
 // files, without secrets.
 func TestTheHistoryShowsLoadsAndDiffs(t *testing.T) {
 	u := uitest.New(t, uitest.Small, nil)
-	u.Next = strings.Replace(uitest.Small, `password   = "hunter2planted"`, `password   = "hunter2planted-anew"`, 1)
+	u.Next = strings.Replace(uitest.Small, `password   = "hunter2planted"`, `password   = "hunter2planted-changed"`, 1)
 	u.Ask("POST", "/configuration/reload")
 	u.Next = uitest.Small + "toy.sink \"c\" {\n\tnonsense = 1\n}\n"
 	u.Ask("POST", "/api/v1/reload")

@@ -195,7 +195,7 @@ func TestWrongRequestsAreRejectedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestPagesOfOtherSitesAndOtherPathsAreRefused(t *testing.T) {
+func TestPagesOfOtherSitesAndOtherPathsAreRejected(t *testing.T) {
 	s := start(t, config(&logstest.Sink{}), nil)
 	for _, path := range []string{pushPath, rawPath} {
 		if status, _ := s.post(t, path, []byte("x"), "Origin", "http://elsewhere.example"); status != http.StatusForbidden {

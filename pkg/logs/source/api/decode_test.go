@@ -91,11 +91,11 @@ func FuzzJSON(f *testing.F) {
 		if strings.ToValidUTF8(fmt.Sprint(d.streams), "") != fmt.Sprint(d.streams) {
 			return // JSON cannot hold it
 		}
-		anew, _ := decoding(t)
-		if err := anew.json(bytes.NewReader(d.asJSON(t))); err != nil {
+		fresh, _ := decoding(t)
+		if err := fresh.json(bytes.NewReader(d.asJSON(t))); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(d.read(), anew.read()); diff != "" {
+		if diff := cmp.Diff(d.read(), fresh.read()); diff != "" {
 			t.Errorf("%s\n%s\n%s", body, d.asJSON(t), diff)
 		}
 	})

@@ -38,7 +38,7 @@ func TestTenThousandFiles(t *testing.T) {
 	b.target(names...)
 	b.start()
 	// A busy machine takes its time.
-	logstest.Until(t, "all are read", func() bool { return len(b.sink.Lines()) == files }, 2*time.Minute, func() string {
+	logstest.Until(t, "all are read", func() bool { return len(b.sink.Lines()) == files }, 4*time.Minute, func() string {
 		return fmt.Sprintf("%d are", len(b.sink.Lines()))
 	})
 	for i := 0; i < files; i += 100 {

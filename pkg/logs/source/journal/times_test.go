@@ -32,7 +32,7 @@ func (r *reader) readAll(ctx context.Context, t *testing.T) {
 }
 
 // A reader that dies after receivers have accepted lines, and before their position is
-// stored, sends them again with the same times, also if it finds the entries of several
+// stored, sends them again with the same times, even if it finds the entries of several
 // files in another order.
 func TestEntriesThatAreSentAgainHaveTheirTimes(t *testing.T) {
 	for _, split := range []bool{false, true} { // dies twice, the second time with fewer lines in the batch

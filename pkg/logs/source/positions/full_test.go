@@ -68,7 +68,7 @@ func TestWaitingForRoomEnds(t *testing.T) {
 }
 
 // Where positions can't be stored for another reason, nothing waits.
-func TestAFolderThatCannotBeMadeIsNotWaitedFor(t *testing.T) {
+func TestNothingWaitsForAFolderThatCannotBeCreated(t *testing.T) {
 	parent := filepath.Join(t.TempDir(), "parent")
 	if err := os.WriteFile(parent, nil, 0o600); err != nil {
 		t.Fatal(err)

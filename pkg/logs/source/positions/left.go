@@ -140,7 +140,7 @@ func Merge[V comparable](before map[string]V, parts []Part[V]) map[string]V {
 			_, ok := p.Inherited[key]
 			return ok
 		}) {
-			continue // also if it has been removed since
+			continue // even if it has been removed since
 		}
 		if other, exists := dst[key]; exists && other != value {
 			differ[key] = true

@@ -254,7 +254,7 @@ func (e *Exporter) WriteOTLP(ctx context.Context, request pipeline.OTLP) error {
 }
 
 // spread cuts a request and writes each part to the exporter of its endpoint, but for
-// those that are done. If an endpoint is removed in the meantime, its part is cut anew. A part
+// those that are done. If an endpoint is removed in the meantime, its part is split again. A part
 // that is rejected, when others are not, is lost and counted.
 func (e *Exporter) spread(ctx context.Context, s pipeline.Signal, whole wire.Part, done map[uint64]bool, write func(*exporter.Exporter, wire.Part) error) error {
 	r, err := e.current(ctx)

@@ -190,7 +190,7 @@ func under(path string) string {
 	return "protocol/otlp/" + path
 }
 
-// withPort is an endpoint with a port, also if it names none.
+// withPort adds the default port to an endpoint that has none.
 func withPort(endpoint string) string {
 	if !strings.Contains(endpoint, ":") || strings.HasSuffix(endpoint, "]") {
 		return endpoint + ":" + defaultPort

@@ -378,7 +378,7 @@ func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 }
 
 // An endpoint may be removed after a request was cut and before its part is queued.
-func TestAPartIsCutAnewIfItsEndpointIsRemoved(t *testing.T) {
+func TestAPartIsSplitAgainIfItsEndpointIsRemoved(t *testing.T) {
 	servers, addresses := startServers(t, 2)
 	var n names
 	n.set(nil, addresses...)

@@ -17,7 +17,7 @@ import (
 
 const (
 	// memoryShare is the part of the program's memory limit that series may take, and
-	// mostMemory what they may take at most. Those beyond are made anew for each request.
+	// mostMemory what they may take at most. Those beyond are created for each request.
 	memoryShare = 16
 	mostMemory  = 256 << 20
 

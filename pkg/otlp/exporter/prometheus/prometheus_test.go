@@ -263,7 +263,7 @@ func TestASeriesIsTheSameOneUntilItIsForgotten(t *testing.T) {
 		first := series(1)
 		time.Sleep(staleAfter - time.Minute) // synctest's clock
 		if series(2) != first {
-			t.Error("a series that is in use has been made anew")
+			t.Error("a series that is in use was created again")
 		}
 		time.Sleep(staleAfter + time.Minute + time.Second)
 		if n := e.Status().(Status).Series; n != 0 {
@@ -279,7 +279,7 @@ func TestASeriesIsTheSameOneUntilItIsForgotten(t *testing.T) {
 	})
 }
 
-func TestSeriesBeyondTheMemoryAreMadeAnewAndForwarded(t *testing.T) {
+func TestSeriesBeyondTheMemoryAreMadeAgainAndForwarded(t *testing.T) {
 	to := &sink{}
 	e, reg := exporter(t, nil, to)
 	e.cache.max = 100 * seriesCost

@@ -53,7 +53,7 @@ func texts(t *testing.T, traces []kept) (out []string) {
 }
 
 // What is done stays done, whichever files were removed by then.
-func TestTheJournalHasWhatIsNotDone(t *testing.T) {
+func TestTheJournalKeepsWhatIsNotDone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	j, _ := openedJournal(t, dir)
 	first := appended(t, j, 1, "a", "b")
@@ -212,7 +212,7 @@ func TestAWriteThatFailsCostsItsRequestAlone(t *testing.T) {
 	}
 }
 
-func TestMoreRecordsThanMemoryIsForAreRefused(t *testing.T) {
+func TestRecordsBeyondTheMemoryLimitAreRefused(t *testing.T) {
 	p, _ := start(t, &sink{}, component.Options{}, nil)
 	write(t, p, "aa one")
 	p.limit = 2

@@ -302,7 +302,7 @@ func byLibrary(t *testing.T, configs []map[string]any, traces []ptrace.Traces) [
 }
 
 // Policies say what those of the Collector's processor say.
-func TestPoliciesDecideAsTheLibrarys(t *testing.T) {
+func TestPoliciesDecideLikeTheLibrary(t *testing.T) {
 	for name, c := range cases() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -332,7 +332,7 @@ func TestPoliciesDecideAsTheLibrarys(t *testing.T) {
 }
 
 // A numeric_attribute from 0 to 0 panics in the library.
-func TestANumberOfZeroCanBeAskedFor(t *testing.T) {
+func TestANumericAttributeOfZeroMatches(t *testing.T) {
 	made, err := newPolicies([]Policy{{Rule: Rule{Name: "x", Type: "numeric_attribute", NumericAttribute: NumericAttribute{Key: "n"}}}}, quiet())
 	if err != nil {
 		t.Fatal(err)
@@ -346,7 +346,7 @@ func TestANumberOfZeroCanBeAskedFor(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatPanicsHasNoSay(t *testing.T) {
+func TestAPolicyThatPanicsIsIgnored(t *testing.T) {
 	bad := named{"bad", func(context.Context, *whole) (verdict, error) { panic("of the test") }}
 	good := named{"good", func(context.Context, *whole) (verdict, error) { return sampled, nil }}
 	var errs []error

@@ -343,7 +343,7 @@ func TestTracesThatWaitForTheOutputsAreNotDropped(t *testing.T) {
 	}
 }
 
-func TestItDecidesOnAllWhenItStops(t *testing.T) {
+func TestAllTracesAreDecidedWhenItStops(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	synctest.Test(t, func(t *testing.T) {
 		var to sink

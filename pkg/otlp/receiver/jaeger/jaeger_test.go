@@ -281,7 +281,7 @@ func TestOnlyThriftIsAcceptedAtItsPath(t *testing.T) {
 	}
 }
 
-func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
+func TestWhatCannotWorkIsRejectedAtItsArgument(t *testing.T) {
 	otlptest.Says(t, "", func(*ThriftBinary) {})
 	otlptest.Says(t, "endpoint: ", func(c *ThriftCompact) { c.Endpoint = "6831" })
 	otlptest.Says(t, "queue_size: ", func(c *ThriftBinary) { c.QueueSize = 0 })

@@ -94,7 +94,7 @@ func TestDatagramsThatAreTooLongAreDroppedAndCounted(t *testing.T) {
 	}
 }
 
-func TestDatagramsThatAreNoBatchesAreCounted(t *testing.T) {
+func TestDatagramsThatAreNotBatchesAreCounted(t *testing.T) {
 	var to otlptest.Sink
 	s := serve(t, &to, nil)
 	for _, data := range []string{"x", "\x80\x01\x00\x04\x00\x00\x00\x0femitZipkinBatch\x00\x00\x00\x01\x00", "\x80\x01\x00\x01\x00\x00\x00\x04ping\x00\x00\x00\x01\x00"} {

@@ -282,7 +282,7 @@ func TestUnpackedGRPCMessagesTakeNoMoreThanTheBudget(t *testing.T) {
 }
 
 // A few kilobytes of empty messages are decoded into gigabytes.
-func TestARequestThatGrowsWhenItIsDecodedIsRefused(t *testing.T) {
+func TestARequestThatGrowsWhenItIsDecodedIsRejected(t *testing.T) {
 	var to otlptest.Sink
 	sv := serveWithin(t, 16<<20, otlptest.All(&to), nil)
 	const n = 4 << 20

@@ -231,7 +231,7 @@ func TestWhatIsMadeOfARequestIsClaimed(t *testing.T) {
 	}
 }
 
-func TestWithoutAnOutputSpansAreRefused(t *testing.T) {
+func TestWithoutAnOutputSpansAreRejected(t *testing.T) {
 	s := serve(t, nil, func(c *Config) { c.Output.Traces, c.Output.Metrics, c.Output.Logs = nil, nil, nil })
 	if status, answer := post(t, s.url+"/api/v2/spans", "application/json", []byte("[]")); status != http.StatusNotFound {
 		t.Errorf("%d %s", status, answer)
