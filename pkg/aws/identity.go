@@ -57,7 +57,7 @@ type Identity struct {
 	getenv func(string) string
 	now    func() time.Time
 
-	turn       chan struct{} // holds one element while nobody is at what follows
+	turn       chan struct{} // holds one element while nobody uses the fields below
 	base, role fetched
 }
 

@@ -427,7 +427,7 @@ func TestAKillLosesAndRepeatsNothing(t *testing.T) {
 	})
 }
 
-// A trace may come anew while late spans of a trace with its id wait for the outputs.
+// A trace may come again while late spans of a trace with its id wait for the outputs.
 func TestAKillLosesNoLateSpansOfATraceThatIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to sink
