@@ -30,7 +30,7 @@ var allowedImports = map[string]string{
 
 	"pkg/pipeline":   "pkg/backoff",
 	"pkg/listen":     "pkg/throttle",
-	"pkg/docker":     "pkg/backoff pkg/throttle",
+	"pkg/docker":     "pkg/backoff pkg/cause pkg/throttle",
 	"pkg/component":  "pkg/deliver pkg/docker pkg/filewatch pkg/listen pkg/mask pkg/spans",
 	"pkg/tlsconfig":  "pkg/component",
 	"pkg/httpclient": "pkg/cause pkg/component pkg/mask pkg/tlsconfig",
@@ -42,7 +42,7 @@ var allowedImports = map[string]string{
 	"pkg/durable":    "",
 	"pkg/inspect":    "pkg/cause pkg/deliver pkg/listen pkg/pipeline pkg/suggest",
 	"pkg/human":      "",
-	"pkg/health":     "pkg/deliver pkg/human pkg/inspect pkg/queue",
+	"pkg/health":     "pkg/cause pkg/deliver pkg/human pkg/inspect pkg/queue",
 	"pkg/backoff":    "",
 	"pkg/queue":      "pkg/clock pkg/pipeline pkg/durable pkg/throttle",
 	"pkg/deliver":    "pkg/backoff pkg/cause pkg/pipeline pkg/queue pkg/durable pkg/spans pkg/throttle",
@@ -54,12 +54,12 @@ var allowedImports = map[string]string{
 	"pkg/filewatch": "",
 	"pkg/lastgood":  "",
 	"pkg/git":       "",
-	"pkg/imports":   "pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient pkg/lastgood pkg/mask",
+	"pkg/imports":   "pkg/cause pkg/component pkg/config pkg/durable pkg/filewatch pkg/git pkg/httpclient pkg/lastgood pkg/mask",
 
 	"pkg/remotecfg":               "pkg/component pkg/durable pkg/httpclient pkg/mask",
 	"pkg/remotecfg/remotecfgtest": "",
 
-	"pkg/discovery":  "pkg/backoff pkg/component pkg/docker pkg/durable pkg/filewatch pkg/httpclient pkg/inspect pkg/mask pkg/pipeline pkg/throttle",
+	"pkg/discovery":  "pkg/backoff pkg/cause pkg/component pkg/docker pkg/durable pkg/filewatch pkg/httpclient pkg/inspect pkg/mask pkg/pipeline pkg/throttle",
 	"pkg/config":     "pkg/component pkg/mask pkg/suggest",
 	"pkg/live":       "pkg/pipeline",
 	"pkg/schedule":   "pkg/discovery",
@@ -99,8 +99,8 @@ var allowedImports = map[string]string{
 	"pkg/local":           "pkg/component pkg/filewatch pkg/lastgood pkg/local/filematch",
 	"pkg/local/filematch": "pkg/component pkg/discovery pkg/filewatch pkg/throttle",
 
-	"pkg/remote":       "pkg/aws pkg/component pkg/durable pkg/httpclient pkg/lastgood pkg/mask pkg/remote/vault",
-	"pkg/remote/vault": "pkg/aws pkg/backoff pkg/component pkg/httpclient pkg/lastgood pkg/mask",
+	"pkg/remote":       "pkg/aws pkg/cause pkg/component pkg/durable pkg/httpclient pkg/lastgood pkg/mask pkg/remote/vault",
+	"pkg/remote/vault": "pkg/aws pkg/backoff pkg/cause pkg/component pkg/httpclient pkg/lastgood pkg/mask",
 
 	"pkg/logs":                            "pkg/component pkg/logs/echo pkg/logs/enrich pkg/logs/process pkg/logs/relabel pkg/logs/secretfilter pkg/logs/source/api pkg/logs/source/docker pkg/logs/source/file pkg/logs/source/journal pkg/logs/source/syslog pkg/logs/source/windowsevent pkg/logs/write",
 	"pkg/logs/source/api":                 signalPackages,
@@ -192,7 +192,7 @@ var allowedImports = map[string]string{
 	"pkg/otlp/processor/filter":            "pkg/component pkg/otlp/bridge pkg/otlp/flow pkg/otlp/processor/ottl",
 	"pkg/otlp/processor/groupbyattrs":      "pkg/component pkg/otlp/bridge pkg/otlp/flow",
 	"pkg/otlp/processor/interval":          "pkg/component pkg/durable pkg/otlp/flow pkg/pipeline",
-	"pkg/otlp/processor/memorylimiter":     "pkg/component pkg/inspect pkg/otlp/flow pkg/pipeline",
+	"pkg/otlp/processor/memorylimiter":     "pkg/component pkg/human pkg/inspect pkg/otlp/flow pkg/pipeline",
 	"pkg/otlp/processor/ottl":              "pkg/component pkg/otlp/bridge",
 	"pkg/otlp/processor/resourcedetection": "pkg/backoff pkg/component pkg/docker pkg/inspect pkg/otlp/flow pkg/pipeline pkg/throttle",
 	"pkg/otlp/processor/sampler":           "pkg/component pkg/otlp/bridge pkg/otlp/flow",
