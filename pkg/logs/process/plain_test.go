@@ -134,7 +134,7 @@ func FuzzTemplate(f *testing.F) {
 }
 
 // escapes is the expression by which Alloy removes escape sequences.
-var escapes = regexp.MustCompile("[\\x{1B}\\x{9B}][[\\]()#;?]*(?:(?:(?:[a-zA-Z\\d]*(?:;[a-zA-Z\\d]*)*)?\\x{07})|(?:(?:\\d{1,4}(?:;\\d{0,4})*)?[\\dA-PRZcf-ntqry=><~]))")
+var escapes = regexp.MustCompile(`[\x{1B}\x{9B}][[\]()#;?]*(?:(?:(?:[a-zA-Z\d]*(?:;[a-zA-Z\d]*)*)?\x{07})|(?:(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PRZcf-ntqry=><~]))`)
 
 func checkEscapes(t *testing.T, text string) {
 	t.Helper()
