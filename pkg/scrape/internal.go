@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/listen"
@@ -15,10 +16,18 @@ type routed struct {
 	memory, others http.RoundTripper
 }
 
+// memoryDial bounds how long the program's own server may take to accept a connection.
+const memoryDial = 10 * time.Second
+
 func newRouted(memory *listen.Memory, others http.RoundTripper) *routed {
 	return &routed{
 		memory: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return memory.Dial(ctx) },
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				// A scrape that is canceled leaves its dial behind.
+				ctx, cancel := context.WithTimeout(ctx, memoryDial)
+				defer cancel()
+				return memory.Dial(ctx)
+			},
 			// A new connection costs less than one that waits for the next scrape.
 			DisableKeepAlives: true,
 			// The fetcher says what it accepts, and unpacks it.

@@ -50,11 +50,7 @@ func TestOneTimeZoneEverywhere(t *testing.T) {
 	trace := eval[string](b, link+".getAttribute('href')")
 	b.open("/targets")
 	target := eval[string](b, `document.querySelector('tbody a[href^="/targets/"]').getAttribute('href')`)
-	b.open("/stages")
-	stages := eval[string](b, `document.querySelector('main a[href^="/stages/"]').getAttribute('href')`)
-	b.open(stages)
-	b.until("document.querySelector('main time[data-exact]')") // of a line that came in
-	pages := []string{"/", "/targets", target, stages, "/components", "/configuration", "/explore", "/explore/logs", "/explore/traces", trace, "/explore/profiles", "/live?signal=logs"}
+	pages := []string{"/", "/targets", target, "/components", "/configuration", "/explore", "/explore/logs", "/explore/traces", trace, "/explore/profiles", "/live?signal=logs"}
 	for _, path := range pages {
 		b.open(path)
 		b.shownIn(tokyo)
