@@ -119,6 +119,8 @@ func (b *backend) runOnce(ctx context.Context, wanted bool, changed <-chan struc
 	if !wanted {
 		transport = &moving{Transport: transport, e: b.e, done: map[uint64]map[uint64]bool{}}
 		blocks.Queue.NumConsumers = 1
+		// Of a batch, what is queued already would be sent twice if the endpoint returns.
+		blocks.Queue.Batch = &exporter.QueueBatch{Sizer: "bytes", MaxSize: 1}
 		o.Logger.Info("an endpoint was removed; its data is queued for the others")
 	}
 	made := exporter.New("loadbalancing", blocks, transport, o)

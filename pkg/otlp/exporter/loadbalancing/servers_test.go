@@ -244,20 +244,3 @@ func allArrived(t *testing.T, numbers []int, servers ...*server) {
 		}
 	}
 }
-
-// noneIsMissing waits until the spans of numbers are at the servers. What is moved while
-// the endpoints change may be delivered twice (see the component's page).
-func noneIsMissing(t *testing.T, numbers []int, servers ...*server) {
-	t.Helper()
-	listentest.Eventually(t, "all spans arrive", func() bool {
-		seen := map[string]bool{}
-		for _, s := range servers {
-			for _, item := range s.items() {
-				_, rest, _ := strings.Cut(item, "span <")
-				number, _, _ := strings.Cut(rest, ">")
-				seen[number] = true
-			}
-		}
-		return !slices.ContainsFunc(numbers, func(i int) bool { return !seen[fmt.Sprint(i)] })
-	})
-}
