@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -30,38 +29,11 @@ func httpDefinition() component.Definition {
 
 // HTTPConfig configures import.http.
 type HTTPConfig struct {
-	URL           string            `alloy:"url,attr"`
-	PollFrequency time.Duration     `alloy:"poll_frequency,attr,optional"`
-	PollTimeout   time.Duration     `alloy:"poll_timeout,attr,optional"`
-	Method        string            `alloy:"method,attr,optional"`
-	Headers       map[string]string `alloy:"headers,attr,optional"`
-	Body          string            `alloy:"body,attr,optional"`
-	Client        httpclient.Config `alloy:"client,block,optional"`
+	httpclient.Polled `alloy:",squash"`
 }
 
 // SetToDefault sets Alloy's defaults.
-func (c *HTTPConfig) SetToDefault() {
-	*c = HTTPConfig{PollFrequency: time.Minute, PollTimeout: 10 * time.Second, Method: http.MethodGet, Client: httpclient.Default()}
-}
-
-// Validate checks what the types allow and a request does not.
-func (c *HTTPConfig) Validate() error {
-	switch {
-	case c.PollFrequency <= 0:
-		return component.At("poll_frequency", errors.New("must be more than 0s"))
-	case c.PollTimeout <= 0:
-		return component.At("poll_timeout", errors.New("must be more than 0s"))
-	case c.PollTimeout >= c.PollFrequency:
-		return component.At("poll_timeout", fmt.Errorf("must be less than poll_frequency, which is %s", c.PollFrequency))
-	}
-	if why := httpclient.Off(c.URL); why != "" {
-		return component.At("url", errors.New(why))
-	}
-	if _, err := http.NewRequest(c.Method, c.URL, nil); err != nil {
-		return component.At("method", fmt.Errorf("%q is not an HTTP method", c.Method))
-	}
-	return c.Client.Validate()
-}
+func (c *HTTPConfig) SetToDefault() { *c = HTTPConfig{httpclient.PolledDefault()} }
 
 // HTTP reads a module from a server.
 type HTTP struct {
@@ -143,33 +115,9 @@ func (i *HTTP) Keep(m component.Module) {
 // fetch asks the server for the module. It returns what the server sent even if that is
 // not a module.
 func (i *HTTP) fetch(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, i.config.PollTimeout)
-	defer cancel()
-	// An idle connection would outlive a component that is made and never run.
-	defer i.client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, i.config.Method, i.config.URL, strings.NewReader(i.config.Body))
+	text, err := i.config.Fetch(ctx, i.client, maxModule)
 	if err != nil {
-		return nil, err
-	}
-	for name, value := range i.config.Headers {
-		if http.CanonicalHeaderKey(name) == "Host" {
-			request.Host = value
-		}
-		request.Header.Set(name, value)
-	}
-	answer, err := i.client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("fetch the module: %s", mask.WithoutPasswords(err.Error()))
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxModule+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("fetch the module: %s", mask.WithoutPasswords(err.Error()))
-	case answer.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("fetch the module: the server answers %s", answer.Status)
-	case len(text) > maxModule:
-		return nil, fmt.Errorf("fetch the module: it is larger than %d MiB", maxModule>>20)
+		return nil, fmt.Errorf("fetch the module: %w", err)
 	}
 	return text, i.check(text)
 }

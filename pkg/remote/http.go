@@ -3,15 +3,12 @@ package remote
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
 	"strings"
-	"time"
 
 	"collector/pkg/component"
 	"collector/pkg/httpclient"
@@ -30,39 +27,12 @@ func httpDefinition() component.Definition {
 
 // HTTPConfig configures remote.http.
 type HTTPConfig struct {
-	URL           string            `alloy:"url,attr"`
-	PollFrequency time.Duration     `alloy:"poll_frequency,attr,optional"`
-	PollTimeout   time.Duration     `alloy:"poll_timeout,attr,optional"`
-	IsSecret      bool              `alloy:"is_secret,attr,optional"`
-	Method        string            `alloy:"method,attr,optional"`
-	Headers       map[string]string `alloy:"headers,attr,optional"`
-	Body          string            `alloy:"body,attr,optional"`
-	Client        httpclient.Config `alloy:"client,block,optional"`
+	httpclient.Polled `alloy:",squash"`
+	IsSecret          bool `alloy:"is_secret,attr,optional"`
 }
 
 // SetToDefault sets Alloy's defaults.
-func (c *HTTPConfig) SetToDefault() {
-	*c = HTTPConfig{PollFrequency: time.Minute, PollTimeout: 10 * time.Second, Method: http.MethodGet, Client: httpclient.Default()}
-}
-
-// Validate checks what the types allow and a request does not.
-func (c *HTTPConfig) Validate() error {
-	switch {
-	case c.PollFrequency <= 0:
-		return component.At("poll_frequency", errors.New("must be more than 0s"))
-	case c.PollTimeout <= 0:
-		return component.At("poll_timeout", errors.New("must be more than 0s"))
-	case c.PollTimeout >= c.PollFrequency:
-		return component.At("poll_timeout", fmt.Errorf("must be less than poll_frequency, which is %s", c.PollFrequency))
-	}
-	if why := httpclient.Off(c.URL); why != "" {
-		return component.At("url", errors.New(why))
-	}
-	if _, err := http.NewRequest(c.Method, c.URL, nil); err != nil {
-		return component.At("method", fmt.Errorf("%q is not an HTTP method", c.Method))
-	}
-	return nil
-}
+func (c *HTTPConfig) SetToDefault() { *c = HTTPConfig{Polled: httpclient.PolledDefault()} }
 
 // HTTP is the component remote.http: what a server answers to a request.
 type HTTP struct {
@@ -114,30 +84,9 @@ func (c *HTTPConfig) userAgent(own string) string {
 
 // request sends the request, and returns the body of the answer.
 func (h *HTTP) request(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.config.PollTimeout)
-	defer cancel()
-	// An idle connection would outlive a component that is made and never run.
-	defer h.client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, h.config.Method, h.config.URL, strings.NewReader(h.config.Body))
+	text, err := h.config.Fetch(ctx, h.client, maxContent)
 	if err != nil {
-		return "", err
-	}
-	for name, value := range h.config.Headers {
-		httpclient.SetHeader(request, name, value)
-	}
-	answer, err := h.client.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("fetch the content: %s", mask.WithoutPasswords(err.Error()))
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxContent+1))
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("fetch the content: %s", mask.WithoutPasswords(err.Error()))
-	case answer.StatusCode != http.StatusOK:
-		return "", fmt.Errorf("fetch the content: the server answers %s", answer.Status)
-	case len(text) > maxContent:
-		return "", fmt.Errorf("fetch the content: it is larger than %d MiB", maxContent>>20)
+		return "", fmt.Errorf("fetch the content: %w", err)
 	}
 	return strings.TrimSpace(string(text)), nil
 }
