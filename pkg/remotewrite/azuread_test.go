@@ -100,24 +100,27 @@ func TestAManagedIdentityAuthenticatesRequests(t *testing.T) {
 }
 
 func TestWithoutATokenNoRequestGoesOut(t *testing.T) {
-	for want, answer := range map[string]http.HandlerFunc{
-		"answers 400 Bad Request: Identity not found": func(w http.ResponseWriter, _ *http.Request) {
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"refused": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"error": "invalid_request", "message": "Identity not found"}`)
-		},
-		"contains no token": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) },
-		"does not say how long": func(w http.ResponseWriter, _ *http.Request) {
+		}, "answers 400 Bad Request: Identity not found"},
+		"no field": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }, "contains no token"},
+		"a page":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<html>`) }, "contains no token"},
+		"validity": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"access_token": "a", "expires_in": "soon"}`)
-		},
-		"without a token": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<html>`) },
+		}, "does not say how long"},
 	} {
-		service := httptest.NewServer(answer)
+		service := httptest.NewServer(c.answer)
 		a := AzureAD{Cloud: "AzurePublic", ManagedIdentity: &AzureManagedIdentity{}}
 		i := a.identity(http.DefaultTransport)
 		i.url = service.URL
 		_, err := (&http.Client{Transport: i}).Get("http://127.0.0.1:1/")
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
 		}
 		service.Close()
 	}
